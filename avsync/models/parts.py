@@ -1,0 +1,68 @@
+"""What every network is made of: three parts with typed outputs, and the one way they are put together.
+
+Models see tensors only: no files, no ranks, no accelerate.
+
+B clips, K sounds per clip, C audio channels, T frames, H W pixels, S samples; t h w = T H W after the network's strides.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from sharding.clip import Clock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputSpec:
+    """What the network will be shown; a network checks on building that it can work with it."""
+
+    frames: int
+    """T of a window."""
+    height: int
+    width: int
+    samples: int
+    """S of a window, per channel."""
+    channels: int
+    """Audio channels."""
+    clock: Clock
+
+
+class SyncOutput(NamedTuple):
+    """What a network says about a pair."""
+
+    logit: Tensor
+    """(B, K): above 0 means "in sync"."""
+    cam: Tensor
+    """(B, K, t, h, w): the same linear layer before pooling, w . f, without its bias; its mean is logit - bias."""
+
+
+class SyncNet(nn.Module):
+    """Video part, audio part, fused part. The video part runs once per clip, whatever the number of sounds."""
+
+    def __init__(self, video: nn.Module, audio: nn.Module, fused: nn.Module) -> None:
+        super().__init__()
+        self.video = video
+        self.audio = audio
+        self.fused = fused
+
+    def forward(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
+        """frames: (B, 3, T, H, W) in [-1, 1]; sounds: (B, K, C, S) in [-1, 1]."""
+        clips, per_clip = sounds.shape[:2]
+        seen = self.video(frames)  # (B, c, t, h, w)
+        heard = self.audio(sounds.flatten(0, 1))  # (B*K, c, t)
+        out: SyncOutput = self.fused(seen.repeat_interleave(per_clip, dim=0), heard)  # (B*K,), (B*K, t, h, w)
+        return SyncOutput(out.logit.view(clips, per_clip), out.cam.unflatten(0, (clips, per_clip)))
+
+
+class CamHead(nn.Module):
+    """Global average pooling and one linear unit, in the order that also gives the map (Zhou et al. 2016, CAM)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, 1)
+
+    def forward(self, features: Tensor) -> SyncOutput:
+        """features: (N, c, t, h, w) -> logit (N,), cam (N, t, h, w)."""
+        cam = (features * self.linear.weight.view(1, -1, 1, 1, 1)).sum(dim=1)
+        return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.linear.bias, cam)

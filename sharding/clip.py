@@ -1,0 +1,117 @@
+"""The record that flows from source video to batch: one clip, its clock, and what its json says.
+
+Anyone may import this. Knows no tar, no ffmpeg, no torch.
+Changing a field here changes the shards on disk: raise FORMAT_VERSION with it.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.errors import InputError
+
+FORMAT_VERSION = 1
+
+ColorMatrix = Literal["bt601", "bt709", "bt2020"]
+"""Which luma weights the YUV planes were made with (ITU-R BT.601-7, BT.709-6, BT.2020-2). Range is always limited."""
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 as shares of the picture's width and height, 0 to 1, origin top left."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """Frames <-> audio samples, exactly. NTSC video is 30000/1001 Hz, not 29.97."""
+
+    fps: Fraction
+    """Pictures a second."""
+    sample_rate: int
+    """Audio samples a second (Hz)."""
+
+    def __post_init__(self) -> None:
+        if self.fps <= 0 or self.sample_rate <= 0:
+            raise InputError(f"fps={self.fps} and sample_rate={self.sample_rate} must both be above 0")
+
+    def sample_at(self, frame: int) -> int:
+        """Index of the audio sample heard when `frame` appears (nearest; no drift)."""
+        return round(frame * self.sample_rate / self.fps)
+
+    def frames_in(self, seconds: Fraction) -> int:
+        """Whole frames that fit into `seconds`."""
+        return int(seconds * self.fps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repairs:
+    """What had to be mended to put this clip on a constant clock."""
+
+    frames_repeated: int = 0
+    """Output frames that repeat an earlier source frame (gaps, low or variable frame rate)."""
+    frames_dropped: int = 0
+    """Source frames left out (higher frame rate, backward timestamps)."""
+    silence_samples: int = 0
+    """Output samples filled with silence because the source's audio timeline had a gap there."""
+    decode_errors: int = 0
+    """Packets the decoder refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipMeta:
+    """A clip's json member: where it comes from and how it was made."""
+
+    key: str
+    """`<source id>/<first frame, 8 digits>`, unique in a dataset; also the tar member's name without suffix."""
+    source: str
+    """Path of the source as given, relative to the input folder."""
+    group: str
+    """Sources of one group never stand on two sides of a split."""
+    action: str
+    """Class of the source: folder name, or the CSV's column."""
+    first_frame: int
+    """Frame number in the source's own timeline at `clock.fps`; frame 0 is presentation time 0."""
+    frames: int
+    """T, pictures in this clip."""
+    clock: Clock
+    width: int
+    height: int
+    channels: int
+    """Audio channels: 1 or 2."""
+    matrix: ColorMatrix = "bt601"
+    stream_offset_s: float = 0.0
+    """First audio timestamp minus first video timestamp of the source, seconds: for reports, never for positions."""
+    repairs: Repairs = field(default_factory=Repairs)
+    decoder: str = ""
+    """Which software decoded and encoded it, with versions."""
+    boxes: tuple[tuple[Box, ...], ...] = ()
+    """True sound sources, one tuple of boxes per frame; empty when unknown."""
+
+    @property
+    def samples(self) -> int:
+        """S, audio samples per channel."""
+        return self.clock.sample_at(self.frames)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Clip:
+    """One continuous piece of a source, decoded."""
+
+    meta: ClipMeta
+    yuv: NDArray[np.uint8]
+    """(T, H*3/2, W): I420 as OpenCV and FFmpeg lay it out: H rows of Y, then U and V at half size."""
+    audio: NDArray[np.int16]
+    """(S, C) PCM."""
+
+    def __post_init__(self) -> None:
+        meta = self.meta
+        want = (meta.frames, meta.height * 3 // 2, meta.width)
+        if self.yuv.shape != want or self.yuv.dtype != np.uint8:
+            raise ValueError(f"clip {meta.key!r}: yuv must be uint8 {want}, got {self.yuv.dtype} {self.yuv.shape}")
+        if self.audio.shape != (meta.samples, meta.channels) or self.audio.dtype != np.int16:
+            raise ValueError(
+                f"clip {meta.key!r}: {meta.frames} frames at {meta.clock.fps} fps need int16 audio of "
+                f"{(meta.samples, meta.channels)}, got {self.audio.dtype} {self.audio.shape}; "
+                "the audio stream is probably shorter than the video: cut the clip earlier"
+            )

@@ -1,0 +1,222 @@
+"""Stored forms of a clip: how its pictures and sound lie in the shard, and how a window of them is read back.
+
+avsync/ may import it. To add one: a class with the four methods of Codec, a line in CODECS; the tests loop over CODECS.
+Every form keeps YUV 4:2:0: colour conversion on a CPU costs more than decoding, so it happens on the training device.
+Numbers behind the choices: docs/log.md.
+"""
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.clip import Clip, ClipMeta
+from sharding.errors import InputError, SkipClip
+
+Member = bytes | bytearray | memoryview
+GOP_FRAMES = 30
+"""A key frame each second at 30 fps: a window decodes at most this many frames it does not need."""
+
+_MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
+
+
+class Codec(Protocol):
+    """One stored form. Stateless and safe to call from many threads at once."""
+
+    video_suffix: str
+    audio_suffix: str
+
+    def encode_video(self, clip: Clip) -> bytes:
+        """The member that holds the pictures."""
+        ...
+
+    def encode_audio(self, clip: Clip) -> bytes:
+        """The member that holds the sound."""
+        ...
+
+    def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
+        """Write the pictures numbered `frames` into `out`, uint8 (len(frames), H*3/2, W). Raises SkipClip."""
+        ...
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
+        """Write the samples from `start` on into `out`, int16 (S, C). Raises SkipClip."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class H264:
+    """A small mp4 any player opens, closed GOPs of one second, and FLAC beside it (bit-exact sound)."""
+
+    crf: int = 20
+    preset: str = "veryfast"
+    video_suffix: str = "mp4"
+    audio_suffix: str = "flac"
+
+    def encode_video(self, clip: Clip) -> bytes:
+        sink = io.BytesIO()
+        meta = clip.meta
+        with av.open(sink, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream("libx264", rate=meta.clock.fps)
+            stream.width, stream.height, stream.pix_fmt = meta.width, meta.height, "yuv420p"
+            stream.codec_context.colorspace = _MATRIX_TAG[meta.matrix]
+            stream.codec_context.color_range = 1  # limited
+            stream.codec_context.thread_count = 1  # same bytes on any machine
+            stream.codec_context.gop_size = GOP_FRAMES
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            stream.options = {"crf": str(self.crf), "preset": self.preset, "x264-params": "open-gop=0:scenecut=0"}
+            stream.codec_context.time_base = 1 / meta.clock.fps
+            for number, planes in enumerate(clip.yuv):
+                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+                frame.pts, frame.time_base = number, 1 / meta.clock.fps
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return sink.getvalue()
+
+    def encode_audio(self, clip: Clip) -> bytes:
+        sink = io.BytesIO()
+        meta = clip.meta
+        layout = "mono" if meta.channels == 1 else "stereo"
+        with av.open(sink, "w", format="flac", options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream("flac", rate=meta.clock.sample_rate, layout=layout, format="s16")
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(clip.audio).reshape(1, -1), format="s16", layout=layout
+            )
+            frame.sample_rate, frame.pts = meta.clock.sample_rate, 0
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return sink.getvalue()
+
+    def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
+        try:
+            with av.open(io.BytesIO(member), format="mp4") as container:
+                stream = container.streams.video[0]
+                stream.codec_context.thread_count = 1
+                fps, time_base = stream.average_rate, stream.time_base
+                assert fps is not None and time_base is not None
+                container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
+                _copy_frames(container.decode(stream), frames, fps * time_base, out)
+        except (av.FFmpegError, IndexError) as error:
+            raise SkipClip(f"its video member does not decode: {error}") from error
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
+        try:
+            with av.open(io.BytesIO(member), format="flac") as container:
+                stream = container.streams.audio[0]
+                stream.codec_context.thread_count = 1
+                _copy_samples(container.decode(stream), start, out)
+        except (av.FFmpegError, IndexError) as error:
+            raise SkipClip(f"its audio member does not decode: {error}") from error
+
+
+def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: NDArray[np.uint8]) -> None:
+    """Copy the planes of the wanted frames; plane views, because to_ndarray would allocate each frame anew."""
+    height, width = out.shape[1] * 2 // 3, out.shape[2]
+    filled = 0
+    for frame in decoded:
+        number = round(frame.pts * frames_per_tick)
+        if number < frames[filled]:
+            continue
+        if number != frames[filled] or (frame.height, frame.width) != (height, width):
+            raise SkipClip(f"wanted frame {frames[filled]} of {width}x{height}, got {number} of {frame.width}x{frame.height}")
+        copy_planes(frame, out[filled])
+        filled += 1
+        if filled == len(frames):
+            return
+    raise SkipClip(f"wanted {len(frames)} frames from {frames.start} on, the video ends after {filled}")
+
+
+def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+    """Copy one yuv420p frame into I420 layout, `out` uint8 (H*3/2, W), H and W even."""
+    rows, width = out.shape
+    height = rows * 2 // 3
+    chroma = out[height:].reshape(2, height // 2, width // 2)
+    for plane, target in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
+        view = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        target[:] = view[: target.shape[0], : target.shape[1]]
+
+
+def _copy_samples(decoded: Any, start: int, out: NDArray[np.int16]) -> None:
+    position, stop = 0, start + len(out)
+    for frame in decoded:
+        block = frame.to_ndarray().reshape(-1, out.shape[1])
+        low, high = max(start, position), min(stop, position + len(block))
+        if low < high:
+            out[low - start : high - start] = block[low - position : high - position]
+        position += len(block)
+        if position >= stop:
+            return
+    raise SkipClip(f"wanted samples {start} to {stop}, the sound ends at {position}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raw:
+    """Plain npy: the planes and the PCM as they are. Sixty times the bytes, a twentieth of the CPU time."""
+
+    video_suffix: str = "video.npy"
+    audio_suffix: str = "audio.npy"
+
+    def encode_video(self, clip: Clip) -> bytes:
+        return _to_npy(clip.yuv)
+
+    def encode_audio(self, clip: Clip) -> bytes:
+        return _to_npy(clip.audio)
+
+    def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
+        stored = _from_npy(member, np.dtype(np.uint8), 3)
+        if frames[-1] >= len(stored) or stored.shape[1:] != out.shape[1:]:
+            raise SkipClip(f"wanted frames up to {frames[-1]} of {out.shape[1:]}, stored is {stored.shape}")
+        out[:] = stored[frames.start : frames.stop : frames.step]
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
+        stored = _from_npy(member, np.dtype(np.int16), 2)
+        if start + len(out) > len(stored) or stored.shape[1] != out.shape[1]:
+            raise SkipClip(f"wanted samples {start} to {start + len(out)}, stored is {stored.shape}")
+        out[:] = stored[start : start + len(out)]
+
+
+def _to_npy(array: NDArray[Any]) -> bytes:
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=False)
+    return sink.getvalue()
+
+
+def _from_npy(member: Member, dtype: np.dtype[Any], dimensions: int) -> NDArray[Any]:
+    """The array in an npy member, as a view of its bytes. Objects are refused: they would be unpickled."""
+    head = io.BytesIO(member[:4096])
+    try:
+        np.lib.format.read_magic(head)
+        shape, fortran, stored = np.lib.format.read_array_header_1_0(head)
+        if stored != dtype or fortran or len(shape) != dimensions:
+            raise SkipClip(f"wanted npy of {dtype} with {dimensions} dimensions, got {stored} {shape}")
+        return np.frombuffer(member, dtype, offset=head.tell(), count=int(np.prod(shape))).reshape(shape)
+    except ValueError as error:
+        raise SkipClip(f"its npy member is damaged: {error}") from error
+
+
+CODECS: dict[str, Codec] = {"h264": H264(), "raw": Raw()}
+
+
+def codec_named(name: str) -> Codec:
+    """The stored form called `name`. Raises InputError listing the choices."""
+    if name not in CODECS:
+        raise InputError(f"stored form {name!r} is not known; choose one of {', '.join(CODECS)}")
+    return CODECS[name]
+
+
+def members_of(clip: Clip, codec: Codec) -> dict[str, bytes]:
+    """A clip as its tar members, suffix -> bytes, in the order they are written: json first."""
+    from sharding.files import to_json
+
+    return {
+        "json": to_json(clip.meta),
+        codec.video_suffix: codec.encode_video(clip),
+        codec.audio_suffix: codec.encode_audio(clip),
+    }
+
+
+__all__ = ["CODECS", "Codec", "ClipMeta", "H264", "Member", "Raw", "codec_named", "copy_planes", "members_of"]

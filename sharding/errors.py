@@ -1,0 +1,54 @@
+"""Errors a user can cause, and one place that says what each means.
+
+Anyone may import this. The command line prints these without a traceback; any other exception is a bug.
+
+AvsyncError
+├── InputError    a file, folder, flag or setting cannot be used
+├── FormatError   a dataset, checkpoint or run has another format version, or is damaged
+├── BusyError     another process holds the folder
+├── RejectError   one source cannot be packed; its reason goes to the report, the work goes on
+└── SkipClip      one stored clip cannot be read; the loader goes on within its budget
+"""
+
+from enum import StrEnum
+
+
+class AvsyncError(Exception):
+    """Base of everything a user can cause. The message names the item, the need, the fact and the remedy."""
+
+
+class InputError(AvsyncError):
+    """A file, folder, flag or setting cannot be used."""
+
+
+class FormatError(AvsyncError):
+    """Stored data has another format version, or is damaged."""
+
+
+class BusyError(AvsyncError):
+    """Another live process holds the folder."""
+
+
+class RejectReason(StrEnum):
+    """Why a source is not in the dataset: one machine-readable word each."""
+
+    UNREADABLE = "unreadable"
+    CORRUPT = "corrupt"
+    NO_VIDEO = "no_video"
+    NO_AUDIO = "no_audio"
+    SILENT = "silent"
+    FROZEN = "frozen"
+    TOO_SHORT = "too_short"
+
+
+class RejectError(AvsyncError):
+    """One source cannot be packed."""
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class SkipClip(AvsyncError):
+    """One stored clip cannot be read or decoded."""

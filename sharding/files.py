@@ -1,0 +1,134 @@
+"""Whole files only: what has its final name is complete. Also folder locks and typed JSON.
+
+Anyone may import this. Knows nothing of media.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from sharding.errors import BusyError, FormatError, InputError
+
+T = TypeVar("T")
+LOCK_NAME = ".lock"
+
+
+@contextmanager
+def publish(path: Path) -> Iterator[BinaryIO]:
+    """Write under `path`.part and rename at the end: a file that has its name is whole."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)  # not reached when the body raised
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def publish_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder: fill the yielded `path`.part; it is renamed to `path` at the end.
+
+    Every file in it reaches the disk before the rename. An older folder at `path` is replaced.
+    """
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    for file in part.rglob("*"):
+        _sync_folder(file)
+    _sync_folder(part)
+    if path.exists():
+        shutil.rmtree(path)
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def folder_lock(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold `folder` for this process; the lock dies with the process, whatever kills it.
+
+    Raises BusyError naming host, process and purpose of the holder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_NAME).open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            file.seek(0)
+            holder = file.read().strip() or "an unknown process"
+            raise BusyError(f"{folder} is in use by {holder}; wait for it, stop it, or choose another folder") from None
+        file.truncate(0)
+        file.write(f"{purpose} (process {os.getpid()} on {socket.gethostname()})\n")
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _encode_extra(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} has no JSON form")
+
+
+def _decode_extra(kind: type, value: Any) -> Any:
+    if kind is Fraction:
+        return Fraction(value)
+    if issubclass(kind, Path):
+        return kind(value)
+    raise NotImplementedError(f"{kind} has no JSON form")
+
+
+def to_json(value: Any) -> bytes:
+    """A dataclass as JSON. Same value, same bytes."""
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=_encode_extra, order="deterministic"), indent=1)
+
+
+def from_json(data: bytes | memoryview, kind: type[T], name: str) -> T:
+    """JSON as a checked dataclass of type `kind`. `name` says in errors what was being read.
+
+    Raises FormatError when it is not JSON or a field is missing or of another type.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_decode_extra)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{name} is damaged or was written by another version: {error}") from error
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read `path` as a checked dataclass.
+
+    Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return from_json(data, kind, str(path))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a dataclass as JSON, atomically."""
+    with publish(path) as file:
+        file.write(to_json(value))

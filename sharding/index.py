@@ -1,0 +1,222 @@
+"""What a dataset folder holds: dataset.json, and the index that says where each clip lies.
+
+avsync/ may import it. Reading only; sharding/pack.py writes. The layout is specified in docs/data-format.md.
+
+    DATASET/dataset.json                 DatasetInfo; written last: a dataset that has it is whole
+    DATASET/<split>/000000.tar           plain WebDataset tar
+    DATASET/<split>/000000.json          ShardRecord: what the tar holds (source of the index)
+    DATASET/<split>/index.npz            Index: one row per clip, columns as plain arrays
+    DATASET/rejects.csv                  path, reason, detail
+"""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.clip import FORMAT_VERSION, ClipMeta, Clock
+from sharding.codec import Codec, codec_named
+from sharding.errors import FormatError, InputError, SkipClip
+from sharding.files import from_json, publish, read_json
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInfo:
+    """dataset.json: what all clips of a dataset share."""
+
+    format_version: int
+    codec: str
+    clock: Clock
+    width: int
+    height: int
+    channels: int
+    actions: tuple[str, ...]
+    clips: dict[str, int]
+    """Split -> number of clips."""
+    rejects: int
+    written_by: str
+    """Software and versions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipRecord:
+    """One clip in its shard. Offsets in bytes from the tar's start; members are the tar's payloads."""
+
+    key: str
+    action: str
+    group: str
+    frames: int
+    offset: int
+    """First payload byte of the json member; one read of `size` bytes from here holds all three payloads."""
+    size: int
+    crc32: int
+    """Of those `size` bytes, tar headers between the members included."""
+    video: tuple[int, int]
+    """Payload's start relative to `offset`, and length."""
+    audio: tuple[int, int]
+    json_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardRecord:
+    """A shard's side file."""
+
+    format_version: int
+    plan: str
+    """Digest of everything that decides this shard's bytes; a shard with another plan is packed again."""
+    tar_bytes: int
+    sha256: str
+    clips: tuple[ClipRecord, ...]
+    rejects: tuple[tuple[str, str, str], ...] = ()
+    """(source, reason, detail)"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Index:
+    """All clips of one split, as columns. Row number = clip id, the only name of a clip inside the loader."""
+
+    key: NDArray[np.bytes_]
+    shard: NDArray[np.int32]
+    """Which `<split>/NNNNNN.tar`."""
+    offset: NDArray[np.int64]
+    size: NDArray[np.int32]
+    crc32: NDArray[np.uint32]
+    video: NDArray[np.int32]
+    """(N, 2): start relative to offset, length."""
+    audio: NDArray[np.int32]
+    """(N, 2)"""
+    json_bytes: NDArray[np.int32]
+    frames: NDArray[np.int32]
+    action: NDArray[np.int32]
+    """Position in DatasetInfo.actions."""
+    group: NDArray[np.int32]
+    """Sources that belong together share a number; for confidence intervals."""
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def build(cls, shards: list[ShardRecord], actions: tuple[str, ...]) -> Self:
+        """Join side files, in shard order."""
+        rows = [(number, clip) for number, shard in enumerate(shards) for clip in shard.clips]
+        clips = [clip for _, clip in rows]
+        action_ids = {action: number for number, action in enumerate(actions)}
+        groups = {group: number for number, group in enumerate(sorted({clip.group for clip in clips}))}
+        return cls(
+            key=np.array([clip.key.encode() for clip in clips], dtype=np.bytes_),
+            shard=np.array([number for number, _ in rows], np.int32),
+            offset=np.array([clip.offset for clip in clips], np.int64),
+            size=np.array([clip.size for clip in clips], np.int32),
+            crc32=np.array([clip.crc32 for clip in clips], np.uint32),
+            video=np.array([clip.video for clip in clips], np.int32).reshape(-1, 2),
+            audio=np.array([clip.audio for clip in clips], np.int32).reshape(-1, 2),
+            json_bytes=np.array([clip.json_bytes for clip in clips], np.int32),
+            frames=np.array([clip.frames for clip in clips], np.int32),
+            action=np.array([action_ids[clip.action] for clip in clips], np.int32),
+            group=np.array([groups[clip.group] for clip in clips], np.int32),
+        )
+
+    def save(self, path: Path) -> None:
+        with publish(path) as file:
+            np.savez(file, **{name: getattr(self, name) for name in _COLUMNS})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read index.npz. Raises FormatError when it is not one."""
+        try:
+            with np.load(path, allow_pickle=False) as columns:
+                return cls(**{name: columns[name] for name in _COLUMNS})
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}; run avsync pack again") from error
+        except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError for damaged files
+            raise FormatError(f"{path} is damaged ({error}); run avsync pack again to rebuild it") from error
+
+
+_COLUMNS = tuple(Index.__dataclass_fields__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StoredClip:
+    """The bytes of one clip as read from its shard, checksum verified."""
+
+    json: memoryview
+    video: memoryview
+    audio: memoryview
+
+    def meta(self) -> ClipMeta:
+        return from_json(self.json, ClipMeta, "a clip's json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dataset:
+    """A packed dataset's split, opened for reading."""
+
+    folder: Path
+    split: str
+    info: DatasetInfo
+    index: Index
+
+    @property
+    def codec(self) -> Codec:
+        return codec_named(self.info.codec)
+
+    def shard_path(self, clip: int) -> Path:
+        return self.folder / self.split / f"{self.index.shard[clip]:06d}.tar"
+
+    def key(self, clip: int) -> str:
+        return self.index.key[clip].decode()
+
+    def read(self, clip: int) -> StoredClip:
+        """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
+        index, path = self.index, self.shard_path(clip)
+        size = int(index.size[clip])
+        try:
+            with path.open("rb", buffering=0) as shard:
+                shard.seek(int(index.offset[clip]))
+                data = shard.read(size)
+        except OSError as error:
+            raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
+        if len(data) != size or zlib.crc32(data) != index.crc32[clip]:
+            raise SkipClip(f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; pack again")
+        view = memoryview(data)
+        video, audio = (view[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
+        return StoredClip(json=view[: index.json_bytes[clip]], video=video, audio=audio)
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not a dataset: it has no dataset.json; make one with avsync pack VIDEOS {folder}")
+    version = read_json(path, _Version).format_version
+    if version != FORMAT_VERSION:
+        raise FormatError(
+            f"{folder} has format version {version}, this avsync reads {FORMAT_VERSION}: "
+            "pack the videos again, or use the avsync that wrote it"
+        )
+    return read_json(path, DatasetInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format_version: int
+
+
+def open_dataset(folder: Path, split: str) -> Dataset:
+    """Open one split of a packed dataset. Raises InputError, FormatError."""
+    info = read_info(folder)
+    if not info.clips.get(split):
+        have = ", ".join(f"{name} ({count} clips)" for name, count in info.clips.items() if count)
+        raise InputError(f"{folder} has no clips in split {split!r}; it has {have or 'none at all'}")
+    index = Index.load(folder / split / "index.npz")
+    return Dataset(folder=folder, split=split, info=info, index=index)
+
+
+def as_text(keys: NDArray[Any]) -> list[str]:
+    """Index keys as text."""
+    return [key.decode() for key in keys]
