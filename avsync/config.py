@@ -1,0 +1,256 @@
+"""Everything a person can set about training, evaluation and localisation. No torch here: help must come at once.
+
+Frozen dataclasses, parsed once by the command line and never assigned to; a preset is a function in PRESETS. The line
+under a field is its help text.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from sharding.errors import InputError
+
+ModelName = Literal["thesis", "paper", "small"]
+PairsName = Literal["symmetric", "cyclic"]
+OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
+
+
+def exact_seconds(seconds: float) -> Fraction:
+    """The decimal number a person wrote, exactly: 0.1 is 1/10, not its nearest binary float."""
+    return Fraction(str(seconds))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairConfig:
+    """How (picture window, sound window) pairs are drawn from a clip."""
+
+    law: PairsName = "symmetric"
+    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. cyclic: the thesis's cyclic shift
+    of the sound, which leaks its join; kept to replay the thesis."""
+    window_s: float = 4.0
+    """Seconds the network sees."""
+    min_shift_s: float = 2.0
+    """Smallest distance of the two windows (Owens & Efros: 2.17 s)."""
+    max_shift_s: float = 5.9
+    """Largest distance of the two windows (Owens & Efros: 5.87 s)."""
+    mute_samples: int = 0
+    """Zero the first N audio samples of every window, as the thesis did (5000, then 10000)."""
+
+    def __post_init__(self) -> None:
+        if self.window_s <= 0:
+            raise InputError(f"--pairs.window-s {self.window_s} must be above 0")
+        if not 0 < self.min_shift_s <= self.max_shift_s:
+            raise InputError(
+                f"--pairs.min-shift-s {self.min_shift_s} must be above 0 and not above "
+                f"--pairs.max-shift-s {self.max_shift_s}"
+            )
+        if self.mute_samples < 0:
+            raise InputError(f"--pairs.mute-samples {self.mute_samples} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewConfig:
+    """What happens to the pictures of a window on the training device."""
+
+    crop: int = 224
+    """Side of the square cut out of the stored picture: random in training, central otherwise. 0: the whole picture."""
+    flip: bool = True
+    """Mirror half of the training windows left to right."""
+
+    def __post_init__(self) -> None:
+        if self.crop < 0 or self.crop % 2:
+            raise InputError(f"--view.crop {self.crop} must be an even number of pixels, or 0 for the whole picture")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimConfig:
+    """Optimiser and learning rate."""
+
+    name: OptimizerName = "momentum"
+    """sgd, momentum (SGD with momentum 0.9), adam or adamw."""
+    lr: float = 0.01
+    """Peak learning rate."""
+    weight_decay: float = 1e-4
+    """L2 penalty (decoupled for adamw). The thesis learned nothing when it was too high."""
+    warmup_steps: int = 500
+    """Steps of linear rise from 0 to lr."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: cosine to zero at the last step, or constant."""
+    clip_norm: float = 5.0
+    """Gradients longer than this are scaled down to it (Owens & Efros: 5). 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.weight_decay < 0 or self.clip_norm < 0 or self.warmup_steps < 0:
+            raise InputError(
+                f"--optim: lr={self.lr} must be above 0; weight_decay={self.weight_decay}, "
+                f"clip_norm={self.clip_norm} and warmup_steps={self.warmup_steps} must not be negative"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LowRateConfig:
+    """The paper's warm-up stage: first steps on every n-th picture (Owens & Efros, released code: every 4th)."""
+
+    steps: int = 0
+    """Steps of the stage; 0: no such stage."""
+    every: int = 4
+    """Keep every n-th picture during it."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.every < 1:
+            raise InputError(f"--low-rate: steps={self.steps} must not be negative, every={self.every} must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeConfig:
+    """How the work is done; a resumed run may change any of it without changing what is learned."""
+
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU when there is one."""
+    threads: int = 0
+    """Decoding threads per process; 0: one per core this process may use."""
+    prefetch: int = 4
+    """Batches decoded ahead."""
+    log_every: int = 10
+    """Steps between points in TensorBoard."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; what a crash can cost."""
+    keep: int = 3
+    """Newest checkpoints kept, besides the best."""
+    error_budget: int = 20
+    """Unusable clips in a row that stop the run."""
+
+    def __post_init__(self) -> None:
+        if min(self.prefetch, self.log_every, self.checkpoint_every, self.keep, self.error_budget) < 1:
+            raise InputError(
+                "--runtime: prefetch, log-every, checkpoint-every, keep and error-budget must each be at least 1"
+            )
+        if self.threads < 0:
+            raise InputError(f"--runtime.threads {self.threads} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One training run. The same command again resumes it."""
+
+    model: ModelName = "paper"
+    """Which network."""
+    steps: int = 100_000
+    """Optimiser steps, resumes included."""
+    batch: int = 16
+    """Clips per optimiser step, over all devices and accumulation together; each gives both labels."""
+    accumulate: int = 1
+    """Split each device's share of the batch into this many passes, for memory."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: mixed precision through autocast."""
+    channels_last: bool = False
+    """channels_last_3d memory layout."""
+    compile: bool = False
+    """torch.compile the network: slow start, faster steps."""
+    seed: int = 0
+    """Same seed, same data, same machine kind: same run."""
+    validate_every: int = 500
+    """Steps between validations on fixed pairs of the val split; 0: never."""
+    validate_clips: int = 512
+    """Clips of the val split used each time, always the same ones."""
+    pairs: PairConfig = field(default_factory=PairConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    low_rate: LowRateConfig = field(default_factory=LowRateConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.accumulate < 1:
+            raise InputError(
+                f"--steps {self.steps}, --batch {self.batch} and --accumulate {self.accumulate} must each be at least 1"
+            )
+        if self.optim.warmup_steps >= self.steps:
+            raise InputError(
+                f"--optim.warmup-steps {self.optim.warmup_steps} must be below --steps {self.steps}: "
+                "the learning rate would never reach its peak"
+            )
+        if self.low_rate.steps > self.steps:
+            raise InputError(f"--low-rate.steps {self.low_rate.steps} must not be above --steps {self.steps}")
+        if self.validate_every < 0 or self.validate_clips < 1 or not 0 <= self.seed < 2**32:
+            raise InputError(
+                f"--validate-every {self.validate_every} must not be negative, --validate-clips "
+                f"{self.validate_clips} must be at least 1, --seed {self.seed} must lie in 0 to 2**32 - 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateConfig:
+    """How a trained network is judged."""
+
+    split: Literal["train", "val", "test"] = "test"
+    """Which part of the dataset."""
+    pairs_per_clip: int = 2
+    """Fixed pairs drawn from each clip."""
+    batch: int = 16
+    """Clips per pass."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU when there is one."""
+    checkpoint: Literal["best", "last"] = "best"
+    """best: highest validation accuracy; last: newest."""
+
+    def __post_init__(self) -> None:
+        if self.pairs_per_clip < 1 or self.batch < 1:
+            raise InputError(f"--pairs-per-clip {self.pairs_per_clip} and --batch {self.batch} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalizeConfig:
+    """How a heat map video is drawn."""
+
+    output: str = ""
+    """Where to write the mp4; default: RUN/localize/<video name>.mp4. The picture sheet stands beside it as png."""
+    overlap: float = 0.5
+    """Share of a window that the next one covers again; their maps are blended."""
+    strength: float = 0.6
+    """Opacity of the hottest colour, 0 to 1."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU when there is one."""
+    checkpoint: Literal["best", "last"] = "best"
+    """best: highest validation accuracy; last: newest."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < 1 or not 0 < self.strength <= 1:
+            raise InputError(f"--overlap {self.overlap} must lie in [0, 1), --strength {self.strength} in (0, 1]")
+
+
+def paper() -> TrainConfig:
+    """Owens & Efros 2018: SGD with momentum, 650k steps after 30k at a quarter of the frame rate."""
+    return TrainConfig(
+        model="paper",
+        steps=680_000,
+        batch=16,
+        optim=OptimConfig(weight_decay=1e-5, schedule="constant"),
+        pairs=PairConfig(min_shift_s=2.17, max_shift_s=5.87),
+        low_rate=LowRateConfig(steps=30_000),
+    )
+
+
+def thesis() -> TrainConfig:
+    """The 2022 thesis: its network, its labels (which leak), its muting."""
+    return TrainConfig(
+        model="thesis",
+        steps=200_000,
+        pairs=PairConfig(law="cyclic", mute_samples=10_000, min_shift_s=0.5, max_shift_s=3.5),
+    )
+
+
+def small() -> TrainConfig:
+    """A small network for a CPU or a first look."""
+    return TrainConfig(
+        model="small",
+        steps=3000,
+        batch=16,
+        view=ViewConfig(crop=0),
+        optim=OptimConfig(name="adamw", lr=2e-3, weight_decay=1e-2, warmup_steps=100),
+        runtime=RuntimeConfig(checkpoint_every=200),
+        validate_every=200,
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainConfig]] = {"paper": paper, "thesis": thesis, "small": small}
