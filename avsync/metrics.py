@@ -1,0 +1,62 @@
+"""Accuracy with an honest interval, ROC AUC, and the pointing game. Arrays in, numbers out; no torch.
+
+Examples of one source are alike, so an interval that counts them as independent is too narrow: the design effect of
+the sources (Kish 1965) shrinks the sample size before Wilson's interval (Wilson 1927) is taken.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959964  # two-sided 95 % point of the normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of successes, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+    """Examples, not corrected for dependence."""
+
+
+def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int_]) -> Share:
+    """Share of true values in `hits`; `groups` says which source each example comes from."""
+    count = len(hits)
+    if not count:
+        return Share(float("nan"), 0.0, 1.0, 0)
+    value = float(hits.mean())
+    independent = count / _design_effect(hits, groups)
+    centre = (value + Z95**2 / (2 * independent)) / (1 + Z95**2 / independent)
+    half = Z95 / (1 + Z95**2 / independent) * np.sqrt(
+        value * (1 - value) / independent + Z95**2 / (4 * independent**2)
+    )
+    return Share(value, max(0.0, float(centre - half)), min(1.0, float(centre + half)), count)
+
+
+def _design_effect(hits: NDArray[np.bool_], groups: NDArray[np.int_]) -> float:
+    """Variance of the mean with whole sources drawn, over that with single examples drawn; at least 1."""
+    value, count = hits.mean(), len(hits)
+    if value in (0.0, 1.0):  # no variance to look at: take the sources themselves as the sample
+        return count / len(np.unique(groups))
+    number = np.unique(groups, return_inverse=True)[1]
+    sources = number.max() + 1
+    if sources == 1:
+        return float(count)
+    excess = np.bincount(number, weights=hits - value)
+    clustered = (excess**2).sum() * sources / (sources - 1) / count**2
+    return float(max(1.0, clustered / (value * (1 - value) / count)))
+
+
+def roc_auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Chance that a positive example scores above a negative one, ties counted half (Mann & Whitney 1947)."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, rank_of, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    middle_rank = ties.cumsum() - (ties - 1) / 2
+    ranks = middle_rank[rank_of][positive].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
