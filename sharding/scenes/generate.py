@@ -1,0 +1,142 @@
+"""A folder of scenes: mp4 files, the true boxes beside each, and scenes.csv that lists them for `avsync pack`.
+
+Work goes to several processes. A scene whose files stand there is not made again, so a stopped run goes on.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sharding.clip import Box
+from sharding.errors import InputError
+from sharding.files import publish, read_json, write_json
+from sharding.scenes.config import SceneConfig
+from sharding.scenes.film import film
+from sharding.scenes.motion import MOTIONS
+from sharding.scenes.scene import action_of, draw_scene
+
+CSV_NAME = "scenes.csv"
+CONFIG_NAME = "scenes.json"
+Map = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+
+GOLDEN = 0.6180339887498949  # multiples of it, mod 1, fill the unit interval evenly at any count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneTruth:
+    """The json beside a scene's mp4."""
+
+    fps: Fraction
+    boxes: list[list[Box]]
+    """For each picture, where the objects that sound are seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneReport:
+    """What generate() did."""
+
+    table: Path
+    """The CSV that lists the scenes: give it to `avsync pack`."""
+    made: int
+    kept: int
+    """Scenes that stood there already."""
+
+
+def generate(folder: Path, config: SceneConfig) -> SceneReport:
+    """Write `config.count` scenes into `folder`. Raises InputError when it holds scenes of other settings."""
+    _claim(folder, config)
+    numbers = range(config.count)
+    missing = [number for number in numbers if not video_path(folder, config, number).with_suffix(".json").exists()]
+    with _workers(config.workers, len(missing)) as run, _progress() as progress:
+        done = run(partial(make_scene, folder, config), missing)
+        for _ in progress.track(done, total=config.count, completed=config.count - len(missing), description="scenes"):
+            pass
+    _write_table(folder, config)
+    return SceneReport(table=folder / CSV_NAME, made=len(missing), kept=config.count - len(missing))
+
+
+def make_scene(folder: Path, config: SceneConfig, number: int) -> None:
+    """Write one scene: the mp4, then its json; a scene that has its json is whole."""
+    scene = draw_scene(config, number)
+    path = video_path(folder, config, number)
+    with publish(path) as file:
+        file.write(film(scene.pictures(), scene.sound(), config.fps, config.sample_rate))
+    write_json(path.with_suffix(".json"), SceneTruth(fps=Fraction(config.fps), boxes=scene.boxes()))
+
+
+def video_path(folder: Path, config: SceneConfig, number: int) -> Path:
+    """Where scene `number` lies: ACTION/NNNNN.mp4, and ACTION/NNNNN.json beside it."""
+    return folder / action_of(config, number) / f"{number:05d}.mp4"
+
+
+def split_of(config: SceneConfig, number: int) -> str:
+    """Which split scene `number` belongs to; a scene stays in it when more are made."""
+    place = (number + 0.5) * GOLDEN % 1
+    if place < config.val_share:
+        return "val"
+    return "test" if place >= 1 - config.test_share else "train"
+
+
+def _claim(folder: Path, config: SceneConfig) -> None:
+    """Say in the folder which scenes it holds. The number of scenes may grow, and the number of workers is free."""
+    law = replace(config, count=1, workers=0)
+    path = folder / CONFIG_NAME
+    if path.exists():
+        if read_json(path, SceneConfig) != law:
+            raise InputError(
+                f"{folder} holds scenes of other settings (see {path}); choose another folder or delete it"
+            )
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for action in MOTIONS:
+            (folder / action).mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+    write_json(path, law)
+
+
+def _write_table(folder: Path, config: SceneConfig) -> None:
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("path", "action", "split", "group", "boxes"))
+    for number in range(config.count):
+        path = video_path(folder, config, number).relative_to(folder)
+        split = split_of(config, number)
+        rows.writerow(
+            (path.as_posix(), action_of(config, number), split, path.stem, path.with_suffix(".json").as_posix())
+        )
+    with publish(folder / CSV_NAME) as file:
+        file.write(text.getvalue().encode())
+
+
+@contextmanager
+def _workers(count: int, tasks: int) -> Iterator[Map]:
+    """A `map` over processes, or over none where the start of one would cost more than the work."""
+    count = min(count or available_cores(), tasks)
+    if count <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=4)
+
+
+def available_cores() -> int:
+    """Cores this process may use: on a shared node fewer than the machine has."""
+    return len(os.sched_getaffinity(0))
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
