@@ -28,6 +28,7 @@ def film(pictures: Pictures, sound: NDArray[np.int16], fps: int, rate: int) -> b
         video.options = {"crf": "18", "preset": "ultrafast"}
         audio = container.add_stream("aac", rate=rate, layout="mono")
         audio.bit_rate = AAC_BIT_RATE
+        audio.options = {"aac_coder": "fast"}  # five times faster than the default coder
         audio.codec_context.flags |= Flags.bitexact
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
