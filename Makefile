@@ -1,0 +1,68 @@
+# One gate, the same for everybody: `make test`. One path for a newcomer: `make demo`.
+# A bare `make` prints what there is. The first call sets up .venv; later calls start at once.
+
+# The first of these that avsync can use, or the one you name: make setup PYTHON=/path/to/python
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p $(FITS) && echo $$p && exit; done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# TORCH=keep: .venv sees PYTHON's own packages, and its torch (a cluster's build, say) stays; later calls remember it.
+TORCH ?= $(if $(wildcard $(VENV)/.complete-keep),keep,pinned)
+ifeq ($(filter $(TORCH),pinned keep),)
+$(error TORCH=$(TORCH) is not known; choose pinned or keep)
+endif
+STAMP := $(VENV)/.complete-$(TORCH)
+PYTEST_FLAGS ?= -n 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint types pytest demo format clean
+
+help:  ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv and install the tested set (TORCH=keep: with the torch that PYTHON has)
+
+# The stamp is written last: an interrupted install leaves none, and the next call starts from an empty .venv.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) $(FITS) || { echo "avsync needs Python 3.11 to 3.13; $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>/dev/null || echo not found). Name one: make setup PYTHON=python3.12" >&2; exit 1; }
+ifeq ($(TORCH),keep)
+	@test -f $@ || $(PYTHON) -m venv --clear --system-site-packages $(VENV)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "TORCH=keep: no torch to keep: $(PYTHON) has none that a" \
+	    "virtual environment made from it can see. Load its module first, or name the Python that has it" >&2; exit 1; }
+	@{ grep -v '^torch' constraints.txt; $(BIN)/python -c 'import torch; print("torch==" + torch.__version__)'; } \
+	    > $(VENV)/constraints.txt
+else
+	@test -f $@ || $(PYTHON) -m venv --clear $(VENV)
+	@cp constraints.txt $(VENV)/constraints.txt
+endif
+	@rm -f $(VENV)/.complete-*
+	@echo "installing into $(VENV): once, a few minutes"
+	@$(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+test: lint types pytest  ## the gate: format, lint, types, tests; works offline after setup
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+pytest: setup
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+demo: setup  ## the whole path on generated scenes, minutes on a laptop; ends by saying what to open
+	$(BIN)/avsync demo
+
+format: setup  ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove .venv, caches and the demo's folder
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
