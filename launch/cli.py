@@ -1,0 +1,151 @@
+"""The console command `avsync`: finds the command, builds it, runs it, and says what went wrong in a person's words.
+
+Nothing heavy is imported until a command is known: `avsync --help` must come at once, on any login node.
+
+Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting; 70 a bug; 130 stopped by Ctrl-C.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from sharding.errors import AvsyncError
+
+if TYPE_CHECKING:
+    from launch.commands import Command
+
+DONE, FAILED, USAGE, BUG, STOPPED = (
+    0,
+    1,
+    2,
+    70,
+    130,
+)  # 70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Entry(NamedTuple):
+    """A line of `avsync --help`, and where its command is built."""
+
+    usage: str
+    does: str
+    kind: str
+    """Class in launch/commands.py."""
+
+
+COMMANDS = {
+    "demo": Entry("[FOLDER]", "the whole path on generated scenes, minutes on a laptop", "Demo"),
+    "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
+    "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
+    "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
+    "evaluate": Entry("RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate"),
+    "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name in ("-h", "--help", "help"):
+        print(overview())
+        return DONE
+    if name in ("-V", "--version"):
+        print(versions())
+        return DONE
+    if name not in COMMANDS:
+        return _unknown(name)
+    return _run(name, rest)
+
+
+def _run(name: str, rest: Sequence[str]) -> int:
+    code = USAGE  # until the command is built, errors are about what was typed
+    try:
+        command = _build(name, rest)
+        code = FAILED
+        closing = command.execute()
+        if closing:
+            print(closing)
+        return DONE
+    except AvsyncError as error:
+        return _complain(str(error), code)
+    except KeyboardInterrupt:
+        return _complain(f"stopped; the same avsync {name} command again goes on from what is already whole", STOPPED)
+    except BrokenPipeError:  # `avsync ... | head`: nobody is listening any more
+        sys.stderr.close()
+        return FAILED
+    except Exception as error:  # the top of the program: the one place that may see anything
+        return _complain(said, FAILED) if (said := _explain(error)) else _report_bug(name)
+
+
+def _build(name: str, rest: Sequence[str]) -> "Command":
+    kind: type[Command] = getattr(import_module("launch.commands"), COMMANDS[name].kind)
+    return kind.parse(rest, f"avsync {name}")
+
+
+def _explain(error: Exception) -> str:
+    """What to say about an error of the machine rather than of the program; empty when it is a bug."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{error.filename or 'the disk'}: {error.strerror}; make room, then run the same command again"
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        return f"{error.filename}: {error.strerror}; choose another folder or change its rights"
+    if isinstance(error, MemoryError):
+        return "out of memory; use fewer --workers (pack), or a smaller --batch or --runtime.prefetch (train)"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; named, because torch must not be imported here
+        return f"out of GPU memory; raise --accumulate, or lower --batch or --view.crop ({error})"
+    return ""
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"avsync: error: {message}" if code != STOPPED else f"\navsync: {message}", file=sys.stderr)
+    return code
+
+
+def _report_bug(name: str) -> int:
+    traceback.print_exc()
+    print(
+        f"\navsync: this is a bug in avsync {name}; please report it with the lines above and:\n{versions()}",
+        file=sys.stderr,
+    )
+    return BUG
+
+
+def _unknown(name: str) -> int:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    kind = "option" if name.startswith("-") else "command"
+    hint = f"did you mean avsync {near[0]}?" if near else "avsync --help lists them all"
+    return _complain(f"{kind} {name!r} is not known; {hint}", USAGE)
+
+
+def overview() -> str:
+    """The text of `avsync --help`."""
+    lines = [f"  {f'{name} {entry.usage}':<24}{entry.does}" for name, entry in COMMANDS.items()]
+    return "\n".join(
+        (
+            "avsync: videos in; a trained, explained audio-visual synchronisation network out",
+            "",
+            "usage: avsync COMMAND ...      avsync COMMAND --help      avsync --version",
+            "",
+            *lines,
+        )
+    )
+
+
+def versions() -> str:
+    """What runs here, read from installed metadata: nothing is imported for it."""
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import platform, python_version
+
+    def installed(name: str) -> str:
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            return f"{name} (not installed)"
+
+    packages = ", ".join(installed(name) for name in ("torch", "av", "numpy"))
+    return f"{installed('avsync')} on Python {python_version()}, {packages}, {platform()}"

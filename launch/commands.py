@@ -1,0 +1,165 @@
+"""Every command as a dataclass: its fields are what a person types, `execute` does the work.
+
+The command line is built from these types. Only settings are imported here; the work, and torch with it, is imported
+late, inside `execute`. To add a command: a class here, a line in COMMANDS of launch/cli.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+
+import tyro
+from tyro.conf import Positional, arg
+
+from avsync.config import PRESETS, EvaluateConfig, LocalizeConfig, TrainConfig
+from sharding.config import PackConfig
+from sharding.scenes.config import SceneConfig
+
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = tyro.extras.literal_type_from_choices(tuple(PRESETS))
+
+DEFAULT_PRESET = "paper"
+
+
+class Command(Protocol):
+    """What the command line needs of each class here."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
+        """Build it from what was typed. Raises SystemExit for a wrong or missing flag, InputError for a bad setting."""
+        ...
+
+    def execute(self) -> str:
+        """Do the work; returns what to say at the end. Raises AvsyncError for what the person can mend."""
+        ...
+
+
+class Parsed:
+    """Parses a command from the types of its own fields; the line under a field is its help."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
+        return tyro.cli(cls, args=list(arguments), prog=prog)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenes(Parsed):
+    """Write generated videos: moving objects, some of which make the sounds, with their true positions."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
+    """Where to write them; scenes already there are kept."""
+    config: Annotated[SceneConfig, arg(name="")] = field(default_factory=SceneConfig)
+
+    def execute(self) -> str:
+        from sharding.scenes import generate
+
+        report = generate(self.folder, self.config)
+        return f"{report.made} scenes made, {report.kept} kept. Next: avsync pack {report.table} DATASET"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack(Parsed):
+    """Turn videos with sound into a dataset of shards. The same command again goes on where it stopped."""
+
+    videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
+    """A folder, whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group]."""
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """Folder to write the shards to."""
+    dry_run: Annotated[bool, arg(name="dry-run")] = False
+    """Say what would be packed and how large it would be; write nothing."""
+    config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
+
+    def execute(self) -> str:
+        from sharding.pack import dry_run, pack
+
+        if self.dry_run:
+            dry_run(self.videos, self.dataset, self.config)
+        else:
+            pack(self.videos, self.dataset, self.config)
+        return f"Next: avsync train {self.dataset} RUN"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Train:
+    """Train a network on a dataset. The same command again resumes at the exact step."""
+
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of the run: settings, checkpoints, TensorBoard."""
+    preset: PresetName = DEFAULT_PRESET
+    """Settings to start from; the flags below override them, and show this preset's values as defaults."""
+    config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
+        """The preset first, since it sets the defaults of the other flags."""
+        preset = preset_in(arguments)
+        missing: Any = tyro.MISSING
+        default = cls(dataset=missing, run=missing, preset=preset, config=PRESETS[preset]())
+        return tyro.cli(cls, args=list(arguments), prog=prog, default=default)
+
+    def execute(self) -> str:
+        from avsync.trainer import train
+
+        train(self.dataset, self.run, self.config)
+        return f"Next: avsync evaluate {self.run} {self.dataset}"
+
+
+def preset_in(arguments: Sequence[str]) -> str:
+    """The preset named on the command line; the default one when there is none, or none that exists: tyro says so."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    named = [value for flag, value in pairwise(words) if flag == "--preset" and value in PRESETS]
+    return named[-1] if named else DEFAULT_PRESET
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate(Parsed):
+    """Measure a trained network: accuracy with its confidence interval, by action and by shift; table, CSV, plot."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    config: Annotated[EvaluateConfig, arg(name="")] = field(default_factory=EvaluateConfig)
+
+    def execute(self) -> str:
+        from avsync.evaluate import evaluate
+
+        evaluate(self.run, self.dataset, self.config)
+        return f"Next: avsync localize {self.run} VIDEO"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Localize(Parsed):
+    """Show where the sound comes from: a heat map over the video, with its sound, and a sheet of pictures."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
+    """Any video with sound."""
+    config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
+
+    def execute(self) -> str:
+        from avsync.localize import localize
+
+        localize(self.run, self.video, self.config)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demo(Parsed):
+    """The whole path on generated scenes: make, pack, train, evaluate, localise. Minutes on a laptop, no GPU."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("demo")
+    """Where everything goes; the same command again goes on where it stopped."""
+
+    def execute(self) -> str:
+        from launch.demo import demo
+
+        demo(self.folder)
+        return ""
