@@ -25,8 +25,6 @@ class Batch:
     """(B, K, S, C) int16"""
     in_sync: Tensor
     """(B, K) float32: 1 or 0"""
-    corner: Tensor
-    """(B, 2) int64: top and left of the crop"""
     flip: Tensor
     """(B,) bool"""
     matrix: Tensor
@@ -36,5 +34,5 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; asynchronous when the slot is pinned."""
-        names = ("yuv", "audio", "in_sync", "corner", "flip", "matrix", "valid")
+        names = ("yuv", "audio", "in_sync", "flip", "matrix", "valid")
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})

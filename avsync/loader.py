@@ -36,8 +36,9 @@ class WindowShape:
     sounds: int
 
     @classmethod
-    def of(cls, dataset: Dataset, law: PairLaw, window: int, every: int = 1) -> "WindowShape":
-        return cls(window=window, every=every, samples=dataset.info.clock.sample_at(window), sounds=law.sounds)
+    def of(cls, dataset: Dataset, law: PairLaw, every: int = 1) -> "WindowShape":
+        samples = dataset.info.clock.sample_at(law.window)
+        return cls(window=law.window, every=every, samples=samples, sounds=law.sounds)
 
     @property
     def frames(self) -> int:
@@ -97,6 +98,11 @@ class _Slot:
         self.yuv = torch.zeros((rows, shape.frames, info.height * 3 // 2, info.width), dtype=torch.uint8, pin_memory=pin)
         self.audio = torch.zeros((rows, shape.sounds, shape.samples, info.channels), dtype=torch.int16, pin_memory=pin)
         self.copied: torch.cuda.Event | None = None
+
+    def clear(self, row: int) -> None:
+        """What a failed read left there must not depend on what the slot held before."""
+        self.yuv[row].zero_()
+        self.audio[row].zero_()
 
     def wait_until_free(self) -> None:
         """An asynchronous copy to the GPU may still be reading this slot."""
@@ -176,7 +182,7 @@ class Loader:
     def _finish(self, pending: _Pending) -> Batch:
         started = time.perf_counter()
         matrices, valid = [], []
-        for draw, row in zip(pending.draws, pending.rows, strict=True):
+        for number, (draw, row) in enumerate(zip(pending.draws, pending.rows, strict=True)):
             try:
                 matrices.append(row.result())
                 valid.append(draw.clip >= 0)
@@ -185,6 +191,7 @@ class Loader:
                 self.budget.skip(error)
                 matrices.append(0)
                 valid.append(False)
+                pending.slot.clear(number)
         self.wait.waited_s += time.perf_counter() - started
         return self._batch(pending, matrices, valid)
 
@@ -196,7 +203,6 @@ class Loader:
             yuv=pending.slot.yuv,
             audio=pending.slot.audio,
             in_sync=torch.tensor([[float(sound.in_sync) for sound in draw.pair.sounds] for draw in draws]),
-            corner=torch.tensor([[draw.top, draw.left] for draw in draws]),
             flip=torch.tensor([draw.flip for draw in draws]),
             matrix=torch.tensor(matrices),
             valid=torch.tensor(valid),

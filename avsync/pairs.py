@@ -34,16 +34,23 @@ class Pair:
     sounds: tuple[Sound, ...]
 
     def shift(self, sound: int) -> int:
-        """Frames by which the sound is late (negative) or early against the picture."""
+        """Frames by which the sound's content is ahead of the picture; negative: it lags behind."""
         heard = self.sounds[sound]
         return heard.frame - self.picture - heard.roll
 
 
 class PairLaw(Protocol):
-    """Draws pairs. `window`, `low` and `high` are frames."""
+    """Draws pairs."""
 
-    sounds: int
-    """K, sounds per picture."""
+    @property
+    def window(self) -> int:
+        """Frames the network sees."""
+        ...
+
+    @property
+    def sounds(self) -> int:
+        """K, sounds per picture."""
+        ...
 
     def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
         """A pair from a clip of `frames` frames, which must be at least `shortest()`."""

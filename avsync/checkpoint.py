@@ -1,0 +1,201 @@
+"""What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
+
+    RUN/run.json                       RunInfo: settings, data, network input; written once
+    RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed: newest whole one wins
+    RUN/best.json                      Best: which checkpoint had the highest validation accuracy
+    RUN/tensorboard/                   train, validation and chance curves
+"""
+
+import pickle
+import shutil
+import subprocess
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avsync.config import TrainConfig
+from avsync.models.parts import InputSpec, SyncNet
+from sharding.clip import FORMAT_VERSION
+from sharding.errors import FormatError, InputError
+from sharding.files import publish_folder, read_json, write_json
+from sharding.index import DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Every file name of a run folder."""
+
+    root: Path
+
+    @property
+    def info(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def best(self) -> Path:
+        return self.root / "best.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"{step:08d}"
+
+    def saved_steps(self) -> list[int]:
+        """Steps of whole checkpoints, newest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """run.json: what a run is."""
+
+    format_version: int
+    config: TrainConfig
+    spec: InputSpec
+    dataset: DatasetInfo
+    dataset_path: str
+    data_fingerprint: str
+    git: str
+    torch: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """state.json: where a checkpoint stands."""
+
+    step: int
+    """Steps done."""
+    model: str
+    digest: str
+    """Fingerprint of all clips trained on so far (order.Digest)."""
+    skipped: int
+    """Clips that could not be read so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """best.json"""
+
+    step: int
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Saved:
+    """A checkpoint in memory."""
+
+    state: State
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
+    """Write a checkpoint: aside, to disk, then renamed."""
+    folder = paths.checkpoint(saved.state.step)
+    if folder.exists():
+        return
+    with publish_folder(folder) as part:
+        torch.save(saved.model, part / "model.pt")
+        torch.save(saved.optimizer, part / "optimizer.pt")
+        write_json(part / "state.json", saved.state)
+
+
+def load_checkpoint(folder: Path) -> Saved:
+    """Read a checkpoint. Raises FormatError when it is damaged or holds anything but tensors and plain values."""
+    return Saved(
+        state=read_json(folder / "state.json", State),
+        model=_load_tensors(folder / "model.pt"),
+        optimizer=_load_tensors(folder / "optimizer.pt"),
+    )
+
+
+def _load_tensors(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run; "
+            "delete its folder to go on from an older checkpoint"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise FormatError(
+            f"{path} is damaged or cut short ({str(error).splitlines()[0]}); "
+            "delete its folder to go on from an older checkpoint"
+        ) from error
+
+
+def prune(paths: RunPaths, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints and the best."""
+    best = read_json(paths.best, Best).step if paths.best.is_file() else None
+    for step in paths.saved_steps()[keep:]:
+        if step != best:
+            shutil.rmtree(paths.checkpoint(step))
+
+
+def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name: str) -> None:
+    """Put saved weights into a network. Raises FormatError when they belong to another one."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise FormatError(f"{source} does not hold a {name!r} network of this size: {detail}") from error
+
+
+def read_run(paths: RunPaths) -> RunInfo:
+    """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
+    if not paths.info.is_file():
+        raise InputError(f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}")
+    info = read_json(paths.info, RunInfo)
+    if info.format_version != FORMAT_VERSION:
+        raise FormatError(f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}")
+    return info
+
+
+def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
+    """Raises InputError when `wanted` would not continue `saved`, naming each setting that differs."""
+    same_runtime = replace(wanted.config, runtime=saved.config.runtime)
+    changed = _differences(saved.config, same_runtime, "")
+    if saved.data_fingerprint != wanted.data_fingerprint:
+        changed.append(f"the dataset's content (was {saved.dataset_path}, is {wanted.dataset_path})")
+    if changed:
+        raise InputError(
+            f"{root} was started with other settings: {'; '.join(changed)}. "
+            "Give the same ones to resume it, or another run folder to start anew"
+        )
+
+
+def _differences(old: Any, new: Any, prefix: str) -> list[str]:
+    found: list[str] = []
+    for item in fields(old):
+        before, after = getattr(old, item.name), getattr(new, item.name)
+        name = f"{prefix}{item.name.replace('_', '-')}"
+        if is_dataclass(before):
+            found += _differences(before, after, f"{name}.")
+        elif before != after:
+            found.append(f"--{name} was {before}, is {after}")
+    return found
+
+
+def git_hash() -> str:
+    """The checkout's commit, with + when it has uncommitted changes; empty when this is no checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip()

@@ -1,0 +1,66 @@
+"""A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.config import PairConfig, ViewConfig
+from avsync.draw import View, usable_clips
+from avsync.loader import Loader, LoaderOptions, WindowShape
+from avsync.models.parts import InputSpec
+from avsync.pairs import PairLaw, build_law
+from sharding.index import Dataset, open_dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Feed:
+    """One split, ready to be drawn from."""
+
+    dataset: Dataset
+    law: PairLaw
+    view: View
+    clips: NDArray[np.int64]
+    """Ids of the clips that are long enough."""
+
+    @classmethod
+    def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
+        """Raises InputError, FormatError: no such split, no clip long enough, crop too large, ..."""
+        dataset = open_dataset(folder, split)
+        law = build_law(pairs, dataset.info.clock)
+        return cls(
+            dataset=dataset,
+            law=law,
+            view=View.build(view, dataset.info.height, dataset.info.width),
+            clips=usable_clips(dataset.index, law, dataset.info.clock),
+        )
+
+    def shape(self, every: int = 1) -> WindowShape:
+        """Row sizes; `every` is the low-rate stage's factor."""
+        return WindowShape.of(self.dataset, self.law, every)
+
+    def spec(self, every: int = 1) -> InputSpec:
+        """What the network is shown."""
+        clock, shape = self.dataset.info.clock, self.shape(every)
+        return InputSpec(
+            frames=shape.frames,
+            height=self.view.crop_height,
+            width=self.view.crop_width,
+            samples=shape.samples,
+            channels=self.dataset.info.channels,
+            clock=replace(clock, fps=clock.fps / every),
+        )
+
+    def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
+        return Loader(self.dataset, self.shape(every), options)
+
+    def fingerprint(self) -> str:
+        """Changes when the split's clips change, so that a run never resumes on other data."""
+        index = self.dataset.index
+        digest = hashlib.sha256()
+        for column in (index.key, index.frames, index.crc32, index.shard):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()[:16]

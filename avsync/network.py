@@ -1,0 +1,49 @@
+"""A trained network, found in a run folder and ready to be asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from avsync.checkpoint import Best, RunInfo, RunPaths, load_checkpoint, read_run, restore_weights
+from avsync.config import TrainConfig
+from avsync.models import build_model
+from avsync.models.parts import InputSpec, SyncNet
+from sharding.errors import InputError
+from sharding.files import read_json
+from sharding.index import DatasetInfo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LoadedNetwork:
+    """A network in evaluation mode, with what it was trained on."""
+
+    model: SyncNet
+    config: TrainConfig
+    spec: InputSpec
+    dataset: DatasetInfo
+    step: int
+
+
+def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
+    """The best or the newest network of a run. Raises InputError, FormatError."""
+    paths = RunPaths(run)
+    info: RunInfo = read_run(paths)
+    steps = paths.saved_steps()
+    if not steps:
+        raise InputError(f"{run} has no checkpoint yet: let avsync train reach its first one")
+    step = steps[0]
+    if which == "best" and paths.best.is_file():
+        step = read_json(paths.best, Best).step
+    folder = paths.checkpoint(step)
+    model = build_model(info.config.model, info.spec)
+    restore_weights(model, load_checkpoint(folder).model, folder, info.config.model)
+    return LoadedNetwork(
+        model=model.to(device).eval(), config=info.config, spec=info.spec, dataset=info.dataset, step=step
+    )
+
+
+def pick_device(wanted: Literal["auto", "cpu"]) -> torch.device:
+    """The GPU when there is one and it is wanted."""
+    return torch.device("cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,123 @@
+"""An evaluation's figures: overall, by action, by |shift|, and where the maps point. Numbers and files; no network."""
+
+import csv
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.metrics import Share, roc_auc, share_of
+from avsync.pointing import Point
+from avsync.predict import Predictions
+from sharding.files import publish, write_json
+from sharding.index import Dataset
+
+SHIFT_BIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    name: str
+    accuracy: Share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Localisation:
+    """How often a point lies on a true source."""
+
+    hottest: Share
+    """The hottest point of |w . f| of in-sync pairs."""
+    centre: Share
+    """The middle of the picture."""
+    chance: float
+    """A point drawn blindly: the true boxes' mean share of the picture."""
+
+    @property
+    def times_chance(self) -> float:
+        return self.hottest.value / self.chance if self.chance else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorecard:
+    """Everything `avsync evaluate` reports."""
+
+    run: str
+    dataset: str
+    split: str
+    step: int
+    clips: int
+    accuracy: Share
+    auc: float
+    loss: float
+    actions: tuple[Row, ...]
+    """Easiest first."""
+    shifts: tuple[Row, ...]
+    localisation: Localisation | None
+
+
+def by_action(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
+    """Accuracy of each action, highest first."""
+    action, group = dataset.index.action[got.clip], dataset.index.group[got.clip]
+    rows = [
+        Row(dataset.info.actions[number], share_of(got.hits[action == number], group[action == number]))
+        for number in np.unique(action)
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.accuracy.value))
+
+
+def by_shift(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
+    """Accuracy of in-sync examples, and of shifted ones by how far."""
+    group = dataset.index.group[got.clip]
+    distance = np.array([float(abs(int(shift)) / dataset.info.clock.fps) for shift in got.shift])
+    rows = [Row("in sync", share_of(got.hits[got.in_sync], group[got.in_sync]))]
+    for number in np.unique(np.floor(distance[~got.in_sync] / SHIFT_BIN_S).astype(int)):
+        low, high = number * SHIFT_BIN_S, (number + 1) * SHIFT_BIN_S
+        chosen = ~got.in_sync & (distance >= low) & (distance < high)
+        rows.append(Row(f"{low:g} to {high:g} s", share_of(got.hits[chosen], group[chosen])))
+    return tuple(rows)
+
+
+def localisation(points: list[Point], groups: NDArray[np.int_]) -> Localisation | None:
+    """None when no clip had true boxes."""
+    if not points:
+        return None
+    return Localisation(
+        hottest=share_of(np.array([point.hit for point in points]), groups),
+        centre=share_of(np.array([point.centre_hit for point in points]), groups),
+        chance=float(np.mean([point.chance for point in points])),
+    )
+
+
+def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
+    """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "summary.json", card)
+    for name, rows in (("by_action", card.actions), ("by_shift", card.shifts)):
+        lines = [(row.name, row.accuracy.value, row.accuracy.low, row.accuracy.high, row.accuracy.count) for row in rows]
+        _write_csv(folder / f"{name}.csv", (name[3:], "accuracy", "low_95", "high_95", "examples"), lines)
+    predictions = [
+        (dataset.key(int(clip)), dataset.info.actions[dataset.index.action[clip]], _shift_s(int(shift), dataset), int(sync), f"{logit:.4f}")
+        for clip, shift, sync, logit in zip(got.clip, got.shift, got.in_sync, got.logit, strict=True)
+    ]  # fmt: skip
+    _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), predictions)
+
+
+def _shift_s(frames: int, dataset: Dataset) -> str:
+    return f"{float(Fraction(frames) / dataset.info.clock.fps):.4f}"
+
+
+def _write_csv(path: Path, header: tuple[str, ...], lines: list[tuple[object, ...]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    with publish(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def overall(got: Predictions, dataset: Dataset) -> tuple[Share, float]:
+    """Accuracy and ROC AUC over all examples."""
+    return share_of(got.hits, dataset.index.group[got.clip]), roc_auc(got.logit, got.in_sync)

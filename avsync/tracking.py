@@ -1,0 +1,96 @@
+"""TensorBoard: three runs side by side in every chart (train, validation, chance), and one clean curve after a resume.
+
+Only rank 0 owns a Tracker. Everything up to a checkpoint is on disk before the checkpoint is; a resumed run purges what
+came after it (purge_step), so no step is drawn twice.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from avsync.checkpoint import RunInfo, RunPaths
+from avsync.gpu import GpuUse
+
+CHANCE_ACCURACY = 0.5
+PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What is drawn every few steps of training."""
+
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    clips_per_s: float
+    data_wait: float
+    """Share of the time spent waiting for data, 0 to 1."""
+    skipped: int
+    """Unreadable clips so far."""
+    gpu: GpuUse | None
+
+
+class Tracker:
+    """Writes a run's curves and pictures."""
+
+    def __init__(self, paths: RunPaths, resumed_at: int) -> None:
+        def writer(name: str) -> SummaryWriter:
+            purge = resumed_at + 1 if resumed_at else None
+            return SummaryWriter(str(paths.tensorboard / name), purge_step=purge, flush_secs=30)
+
+        self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")
+
+    def settings(self, info: RunInfo) -> None:
+        """Hyper-parameters as a table."""
+        lines = [f"| {name} | {value} |" for name, value in flat_settings(info.config)]
+        extra = [f"| dataset | {info.dataset_path} |", f"| code | {info.git} |", f"| torch | {info.torch} |"]
+        self.train.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)
+
+    def progress(self, now: Progress) -> None:
+        """One point of every training curve."""
+        self.train.add_scalar("loss", now.loss, now.step)
+        self.train.add_scalar("accuracy", now.accuracy, now.step)
+        self.train.add_scalar("learning_rate", now.learning_rate, now.step)
+        self.train.add_scalar("speed/clips_per_s", now.clips_per_s, now.step)
+        self.train.add_scalar("speed/share_of_time_waiting_for_data", now.data_wait, now.step)
+        self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
+        if now.gpu:
+            self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)
+            self.train.add_scalar("gpu/memory_gb", now.gpu.memory_gb, now.step)
+        self.chance.add_scalar("loss", PLATEAU_LOSS, now.step)
+        self.chance.add_scalar("accuracy", CHANCE_ACCURACY, now.step)
+
+    def validated(self, step: int, loss: float, accuracy: float, auc: float) -> None:
+        """One point of every validation curve."""
+        self.validation.add_scalar("loss", loss, step)
+        self.validation.add_scalar("accuracy", accuracy, step)
+        self.validation.add_scalar("roc_auc", auc, step)
+        self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
+
+    def picture(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
+        """picture: (H, W, 3) uint8"""
+        self.validation.add_image(name, picture, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        for writer in (self.train, self.validation, self.chance):
+            writer.flush()
+
+    def close(self) -> None:
+        for writer in (self.train, self.validation, self.chance):
+            writer.close()
+
+
+def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested settings."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from flat_settings(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value
