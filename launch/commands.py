@@ -55,7 +55,7 @@ class Scenes(Parsed):
     config: Annotated[SceneConfig, arg(name="")] = field(default_factory=SceneConfig)
 
     def execute(self) -> str:
-        from sharding.scenes import generate
+        from sharding.scenes.generate import generate
 
         report = generate(self.folder, self.config)
         return f"{report.made} scenes made, {report.kept} kept. Next: avsync pack {report.table} DATASET"

@@ -1,0 +1,220 @@
+"""The architecture is a test: who may import whom, how long a file may be, and that help needs no torch."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("sharding", "avsync", "launch")
+
+# Package -> what it may import of the other packages while it is itself imported. Data flows down, imports point up.
+MAY_IMPORT = {
+    "sharding": set[str](),
+    "avsync": {
+        "sharding.clip",
+        "sharding.codec",
+        "sharding.errors",
+        "sharding.files",
+        "sharding.index",
+        "sharding.decode",  # localize looks at videos exactly as pack did
+        "sharding.probe",
+    },
+    "launch": {"sharding.errors", "sharding.config", "sharding.scenes.config", "avsync.config"},
+}
+# Library -> the only modules (by prefix) that may import it, anywhere in the file.
+ONLY_IN = {
+    "accelerate": ("avsync.trainer",),
+    "torch": ("avsync",),
+    "torchaudio": ("avsync.models", "avsync.transforms"),
+    "tyro": ("launch",),
+    "submitit": ("launch",),
+    "tensorboard": ("avsync.tracking",),
+    "torch.utils.tensorboard": ("avsync.tracking",),
+}
+# Module prefix -> what it must not import, anywhere in the file.
+NEVER_IN = {
+    "avsync.trainer": ("tarfile", "av", "webdataset", "sharding.codec"),
+    "avsync.models": (
+        "pathlib",
+        "os",
+        "io",
+        "accelerate",
+        "torch.distributed",
+        "av",
+        "sharding.files",
+        "sharding.index",
+    ),
+    "avsync.order": ("torch", "av"),
+    "avsync.pairs": ("torch", "av"),
+}
+LONGEST_FILE, LONGEST_FUNCTION = 250, 60
+NAMES_WITHOUT_MEANING = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()}
+
+
+def at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run when the module is imported; what stands under TYPE_CHECKING does not."""
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from at_import(node.orelse)
+        elif isinstance(node, (ast.If, ast.Try, ast.With)):
+            yield from at_import(node.body)
+        else:
+            yield node
+
+
+def imported(nodes: Iterator[ast.AST], module: str) -> set[str]:
+    """Modules that the import statements among `nodes` name; `from a import b` names a.b where that is a module."""
+    names = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write imports in full, not relative"
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (full & SOURCES.keys()) or {str(node.module)}
+    return names
+
+
+AT_IMPORT = {module: imported(at_import(tree.body), module) for module, tree in TREES.items()}
+ANYWHERE = {module: imported(ast.walk(tree), module) for module, tree in TREES.items()}
+
+
+def is_in(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_point_upwards(module: str) -> None:
+    package = module.split(".")[0]
+    foreign = {name for name in AT_IMPORT[module] if is_in(name, PACKAGES) and not is_in(name, (package,))}
+    assert foreign <= MAY_IMPORT[package], f"{module} imports {foreign - MAY_IMPORT[package]}"
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if is_in(module, ("sharding",))])
+def test_sharding_knows_nothing_of_the_others_not_even_late(module: str) -> None:
+    assert not {name for name in ANYWHERE[module] if is_in(name, ("avsync", "launch"))}
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_with_a_place_is_imported_only_there(library: str) -> None:
+    users = {module for module, names in ANYWHERE.items() if any(is_in(name, (library,)) for name in names)}
+    assert not {module for module in users if not is_in(module, ONLY_IN[library])}
+
+
+@pytest.mark.parametrize("prefix", NEVER_IN)
+def test_a_part_does_not_know_what_it_must_not_know(prefix: str) -> None:
+    for module in (module for module in SOURCES if is_in(module, (prefix,))):
+        assert not {name for name in ANYWHERE[module] if is_in(name, NEVER_IN[prefix])}, module
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {module: names & SOURCES.keys() - {module} for module, names in AT_IMPORT.items()}
+    while leaves := {module for module, needs in graph.items() if not needs}:
+        graph = {module: needs - leaves for module, needs in graph.items() if module not in leaves}
+    assert not graph, f"these import each other in a circle, or need one that does: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_file_is_one_noun_or_verb_of_readable_length(module: str) -> None:
+    path = SOURCES[module]
+    assert path.name not in NAMES_WITHOUT_MEANING, f"{path.name} says nothing about what is in it"
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE, f"{path} is longer than {LONGEST_FILE} lines: split it"
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, f"{module}.{node.name} has {lines} lines, more than {LONGEST_FUNCTION}"
+
+
+def test_a_file_of_a_package_is_found_by_its_import_name() -> None:
+    folders = {path.parent for path in SOURCES.values()}
+    assert not {folder for folder in folders if not (folder / "__init__.py").is_file()}
+
+
+def test_the_tables_and_the_names_on_the_command_line_agree() -> None:
+    from avsync.config import PRESETS, ModelName, PairsName
+    from avsync.models import MODELS
+    from avsync.pairs import PAIRS
+
+    assert set(get_args(ModelName)) == set(MODELS)
+    assert set(get_args(PairsName)) == set(PAIRS)
+    for name, preset in PRESETS.items():
+        assert preset() == preset(), name
+
+
+@pytest.mark.parametrize("module", ["sharding.config", "sharding.scenes.config", "avsync.config", "launch.commands"])
+def test_every_setting_has_its_help_under_it(module: str) -> None:
+    for config in (node for node in TREES[module].body if isinstance(node, ast.ClassDef)):
+        for field, following in pairwise([*config.body, ast.Pass()]):
+            if isinstance(field, ast.AnnAssign) and "Config" not in ast.unparse(field.annotation):
+                helps = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                assert helps, f"{module}.{config.name}.{ast.unparse(field.target)} has no help under it"
+
+
+HEAVY = {"numpy", "av", "torch", "torchaudio", "tyro", "rich", "matplotlib", "accelerate"}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules in memory after `avsync ARGUMENTS`, in a new process."""
+    program = (
+        "import sys\nfrom launch.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print('\\n' + ' '.join({name.split('.')[0] for name in sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("pakc",)], ids=str)
+def test_the_overview_loads_no_library(arguments: tuple[str, ...]) -> None:
+    assert not loaded_by(*arguments) & HEAVY
+
+
+@pytest.mark.parametrize("command", ["demo", "scenes", "pack", "train", "evaluate", "localize"])
+def test_help_loads_no_torch(command: str) -> None:
+    assert not loaded_by(command, "--help") & {"torch", "torchaudio", "accelerate", "matplotlib"}
+
+
+def test_packing_loads_no_torch(tmp_path: Path) -> None:
+    assert "torch" not in loaded_by("pack", str(tmp_path / "missing"), str(tmp_path / "dataset"))
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+# Built from pieces, so that this file does not name what it forbids.
+OF_ONE_MACHINE = re.compile(
+    "|".join(
+        ("/" + "(home|Users|work|root|opt|mnt|scratch)" + r"/[\w.-]+/", "files" + r"\.pythonhosted", r"pypi\." + "org")
+    )
+)
+
+
+def test_no_file_names_a_path_or_registry_of_one_machine() -> None:
+    found = list[str]()
+    for path in tracked_files():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue  # media
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in OF_ONE_MACHINE.finditer(text)]
+    assert not found

@@ -1,0 +1,204 @@
+"""The console command: what a person types, what they are told, and the exit code a script sees."""
+
+import errno
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from launch import cli, commands
+from launch.cli import BUG, COMMANDS, DONE, FAILED, STOPPED, USAGE, main
+from sharding.errors import BusyError, InputError
+
+
+def exit_code(*arguments: str) -> int:
+    """As a shell would see it: tyro leaves through SystemExit."""
+    try:
+        return main(arguments)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+def plain(shown: str) -> str:
+    """Text without the frames around it and without line breaks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
+
+
+@pytest.fixture
+def make_pack_raise(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Let `avsync pack` end with an error, without packing."""
+
+    def arrange(error: BaseException) -> None:
+        def execute(_: commands.Pack) -> str:
+            raise error
+
+        monkeypatch.setattr(commands.Pack, "execute", execute)
+
+    return arrange
+
+
+@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",), ("help",)], ids=str)
+def test_the_overview_names_every_command(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*arguments) == DONE
+    shown = capsys.readouterr().out
+    for name, entry in COMMANDS.items():
+        assert f"  {name} {entry.usage}" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_its_arguments_and_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(name, "--help") == DONE
+    shown = capsys.readouterr().out
+    assert f"usage: avsync {name}" in shown
+    for word in COMMANDS[name].usage.strip("[]").split():
+        assert word in shown.splitlines()[0]
+
+
+def test_the_version_says_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == DONE
+    shown = capsys.readouterr().out
+    for word in ("avsync 0.", "Python 3.", "torch 2.", "av 1", "numpy 2."):
+        assert word in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("pakc", "command 'pakc' is not known; did you mean avsync pack?"),
+        ("localise", "did you mean avsync localize?"),
+        ("zzz", "avsync --help lists them all"),
+        ("--verbose", "option '--verbose' is not known"),
+    ],
+)
+def test_an_unknown_command_gets_a_suggestion(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(typed) == USAGE
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("pack videos dataset --sise 3", "Perhaps you meant"),
+        ("pack videos", "DATASET"),
+        ("train dataset run --steps many", "--steps"),
+        ("train dataset run --model big", "'thesis', 'paper', 'small'"),
+        ("train dataset run --preset big", "'paper', 'thesis', 'small'"),
+        ("train dataset run --optim.name lion", "'sgd', 'momentum', 'adam', 'adamw'"),
+    ],
+)
+def test_a_wrong_flag_is_named_with_what_would_do(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*typed.split()) == USAGE
+    assert told in plain(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("pack videos dataset --size 3", "--size 3 must be an even number"),
+        ("pack videos dataset --fps fast", "--fps fast is not a number"),
+        ("train dataset run --preset small --optim.warmup-steps 5000", "must be below --steps 3000"),
+        ("train dataset run --pairs.window-s 0", "--pairs.window-s 0.0 must be above 0"),
+        ("localize run video.mp4 --overlap 1", "--overlap 1.0 must lie in [0, 1)"),
+    ],
+)
+def test_an_impossible_setting_is_told_in_one_line(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*typed.split()) == USAGE
+    shown = capsys.readouterr().err
+    assert shown.startswith("avsync: error: ")
+    assert told in shown
+    assert "Traceback" not in shown
+
+
+def test_flags_override_the_preset_wherever_it_stands() -> None:
+    for typed in (
+        "--preset small --steps 50 --optim.warmup-steps 2",
+        "--steps 50 --optim.warmup-steps 2 --preset=small",
+    ):
+        train = commands.Train.parse(["dataset", "run", *typed.split()], "avsync train")
+        assert (train.config.model, train.config.steps, train.config.optim.name) == ("small", 50, "adamw")
+
+
+@pytest.mark.parametrize("name", commands.PRESETS)
+def test_a_preset_on_the_command_line_is_the_preset_in_the_code(name: str) -> None:
+    train = commands.Train.parse(["dataset", "run", "--preset", name], "avsync train")
+    assert train.config == commands.PRESETS[name]()
+    assert (train.dataset, train.run) == (Path("dataset"), Path("run"))
+
+
+@pytest.mark.parametrize("error", [InputError("no such folder: x"), BusyError("run is in use by avsync train")])
+def test_a_mistake_of_the_person_is_one_line_without_traceback(
+    error: Exception, make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pack_raise(error)
+    assert exit_code("pack", "videos", "dataset") == FAILED
+    assert capsys.readouterr().err == f"avsync: error: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "dataset/train/000001.tar.part"), "make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "dataset"), "dataset: Permission denied; choose another"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_a_full_disk_or_memory_is_told_with_the_remedy(
+    error: Exception, told: str, make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pack_raise(error)
+    assert exit_code("pack", "videos", "dataset") == FAILED
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "Traceback" not in shown
+
+
+def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(
+    make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pack_raise(KeyError("shape"))
+    assert exit_code("pack", "videos", "dataset") == BUG
+    shown = capsys.readouterr().err
+    for word in ("Traceback", "KeyError: 'shape'", "bug in avsync pack", "Python 3."):
+        assert word in shown
+
+
+def test_ctrl_c_says_how_to_go_on(
+    make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pack_raise(KeyboardInterrupt())
+    assert exit_code("pack", "videos", "dataset") == STOPPED
+    assert "the same avsync pack command again goes on" in capsys.readouterr().err
+
+
+def test_the_closing_line_goes_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dataclass
+    class Greeting:
+        def execute(self) -> str:
+            return "hello"
+
+    monkeypatch.setattr(cli, "_build", lambda name, rest: Greeting())
+    assert exit_code("pack") == DONE
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    run = subprocess.run(
+        f"{sys.executable} -m launch train --help | head -1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("usage: avsync train")
+    assert "Traceback" not in run.stderr
+
+
+def test_python_m_launch_is_the_same_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "launch", "pakc"], capture_output=True, text=True, check=False)
+    assert run.returncode == USAGE
+    assert "did you mean avsync pack?" in run.stderr
