@@ -1,0 +1,28 @@
+"""The networks by name. To add one: a file with `build`, a line in MODELS, its name in avsync.config.ModelName.
+
+Every network keeps two promises that tests check for all of MODELS: it is made of the parts of avsync.models.parts, and
+the cells of its map stand evenly over the picture and the window, cell i of n over the i-th n-th, to half a cell.
+"""
+
+from collections.abc import Callable
+
+from avsync.models import paper, thesis
+from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.sizes import check_size
+from sharding.errors import InputError
+
+MODELS: dict[str, Callable[[InputSpec], SyncNet]] = {
+    "thesis": thesis.build,
+    "paper": paper.build,
+}
+
+REFINE: dict[str, Callable[[SyncNet], None]] = {"paper": paper.refine}
+"""Networks that can draw a finer map than they were trained with, in place and without training."""
+
+
+def build_model(name: str, spec: InputSpec) -> SyncNet:
+    """The network `name` with fresh weights. Raises InputError when it cannot work with inputs like `spec`."""
+    if name not in MODELS:
+        raise InputError(f"--model {name} is not known; choose one of {', '.join(MODELS)}")
+    check_size(name, MODELS[name], spec)
+    return MODELS[name](spec)
