@@ -45,9 +45,12 @@ class RejectError(AvsyncError):
     """One source cannot be packed."""
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)  # both, so that it survives the way back from a worker process
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 class SkipClip(AvsyncError):

@@ -26,11 +26,15 @@ LOCK_NAME = ".lock"
 def publish(path: Path) -> Iterator[BinaryIO]:
     """Write under `path`.part and rename at the end: a file that has its name is whole."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)  # not reached when the body raised
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        part.unlink(missing_ok=True)  # a full disk gets its space back
+        raise
+    part.replace(path)
     _sync_folder(path.parent)
 
 

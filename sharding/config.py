@@ -1,0 +1,155 @@
+"""Every setting of `avsync pack`, checked before the first file is opened.
+
+The line under a field is its help on the command line. Anyone may import this; it imports no media library.
+"""
+
+import os
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from sharding.clip import Clock
+from sharding.errors import InputError
+
+Fit = Literal["squash", "crop", "pad"]
+
+MAX_SIDE = 4096
+MAX_FPS = 240
+SAMPLE_RATES = (8_000, 192_000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackConfig:
+    """How videos become clips. Times are exact: write 30000/1001 or 0.25, never a rounded 29.97."""
+
+    fps: str = "30"
+    """Pictures a second; a fraction is fine: 30000/1001 is NTSC."""
+    size: int = 256
+    """Width and height of the stored picture in pixels, even."""
+    width: int | None = None
+    """Stored width, where the picture is not square; even."""
+    height: int | None = None
+    """Stored height, where the picture is not square; even."""
+    fit: Fit = "squash"
+    """How a picture of another shape gets in: squash it, crop its middle, or pad it with black bars."""
+    sample_rate: int = 44_100
+    """Audio samples a second (Hz)."""
+    channels: int = 1
+    """Audio channels: 1 = mono, 2 = stereo."""
+    clip_s: str = "10"
+    """Longest clip in seconds; a longer source is cut into the fewest equal pieces."""
+    min_clip_s: str = "4"
+    """Shortest clip in seconds; a source that cannot give one is rejected as too short."""
+    trim_s: str = "0.25"
+    """Left out at both ends of a source, in seconds: encoders leave traces there that give labels away."""
+    max_clips_per_source: int | None = None
+    """At most this many clips of one source, spread evenly over it."""
+    codec: str = "h264"
+    """Stored form: h264 (small) or raw (fast)."""
+    val_percent: int = 10
+    """Share of the groups that goes to validation, in percent."""
+    test_percent: int = 10
+    """Share of the groups that goes to the test split, in percent."""
+    sources_per_shard: int = 32
+    """Sources in one tar."""
+    workers: int | None = None
+    """Processes that pack at the same time; default: one for each CPU core this process may use."""
+
+    def __post_init__(self) -> None:
+        self._check_picture()
+        self._check_sound()
+        self._check_times()
+        self._check_counts()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(fps=exact(self.fps, "--fps"), sample_rate=self.sample_rate)
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """Stored width and height."""
+        return self.width or self.size, self.height or self.size
+
+    @property
+    def clip_frames(self) -> int:
+        """Most frames of one clip."""
+        return self.clock.frames_in(exact(self.clip_s, "--clip-s"))
+
+    @property
+    def min_clip_frames(self) -> int:
+        return self.clock.frames_in(exact(self.min_clip_s, "--min-clip-s"))
+
+    @property
+    def trim(self) -> Fraction:
+        """Seconds left out at both ends."""
+        return exact(self.trim_s, "--trim-s")
+
+    @property
+    def processes(self) -> int:
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def decides_bytes(self) -> dict[str, Any]:
+        """The settings that a shard's bytes depend on, given its sources."""
+        settings = asdict(self)
+        for name in ("workers", "val_percent", "test_percent", "sources_per_shard"):
+            del settings[name]
+        return settings
+
+    def _check_picture(self) -> None:
+        fps = exact(self.fps, "--fps")
+        if not 1 <= fps <= MAX_FPS:
+            raise InputError(f"--fps {self.fps} must lie between 1 and {MAX_FPS}")
+        for flag, side in (("--size", self.size), ("--width", self.width), ("--height", self.height)):
+            if side is not None and (side % 2 or not 16 <= side <= MAX_SIDE):
+                raise InputError(
+                    f"{flag} {side} must be an even number from 16 to {MAX_SIDE}: colour is stored at half size; "
+                    f"try {flag} {min(MAX_SIDE, max(16, side + side % 2))}"
+                )
+        if self.fit not in ("squash", "crop", "pad"):
+            raise InputError(f"--fit {self.fit} is not known; choose squash, crop or pad")
+
+    def _check_sound(self) -> None:
+        low, high = SAMPLE_RATES
+        if not low <= self.sample_rate <= high:
+            raise InputError(f"--sample-rate {self.sample_rate} must lie between {low} and {high} Hz")
+        if self.channels not in (1, 2):
+            raise InputError(f"--channels {self.channels} must be 1 (mono) or 2 (stereo)")
+
+    def _check_times(self) -> None:
+        if exact(self.trim_s, "--trim-s") < 0:
+            raise InputError(f"--trim-s {self.trim_s} must not be below 0")
+        if self.min_clip_frames < 2:
+            raise InputError(f"--min-clip-s {self.min_clip_s} is less than two frames at {self.fps} fps; raise it")
+        if self.min_clip_frames > self.clip_frames:
+            raise InputError(
+                f"--min-clip-s {self.min_clip_s} is longer than --clip-s {self.clip_s}: "
+                f"no clip could be both; use --min-clip-s {self.clip_s} or less"
+            )
+
+    def _check_counts(self) -> None:
+        for flag, percent in (("--val-percent", self.val_percent), ("--test-percent", self.test_percent)):
+            if not 0 <= percent <= 100:
+                raise InputError(f"{flag} {percent} must lie between 0 and 100")
+        if self.val_percent + self.test_percent > 100:
+            raise InputError(
+                f"--val-percent {self.val_percent} and --test-percent {self.test_percent} are more than 100 together"
+            )
+        counts = (
+            ("--max-clips-per-source", self.max_clips_per_source),
+            ("--sources-per-shard", self.sources_per_shard),
+            ("--workers", self.workers),
+        )
+        for flag, count in counts:
+            if count is not None and count < 1:
+                raise InputError(f"{flag} {count} must be at least 1")
+        from sharding.codec import codec_named  # late: it loads the media library
+
+        codec_named(self.codec)
+
+
+def exact(text: str, flag: str) -> Fraction:
+    """A number as typed, without rounding. `flag` says in the error where it was typed."""
+    try:
+        return Fraction(str(text).strip())
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{flag} {text} is not a number; write it like 30, 0.25 or 30000/1001") from None

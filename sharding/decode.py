@@ -1,0 +1,100 @@
+"""A source's pictures and sound, piece by piece, on one exact clock: each stream is decoded once, memory stays bounded.
+
+`read_spans` serves packing (many clips of one source in order); `decode_span` serves whoever wants one stretch of a file:
+
+    span = decode_span(probe(path), first_frame=300, frames=120, form=Form(clock=clock, width=224, height=224, channels=1))
+    span.yuv, span.audio      # picture k appears when sample clock.sample_at(k) is heard
+
+Frame 0 is presentation time 0. The two lanes open the file separately: bad interleaving costs no memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.clip import Clock, ColorMatrix, Repairs
+from sharding.config import Fit
+from sharding.errors import RejectError, RejectReason
+from sharding.probe import Probe
+from sharding.timeline_audio import AudioLane
+from sharding.timeline_video import VideoLane
+
+MAX_ERROR_SHARE = Fraction(1, 10)
+"""Of a stream's packets; when the decoder refuses more, the source is corrupt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What decoded spans look like."""
+
+    clock: Clock
+    width: int
+    height: int
+    channels: int
+    fit: Fit = "squash"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Span:
+    """Decoded frames first_frame ... first_frame + T - 1 of a source, and the sound heard with them."""
+
+    first_frame: int
+    yuv: NDArray[np.uint8]
+    """(T, H*3/2, W) I420, limited range."""
+    audio: NDArray[np.int16]
+    """(S, C), S = clock.sample_at(T)"""
+    matrix: ColorMatrix
+    repairs: Repairs
+
+
+def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
+    """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
+
+    Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
+    Raises RejectError: unreadable, corrupt.
+    """
+    if not pieces:
+        return
+    clock, first = form.clock, pieces[0].start
+    with (
+        closing(
+            VideoLane(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
+        ) as video,
+        closing(
+            AudioLane(
+                source, sample_rate=clock.sample_rate, channels=form.channels, first_sample=clock.sample_at(first)
+            )
+        ) as audio,
+    ):
+        errors = 0
+        for piece in pieces:
+            pictures = video.read(piece.start, len(piece))
+            sound = audio.read(clock.sample_at(piece.start), clock.sample_at(len(piece)))
+            repairs = Repairs(
+                frames_repeated=pictures.repeated,
+                frames_dropped=pictures.dropped,
+                silence_samples=sound.silence_samples,
+                decode_errors=video.errors + audio.errors - errors,
+            )
+            errors = video.errors + audio.errors
+            _check_errors(video, audio)
+            yield Span(
+                first_frame=piece.start, yuv=pictures.yuv, audio=sound.audio, matrix=source.matrix, repairs=repairs
+            )
+
+
+def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> Span:
+    """Decode one stretch of a source; long files are entered by seeking. Raises RejectError."""
+    return next(read_spans(source, [range(first_frame, first_frame + frames)], form))
+
+
+def _check_errors(video: VideoLane, audio: AudioLane) -> None:
+    for name, lane in (("video", video), ("audio", audio)):
+        if lane.errors > max(1, lane.packets * MAX_ERROR_SHARE):
+            raise RejectError(
+                RejectReason.CORRUPT, f"the {name} decoder refused {lane.errors} of {lane.packets} packets"
+            )

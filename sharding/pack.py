@@ -1,0 +1,149 @@
+"""`avsync pack VIDEOS DATASET`: videos in, a whole dataset out; run again, it does only what is missing or out of date.
+
+What has its final name is whole: shards first, then their side files, the indexes, rejects.csv, and dataset.json last.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sharding.clip import FORMAT_VERSION
+from sharding.config import PackConfig
+from sharding.errors import AvsyncError, InputError
+from sharding.files import LOCK_NAME, folder_lock, read_json, write_json
+from sharding.find import find_sources
+from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord
+from sharding.plan import SOFTWARE, ShardPlan, plan_shards
+from sharding.pool import make_shards
+from sharding.report import PackSummary, print_plan, reasons, reject_list, write_rejects
+from sharding.sources import Source
+
+INFO = "dataset.json"
+_OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
+
+
+def pack(videos: Path, dataset: Path, config: PackConfig, console: Console | None = None) -> PackSummary:
+    """Pack a folder or CSV of videos into `dataset`.
+
+    Raises InputError for wrong input or settings, BusyError when another process packs there.
+    """
+    console = console or Console(stderr=True)
+    sources = find_sources(videos).sources
+    _check_boxes(sources, config)
+    plans = plan_shards(sources, config)
+    _check_target(dataset)
+    with folder_lock(dataset, "avsync pack"):
+        todo = [plan for plan in plans if _kept(plan, dataset) is None]
+        if _stale(plans, dataset) or todo:
+            (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset
+        for path in _stale(plans, dataset):
+            path.unlink()
+        for split in {plan.split for plan in todo}:
+            (dataset / split).mkdir(exist_ok=True)
+        if todo:
+            make_shards(todo, dataset, config, console)
+        return _finish(plans, dataset, config, packed=len(todo))
+
+
+def dry_run(videos: Path, dataset: Path, config: PackConfig, console: Console | None = None) -> None:
+    """Print what `pack` would do; nothing is written."""
+    found = find_sources(videos)
+    _check_boxes(found.sources, config)
+    plans = plan_shards(found.sources, config)
+    _check_target(dataset)
+    kept = sum(_kept(plan, dataset) is not None for plan in plans)
+    print_plan(plans, found.ignored, kept, console or Console())
+
+
+def _check_boxes(sources: Sequence[Source], config: PackConfig) -> None:
+    for source in sources:
+        if source.boxes is None:
+            continue
+        if config.fit != "squash":
+            raise InputError(f"--fit {config.fit} would move the boxes of {source.rel}; use --fit squash with boxes")
+        if not source.boxes.is_file():
+            raise InputError(f"line {source.line}: boxes file {source.boxes} does not exist; name it, or leave it empty")
+
+
+def _check_target(dataset: Path) -> None:
+    """A folder that is not ours is never written to."""
+    try:
+        if not dataset.exists():
+            return
+        names = sorted(path.name for path in dataset.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot use {dataset}: {error.strerror}; name a new or empty folder") from error
+    if names and not {LOCK_NAME, INFO} & set(names):
+        raise InputError(f"{dataset} is not a dataset and not empty (it holds {names[0]}); name a new or empty folder")
+
+
+def _kept(plan: ShardPlan, dataset: Path) -> ShardRecord | None:
+    """The record of a shard that is already there, whole and made by the same plan."""
+    tar = dataset / f"{plan.name}.tar"
+    try:
+        record = read_json(tar.with_suffix(".json"), ShardRecord)
+        same = record.plan == plan.digest and record.tar_bytes == tar.stat().st_size
+    except (AvsyncError, OSError):
+        return None
+    return record if same else None
+
+
+def _stale(plans: Sequence[ShardPlan], dataset: Path) -> list[Path]:
+    """Files of an earlier, larger or interrupted plan."""
+    wanted = {f"{plan.name}.{suffix}" for plan in plans for suffix in ("tar", "json")}
+    wanted |= {f"{plan.split}/index.npz" for plan in plans}
+    return [
+        path
+        for split in SPLITS
+        for path in sorted((dataset / split).glob("*"))
+        if _OURS.fullmatch(path.name) and f"{split}/{path.name}" not in wanted
+    ]
+
+
+def _finish(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, packed: int) -> PackSummary:
+    """Rejects, indexes, and dataset.json last."""
+    records = {split: [_record(plan, dataset) for plan in plans if plan.split == split] for split in SPLITS}
+    everything = [record for split in SPLITS for record in records[split]]
+    rejects = reject_list(everything)
+    write_rejects(dataset, rejects)
+    clips = {split: sum(len(record.clips) for record in records[split]) for split in SPLITS}
+    sources = sum(len(plan.sources) for plan in plans)
+    if not any(clips.values()):
+        raise InputError(
+            f"none of {sources} sources could be packed ({reasons(rejects)}); each is listed with its reason in "
+            f"{dataset / 'rejects.csv'}"
+        )
+    actions = tuple(sorted({clip.action for record in everything for clip in record.clips}))
+    for split in SPLITS:
+        if records[split]:
+            Index.build(records[split], actions).save(dataset / split / "index.npz")
+    width, height = config.picture
+    info = DatasetInfo(
+        format_version=FORMAT_VERSION,
+        codec=config.codec,
+        clock=config.clock,
+        width=width,
+        height=height,
+        channels=config.channels,
+        actions=actions,
+        clips=clips,
+        rejects=len(rejects),
+        written_by=SOFTWARE,
+    )
+    write_json(dataset / INFO, info)
+    return PackSummary(
+        dataset=dataset,
+        clips=clips,
+        seconds=float(sum(clip.frames for record in everything for clip in record.clips) / config.clock.fps),
+        bytes=sum(record.tar_bytes for record in everything),
+        sources=sources,
+        rejects=rejects,
+        shards_packed=packed,
+        shards_kept=len(plans) - packed,
+    )
+
+
+def _record(plan: ShardPlan, dataset: Path) -> ShardRecord:
+    return read_json(dataset / f"{plan.name}.json", ShardRecord)

@@ -1,0 +1,179 @@
+"""What a video file holds and when: one pass over its packets, nothing decoded.
+
+Times are exact seconds on the file's own timeline: presentation time 0 is where a player starts, edit lists applied.
+MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first timestamp.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+
+from sharding.clip import ColorMatrix
+from sharding.errors import RejectError, RejectReason
+
+FORMATS = "avi,asf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf,ogg"
+"""Demuxers a source may use. Playlists are left out: they could open other files, or the network."""
+CLOCKLESS = frozenset(("mpeg", "mpegts"))
+MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
+"""Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
+MAX_PIXELS = 8192 * 8192
+
+SPACES: dict[int, ColorMatrix] = {1: "bt709", 5: "bt601", 6: "bt601", 7: "bt601", 9: "bt2020", 10: "bt2020"}
+"""ISO/IEC 23091-2 matrix coefficients -> what clips call them; SMPTE 240M (7) is nearest to bt601."""
+HD_HEIGHT = 720
+"""Untagged video is taken as bt709 from this height on, as players do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamFacts:
+    """One stream of a source."""
+
+    index: int
+    start: Fraction
+    """First presentation time that is shown or heard, seconds."""
+    end: Fraction
+    """When its last packet is over, seconds."""
+    packets: int
+    timed: bool
+    """Every packet has a presentation timestamp."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """A readable source with picture and sound."""
+
+    path: Path
+    video: StreamFacts
+    audio: StreamFacts
+    origin: Fraction
+    """Subtract this from stored timestamps: 0, but for MPEG program and transport streams."""
+    matrix: ColorMatrix
+    seekable: bool
+    """Seeking lands where it says."""
+
+    @property
+    def stream_offset_s(self) -> float:
+        """First audio time minus first video time."""
+        return float(self.audio.start - self.video.start)
+
+    @property
+    def overlap(self) -> tuple[Fraction, Fraction]:
+        """When there is both picture and sound, from presentation time 0 on."""
+        return max(self.video.start, self.audio.start, Fraction(0)), min(self.video.end, self.audio.end)
+
+
+def open_media(path: Path) -> InputContainer:
+    """Open a source for reading. Raises RejectError when it is missing, locked or no video file."""
+    try:
+        return av.open(str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}, timeout=None)
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        missing = isinstance(error, FileNotFoundError) and not path.exists()
+        fact = "no such file" if missing else f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
+        raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
+
+
+def probe(path: Path) -> Probe:
+    """Read all packets of `path` once. Raises RejectError: unreadable, no_video, no_audio, corrupt."""
+    with open_media(path) as container:
+        video = _best(container, "video")
+        if video is None:
+            raise RejectError(RejectReason.NO_VIDEO, "it has no video stream that can be decoded")
+        audio = _best(container, "audio")
+        if audio is None:
+            raise RejectError(RejectReason.NO_AUDIO, "it has no audio stream that can be decoded")
+        if not 0 < video.width * video.height <= MAX_PIXELS:
+            raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
+        times = {stream.index: _Times(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
+        try:
+            for packet in container.demux(video, audio):
+                if packet.size:
+                    times[packet.stream_index].add(packet)
+        except (av.FFmpegError, MemoryError):
+            pass  # a damaged tail: what came before counts, and the length check decides
+        clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
+        facts = [times[stream.index].facts(stream) for stream in (video, audio)]
+        origin = min(one.start for one in facts) if clockless else Fraction(0)
+        return Probe(
+            path=path,
+            video=_shifted(facts[0], origin),
+            audio=_shifted(facts[1], origin),
+            origin=origin,
+            matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
+            seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
+        )
+
+
+def _best(container: InputContainer, kind: str) -> Any:
+    """The stream FFmpeg would choose; covers and streams without a decoder do not count."""
+    usable = [
+        stream
+        for stream in (container.streams.video if kind == "video" else container.streams.audio)
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+    best = container.streams.best(kind)  # pyright: ignore[reportArgumentType]
+    return best if best in usable else next(iter(usable), None)
+
+
+def _shifted(facts: StreamFacts, origin: Fraction) -> StreamFacts:
+    return StreamFacts(
+        index=facts.index,
+        start=facts.start - origin,
+        end=facts.end - origin,
+        packets=facts.packets,
+        timed=facts.timed,
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Times:
+    """First and last time of one stream, gathered packet by packet, in ticks of its time base."""
+
+    kind: str
+    tick: Fraction | None
+    packets: int = 0
+    untimed: int = 0
+    first: int | None = None
+    last: int | None = None
+    last_duration: int = 0
+    first_key: int | None = None
+    usual_duration: int = 0
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        self.packets += 1
+        when = packet.pts if packet.pts is not None else packet.dts
+        self.untimed += packet.pts is None
+        if when is None:
+            return
+        if self.first_key is None and packet.is_keyframe:
+            self.first_key = when  # a discarded key frame still starts the decoder
+        if packet.is_discard:
+            return
+        self.first = when if self.first is None else min(self.first, when)
+        if self.last is not None and when > self.last:
+            self.usual_duration = when - self.last
+        if self.last is None or when >= self.last:
+            self.last, self.last_duration = when, packet.duration or 0
+
+    def facts(self, stream: Any) -> StreamFacts:
+        """Raises RejectError when no packet has a time at all."""
+        if self.first is None or self.last is None or self.tick is None:
+            reason = RejectReason.NO_VIDEO if self.kind == "video" else RejectReason.NO_AUDIO
+            if self.packets:
+                reason = RejectReason.CORRUPT
+            raise RejectError(reason, f"its {self.kind} stream has {self.packets} packets, none with a usable time")
+        start = self.first
+        if self.kind == "video" and self.first_key is not None:
+            start = max(start, self.first_key)  # pictures before the first key frame do not decode
+        tail = Fraction(self.last_duration or self.usual_duration) * self.tick
+        return StreamFacts(
+            index=stream.index,
+            start=start * self.tick,
+            end=self.last * self.tick + min(tail, MAX_TAIL_S[self.kind]),
+            packets=self.packets,
+            timed=self.untimed == 0,
+        )

@@ -1,0 +1,110 @@
+"""What packing did, as a table for people and rejects.csv for programs."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sharding.files import publish
+from sharding.index import SPLITS, ShardRecord
+from sharding.plan import ShardPlan
+
+REJECTS = "rejects.csv"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reject:
+    """A source that is not in the dataset."""
+
+    path: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackSummary:
+    """The outcome of one `avsync pack`."""
+
+    dataset: Path
+    clips: dict[str, int]
+    """Split -> clips."""
+    seconds: float
+    """Length of all clips together."""
+    bytes: int
+    """Of all tars."""
+    sources: int
+    rejects: tuple[Reject, ...]
+    shards_packed: int
+    shards_kept: int
+    """Shards of an earlier call that were whole and up to date."""
+
+
+def reject_list(records: Sequence[ShardRecord]) -> tuple[Reject, ...]:
+    """All rejects, sorted by path."""
+    rejects = [Reject(path=path, reason=reason, detail=detail) for one in records for path, reason, detail in one.rejects]
+    return tuple(sorted(rejects, key=lambda reject: (reject.path, reject.reason, reject.detail)))
+
+
+def write_rejects(dataset: Path, rejects: Sequence[Reject]) -> None:
+    """rejects.csv: path, reason, detail."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("path", "reason", "detail"))
+    table.writerows((reject.path, reject.reason, reject.detail) for reject in rejects)
+    with publish(dataset / REJECTS) as file:
+        file.write(text.getvalue().encode())
+
+
+def reasons(rejects: Sequence[Reject]) -> str:
+    """`3 no_audio, 1 corrupt`, the most frequent first."""
+    counts = Counter(reject.reason for reject in rejects).most_common()
+    return ", ".join(f"{count} {reason}" for reason, count in counts)
+
+
+def print_summary(summary: PackSummary, console: Console) -> None:
+    """The outcome as tables."""
+    total = sum(summary.clips.values())
+    table = Table(title=f"{summary.dataset}: {total} clips", title_justify="left")
+    for column in ("split", "clips"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, count in summary.clips.items():
+        table.add_row(split, f"{count:,}")
+    console.print(table)
+    console.print(
+        f"{summary.sources - len(summary.rejects)} of {summary.sources} sources packed, "
+        f"{summary.seconds / 60:.1f} minutes of clips, {summary.bytes / 1e6:,.1f} MB; "
+        f"{summary.shards_packed} shards written, {summary.shards_kept} kept from before"
+    )
+    if summary.rejects:
+        console.print(rejects_table(summary))
+
+
+def rejects_table(summary: PackSummary) -> Table:
+    """Reason, how many, and one example of each."""
+    table = Table(title=f"{len(summary.rejects)} sources rejected, all in {summary.dataset / REJECTS}", title_justify="left")
+    table.add_column("reason")
+    table.add_column("sources", justify="right")
+    table.add_column("for example", overflow="fold")
+    for reason, count in Counter(reject.reason for reject in summary.rejects).most_common():
+        example = next(reject for reject in summary.rejects if reject.reason == reason)
+        table.add_row(reason, str(count), f"{example.path}: {example.detail}")
+    return table
+
+
+def print_plan(plans: Sequence[ShardPlan], ignored: int, kept: int, console: Console) -> None:
+    """What a real call would do."""
+    table = Table(title="avsync pack would make", title_justify="left")
+    for column in ("split", "shards", "sources", "actions", "groups"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split in SPLITS:
+        mine = [plan for plan in plans if plan.split == split]
+        sources = [source for plan in mine for source in plan.sources]
+        counts = (len(mine), len(sources), len({s.action for s in sources}), len({s.group for s in sources}))
+        table.add_row(split, *(f"{count:,}" for count in counts))
+    console.print(table)
+    console.print(f"{kept} shards are up to date already; {ignored} files that are no videos are left out")

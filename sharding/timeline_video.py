@@ -1,0 +1,181 @@
+"""Source pictures at a constant rate, by time: the picture of slot k is the newest one shown by k's moment.
+
+A source frame at t seconds goes to slot floor(t * fps + 1/2) and stays until the next one's slot; if several share a slot
+the last wins. All arithmetic is on integers, so an hour drifts by nothing. Only pictures that are wanted are scaled.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from sharding.errors import RejectError, RejectReason
+from sharding.picture import PictureFitter
+from sharding.probe import Probe, open_media
+
+SEEK_FROM_S = 30
+"""A span that begins later than this is reached by seeking."""
+SEEK_MARGIN_S = 3
+"""Seek this much before the span: open GOPs and B-frames need what stands before their key frame."""
+LOST_TAIL_S = 1
+"""If the decoder fails and the pictures end this much too early, the file is corrupt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """Consecutive slots, filled."""
+
+    yuv: NDArray[np.uint8]
+    """(T, H*3/2, W)"""
+    repeated: int
+    dropped: int
+
+
+class FrameClock:
+    """A time for every decoded frame, in ticks, though timestamps may be missing, repeated or backward.
+
+    Like FFmpeg's own guess: presentation timestamps, unless decode timestamps have been the better ordered so far
+    (packed B-frames in AVI). What has neither follows its predecessor at the usual distance.
+    """
+
+    def __init__(self, usual: int) -> None:
+        self.usual = max(1, usual)
+        self.last: int | None = None
+        self._last_pts = self._last_dts = -(2**62)
+        self._faulty_pts = self._faulty_dts = 0
+
+    def tick_of(self, frame: Any) -> int:
+        pts, dts = frame.pts, frame.dts
+        if dts is not None:
+            self._faulty_dts += dts <= self._last_dts
+            self._last_dts = dts
+        if pts is not None:
+            self._faulty_pts += pts <= self._last_pts
+            self._last_pts = pts
+        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
+            tick = pts
+        elif dts is not None:
+            tick = dts
+        else:
+            tick = 0 if self.last is None else self.last + self.usual
+        self.last = tick
+        return tick
+
+
+class VideoLane:
+    """The pictures of one source; ask for slots in ascending order."""
+
+    def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:
+        self.errors = 0
+        self.packets = 0
+        self.width, self.height = width, height
+        self._fps, self._source = fps, source
+        self._container, self._stream = self._open()
+        shape = self._stream.sample_aspect_ratio or Fraction(1)
+        self._fitter = PictureFitter(
+            width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
+        )
+        self._decoded = self._frames(first_slot)
+        self._held: tuple[int, av.VideoFrame] | None = None  # the newest frame at or before the slot in hand
+        self._ahead: tuple[int, av.VideoFrame] | None = next(self._decoded, None)
+        self._dropped = 0
+
+    def close(self) -> None:
+        self._container.close()
+
+    def read(self, first: int, count: int) -> Pictures:
+        """Slots first ... first + count - 1. Raises RejectError when the decoder gave up long before."""
+        out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
+        self._advance(first)
+        repeated, self._dropped = 0, 0
+        for row, slot in enumerate(range(first, first + count)):
+            fresh = self._advance(slot)
+            if self._held is None:
+                raise RejectError(RejectReason.CORRUPT, "none of its pictures decodes")
+            if row == 0 or fresh:
+                self._fitter.write(self._held[1], out[row])
+            else:
+                out[row] = out[row - 1]
+                repeated += 1
+        self._check_tail(first + count)
+        return Pictures(yuv=out, repeated=repeated, dropped=self._dropped)
+
+    def _advance(self, slot: int) -> bool:
+        """Hold the newest frame whose slot is not after `slot`. True when it is another one than before."""
+        moved = 0
+        while self._ahead is not None and (self._ahead[0] <= slot or self._held is None):
+            if self._held is not None and self._ahead[0] < self._held[0]:
+                self._dropped += 1  # backward in time
+            else:
+                self._held = self._ahead
+                moved += 1
+            self._ahead = next(self._decoded, None)
+        self._dropped += max(0, moved - 1)
+        return moved > 0
+
+    def _check_tail(self, stop: int) -> None:
+        if self._ahead is None and self.errors and self._held is not None:
+            missing = Fraction(stop - self._held[0]) / self._fps
+            if missing > LOST_TAIL_S:
+                raise RejectError(
+                    RejectReason.CORRUPT,
+                    f"the decoder failed on {self.errors} of {self.packets} packets "
+                    f"and its pictures end {float(missing):.1f} s too early",
+                )
+
+    def _open(self) -> tuple[InputContainer, Any]:
+        container = open_media(self._source.path)
+        stream = container.streams[self._source.video.index]
+        stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
+        return container, stream
+
+    def _frames(self, first_slot: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(slot, frame) in decoder order, from at or before `first_slot`."""
+        start = Fraction(first_slot) / self._fps
+        if self._source.seekable and start > SEEK_FROM_S:
+            self._seek(start - SEEK_MARGIN_S)
+            timed = self._timed()
+            head = next(timed, None)
+            if head is not None and head[0] <= first_slot:
+                yield head
+                yield from timed
+                return
+            self._container.close()  # the index lied: read from the beginning
+            self._container, self._stream = self._open()
+        yield from self._timed()
+
+    def _seek(self, when: Fraction) -> None:
+        self._container.seek(int(when / self._stream.time_base), stream=self._stream, backward=True)
+
+    def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        tick, origin, fps = self._stream.time_base, self._source.origin, self._fps
+        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        clock = FrameClock(usual=round(1 / (rate * tick)))
+        # floor((ticks * tick - origin) * fps + 1/2), on integers
+        scale, offset = tick * fps, Fraction(1, 2) - origin * fps
+        whole = lcm(scale.denominator, offset.denominator)
+        over, plus = int(scale * whole), int(offset * whole)
+        for frame in self._decode():
+            yield (clock.tick_of(frame) * over + plus) // whole, frame
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                packet = None  # a damaged tail; the probe stopped at the same place
+                self.errors += 1
+            if packet is None:
+                return
+            self.packets += 1
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                self.errors += 1
