@@ -1,0 +1,133 @@
+"""Pairs leak nothing: each law is checked for bounds, determinism, and what position alone would tell."""
+
+from collections import Counter
+from fractions import Fraction
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from avsync.config import PairConfig, PairsName
+from avsync.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
+from avsync.order import Order, clip_rng
+from avsync.pairs import PAIRS, Symmetric, build_law
+from sharding.clip import Clock
+from sharding.errors import InputError
+from sharding.index import ClipRecord, Index, ShardRecord
+
+CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
+
+
+def index_of(*frames: int) -> Index:
+    clips = tuple(
+        ClipRecord(
+            key=f"v{n}/00000008", action="a", group=f"v{n}", frames=count, offset=512, size=10, crc32=0,
+            video=(0, 1), audio=(1, 1), json_bytes=1,
+        )
+        for n, count in enumerate(frames)
+    )  # fmt: skip
+    shard = ShardRecord(format_version=1, plan="", tar_bytes=0, sha256="", clips=clips)
+    return Index.build([shard], ("a",))
+
+
+def test_every_law_has_its_name_in_the_settings():
+    assert set(PAIRS) == set(get_args(PairsName))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("seed", range(50))
+def test_every_law_stays_inside_the_clip_and_repeats_itself(name, seed):
+    law = PAIRS[name](window=120, low=60, high=90)
+    frames = law.shortest() + seed * 3
+    pair = law(frames, np.random.default_rng(seed))
+    assert pair == law(frames, np.random.default_rng(seed))
+    assert len(pair.sounds) == law.sounds
+    assert 0 <= pair.picture <= frames - 120
+    for number, sound in enumerate(pair.sounds):
+        assert 0 <= sound.frame <= frames - 120
+        assert sound.in_sync == (pair.shift(number) == 0)
+        assert sound.in_sync or 60 <= abs(pair.shift(number)) <= 90
+
+
+def test_symmetric_positions_have_one_law_under_both_labels():
+    """All legal ordered pairs are equally likely, so picture, true sound and shifted sound start alike: 0 bits."""
+    law, frames, draws = Symmetric(window=4, low=2, high=5), 12, 40_000
+    rng = np.random.default_rng(0)
+    pairs = [law(frames, rng) for _ in range(draws)]
+    legal = [(p, q) for p in range(9) for q in range(9) if 2 <= abs(p - q) <= 5]
+    seen = Counter((pair.sounds[0].frame, pair.sounds[1].frame) for pair in pairs)
+    assert set(seen) == set(legal)
+    expected = draws / len(legal)
+    chi2 = sum((seen[pair] - expected) ** 2 / expected for pair in legal)
+    assert chi2 < len(legal) + 5 * np.sqrt(2 * len(legal))
+    both = {(q, p) for p, q in legal}
+    assert both == set(legal)  # the set is symmetric: swapping roles changes nothing, exactly
+
+
+def test_the_shift_follows_the_papers_law_uniform_over_frame_and_shift():
+    law, rng = Symmetric(window=4, low=2, high=5), np.random.default_rng(1)
+    distances = Counter(abs(law(12, rng).shift(1)) for _ in range(20_000))
+    total = sum(8 - d + 1 for d in range(2, 6))
+    for distance in range(2, 6):
+        assert distances[distance] / 20_000 == pytest.approx((8 - distance + 1) / total, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (PairConfig(window_s=0.01), "both must be at least one frame"),
+        (PairConfig(law="cyclic", window_s=1, min_shift_s=2), "below --pairs.window-s"),
+    ],
+)
+def test_impossible_pairs_are_refused(config, message):
+    with pytest.raises(InputError, match=message):
+        build_law(config, CLOCK)
+
+
+def test_seconds_become_frames_exactly_at_ntsc_rate():
+    law = build_law(PairConfig(window_s=4.2), Clock(fps=Fraction(30000, 1001), sample_rate=21_000))
+    assert law.window == 125  # the paper's 4.2 s
+
+
+def test_clips_too_short_for_the_shift_are_left_out_and_none_at_all_is_an_error():
+    law = build_law(PairConfig(), CLOCK)  # 4 s + 2 s = 180 frames
+    assert usable_clips(index_of(179, 180, 300), law, CLOCK).tolist() == [1, 2]
+    with pytest.raises(InputError, match=r"need 6\.00 s .* the longest clip has 5\.00 s"):
+        usable_clips(index_of(150, 149), law, CLOCK)
+
+
+def test_draws_are_the_same_on_any_number_of_ranks():
+    index, law = index_of(*[300] * 40), build_law(PairConfig(), CLOCK)
+    view = View(height=256, width=256, crop_height=224, crop_width=224)
+    order = Order(clips=np.arange(40), shards=index.shard, batch=8, seed=5)
+
+    def rows(ranks: int, accumulate: int) -> set:
+        shares = [training_draws(order, law, index, view, True, rank, ranks, accumulate) for rank in range(ranks)]
+        return {draw for step in range(12) for share in shares for part in share(step) for draw in part}
+
+    alone = rows(1, 1)
+    assert alone == rows(2, 1) == rows(4, 2) == rows(1, 8)
+    assert all(draw.top % 2 == draw.left % 2 == 0 and draw.top <= 32 and draw.left <= 32 for draw in alone)
+    assert {draw.flip for draw in alone} == {True, False}
+    assert len({draw.pair.picture for draw in alone}) > 10, "windows must be fresh each epoch"
+
+
+def test_fixed_draws_never_change_and_pad_to_equal_batches():
+    index, law = index_of(*[300] * 11), build_law(PairConfig(), CLOCK)
+    view = View(height=256, width=256, crop_height=224, crop_width=224)
+    clips = fixed_choice(np.arange(11), 7)
+    assert clips.tolist() == fixed_choice(np.arange(11), 7).tolist()
+    draws = fixed_draws(index, clips, law, view, per_clip=2)
+    assert draws == fixed_draws(index, clips, law, view, per_clip=2)
+    assert len({draw.pair for draw in draws}) > 7
+    assert all((draw.top, draw.left, draw.flip) == (16, 16, False) for draw in draws)
+    shares = [batches_of_rank(draws, 4, rank, 2) for rank in range(2)]
+    assert len(shares[0]) == len(shares[1])
+    real = [draw for share in shares for batch in share for draw in batch if draw.clip >= 0]
+    assert sorted(map(str, real)) == sorted(map(str, draws))
+
+
+def test_two_laws_draw_with_the_clips_own_randomness():
+    law = Symmetric(window=120, low=60, high=177)
+    assert law(300, clip_rng(0, 0, 7)) == law(300, clip_rng(0, 0, 7))
+    assert law(300, clip_rng(0, 0, 7)) != law(300, clip_rng(0, 1, 7))

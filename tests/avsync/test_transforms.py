@@ -1,0 +1,91 @@
+"""What the network sees is what was stored: colours, crops, flips, levels."""
+
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from avsync.batch import Batch
+from avsync.draw import Draw, View
+from avsync.pairs import Pair, Sound
+from avsync.transforms import MATRICES, planes_of, prepare, to_rgb
+
+PAIR = Pair(0, (Sound(0, 0, True), Sound(3, 0, False)))
+
+
+def batch_of(yuv: np.ndarray, matrix: int = 0, flip: bool = False, corner=(0, 0), audio: np.ndarray | None = None) -> Batch:
+    sound = np.zeros((1, 2, 50, 1), np.int16) if audio is None else audio
+    return Batch(
+        keys=("k",), draws=(Draw(0, PAIR, *corner, flip),), yuv=torch.from_numpy(yuv)[None],
+        audio=torch.from_numpy(sound), in_sync=torch.tensor([[1.0, 0.0]]), flip=torch.tensor([flip]),
+        matrix=torch.tensor([matrix]), valid=torch.tensor([True]),
+    )  # fmt: skip
+
+
+def whole(height: int, width: int) -> View:
+    return View(height=height, width=width, crop_height=height, crop_width=width)
+
+
+@pytest.mark.parametrize("matrix", range(len(MATRICES)))
+@pytest.mark.parametrize("rgb", [(255, 255, 255), (0, 0, 0), (200, 30, 60), (10, 180, 90), (40, 60, 220)])
+def test_colours_survive_the_way_through_yuv(matrix, rgb):
+    """A flat colour converted by the standard's forward formula comes back within rounding."""
+    kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}[MATRICES[matrix]]
+    red, green, blue = (value / 255 for value in rgb)
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    stored = [16 + 219 * luma, 128 + 224 * (blue - luma) / (2 * (1 - kb)), 128 + 224 * (red - luma) / (2 * (1 - kr))]
+    yuv = np.empty((2, 12, 8), np.uint8)
+    yuv[:, :8], yuv[:, 8:10], yuv[:, 10:] = (round(value) for value in stored)
+    seen = prepare(batch_of(yuv, matrix), whole(8, 8)).frames
+    assert seen.shape == (1, 3, 2, 8, 8)
+    got = (seen[0, :, 0, 4, 4].numpy() + 1) * 127.5
+    assert np.abs(got - rgb).max() < 2.5
+
+
+def test_the_picture_agrees_with_ffmpegs_own_conversion():
+    rng = np.random.default_rng(0)
+    smooth = np.kron(rng.integers(60, 190, (3, 6, 6)), np.ones((1, 8, 8)))
+    rgb = np.ascontiguousarray(smooth.transpose(1, 2, 0)).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU601")
+    seen = prepare(batch_of(frame.to_ndarray()[None]), whole(48, 48)).frames
+    got = ((seen[0, :, 0].permute(1, 2, 0).numpy() + 1) * 127.5)[4::8, 4::8]
+    assert np.abs(got - rgb[4::8, 4::8]).max() < 12  # centres of flat tiles; chroma of neighbours bleeds a little
+
+
+@pytest.mark.parametrize("height", [8, 10, 12, 14])
+def test_planes_are_cut_where_i420_has_them_for_any_even_size(height):
+    width = 6
+    yuv = np.zeros((1, height * 3 // 2, width), np.uint8)
+    flat = yuv.reshape(-1)
+    y, c = height * width, height * width // 4
+    flat[:y], flat[y : y + c], flat[y + c :] = 1, 2, 3
+    planes = planes_of(torch.from_numpy(yuv)[None])
+    assert [int(p.unique()) for p in planes] == [1, 2, 3]
+    assert planes.u.shape == (1, 1, height // 2, width // 2)
+
+
+def test_crop_takes_the_asked_corner_and_flip_mirrors_it():
+    yuv = np.full((1, 24, 16), 128, np.uint8)
+    yuv[0, 4, 6] = 235  # one bright pixel at row 4, column 6
+    view = View(height=16, width=16, crop_height=8, crop_width=8)
+    plain = prepare(batch_of(yuv, corner=(2, 4)), view).frames[0].mean(0)[0]
+    assert divmod(int(plain.argmax()), 8) == (2, 2)
+    mirrored = prepare(batch_of(yuv, corner=(2, 4), flip=True), view).frames[0].mean(0)[0]
+    assert divmod(int(mirrored.argmax()), 8) == (2, 5)
+
+
+def test_sound_is_scaled_to_one_and_muted_where_asked():
+    audio = np.full((1, 2, 50, 2), -32768, np.int16)
+    yuv = np.full((1, 12, 8), 128, np.uint8)
+    sounds = prepare(batch_of(yuv, audio=audio), whole(8, 8), mute_samples=10).sounds
+    assert sounds.shape == (1, 2, 2, 50)
+    assert (sounds[..., :10] == 0).all()
+    assert (sounds[..., 10:] == -1).all()
+
+
+def test_each_clip_of_a_batch_has_its_own_matrix():
+    planes = planes_of(torch.full((2, 1, 12, 8), 90, dtype=torch.uint8))
+    mixed = to_rgb(planes, torch.tensor([0, 1]))
+    assert torch.equal(mixed[:1], to_rgb(type(planes)(*(p[:1] for p in planes)), torch.tensor([0])))
+    assert not torch.equal(mixed[0], mixed[1])
