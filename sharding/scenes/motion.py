@@ -55,6 +55,8 @@ class Motion:
     """(N,) 0 at the floor, 1 at the top: the pitch of a tone."""
     pivot: tuple[float, float] | None = None
     """Where the rod hangs, for objects on a rod."""
+    ground: Lane | None = None
+    """Whose floor has a ledge to land on, for objects that fall."""
 
 
 def times(seconds: float) -> Curve:
@@ -131,6 +133,7 @@ def _motion(
         squash = np.maximum(squash, strength * np.exp(-np.abs(time - at) / 0.04))
     return Motion(
         time=time,
+        ground=None if impacts is None else lane,
         x=x,
         y=y,
         squash=squash,

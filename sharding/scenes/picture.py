@@ -126,10 +126,7 @@ def _add_grain(rng: np.random.Generator, pictures: Pictures, grain: float) -> No
 def _paint(canvas: Pictures, motion: Motion, look: Look, shake: Shake, fps: int, size: int, margin: int) -> None:
     x, y, wide, high = (part * size for part in _ellipse(motion, look, shake, fps))
     x, y = x + margin, y + margin
-    if motion.pivot is not None:
-        _paint_rod(
-            canvas, (motion.pivot[0] + shake.x) * size + margin, (motion.pivot[1] + shake.y) * size + margin, x, y
-        )
+    _paint_support(canvas, motion, look, shake, (x, y), size, margin)
     side = int(3 * look.radius * size) + 4
     left, top = np.rint(x - side / 2).astype(int), np.rint(y - side / 2).astype(int)
     left, top = np.clip(left, 0, canvas.shape[2] - side), np.clip(top, 0, canvas.shape[1] - side)
@@ -154,13 +151,29 @@ def _distance(shape: str, u: NDArray[np.float32], v: NDArray[np.float32]) -> NDA
     return np.abs(u) * np.float32(0.9) + np.abs(v) * np.float32(0.9) + np.float32(0.1)
 
 
-def _paint_rod(canvas: Pictures, x0: Curve, y0: Curve, x1: Curve, y1: Curve) -> None:
-    """A thin line from (x0, y0) to (x1, y1), each (T,)."""
-    steps = int(np.hypot(x1 - x0, y1 - y0).max()) + 2
-    along = np.linspace(0, 1, steps)
+def _paint_support(
+    canvas: Pictures, motion: Motion, look: Look, shake: Shake, center: tuple[Curve, Curve], size: int, margin: int
+) -> None:
+    """The rod it hangs on, or the ledge it lands on; both stand still in the world."""
+    if motion.pivot is not None:
+        x, y = motion.pivot
+        _paint_line(canvas, ((shake.x + x) * size + margin, (shake.y + y) * size + margin), center, size)
+    if motion.ground is not None:
+        lane, half = motion.ground, motion.ground.reach + look.radius
+        y = (shake.y + lane.floor + look.radius + 0.008) * size + margin
+        left, right = ((shake.x + lane.x + side * half) * size + margin for side in (-1, 1))
+        _paint_line(canvas, (left, y), (right, y), size)
+
+
+def _paint_line(canvas: Pictures, start: tuple[Curve, Curve], end: tuple[Curve, Curve], size: int) -> None:
+    """A thin line between two points, x and y in pixels, each (T,)."""
+    (x0, y0), (x1, y1) = start, end
+    along = np.linspace(0, 1, int(np.hypot(x1 - x0, y1 - y0).max()) + 2)
     columns = np.rint(x0[:, None] + (x1 - x0)[:, None] * along).astype(int)
     rows = np.rint(y0[:, None] + (y1 - y0)[:, None] * along).astype(int)
-    canvas[np.arange(len(x0))[:, None], rows, columns] = 150
+    frames = np.arange(len(x0))[:, None]
+    for thick in range(max(1, size // 96)):
+        canvas[frames, rows + thick, columns] = 150
 
 
 def _ellipse(motion: Motion, look: Look, shake: Shake, fps: int) -> tuple[Curve, Curve, Curve, Curve]:
