@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+from av.codec.context import Flags
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from sharding.clip import Clip, ClipMeta
@@ -27,8 +29,10 @@ _MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix co
 class Codec(Protocol):
     """One stored form. Stateless and safe to call from many threads at once."""
 
-    video_suffix: str
-    audio_suffix: str
+    @property
+    def video_suffix(self) -> str: ...
+    @property
+    def audio_suffix(self) -> str: ...
 
     def encode_video(self, clip: Clip) -> bytes:
         """The member that holds the pictures."""
@@ -66,7 +70,7 @@ class H264:
             stream.codec_context.color_range = 1  # limited
             stream.codec_context.thread_count = 1  # same bytes on any machine
             stream.codec_context.gop_size = GOP_FRAMES
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            stream.codec_context.flags |= Flags.bitexact
             stream.options = {"crf": str(self.crf), "preset": self.preset, "x264-params": "open-gop=0:scenecut=0"}
             stream.codec_context.time_base = 1 / meta.clock.fps
             for number, planes in enumerate(clip.yuv):
@@ -82,7 +86,7 @@ class H264:
         layout = "mono" if meta.channels == 1 else "stereo"
         with av.open(sink, "w", format="flac", options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream("flac", rate=meta.clock.sample_rate, layout=layout, format="s16")
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            stream.codec_context.flags |= Flags.bitexact
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(clip.audio).reshape(1, -1), format="s16", layout=layout
             )
@@ -93,23 +97,24 @@ class H264:
 
     def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
         try:
-            with av.open(io.BytesIO(member), format="mp4") as container:
+            with av.open(io.BytesIO(member), "r", format="mp4") as container:
                 stream = container.streams.video[0]
                 stream.codec_context.thread_count = 1
                 fps, time_base = stream.average_rate, stream.time_base
-                assert fps is not None and time_base is not None
+                assert fps is not None
+                assert time_base is not None
                 container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
                 _copy_frames(container.decode(stream), frames, fps * time_base, out)
-        except (av.FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError) as error:
             raise SkipClip(f"its video member does not decode: {error}") from error
 
     def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
         try:
-            with av.open(io.BytesIO(member), format="flac") as container:
+            with av.open(io.BytesIO(member), "r", format="flac") as container:
                 stream = container.streams.audio[0]
                 stream.codec_context.thread_count = 1
                 _copy_samples(container.decode(stream), start, out)
-        except (av.FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError) as error:
             raise SkipClip(f"its audio member does not decode: {error}") from error
 
 
@@ -122,7 +127,9 @@ def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: ND
         if number < frames[filled]:
             continue
         if number != frames[filled] or (frame.height, frame.width) != (height, width):
-            raise SkipClip(f"wanted frame {frames[filled]} of {width}x{height}, got {number} of {frame.width}x{frame.height}")
+            raise SkipClip(
+                f"wanted frame {frames[filled]} of {width}x{height}, got {number} of {frame.width}x{frame.height}"
+            )
         copy_planes(frame, out[filled])
         filled += 1
         if filled == len(frames):
@@ -136,7 +143,8 @@ def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
     height = rows * 2 // 3
     chroma = out[height:].reshape(2, height // 2, width // 2)
     for plane, target in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
-        view = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        view = np.frombuffer(memoryview(plane), np.uint8)  # pyright: ignore[reportArgumentType]
+        view = view.reshape(-1, plane.line_size)
         target[:] = view[: target.shape[0], : target.shape[1]]
 
 

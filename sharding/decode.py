@@ -1,8 +1,9 @@
-"""A source's pictures and sound, piece by piece, on one exact clock: each stream is decoded once, memory stays bounded.
+"""A source's pictures and sound, piece by piece, on one exact clock; each stream is decoded once, in bounded memory.
 
-`read_spans` serves packing (many clips of one source in order); `decode_span` serves whoever wants one stretch of a file:
+`read_spans` serves packing (many clips of one source in order), `decode_span` whoever wants one stretch of a file:
 
-    span = decode_span(probe(path), first_frame=300, frames=120, form=Form(clock=clock, width=224, height=224, channels=1))
+    form = Form(clock=clock, width=224, height=224, channels=1)
+    span = decode_span(probe(path), first_frame=300, frames=120, form=form)
     span.yuv, span.audio      # picture k appears when sample clock.sample_at(k) is heard
 
 Frame 0 is presentation time 0. The two lanes open the file separately: bad interleaving costs no memory.

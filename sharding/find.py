@@ -55,9 +55,7 @@ def _walk(videos: Path) -> SourceList:
         rel = path.relative_to(videos).as_posix()
         action = path.parent.name if path.parent != videos else videos.resolve().name
         sources.append(
-            Source(
-                id=source_id(rel), path=path, rel=printable(rel), action=printable(action), group=printable(rel)
-            )
+            Source(id=source_id(rel), path=path, rel=printable(rel), action=printable(action), group=printable(rel))
         )
     return SourceList(sources=tuple(sources), ignored=ignored)
 

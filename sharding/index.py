@@ -192,7 +192,7 @@ def read_info(folder: Path) -> DatasetInfo:
     """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
     path = folder / "dataset.json"
     if not path.is_file():
-        raise InputError(f"{folder} is not a dataset: it has no dataset.json; make one with avsync pack VIDEOS {folder}")
+        raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS {folder}")
     version = read_json(path, _Version).format_version
     if version != FORMAT_VERSION:
         raise FormatError(

@@ -17,7 +17,7 @@ from sharding.find import find_sources
 from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord
 from sharding.plan import SOFTWARE, ShardPlan, plan_shards
 from sharding.pool import make_shards
-from sharding.report import PackSummary, print_plan, reasons, reject_list, write_rejects
+from sharding.report import PackSummary, print_plan, print_summary, reasons, reject_list, write_rejects
 from sharding.sources import Source
 
 INFO = "dataset.json"
@@ -25,7 +25,7 @@ _OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
 
 
 def pack(videos: Path, dataset: Path, config: PackConfig, console: Console | None = None) -> PackSummary:
-    """Pack a folder or CSV of videos into `dataset`.
+    """Pack a folder or CSV of videos into `dataset`; progress and outcome go to `console`.
 
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
@@ -44,7 +44,9 @@ def pack(videos: Path, dataset: Path, config: PackConfig, console: Console | Non
             (dataset / split).mkdir(exist_ok=True)
         if todo:
             make_shards(todo, dataset, config, console)
-        return _finish(plans, dataset, config, packed=len(todo))
+        summary = _finish(plans, dataset, config, packed=len(todo))
+    print_summary(summary, console)
+    return summary
 
 
 def dry_run(videos: Path, dataset: Path, config: PackConfig, console: Console | None = None) -> None:
@@ -64,7 +66,9 @@ def _check_boxes(sources: Sequence[Source], config: PackConfig) -> None:
         if config.fit != "squash":
             raise InputError(f"--fit {config.fit} would move the boxes of {source.rel}; use --fit squash with boxes")
         if not source.boxes.is_file():
-            raise InputError(f"line {source.line}: boxes file {source.boxes} does not exist; name it, or leave it empty")
+            raise InputError(
+                f"line {source.line}: boxes file {source.boxes} does not exist; name it, or leave it empty"
+            )
 
 
 def _check_target(dataset: Path) -> None:

@@ -1,7 +1,7 @@
-"""One source picture -> one stored picture: turned upright, fitted, limited range, yuv420p. FFmpeg filters do the pixels.
+"""One source picture -> one stored picture: turned upright, fitted, limited range, yuv420p, by FFmpeg's filters.
 
-The filter graph is built once per kind of frame: `VideoFrame.reformat` would build a scaler for each frame, which doubles
-the time of decoding. `area` is the exact average when shrinking (60 dB to the ideal), bilinear when enlarging.
+The filter graph is built once per kind of frame: `VideoFrame.reformat` would build a scaler for each frame, which
+doubles the time of decoding. `area` is the exact average when shrinking (60 dB to the ideal), bilinear when enlarging.
 """
 
 from dataclasses import dataclass
@@ -56,9 +56,7 @@ class PictureFitter:
 
     def write(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
         """Fit `frame` into `out`, uint8 (H*3/2, W)."""
-        kind = _Kind(
-            width=frame.width, height=frame.height, format=frame.format.name, range=int(frame.color_range)
-        )
+        kind = _Kind(width=frame.width, height=frame.height, format=frame.format.name, range=int(frame.color_range))
         if kind != self._kind:
             filters = ",".join(self._filters(kind, turn_of(frame)))
             self._kind, self._graph = kind, _graph(kind, filters) if filters else None
@@ -129,9 +127,7 @@ def _graph(kind: _Kind, filters: str) -> av.filter.Graph:
     graph = av.filter.Graph()
     graph.threads = 1
     colors = ":range=pc" if kind.range == FULL else ":range=tv" if kind.range == LIMITED else ""
-    last = graph.add(
-        "buffer", f"video_size={kind.width}x{kind.height}:pix_fmt={kind.format}:time_base=1/1000{colors}"
-    )
+    last = graph.add("buffer", f"video_size={kind.width}x{kind.height}:pix_fmt={kind.format}:time_base=1/1000{colors}")
     for step in filters.split(","):
         name, _, arguments = step.partition("=")
         link = graph.add(name, arguments)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import av
@@ -57,7 +58,7 @@ def cut(span: tuple[Fraction, Fraction], config: PackConfig) -> list[range]:
         count = total // config.clip_frames
         total = count * config.clip_frames
     edges = [first + number * total // count for number in range(count + 1)]
-    pieces = [range(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [range(start, end) for start, end in pairwise(edges)]
     return _spread(pieces, config.max_clips_per_source)
 
 

@@ -12,7 +12,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-import av
+from av import logging as av_logging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -150,7 +150,7 @@ def _make_in_process(plan: ShardPlan, folder: Path, config: PackConfig) -> None:
 
 
 def _make(plan: ShardPlan, folder: Path, config: PackConfig, follower: Follower) -> None:
-    av.logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
+    av_logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
     try:
         pack_shard(plan, folder, config, follower)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from sharding.clip import ColorMatrix
@@ -71,7 +72,7 @@ def open_media(path: Path) -> InputContainer:
     """Open a source for reading. Raises RejectError when it is missing, locked or no video file."""
     try:
         return av.open(str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}, timeout=None)
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+    except (FFmpegError, OSError, ValueError, IndexError) as error:
         missing = isinstance(error, FileNotFoundError) and not path.exists()
         fact = "no such file" if missing else f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
         raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
@@ -93,7 +94,7 @@ def probe(path: Path) -> Probe:
             for packet in container.demux(video, audio):
                 if packet.size:
                     times[packet.stream_index].add(packet)
-        except (av.FFmpegError, MemoryError):
+        except (FFmpegError, MemoryError):
             pass  # a damaged tail: what came before counts, and the length check decides
         clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
         facts = [times[stream.index].facts(stream) for stream in (video, audio)]

@@ -46,7 +46,8 @@ class PackSummary:
 
 def reject_list(records: Sequence[ShardRecord]) -> tuple[Reject, ...]:
     """All rejects, sorted by path."""
-    rejects = [Reject(path=path, reason=reason, detail=detail) for one in records for path, reason, detail in one.rejects]
+    found = [reject for record in records for reject in record.rejects]
+    rejects = [Reject(path=path, reason=reason, detail=detail) for path, reason, detail in found]
     return tuple(sorted(rejects, key=lambda reject: (reject.path, reject.reason, reject.detail)))
 
 
@@ -69,11 +70,12 @@ def reasons(rejects: Sequence[Reject]) -> str:
 def print_summary(summary: PackSummary, console: Console) -> None:
     """The outcome as tables."""
     total = sum(summary.clips.values())
-    table = Table(title=f"{summary.dataset}: {total} clips", title_justify="left")
+    table = Table()
     for column in ("split", "clips"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, count in summary.clips.items():
         table.add_row(split, f"{count:,}")
+    console.print(f"{summary.dataset}: {total:,} clips")
     console.print(table)
     console.print(
         f"{summary.sources - len(summary.rejects)} of {summary.sources} sources packed, "
@@ -86,7 +88,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
 
 def rejects_table(summary: PackSummary) -> Table:
     """Reason, how many, and one example of each."""
-    table = Table(title=f"{len(summary.rejects)} sources rejected, all in {summary.dataset / REJECTS}", title_justify="left")
+    title = f"{len(summary.rejects)} sources rejected, all in {summary.dataset / REJECTS}"
+    table = Table(title=title, title_justify="left", min_width=len(title))
     table.add_column("reason")
     table.add_column("sources", justify="right")
     table.add_column("for example", overflow="fold")

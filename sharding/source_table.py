@@ -20,7 +20,7 @@ def read_table(table: Path) -> list[Source]:
     try:
         text = table.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{table} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+        raise InputError(f"{table} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     sources: dict[str, Source] = {}
     for line, row in _rows(table, text):
         source = _source(table, line, row)

@@ -1,7 +1,7 @@
-"""Source sound on the source's timeline: sample k of the output is heard at k / sample_rate seconds, whatever is missing.
+"""Source sound on the source's timeline: sample k of the output is heard at k / sample_rate, whatever is missing.
 
-Inside a segment positions run by count, so rounded timestamps cause no jitter; a timestamp that is off by more than
-MAX_JITTER_S starts a new segment. Between segments there is silence; what overlaps is dropped.
+Inside a segment positions run by count, so rounded or jittering timestamps cut nothing. A jump of the timestamps, or
+a deviation that lasts, starts a new segment. Between segments there is silence; what overlaps is dropped.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,17 @@ from typing import Any
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from sharding.probe import Probe, open_media
 from sharding.timeline_video import SEEK_FROM_S
 
-MAX_JITTER_S = Fraction(1, 100)
+JUMP_S = Fraction(3, 100)
+"""Timestamps this far from the count are a gap at once. Remuxed web video jitters by up to 21 ms and comes back."""
+DRIFT_S = Fraction(1, 100)
+SETTLE_S = 1
+"""A smaller deviation above DRIFT_S is believed when it has lasted this long."""
 SEEK_MARGIN_S = 2
 """Seek this much before the span: decoders need some packets to settle (Opus 80 ms, MP3 bit reservoir)."""
 
@@ -130,7 +135,7 @@ class AudioLane:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:
+            except FFmpegError:
                 packet = None  # a damaged tail; the probe stopped at the same place
                 self.errors += 1
             if packet is None:
@@ -138,7 +143,7 @@ class AudioLane:
             self.packets += 1
             try:
                 yield from packet.decode()
-            except av.FFmpegError:
+            except FFmpegError:
                 self.errors += 1
 
 
@@ -149,6 +154,7 @@ class _Segment:
         self.start, self.rate, self.layout, self.format = start, rate, layout, format
         self.taken = 0  # source samples
         self.position = round(start * out_rate)  # of the next output sample
+        self._agreed = start  # when timestamps and count last agreed
         self.channels = channels
         self._resampler = av.AudioResampler("s16", "mono" if channels == 1 else "stereo", out_rate)
 
@@ -161,7 +167,12 @@ class _Segment:
         """`frame` belongs to this segment: same kind, and its time is where the count says."""
         if (frame.sample_rate, frame.layout.name, frame.format.name) != (self.rate, self.layout, self.format):
             return False
-        return when is None or abs(when - self.end) <= MAX_JITTER_S
+        if when is None:
+            return True
+        off = abs(when - self.end)
+        if off <= DRIFT_S:
+            self._agreed = self.end
+        return off <= JUMP_S and self.end - self._agreed <= SETTLE_S
 
     def add(self, frame: av.AudioFrame) -> Iterator[Block]:
         self.taken += frame.samples
@@ -175,5 +186,5 @@ class _Segment:
     def _blocks(self, frames: list[av.AudioFrame]) -> Iterator[Block]:
         for frame in frames:
             samples = frame.to_ndarray().reshape(-1, self.channels)
-            yield self.position, samples
+            yield self.position, samples.astype(np.int16, copy=False)
             self.position += len(samples)

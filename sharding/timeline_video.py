@@ -1,7 +1,7 @@
 """Source pictures at a constant rate, by time: the picture of slot k is the newest one shown by k's moment.
 
-A source frame at t seconds goes to slot floor(t * fps + 1/2) and stays until the next one's slot; if several share a slot
-the last wins. All arithmetic is on integers, so an hour drifts by nothing. Only pictures that are wanted are scaled.
+A source frame at t seconds goes to slot floor(t * fps + 1/2) and stays until the next one's slot; if several share
+a slot the last wins. All arithmetic is on integers: an hour drifts by nothing. Only wanted pictures are scaled.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
@@ -169,7 +170,7 @@ class VideoLane:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:
+            except FFmpegError:
                 packet = None  # a damaged tail; the probe stopped at the same place
                 self.errors += 1
             if packet is None:
@@ -177,5 +178,5 @@ class VideoLane:
             self.packets += 1
             try:
                 yield from packet.decode()
-            except av.FFmpegError:
+            except FFmpegError:
                 self.errors += 1
