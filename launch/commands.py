@@ -78,8 +78,8 @@ class Pack(Parsed):
 
         if self.dry_run:
             dry_run(self.videos, self.dataset, self.config)
-        else:
-            pack(self.videos, self.dataset, self.config)
+            return ""
+        pack(self.videos, self.dataset, self.config)
         return f"Next: avsync train {self.dataset} RUN"
 
 
@@ -107,7 +107,7 @@ class Train:
         from avsync.trainer import train
 
         train(self.dataset, self.run, self.config)
-        return f"Next: avsync evaluate {self.run} {self.dataset}"
+        return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
 
 
 def preset_in(arguments: Sequence[str]) -> str:
