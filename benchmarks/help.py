@@ -15,6 +15,7 @@ COMMANDS = ("--help", "--version", "pack --help", "train --help")
 
 
 def seconds(arguments: list[str]) -> float:
+    """From typing to prompt."""
     avsync = shutil.which("avsync", path=str(Path(sys.executable).parent))
     assert avsync, "run this with the Python that avsync is installed in"
     start = time.perf_counter()
