@@ -69,6 +69,14 @@ class RunInfo:
     torch: str
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """best.json: the checkpoint with the highest validation accuracy."""
+
+    step: int
+    accuracy: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
     """state.json: where a checkpoint stands."""
@@ -80,14 +88,8 @@ class State:
     """Fingerprint of all clips trained on so far (order.Digest)."""
     skipped: int
     """Clips that could not be read so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """best.json"""
-
-    step: int
-    accuracy: float
+    best: Best | None = None
+    """The best validation so far."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

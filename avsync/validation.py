@@ -1,0 +1,37 @@
+"""Scores the fixed pairs of the val split during training: always the same pairs, so that points can be compared."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from avsync.config import TrainConfig
+from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
+from avsync.feed import Feed
+from avsync.loader import LoaderOptions
+from avsync.predict import Answer, Network, Predictions, answers, rows
+from avsync.world import World
+
+
+class Validation:
+    """The val split's fixed pairs, shared out over the ranks."""
+
+    def __init__(self, feed: Feed, config: TrainConfig, world: World) -> None:
+        self._feed, self._world, self._mute = feed, world, config.pairs.mute_samples
+        chosen = fixed_choice(feed.clips, config.validate_clips)
+        draws = fixed_draws(feed.dataset.index, chosen, feed.law, feed.view)
+        rows_at_once = config.batch // world.ranks // config.accumulate
+        self._share = batches_of_rank(draws, rows_at_once, world.rank, world.ranks)
+
+    def score(
+        self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None]
+    ) -> Predictions:
+        """All ranks' predictions, the same on every rank. `look` is shown the first batch. `every`: see LowRateConfig."""
+        world, tables = self._world, list[Tensor]()
+        with self._feed.loader(options, every) as loader, world.autocast():
+            stream = loader.batches(self._share)
+            for answer in answers(network, stream, self._feed.view, self._mute, world.device):
+                if not tables:
+                    look(answer)
+                tables.append(rows(answer))
+        return Predictions.of(world.gather(torch.cat(tables)))
