@@ -1,9 +1,9 @@
 """What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
 
-    RUN/run.json                       RunInfo: settings, data, network input; written once
-    RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed: newest whole one wins
-    RUN/best.json                      Best: which checkpoint had the highest validation accuracy
-    RUN/tensorboard/                   train, validation and chance curves
+RUN/run.json                       RunInfo: settings, data, network input; written once
+RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed: newest whole one wins
+RUN/best.json                      Best: which checkpoint had the highest validation accuracy
+RUN/tensorboard/                   train, validation and chance curves
 """
 
 import pickle
@@ -158,7 +158,9 @@ def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name:
 def read_run(paths: RunPaths) -> RunInfo:
     """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
     if not paths.info.is_file():
-        raise InputError(f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}")
+        raise InputError(
+            f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
+        )
     info = read_json(paths.info, RunInfo)
     if info.format_version != FORMAT_VERSION:
         raise FormatError(f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}")

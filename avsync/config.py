@@ -26,8 +26,8 @@ class PairConfig:
     """How (picture window, sound window) pairs are drawn from a clip."""
 
     law: PairsName = "symmetric"
-    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. cyclic: the thesis's cyclic shift
-    of the sound, which leaks its join; kept to replay the thesis."""
+    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. cyclic: the thesis's cyclic
+    shift of the sound, which leaks its join; kept to replay the thesis."""
     window_s: float = 4.0
     """Seconds the network sees."""
     min_shift_s: float = 2.0

@@ -1,4 +1,4 @@
-"""What exactly is cut out of a clip: windows, crop, flip. A pure function of (seed, epoch, clip); no torch, no files."""
+"""What exactly is cut out of a clip: windows, crop, flip. A pure function of (seed, epoch, clip); no torch here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,7 +81,9 @@ def training_draws(
 
     def step(number: int) -> list[list[Draw]]:
         wanted = order.step(number)
-        return [[draw(int(c), wanted.epoch) for c in part] for part in share_of_rank(wanted.clips, rank, ranks, accumulate)]
+        return [
+            [draw(int(c), wanted.epoch) for c in part] for part in share_of_rank(wanted.clips, rank, ranks, accumulate)
+        ]
 
     return step
 
@@ -89,9 +91,7 @@ def training_draws(
 FIXED_SEED = 20180410  # arXiv 1804.03641's month; only has to stay the same for ever
 
 
-def fixed_draws(
-    index: Index, clips: NDArray[np.int64], law: PairLaw, view: View, per_clip: int = 1
-) -> list[Draw]:
+def fixed_draws(index: Index, clips: NDArray[np.int64], law: PairLaw, view: View, per_clip: int = 1) -> list[Draw]:
     """The same pairs each time, for validation and evaluation: central crop, no flip, `per_clip` pairs of each clip."""
     top, left = view.centre()
     return [

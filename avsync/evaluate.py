@@ -1,4 +1,4 @@
-"""Judge a trained network on fixed pairs it never trained on: accuracy with its interval, by action, by |shift|, maps."""
+"""Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
 from pathlib import Path
 

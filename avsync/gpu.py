@@ -32,8 +32,8 @@ class GpuMeter:
         if self._handle is None:
             return None
         try:
-            busy = pynvml.nvmlDeviceGetUtilizationRates(self._handle).gpu / 100
-            used = pynvml.nvmlDeviceGetMemoryInfo(self._handle).used / 1e9
+            busy = int(pynvml.nvmlDeviceGetUtilizationRates(self._handle).gpu)
+            used = int(pynvml.nvmlDeviceGetMemoryInfo(self._handle).used)
         except pynvml.NVMLError:
             return None
-        return GpuUse(busy, float(used))
+        return GpuUse(busy / 100, used / 1e9)

@@ -95,7 +95,9 @@ class _Slot:
 
     def __init__(self, rows: int, dataset: Dataset, shape: WindowShape, pin: bool) -> None:
         info = dataset.info
-        self.yuv = torch.zeros((rows, shape.frames, info.height * 3 // 2, info.width), dtype=torch.uint8, pin_memory=pin)
+        self.yuv = torch.zeros(
+            (rows, shape.frames, info.height * 3 // 2, info.width), dtype=torch.uint8, pin_memory=pin
+        )
         self.audio = torch.zeros((rows, shape.sounds, shape.samples, info.channels), dtype=torch.int16, pin_memory=pin)
         self.copied: torch.cuda.Event | None = None
 

@@ -15,7 +15,7 @@ class Score(NamedTuple):
     """() mean binary cross-entropy of this batch, with gradient"""
     correct: Tensor
     """() examples on the right side of 0"""
-    count: Tensor
+    examples: Tensor
     """() examples"""
 
 

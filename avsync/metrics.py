@@ -23,7 +23,7 @@ class Share:
     """Examples, not corrected for dependence."""
 
 
-def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int_]) -> Share:
+def share_of(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> Share:
     """Share of true values in `hits`; `groups` says which source each example comes from."""
     count = len(hits)
     if not count:
@@ -31,13 +31,11 @@ def share_of(hits: NDArray[np.bool_], groups: NDArray[np.int_]) -> Share:
     value = float(hits.mean())
     independent = count / _design_effect(hits, groups)
     centre = (value + Z95**2 / (2 * independent)) / (1 + Z95**2 / independent)
-    half = Z95 / (1 + Z95**2 / independent) * np.sqrt(
-        value * (1 - value) / independent + Z95**2 / (4 * independent**2)
-    )
+    half = Z95 / (1 + Z95**2 / independent) * np.sqrt(value * (1 - value) / independent + Z95**2 / (4 * independent**2))
     return Share(value, max(0.0, float(centre - half)), min(1.0, float(centre + half)), count)
 
 
-def _design_effect(hits: NDArray[np.bool_], groups: NDArray[np.int_]) -> float:
+def _design_effect(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> float:
     """Variance of the mean with whole sources drawn, over that with single examples drawn; at least 1."""
     value, count = hits.mean(), len(hits)
     if value in (0.0, 1.0):  # no variance to look at: take the sources themselves as the sample

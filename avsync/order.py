@@ -76,7 +76,7 @@ def check_batch(batch: int, ranks: int, accumulate: int) -> None:
 
 
 class Digest:
-    """A rolling fingerprint of all clips trained on so far, in order. Equal digests: the same clips in the same order."""
+    """A rolling fingerprint of all clips trained on, in order: equal digests, same clips in the same order."""
 
     def __init__(self, state: str = "") -> None:
         self.state = state

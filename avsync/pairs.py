@@ -1,4 +1,4 @@
-"""The laws by which (picture, sound) pairs are drawn from a clip. To add one: a class, a line in PAIRS; tests loop over it.
+"""The laws by which (picture, sound) pairs are drawn. To add one: a class, a line in PAIRS; tests loop over it.
 
 A law must not let either stream alone tell the label. Positions are frame numbers within the clip; no torch here.
 """
@@ -124,7 +124,8 @@ def build_law(config: PairConfig, clock: Clock) -> PairLaw:
         )
     if config.law == "cyclic" and low >= window:
         raise InputError(
-            f"--pairs.min-shift-s {config.min_shift_s} must be below --pairs.window-s {config.window_s} with cyclic pairs"
+            f"--pairs.min-shift-s {config.min_shift_s} must be below --pairs.window-s {config.window_s} "
+            "with cyclic pairs"
         )
     return PAIRS[config.law](window=window, low=low, high=high)
 

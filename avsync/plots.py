@@ -23,13 +23,16 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     _bars(middle, card.shifts, "accuracy by |shift|")
     limit = max(1.0, float(np.abs(got.logit).max())) if len(got.logit) else 1.0
     for in_sync, color, label in ((True, "tab:green", "in sync"), (False, "tab:red", "shifted")):
-        right.hist(got.logit[got.in_sync == in_sync], np.linspace(-limit, limit, 41), alpha=0.6, color=color, label=label)
+        right.hist(
+            got.logit[got.in_sync == in_sync], np.linspace(-limit, limit, 41), alpha=0.6, color=color, label=label
+        )
     right.axvline(0, color="black", linewidth=0.8)
     right.set(xlabel="logit (above 0: the network says in sync)", ylabel="examples")
     right.legend(title=f"AUC {card.auc:.3f}")
     share = card.accuracy
     figure.suptitle(
-        f"{card.run} on {card.dataset}, split {card.split}: accuracy {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+        f"{card.run} on {card.dataset}, split {card.split}: "
+        f"accuracy {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
     )
     return figure_png(figure)
 

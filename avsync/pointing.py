@@ -1,4 +1,4 @@
-"""The pointing game (Zhang et al. 2016, Top-down Neural Attention): does the hottest point of a map lie on the true source?
+"""The pointing game (Zhang et al. 2016, Top-down Neural Attention): is the hottest point of a map on a true source?
 
 Needs clips whose json carries true boxes, as generated scenes do.
 """
@@ -26,7 +26,7 @@ class Point:
 
 
 def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Point | None:
-    """Judge one map; None when the clip has no boxes at that moment. `first_frame`: where the window starts in the clip."""
+    """Judge one map; None when the clip has no boxes at that moment. `first_frame`: the window's start in the clip."""
     frame = first_frame + hottest.frame
     if not meta.boxes or not meta.boxes[frame]:
         return None

@@ -26,7 +26,9 @@ class Answer(NamedTuple):
 
 
 @torch.no_grad()
-def answers(network: Network, batches: Iterable[Batch], view: View, mute: int, device: torch.device) -> Iterator[Answer]:
+def answers(
+    network: Network, batches: Iterable[Batch], view: View, mute: int, device: torch.device
+) -> Iterator[Answer]:
     """The network's answers, batch by batch. The network must be in evaluation mode."""
     for batch in batches:
         there = batch.to(device)

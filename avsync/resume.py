@@ -4,7 +4,16 @@ from pathlib import Path
 
 import torch
 
-from avsync.checkpoint import RunInfo, RunPaths, State, check_same_run, git_hash, load_checkpoint, read_run, restore_weights
+from avsync.checkpoint import (
+    RunInfo,
+    RunPaths,
+    State,
+    check_same_run,
+    git_hash,
+    load_checkpoint,
+    read_run,
+    restore_weights,
+)
 from avsync.config import TrainConfig
 from avsync.feed import Feed
 from avsync.models.parts import SyncNet

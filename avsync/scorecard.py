@@ -2,8 +2,8 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ def by_shift(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def localisation(points: list[Point], groups: NDArray[np.int_]) -> Localisation | None:
+def localisation(points: list[Point], groups: NDArray[np.integer]) -> Localisation | None:
     """None when no clip had true boxes."""
     if not points:
         return None
@@ -98,20 +98,22 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "summary.json", card)
     for name, rows in (("by_action", card.actions), ("by_shift", card.shifts)):
-        lines = [(row.name, row.accuracy.value, row.accuracy.low, row.accuracy.high, row.accuracy.count) for row in rows]
+        shares = [row.accuracy for row in rows]
+        lines = [(row.name, s.value, s.low, s.high, s.count) for row, s in zip(rows, shares, strict=True)]
         _write_csv(folder / f"{name}.csv", (name[3:], "accuracy", "low_95", "high_95", "examples"), lines)
-    predictions = [
-        (dataset.key(int(clip)), dataset.info.actions[dataset.index.action[clip]], _shift_s(int(shift), dataset), int(sync), f"{logit:.4f}")
+    _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), _lines(got, dataset))
+
+
+def _lines(got: Predictions, dataset: Dataset) -> list[tuple[str, str, str, int, str]]:
+    """One line per example."""
+    names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
+    return [
+        (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")
         for clip, shift, sync, logit in zip(got.clip, got.shift, got.in_sync, got.logit, strict=True)
-    ]  # fmt: skip
-    _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), predictions)
+    ]
 
 
-def _shift_s(frames: int, dataset: Dataset) -> str:
-    return f"{float(Fraction(frames) / dataset.info.clock.fps):.4f}"
-
-
-def _write_csv(path: Path, header: tuple[str, ...], lines: list[tuple[object, ...]]) -> None:
+def _write_csv(path: Path, header: tuple[str, ...], lines: Sequence[tuple[object, ...]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *lines])
     with publish(path) as file:

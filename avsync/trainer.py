@@ -93,7 +93,7 @@ class Trainer:
         self.accelerator, self.paths, self.config, self.feed = accelerator, paths, config, feed
         self.world = World(
             rank=accelerator.process_index, ranks=accelerator.num_processes, device=accelerator.device,
-            gather=lambda table: cast(Tensor, accelerator.gather(table)), autocast=accelerator.autocast,
+            gather=lambda table: cast(Tensor, accelerator.gather(table)), autocast=lambda: accelerator.autocast(),
         )  # fmt: skip
         self.validation = Validation(validation, config, self.world) if validation else None
         self.gpu = GpuMeter(accelerator.device)
@@ -122,7 +122,7 @@ class Trainer:
         self.tracker = tracker
         with TrainReport(config.steps, start, quiet=tracker is None) as self.report:
             if start:
-                self.report.say(f"resumed at step {start}: clips skipped 0, repeated 0, digest {self.digest.state} matches")
+                self.report.say(f"resumed at step {start}: clips skipped 0, repeated 0, digest {self.digest.state}")
                 self._publish_best()
             low = config.low_rate
             for first, end, every in ((0, low.steps, low.every), (low.steps, config.steps, 1)):
@@ -191,7 +191,7 @@ class Trainer:
         out: SyncOutput = self.model(self._laid_out(seen.frames), seen.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self.accelerator.backward(result.loss / parts)
-        return torch.stack((result.loss.detach() * result.count, result.correct, result.count))
+        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples))
 
     def _laid_out(self, frames: Tensor) -> Tensor:
         return frames.contiguous(memory_format=torch.channels_last_3d) if self.config.channels_last else frames

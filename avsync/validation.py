@@ -26,7 +26,10 @@ class Validation:
     def score(
         self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None]
     ) -> Predictions:
-        """All ranks' predictions, the same on every rank. `look` is shown the first batch. `every`: see LowRateConfig."""
+        """All ranks' predictions, the same on every rank.
+
+        `look` is shown the first batch; `every` n-th picture is used, see LowRateConfig.
+        """
         world, tables = self._world, list[Tensor]()
         with self._feed.loader(options, every) as loader, world.autocast():
             stream = loader.batches(self._share)

@@ -1,4 +1,4 @@
-"""The one object that answers questions about ranks and devices. The trainer builds it; nobody else reads rank variables."""
+"""The one object that answers questions about ranks and devices. The trainer builds it from accelerate."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

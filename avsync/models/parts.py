@@ -2,7 +2,7 @@
 
 Models see tensors only: no files, no ranks, no accelerate.
 
-B clips, K sounds per clip, C audio channels, T frames, H W pixels, S samples; t h w = T H W after the network's strides.
+B clips, K sounds per clip, C audio channels, T frames, H W pixels, S samples; t h w = T H W after all strides.
 """
 
 from dataclasses import dataclass
