@@ -1,0 +1,189 @@
+"""A source's own pictures and sound, in and out: each at its own moment, upright, in the colours a player shows.
+
+Written as mp4 any player opens: H.264 in yuv420p and AAC, picture by picture; nothing is held in memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, BinaryIO, Self
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from sharding.clip import ColorMatrix
+from sharding.probe import Probe, open_media
+
+TICK = Fraction(1, 90_000)
+"""What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
+LONGEST_SIDE = 1280
+AAC_BIT_RATE = 256_000
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+SOUND_STEP_S = Fraction(1, 2)
+"""Sound is written in pieces of this length, just ahead of the pictures."""
+_SPACES: dict[ColorMatrix, Colorspace] = {
+    "bt601": Colorspace.ITU601,
+    "bt709": Colorspace.ITU709,
+    "bt2020": Colorspace.BT2020,
+}
+# what sharding.picture.turn_of names -> the same turn of an (H, W, 3) array: transpose?, then steps along both axes
+_TURNS = {
+    "": (False, 1, 1),
+    "transpose=clock": (True, 1, -1),
+    "transpose=cclock": (True, -1, 1),
+    "hflip,vflip": (False, -1, -1),
+    "hflip": (False, 1, -1),
+    "vflip": (False, -1, 1),
+    "transpose=cclock_flip": (True, 1, 1),
+    "transpose=clock_flip": (True, -1, -1),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture of a source and when it appears."""
+
+    tick: int
+    rgb: NDArray[np.uint8]
+    """(H, W, 3), as a player shows it, H and W even, neither above LONGEST_SIDE."""
+
+
+def read_pictures(source: Probe) -> Iterator[Picture]:
+    """Every picture that is shown, in order; each tick is greater than the last."""
+    from sharding.picture import turn_of
+
+    to_rgb = VideoReformatter()
+    with open_media(source.path) as container:
+        stream: Any = container.streams[source.video.index]
+        stream.thread_type = "AUTO"
+        size: tuple[int, int] | None = None
+        for tick, frame in _shown(_timed(container, stream, source.origin)):
+            transpose, down, right = _TURNS[turn_of(frame)]
+            size = size or _size(frame, stream.sample_aspect_ratio)
+            scaled: Any = to_rgb.reformat(
+                frame,
+                width=size[0],
+                height=size[1],
+                format="rgb24",
+                src_colorspace=_SPACES[source.matrix],
+                interpolation=Interpolation.BICUBIC,
+            )
+            rgb = scaled.to_ndarray()
+            upright = rgb.transpose(1, 0, 2) if transpose else rgb
+            yield Picture(tick, np.ascontiguousarray(upright[::down, ::right]))
+
+
+def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames with their ticks, ascending; of several at one tick, or before time 0, the last."""
+    held: tuple[int, av.VideoFrame] | None = None
+    for time, frame in frames:
+        tick = max(0, round(time / TICK))
+        if held is not None and tick < held[0]:
+            continue  # backward in time
+        if held is not None and tick > held[0]:
+            yield held
+        held = (tick, frame)
+    if held is not None:
+        yield held
+
+
+def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decoded frames with their times; damaged packets are passed over, as packing does."""
+    from sharding.timeline_video import FrameClock
+
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    clock = FrameClock(usual=round(1 / (rate * stream.time_base)))
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except FFmpegError:
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue
+        for frame in frames:
+            yield clock.tick_of(frame) * stream.time_base - origin, frame
+
+
+def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:
+    """Width and height to scale to before turning: square pixels, even sides, none above LONGEST_SIDE."""
+    width, height = frame.width * (pixel_shape or Fraction(1)), Fraction(frame.height)
+    shrink = min(Fraction(1), LONGEST_SIDE / max(width, height))
+    return max(2, round(width * shrink / 2) * 2), max(2, round(height * shrink / 2) * 2)
+
+
+class SourceSound:
+    """A source's sound from presentation time 0 on, stereo or mono, at its own rate or the nearest that AAC knows."""
+
+    def __init__(self, source: Probe) -> None:
+        from sharding.timeline_audio import AudioLane
+
+        with open_media(source.path) as container:
+            context: Any = container.streams[source.audio.index].codec_context
+            self.rate = min(AAC_RATES, key=lambda rate: abs(rate - (context.sample_rate or 48000)))
+            self.channels = min(2, context.channels or 1)
+        self._lane = AudioLane(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
+        self._stop = round(source.audio.end * self.rate)
+        self._position = 0
+
+    def until(self, moment: Fraction) -> NDArray[np.int16]:
+        """What is heard from the last call's moment to this one, (S, C)."""
+        stop = min(self._stop, max(self._position, round(moment * self.rate)))
+        samples = self._lane.read(self._position, stop - self._position).audio
+        self._position = stop
+        return samples
+
+    def close(self) -> None:
+        self._lane.close()
+
+
+class FilmWriter:
+    """Writes pictures at their ticks, and sound from time 0 on, as mp4 into an open file."""
+
+    def __init__(self, file: BinaryIO, *, height: int, width: int, rate: int, channels: int) -> None:
+        self._container = av.open(file, "w", format="mp4")
+        self._video: Any = self._container.add_stream("libx264", rate=30)
+        self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
+        self._video.time_base = self._video.codec_context.time_base = TICK
+        self._video.codec_context.colorspace, self._video.codec_context.color_range = int(Colorspace.ITU709), 1
+        self._video.options = {"crf": "18", "preset": "veryfast"}
+        self._layout = "stereo" if channels == 2 else "mono"
+        self._audio: Any = self._container.add_stream("aac", rate=rate, layout=self._layout)
+        self._audio.bit_rate = AAC_BIT_RATE
+        self._to_yuv = VideoReformatter()
+        self._heard = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._container.mux(self._video.encode(None))
+            self._container.mux(self._audio.encode(None))
+        self._container.close()
+
+    def show(self, picture: Picture) -> None:
+        """The next picture; its size is the film's."""
+        rgb = av.VideoFrame.from_ndarray(picture.rgb, format="rgb24")
+        frame = self._to_yuv.reformat(
+            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = picture.tick, TICK
+        self._container.mux(self._video.encode(frame))
+
+    def sound(self, samples: NDArray[np.int16]) -> None:
+        """The next samples, (S, C)."""
+        if not len(samples):
+            return
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=self._layout)
+        frame.sample_rate, frame.pts = self._audio.rate, self._heard
+        frame.time_base = Fraction(1, self._audio.rate)
+        self._heard += len(samples)
+        self._container.mux(self._audio.encode(frame))

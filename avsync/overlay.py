@@ -1,0 +1,83 @@
+"""Heat over pictures: how hot is hot in a video, and the colours. H W pixels, h w cells."""
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from sharding.clip import Box
+
+LEVELS = 256
+COLD, HOT = 50, 99.5
+"""Percentiles over the whole video that stay clear and get the full colour."""
+LEAST_CONTRAST = 0.5
+"""A map that rises less than this share above its own median stays pale: flat maps must not light up."""
+FINER = 4
+"""Cells are drawn this much finer with cubic curves first: straight ones show their grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatScale:
+    """Heat -> 0 to 1, one scale for a whole video so that it neither flickers nor pretends."""
+
+    cold: float
+    hot: float
+
+    @classmethod
+    def of(cls, heat: NDArray[np.float32]) -> "HeatScale":
+        """From all heat of a video, (n, h, w)."""
+        cold, hot = (float(level) for level in np.percentile(heat, (COLD, HOT)))
+        return cls(cold, max(hot, cold * (1 + LEAST_CONTRAST), 1e-6))
+
+    def level(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Same shape, 0 to 1."""
+        return ((heat - self.cold) / (self.hot - self.cold)).clip(0, 1)
+
+
+class Painter:
+    """Draws heat maps over pictures of one size."""
+
+    def __init__(self, *, height: int, width: int, seen: Box, strength: float, scale: HeatScale) -> None:
+        """`seen`: the part of the picture that the map covers; beyond it the heat fades out."""
+        self.scale = scale
+        x, y = (_across(size, low, high) for size, low, high in ((width, seen[0], seen[2]), (height, seen[1], seen[3])))
+        rows, columns = torch.meshgrid(y, x, indexing="ij")
+        self._places = torch.stack((columns, rows), dim=-1).unsqueeze(0)  # (1, H, W, 2): -1 to 1 over what is seen
+        self._fade = _fade(y)[:, None] * _fade(x)[None, :]  # (H, W)
+        self._keep, self._color = _tables(strength)
+
+    def paint(self, picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """picture: (H, W, 3) RGB, heat: (h, w) -> (H, W, 3)."""
+        level = self._level(heat)
+        blended = picture * self._keep[level][..., None] + self._color[level]
+        return (blended >> 8).astype(np.uint8)
+
+    def _level(self, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """(h, w) -> (H, W), 0 to LEVELS - 1."""
+        cells = torch.from_numpy(self.scale.level(heat))[None, None]
+        smooth = functional.interpolate(cells, scale_factor=FINER, mode="bicubic", align_corners=False)
+        level = functional.grid_sample(smooth, self._places, padding_mode="border", align_corners=False)[0, 0]
+        return (level.clamp(0, 1) * self._fade * (LEVELS - 1)).round().byte().numpy()
+
+
+def _across(size: int, low: float, high: float) -> torch.Tensor:
+    """Pixel centres along an axis, (size,): -1 at share `low`, 1 at share `high`."""
+    share = (torch.arange(size) + 0.5) / size
+    return (share - low) / (high - low) * 2 - 1
+
+
+def _fade(across: torch.Tensor) -> torch.Tensor:
+    """1 where the network looks, falling to 0 over a tenth of that beyond."""
+    return (1 - (across.abs() - 1).clamp(min=0) * 5).clamp(min=0)
+
+
+def _tables(strength: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Per level, in 256ths: share of the picture that is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
+    level = np.linspace(0, 1, LEVELS)
+    opacity = strength * level**0.8
+    color = matplotlib.colormaps["inferno"](0.25 + 0.7 * level)[:, :3] * 255
+    keep = np.round(256 * (1 - opacity))
+    return keep.astype(np.uint16), np.floor((256 - keep)[:, None] * color).astype(np.uint16)

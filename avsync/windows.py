@@ -1,0 +1,115 @@
+"""A video file as a trained network wants to see it: overlapping windows, prepared exactly as in training.
+
+One pass over the file; memory holds one window. T frames of a window, R = H*3/2 rows of I420, S samples, C channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, floor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avsync.batch import Batch
+from avsync.draw import Draw, View
+from avsync.network import LoadedNetwork
+from avsync.pairs import Pair, Sound
+from avsync.transforms import MATRICES, NetworkInput, prepare
+from sharding.clip import Box, Clock
+from sharding.decode import Form, read_spans
+from sharding.probe import Probe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Window:
+    """What is seen and heard from one frame on."""
+
+    start: int
+    """First frame, on the network's clock, from the video's first picture on."""
+    yuv: NDArray[np.uint8]
+    """(T, R, W)"""
+    audio: NDArray[np.int16]
+    """(S, C)"""
+
+
+def frames_of(source: Probe, clock: Clock) -> range:
+    """Frame numbers on the network's clock during which the video has a picture."""
+    first = max(0, floor(source.video.start * clock.fps))
+    return range(first, max(first + 1, ceil(source.video.end * clock.fps)))
+
+
+def read_windows(source: Probe, form: Form, first: int, starts: Sequence[int], length: int) -> Iterator[Window]:
+    """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
+
+    Beyond the end of the file the last picture stays and there is silence. Raises RejectError.
+    """
+    clock, samples = form.clock, form.clock.sample_at(length)
+    ends = [first, *(first + start + length for start in starts)]
+    pieces = [range(low, high) for low, high in pairwise(ends)]
+    sound = _Sound(form.channels)
+    yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
+    for start, fresh in zip(starts, read_spans(source, pieces, form), strict=True):
+        yuv = np.concatenate((yuv, fresh.yuv))[-length:]
+        sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
+        yield Window(start=start, yuv=yuv, audio=sound.take(clock.sample_at(first + start), samples))
+
+
+class _Sound:
+    """Pieces of sound by position. Where frames are no whole number of samples, pieces may miss each other by one."""
+
+    def __init__(self, channels: int) -> None:
+        self._start = 0
+        self._samples = np.empty((0, channels), np.int16)
+
+    def add(self, position: int, piece: NDArray[np.int16]) -> None:
+        if not len(self._samples):
+            self._start = position
+        gap = position - self._start - len(self._samples)
+        parts = [self._samples[: len(self._samples) + min(0, gap)], np.repeat(piece[:1], max(0, gap), axis=0), piece]
+        self._samples = np.concatenate(parts)
+
+    def take(self, position: int, count: int) -> NDArray[np.int16]:
+        """`count` samples from `position` on; what lies before is forgotten."""
+        self._samples = self._samples[position - self._start :]
+        self._start = position
+        missing = max(0, count - len(self._samples))
+        return np.pad(self._samples[:count], ((0, missing), (0, 0)), mode="edge")
+
+
+def form_of(network: LoadedNetwork) -> Form:
+    """How clips of the network's dataset were decoded."""
+    data = network.dataset
+    return Form(clock=data.clock, width=data.width, height=data.height, channels=data.channels)
+
+
+def view_of(network: LoadedNetwork) -> View:
+    """What the network sees of the stored picture: the central crop."""
+    return View.build(network.config.view, network.dataset.height, network.dataset.width)
+
+
+def seen_box(network: LoadedNetwork) -> Box:
+    """The same as shares of the whole picture."""
+    view = view_of(network)
+    top, left = view.centre()
+    right, bottom = left + view.crop_width, top + view.crop_height
+    return left / view.width, top / view.height, right / view.width, bottom / view.height
+
+
+def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torch.device) -> NetworkInput:
+    """One window through the transforms of training: frames (1, 3, T, h, w), sounds (1, 1, C, S)."""
+    view = view_of(network)
+    top, left = view.centre()
+    pair = Pair(window.start, (Sound(window.start, 0, in_sync=True),))
+    batch = Batch(
+        keys=(f"{source.path.name}/{window.start:08d}",),
+        draws=(Draw(0, pair, top, left, False),),
+        yuv=torch.from_numpy(window.yuv).unsqueeze(0),
+        audio=torch.from_numpy(window.audio).unsqueeze(0).unsqueeze(0),
+        in_sync=torch.ones(1, 1),
+        flip=torch.zeros(1, dtype=torch.bool),
+        matrix=torch.tensor([MATRICES.index(source.matrix)]),
+        valid=torch.ones(1, dtype=torch.bool),
+    )
+    return prepare(batch.to(device), view, network.config.pairs.mute_samples)
