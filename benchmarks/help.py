@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 RUNS = 20
-COMMANDS = ("--help", "--version", "pack --help", "train --help")
+COMMANDS = [["--help"], ["--version"], ["pack", "--help"], ["train", "--help"]]
 
 
 def seconds(arguments: list[str]) -> float:
@@ -25,5 +25,7 @@ def seconds(arguments: list[str]) -> float:
 
 if __name__ == "__main__":
     for command in COMMANDS:
-        taken = [seconds(command.split()) for _ in range(RUNS)]
-        print(f"avsync {command:<14} best {min(taken):.3f} s   median {statistics.median(taken):.3f} s   of {RUNS}")
+        taken = [seconds(command) for _ in range(RUNS)]
+        print(
+            f"avsync {' '.join(command):<14} best {min(taken):.3f} s   median {statistics.median(taken):.3f} s   of {RUNS}"
+        )

@@ -117,6 +117,10 @@ def test_a_library_with_a_place_is_imported_only_there(library: str) -> None:
     assert not {module for module in users if not is_in(module, ONLY_IN[library])}
 
 
+def test_torchaudio_is_imported_late_because_it_fails_beside_other_torch_builds() -> None:
+    assert not {module for module, names in AT_IMPORT.items() if any(is_in(name, ("torchaudio",)) for name in names)}
+
+
 @pytest.mark.parametrize("prefix", NEVER_IN)
 def test_a_part_does_not_know_what_it_must_not_know(prefix: str) -> None:
     for module in (module for module in SOURCES if is_in(module, (prefix,))):
