@@ -3,7 +3,7 @@
 Written as mp4 any player opens: H.264 in yuv420p and AAC, picture by picture; nothing is held in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Self
@@ -29,17 +29,16 @@ _SPACES: dict[ColorMatrix, Colorspace] = {
     "bt709": Colorspace.ITU709,
     "bt2020": Colorspace.BT2020,
 }
-# what sharding.picture.turn_of names -> the same turn of an (H, W, 3) array: transpose?, then steps along both axes
-_TURNS = {
-    "": (False, 1, 1),
-    "transpose=clock": (True, 1, -1),
-    "transpose=cclock": (True, -1, 1),
-    "hflip,vflip": (False, -1, -1),
-    "hflip": (False, 1, -1),
-    "vflip": (False, -1, 1),
-    "transpose=cclock_flip": (True, 1, 1),
-    "transpose=clock_flip": (True, -1, -1),
+STEPS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "transpose=clock": lambda rgb: np.rot90(rgb, -1),
+    "transpose=cclock": lambda rgb: np.rot90(rgb),
+    "transpose=cclock_flip": lambda rgb: rgb.transpose(1, 0, 2),
+    "transpose=clock_flip": lambda rgb: np.rot90(rgb, 2).transpose(1, 0, 2),
+    "hflip": lambda rgb: rgb[:, ::-1],
+    "vflip": lambda rgb: rgb[::-1],
+    "copy": lambda rgb: rgb,
 }
+"""The filters of sharding.picture.TURNS, on (H, W, 3) arrays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +60,6 @@ def read_pictures(source: Probe) -> Iterator[Picture]:
         stream.thread_type = "AUTO"
         size: tuple[int, int] | None = None
         for tick, frame in _shown(_timed(container, stream, source.origin)):
-            transpose, down, right = _TURNS[turn_of(frame)]
             size = size or _size(frame, stream.sample_aspect_ratio)
             scaled: Any = to_rgb.reformat(
                 frame,
@@ -71,9 +69,14 @@ def read_pictures(source: Probe) -> Iterator[Picture]:
                 src_colorspace=_SPACES[source.matrix],
                 interpolation=Interpolation.BICUBIC,
             )
-            rgb = scaled.to_ndarray()
-            upright = rgb.transpose(1, 0, 2) if transpose else rgb
-            yield Picture(tick, np.ascontiguousarray(upright[::down, ::right]))
+            yield Picture(tick, upright(scaled.to_ndarray(), turn_of(frame)))
+
+
+def upright(rgb: NDArray[np.uint8], turn: str) -> NDArray[np.uint8]:
+    """Turn a picture (H, W, 3) as the filters named by `turn` would."""
+    for step in filter(None, turn.split(",")):
+        rgb = STEPS[step](rgb)
+    return np.ascontiguousarray(rgb)
 
 
 def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:

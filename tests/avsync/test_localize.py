@@ -1,0 +1,287 @@
+"""A heat video keeps the source's moments, shape and sound; its heat lies where the network says."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
+from avsync.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
+from avsync.localize import LocalizeResult, localize_with
+from avsync.models import paper
+from avsync.models.parts import InputSpec, SyncNet, SyncOutput
+from avsync.network import LoadedNetwork
+from avsync.sheet import MOMENTS, Envelope, Moments
+from avsync.windows import as_input, form_of, read_windows, seen_box
+from sharding.clip import Clock
+from sharding.decode import decode_span
+from sharding.errors import InputError
+from sharding.files import publish
+from sharding.index import DatasetInfo
+from sharding.picture import TURNS
+from sharding.probe import probe
+from tests.media import Video, beep_samples, write_video
+
+CPU = torch.device("cpu")
+CLOCK = Clock(fps=Fraction(10), sample_rate=8000)
+
+
+class Bright(nn.Module):
+    """Features that are simply the picture's brightness above middle gray, on a grid of 8 pixels and 2 frames."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames: (N, 3, T, H, W) -> (N, 1, t, h, w)."""
+        return nn.functional.avg_pool3d(frames.mean(dim=1, keepdim=True).clamp(min=0), (2, 8, 8))
+
+
+class AsSeen(nn.Module):
+    """The map is the picture feature; the sound counts for nothing."""
+
+    def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
+        """seen: (N, 1, t, h, w), heard: (N, c, s) -> logit (N,), cam (N, t, h, w)."""
+        cam = seen[:, 0] * 5 + 0 * heard.mean()
+        return SyncOutput(cam.mean(dim=(1, 2, 3)), cam)
+
+
+def network(model: SyncNet | None = None, *, clock: Clock = CLOCK, frames: int = 20, crop: int = 40) -> LoadedNetwork:
+    """Windows of 2 s at 10 fps, a 40 pixel crop of 48 pixels: quick to ask."""
+    info = DatasetInfo(
+        format_version=1,
+        codec="h264",
+        clock=clock,
+        width=48,
+        height=48,
+        channels=1,
+        actions=("drums",),
+        clips={"train": 1},
+        rejects=0,
+        written_by="test",
+    )
+    spec = InputSpec(frames=frames, height=crop, width=crop, samples=clock.sample_at(frames), channels=1, clock=clock)
+    config = TrainConfig(model="paper", view=ViewConfig(crop=crop))
+    net = model or SyncNet(Bright(), nn.Identity(), AsSeen()).eval()
+    return LoadedNetwork(model=net, config=config, spec=spec, dataset=info, step=7)
+
+
+def run(video: Path, folder: Path, net: LoadedNetwork | None = None, **config: float) -> LocalizeResult:
+    settings = replace(LocalizeConfig(), **config)  # type: ignore[arg-type]
+    return localize_with(net or network(), video, folder / "out" / "heat.mp4", settings, CPU)
+
+
+def times_of(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]  # type: ignore[operator]
+
+
+def sound_of(path: Path) -> np.ndarray:
+    """(S, C) int16 on the timeline, the edit list applied."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler("s16", "stereo")
+        parts = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+        start = round(parts[0].pts * parts[0].time_base * parts[0].sample_rate)  # type: ignore[operator]
+        samples = np.concatenate([part.to_ndarray().reshape(-1, 2) for part in parts])
+    return samples[max(0, -start) :]
+
+
+UNEVEN = tuple(Fraction(n, 1000) for n in np.cumsum([0, *[33, 40, 17, 200, 50] * 14]).tolist())
+
+
+def test_every_picture_keeps_its_own_moment(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "uneven.mp4", Video(frame_times=UNEVEN, seconds=UNEVEN[-1] + Fraction(1, 30)))
+    got = times_of(run(video, tmp_path).mp4)
+    assert len(got) == len(UNEVEN)
+    assert max(abs(a - b) for a, b in zip(got, times_of(video), strict=True)) <= TICK
+
+
+@pytest.mark.parametrize("fps", [Fraction(24), Fraction(30000, 1001), Fraction(60)])
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_the_sound_stays_where_it_was(tmp_path: Path, fps: Fraction, rate: int) -> None:
+    made = Video(fps=fps, sample_rate=rate, channels=2, seconds=Fraction(5), events=(Fraction(1), Fraction(3)))
+    video = write_video(tmp_path / "beeps.mkv", replace(made, audio_codec="flac"))
+    result = run(video, tmp_path)
+    beeps = beep_samples(sound_of(result.mp4))
+    assert [beep / rate for beep in beeps] == pytest.approx([1, 3], abs=0.002)
+    with av.open(str(result.mp4)) as container:
+        assert container.streams.audio[0].rate == rate
+        assert container.streams.audio[0].channels == 2
+
+
+def test_late_pictures_and_late_sound_stay_late(tmp_path: Path) -> None:
+    made = Video(seconds=Fraction(4), video_start=Fraction(1, 2), audio_start=Fraction(1, 4), events=(Fraction(2),))
+    result = run(write_video(tmp_path / "late.mkv", replace(made, audio_codec="flac")), tmp_path)
+    assert times_of(result.mp4)[0] == pytest.approx(0.5, abs=0.001)
+    assert [beep / 44100 for beep in beep_samples(sound_of(result.mp4))] == pytest.approx([2], abs=0.002)
+
+
+def test_the_result_plays_anywhere(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(3), events=(Fraction(1),)))
+    result = run(video, tmp_path)
+    with av.open(str(result.mp4)) as container:
+        picture, sound = container.streams.video[0], container.streams.audio[0]
+        assert (picture.codec_context.name, picture.format.name, sound.codec_context.name) == ("h264", "yuv420p", "aac")
+        assert (picture.width, picture.height) == (96, 64)
+    assert not list(result.mp4.parent.glob("*.part"))
+
+
+def square_video(path: Path, x: int, y: int, width: int = 160, height: int = 96) -> Path:
+    """Dark gray, with a light square of 24 pixels whose middle is at x, y; 3 s at 12 fps with soft noise to hear."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rgb = np.full((height, width, 3), 60, np.uint8)
+    rgb[y - 12 : y + 12, x - 12 : x + 12] = 230
+    sound = np.random.default_rng(0).integers(-300, 300, (3 * 8000, 1)).astype(np.int16)
+    with publish(path) as file, FilmWriter(file, height=height, width=width, rate=8000, channels=1) as film:
+        film.sound(sound)
+        for number in range(36):
+            film.show(Picture(number * 7500, rgb))
+    return path
+
+
+@pytest.mark.parametrize(("x", "y"), [(40, 30), (120, 66), (80, 48)])
+def test_heat_lies_on_what_the_network_points_at(tmp_path: Path, x: int, y: int) -> None:
+    video = square_video(tmp_path / "square.mp4", x, y)
+    result = run(video, tmp_path)
+    for before, after in list(zip(read_pictures(probe(video)), read_pictures(probe(result.mp4)), strict=True))[::12]:
+        change = np.abs(before.rgb.astype(int) - after.rgb).sum(axis=2)
+        change[change < 60] = 0  # what the encoder changed
+        rows, columns = (change * np.indices(change.shape)).sum(axis=(1, 2)) / change.sum()
+        assert columns == pytest.approx(x, abs=8)
+        assert rows == pytest.approx(y, abs=8)
+
+
+def test_a_real_network_runs_end_to_end_and_gives_a_sheet(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(5)))
+    with_crop = network()
+    model = paper.build(with_crop.spec).eval()
+    result = run(video, tmp_path, replace(with_crop, model=model), overlap=0.25)
+    assert result.windows == 3
+    assert 0 < result.in_sync < 1
+    assert result.note == ""
+    with Image.open(result.sheet) as sheet:
+        assert sheet.format == "PNG"
+        assert min(sheet.size) > 400
+
+
+def test_a_video_shorter_than_a_window_is_filled_up_and_says_so(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "blink.mp4", Video(seconds=Fraction(1, 2), events=()))
+    result = run(video, tmp_path)
+    assert result.windows == 1
+    assert "blink.mp4 has 0.50 s, the network looks at 2.00 s" in result.note
+    assert len(times_of(result.mp4)) == 15
+
+
+def test_a_single_picture_is_still_a_video(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "one.mp4", Video(frame_times=(Fraction(0),), seconds=Fraction(1, 4), events=()))
+    result = run(video, tmp_path)
+    assert len(times_of(result.mp4)) == 1
+    assert result.sheet.is_file()
+
+
+def test_large_pictures_are_shrunk_with_their_shape_kept(tmp_path: Path) -> None:
+    wide = Video(seconds=Fraction(1, 3), events=(), width=LONGEST_SIDE * 2, height=320)
+    first = next(read_pictures(probe(write_video(tmp_path / "wide.mp4", wide))))
+    assert first.rgb.shape == (160, LONGEST_SIDE, 3)
+
+
+@pytest.mark.parametrize("turn", TURNS.values())
+def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What read_pictures shows, shrunk, is what packing stores."""
+    video = square_video(tmp_path / "square.mp4", 40, 30, width=64, height=64)
+    monkeypatch.setattr("sharding.picture.turn_of", lambda _: turn)
+    source = probe(video)
+    stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))
+    luma = stored.yuv[0, :64].astype(float)
+    shown = next(read_pictures(source)).rgb.mean(axis=2)
+    assert np.corrcoef(luma.ravel(), shown.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("fps", [Fraction(10), Fraction(30000, 1001)])
+def test_windows_are_what_packing_would_have_stored(tmp_path: Path, fps: Fraction) -> None:
+    net = network(clock=Clock(fps=fps, sample_rate=8000))
+    source = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(5))))
+    form = form_of(net)
+    for window in read_windows(source, form, 3, [0, 7, 20, 31], 20):
+        want = decode_span(source, first_frame=3 + window.start, frames=20, form=form)
+        np.testing.assert_array_equal(window.yuv, want.yuv)
+        assert window.audio.shape == want.audio.shape
+        differ = (window.audio != want.audio).mean()
+        assert differ == 0 if fps == 10 else differ < 0.01  # a piece's first sample may be rounded the other way
+
+
+def test_the_network_sees_the_central_crop_as_in_validation(tmp_path: Path) -> None:
+    net = network()
+    source = probe(square_video(tmp_path / "square.mp4", 80, 48))
+    window = next(read_windows(source, form_of(net), 0, [0], 20))
+    given = as_input(window, source, net, CPU)
+    assert given.frames.shape == (1, 3, 20, 40, 40)
+    assert given.sounds.shape == (1, 1, 1, 16000)
+    assert given.frames[0, :, 0, 20, 20].min() > 0.5  # the square's middle is the crop's middle
+    assert seen_box(net) == pytest.approx((4 / 48, 4 / 48, 44 / 48, 44 / 48))
+
+
+def test_a_film_that_fails_leaves_no_mp4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(3), events=()))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(FilmWriter, "show", fail)
+    with pytest.raises(RuntimeError, match="disk full"):
+        run(video, tmp_path)
+    assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "told"),
+    [
+        ("nothing.mp4", None, "no such file"),
+        ("blind.mp4", Video(video_codec=""), "no video stream"),
+        ("mute.mp4", Video(audio_codec=""), "no audio stream"),
+    ],
+)
+def test_unusable_videos_are_named_with_the_reason(tmp_path: Path, name: str, made: Video | None, told: str) -> None:
+    if made is not None:
+        write_video(tmp_path / name, made)
+    with pytest.raises(InputError, match=f"{name}: .*{told}.*needs a video with picture and sound"):
+        run(tmp_path / name, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video at all")
+    with pytest.raises(InputError, match=r"text\.mp4: cannot be opened"):
+        run(tmp_path / "text.mp4", tmp_path)
+
+
+def test_the_output_must_be_another_mp4(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(1), events=()))
+    for output, told in ((video, "is the video itself"), (tmp_path / "heat.avi", "must end in .mp4")):
+        with pytest.raises(InputError, match=told):
+            localize_with(network(), video, output, LocalizeConfig(), CPU)
+
+
+def test_moments_are_spread_evenly_over_any_film() -> None:
+    moments = Moments.over(2.0, 8.0)
+    picture = np.zeros((2, 2, 3), np.uint8)
+    for number in range(60):
+        moments.offer(2 + number / 10, picture)
+    chosen = [moment.seconds for moment in moments.chosen()]
+    assert len(chosen) == MOMENTS
+    assert np.diff(chosen) == pytest.approx(0.5, abs=0.11)
+    assert chosen[0] == pytest.approx(2.25, abs=0.11)
+
+
+def test_the_envelope_does_not_depend_on_how_the_sound_arrives() -> None:
+    sound = np.random.default_rng(0).integers(-32768, 32768, (10_000, 2)).astype(np.int16)
+    whole, pieces = Envelope(8000), Envelope(8000)
+    whole.add(sound)
+    for piece in np.array_split(sound, 13):
+        pieces.add(piece)
+    assert whole.peaks == pieces.peaks
+    assert whole.seconds[-1] == pytest.approx(1.25, abs=0.01)
