@@ -26,6 +26,5 @@ def seconds(arguments: list[str]) -> float:
 if __name__ == "__main__":
     for command in COMMANDS:
         taken = [seconds(command) for _ in range(RUNS)]
-        print(
-            f"avsync {' '.join(command):<14} best {min(taken):.3f} s   median {statistics.median(taken):.3f} s   of {RUNS}"
-        )
+        best, median = min(taken), statistics.median(taken)
+        print(f"avsync {' '.join(command):<14} best {best:.3f} s   median {median:.3f} s   of {RUNS}")
