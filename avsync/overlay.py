@@ -77,7 +77,7 @@ def _fade(across: torch.Tensor) -> torch.Tensor:
 def _tables(strength: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Per level, in 256ths: share of the picture that is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
     level = np.linspace(0, 1, LEVELS)
-    opacity = strength * level**0.6
-    color = matplotlib.colormaps["turbo"](0.25 + 0.7 * level)[:, :3] * 255
+    opacity = strength * level**0.8
+    color = matplotlib.colormaps["turbo"](0.3 + 0.65 * level)[:, :3] * 255
     keep = np.round(256 * (1 - opacity))
     return keep.astype(np.uint16), np.floor((256 - keep)[:, None] * color).astype(np.uint16)

@@ -61,8 +61,9 @@ def _complaint(name: str, spec: InputSpec, side: str, least: int) -> str:
     if side == "frames":
         seconds = math.ceil(100 * least / spec.clock.fps) / 100
         return (
-            f"network {name!r} needs windows of at least {least} frames, these have {have}: raise --pairs.window-s "
-            f"to {seconds:g} or more (times --low-rate.every if that stage is on), or lower --low-rate.every"
+            f"network {name!r} needs windows of at least {least} frames, these have {have} "
+            f"({float(spec.clock.fps):g} a second): raise --pairs.window-s to {seconds:g} or more, "
+            "or, in a low-rate stage, lower --low-rate.every"
         )
     seconds = math.ceil(100 * least / spec.clock.sample_rate) / 100
     return (

@@ -279,7 +279,7 @@ def test_too_small_names_each_side_its_least_and_the_flag() -> None:
     with pytest.raises(InputError) as caught:
         build_model("thesis", spec)
     message = str(caught.value)
-    assert "'thesis' needs windows of at least 97 frames, these have 30" in message
+    assert "'thesis' needs windows of at least 97 frames, these have 30 (30 a second)" in message
     assert "--pairs.window-s to 3.24 or more" in message
     assert "at least 185 pixels in height, these have 64" in message
     assert "--view.crop to 186" in message
