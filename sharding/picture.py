@@ -21,9 +21,9 @@ TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the p
     (1, 0, 0, 1): "",
     (0, 1, -1, 0): "transpose=clock",
     (0, -1, 1, 0): "transpose=cclock",
-    (-1, 0, 0, -1): "hflip,vflip",
+    (-1, 0, 0, -1): "vflip,hflip",
     (-1, 0, 0, 1): "hflip",
-    (1, 0, 0, -1): "vflip",
+    (1, 0, 0, -1): "vflip,copy",  # vflip alone turns row order by negative strides
     (0, 1, 1, 0): "transpose=cclock_flip",
     (0, -1, -1, 0): "transpose=clock_flip",
 }

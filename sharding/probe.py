@@ -74,7 +74,7 @@ def open_media(path: Path) -> InputContainer:
         return av.open(str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}, timeout=None)
     except (FFmpegError, OSError, ValueError, IndexError) as error:
         missing = isinstance(error, FileNotFoundError) and not path.exists()
-        fact = "no such file" if missing else f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
+        fact = "no such file" if missing else getattr(error, "strerror", None) or str(error)
         raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
 
 

@@ -1,0 +1,48 @@
+"""Settings that cannot work are refused before any file is opened, and the error names the flag and the remedy."""
+
+from fractions import Fraction
+
+import pytest
+
+from sharding.config import PackConfig
+from sharding.errors import InputError
+
+WRONG = {
+    "--fps 29,97 is not a number; write it like 30": {"fps": "29,97"},
+    "--fps 0 must lie between": {"fps": "0"},
+    "--fps 1/0 is not a number": {"fps": "1/0"},
+    "--size 255 must be an even number.*try --size 256": {"size": 255},
+    "--width 8 must be an even number.*try --width 16": {"width": 8},
+    "--height 101": {"height": 101},
+    "--fit stretch is not known; choose squash, crop or pad": {"fit": "stretch"},
+    "--sample-rate 44 ": {"sample_rate": 44},
+    "--channels 6 must be 1": {"channels": 6},
+    "--trim-s -1": {"trim_s": "-1"},
+    "--min-clip-s 12 is longer than --clip-s 10.*use --min-clip-s 10": {"min_clip_s": "12"},
+    "--min-clip-s 0 is less than two frames": {"min_clip_s": "0"},
+    "--val-percent 101": {"val_percent": 101},
+    "--val-percent 60 and --test-percent 60": {"val_percent": 60, "test_percent": 60},
+    "--max-clips-per-source 0": {"max_clips_per_source": 0},
+    "--sources-per-shard 0": {"sources_per_shard": 0},
+    "--workers 0": {"workers": 0},
+    "stored form 'gif' is not known; choose one of h264, raw": {"codec": "gif"},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_an_impossible_setting_is_refused_by_name(message: str):
+    with pytest.raises(InputError, match=message):
+        PackConfig(**WRONG[message])
+
+
+def test_times_stay_exact():
+    config = PackConfig(fps="30000/1001", trim_s="0.1")
+    assert config.clock.fps == Fraction(30_000, 1001)
+    assert config.trim == Fraction(1, 10)
+    assert config.clip_frames == 299
+
+
+def test_settings_that_change_no_byte_are_no_part_of_a_plan():
+    changed = PackConfig(workers=7, val_percent=20, sources_per_shard=5)
+    assert changed.decides_bytes() == PackConfig().decides_bytes()
+    assert PackConfig(size=128).decides_bytes() != PackConfig().decides_bytes()

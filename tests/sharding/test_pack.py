@@ -1,0 +1,248 @@
+"""Packing is repeatable to the byte, survives every interruption, and says what it left out and why."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sharding.config import PackConfig
+from sharding.errors import BusyError, FormatError, InputError
+from sharding.files import folder_lock
+from sharding.index import SPLITS, open_dataset, read_info
+from sharding.pack import dry_run, pack
+from tests.media import Video, write_video
+from tests.sharding.conftest import QUIET, SMALL, Packed, contents
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from sharding.config import PackConfig
+from sharding.pack import pack
+if __name__ == "__main__":
+    pack(Path(sys.argv[1]), Path(sys.argv[2]), PackConfig(size=32, sources_per_shard=2, workers=2))
+"""
+
+
+def test_every_bad_source_is_rejected_with_its_reason_and_nothing_else_is_lost(packed: Packed):
+    with (packed.dataset / "rejects.csv").open(newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "bad/blind.mp4": "no_video",
+        "bad/empty.mp4": "unreadable",
+        "bad/mute.mp4": "no_audio",
+        "bad/short.mp4": "too_short",
+        "bad/silent.mp4": "silent",
+        "bad/text.mp4": "unreadable",
+    }
+    assert sum(packed.summary.clips.values()) == 9  # seven of one clip, one of two
+    assert read_info(packed.dataset).actions == ("bell", "drums")
+    assert read_info(packed.dataset).rejects == 6
+
+
+def test_two_workers_write_the_bytes_of_one(packed: Packed, tmp_path: Path):
+    pack(packed.videos, tmp_path / "out", replace(SMALL, workers=2), QUIET)
+    assert contents(tmp_path / "out") == contents(packed.dataset)
+
+
+def test_the_same_call_again_keeps_every_shard(packed: Packed, tmp_path: Path):
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    dates = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")}
+    again = pack(packed.videos, dataset, SMALL, QUIET)
+    assert (again.shards_packed, again.clips) == (0, packed.summary.clips)
+    assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")} == dates
+
+
+@pytest.mark.parametrize(
+    "damage", ["tar gone", "tar cut", "side file gone", "side file damaged", "index gone", "parts left"]
+)
+def test_what_is_missing_or_damaged_is_made_again(damage: str, packed: Packed, tmp_path: Path):
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    tar = min(dataset.rglob("*.tar"))
+    if damage == "tar gone":
+        tar.unlink()
+    elif damage == "tar cut":
+        os.truncate(tar, 700)
+    elif damage == "side file gone":
+        tar.with_suffix(".json").unlink()
+    elif damage == "side file damaged":
+        tar.with_suffix(".json").write_bytes(b"{")
+    elif damage == "index gone":
+        (tar.parent / "index.npz").unlink()
+    else:
+        (tar.parent / "000007.tar.part").write_bytes(b"half")
+        (tar.parent / "000007.tar").write_bytes(b"of a larger plan")
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert contents(dataset) == contents(packed.dataset)
+
+
+def test_killed_at_any_moment_the_same_call_ends_with_the_same_bytes(packed: Packed, tmp_path: Path):
+    dataset = tmp_path / "out"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(packed.videos), str(dataset)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for pause in (0.5, 0.8, 1.1):
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (dataset / "dataset.json").exists() or process.returncode == 0
+    time.sleep(0.5)  # its workers notice and leave
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert contents(dataset) == contents(packed.dataset)
+
+
+def test_fewer_sources_leave_no_orphans(packed: Packed, tmp_path: Path):
+    videos = shutil.copytree(packed.videos, tmp_path / "in")
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    for path in (videos / "bell").glob("copy*"):
+        path.unlink()
+    pack(videos, dataset, SMALL, QUIET)
+    pack(videos, tmp_path / "fresh", SMALL, QUIET)
+    assert contents(dataset) == contents(tmp_path / "fresh")
+
+
+def test_two_packers_in_one_folder_the_second_refuses(packed: Packed, tmp_path: Path):
+    holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.files import folder_lock\n"
+    holder += "with folder_lock(Path(sys.argv[1]), 'avsync pack'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", holder, str(tmp_path / "out")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(BusyError, match=rf"avsync pack \(process {process.pid} on"):
+            pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+        process.kill()
+    with folder_lock(tmp_path / "out", "test"):
+        pass  # the lock died with its holder
+
+
+def test_a_folder_that_is_no_dataset_is_left_alone(packed: Packed, tmp_path: Path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"is not a dataset and not empty \(it holds thesis.tex\)"):
+        pack(packed.videos, tmp_path, SMALL, QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_dataset_folder_that_is_a_file_is_refused(packed: Packed, tmp_path: Path):
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError, match="cannot use"):
+        pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+
+
+def test_when_everything_is_rejected_the_error_counts_the_reasons(tmp_path: Path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text("no video")
+    with pytest.raises(InputError, match=r"none of 2 sources could be packed \(2 unreadable\).*rejects.csv"):
+        pack(tmp_path / "in", tmp_path / "out", SMALL, QUIET)
+    assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_a_missing_file_of_a_csv_is_a_reject_and_a_span_cuts_its_part(tmp_path: Path):
+    write_video(tmp_path / "a.mp4", Video())
+    (tmp_path / "list.csv").write_text("path,action,start_s,split\na.mp4,x,1,train\ngone.mp4,x,,train\n")
+    summary = pack(tmp_path / "list.csv", tmp_path / "out", SMALL, QUIET)
+    assert [(reject.path, reject.reason) for reject in summary.rejects] == [("gone.mp4", "unreadable")]
+    meta = open_dataset(tmp_path / "out", "train").read(0).meta()
+    assert meta.first_frame == 38  # 1 s, and a quarter trimmed
+    assert meta.frames == 134
+
+
+def test_boxes_reach_the_clip_and_refuse_a_fit_that_moves_them(tmp_path: Path):
+    write_video(tmp_path / "a.mp4", Video())
+    (tmp_path / "a.json").write_text('{"fps": "30", "boxes": [' + ",".join(["[[0,0,0.5,1]]"] * 180) + "]}")
+    (tmp_path / "list.csv").write_text("path,action,split,boxes\na.mp4,x,train,a.json\n")
+    pack(tmp_path / "list.csv", tmp_path / "out", SMALL, QUIET)
+    meta = open_dataset(tmp_path / "out", "train").read(0).meta()
+    assert meta.boxes == (((0, 0, 0.5, 1),),) * meta.frames
+    with pytest.raises(InputError, match="--fit crop would move the boxes"):
+        pack(tmp_path / "list.csv", tmp_path / "other", replace(SMALL, fit="crop"), QUIET)
+    (tmp_path / "a.json").write_text('{"fps": "30", "boxes": [[[0,0,7,1]]]}')
+    with pytest.raises(InputError, match=r"a.json.*no box between 0 and 1"):
+        pack(tmp_path / "list.csv", tmp_path / "other", SMALL, QUIET)
+
+
+def test_hostile_names_stay_inside_the_dataset(tmp_path: Path):
+    videos, dataset = tmp_path / "in" / "x", tmp_path / "out" / "dataset"
+    write_video(videos / "a.mp4", Video())
+    names = ["a..mp4", "-rf *.mp4", "n" * 200 + ".mp4", "ünïcode 映画.mp4", "new\nline.mp4"]
+    for name in names:
+        shutil.copy2(videos / "a.mp4", videos / name)
+    (tmp_path / "in" / "list.csv").write_text("path,action\n../in/x/a.mp4,../../evil\n" + f"{videos / 'a.mp4'},/evil\n")
+    pack(videos, dataset, SMALL, QUIET)
+    pack(tmp_path / "in" / "list.csv", tmp_path / "out" / "second", SMALL, QUIET)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dataset", "second"]
+    top = {"dataset.json", "rejects.csv", ".lock", *SPLITS}
+    assert {path.name for path in dataset.iterdir()} <= top
+    assert sum(read_info(dataset).clips.values()) == 6
+    assert read_info(tmp_path / "out" / "second").actions == ("../../evil", "/evil")
+
+
+def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path: Path, monkeypatch):
+    import sharding.work
+
+    real, calls = sharding.work.write_json, []
+
+    def full(path: Path, value: object) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(path, value)
+
+    monkeypatch.setattr("sharding.work.write_json", full)
+    with pytest.raises(InputError, match=r"No space left on device.*run the same command again"):
+        pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+    summary = pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+    assert summary.shards_kept == 1
+    assert contents(tmp_path / "out") == contents(packed.dataset)
+
+
+def test_a_dry_run_writes_nothing(packed: Packed, tmp_path: Path, capsys):
+    dry_run(packed.videos, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+    said = capsys.readouterr().out
+    assert "1 files that are no videos are left out" in said
+    assert "train" in said
+
+
+def test_a_dataset_of_another_format_version_is_refused(packed: Packed, tmp_path: Path):
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    text = (dataset / "dataset.json").read_text()
+    (dataset / "dataset.json").write_text(text.replace('"format_version": 1', '"format_version": 99'))
+    with pytest.raises(FormatError, match="format version 99, this avsync reads 1"):
+        read_info(dataset)
+
+
+def test_packing_loads_no_torch():
+    code = "import sharding.pack, sys; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real videos here (AVSYNC_DATA)")
+def test_real_videos_that_break_naive_readers_pack_with_their_true_offset(tmp_path: Path):
+    offsets = {  # from ffprobe
+        "speech_face_crop/moore_talk3_vstart7s.mp4": -7.320,
+        "clapping/stage_applause.mp4": -0.067,
+        "machines/flir_thermal_vfr.mp4": 0.187,
+        "people_misc/makeup_avi.avi": -0.04,
+    }
+    rows = "".join(f"{DATA / 'clips' / name},x,train\n" for name in offsets)
+    (tmp_path / "list.csv").write_text("path,action,split\n" + rows)
+    pack(tmp_path / "list.csv", tmp_path / "out", PackConfig(size=32, workers=1), QUIET)
+    dataset = open_dataset(tmp_path / "out", "train")
+    metas = [dataset.read(clip).meta() for clip in range(len(dataset.index))]
+    found = {str(Path(meta.source).relative_to(DATA / "clips")): meta.stream_offset_s for meta in metas}
+    assert found == pytest.approx(offsets, abs=0.001)

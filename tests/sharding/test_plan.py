@@ -1,0 +1,68 @@
+"""Clips cover a source without loss; a group's split depends on its name alone."""
+
+from fractions import Fraction as F
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sharding.config import PackConfig
+from sharding.errors import RejectError, RejectReason
+from sharding.plan import cut
+from sharding.sources import split_of
+
+CONFIG = PackConfig()
+
+
+@given(start=st.fractions(0, 100), seconds=st.fractions(0, 500), fps=st.sampled_from(["30", "30000/1001", "25"]))
+def test_clips_are_equal_pieces_between_the_shortest_and_longest_allowed(start: F, seconds: F, fps: str):
+    config = PackConfig(fps=fps)
+    span = (start, start + seconds)
+    if seconds < F(9, 2):
+        with pytest.raises(RejectError, match=RejectReason.TOO_SHORT):
+            cut(span, config)
+        return
+    assume(seconds >= F(9, 2) + 2 / config.clock.fps)  # between the two it depends on where the frames fall
+    pieces = cut(span, config)
+    lengths = [len(piece) for piece in pieces]
+    assert min(lengths) >= config.min_clip_frames
+    assert max(lengths) <= config.clip_frames
+    assert max(lengths) - min(lengths) <= 1
+    assert all(one.stop == next_one.start for one, next_one in pairwise(pieces))
+    assert pieces[0].start / config.clock.fps >= start + config.trim
+    assert pieces[-1].stop / config.clock.fps <= start + seconds - config.trim
+
+
+@given(seconds=st.fractions(8, 500))
+def test_with_the_default_lengths_nothing_but_the_trimmed_ends_is_lost(seconds: F):
+    pieces = cut((F(0), seconds), CONFIG)
+    assert sum(map(len, pieces)) >= (seconds - F(1, 2)) * 30 - 2
+
+
+def test_the_thesis_gets_two_clips_of_four_seconds():
+    config = PackConfig(clip_s="4", max_clips_per_source=2)
+    assert [len(piece) for piece in cut((F(0), F(10)), config)] == [120, 120]
+    assert [len(piece) for piece in cut((F(0), F(60)), config)] == [120, 120]
+
+
+def test_wanted_clips_spread_over_a_long_source():
+    pieces = cut((F(0), F(1000)), PackConfig(max_clips_per_source=3))
+    assert [round(piece.start / 30 / 100) for piece in pieces] == [2, 5, 8]
+
+
+def test_a_group_stays_on_its_side_whatever_else_there_is():
+    assert [split_of(group, 10, 10) for group in ("a", "b", "film/7", "bell", "x1")] == SIDES
+    assert split_of("anything", 0, 0) == "train"
+    assert split_of("anything", 100, 0) == "val"
+    assert split_of("anything", 0, 100) == "test"
+
+
+SIDES = ["train", "train", "train", "test", "test"]
+
+
+@pytest.mark.parametrize("percent", [5, 10, 30])
+def test_shares_of_the_splits_come_near_the_wish(percent: int):
+    sides = [split_of(f"group {number}", percent, percent) for number in range(4000)]
+    for split in ("val", "test"):
+        assert abs(sides.count(split) / 4000 - percent / 100) < 0.02

@@ -1,0 +1,139 @@
+"""Folders and CSVs become sources; names from outside stay names."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from sharding.config import PackConfig
+from sharding.errors import InputError
+from sharding.find import find_sources
+from sharding.source_table import read_table
+from sharding.sources import assign_splits, source_id
+
+
+def table(folder: Path, text: str | bytes) -> Path:
+    path = folder / "videos.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_the_folder_around_a_video_is_its_action(tmp_path: Path):
+    for name in ("b/x.MP4", "a/deep/y.mkv", "top.webm", "a/notes.txt", "a/.hidden.mp4", ".trash/z.mp4"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_sources(tmp_path / "set")
+    assert [(one.rel, one.action) for one in found.sources] == [
+        ("a/deep/y.mkv", "deep"),
+        ("b/x.MP4", "b"),
+        ("top.webm", "set"),
+    ]
+    assert found.ignored == 1
+
+
+def test_a_link_that_leads_back_is_walked_once(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mp4").touch()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert len(find_sources(tmp_path).sources) == 1
+
+
+@pytest.mark.parametrize("make", ["missing", "empty", "no videos", "a file"])
+def test_input_without_videos_is_refused_by_name(make: str, tmp_path: Path):
+    target = tmp_path / "in"
+    if make != "missing":
+        target.mkdir()
+    if make in ("no videos", "a file"):
+        (target / "x.txt").touch()
+    if make == "a file":
+        target = target / "x.txt"
+    with pytest.raises(InputError, match=re.escape(str(target))):
+        find_sources(target)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_folder_is_refused_by_name(tmp_path: Path):
+    (tmp_path / "locked").mkdir(mode=0)
+    with pytest.raises(InputError, match="locked"):
+        find_sources(tmp_path)
+
+
+HOSTILE = [
+    "../../etc/passwd.mp4",
+    "/etc/passwd.mp4",
+    "a" * 240 + ".mp4",
+    "日本語/映画.mp4",
+    "x\ny.mp4",
+    "...mp4",
+    "a b'\"$;.mp4",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_id_has_safe_characters_only_and_is_short(name: str):
+    made = source_id(name)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{8,80}", made)
+    assert made == source_id(name)
+    assert len({source_id(name), source_id(name + "x"), source_id(name, "@0:1")}) == 3
+
+
+def test_a_file_name_that_is_no_text_is_kept_apart_and_printable(tmp_path: Path):
+    for name in (b"\xff.mp4", b"\xfe.mp4"):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).touch()
+    sources = find_sources(tmp_path).sources
+    assert len({one.id for one in sources}) == 2
+    assert all(one.rel.encode() for one in sources)
+
+
+def test_a_csv_names_path_action_span_split_and_group(tmp_path: Path):
+    text = '\ufeffpath,action,start_s,end_s,split,group\r\n\r\na/x.mp4,dogs,1.5,,val,g\r\n"b, c.mp4",cats,,,,\r\n'
+    first, second = find_sources(table(tmp_path, text)).sources
+    assert (first.path, first.action, first.split, first.group) == (tmp_path / "a/x.mp4", "dogs", "val", "g")
+    assert first.span == (1.5, None)
+    assert (second.rel, second.span, second.split, second.group) == ("b, c.mp4", None, None, "b, c.mp4")
+
+
+WRONG = {
+    "is empty": "",
+    "line 1: missing \\['action'\\]": "path,label\nx,y".replace("label", "group"),
+    "line 1: unknown \\['label'\\]": "path,action,label\nx,y,z",
+    "line 1: a column twice": "path,action,path\nx,y,z",
+    "line 3: 1 columns, the header has 2": "path,action\nx.mp4,a\ny.mp4",
+    "line 2: path and action": "path,action\nx.mp4,",
+    "line 2: split 'dev' is not known; use train, val, test": "path,action,split\nx.mp4,a,dev",
+    "line 2: start_s 'soon'": "path,action,start_s\nx.mp4,a,soon",
+    "line 2: start_s 5 must be at least 0 and before end_s 4": "path,action,start_s,end_s\nx.mp4,a,5,4",
+    "lines 2 and 3: both name x.mp4": "path,action\nx.mp4,a\nx.mp4,b",
+    "is not UTF-8": b"path,action\n\xff\xfe.mp4,a",
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_wrong_row_is_refused_with_its_line(message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=message) as caught:
+        read_table(table(tmp_path, WRONG[message]))
+    assert "videos.csv" in str(caught.value)
+
+
+def test_a_group_follows_its_explicit_split_and_cannot_have_two(tmp_path: Path):
+    text = "path,action,split,group\na.mp4,x,test,g\nb.mp4,x,,g\nc.mp4,x,val,\n"
+    splits = assign_splits(find_sources(table(tmp_path, text)).sources, PackConfig(val_percent=0, test_percent=0))
+    assert {split: [one.rel for one in members] for split, members in splits.items()} == {
+        "train": [],
+        "val": ["c.mp4"],
+        "test": ["a.mp4", "b.mp4"],
+    }
+    both = find_sources(table(tmp_path, text.replace("b.mp4,x,,g", "b.mp4,x,train,g"))).sources
+    with pytest.raises(InputError, match=r"group 'g'.*line 2 \(a.mp4\) says test, line 3 \(b.mp4\) says train"):
+        assign_splits(both, PackConfig())
+
+
+@pytest.mark.parametrize("percent", [0, 10, 50])
+def test_spans_of_one_video_never_stand_on_two_sides(percent: int, tmp_path: Path):
+    rows = "".join(f"film {film}.mp4,x,{start}\n" for film in range(20) for start in (0, 10, 20))
+    config = PackConfig(val_percent=percent, test_percent=percent)
+    splits = assign_splits(find_sources(table(tmp_path, f"path,action,start_s\n{rows}")).sources, config)
+    sides = [{one.rel for one in members} for members in splits.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 20
