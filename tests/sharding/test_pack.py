@@ -246,3 +246,27 @@ def test_real_videos_that_break_naive_readers_pack_with_their_true_offset(tmp_pa
     metas = [dataset.read(clip).meta() for clip in range(len(dataset.index))]
     found = {str(Path(meta.source).relative_to(DATA / "clips")): meta.stream_offset_s for meta in metas}
     assert found == pytest.approx(offsets, abs=0.001)
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_a_worker_that_dies_is_named_by_its_shard_and_the_next_call_goes_on(packed: Packed, tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("size=32", "size=384"))  # slow enough to be caught at work
+    dataset = tmp_path / "out"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(packed.videos), str(dataset)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while not list(dataset.glob("*/*.tar.part")):
+            time.sleep(0.02)
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        message = process.stderr.read().decode()
+    assert process.returncode != 0
+    assert "a packing process died while it worked on train/0000" in message
+    assert "run the same command again" in message
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert contents(dataset) == contents(packed.dataset)
