@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class Picture:
     """One picture of a source and when it appears."""
 
     tick: int
+    ticks: int
+    """How long it stays."""
     rgb: NDArray[np.uint8]
     """(H, W, 3), as a player shows it, H and W even, neither above LONGEST_SIDE."""
 
@@ -59,7 +62,8 @@ def read_pictures(source: Probe) -> Iterator[Picture]:
         stream: Any = container.streams[source.video.index]
         stream.thread_type = "AUTO"
         size: tuple[int, int] | None = None
-        for tick, frame in _shown(_timed(container, stream, source.origin)):
+        end = round(source.video.end / TICK)
+        for tick, ticks, frame in _shown(_timed(container, stream, source.origin), end):
             size = size or _size(frame, stream.sample_aspect_ratio)
             scaled: Any = to_rgb.reformat(
                 frame,
@@ -69,7 +73,7 @@ def read_pictures(source: Probe) -> Iterator[Picture]:
                 src_colorspace=_SPACES[source.matrix],
                 interpolation=Interpolation.BICUBIC,
             )
-            yield Picture(tick, upright(scaled.to_ndarray(), turn_of(frame)))
+            yield Picture(tick, ticks, upright(scaled.to_ndarray(), turn_of(frame)))
 
 
 def upright(rgb: NDArray[np.uint8], turn: str) -> NDArray[np.uint8]:
@@ -79,18 +83,18 @@ def upright(rgb: NDArray[np.uint8], turn: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgb)
 
 
-def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames with their ticks, ascending; of several at one tick, or before time 0, the last."""
+def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]], end: int) -> Iterator[tuple[int, int, av.VideoFrame]]:
+    """(tick, ticks it stays, frame), ascending; of several at one tick, or before time 0, the last."""
     held: tuple[int, av.VideoFrame] | None = None
     for time, frame in frames:
         tick = max(0, round(time / TICK))
         if held is not None and tick < held[0]:
             continue  # backward in time
         if held is not None and tick > held[0]:
-            yield held
+            yield held[0], tick - held[0], held[1]
         held = (tick, frame)
     if held is not None:
-        yield held
+        yield held[0], max(1, end - held[0]), held[1]
 
 
 def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
@@ -151,11 +155,12 @@ class FilmWriter:
     """Writes pictures at their ticks, and sound from time 0 on, as mp4 into an open file."""
 
     def __init__(self, file: BinaryIO, *, height: int, width: int, rate: int, channels: int) -> None:
-        self._container = av.open(file, "w", format="mp4")
+        self._container = av.open(file, "w", format="mp4", options={"movie_timescale": str(TICK.denominator)})
         self._video: Any = self._container.add_stream("libx264", rate=30)
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
         self._video.time_base = self._video.codec_context.time_base = TICK
         self._video.codec_context.colorspace, self._video.codec_context.color_range = int(Colorspace.ITU709), 1
+        self._video.codec_context.flags |= Flags.frame_duration
         self._video.options = {"crf": "18", "preset": "veryfast"}
         self._layout = "stereo" if channels == 2 else "mono"
         self._audio: Any = self._container.add_stream("aac", rate=rate, layout=self._layout)
@@ -178,7 +183,7 @@ class FilmWriter:
         frame = self._to_yuv.reformat(
             rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
-        frame.pts, frame.time_base = picture.tick, TICK
+        frame.pts, frame.duration, frame.time_base = picture.tick, picture.ticks, TICK
         self._container.mux(self._video.encode(frame))
 
     def sound(self, samples: NDArray[np.int16]) -> None:

@@ -5,7 +5,7 @@ Two passes over the file: the network looks and listens in overlapping windows; 
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from math import floor
@@ -181,7 +181,7 @@ def _painted(source: Probe, look: _Look, strength: float) -> Iterator[Picture]:
         if painter is None:
             height, width = picture.rgb.shape[:2]
             painter = Painter(height=height, width=width, seen=look.seen, strength=strength, scale=scale)
-        yield Picture(picture.tick, painter.paint(picture.rgb, look.heat_at(picture.tick * TICK)))
+        yield replace(picture, rgb=painter.paint(picture.rgb, look.heat_at(picture.tick * TICK)))
 
 
 def _pass_on(sound: SourceSound, moment: Fraction, film: FilmWriter, envelope: Envelope) -> None:
