@@ -9,6 +9,7 @@ RUN/tensorboard/                   train, validation and chance curves
 import pickle
 import shutil
 import subprocess
+import warnings
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,9 @@ def load_checkpoint(folder: Path) -> Saved:
 
 def _load_tensors(path: Path) -> dict[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
@@ -132,9 +135,9 @@ def _load_tensors(path: Path) -> dict[str, Any]:
             "delete its folder to go on from an older checkpoint"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition(". ")[0] or "it is empty"
         raise FormatError(
-            f"{path} is damaged or cut short ({str(error).splitlines()[0]}); "
-            "delete its folder to go on from an older checkpoint"
+            f"{path} is damaged or cut short ({reason}); delete its folder to go on from an older checkpoint"
         ) from error
 
 

@@ -73,9 +73,13 @@ class Tracker:
         self.validation.add_scalar("roc_auc", auc, step)
         self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
 
-    def picture(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
-        """picture: (H, W, 3) uint8"""
-        self.validation.add_image(name, picture, step, dataformats="HWC")
+    def first_batch(self, picture: NDArray[np.uint8]) -> None:
+        """What the network is shown. picture: (H, W, 3) uint8"""
+        self.train.add_image("first_batch", picture, 0, dataformats="HWC")
+
+    def heat_maps(self, picture: NDArray[np.uint8], step: int) -> None:
+        """Where it looks, on fixed validation clips. picture: (H, W, 3) uint8"""
+        self.validation.add_image("where_it_listens", picture, step, dataformats="HWC")
 
     def flush(self) -> None:
         for writer in (self.train, self.validation, self.chance):

@@ -25,7 +25,7 @@ from avsync.loader import Loader, LoaderOptions
 from avsync.loss import score
 from avsync.metrics import roc_auc
 from avsync.models import build_model
-from avsync.models.parts import SyncOutput
+from avsync.models.parts import SyncNet, SyncOutput
 from avsync.optim import build_optimizer, learning_rate
 from avsync.order import Digest, Order, check_batch
 from avsync.predict import Answer
@@ -58,13 +58,17 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     check_batch(config.batch, accelerator.num_processes, config.accumulate)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
     validation = _open_validation(dataset, config)
+    order = Order(
+        clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=config.batch, seed=config.seed
+    )
+    build_network(config, feed)  # says whether it can work before anything is written
     paths = RunPaths(run)
     lock = folder_lock(run, "avsync train") if accelerator.is_main_process else nullcontext()
     with lock:
         info = describe(dataset, config, feed)
         claim(paths, info, may_write=accelerator.is_main_process)
         accelerator.wait_for_everyone()
-        trainer = Trainer(accelerator, paths, config, feed, validation)
+        trainer = Trainer(accelerator, paths, config, feed, order, validation)
         tracker = Tracker(paths, trainer.state.step) if accelerator.is_main_process else None
         if tracker and not trainer.state.step:
             tracker.settings(info)
@@ -84,37 +88,42 @@ def _open_validation(dataset: Path, config: TrainConfig) -> Feed | None:
         ) from error
 
 
+def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
+    """The network with its first weights. Raises InputError when it cannot work with the feed's windows."""
+    torch.manual_seed(config.seed)
+    if config.low_rate.steps:
+        build_model(config.model, feed.spec(config.low_rate.every))
+    network = build_model(config.model, feed.spec())
+    if config.channels_last:
+        network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    return network
+
+
 class Trainer:
     """One run in one process; every rank has one."""
 
     def __init__(
-        self, accelerator: Accelerator, paths: RunPaths, config: TrainConfig, feed: Feed, validation: Feed | None
+        self,
+        accelerator: Accelerator,
+        paths: RunPaths,
+        config: TrainConfig,
+        feed: Feed,
+        order: Order,
+        validation: Feed | None,
     ) -> None:
-        self.accelerator, self.paths, self.config, self.feed = accelerator, paths, config, feed
+        self.accelerator, self.paths, self.config, self.feed, self.order = accelerator, paths, config, feed, order
         self.world = World(
             rank=accelerator.process_index, ranks=accelerator.num_processes, device=accelerator.device,
             gather=lambda table: cast(Tensor, accelerator.gather(table)), autocast=lambda: accelerator.autocast(),
         )  # fmt: skip
         self.validation = Validation(validation, config, self.world) if validation else None
         self.gpu = GpuMeter(accelerator.device)
-        self.order = Order(
-            clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=config.batch, seed=config.seed
-        )
-        self._build_network()
+        self.network = build_network(config, feed)
+        self.optimizer = build_optimizer(self.network.parameters(), config.optim)
         self.state = take_up(paths, self.network, self.optimizer, config.model, self.order)
         self.digest = Digest(self.state.digest)
         wrapped = torch.compile(self.network) if config.compile else self.network
         self.model, self.stepper = accelerator.prepare(wrapped, self.optimizer)
-
-    def _build_network(self) -> None:
-        config = self.config
-        torch.manual_seed(config.seed)
-        self.network = build_model(config.model, self.feed.spec())
-        if config.low_rate.steps:
-            build_model(config.model, self.feed.spec(config.low_rate.every))  # says now whether it can work
-        if config.channels_last:
-            self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
-        self.optimizer = build_optimizer(self.network.parameters(), config.optim)
 
     def run(self, tracker: Tracker | None) -> TrainSummary:
         """All remaining steps. Only rank 0 has a tracker."""
@@ -170,8 +179,10 @@ class Trainer:
         self.network.train()
         for part in range(parts):
             batch = next(stream)
+            if self.tracker and step == part == 0:
+                self._draw_first_batch(batch)
             with self._averaging_if(part == parts - 1):
-                totals += self._forward_backward(batch.to(self.world.device), step, parts)
+                totals += self._forward_backward(batch.to(self.world.device), parts)
         if self.config.optim.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
         for group in self.optimizer.param_groups:
@@ -184,10 +195,8 @@ class Trainer:
         """Gradients are averaged over ranks only in the last accumulation pass."""
         return nullcontext() if last else self.accelerator.no_sync(self.model)
 
-    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+    def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
         seen = prepare(batch, self.feed.view, self.config.pairs.mute_samples)
-        if step == 0 and self.tracker:
-            self.tracker.picture("first_batch", pictures.batch_sheet(seen, batch), 0)
         out: SyncOutput = self.model(self._laid_out(seen.frames), seen.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self.accelerator.backward(result.loss / parts)
@@ -236,9 +245,14 @@ class Trainer:
         """The bare network: validation averages no gradients, so it needs no wrapper."""
         return self.network(self._laid_out(frames), sounds)
 
+    def _draw_first_batch(self, batch: Batch) -> None:
+        assert self.tracker
+        seen = prepare(batch, self.feed.view, self.config.pairs.mute_samples)
+        self.tracker.first_batch(pictures.batch_sheet(seen, batch))
+
     def _look(self, answer: Answer) -> None:
         if self.tracker:
-            self.tracker.picture("where_it_listens", pictures.cam_sheet(answer), self.state.step)
+            self.tracker.heat_maps(pictures.cam_sheet(answer), self.state.step)
 
     def _save(self) -> None:
         if self.tracker:

@@ -1,0 +1,18 @@
+"""Settings that train in a second."""
+
+from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
+
+
+def quick_config() -> TrainConfig:
+    """Ten steps of the small network, every one of them logged."""
+    return TrainConfig(
+        model="small",
+        steps=10,
+        batch=4,
+        validate_every=5,
+        validate_clips=4,
+        pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
+        view=ViewConfig(crop=40),
+        optim=OptimConfig(name="adamw", lr=1e-3, warmup_steps=2),
+        runtime=RuntimeConfig(device="cpu", threads=2, log_every=1, checkpoint_every=3, keep=2),
+    )

@@ -1,0 +1,157 @@
+"""What is read back from a run folder is checked; nothing in it is ever executed."""
+
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from avsync_settings import quick_config
+
+from avsync.checkpoint import RunPaths, Saved, State, load_checkpoint, prune, save_checkpoint
+from avsync.network import load_network
+from avsync.trainer import train
+from sharding.errors import AvsyncError, FormatError, InputError
+from sharding.files import publish_folder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory) -> Path:
+    """A run of six steps."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train(dataset, folder, replace(quick_config(), steps=6))
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    """The finished run, to be harmed."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def newest(run: Path) -> Path:
+    paths = RunPaths(run)
+    return paths.checkpoint(paths.saved_steps()[0])
+
+
+class Hostile:
+    """Unpickling this would create a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "optimizer.pt"])
+@pytest.mark.parametrize("form", ["torch", "plain pickle"])
+def test_a_hostile_checkpoint_is_refused_and_runs_nothing(dataset, config, run, tmp_path, name, form):
+    victim, trap = newest(run) / name, tmp_path / "executed"
+    if form == "torch":
+        torch.save({"weights": Hostile(trap)}, victim)
+    else:
+        victim.write_bytes(pickle.dumps(Hostile(trap)))
+    with pytest.raises(FormatError, match=rf"{name}.*go on from an older checkpoint"):
+        train(dataset, run, replace(config, steps=6))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 2000])
+def test_a_truncated_checkpoint_is_named_and_an_older_one_can_be_used(dataset, config, run, keep):
+    victim = newest(run) / "model.pt"
+    victim.write_bytes(victim.read_bytes()[:keep])
+    with pytest.raises(FormatError, match=r"model\.pt.*delete its folder to go on from an older checkpoint"):
+        train(dataset, run, replace(config, steps=6))
+    for file in newest(run).iterdir():
+        file.unlink()
+    newest(run).rmdir()
+    summary = train(dataset, run, replace(config, steps=6))
+    assert 0 < summary.resumed_at < 6
+
+
+def test_a_checkpoint_of_another_network_is_refused(dataset, config, run):
+    torch.save({"other.weight": torch.zeros(3)}, newest(run) / "model.pt")
+    with pytest.raises(FormatError, match=r"does not hold a 'small' network"):
+        train(dataset, run, replace(config, steps=6))
+    with pytest.raises(FormatError, match=r"does not hold a 'small' network"):
+        load_network(run, "last", CPU)
+
+
+def test_other_settings_are_named_and_change_nothing(dataset, config, run):
+    changed = replace(config, steps=6, seed=3, optim=replace(config.optim, lr=0.5))
+    with pytest.raises(InputError, match=r"--seed was 0, is 3; --optim\.lr was 0\.001, is 0\.5.*another run folder"):
+        train(dataset, run, changed)
+
+
+def test_how_the_work_is_done_may_change_between_resumes(dataset, config, run):
+    runtime = replace(config.runtime, threads=1, prefetch=1, log_every=2)
+    assert train(dataset, run, replace(config, steps=6, runtime=runtime)).resumed_at == 6
+
+
+def test_another_dataset_is_refused(dataset, config, run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    index = dict(__import__("numpy").load(copy / "train/index.npz"))
+    index["crc32"][0] ^= 1
+    __import__("numpy").savez(copy / "train/index.npz", **index)
+    with pytest.raises(InputError, match="the dataset's content"):
+        train(copy, run, replace(config, steps=6))
+
+
+def test_another_order_is_caught_by_the_receipt(dataset, config, run):
+    state = newest(run) / "state.json"
+    text = json.loads(state.read_text())
+    text["digest"] = "00" * 16
+    state.write_text(json.dumps(text))
+    with pytest.raises(FormatError, match="trained on other clips"):
+        train(dataset, run, replace(config, steps=6))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff\xfe", b'{"format_version": 99}'])
+def test_a_damaged_run_json_is_named(dataset, config, run, content):
+    (run / "run.json").write_bytes(content)
+    with pytest.raises(AvsyncError, match=r"run\.json|format version"):
+        train(dataset, run, replace(config, steps=6))
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"is not a run: it has no run\.json; make one with avsync train"):
+        load_network(tmp_path, "best", CPU)
+
+
+def test_a_crash_while_saving_leaves_the_older_checkpoint_the_newest(tmp_path):
+    paths = RunPaths(tmp_path)
+    state = State(step=5, model="small", digest="", skipped=0)
+    save_checkpoint(paths, Saved(state=state, model={"w": torch.ones(2)}, optimizer={}))
+    with pytest.raises(KeyboardInterrupt), publish_folder(paths.checkpoint(9)) as part:
+        (part / "model.pt").write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert paths.saved_steps() == [5]
+    save_checkpoint(paths, Saved(state=replace(state, step=9), model={"w": torch.zeros(2)}, optimizer={}))
+    assert paths.saved_steps() == [9, 5]
+    assert torch.equal(load_checkpoint(paths.checkpoint(5)).model["w"], torch.ones(2))
+
+
+def test_pruning_keeps_the_newest_and_the_best(tmp_path):
+    paths = RunPaths(tmp_path)
+    for step in range(1, 7):
+        state = State(step=step, model="small", digest="", skipped=0)
+        save_checkpoint(paths, Saved(state=state, model={}, optimizer={}))
+    (tmp_path / "best.json").write_text('{"step": 2, "accuracy": 0.7}')
+    prune(paths, 2)
+    assert paths.saved_steps() == [6, 5, 2]
+
+
+def test_checkpoints_hold_no_pickled_objects(run):
+    for name in ("model.pt", "optimizer.pt"):
+        with zipfile.ZipFile(newest(run) / name) as archive:
+            assert archive.testzip() is None
+        torch.load(newest(run) / name, weights_only=True)

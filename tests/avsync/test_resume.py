@@ -1,0 +1,132 @@
+"""Killed anywhere, the same command goes on at the exact step: bit-equal losses on CPU, each step drawn once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from curves import curve
+
+from avsync.checkpoint import RunPaths, load_checkpoint
+from avsync.config import RuntimeConfig, TrainConfig
+from avsync.trainer import train
+from sharding.files import write_json
+
+CHILD = """
+import sys
+from pathlib import Path
+from avsync.config import TrainConfig
+from avsync.trainer import train
+from sharding.files import read_json
+print(train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig)))
+"""
+
+
+def command(dataset: Path, run: Path, config: TrainConfig, folder: Path) -> list[str]:
+    """The same training in another process."""
+    settings = folder / "config.json"
+    write_json(settings, config)
+    return [sys.executable, "-c", CHILD, str(dataset), str(run), str(settings)]
+
+
+@pytest.fixture
+def long_config(config: TrainConfig) -> TrainConfig:
+    runtime = replace(config.runtime, checkpoint_every=4, threads=2)
+    return replace(config, steps=60, validate_every=15, runtime=runtime)
+
+
+def kill_while_running(words: list[str], run: Path, rng: random.Random) -> bool:
+    """Start, let it save at least one checkpoint, kill -9 at a random moment. False when it was done before."""
+    saved = len(RunPaths(run).saved_steps()), max(RunPaths(run).saved_steps(), default=0)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        while child.poll() is None and max(RunPaths(run).saved_steps(), default=0) <= saved[1]:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.4)
+        done = child.poll() is not None
+        child.send_signal(signal.SIGKILL)
+        _, errors = child.communicate()
+        assert not done or child.returncode == 0, errors.decode()
+    return not done
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_dash_nine_at_random_steps_changes_nothing(dataset, long_config, tmp_path, seed):
+    rng = random.Random(seed)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    words = command(dataset, broken, long_config, tmp_path)
+    kills = sum(kill_while_running(words, broken, rng) for _ in range(2))
+    finished = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert kills >= 1, "the run was over before it could be killed: the test saw nothing"
+    assert "clips skipped 0, repeated 0" in finished.stdout
+    whole_run = subprocess.run(
+        command(dataset, whole, long_config, tmp_path), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert whole_run.returncode == 0, whole_run.stderr
+    for name, tag in (("train", "loss"), ("train", "accuracy"), ("validation", "loss"), ("train", "learning_rate")):
+        assert curve(broken, name, tag) == curve(whole, name, tag)
+    ends = [load_checkpoint(RunPaths(run).checkpoint(60)) for run in (whole, broken)]
+    assert ends[0].state == ends[1].state
+    assert all(weights.equal(ends[1].model[key]) for key, weights in ends[0].model.items())
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_ranks(words: list[str], ranks: int) -> str:
+    """The command as `ranks` processes that find each other as under SLURM or torchrun. Returns rank 0's output."""
+    port = str(free_port())
+    children = [
+        subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | {
+                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
+            },
+        )
+        for rank in range(ranks)
+    ]  # fmt: skip
+    outputs = [child.communicate(timeout=200)[0] for child in children]
+    assert all(child.returncode == 0 for child in children), "\n".join(outputs)
+    return outputs[0]
+
+
+@pytest.mark.timeout(300)
+def test_ranks_may_change_between_resumes_and_the_clips_stay_the_same(dataset, config, tmp_path):
+    """1 rank, then 2 (gloo), then 1 again: the digest of clips is that of an undisturbed run."""
+    run, paths = tmp_path / "run", RunPaths(tmp_path / "run")
+    config = replace(config, runtime=RuntimeConfig(device="cpu", threads=1, log_every=1, checkpoint_every=4, keep=9))
+    words = command(dataset, run, config, tmp_path)
+    train(dataset, run, config)
+    want = load_checkpoint(paths.checkpoint(10)).state.digest
+    alone = curve(run, "train", "loss")
+    drop_after(paths, 4)
+    said = run_ranks(words, 2)
+    assert "resumed at step 4: clips skipped 0, repeated 0" in said
+    assert load_checkpoint(paths.checkpoint(10)).state.digest == want
+    together = curve(run, "train", "loss")
+    assert sorted(together) == list(range(1, 11)), "one clean curve"
+    assert together[4] == alone[4]
+    drop_after(paths, 8)
+    assert train(dataset, run, config).resumed_at == 8
+    assert load_checkpoint(paths.checkpoint(10)).state.digest == want
+
+
+def drop_after(paths: RunPaths, step: int) -> None:
+    """As if the run had died just after saving at `step`."""
+    import shutil
+
+    for saved in paths.saved_steps():
+        if saved > step:
+            shutil.rmtree(paths.checkpoint(saved))

@@ -1,0 +1,165 @@
+"""Training: what a run leaves behind, and what settings do."""
+
+import json
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+from curves import curve, load
+
+from avsync.checkpoint import RunPaths, load_checkpoint
+from avsync.config import LowRateConfig, OptimConfig, OptimizerName, PairConfig, ViewConfig
+from avsync.network import load_network
+from avsync.optim import OPTIMIZERS, learning_rate
+from avsync.tracking import PLATEAU_LOSS
+from avsync.trainer import train
+from sharding.errors import BusyError, InputError
+from sharding.files import folder_lock
+
+
+def test_a_run_leaves_curves_pictures_settings_and_checkpoints(dataset, config, tmp_path):
+    run = tmp_path / "run"
+    summary = train(dataset, run, config)
+    assert (summary.steps, summary.resumed_at) == (10, 0)
+    assert sorted(curve(run, "train", "loss")) == list(range(1, 11))
+    assert sorted(curve(run, "validation", "accuracy")) == [5, 10]
+    assert set(curve(run, "chance", "accuracy").values()) == {0.5}
+    assert curve(run, "chance", "loss")[3] == pytest.approx(PLATEAU_LOSS)
+    tags = load(run, "train").Tags()["scalars"]
+    assert {"learning_rate", "speed/clips_per_s", "speed/share_of_time_waiting_for_data"} <= set(tags)
+    assert set(load(run, "validation").Tags()["images"]) == {"where_it_listens"}
+    assert load(run, "train").Tags()["images"] == ["first_batch"]
+    assert RunPaths(run).saved_steps()[0] == 10
+    assert len(RunPaths(run).saved_steps()) <= config.runtime.keep + 1
+    assert json.loads((run / "best.json").read_text())["step"] in RunPaths(run).saved_steps()
+
+
+def test_the_finished_run_is_left_alone_by_the_same_command(dataset, config, tmp_path):
+    train(dataset, tmp_path / "run", config)
+    before = (tmp_path / "run/checkpoints/00000010/model.pt").read_bytes()
+    summary = train(dataset, tmp_path / "run", config)
+    assert (summary.steps, summary.resumed_at) == (10, 10)
+    assert (tmp_path / "run/checkpoints/00000010/model.pt").read_bytes() == before
+
+
+def test_the_same_settings_give_the_same_run_and_another_seed_another(dataset, config, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(dataset, tmp_path / name, replace(config, seed=seed))
+    losses = [curve(tmp_path / name, "train", "loss") for name in "abc"]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_accumulation_changes_memory_not_data(dataset, config, tmp_path):
+    train(dataset, tmp_path / "whole", config)
+    train(dataset, tmp_path / "parts", replace(config, accumulate=2))
+    states = [load_checkpoint(RunPaths(tmp_path / name).checkpoint(10)).state for name in ("whole", "parts")]
+    assert states[0].digest == states[1].digest
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_moves_the_weights(dataset, config, tmp_path, name):
+    run = tmp_path / "run"
+    optim = OptimConfig(name=name, lr=1e-3, warmup_steps=0, schedule="constant")
+    train(dataset, run, replace(config, steps=2, optim=optim, validate_every=0))
+    trained = load_network(run, "last", torch.device("cpu"))
+    torch.manual_seed(0)
+    from avsync.models import build_model
+
+    fresh = build_model("small", trained.spec).state_dict()
+    moved = [not torch.equal(weights, fresh[key]) for key, weights in trained.model.named_parameters()]
+    assert all(moved)
+
+
+def test_the_optimisers_are_those_of_the_settings():
+    assert set(OPTIMIZERS) == set(get_args(OptimizerName))
+
+
+def test_the_learning_rate_rises_then_falls_to_zero_or_stays():
+    cosine = OptimConfig(lr=1.0, warmup_steps=10)
+    rates = [learning_rate(step, 100, cosine) for step in range(100)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert max(rates) == pytest.approx(1.0)
+    assert all(after <= before for before, after in zip(rates[10:], rates[11:], strict=False))
+    assert 0 < rates[-1] < 0.01
+    constant = OptimConfig(lr=1.0, warmup_steps=10, schedule="constant")
+    assert [learning_rate(step, 100, constant) for step in (10, 50, 99)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "bf16"},
+        {"channels_last": True},
+        {"low_rate": LowRateConfig(steps=5, every=2)},
+        {"pairs": PairConfig(law="cyclic", window_s=2, min_shift_s=0.5, max_shift_s=1.5, mute_samples=1000)},
+        {"view": ViewConfig(crop=0, flip=False)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_way_to_train_runs_and_validates(dataset, config, tmp_path, change):
+    train(dataset, tmp_path / "run", replace(config, steps=6, **change))
+    losses = curve(tmp_path / "run", "train", "loss")
+    assert len(losses) == 6
+    assert all(0 < loss < 5 for loss in losses.values())
+    assert len(curve(tmp_path / "run", "validation", "loss")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch warns about itself
+def test_a_compiled_network_trains_and_its_checkpoint_is_a_plain_one(dataset, config, tmp_path):
+    train(dataset, tmp_path / "run", replace(config, steps=3, compile=True, validate_every=0))
+    load_network(tmp_path / "run", "last", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch": 500}, r"--batch 500 needs at least 500 usable clips"),
+        ({"batch": 6, "accumulate": 4}, r"multiple of 4"),
+        ({"pairs": PairConfig(window_s=4, min_shift_s=3, max_shift_s=4)}, r"no clip is long enough: .* need 7\.00 s"),
+        ({"view": ViewConfig(crop=64)}, r"--view\.crop 64 is larger than the dataset's pictures \(48x48\)"),
+    ],
+    ids=["batch", "accumulate", "window", "crop"],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(dataset, config, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        train(dataset, tmp_path / "run", replace(config, **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dataset_without_validation_clips_says_how_to_go_on(dataset, config, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    text = json.loads((copy / "dataset.json").read_text())
+    text["clips"]["val"] = 0
+    (copy / "dataset.json").write_text(json.dumps(text))
+    with pytest.raises(InputError, match=r"--val-percent.*--validate-every 0"):
+        train(copy, tmp_path / "run", config)
+    train(copy, tmp_path / "run", replace(config, steps=3, validate_every=0))
+
+
+def test_a_run_folder_in_use_is_refused_and_named(dataset, config, tmp_path):
+    import subprocess
+    import sys
+
+    run = tmp_path / "run"
+    holder = (
+        "import sys, time; from pathlib import Path; from sharding.files import folder_lock\n"
+        "with folder_lock(Path(sys.argv[1]), 'avsync train'): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder, str(run)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == "held"
+        with pytest.raises(BusyError, match=rf"in use by avsync train \(process {other.pid} on "):
+            train(dataset, run, config)
+        other.kill()
+    train(dataset, run, replace(config, steps=3, validate_every=0))  # a killed holder leaves no lock behind
+
+
+def test_the_lock_is_free_again_after_a_run(dataset, config, tmp_path):
+    train(dataset, tmp_path / "run", replace(config, steps=3, validate_every=0))
+    with folder_lock(tmp_path / "run", "a test"):
+        pass
