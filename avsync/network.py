@@ -1,4 +1,4 @@
-"""A trained network, found in a run folder and ready to be asked."""
+"""A run's network: with its first weights, or trained, found in a run folder and ready to be asked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,23 @@ import torch
 
 from avsync.checkpoint import Best, RunInfo, RunPaths, load_checkpoint, read_run, restore_weights
 from avsync.config import TrainConfig
+from avsync.feed import Feed
 from avsync.models import build_model
 from avsync.models.parts import InputSpec, SyncNet
 from sharding.errors import InputError
 from sharding.files import read_json
 from sharding.index import DatasetInfo
+
+
+def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
+    """The network with its first weights. Raises InputError when it cannot work with the feed's windows."""
+    torch.manual_seed(config.seed)
+    if config.low_rate.steps:
+        build_model(config.model, feed.spec(config.low_rate.every))
+    network = build_model(config.model, feed.spec())
+    if config.channels_last:
+        network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    return network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -24,8 +24,8 @@ from avsync.gpu import GpuMeter
 from avsync.loader import Loader, LoaderOptions
 from avsync.loss import score
 from avsync.metrics import roc_auc
-from avsync.models import build_model
-from avsync.models.parts import SyncNet, SyncOutput
+from avsync.models.parts import SyncOutput
+from avsync.network import build_network
 from avsync.optim import build_optimizer, learning_rate
 from avsync.order import Digest, Order, check_batch
 from avsync.predict import Answer
@@ -33,9 +33,8 @@ from avsync.report import TrainReport
 from avsync.resume import claim, describe, take_up
 from avsync.tracking import Progress, Tracker
 from avsync.transforms import prepare
-from avsync.validation import Validation
+from avsync.validation import Validation, open_validation
 from avsync.world import World
-from sharding.errors import InputError
 from sharding.files import folder_lock, write_json
 
 
@@ -57,10 +56,8 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no")
     check_batch(config.batch, accelerator.num_processes, config.accumulate)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
-    validation = _open_validation(dataset, config)
-    order = Order(
-        clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=config.batch, seed=config.seed
-    )
+    validation = open_validation(dataset, config)
+    order = Order(clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=config.batch, seed=config.seed)
     build_network(config, feed)  # says whether it can work before anything is written
     paths = RunPaths(run)
     lock = folder_lock(run, "avsync train") if accelerator.is_main_process else nullcontext()
@@ -73,30 +70,6 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
         if tracker and not trainer.state.step:
             tracker.settings(info)
         return trainer.run(tracker)
-
-
-def _open_validation(dataset: Path, config: TrainConfig) -> Feed | None:
-    """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
-    if not config.validate_every:
-        return None
-    try:
-        return Feed.open(dataset, "val", config.pairs, config.view)
-    except InputError as error:
-        raise InputError(
-            f"validation cannot work: {error}. Pack with a larger --val-percent, name the split in the CSV, "
-            "or give --validate-every 0 to train without it"
-        ) from error
-
-
-def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
-    """The network with its first weights. Raises InputError when it cannot work with the feed's windows."""
-    torch.manual_seed(config.seed)
-    if config.low_rate.steps:
-        build_model(config.model, feed.spec(config.low_rate.every))
-    network = build_model(config.model, feed.spec())
-    if config.channels_last:
-        network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
-    return network
 
 
 class Trainer:

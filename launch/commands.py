@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 import tyro
 from tyro.conf import Positional, arg
 
-from avsync.config import PRESETS, EvaluateConfig, LocalizeConfig, TrainConfig
+from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
+from avsync.presets import PRESETS
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
 

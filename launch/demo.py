@@ -1,0 +1,83 @@
+"""The whole path on generated scenes, one command: make, pack, train, evaluate, localise. Each step resumes."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
+from avsync.presets import PRESETS
+from sharding.config import PackConfig
+from sharding.scenes.config import SceneConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Settings of every step. The defaults suit two CPU cores and eight minutes; docs/log.md says how they came."""
+
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    pack: PackConfig = field(
+        default_factory=lambda: PackConfig(fps="15", size=64, sample_rate=16_000, min_clip_s="5", sources_per_shard=100)
+    )
+    train: TrainConfig = field(default_factory=PRESETS["small"])
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+
+def demo(folder: Path, recipe: Recipe | None = None) -> None:
+    """Run or go on with the demo in `folder`; ends by saying what to open. Raises what its steps raise."""
+    recipe = recipe or Recipe()
+    started = time.monotonic()
+    table = _make_and_pack(folder, recipe)
+    run, dataset = folder / "run", folder / "dataset"
+    _say(3, f"avsync train {dataset} {run}: learn, without labels, what belongs together")
+    from avsync.trainer import train  # torch comes with it: only now
+
+    train(dataset, run, recipe.train)
+    _say(4, f"avsync evaluate {run} {dataset}: scenes it never saw")
+    from avsync.evaluate import evaluate
+
+    card = evaluate(run, dataset, recipe.evaluate)
+    video = _test_video(table)
+    _say(5, f"avsync localize {run} {video}: where the sound comes from")
+    from avsync.localize import localize
+
+    result = localize(run, video, LocalizeConfig())
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    place = card.localisation
+    _console().print(
+        f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {card.accuracy.value:.1%} (chance 50 %)"
+        + (f", hottest point on the true source {place.times_chance:.1f}x as often as chance" if place else "")
+        + f".\nOpen:\n  {result.mp4}   the heat map, with sound"
+        f"\n  {result.sheet}   the same as one picture"
+        f"\n  {run / 'evaluation' / 'dataset-test' / 'plot.png'}   accuracy by action and shift"
+        f"\n  tensorboard --logdir {run / 'tensorboard'}   the curves"
+    )
+
+
+def _make_and_pack(folder: Path, recipe: Recipe) -> Path:
+    """Returns the scenes' table."""
+    from sharding.pack import pack
+    from sharding.scenes.generate import generate
+
+    _say(1, f"avsync scenes {folder / 'scenes'}: moving objects, some of which make the sounds")
+    table = generate(folder / "scenes", recipe.scenes).table
+    _say(2, f"avsync pack {table} {folder / 'dataset'}: videos to shards")
+    pack(table, folder / "dataset", recipe.pack)
+    return table
+
+
+def _test_video(table: Path) -> Path:
+    """A scene of the test split: the network has not seen it."""
+    import csv
+
+    with table.open(newline="") as file:
+        return next(table.parent / row["path"] for row in csv.DictReader(file) if row["split"] == "test")
+
+
+def _say(number: int, text: str) -> None:
+    _console().print(f"\n{number} of 5: {text}", style="bold")
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
