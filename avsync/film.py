@@ -16,7 +16,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from sharding.clip import ColorMatrix
+from sharding.picture import turn_of
 from sharding.probe import Probe, open_media
+from sharding.timeline_audio import AudioLane
+from sharding.timeline_video import FrameClock
 
 TICK = Fraction(1, 90_000)
 """What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
@@ -55,8 +58,6 @@ class Picture:
 
 def read_pictures(source: Probe) -> Iterator[Picture]:
     """Every picture that is shown, in order; each tick is greater than the last."""
-    from sharding.picture import turn_of
-
     to_rgb = VideoReformatter()
     with open_media(source.path) as container:
         stream: Any = container.streams[source.video.index]
@@ -99,8 +100,6 @@ def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]], end: int) -> Iterat
 
 def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their times; damaged packets are passed over, as packing does."""
-    from sharding.timeline_video import FrameClock
-
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     clock = FrameClock(usual=round(1 / (rate * stream.time_base)))
     packets = container.demux(stream)
@@ -130,8 +129,6 @@ class SourceSound:
     """A source's sound from presentation time 0 on, stereo or mono, at its own rate or the nearest that AAC knows."""
 
     def __init__(self, source: Probe) -> None:
-        from sharding.timeline_audio import AudioLane
-
         with open_media(source.path) as container:
             context: Any = container.streams[source.audio.index].codec_context
             self.rate = min(AAC_RATES, key=lambda rate: abs(rate - (context.sample_rate or 48000)))

@@ -3,10 +3,11 @@
 Two passes over the file: the network looks and listens in overlapping windows; then the pictures are drawn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from math import floor
 from pathlib import Path
@@ -113,7 +114,7 @@ class _Look:
     """Frames on the network's clock during which there is a picture."""
     fps: Fraction
     track: HeatTrack
-    seen: Box
+    seen: Callable[[int, int], Box]
     """The part of the picture that the network saw."""
     windows: int
 
@@ -141,7 +142,9 @@ def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.d
         said = network.model(given.frames, given.sounds)
         stitcher.add(window.start, float(said.logit[0, 0]), said.cam[0, 0])
         progress.advance(task)
-    return _Look(shown=shown, fps=clock.fps, track=stitcher.track(), seen=seen_box(network), windows=len(starts))
+    return _Look(
+        shown=shown, fps=clock.fps, track=stitcher.track(), seen=partial(seen_box, network), windows=len(starts)
+    )
 
 
 def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float, progress: Progress) -> Sheet:
@@ -180,7 +183,7 @@ def _painted(source: Probe, look: _Look, strength: float) -> Iterator[Picture]:
     for picture in read_pictures(source):
         if painter is None:
             height, width = picture.rgb.shape[:2]
-            painter = Painter(height=height, width=width, seen=look.seen, strength=strength, scale=scale)
+            painter = Painter(height=height, width=width, seen=look.seen(width, height), strength=strength, scale=scale)
         yield replace(picture, rgb=painter.paint(picture.rgb, look.heat_at(picture.tick * TICK)))
 
 

@@ -14,12 +14,15 @@ from PIL import Image
 from torch import Tensor
 
 from avsync.batch import Batch
-from avsync.cam import heat_of
+from avsync.cam import heat_in_time
+from avsync.overlay import HeatScale, Painter
 from avsync.predict import Answer
 from avsync.transforms import NetworkInput
 
 CLIPS, MOMENTS = 4, 6
 """Rows and columns of a sheet."""
+STRENGTH = 0.6
+"""Opacity of the hottest colour."""
 
 
 def to_uint8(frames: Tensor) -> NDArray[np.uint8]:
@@ -60,7 +63,7 @@ def batch_sheet(seen: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
 
 
 def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], title: str) -> None:
-    for column, moment in enumerate(np.linspace(0, len(frames) - 1, MOMENTS).round().astype(int)):
+    for column, moment in enumerate(_spread(len(frames))):
         axes = figure.add_subplot(grid[row, column])
         axes.imshow(frames[moment])
         axes.set_axis_off()
@@ -69,17 +72,23 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
 
 def cam_sheet(answer: Answer) -> NDArray[np.uint8]:
     """Heat maps |w . f| of the in-sync pair over the pictures of the first clips of a batch."""
-    clips = min(CLIPS, len(answer.batch.keys))
-    figure = Figure(figsize=(12, 2.4 * clips), layout="constrained")
-    for row in range(clips):
+    rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
+    figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
+    for place, row in enumerate(rows):
         frames = to_uint8(answer.seen.frames[row])
-        heat = heat_of(answer.said.cam[row, 0], frames.shape[:3])
-        logit = float(answer.said.logit[row, 0])
-        for column, moment in enumerate(np.linspace(0, len(frames) - 1, MOMENTS).round().astype(int)):
-            axes = figure.add_subplot(clips, MOMENTS, row * MOMENTS + column + 1)
-            axes.imshow(frames[moment])
-            axes.imshow(heat[moment], cmap="inferno", alpha=0.5, vmin=0, vmax=max(1e-6, float(heat.max())))
+        count, height, width = frames.shape[:3]
+        heat = heat_in_time(answer.said.cam[row, 0], count)
+        scale = HeatScale.of(heat)
+        painter = Painter(height=height, width=width, seen=(0, 0, 1, 1), strength=STRENGTH, scale=scale)
+        title = f"{answer.batch.keys[row]}\nlogit {float(answer.said.logit[row, 0]):+.1f}"
+        for column, moment in enumerate(_spread(count)):
+            axes = figure.add_subplot(len(rows), MOMENTS, place * MOMENTS + column + 1)
+            axes.imshow(painter.paint(frames[moment], heat[moment]))
             axes.set_axis_off()
-            title = f"{answer.batch.keys[row]}  logit {logit:+.1f}" if column == 0 else f"frame {moment}"
-            axes.set_title(title, fontsize=7, loc="left")
+            axes.set_title(f"\nframe {moment}" if column else title, fontsize=7, loc="left")
     return figure_pixels(figure)
+
+
+def _spread(count: int) -> list[int]:
+    """Frame numbers spread over `count` frames."""
+    return np.linspace(0, count - 1, MOMENTS).round().astype(int).tolist()

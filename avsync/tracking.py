@@ -5,12 +5,15 @@ came after it (purge_step), so no step is drawn twice.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from avsync.checkpoint import RunInfo, RunPaths
@@ -34,6 +37,17 @@ class Progress:
     skipped: int
     """Unreadable clips so far."""
     gpu: GpuUse | None
+
+
+class LogWindow:
+    """Sums between two points of the curves."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.totals, self.steps, self.started = torch.zeros(3, device=device), 0, time.perf_counter()
+
+    def add(self, totals: Tensor) -> None:
+        self.totals += totals
+        self.steps += 1
 
 
 class Tracker:

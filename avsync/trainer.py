@@ -31,7 +31,7 @@ from avsync.order import Digest, Order, check_batch
 from avsync.predict import Answer
 from avsync.report import TrainReport
 from avsync.resume import claim, describe, take_up
-from avsync.tracking import Progress, Tracker
+from avsync.tracking import LogWindow, Progress, Tracker
 from avsync.transforms import prepare
 from avsync.validation import Validation, open_validation
 from avsync.world import World
@@ -110,6 +110,9 @@ class Trainer:
             for first, end, every in ((0, low.steps, low.every), (low.steps, config.steps, 1)):
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
+            self.report.say(
+                f"done: {config.steps} steps. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}"
+            )
         if tracker:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
@@ -130,7 +133,7 @@ class Trainer:
         skipped_before = self.state.skipped
         with self.feed.loader(self._options(), every) as loader:
             stream = loader.batches(part for step in range(first, end) for part in draws(step))
-            window = _LogWindow(self.world.device)
+            window = LogWindow(self.world.device)
             for step in range(first, end):
                 window.add(self._step(step, stream))
                 self.digest.add(self.order.step(step))
@@ -139,7 +142,7 @@ class Trainer:
                 )
                 if self._due(self.config.runtime.log_every):
                     self._log(window, loader)
-                    window = _LogWindow(self.world.device)
+                    window = LogWindow(self.world.device)
                 self._validate_and_save(every)
 
     def _due(self, every: int) -> bool:
@@ -178,7 +181,7 @@ class Trainer:
     def _laid_out(self, frames: Tensor) -> Tensor:
         return frames.contiguous(memory_format=torch.channels_last_3d) if self.config.channels_last else frames
 
-    def _log(self, window: "_LogWindow", loader: Loader) -> None:
+    def _log(self, window: LogWindow, loader: Loader) -> None:
         """Average over ranks and draw. Every rank must come here at the same steps."""
         loss, correct, count = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
         if not self.tracker:
@@ -239,14 +242,3 @@ class Trainer:
     def _publish_best(self) -> None:
         if self.state.best and self.world.is_main:
             write_json(self.paths.best, self.state.best)
-
-
-class _LogWindow:
-    """Sums between two points of the curves."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.totals, self.steps, self.started = torch.zeros(3, device=device), 0, time.perf_counter()
-
-    def add(self, totals: Tensor) -> None:
-        self.totals += totals
-        self.steps += 1

@@ -17,7 +17,7 @@ from avsync.draw import Draw, View
 from avsync.network import LoadedNetwork
 from avsync.pairs import Pair, Sound
 from avsync.transforms import MATRICES, NetworkInput, prepare
-from sharding.clip import Box, Clock
+from sharding.clip import Box, Clock, Fit
 from sharding.decode import Form, read_spans
 from sharding.probe import Probe
 
@@ -81,7 +81,7 @@ class _Sound:
 def form_of(network: LoadedNetwork) -> Form:
     """How clips of the network's dataset were decoded."""
     data = network.dataset
-    return Form(clock=data.clock, width=data.width, height=data.height, channels=data.channels)
+    return Form(clock=data.clock, width=data.width, height=data.height, channels=data.channels, fit=data.fit)
 
 
 def view_of(network: LoadedNetwork) -> View:
@@ -89,12 +89,24 @@ def view_of(network: LoadedNetwork) -> View:
     return View.build(network.config.view, network.dataset.height, network.dataset.width)
 
 
-def seen_box(network: LoadedNetwork) -> Box:
-    """The same as shares of the whole picture."""
+def seen_box(network: LoadedNetwork, width: int, height: int) -> Box:
+    """The same as shares of the video's picture, `width` x `height` in square pixels; bars lie beyond 0 to 1."""
     view = view_of(network)
     top, left = view.centre()
-    right, bottom = left + view.crop_width, top + view.crop_height
-    return left / view.width, top / view.height, right / view.width, bottom / view.height
+    across, down = _stored_share(network.dataset.fit, width / height, view.width / view.height)
+    x0, x1 = (0.5 + (edge / view.width - 0.5) * across for edge in (left, left + view.crop_width))
+    y0, y1 = (0.5 + (edge / view.height - 0.5) * down for edge in (top, top + view.crop_height))
+    return x0, y0, x1, y1
+
+
+def _stored_share(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
+    """Width and height of the stored picture, in widths and heights of the shown one; both given by their shape."""
+    if fit == "squash":
+        return 1.0, 1.0
+    wider = shown > stored
+    if wider == (fit == "crop"):
+        return stored / shown, 1.0  # crop cuts the sides of a wide picture, pad puts bars beside a narrow one
+    return 1.0, shown / stored
 
 
 def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torch.device) -> NetworkInput:

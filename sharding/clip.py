@@ -18,6 +18,9 @@ FORMAT_VERSION = 1
 ColorMatrix = Literal["bt601", "bt709", "bt2020"]
 """Which luma weights the YUV planes were made with (ITU-R BT.601-7, BT.709-6, BT.2020-2). Range is always limited."""
 
+Fit = Literal["squash", "crop", "pad"]
+"""How a picture of another shape becomes the stored one: squashed, its middle cut out, or with black bars added."""
+
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of the picture's width and height, 0 to 1, origin top left."""
 

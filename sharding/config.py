@@ -6,12 +6,10 @@ The line under a field is its help on the command line. Anyone may import this; 
 import os
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
-from sharding.clip import Clock
+from sharding.clip import Clock, Fit
 from sharding.errors import InputError
-
-Fit = Literal["squash", "crop", "pad"]
 
 MAX_SIDE = 4096
 MAX_FPS = 240

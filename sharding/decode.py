@@ -17,8 +17,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import Clock, ColorMatrix, Repairs
-from sharding.config import Fit
+from sharding.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.errors import RejectError, RejectReason
 from sharding.probe import Probe
 from sharding.timeline_audio import AudioLane

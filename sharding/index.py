@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import FORMAT_VERSION, ClipMeta, Clock
+from sharding.clip import FORMAT_VERSION, ClipMeta, Clock, Fit
 from sharding.codec import Codec, codec_named
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import from_json, publish, read_json
@@ -35,6 +35,7 @@ class DatasetInfo:
     width: int
     height: int
     channels: int
+    fit: Fit
     actions: tuple[str, ...]
     clips: dict[str, int]
     """Split -> number of clips."""

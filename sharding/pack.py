@@ -131,6 +131,7 @@ def _finish(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, packe
         width=width,
         height=height,
         channels=config.channels,
+        fit=config.fit,
         actions=actions,
         clips=clips,
         rejects=len(rejects),

@@ -13,9 +13,8 @@ import av.filter
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import ColorMatrix
+from sharding.clip import ColorMatrix, Fit
 from sharding.codec import copy_planes
-from sharding.config import Fit
 
 TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant
     (1, 0, 0, 1): "",

@@ -25,6 +25,9 @@ MAY_IMPORT = {
         "sharding.index",
         "sharding.decode",  # localize looks at videos exactly as pack did
         "sharding.probe",
+        "sharding.picture",
+        "sharding.timeline_audio",
+        "sharding.timeline_video",
     },
     "launch": {"sharding.errors", "sharding.config", "sharding.scenes.config", "avsync.config", "avsync.presets"},
 }

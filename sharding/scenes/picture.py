@@ -173,7 +173,7 @@ def _paint_line(canvas: Pictures, start: tuple[Curve, Curve], end: tuple[Curve, 
     rows = np.rint(y0[:, None] + (y1 - y0)[:, None] * along).astype(int)
     frames = np.arange(len(x0))[:, None]
     for thick in range(max(1, size // 96)):
-        canvas[frames, rows + thick, columns] = 150
+        canvas[frames, rows + thick, columns] = 110
 
 
 def _ellipse(motion: Motion, look: Look, shake: Shake, fps: int) -> tuple[Curve, Curve, Curve, Curve]:

@@ -53,7 +53,7 @@ def draw_scene(config: SceneConfig, number: int) -> Scene:
     action = action_of(config, number)
     count = config.sources + config.lookalikes
     shape = SHAPES[rng.integers(len(SHAPES))]
-    radius = float(rng.uniform(0.075, 0.095)) * min(1.0, 3.5 / count)
+    radius = float(rng.uniform(0.085, 0.105)) * min(1.0, 3.5 / count)
     lanes = _draw_lanes(rng, count, radius)
     colors = rng.permutation(len(PALETTE))
     time = times(config.seconds)
@@ -79,7 +79,7 @@ def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[Lan
     width = 1 / count
     lanes = []
     for place in rng.permutation(count):
-        room = rng.uniform(0.42, 0.6)  # from top to floor
+        room = rng.uniform(0.3, 0.42)  # from top to floor
         top = rng.uniform(radius + 0.05, 0.95 - radius - room)
         reach = max(0.02, width / 2 - radius * 1.3)
         lanes.append(Lane(x=(place + 0.5) * width, reach=reach, top=top, floor=top + room))

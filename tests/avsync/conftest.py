@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from avsync_settings import quick_config
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from avsync_settings import quick_config
 
 from avsync.config import TrainConfig
 from sharding.config import PackConfig

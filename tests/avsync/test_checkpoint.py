@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from avsync_settings import quick_config
 
 from avsync.checkpoint import RunPaths, Saved, State, load_checkpoint, prune, save_checkpoint
@@ -127,13 +126,18 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         load_network(tmp_path, "best", CPU)
 
 
+def die_while_saving(folder: Path) -> None:
+    with publish_folder(folder) as part:
+        (part / "model.pt").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+
 def test_a_crash_while_saving_leaves_the_older_checkpoint_the_newest(tmp_path):
     paths = RunPaths(tmp_path)
     state = State(step=5, model="small", digest="", skipped=0)
     save_checkpoint(paths, Saved(state=state, model={"w": torch.ones(2)}, optimizer={}))
-    with pytest.raises(KeyboardInterrupt), publish_folder(paths.checkpoint(9)) as part:
-        (part / "model.pt").write_bytes(b"half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        die_while_saving(paths.checkpoint(9))
     assert paths.saved_steps() == [5]
     save_checkpoint(paths, Saved(state=replace(state, step=9), model={"w": torch.zeros(2)}, optimizer={}))
     assert paths.saved_steps() == [9, 5]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.draw import Draw, batches_of_rank, fixed_draws
 from avsync.feed import Feed
 from avsync.loader import LoaderOptions
@@ -16,7 +16,7 @@ from sharding.errors import AvsyncError
 from sharding.index import Dataset
 
 
-def open_feed(dataset: Path, law="symmetric") -> Feed:
+def open_feed(dataset: Path, law: PairsName = "symmetric") -> Feed:
     pairs = PairConfig(law=law, window_s=2, min_shift_s=1, max_shift_s=1.9)
     return Feed.open(dataset, "train", pairs, ViewConfig(crop=40))
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.network import LoadedNetwork
 from avsync.sheet import MOMENTS, Envelope, Moments
 from avsync.windows import as_input, form_of, read_windows, seen_box
-from sharding.clip import Clock
+from sharding.clip import Clock, Fit
 from sharding.decode import decode_span
 from sharding.errors import InputError
 from sharding.files import publish
@@ -49,7 +50,9 @@ class AsSeen(nn.Module):
         return SyncOutput(cam.mean(dim=(1, 2, 3)), cam)
 
 
-def network(model: SyncNet | None = None, *, clock: Clock = CLOCK, frames: int = 20, crop: int = 40) -> LoadedNetwork:
+def network(
+    model: SyncNet | None = None, *, clock: Clock = CLOCK, frames: int = 20, crop: int = 40, fit: Fit = "squash"
+) -> LoadedNetwork:
     """Windows of 2 s at 10 fps, a 40 pixel crop of 48 pixels: quick to ask."""
     info = DatasetInfo(
         format_version=1,
@@ -58,6 +61,7 @@ def network(model: SyncNet | None = None, *, clock: Clock = CLOCK, frames: int =
         width=48,
         height=48,
         channels=1,
+        fit=fit,
         actions=("drums",),
         clips={"train": 1},
         rejects=0,
@@ -150,10 +154,16 @@ def square_video(path: Path, x: int, y: int, width: int = 160, height: int = 96)
     return path
 
 
-@pytest.mark.parametrize(("x", "y"), [(40, 30), (120, 66), (80, 48)])
-def test_heat_lies_on_what_the_network_points_at(tmp_path: Path, x: int, y: int) -> None:
-    video = square_video(tmp_path / "square.mp4", x, y)
-    result = run(video, tmp_path)
+@pytest.mark.parametrize(("width", "height"), [(160, 96), (96, 160)])
+@pytest.mark.parametrize("fit", get_args(Fit))
+@pytest.mark.parametrize(("x", "y"), [(-16, -12), (14, 13), (0, 0)])
+def test_heat_lies_on_what_the_network_points_at(
+    tmp_path: Path, x: int, y: int, fit: Fit, width: int, height: int
+) -> None:
+    """However pictures were fitted into the dataset's square ones, heat comes back to its place in the video."""
+    x, y = x + width // 2, y + height // 2
+    video = square_video(tmp_path / "square.mp4", x, y, width, height)
+    result = run(video, tmp_path, network(fit=fit))
     for before, after in list(zip(read_pictures(probe(video)), read_pictures(probe(result.mp4)), strict=True))[::12]:
         change = np.abs(before.rgb.astype(int) - after.rgb).sum(axis=2)
         change[change < 60] = 0  # what the encoder changed
@@ -201,7 +211,8 @@ def test_large_pictures_are_shrunk_with_their_shape_kept(tmp_path: Path) -> None
 def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What read_pictures shows, shrunk, is what packing stores."""
     video = square_video(tmp_path / "square.mp4", 40, 30, width=64, height=64)
-    monkeypatch.setattr("sharding.picture.turn_of", lambda _: turn)
+    for reader in ("sharding.picture", "avsync.film"):
+        monkeypatch.setattr(f"{reader}.turn_of", lambda _: turn)
     source = probe(video)
     stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))
     luma = stored.yuv[0, :64].astype(float)
@@ -230,7 +241,7 @@ def test_the_network_sees_the_central_crop_as_in_validation(tmp_path: Path) -> N
     assert given.frames.shape == (1, 3, 20, 40, 40)
     assert given.sounds.shape == (1, 1, 1, 16000)
     assert given.frames[0, :, 0, 20, 20].min() > 0.5  # the square's middle is the crop's middle
-    assert seen_box(net) == pytest.approx((4 / 48, 4 / 48, 44 / 48, 44 / 48))
+    assert seen_box(net, 160, 96) == pytest.approx((4 / 48, 4 / 48, 44 / 48, 44 / 48))
 
 
 def test_a_film_that_fails_leaves_no_mp4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_learning_rate_rises_then_falls_to_zero_or_stays():
     rates = [learning_rate(step, 100, cosine) for step in range(100)]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert max(rates) == pytest.approx(1.0)
-    assert all(after <= before for before, after in zip(rates[10:], rates[11:], strict=False))
+    assert all(after <= before for before, after in pairwise(rates[10:]))
     assert 0 < rates[-1] < 0.01
     constant = OptimConfig(lr=1.0, warmup_steps=10, schedule="constant")
     assert [learning_rate(step, 100, constant) for step in (10, 50, 99)] == [1.0, 1.0, 1.0]

@@ -1,6 +1,5 @@
 """What the network sees is what was stored: colours, crops, flips, levels."""
 
-
 import av
 import numpy as np
 import pytest
@@ -14,10 +13,12 @@ from avsync.transforms import MATRICES, planes_of, prepare, to_rgb
 PAIR = Pair(0, (Sound(0, 0, True), Sound(3, 0, False)))
 
 
-def batch_of(yuv: np.ndarray, matrix: int = 0, flip: bool = False, corner=(0, 0), audio: np.ndarray | None = None) -> Batch:
-    sound = np.zeros((1, 2, 50, 1), np.int16) if audio is None else audio
+SILENCE = np.zeros((1, 2, 50, 1), np.int16)
+
+
+def batch_of(yuv: np.ndarray, matrix=0, flip=False, corner=(0, 0), sound: np.ndarray = SILENCE) -> Batch:
     return Batch(
-        keys=("k",), draws=(Draw(0, PAIR, *corner, flip),), yuv=torch.from_numpy(yuv)[None],
+        keys=("k",), draws=(Draw(0, PAIR, corner[0], corner[1], flip),), yuv=torch.from_numpy(yuv)[None],
         audio=torch.from_numpy(sound), in_sync=torch.tensor([[1.0, 0.0]]), flip=torch.tensor([flip]),
         matrix=torch.tensor([matrix]), valid=torch.tensor([True]),
     )  # fmt: skip
@@ -78,7 +79,7 @@ def test_crop_takes_the_asked_corner_and_flip_mirrors_it():
 def test_sound_is_scaled_to_one_and_muted_where_asked():
     audio = np.full((1, 2, 50, 2), -32768, np.int16)
     yuv = np.full((1, 12, 8), 128, np.uint8)
-    sounds = prepare(batch_of(yuv, audio=audio), whole(8, 8), mute_samples=10).sounds
+    sounds = prepare(batch_of(yuv, sound=audio), whole(8, 8), mute_samples=10).sounds
     assert sounds.shape == (1, 2, 2, 50)
     assert (sounds[..., :10] == 0).all()
     assert (sounds[..., 10:] == -1).all()
