@@ -111,7 +111,7 @@ def swing(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     rod = (lane.floor - lane.top) * rng.uniform(0.7, 1.0)
     widest = np.arcsin(min(1.0, lane.reach * 1.6 / rod))
     x, y = lane.x + rod * np.sin(widest * angle), lane.top + rod * np.cos(widest * angle)
-    motion = _motion(lane, time, x, y, effort=_speed(angle))
+    motion = _motion(lane, time, x, y, effort=_speed(angle / 2))
     return replace(motion, pivot=(lane.x, lane.top), height=(1 + angle) / 2)
 
 
