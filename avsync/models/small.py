@@ -9,7 +9,6 @@ B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; t 
 """
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from avsync.models.blocks import match_time
@@ -91,9 +90,11 @@ class LogMel(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
+        from torchaudio.transforms import MelSpectrogram  # late: beside some builds of torch it does not import
+
         window = round(WINDOW_S * sample_rate)
         with torch.device("cpu"):  # torchaudio looks at the numbers, which device "meta" has none of
-            self.power = torchaudio.transforms.MelSpectrogram(
+            self.power = MelSpectrogram(
                 sample_rate=sample_rate,
                 n_fft=1 << window.bit_length(),
                 win_length=window,
