@@ -11,6 +11,7 @@ from avsync.config import TrainConfig
 from avsync.feed import Feed
 from avsync.models import build_model
 from avsync.models.parts import InputSpec, SyncNet
+from avsync.world import use_cores
 from sharding.errors import InputError
 from sharding.files import read_json
 from sharding.index import DatasetInfo
@@ -58,4 +59,6 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
 
 def pick_device(wanted: Literal["auto", "cpu"]) -> torch.device:
     """The GPU when there is one and it is wanted."""
-    return torch.device("cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu")
+    use_cores(device)
+    return device

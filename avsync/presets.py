@@ -33,12 +33,12 @@ def small() -> TrainConfig:
     """A small network for a CPU or a first look."""
     return TrainConfig(
         model="small",
-        steps=3000,
+        steps=450,
         batch=16,
-        view=ViewConfig(crop=0),
-        optim=OptimConfig(name="adamw", lr=2e-3, weight_decay=1e-2, warmup_steps=100),
-        runtime=RuntimeConfig(checkpoint_every=200),
-        validate_every=200,
+        view=ViewConfig(crop=48),
+        optim=OptimConfig(name="adamw", lr=3e-3, weight_decay=1e-2, warmup_steps=20),
+        runtime=RuntimeConfig(checkpoint_every=75),
+        validate_every=150,
     )
 
 

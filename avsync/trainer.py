@@ -34,7 +34,7 @@ from avsync.resume import claim, describe, take_up
 from avsync.tracking import LogWindow, Progress, Tracker
 from avsync.transforms import prepare
 from avsync.validation import Validation, open_validation
-from avsync.world import World
+from avsync.world import World, use_cores
 from sharding.files import folder_lock, write_json
 
 
@@ -54,6 +54,7 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     """
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no")
+    use_cores(accelerator.device)
     check_batch(config.batch, accelerator.num_processes, config.accumulate)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
     validation = open_validation(dataset, config)

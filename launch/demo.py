@@ -18,7 +18,7 @@ class Recipe:
 
     scenes: SceneConfig = field(default_factory=SceneConfig)
     pack: PackConfig = field(
-        default_factory=lambda: PackConfig(fps="15", size=64, sample_rate=16_000, min_clip_s="5", sources_per_shard=100)
+        default_factory=lambda: PackConfig(fps="15", size=56, sample_rate=16_000, min_clip_s="6", sources_per_shard=100)
     )
     train: TrainConfig = field(default_factory=PRESETS["small"])
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -6,7 +6,7 @@ the cells of its map stand evenly over the picture and the window, cell i of n o
 
 from collections.abc import Callable
 
-from avsync.models import paper, thesis
+from avsync.models import paper, small, thesis
 from avsync.models.parts import InputSpec, SyncNet
 from avsync.models.sizes import check_size
 from sharding.errors import InputError
@@ -14,6 +14,7 @@ from sharding.errors import InputError
 MODELS: dict[str, Callable[[InputSpec], SyncNet]] = {
     "thesis": thesis.build,
     "paper": paper.build,
+    "small": small.build,
 }
 
 REFINE: dict[str, Callable[[SyncNet], None]] = {"paper": paper.refine}
