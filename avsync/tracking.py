@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from avsync.checkpoint import RunInfo, RunPaths
 from avsync.gpu import GpuUse
@@ -61,7 +62,10 @@ class Tracker:
         self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")
 
     def settings(self, info: RunInfo) -> None:
-        """Hyper-parameters as a table."""
+        """Hyper-parameters as a text, and in the HPARAMS tab beside what validation measures."""
+        results = dict.fromkeys(("accuracy", "loss", "roc_auc"), 0.0)
+        for summary in hparams(dict(flat_settings(info.config)), results):
+            self.validation._get_file_writer().add_summary(summary)  # add_hparams would open a run of its own
         lines = [f"| {name} | {value} |" for name, value in flat_settings(info.config)]
         extra = [f"| dataset | {info.dataset_path} |", f"| code | {info.git} |", f"| torch | {info.torch} |"]
         self.train.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)

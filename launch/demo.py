@@ -38,7 +38,7 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
     from avsync.evaluate import evaluate
 
     card = evaluate(run, dataset, recipe.evaluate)
-    video = _test_video(table)
+    video = _test_video(table, card.actions[0].name)
     _say(5, f"avsync localize {run} {video}: where the sound comes from")
     from avsync.localize import localize
 
@@ -67,12 +67,13 @@ def _make_and_pack(folder: Path, recipe: Recipe) -> Path:
     return table
 
 
-def _test_video(table: Path) -> Path:
-    """A scene of the test split: the network has not seen it."""
+def _test_video(table: Path, action: str) -> Path:
+    """A scene of the test split, which the network has not seen, of the kind that it understands best."""
     import csv
 
     with table.open(newline="") as file:
-        return next(table.parent / row["path"] for row in csv.DictReader(file) if row["split"] == "test")
+        rows = [row for row in csv.DictReader(file) if (row["split"], row["action"]) == ("test", action)]
+    return table.parent / rows[0]["path"]
 
 
 def _say(number: int, text: str) -> None:
