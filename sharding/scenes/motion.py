@@ -66,7 +66,7 @@ def times(seconds: float) -> Curve:
 
 def bounce(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     """A ball under gravity, kicked anew at each impact."""
-    longest = 1.1
+    longest = 1.2
     starts, move, share = _moves(rng, time, (0.4, longest))
     flight = np.diff(starts, append=starts[-1] + longest)
     arc = (flight[move] / longest) ** 2 * 4 * share * (1 - share)
@@ -77,9 +77,9 @@ def bounce(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
 
 def hop(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     """It sits, jumps to another place at a random moment, and lands with a knock."""
-    starts, move, share = _moves(rng, time, (0.55, 1.3))
+    starts, move, share = _moves(rng, time, (0.6, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
-    air = 0.4  # seconds of flight; the rest of a move is sitting
+    air = 0.45  # seconds of flight; the rest of a move is sitting
     flight = np.clip(1 - (1 - share) * length / air, 0, 1)
     places = lane.x + lane.reach * _far_apart(rng, len(starts) + 1)
     x = places[move] + (places[move + 1] - places[move]) * flight
@@ -90,9 +90,9 @@ def hop(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
 
 def glide(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     """It slides up and down its lane by fits and starts."""
-    starts, move, share = _moves(rng, time, (0.6, 1.4))
+    starts, move, share = _moves(rng, time, (0.7, 1.4))
     length = np.diff(starts, append=starts[-1] + 1)[move]
-    travel = 0.5  # seconds on the way; the rest of a move is rest
+    travel = 0.6  # seconds on the way; the rest of a move is rest
     way = np.clip(1 - (1 - share) * length / travel, 0, 1)
     heights = (1 + _far_apart(rng, len(starts) + 1)) / 2
     height = heights[move] + (heights[move + 1] - heights[move]) * way**3 * (10 - 15 * way + 6 * way**2)
@@ -102,9 +102,9 @@ def glide(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
 
 def swing(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     """A weight on a rod, each swing of another width and length, with rests at the turns."""
-    starts, move, share = _moves(rng, time, (0.55, 1.2))
+    starts, move, share = _moves(rng, time, (0.7, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
-    way = np.clip(1 - (1 - share) * length / 0.5, 0, 1)
+    way = np.clip(1 - (1 - share) * length / 0.6, 0, 1)
     side = np.where(np.arange(len(starts) + 1) % 2, 1, -1) * rng.choice((-1, 1))
     turns = side * rng.uniform(0.5, 1.0, len(starts) + 1)
     angle = turns[move] + (turns[move + 1] - turns[move]) * (1 - np.cos(np.pi * way)) / 2

@@ -79,7 +79,7 @@ def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[Lan
     width = 1 / count
     lanes = []
     for place in rng.permutation(count):
-        room = rng.uniform(0.3, 0.42)  # from top to floor
+        room = rng.uniform(0.26, 0.36)  # from top to floor
         top = rng.uniform(radius + 0.05, 0.95 - radius - room)
         reach = max(0.02, width / 2 - radius * 1.3)
         lanes.append(Lane(x=(place + 0.5) * width, reach=reach, top=top, floor=top + room))
