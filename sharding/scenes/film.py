@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sharding.scenes.picture import Pictures
 
 BT601 = 6  # ISO/IEC 23091-2 matrix coefficients; what swscale converts RGB with when not told otherwise
-AAC_BIT_RATE = 96_000
+AAC_BIT_RATE = 64_000
 
 
 def film(pictures: Pictures, sound: NDArray[np.int16], fps: int, rate: int) -> bytes:
