@@ -3,12 +3,12 @@
 The line under a field is its help on the command line. Anyone may import this; it imports no media library.
 """
 
-import os
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
 from sharding.clip import Clock, Fit
+from sharding.cores import available_cores
 from sharding.errors import InputError
 
 MAX_SIDE = 4096
@@ -84,7 +84,7 @@ class PackConfig:
 
     @property
     def processes(self) -> int:
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or available_cores()
 
     def decides_bytes(self) -> dict[str, Any]:
         """The settings that a shard's bytes depend on, given its sources."""

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "avsync": {
         "sharding.clip",
         "sharding.codec",
+        "sharding.cores",
         "sharding.errors",
         "sharding.files",
         "sharding.index",

@@ -5,7 +5,6 @@ Work goes to several processes. A scene whose files stand there is not made agai
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sharding.clip import Box
+from sharding.cores import available_cores
 from sharding.errors import InputError
 from sharding.files import publish, read_json, write_json
 from sharding.scenes.config import SceneConfig
@@ -130,11 +130,6 @@ def _workers(count: int, tasks: int) -> Iterator[Map]:
         return
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         yield partial(pool.map, chunksize=4)
-
-
-def available_cores() -> int:
-    """Cores this process may use: on a shared node fewer than the machine has."""
-    return len(os.sched_getaffinity(0))
 
 
 def _progress() -> Progress:
