@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from avsync.draw import Draw
+from sharding.clip import ClipMeta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -17,6 +18,8 @@ class Batch:
 
     keys: tuple[str, ...]
     """Clip keys; empty for padding."""
+    metas: tuple[ClipMeta | None, ...]
+    """What each clip's json says; None for padding and for clips that could not be read."""
     draws: tuple[Draw, ...]
     """How each row was cut: with it any row can be rebuilt."""
     yuv: Tensor
@@ -25,8 +28,6 @@ class Batch:
     """(B, K, S, C) int16"""
     in_sync: Tensor
     """(B, K) float32: 1 or 0"""
-    flip: Tensor
-    """(B,) bool"""
     matrix: Tensor
     """(B,) int64: row of transforms.YUV_TO_RGB"""
     valid: Tensor
@@ -34,5 +35,5 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; asynchronous when the slot is pinned."""
-        names = ("yuv", "audio", "in_sync", "flip", "matrix", "valid")
+        names = ("yuv", "audio", "in_sync", "matrix", "valid")
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})

@@ -51,14 +51,19 @@ class PairConfig:
 class ViewConfig:
     """What happens to the pictures of a window on the training device."""
 
-    crop: int = 224
-    """Side of the square cut out of the stored picture: random in training, central otherwise. 0: the whole picture."""
+    crop: float = 0.875
+    """Share of the stored picture's sides that is cut out: at random in training, the middle otherwise. 0.875 is 224
+    of 256 pixels."""
+    size: int = 0
+    """Side in pixels of the square that the cut-out is resized to. 0: as it is cut."""
     flip: bool = True
     """Mirror half of the training windows left to right."""
 
     def __post_init__(self) -> None:
-        if self.crop < 0 or self.crop % 2:
-            raise InputError(f"--view.crop {self.crop} must be an even number of pixels, or 0 for the whole picture")
+        if not 0 < self.crop <= 1:
+            raise InputError(f"--view.crop {self.crop} must be a share: above 0, at most 1 for the whole picture")
+        if self.size < 0:
+            raise InputError(f"--view.size {self.size} must be a number of pixels, or 0 to keep the cut-out's own")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,23 +28,23 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """Sizes in pixels of the stored picture and of what the network sees."""
+    """Sizes in pixels of the stored picture, of what is cut out of it, and of what the network sees."""
 
     height: int
     width: int
     crop_height: int
     crop_width: int
+    out_height: int
+    out_width: int
 
     @classmethod
     def build(cls, config: ViewConfig, height: int, width: int) -> "View":
-        """Raises InputError when the crop is larger than the stored picture."""
-        if config.crop > min(height, width):
-            raise InputError(
-                f"--view.crop {config.crop} is larger than the dataset's pictures ({width}x{height}): "
-                "lower it, or 0 for the whole picture"
-            )
-        side = (config.crop, config.crop) if config.crop else (height, width)
-        return cls(height=height, width=width, crop_height=side[0], crop_width=side[1])
+        """Even crops, so that they fall on whole chroma samples."""
+        crop_height, crop_width = (2 * max(1, round(side * config.crop / 2)) for side in (height, width))
+        return cls(
+            height=height, width=width, crop_height=crop_height, crop_width=crop_width,
+            out_height=config.size or crop_height, out_width=config.size or crop_width,
+        )  # fmt: skip
 
     def centre(self) -> tuple[int, int]:
         """Top and left of the central crop, even so that it falls on whole chroma samples."""

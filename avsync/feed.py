@@ -28,7 +28,7 @@ class Feed:
 
     @classmethod
     def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
-        """Raises InputError, FormatError: no such split, no clip long enough, crop too large, ..."""
+        """Raises InputError, FormatError: no such split, no clip long enough, ..."""
         dataset = open_dataset(folder, split)
         law = build_law(pairs, dataset.info.clock)
         return cls(
@@ -47,8 +47,8 @@ class Feed:
         clock, shape = self.dataset.info.clock, self.shape(every)
         return InputSpec(
             frames=shape.frames,
-            height=self.view.crop_height,
-            width=self.view.crop_width,
+            height=self.view.out_height,
+            width=self.view.out_width,
             samples=shape.samples,
             channels=self.dataset.info.channels,
             clock=replace(clock, fps=clock.fps / every),

@@ -5,20 +5,23 @@ reused because fresh memory costs more than the copy into it (measured: 112 agai
 What a step gets is decided elsewhere (avsync/draw.py); the loader only fetches, so it has no state to save.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import torch
 
 from avsync.batch import Batch
+from avsync.config import RuntimeConfig
 from avsync.draw import Draw
 from avsync.pairs import PairLaw
 from avsync.transforms import MATRICES
+from avsync.world import cores_of_rank
+from sharding.clip import ClipMeta
 from sharding.codec import Codec
 from sharding.errors import AvsyncError, SkipClip
 from sharding.index import Dataset
@@ -89,6 +92,18 @@ class LoaderOptions:
     pin: bool = False
     """Page-locked slots, for asynchronous copies to a GPU."""
 
+    @classmethod
+    def of(cls, runtime: RuntimeConfig, device: torch.device) -> Self:
+        """What a run's settings ask for."""
+        return cls(
+            threads=runtime.threads, prefetch=runtime.prefetch, error_budget=runtime.error_budget,
+            pin=device.type == "cuda",
+        )  # fmt: skip
+
+
+SPARE_SLOTS = 2
+"""One batch is with the consumer; another's copy to a GPU may still be under way while the next one is filled."""
+
 
 class _Slot:
     """Memory of one batch, filled over and over."""
@@ -117,7 +132,7 @@ class _Slot:
 class _Pending:
     slot: _Slot
     draws: list[Draw]
-    rows: list[Future[int]] = field(default_factory=list)
+    rows: list[Future[ClipMeta | None]] = field(default_factory=list)
 
 
 class Loader:
@@ -126,7 +141,7 @@ class Loader:
     def __init__(self, dataset: Dataset, shape: WindowShape, options: LoaderOptions) -> None:
         self.dataset, self.shape, self.options = dataset, shape, options
         self.wait, self.budget = WaitMeter(), ErrorBudget(options.error_budget)
-        threads = options.threads or len(os.sched_getaffinity(0))
+        threads = options.threads or cores_of_rank()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="avsync-decode")
 
     def __enter__(self) -> "Loader":
@@ -138,11 +153,15 @@ class Loader:
     def batches(self, wanted: Iterable[list[Draw]]) -> Iterator[Batch]:
         """Batches for the rows of `wanted`, in order. A batch is valid until the next one is asked for."""
         source = iter(wanted)
-        free: list[_Slot] = []
+        free: deque[_Slot] = deque()
+        slots = 0
         pending: deque[_Pending] = deque()
         while True:
             while len(pending) < self.options.prefetch and (draws := next(source, None)) is not None:
-                slot = free.pop() if free else _Slot(len(draws), self.dataset, self.shape, self.options.pin)
+                if slots < self.options.prefetch + SPARE_SLOTS:
+                    slots += 1
+                    free.append(_Slot(len(draws), self.dataset, self.shape, self.options.pin))
+                slot = free.popleft()
                 slot.wait_until_free()
                 pending.append(self._start(slot, draws))
             if not pending:
@@ -160,52 +179,51 @@ class Loader:
         pending.rows = [self._pool.submit(self._fill, slot, row, draw) for row, draw in enumerate(draws)]
         return pending
 
-    def _fill(self, slot: _Slot, row: int, draw: Draw) -> int:
-        """Runs in a thread: one clip into one row of a slot. Returns the clip's colour matrix."""
+    def _fill(self, slot: _Slot, row: int, draw: Draw) -> ClipMeta | None:
+        """Runs in a thread: one clip into one row of a slot. None for padding."""
         if draw.clip < 0:
-            return 0
+            return None
         stored = self.dataset.read(draw.clip)
-        codec, shape = self.dataset.codec, self.shape
+        meta, codec, shape = stored.meta(), self.dataset.codec, self.shape
         frames = range(draw.pair.picture, draw.pair.picture + shape.window, shape.every)
         try:
             codec.decode_video(stored.video, frames, slot.yuv[row].numpy())
-            self._fill_sounds(codec, stored.audio, draw, slot.audio[row].numpy())
+            self._fill_sounds(codec, stored.audio, draw, meta.samples, slot.audio[row].numpy())
         except SkipClip as error:
             raise SkipClip(f"clip {self.dataset.key(draw.clip)}: {error}") from error
-        return MATRICES.index(stored.meta().matrix)
+        return meta
 
-    def _fill_sounds(self, codec: Codec, member: memoryview, draw: Draw, out: np.ndarray) -> None:
+    def _fill_sounds(self, codec: Codec, member: memoryview, draw: Draw, samples: int, out: np.ndarray) -> None:
+        """`samples` of the clip: where frames are no whole samples, rounding may put a last window one beyond it."""
         clock = self.dataset.info.clock
         for sound, target in zip(draw.pair.sounds, out, strict=True):
-            codec.decode_audio(member, clock.sample_at(sound.frame), target)
+            codec.decode_audio(member, min(clock.sample_at(sound.frame), samples - len(target)), target)
             if sound.roll:
                 target[:] = np.roll(target, clock.sample_at(sound.roll), axis=0)
 
     def _finish(self, pending: _Pending) -> Batch:
         started = time.perf_counter()
-        matrices, valid = [], []
-        for number, (draw, row) in enumerate(zip(pending.draws, pending.rows, strict=True)):
+        metas: list[ClipMeta | None] = []
+        for number, row in enumerate(pending.rows):
             try:
-                matrices.append(row.result())
-                valid.append(draw.clip >= 0)
+                metas.append(row.result())
                 self.budget.ok()
             except SkipClip as error:
                 self.budget.skip(error)
-                matrices.append(0)
-                valid.append(False)
+                metas.append(None)
                 pending.slot.clear(number)
         self.wait.waited_s += time.perf_counter() - started
-        return self._batch(pending, matrices, valid)
+        return self._batch(pending, metas)
 
-    def _batch(self, pending: _Pending, matrices: list[int], valid: list[bool]) -> Batch:
+    def _batch(self, pending: _Pending, metas: list[ClipMeta | None]) -> Batch:
         draws = tuple(pending.draws)
         return Batch(
-            keys=tuple(self.dataset.key(draw.clip) if draw.clip >= 0 else "" for draw in draws),
+            keys=tuple(meta.key if meta else "" for meta in metas),
+            metas=tuple(metas),
             draws=draws,
             yuv=pending.slot.yuv,
             audio=pending.slot.audio,
             in_sync=torch.tensor([[float(sound.in_sync) for sound in draw.pair.sounds] for draw in draws]),
-            flip=torch.tensor([draw.flip for draw in draws]),
-            matrix=torch.tensor(matrices),
-            valid=torch.tensor(valid),
+            matrix=torch.tensor([MATRICES.index(meta.matrix) if meta else 0 for meta in metas]),
+            valid=torch.tensor([meta is not None for meta in metas]),
         )

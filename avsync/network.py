@@ -6,11 +6,13 @@ from typing import Literal
 
 import torch
 
-from avsync.checkpoint import Best, RunInfo, RunPaths, load_checkpoint, read_run, restore_weights
+from avsync.checkpoint import Best, RunInfo, RunPaths, check_model, load_checkpoint, read_run, restore_weights
 from avsync.config import TrainConfig
 from avsync.feed import Feed
-from avsync.models import build_model
+from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.sizes import check_size
+from avsync.terminal import open_console
 from avsync.world import use_cores
 from sharding.errors import InputError
 from sharding.files import read_json
@@ -20,12 +22,16 @@ from sharding.index import DatasetInfo
 def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
     """The network with its first weights. Raises InputError when it cannot work with the feed's windows."""
     torch.manual_seed(config.seed)
-    if config.low_rate.steps:
-        build_model(config.model, feed.spec(config.low_rate.every))
     network = build_model(config.model, feed.spec())
     if config.channels_last:
         network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     return network
+
+
+def check_network(config: TrainConfig, feed: Feed) -> None:
+    """Raises InputError when the network cannot work with the feed's windows, at every frame rate it will see."""
+    for every in {1, config.low_rate.every if config.low_rate.steps else 1}:
+        check_size(config.model, MODELS[config.model], feed.spec(every))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,21 +46,38 @@ class LoadedNetwork:
 
 
 def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
-    """The best or the newest network of a run. Raises InputError, FormatError."""
+    """The best or the newest network of a run; the newest, and a word about it, when the best is gone.
+
+    Raises InputError, FormatError.
+    """
     paths = RunPaths(run)
     info: RunInfo = read_run(paths)
-    steps = paths.saved_steps()
-    if not steps:
-        raise InputError(f"{run} has no checkpoint yet: let avsync train reach its first one")
-    step = steps[0]
-    if which == "best" and paths.best.is_file():
-        step = read_json(paths.best, Best).step
+    step = _choose(paths, which)
     folder = paths.checkpoint(step)
+    saved = load_checkpoint(folder)
+    check_model(saved.state, info.config.model, folder)
     model = build_model(info.config.model, info.spec)
-    restore_weights(model, load_checkpoint(folder).model, folder, info.config.model)
+    restore_weights(model, saved.model, folder, info.config.model)
     return LoadedNetwork(
         model=model.to(device).eval(), config=info.config, spec=info.spec, dataset=info.dataset, step=step
     )
+
+
+def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
+    """The checkpoint's step."""
+    steps = paths.saved_steps()
+    if not steps:
+        raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
+    if which == "last" or not paths.best.is_file():
+        return steps[0]
+    best = read_json(paths.best, Best).step
+    if best in steps:
+        return best
+    open_console(stderr=True).print(
+        f"The best checkpoint, step {best}, is gone from {paths.checkpoints}: the newest, step {steps[0]}, is used",
+        style="yellow", soft_wrap=True,
+    )  # fmt: skip
+    return steps[0]
 
 
 def pick_device(wanted: Literal["auto", "cpu"]) -> torch.device:

@@ -47,6 +47,10 @@ class Order:
         self.steps_per_epoch = len(clips) // batch
         self._epoch_order = lru_cache(maxsize=2)(self._shuffle)
 
+    def epoch(self, epoch: int) -> StepClips:
+        """The clips of a whole epoch, in order."""
+        return StepClips(epoch, self._epoch_order(epoch)[: self.steps_per_epoch * self.batch])
+
     def step(self, step: int) -> StepClips:
         """The clips of global step `step`, counted from 0 over all epochs."""
         epoch, position = divmod(step, self.steps_per_epoch)
@@ -76,20 +80,33 @@ def check_batch(batch: int, ranks: int, accumulate: int) -> None:
 
 
 class Digest:
-    """A rolling fingerprint of all clips trained on, in order: equal digests, same clips in the same order."""
+    """A rolling fingerprint of all clips trained on, in order: equal digests, same clips in the same order.
 
-    def __init__(self, state: str = "") -> None:
-        self.state = state
+    Chained by epoch: the digest of a late step is found by hashing each epoch's order once.
+    """
+
+    def __init__(self) -> None:
+        self._epoch, self._hash = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def state(self) -> str:
+        """32 hexadecimal digits."""
+        return self._hash.hexdigest()
 
     def add(self, step: StepClips) -> None:
-        text = hashlib.blake2b(bytes.fromhex(self.state), digest_size=16)
-        text.update(step.epoch.to_bytes(8, "little") + step.clips.astype("<i8").tobytes())
-        self.state = text.hexdigest()
+        """Count one more step; steps come in order."""
+        if step.epoch != self._epoch:
+            self._epoch, self._hash = step.epoch, hashlib.blake2b(self._hash.digest(), digest_size=16)
+        self._hash.update(step.clips.astype("<i8").tobytes())
 
     @classmethod
     def after(cls, order: Order, steps: int) -> "Digest":
         """The digest an undisturbed run has after `steps` steps."""
         digest = cls()
-        for step in range(steps):
-            digest.add(order.step(step))
+        epochs, rest = divmod(steps, order.steps_per_epoch)
+        for epoch in range(epochs):
+            digest.add(order.epoch(epoch))
+        if rest:
+            whole = order.epoch(epochs)
+            digest.add(StepClips(epochs, whole.clips[: rest * order.batch]))
         return digest

@@ -35,7 +35,7 @@ def small() -> TrainConfig:
         model="small",
         steps=450,
         batch=16,
-        view=ViewConfig(crop=48),
+        view=ViewConfig(size=48),
         optim=OptimConfig(name="adamw", lr=3e-3, weight_decay=1e-2, warmup_steps=20),
         runtime=RuntimeConfig(checkpoint_every=75),
         validate_every=150,

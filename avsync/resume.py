@@ -1,5 +1,7 @@
 """How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
 
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,47 +19,88 @@ from avsync.checkpoint import (
 from avsync.config import TrainConfig
 from avsync.feed import Feed
 from avsync.models.parts import SyncNet
-from avsync.order import Digest, Order
+from avsync.network import check_network
+from avsync.order import Digest, Order, check_batch
+from avsync.validation import open_validation
+from avsync.world import World
 from sharding.clip import FORMAT_VERSION
-from sharding.errors import FormatError
-from sharding.files import write_json
+from sharding.errors import FormatError, InputError
+from sharding.files import folder_lock, write_json
 
 
-def describe(dataset: Path, config: TrainConfig, feed: Feed) -> RunInfo:
-    """What this run is."""
-    return RunInfo(
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OpenRun:
+    """A run, checked and claimed: everything but the network."""
+
+    paths: RunPaths
+    info: RunInfo
+    feed: Feed
+    validation: Feed | None
+    order: Order
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.info.config
+
+
+def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
+    """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
+
+    Raises InputError before anything is written, FormatError, BusyError.
+    """
+    check_batch(config.batch, world.ranks, config.accumulate)
+    feed = Feed.open(dataset, "train", config.pairs, config.view)
+    validation = open_validation(dataset, config)
+    shards = feed.dataset.index.shard[feed.clips]
+    order = Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
+    check_network(config, feed)
+    fingerprints = [part.fingerprint() for part in (feed, validation) if part]
+    info = RunInfo(
         format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
-        dataset_path=str(dataset), data_fingerprint=feed.fingerprint(), git=git_hash(), torch=str(torch.__version__),
+        dataset_path=str(dataset), data_fingerprint="-".join(fingerprints), git=git_hash(),
+        torch=str(torch.__version__),
     )  # fmt: skip
+    opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
+    if world.is_main:
+        held.enter_context(folder_lock(run, "avsync train"))
+        claim(opened.paths, info)
+    return opened
 
 
-def claim(paths: RunPaths, wanted: RunInfo, may_write: bool) -> None:
+def claim(paths: RunPaths, wanted: RunInfo) -> None:
     """Make the folder this run's, or check that it is. Raises InputError when another run lives there."""
+    if (paths.root / "dataset.json").exists():
+        raise InputError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.is_file():
         check_same_run(read_run(paths), wanted, paths.root)
     elif paths.saved_steps():
         raise FormatError(f"{paths.root} has checkpoints but no run.json: put it back, or use another run folder")
-    elif may_write:
+    else:
         write_json(paths.info, wanted)
 
 
-def take_up(paths: RunPaths, network: SyncNet, optimizer: torch.optim.Optimizer, model: str, order: Order) -> State:
-    """The newest checkpoint, put into network and optimiser; a fresh state when there is none.
+def take_up(opened: OpenRun, step: int, network: SyncNet, optimizer: torch.optim.Optimizer) -> State:
+    """The checkpoint of `step`, put into network and optimiser; a fresh state when it is 0.
 
-    Raises FormatError when it is damaged, of another network, or was trained on other clips than `order` gives.
+    Raises FormatError when it is damaged, of another network, or was trained on other clips than the run's order gives.
     """
-    steps = paths.saved_steps()
-    if not steps:
+    paths, model = opened.paths, opened.config.model
+    if not step:
         return State(step=0, model=model, digest="", skipped=0)
-    folder = paths.checkpoint(steps[0])
+    folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
+    if saved.state.model != model:
+        raise FormatError(f"{folder} holds a {saved.state.model!r} network, this run's is {model!r}")
     restore_weights(network, saved.model, folder, model)
     try:
         optimizer.load_state_dict(saved.optimizer)
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
-    if Digest.after(order, saved.state.step).state != saved.state.digest:
+    if Digest.after(opened.order, saved.state.step).state != saved.state.digest:
         raise FormatError(
             f"{folder} was trained on other clips than this dataset and seed give; start a new run in another folder"
         )
+    best = saved.state.best
+    if best and not paths.checkpoint(best.step).exists():
+        return replace(saved.state, best=None)  # its folder was deleted: the next validation starts afresh
     return saved.state

@@ -41,10 +41,10 @@ class Progress:
 
 
 class LogWindow:
-    """Sums between two points of the curves."""
+    """Sums between two points of the curves: loss, correct, examples, unreadable clips."""
 
     def __init__(self, device: torch.device) -> None:
-        self.totals, self.steps, self.started = torch.zeros(3, device=device), 0, time.perf_counter()
+        self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
 
     def add(self, totals: Tensor) -> None:
         self.totals += totals
@@ -56,7 +56,7 @@ class Tracker:
 
     def __init__(self, paths: RunPaths, resumed_at: int) -> None:
         def writer(name: str) -> SummaryWriter:
-            purge = resumed_at + 1 if resumed_at else None
+            purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
             return SummaryWriter(str(paths.tensorboard / name), purge_step=purge, flush_secs=30)
 
         self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")

@@ -5,7 +5,7 @@ Our loader is never given to prepare(): it would make rank 0 read for all. `trai
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -16,10 +16,9 @@ from torch import Tensor
 
 from avsync import pictures
 from avsync.batch import Batch
-from avsync.checkpoint import Best, RunPaths, Saved, prune, save_checkpoint
+from avsync.checkpoint import Best, Saved, prune, save_checkpoint
 from avsync.config import TrainConfig
 from avsync.draw import training_draws
-from avsync.feed import Feed
 from avsync.gpu import GpuMeter
 from avsync.loader import Loader, LoaderOptions
 from avsync.loss import score
@@ -27,15 +26,15 @@ from avsync.metrics import roc_auc
 from avsync.models.parts import SyncOutput
 from avsync.network import build_network
 from avsync.optim import build_optimizer, learning_rate
-from avsync.order import Digest, Order, check_batch
+from avsync.order import Digest
 from avsync.predict import Answer
 from avsync.report import TrainReport
-from avsync.resume import claim, describe, take_up
+from avsync.resume import OpenRun, open_run, take_up
 from avsync.tracking import LogWindow, Progress, Tracker
 from avsync.transforms import prepare
-from avsync.validation import Validation, open_validation
+from avsync.validation import Validation
 from avsync.world import World, use_cores
-from sharding.files import folder_lock, write_json
+from sharding.files import write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,48 +54,45 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no")
     use_cores(accelerator.device)
-    check_batch(config.batch, accelerator.num_processes, config.accumulate)
-    feed = Feed.open(dataset, "train", config.pairs, config.view)
-    validation = open_validation(dataset, config)
-    order = Order(clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=config.batch, seed=config.seed)
-    build_network(config, feed)  # says whether it can work before anything is written
-    paths = RunPaths(run)
-    lock = folder_lock(run, "avsync train") if accelerator.is_main_process else nullcontext()
-    with lock:
-        info = describe(dataset, config, feed)
-        claim(paths, info, may_write=accelerator.is_main_process)
-        accelerator.wait_for_everyone()
-        trainer = Trainer(accelerator, paths, config, feed, order, validation)
-        tracker = Tracker(paths, trainer.state.step) if accelerator.is_main_process else None
+    world = world_of(accelerator)
+    with ExitStack() as held:
+        opened = world.together(lambda: open_run(dataset, run, config, world, held))
+        trainer = Trainer(accelerator, world, opened)
+        tracker = Tracker(opened.paths, trainer.state.step) if world.is_main else None
         if tracker and not trainer.state.step:
-            tracker.settings(info)
+            tracker.settings(opened.info)
         return trainer.run(tracker)
+
+
+def world_of(accelerator: Accelerator) -> World:
+    """What accelerate found out about this process."""
+
+    def broadcast(tensor: Tensor) -> None:
+        if accelerator.num_processes > 1:
+            torch.distributed.broadcast(tensor, src=0)
+
+    return World(
+        rank=accelerator.process_index, ranks=accelerator.num_processes, device=accelerator.device,
+        gather=lambda table: cast(Tensor, accelerator.gather(table)), broadcast=broadcast,
+        autocast=lambda: accelerator.autocast(),
+    )  # fmt: skip
 
 
 class Trainer:
     """One run in one process; every rank has one."""
 
-    def __init__(
-        self,
-        accelerator: Accelerator,
-        paths: RunPaths,
-        config: TrainConfig,
-        feed: Feed,
-        order: Order,
-        validation: Feed | None,
-    ) -> None:
-        self.accelerator, self.paths, self.config, self.feed, self.order = accelerator, paths, config, feed, order
-        self.world = World(
-            rank=accelerator.process_index, ranks=accelerator.num_processes, device=accelerator.device,
-            gather=lambda table: cast(Tensor, accelerator.gather(table)), autocast=lambda: accelerator.autocast(),
-        )  # fmt: skip
-        self.validation = Validation(validation, config, self.world) if validation else None
-        self.gpu = GpuMeter(accelerator.device)
-        self.network = build_network(config, feed)
-        self.optimizer = build_optimizer(self.network.parameters(), config.optim)
-        self.state = take_up(paths, self.network, self.optimizer, config.model, self.order)
-        self.digest = Digest(self.state.digest)
-        wrapped = torch.compile(self.network) if config.compile else self.network
+    def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun) -> None:
+        self.accelerator, self.world = accelerator, world
+        self.paths, self.config, self.feed, self.order = opened.paths, opened.config, opened.feed, opened.order
+        self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
+        self.gpu = GpuMeter(world.device)
+        self.options = LoaderOptions.of(self.config.runtime, world.device)
+        self.network = build_network(self.config, self.feed)
+        self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
+        newest = world.agree(max(self.paths.saved_steps(), default=0))
+        self.state = world.together(lambda: take_up(opened, newest, self.network, self.optimizer))
+        self.digest = Digest.after(self.order, newest)
+        wrapped = torch.compile(self.network, dynamic=False) if self.config.compile else self.network
         self.model, self.stepper = accelerator.prepare(wrapped, self.optimizer)
 
     def run(self, tracker: Tracker | None) -> TrainSummary:
@@ -104,11 +100,11 @@ class Trainer:
         config, start = self.config, self.state.step
         self.tracker = tracker
         with TrainReport(config.steps, start, quiet=tracker is None) as self.report:
-            if start:
-                self.report.say(f"resumed at step {start}: clips skipped 0, repeated 0, digest {self.digest.state}")
-                self._publish_best()
+            self._introduce()
             low = config.low_rate
             for first, end, every in ((0, low.steps, low.every), (low.steps, config.steps, 1)):
+                if first == self.state.step:
+                    self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
             self.report.say(
@@ -118,12 +114,15 @@ class Trainer:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
 
-    def _options(self) -> LoaderOptions:
-        runtime = self.config.runtime
-        pin = self.world.device.type == "cuda"
-        return LoaderOptions(
-            threads=runtime.threads, prefetch=runtime.prefetch, error_budget=runtime.error_budget, pin=pin
-        )
+    def _introduce(self) -> None:
+        """The receipt of a resumed run, and what of the data is not used."""
+        if self.state.step:
+            proof = f"order verified by digest {self.digest.state}"
+            self.report.say(f"resumed at step {self.state.step}: clips skipped 0, repeated 0, {proof}")
+            self._publish_best()
+        too_short = len(self.feed.dataset.index) - len(self.feed.clips)
+        if too_short:
+            self.report.say(f"{too_short} of {len(self.feed.dataset.index)} clips are too short for a pair; left out")
 
     def _train_stage(self, first: int, end: int, every: int) -> None:
         """Steps `first` to `end`, on every n-th picture."""
@@ -131,33 +130,35 @@ class Trainer:
             self.order, self.feed.law, self.feed.dataset.index, self.feed.view, self.config.view.flip,
             self.world.rank, self.world.ranks, self.config.accumulate,
         )  # fmt: skip
-        skipped_before = self.state.skipped
-        with self.feed.loader(self._options(), every) as loader:
+        with self.feed.loader(self.options, every) as loader:
             stream = loader.batches(part for step in range(first, end) for part in draws(step))
             window = LogWindow(self.world.device)
             for step in range(first, end):
                 window.add(self._step(step, stream))
                 self.digest.add(self.order.step(step))
-                self.state = replace(
-                    self.state, step=step + 1, digest=self.digest.state, skipped=skipped_before + loader.budget.total
-                )
-                if self._due(self.config.runtime.log_every):
+                self.state = replace(self.state, step=step + 1, digest=self.digest.state)
+                if step + 1 == end or self._log_is_due():
                     self._log(window, loader)
+                    self._validate_and_save(every)
                     window = LogWindow(self.world.device)
-                self._validate_and_save(every)
+
+    def _log_is_due(self) -> bool:
+        """Also where a checkpoint may lie, so that a resumed run's curve has the same points."""
+        runtime = self.config.runtime
+        return any(map(self._due, (runtime.log_every, runtime.checkpoint_every, self.config.validate_every)))
 
     def _due(self, every: int) -> bool:
         return bool(every) and (self.state.step % every == 0 or self.state.step == self.config.steps)
 
     def _step(self, step: int, stream: Iterator[Batch]) -> Tensor:
-        """One optimiser step. Returns the sums (loss, correct, count) over this rank's examples."""
+        """One optimiser step. Returns this rank's sums: loss, correct, examples, unreadable clips."""
         parts = self.config.accumulate
-        totals = torch.zeros(3, device=self.world.device)
+        totals = torch.zeros(4, device=self.world.device)
         self.network.train()
         for part in range(parts):
             batch = next(stream)
             if self.tracker and step == part == 0:
-                self._draw_first_batch(batch)
+                self._draw_first_batch(batch, self.tracker)
             with self._averaging_if(part == parts - 1):
                 totals += self._forward_backward(batch.to(self.world.device), parts)
         if self.config.optim.clip_norm:
@@ -177,14 +178,16 @@ class Trainer:
         out: SyncOutput = self.model(self._laid_out(seen.frames), seen.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self.accelerator.backward(result.loss / parts)
-        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples))
+        unreadable = (~batch.valid).sum()
+        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
 
     def _laid_out(self, frames: Tensor) -> Tensor:
         return frames.contiguous(memory_format=torch.channels_last_3d) if self.config.channels_last else frames
 
     def _log(self, window: LogWindow, loader: Loader) -> None:
         """Average over ranks and draw. Every rank must come here at the same steps."""
-        loss, correct, count = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
+        loss, correct, count, unreadable = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
+        self.state = replace(self.state, skipped=self.state.skipped + int(unreadable))
         if not self.tracker:
             return
         elapsed = time.perf_counter() - window.started
@@ -199,13 +202,15 @@ class Trainer:
     def _validate_and_save(self, every: int) -> None:
         better = bool(self.validation) and self._due(self.config.validate_every) and self._validate(every)
         if better or self._due(self.config.runtime.checkpoint_every):
-            self._save()
+            self.world.together(self._save)
 
     def _validate(self, every: int) -> bool:
         """Score the fixed pairs; True when this is the best so far. The same on every rank."""
         assert self.validation
         self.network.eval()
-        got = self.validation.score(self._infer, self._options(), every, self._look)
+        for buffer in self.network.buffers():  # batch norm's statistics: those that the checkpoint will hold
+            self.world.broadcast(buffer)
+        got = self.validation.score(self._infer, self.options, every, self._look)
         accuracy = float(got.hits.mean()) if len(got.hits) else 0.0
         if self.tracker:
             auc = roc_auc(got.logit, got.in_sync)
@@ -222,23 +227,22 @@ class Trainer:
         """The bare network: validation averages no gradients, so it needs no wrapper."""
         return self.network(self._laid_out(frames), sounds)
 
-    def _draw_first_batch(self, batch: Batch) -> None:
-        assert self.tracker
-        seen = prepare(batch, self.feed.view, self.config.pairs.mute_samples)
-        self.tracker.first_batch(pictures.batch_sheet(seen, batch))
+    def _draw_first_batch(self, batch: Batch, tracker: Tracker) -> None:
+        tracker.first_batch(pictures.batch_sheet(prepare(batch, self.feed.view, self.config.pairs.mute_samples), batch))
 
     def _look(self, answer: Answer) -> None:
         if self.tracker:
             self.tracker.heat_maps(pictures.cam_sheet(answer), self.state.step)
 
     def _save(self) -> None:
-        if self.tracker:
-            self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
-            saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
-            save_checkpoint(self.paths, saved)
-            self._publish_best()
-            prune(self.paths, self.config.runtime.keep)
-        self.accelerator.wait_for_everyone()
+        """Rank 0 writes; a full disk there ends all ranks."""
+        if not self.tracker:
+            return
+        self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
+        saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
+        save_checkpoint(self.paths, saved)
+        self._publish_best()
+        prune(self.paths, self.config.runtime.keep)
 
     def _publish_best(self) -> None:
         if self.state.best and self.world.is_main:

@@ -56,7 +56,7 @@ def _complaint(name: str, spec: InputSpec, side: str, least: int) -> str:
     if side in ("height", "width"):
         return (
             f"network {name!r} needs pictures at least {least} pixels in {side}, these have {have}: "
-            f"raise --view.crop to {least + least % 2} or more (0: the whole picture), or pack larger pictures"
+            f"give --view.size {least} or more, or pack larger pictures"
         )
     if side == "frames":
         seconds = math.ceil(100 * least / spec.clock.fps) / 100

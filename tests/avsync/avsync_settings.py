@@ -12,7 +12,7 @@ def quick_config() -> TrainConfig:
         validate_every=5,
         validate_clips=4,
         pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
-        view=ViewConfig(crop=40),
+        view=ViewConfig(crop=0.84),
         optim=OptimConfig(name="adamw", lr=1e-3, warmup_steps=2),
         runtime=RuntimeConfig(device="cpu", threads=2, log_every=1, checkpoint_every=3, keep=2),
     )

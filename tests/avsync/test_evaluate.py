@@ -2,8 +2,12 @@
 
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from avsync_settings import quick_config
 from PIL import Image
 
 from avsync.cam import Hottest
-from avsync.config import EvaluateConfig
+from avsync.config import EvaluateConfig, ViewConfig
 from avsync.draw import View
 from avsync.evaluate import evaluate
 from avsync.pointing import cropped, point
@@ -19,7 +23,8 @@ from avsync.predict import Predictions
 from avsync.scorecard import localisation
 from avsync.trainer import train
 from sharding.clip import ClipMeta, Clock
-from sharding.errors import InputError
+from sharding.errors import FormatError, InputError
+from sharding.index import open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +35,9 @@ def trained(dataset, tmp_path_factory):
 
 
 def test_tables_files_and_plot_agree(trained, dataset):
-    card = evaluate(trained, dataset, EvaluateConfig(split="test", pairs_per_clip=3))
-    folder = trained / "evaluation" / "dataset-test"
+    found = evaluate(trained, dataset, EvaluateConfig(split="test", pairs_per_clip=3))
+    card, folder = found.card, found.folder
+    assert folder == trained / "evaluation" / "dataset-test-step-4"
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == card.accuracy.count == card.clips * 3 * 2
@@ -46,51 +52,108 @@ def test_tables_files_and_plot_agree(trained, dataset):
     assert sum(row.accuracy.count for row in card.shifts) == len(rows)
     assert all(abs(float(row["shift_s"])) >= 1 for row in rows if row["in_sync"] == "0")
     assert json.loads((folder / "summary.json").read_text())["accuracy"]["count"] == len(rows)
-    with Image.open(folder / "plot.png") as plot:
+    with Image.open(found.plot) as plot:
         assert min(plot.size) > 300
     assert card.localisation is not None
     assert 0 < card.localisation.chance < 0.5
 
 
 def test_the_same_question_gives_the_same_answer(trained, dataset):
-    cards = [evaluate(trained, dataset, EvaluateConfig(split="val", batch=batch)) for batch in (3, 7)]
+    cards = [evaluate(trained, dataset, EvaluateConfig(split="val", batch=batch)).card for batch in (3, 7)]
     assert cards[0].accuracy == cards[1].accuracy
     assert cards[0].loss == pytest.approx(cards[1].loss, rel=1e-4)
 
 
-def test_a_dataset_of_another_shape_is_refused(trained, scenes, tmp_path):
-    from sharding.config import PackConfig
-    from sharding.pack import pack
+def copy_with(dataset: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the dataset whose dataset.json is changed."""
+    shutil.copytree(dataset, folder)
+    info = json.loads((folder / "dataset.json").read_text())
+    change(info)
+    (folder / "dataset.json").write_text(json.dumps(info))
+    return folder
 
-    pack(scenes / "scenes.csv", tmp_path / "other", PackConfig(fps="5", size=48, sample_rate=8000, min_clip_s="3"))
-    with pytest.raises(InputError, match="does not fit this network"):
-        evaluate(trained, tmp_path / "other", EvaluateConfig(split="test"))
+
+def test_answers_about_another_dataset_of_the_same_name_stand_beside_the_first(trained, dataset, tmp_path):
+    config = EvaluateConfig(split="test", pairs_per_clip=1)
+    other = Path(shutil.copytree(dataset, tmp_path / dataset.name))
+    first, second, again = (evaluate(trained, folder, config).folder for folder in (dataset, other, dataset))
+    assert (first.name, second.name, again) == ("dataset-test-step-4", "dataset-test-step-4-2", first)
+    assert json.loads((second / "summary.json").read_text())["dataset"] == str(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda info: info["clock"].update(fps="5"), "trained with pictures a second 10, the dataset 5:"),
+        (lambda info: info.update(fit="pad"), "trained with fit squash, the dataset pad:"),
+        (
+            lambda info: info.update(channels=2, fit="crop"),
+            "trained with audio channels 1, the dataset 2; with fit squash, the dataset crop:",
+        ),
+    ],
+)
+def test_a_dataset_of_another_form_is_refused_by_what_differs(trained, dataset, tmp_path, change, told):
+    other = copy_with(dataset, tmp_path / "other", change)
+    config = EvaluateConfig(split="test")
+    with pytest.raises(InputError, match=f"does not fit this network, which was {told} pack the videos"):
+        evaluate(trained, other, config)
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[bold]guitar", "a$b_$c^", ":car:"])
+def test_names_are_shown_as_they_are(trained, dataset, tmp_path, capsys, name):
+    def rename(info: dict[str, Any]) -> None:
+        info["actions"] = [name, *info["actions"][1:]]
+
+    other = copy_with(dataset, tmp_path / name.replace("/", "|"), rename)
+    split = "train"  # has clips of every action
+    evaluate(trained, other, EvaluateConfig(split=split, pairs_per_clip=1))
+    said = capsys.readouterr().out
+    assert name in said
+    assert other.name in said.replace("\n", "")
+
+
+def damage(dataset: Path, clips: int) -> None:
+    """The first `clips` clips of the test split, in their shards."""
+    split = open_dataset(dataset, "test")
+    for clip in range(clips):
+        with split.shard_path(clip).open("r+b") as shard:
+            shard.seek(int(split.index.offset[clip]) + int(split.index.size[clip]) // 2)
+            shard.write(b"damage")
+
+
+def test_clips_that_cannot_be_read_are_counted_once_and_said(trained, dataset, tmp_path, capsys):
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    whole = len(open_dataset(copy, "test").index)
+    damage(copy, 2)
+    card = evaluate(trained, copy, EvaluateConfig(split="test", pairs_per_clip=3)).card
+    assert (card.clips, card.unreadable) == (whole - 2, 2)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 clips could not be read and count for nothing; the last: clip" in said
+
+
+def test_a_split_without_a_readable_clip_is_an_error_that_says_so(trained, dataset, tmp_path):
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    count = len(open_dataset(copy, "test").index)
+    damage(copy, count)
+    config = EvaluateConfig(split="test", pairs_per_clip=1)
+    with pytest.raises(FormatError, match=rf"none of the {count} clips in split 'test' .*the last: clip .*pack the"):
+        evaluate(trained, copy, config)
 
 
 def test_a_missing_split_lists_those_there_are(trained, dataset, tmp_path):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(dataset, copy)
-    info = json.loads((copy / "dataset.json").read_text())
-    info["clips"]["test"] = 0
-    (copy / "dataset.json").write_text(json.dumps(info))
+    copy = copy_with(dataset, tmp_path / "copy", lambda info: info["clips"].update(test=0))
     with pytest.raises(InputError, match=r"no clips in split 'test'; it has train \(\d+ clips\), val \(\d+ clips\)"):
         evaluate(trained, copy, EvaluateConfig(split="test"))
 
 
 def test_another_format_version_is_refused(trained, dataset, tmp_path):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(dataset, copy)
-    info = json.loads((copy / "dataset.json").read_text())
-    (copy / "dataset.json").write_text(json.dumps(info | {"format_version": 99}))
+    copy = copy_with(dataset, tmp_path / "copy", lambda info: info.update(format_version=99))
     with pytest.raises(Exception, match=r"has format version 99, this avsync reads 1: pack the videos again"):
         evaluate(trained, copy, EvaluateConfig(split="test"))
 
 
-WHOLE = View(height=48, width=48, crop_height=48, crop_width=48)
+WHOLE = View.build(ViewConfig(crop=1.0), 48, 48)
+HALF = View.build(ViewConfig(crop=0.5), 64, 64)
 
 
 def meta_with(*boxes) -> ClipMeta:
@@ -114,8 +177,16 @@ def test_pointing_counts_hits_centre_and_chance():
 
 
 def test_boxes_follow_the_central_crop():
-    view = View(height=64, width=64, crop_height=32, crop_width=32)
-    assert cropped(((0.25, 0.25, 0.5, 0.75),), view).tolist() == [[0.0, 0.0, 0.5, 1.0]]
+    assert cropped(((0.25, 0.25, 0.5, 0.75),), HALF).tolist() == [[0.0, 0.0, 0.5, 1.0]]
+
+
+def test_sources_beyond_the_crop_are_no_miss_but_no_question():
+    beyond, inside = (0.0, 0.0, 0.2, 1.0), (0.25, 0.25, 0.5, 0.75)
+    assert point(Hottest(0, 0.1, 0.4), meta_with(beyond), 0, HALF) is None
+    both = point(Hottest(0, 0.1, 0.4), meta_with(beyond, inside), 0, HALF)
+    assert both is not None
+    assert both.hit
+    assert both.chance == pytest.approx(0.5, abs=0.01)
 
 
 def test_no_boxes_no_localisation():

@@ -282,7 +282,7 @@ def test_too_small_names_each_side_its_least_and_the_flag() -> None:
     assert "'thesis' needs windows of at least 97 frames, these have 30 (30 a second)" in message
     assert "--pairs.window-s to 3.24 or more" in message
     assert "at least 185 pixels in height, these have 64" in message
-    assert "--view.crop to 186" in message
+    assert "--view.size 185" in message
     assert "samples of sound, these have 5000" in message
     assert "pixels in width" not in message
 

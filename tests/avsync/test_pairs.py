@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from avsync.config import PairConfig, PairsName
+from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
 from avsync.order import Order, clip_rng
 from avsync.pairs import PAIRS, Symmetric, build_law
@@ -98,7 +98,7 @@ def test_clips_too_short_for_the_shift_are_left_out_and_none_at_all_is_an_error(
 
 def test_draws_are_the_same_on_any_number_of_ranks():
     index, law = index_of(*[300] * 40), build_law(PairConfig(), CLOCK)
-    view = View(height=256, width=256, crop_height=224, crop_width=224)
+    view = View.build(ViewConfig(), 256, 256)
     order = Order(clips=np.arange(40), shards=index.shard, batch=8, seed=5)
 
     def rows(ranks: int, accumulate: int) -> set:
@@ -114,7 +114,7 @@ def test_draws_are_the_same_on_any_number_of_ranks():
 
 def test_fixed_draws_never_change_and_pad_to_equal_batches():
     index, law = index_of(*[300] * 11), build_law(PairConfig(), CLOCK)
-    view = View(height=256, width=256, crop_height=224, crop_width=224)
+    view = View.build(ViewConfig(), 256, 256)
     clips = fixed_choice(np.arange(11), 7)
     assert clips.tolist() == fixed_choice(np.arange(11), 7).tolist()
     draws = fixed_draws(index, clips, law, view, per_clip=2)

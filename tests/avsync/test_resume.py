@@ -2,7 +2,9 @@
 
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -76,9 +78,20 @@ def test_kill_dash_nine_at_random_steps_changes_nothing(dataset, long_config, tm
     assert all(weights.equal(ends[1].model[key]) for key, weights in ends[0].model.items())
 
 
-def free_port() -> int:
-    import socket
+def test_an_attempt_that_died_before_its_first_checkpoint_leaves_no_trace_in_the_curves(dataset, config, tmp_path):
+    run = tmp_path / "run"
+    config = replace(config, validate_every=0)
+    train(dataset, run, replace(config, steps=5, optim=replace(config.optim, warmup_steps=4)))
+    for name in ("checkpoints", "run.json"):  # what the dead attempt had not written yet
+        path = run / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    train(dataset, run, config)
+    assert sorted(curve(run, "train", "loss")) == list(range(1, 11))
+    train(dataset, tmp_path / "clean", config)
+    assert curve(run, "train", "loss") == curve(tmp_path / "clean", "train", "loss")
 
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -125,8 +138,50 @@ def test_ranks_may_change_between_resumes_and_the_clips_stay_the_same(dataset, c
 
 def drop_after(paths: RunPaths, step: int) -> None:
     """As if the run had died just after saving at `step`."""
-    import shutil
-
     for saved in paths.saved_steps():
         if saved > step:
             shutil.rmtree(paths.checkpoint(saved))
+
+
+RANKS = """
+import sys
+import torch
+from accelerate import Accelerator
+from avsync.trainer import world_of
+from sharding.errors import AvsyncError, InputError
+
+world = world_of(Accelerator(cpu=True))
+statistics = torch.nn.BatchNorm1d(2)
+statistics.running_mean += world.rank
+for buffer in statistics.buffers():
+    world.broadcast(buffer)
+assert statistics.running_mean.tolist() == [0.0, 0.0]
+assert world.agree(10 + world.rank) == 10
+assert world.together(lambda: world.rank) == world.rank
+
+
+def fail_on_rank_1() -> None:
+    if world.rank == 1:
+        raise InputError("the disk is full")
+
+
+try:
+    world.together(fail_on_rank_1)
+except InputError:
+    print("failed itself", world.rank)
+except AvsyncError as error:
+    print("heard:", error)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_what_fails_on_one_rank_ends_all_and_rank_0_decides_for_all():
+    said = run_ranks([sys.executable, "-c", RANKS], 2)
+    assert "heard: 1 of 2 processes failed; its message says why" in said
+
+
+@pytest.mark.timeout(120)
+def test_two_ranks_that_cannot_share_a_batch_stop_with_one_clear_line(dataset, config, tmp_path):
+    words = command(dataset, tmp_path / "run", replace(config, batch=3), tmp_path)
+    with pytest.raises(AssertionError, match="--batch 3 cannot be shared by 2 processes"):
+        run_ranks(words, 2)

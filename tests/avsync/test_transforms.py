@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from avsync.batch import Batch
+from avsync.config import ViewConfig
 from avsync.draw import Draw, View
 from avsync.pairs import Pair, Sound
 from avsync.transforms import MATRICES, planes_of, prepare, to_rgb
@@ -18,14 +19,15 @@ SILENCE = np.zeros((1, 2, 50, 1), np.int16)
 
 def batch_of(yuv: np.ndarray, matrix=0, flip=False, corner=(0, 0), sound: np.ndarray = SILENCE) -> Batch:
     return Batch(
-        keys=("k",), draws=(Draw(0, PAIR, corner[0], corner[1], flip),), yuv=torch.from_numpy(yuv)[None],
-        audio=torch.from_numpy(sound), in_sync=torch.tensor([[1.0, 0.0]]), flip=torch.tensor([flip]),
+        keys=("k",),
+        metas=(None,), draws=(Draw(0, PAIR, corner[0], corner[1], flip),), yuv=torch.from_numpy(yuv)[None],
+        audio=torch.from_numpy(sound), in_sync=torch.tensor([[1.0, 0.0]]),
         matrix=torch.tensor([matrix]), valid=torch.tensor([True]),
     )  # fmt: skip
 
 
 def whole(height: int, width: int) -> View:
-    return View(height=height, width=width, crop_height=height, crop_width=width)
+    return View.build(ViewConfig(crop=1), height, width)
 
 
 @pytest.mark.parametrize("matrix", range(len(MATRICES)))
@@ -69,7 +71,7 @@ def test_planes_are_cut_where_i420_has_them_for_any_even_size(height):
 def test_crop_takes_the_asked_corner_and_flip_mirrors_it():
     yuv = np.full((1, 24, 16), 128, np.uint8)
     yuv[0, 4, 6] = 235  # one bright pixel at row 4, column 6
-    view = View(height=16, width=16, crop_height=8, crop_width=8)
+    view = View.build(ViewConfig(crop=0.5), 16, 16)
     plain = prepare(batch_of(yuv, corner=(2, 4)), view).frames[0].mean(0)[0]
     assert divmod(int(plain.argmax()), 8) == (2, 2)
     mirrored = prepare(batch_of(yuv, corner=(2, 4), flip=True), view).frames[0].mean(0)[0]
@@ -87,6 +89,31 @@ def test_sound_is_scaled_to_one_and_muted_where_asked():
 
 def test_each_clip_of_a_batch_has_its_own_matrix():
     planes = planes_of(torch.full((2, 1, 12, 8), 90, dtype=torch.uint8))
-    mixed = to_rgb(planes, torch.tensor([0, 1]))
-    assert torch.equal(mixed[:1], to_rgb(type(planes)(*(p[:1] for p in planes)), torch.tensor([0])))
+    mixed = to_rgb(planes, torch.tensor([0, 1]), (8, 8))
+    assert torch.equal(mixed[:1], to_rgb(type(planes)(*(p[:1] for p in planes)), torch.tensor([0]), (8, 8)))
     assert not torch.equal(mixed[0], mixed[1])
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [(6, 0.01), (12, 0.01), (24, 0.01), (48, 0.4)])
+def test_resizing_keeps_things_in_their_place_and_their_brightness(size, tolerance):
+    """A bright disc keeps its middle and its share of the light, however the picture is resized."""
+    rows, columns = np.mgrid[:24, :24]
+    disc = np.where((rows - 7.5) ** 2 + (columns - 13.5) ** 2 < 16, 235, 16)
+    yuv = np.full((1, 36, 24), 128, np.uint8)
+    yuv[0, :24] = disc
+    seen = (prepare(batch_of(yuv), View.build(ViewConfig(crop=1, size=size), 24, 24)).frames[0].mean(0)[0] + 1) / 2
+    assert seen.shape == (size, size)
+    light = seen.numpy() - seen.min().item()
+    centres = (np.arange(size) + 0.5) * 24 / size
+    assert (light.sum(1) @ centres) / light.sum() == pytest.approx(8.0, abs=max(tolerance, 12 / size / 4))
+    assert (light.sum(0) @ centres) / light.sum() == pytest.approx(14.0, abs=max(tolerance, 12 / size / 4))
+    assert light.mean() == pytest.approx((disc > 100).mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(("side", "crop", "want"), [(256, 0.875, 224), (56, 0.875, 48), (48, 0.84, 40), (10, 1, 10)])
+def test_a_crop_is_an_even_share_of_the_stored_side(side, crop, want):
+    view = View.build(ViewConfig(crop=crop), side, side)
+    assert (view.crop_height, view.crop_width, view.out_height) == (want, want, want)
+    top, left = view.centre()
+    assert top % 2 == left % 2 == 0
+    assert 0 <= top <= side - want
