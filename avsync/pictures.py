@@ -54,12 +54,17 @@ def batch_sheet(seen: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
         _moments(figure, grid, top, to_uint8(seen.frames[row]), batch.keys[row])
         for number in range(sounds):
             axes = figure.add_subplot(grid[top + 1 + number, :])
-            in_sync = bool(batch.in_sync[row, number])
-            color, label = ("tab:green", "in sync") if in_sync else ("tab:red", "shifted")
+            label, color = _label(batch, row, number)
             axes.plot(seen.sounds[row, number].float().mean(0).cpu().numpy(), color=color, linewidth=0.4)
             axes.set(xlim=(0, seen.sounds.shape[-1]), ylim=(-1, 1), xticks=[], yticks=[])
-            axes.set_ylabel(f"{label}\n{batch.draws[row].pair.shift(number):+d} frames", fontsize=7)
+            axes.set_ylabel(label.replace(", ", "\n"), fontsize=7)
     return figure_pixels(figure)
+
+
+def _label(batch: Batch, row: int, sound: int) -> tuple[str, str]:
+    """What a pair is, in words and as a colour."""
+    shift = f"{batch.draws[row].pair.shift(sound):+d} frames"
+    return (f"in sync, {shift}", "tab:green") if bool(batch.in_sync[row, sound]) else (f"shifted, {shift}", "tab:red")
 
 
 def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], title: str) -> None:
@@ -67,11 +72,14 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
         axes = figure.add_subplot(grid[row, column])
         axes.imshow(frames[moment])
         axes.set_axis_off()
-        axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left")
+        axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left", parse_math=False)
 
 
 def cam_sheet(answer: Answer) -> NDArray[np.uint8]:
-    """Heat maps |w . f| of the in-sync pair over the pictures of the first clips of a batch."""
+    """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
+
+    That sound is in sync or shifted, as the law of pairs gives it; the title says which.
+    """
     rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
     for place, row in enumerate(rows):
@@ -80,12 +88,17 @@ def cam_sheet(answer: Answer) -> NDArray[np.uint8]:
         heat = heat_in_time(answer.said.cam[row, 0], count)
         scale = HeatScale.of(heat)
         painter = Painter(height=height, width=width, seen=(0, 0, 1, 1), strength=STRENGTH, scale=scale)
-        title = f"{answer.batch.keys[row]}\nlogit {float(answer.said.logit[row, 0]):+.1f}"
+        label, color = _label(answer.batch, row, 0)
+        logit = float(answer.said.logit[row, 0])
+        title = f"{answer.batch.keys[row]}\n{label}, logit {logit:+.1f}"
         for column, moment in enumerate(_spread(count)):
             axes = figure.add_subplot(len(rows), MOMENTS, place * MOMENTS + column + 1)
             axes.imshow(painter.paint(frames[moment], heat[moment]))
             axes.set_axis_off()
-            axes.set_title(f"\nframe {moment}" if column else title, fontsize=7, loc="left")
+            axes.set_title(
+                f"\nframe {moment}" if column else title,
+                fontsize=7, loc="left", color="black" if column else color, parse_math=False,
+            )  # fmt: skip
     return figure_pixels(figure)
 
 

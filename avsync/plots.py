@@ -1,5 +1,7 @@
 """The picture of an evaluation: accuracy by action and by |shift|, and how the answers are spread."""
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,8 +33,9 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     right.legend(title=f"AUC {card.auc:.3f}")
     share = card.accuracy
     figure.suptitle(
-        f"{card.run} on {card.dataset}, split {card.split}: "
-        f"accuracy {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+        f"{Path(card.run).name}, step {card.step:,}, on {Path(card.dataset).name}, split {card.split}: "
+        f"accuracy {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]",
+        parse_math=False,
     )
     return figure_png(figure)
 
@@ -43,7 +46,7 @@ def _bars(axes: Axes, lines: tuple[Row, ...], title: str) -> None:
     low = value - np.array([line.accuracy.low for line in lines])
     high = np.array([line.accuracy.high for line in lines]) - value
     axes.barh(places, value, xerr=np.stack([low.clip(0), high.clip(0)]), color="tab:blue", ecolor="black", height=0.7)
-    axes.set_yticks(places, [f"{line.name} ({line.accuracy.count})" for line in lines])
+    axes.set_yticks(places, [f"{line.name} ({line.accuracy.count})" for line in lines], parse_math=False)
     axes.axvline(0.5, color="tab:red", linestyle="--", label="chance")
     axes.set(xlim=(0, 1), title=title)
     axes.legend(loc="lower right")

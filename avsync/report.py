@@ -3,10 +3,10 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avsync import tracking
+from avsync.terminal import open_console
 
 LINE_EVERY_S = 20.0
 """A log file gets a line this often."""
@@ -16,7 +16,7 @@ class TrainReport:
     """Use as a context manager. `quiet` for ranks other than 0."""
 
     def __init__(self, steps: int, done: int, quiet: bool) -> None:
-        self._console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self._console = open_console(quiet=quiet)
         self._steps, self._started, self._first, self._last_line = steps, time.monotonic(), done, 0.0
         self._bar = Progress(
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"),
@@ -36,7 +36,7 @@ class TrainReport:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text)
+        self._console.print(text, soft_wrap=True)
 
     def progress(self, now: tracking.Progress) -> None:
         """Moves the bar."""

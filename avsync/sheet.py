@@ -93,7 +93,7 @@ def sheet_png(sheet: Sheet) -> bytes:
     cell = 13 / columns
     figure = Figure(figsize=(13.4, rows * (cell * height / width + 0.3) + 3.2), dpi=110, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.03, wspace=0, hspace=0)  # type: ignore[union-attr]
-    figure.suptitle(sheet.title, x=0.012, ha="left", fontsize=11, color=INK)
+    figure.suptitle(sheet.title, x=0.012, ha="left", fontsize=11, color=INK, parse_math=False)
     grid = figure.add_gridspec(rows + 2, columns, height_ratios=[*[cell * height / width + 0.3] * rows, 1.1, 1.1])
     for number, moment in enumerate(sheet.moments):
         axes = figure.add_subplot(grid[number // columns, number % columns])

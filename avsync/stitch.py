@@ -1,6 +1,7 @@
 """A long video's heat and score out of many overlapping windows. n frames of the video, T of a window, h w cells.
 
-Memory holds cells, never pictures: an hour at 30 fps with 14x14 cells takes 85 MB.
+Memory holds cells, never pictures: an hour at 30 fps takes 85 MB with the 14x14 cells of the refined `paper`;
+finer cells take more.
 """
 
 from dataclasses import dataclass
