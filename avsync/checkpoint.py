@@ -1,9 +1,12 @@
 """What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
 
 RUN/run.json                       RunInfo: settings, data, network input; written once
-RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed: newest whole one wins
+RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only
+                                   whole ones, and the newest is taken up. One damaged later stops the run with the
+                                   remedy: a person decides to lose its steps, not the program
 RUN/best.json                      Best: which checkpoint had the highest validation accuracy
 RUN/tensorboard/                   train, validation and chance curves
+RUN/evaluation/, RUN/localize/     answers of the trained network (avsync/places.py)
 """
 
 import pickle
@@ -22,6 +25,9 @@ from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
 from sharding.files import publish_folder, read_json, write_json
 from sharding.index import DatasetInfo
+
+MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
+"""Files of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,14 @@ class RunPaths:
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluation"
+
+    @property
+    def localized(self) -> Path:
+        return self.root / "localize"
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"{step:08d}"
@@ -103,23 +117,42 @@ class Saved:
 
 
 def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
-    """Write a checkpoint: aside, to disk, then renamed."""
-    folder = paths.checkpoint(saved.state.step)
-    if folder.exists():
-        return
-    with publish_folder(folder) as part:
-        torch.save(saved.model, part / "model.pt")
-        torch.save(saved.optimizer, part / "optimizer.pt")
-        write_json(part / "state.json", saved.state)
+    """Write a checkpoint: aside, to disk, then renamed.
+
+    One of the same step is replaced. A run that went on from an older checkpoint may reach a step again with other
+    numbers (GPUs do not repeat bit by bit); curves and best.json tell of the new ones, so the weights must, too.
+    """
+    with publish_folder(paths.checkpoint(saved.state.step)) as part:
+        torch.save(saved.model, part / MODEL)
+        torch.save(saved.optimizer, part / OPTIMIZER)
+        write_json(part / STATE, saved.state)
 
 
 def load_checkpoint(folder: Path) -> Saved:
     """Read a checkpoint. Raises FormatError when it is damaged or holds anything but tensors and plain values."""
-    return Saved(
-        state=read_json(folder / "state.json", State),
-        model=_load_tensors(folder / "model.pt"),
-        optimizer=_load_tensors(folder / "optimizer.pt"),
-    )
+    try:
+        return Saved(
+            state=_load_state(folder / STATE),
+            model=_load_tensors(folder / MODEL),
+            optimizer=_load_tensors(folder / OPTIMIZER),
+        )
+    except FormatError as error:
+        raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
+
+
+def check_model(state: State, wanted: str, folder: Path) -> None:
+    """Raises FormatError when the checkpoint is another network's."""
+    if state.model != wanted:
+        raise FormatError(
+            f"{folder} holds network {state.model!r}, its run trains {wanted!r}: it belongs to another run; "
+            "put it back there, or delete it to go on from an older checkpoint"
+        )
+
+
+def _load_state(path: Path) -> State:
+    if not path.is_file():
+        raise FormatError(f"{path} is missing")
+    return read_json(path, State)
 
 
 def _load_tensors(path: Path) -> dict[str, Any]:
@@ -127,18 +160,17 @@ def _load_tensors(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
             return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise FormatError(
-            f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run; "
-            "delete its folder to go on from an older checkpoint"
+            f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).partition(". ")[0] or "it is empty"
-        raise FormatError(
-            f"{path} is damaged or cut short ({reason}); delete its folder to go on from an older checkpoint"
-        ) from error
+        raise FormatError(f"{path} is damaged or cut short ({reason})") from error
 
 
 def prune(paths: RunPaths, keep: int) -> None:

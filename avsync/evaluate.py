@@ -1,112 +1,170 @@
 """Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
+from torch import Tensor
 
 from avsync.cam import hottest_of
+from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig
 from avsync.draw import batches_of_rank, fixed_draws
 from avsync.feed import Feed
 from avsync.loader import LoaderOptions
+from avsync.models.parts import InputSpec
 from avsync.network import LoadedNetwork, load_network, pick_device
+from avsync.places import evaluation_place
 from avsync.plots import evaluation_plot
 from avsync.pointing import Point, point
 from avsync.predict import Answer, Predictions, answers, rows
 from avsync.scorecard import Row, Scorecard, by_action, by_shift, localisation, overall, save
-from sharding.errors import InputError
+from avsync.terminal import open_console
+from sharding.clip import Fit
+from sharding.errors import FormatError, InputError
 from sharding.files import publish
 
 
-def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Scorecard:
-    """Write the figures to RUN/evaluation/DATASET-SPLIT and return them. Raises InputError, FormatError."""
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found, and where it is written."""
+
+    card: Scorecard
+    folder: Path
+
+    @property
+    def plot(self) -> Path:
+        return self.folder / "plot.png"
+
+
+def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
+    """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError."""
     device = pick_device(config.device)
     network = load_network(run, config.checkpoint, device)
     feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
     check_same_input(network, feed, dataset)
-    got, points, groups = _ask(network, feed, config, device)
+    heard = _ask(network, feed, config, device)
+    got = Predictions.of(torch.cat(heard.tables))
+    if not len(got.clip):
+        raise FormatError(
+            f"none of the {len(heard.unreadable)} clips in split {config.split!r} of {dataset} can be read; "
+            f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
+        )
     accuracy, auc = overall(got, feed.dataset)
     card = Scorecard(
-        run=str(run), dataset=str(dataset), split=config.split, step=network.step, clips=len(np.unique(got.clip)),
-        accuracy=accuracy, auc=auc, loss=got.loss, actions=by_action(got, feed.dataset),
-        shifts=by_shift(got, feed.dataset), localisation=localisation(points, np.array(groups)),
+        run=str(run.resolve()), dataset=str(dataset.resolve()), split=config.split, step=network.step,
+        clips=len(np.unique(got.clip)), unreadable=len(heard.unreadable), accuracy=accuracy, auc=auc, loss=got.loss,
+        actions=by_action(got, feed.dataset), shifts=by_shift(got, feed.dataset),
+        localisation=localisation(heard.points, np.array(heard.groups)),
     )  # fmt: skip
-    folder = run / "evaluation" / f"{dataset.resolve().name}-{config.split}"
-    save(card, got, feed.dataset, folder)
-    with publish(folder / "plot.png") as file:
+    result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
+    save(card, got, feed.dataset, result.folder)
+    with publish(result.plot) as file:
         file.write(evaluation_plot(card, got))
-    show(card, folder)
-    return card
+    show(result, heard.last_error)
+    return result
 
 
 def check_same_input(network: LoadedNetwork, feed: Feed, dataset: Path) -> None:
-    """Raises InputError when the dataset is not what the network was trained on."""
-    if feed.spec() != network.spec:
+    """Raises InputError, naming what differs, when the dataset is not what the network was trained on."""
+    trained = _traits(network.spec, network.dataset.fit)
+    given = _traits(feed.spec(), feed.dataset.info.fit)
+    differ = [f"{name} {trained[name]}, the dataset {given[name]}" for name in trained if trained[name] != given[name]]
+    if differ:
         raise InputError(
-            f"{dataset} does not fit this network: it was trained on {network.spec}, the dataset gives {feed.spec()}; "
+            f"{dataset} does not fit this network, which was trained with {'; with '.join(differ)}: "
             "pack the videos with the settings of the training dataset"
         )
 
 
-def _ask(
-    network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device
-) -> tuple[Predictions, list[Point], list[int]]:
+def _traits(spec: InputSpec, fit: Fit) -> dict[str, str]:
+    """What a network is used to, in words. A window's length in frames and samples follows from these."""
+    return {
+        "pictures a second": str(spec.clock.fps),
+        "samples a second": str(spec.clock.sample_rate),
+        "audio channels": str(spec.channels),
+        "picture": f"{spec.width}x{spec.height}",
+        "fit": fit,
+    }
+
+
+@dataclass(slots=True)
+class _Heard:
+    """All that the network's answers give, gathered batch by batch."""
+
+    tables: list[Tensor] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    """Of each point's clip."""
+    unreadable: set[int] = field(default_factory=set)
+    """Clips that could not be read."""
+    last_error: str = ""
+
+
+def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
     share = batches_of_rank(draws, config.batch, 0, 1)
-    mute = network.config.pairs.mute_samples
-    tables, points, groups = [], list[Point](), list[int]()
+    mute, heard = network.config.pairs.mute_samples, _Heard()
     with feed.loader(LoaderOptions(pin=device.type == "cuda")) as loader:
         stream = answers(network.model, loader.batches(share), feed.view, mute, device)
-        for answer in track(stream, "evaluating", total=len(share), transient=True):
-            tables.append(rows(answer))
-            for clip, outcome in _points(answer, feed):
-                points.append(outcome)
-                groups.append(int(feed.dataset.index.group[clip]))
-    return Predictions.of(torch.cat(tables)), points, groups
+        console = open_console(stderr=True)
+        for answer in track(stream, "evaluating", total=len(share), transient=True, console=console):
+            heard.tables.append(rows(answer))
+            _note_points(answer, feed, heard)
+            pairs = zip(answer.batch.draws, answer.batch.metas, strict=True)
+            heard.unreadable |= {draw.clip for draw, meta in pairs if draw.clip >= 0 and meta is None}
+        heard.last_error = loader.budget.last
+    return heard
 
 
-def _points(answer: Answer, feed: Feed) -> list[tuple[int, Point]]:
+def _note_points(answer: Answer, feed: Feed, heard: _Heard) -> None:
     """The pointing game on the in-sync pairs of a batch, where the truth is known."""
-    found: list[tuple[int, Point]] = []
     frames = answer.seen.frames.shape[2]
-    for row, draw in enumerate(answer.batch.draws):
-        meta = feed.dataset.read(draw.clip).meta() if bool(answer.batch.valid[row]) else None
+    for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
         for number, sound in enumerate(draw.pair.sounds):
             if meta is None or not meta.boxes or not sound.in_sync:
                 continue
             outcome = point(hottest_of(answer.said.cam[row, number], frames), meta, draw.pair.picture, feed.view)
             if outcome is not None:
-                found.append((draw.clip, outcome))
-    return found
+                heard.points.append(outcome)
+                heard.groups.append(int(feed.dataset.index.group[draw.clip]))
 
 
-def show(card: Scorecard, folder: Path) -> None:
+def show(result: Evaluation, last_error: str) -> None:
     """Print the tables."""
-    console = Console(highlight=False)
-    share = card.accuracy
+    console, card = open_console(), result.card
+    share, place = card.accuracy, card.localisation
     console.print(
-        f"accuracy [bold]{share.value:.1%}[/bold] (95 % interval {share.low:.1%} to {share.high:.1%}), chance 50 %; "
-        f"ROC AUC {card.auc:.3f}; loss {card.loss:.3f}; {share.count} examples of {card.clips} clips, "
-        f"split {card.split}, step {card.step}"
-    )
+        Text.assemble(
+            "accuracy ", (f"{share.value:.1%}", "bold"),
+            f" (95 % interval {share.low:.1%} to {share.high:.1%}), chance 50 %; "
+            f"ROC AUC {card.auc:.3f}; loss {card.loss:.3f}; {share.count} examples of {card.clips} clips, "
+            f"split {card.split}, step {card.step}",
+        )
+    )  # fmt: skip
+    if card.unreadable:
+        console.print(
+            f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"
+        )
     console.print(_table("action", card.actions), _table("|shift|", card.shifts))
-    place = card.localisation
     if place:
         console.print(
-            f"hottest point on a true source: [bold]{place.hottest.value:.1%}[/bold] "
-            f"({place.hottest.low:.1%} to {place.hottest.high:.1%}) = {place.times_chance:.1f}x chance "
-            f"({place.chance:.1%}); picture's centre {place.centre.value:.1%}"
-        )
-    console.print(f"figures, predictions and plot: {folder}", soft_wrap=True)
+            Text.assemble(
+                "hottest point on a true source: ", (f"{place.hottest.value:.1%}", "bold"),
+                f" ({place.hottest.low:.1%} to {place.hottest.high:.1%}) = {place.times_chance:.1f}x chance "
+                f"({place.chance:.1%}); picture's centre {place.centre.value:.1%}",
+            )
+        )  # fmt: skip
+    console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
 
 
 def _table(name: str, lines: tuple[Row, ...]) -> Table:
     table = Table(name, "accuracy", "95 % interval", "examples", title=f"by {name}")
     for line in lines:
         share = line.accuracy
-        table.add_row(line.name, f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", str(share.count))
+        table.add_row(Text(line.name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", str(share.count))
     return table

@@ -15,16 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from avsync.checkpoint import RunPaths
 from avsync.config import LocalizeConfig
 from avsync.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
 from avsync.models import REFINE
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.overlay import HeatScale, Painter
+from avsync.places import LocalizeRecord, localize_place, record_localized
 from avsync.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.stitch import HeatTrack, Stitcher, window_starts
+from avsync.terminal import open_console
 from avsync.windows import as_input, form_of, frames_of, read_windows, seen_box
 from sharding.clip import Box
 from sharding.errors import InputError, RejectError, RejectReason
@@ -48,18 +50,22 @@ class LocalizeResult:
 def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     """Draw `video`'s heat video and sheet with the network of `run`. Raises InputError, FormatError."""
     device = pick_device(config.device)
+    paths = RunPaths(run)
+    output = Path(config.output) if config.output else localize_place(paths, video)
+    check_output(video, output)
     network = load_network(run, config.checkpoint, device)
     if refine := REFINE.get(network.config.model):
         refine(network.model)
-    output = Path(config.output) if config.output else run / "localize" / f"{video.stem}.mp4"
     result = localize_with(network, video, output, config, device)
-    console = Console(highlight=False)
+    if not config.output:
+        record_localized(result.mp4, LocalizeRecord(
+            video=str(video.resolve()), step=network.step, windows=result.windows, in_sync=result.in_sync,
+        ))  # fmt: skip
+    console = open_console()
     if result.note:
-        console.print(result.note, style="yellow", markup=False)
-    console.print(
-        f"In sync, says the network: {result.in_sync:.0%} (chance 50 %), {result.windows} windows", markup=False
-    )
-    console.print(f"Open {result.mp4} and {result.sheet}", markup=False, soft_wrap=True)
+        console.print(result.note, style="yellow")
+    console.print(f"In sync, says the network: {result.in_sync:.0%} (chance 50 %), {result.windows} windows")
+    console.print(f"Open {result.mp4} and {result.sheet}", soft_wrap=True)
     return result
 
 
@@ -67,7 +73,7 @@ def localize_with(
     network: LoadedNetwork, video: Path, output: Path, config: LocalizeConfig, device: torch.device
 ) -> LocalizeResult:
     """The same with a network in memory, on `device`. Raises InputError."""
-    _check_output(video, output)
+    check_output(video, output)
     with _naming(video), _progress() as progress:
         source = probe(video)
         look = _look(network, source, config.overlap, device, progress)
@@ -85,9 +91,14 @@ def localize_with(
     )
 
 
-def _check_output(video: Path, output: Path) -> None:
+def check_output(video: Path, output: Path) -> None:
+    """Raises InputError when `output` cannot be the mp4."""
+    if output.is_dir():
+        raise InputError(f"--output {output} is a folder; name the file in it: {output / (video.stem + '.mp4')}")
     if output.suffix != ".mp4":
         raise InputError(f"--output {output} must end in .mp4: that is what is written")
+    if in_the_way := next((folder for folder in output.parents if folder.is_file()), None):
+        raise InputError(f"--output {output} cannot be written: {in_the_way} is a file, not a folder")
     if output.resolve() == video.resolve():
         raise InputError(f"--output {output} is the video itself; choose another name")
 
@@ -103,7 +114,7 @@ def _naming(video: Path) -> Iterator[None]:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=open_console(stderr=True), transient=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -26,11 +26,16 @@ class Point:
 
 
 def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Point | None:
-    """Judge one map; None when the clip has no boxes at that moment. `first_frame`: the window's start in the clip."""
+    """Judge one map; None when no true source is in sight at that moment: none sounds, or all are beyond the crop.
+
+    `first_frame`: the window's start in the clip.
+    """
     frame = first_frame + hottest.frame
     if not meta.boxes or not meta.boxes[frame]:
         return None
     boxes = cropped(meta.boxes[frame], view)
+    if not len(boxes):
+        return None
     return Point(
         hit=_inside(boxes, hottest.x, hottest.y),
         centre_hit=_inside(boxes, 0.5, 0.5),
@@ -39,12 +44,13 @@ def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Poi
 
 
 def cropped(boxes: tuple[Box, ...], view: View) -> NDArray[np.float64]:
-    """Boxes (N, 4) as shares of the central crop that the network sees, clipped to it."""
+    """Boxes (N, 4) as shares of the central crop that the network sees, clipped to it; without those beyond it."""
     top, left = view.centre()
     corner = np.array([left, top, left, top])
     full = np.array([view.width, view.height, view.width, view.height])
     seen = np.array([view.crop_width, view.crop_height, view.crop_width, view.crop_height])
-    return ((np.array(boxes) * full - corner) / seen).clip(0, 1)
+    inside = ((np.array(boxes) * full - corner) / seen).clip(0, 1)
+    return inside[(inside[:, 0] < inside[:, 2]) & (inside[:, 1] < inside[:, 3])]
 
 
 def _inside(boxes: NDArray[np.float64], x: float, y: float) -> bool:

@@ -47,10 +47,15 @@ class Scorecard:
     """Everything `avsync evaluate` reports."""
 
     run: str
+    """Full path."""
     dataset: str
+    """Full path."""
     split: str
     step: int
     clips: int
+    """Clips that were asked about."""
+    unreadable: int
+    """Clips that could not be read, and count for nothing."""
     accuracy: Share
     auc: float
     loss: float

@@ -37,7 +37,8 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
     _say(4, f"avsync evaluate {run} {dataset}: scenes it never saw")
     from avsync.evaluate import evaluate
 
-    card = evaluate(run, dataset, recipe.evaluate)
+    found = evaluate(run, dataset, recipe.evaluate)
+    card = found.card
     video = _test_video(table, card.actions[0].name)
     _say(5, f"avsync localize {run} {video}: where the sound comes from")
     from avsync.localize import localize
@@ -50,7 +51,7 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
         + (f", hottest point on the true source {place.times_chance:.1f}x as often as chance" if place else "")
         + f".\nOpen:\n  {result.mp4}   the heat map, with sound"
         f"\n  {result.sheet}   the same as one picture"
-        f"\n  {run / 'evaluation' / 'dataset-test' / 'plot.png'}   accuracy by action and shift"
+        f"\n  {found.plot}   accuracy by action and shift"
         f"\n  tensorboard --logdir {run / 'tensorboard'}   the curves"
     )
 
@@ -81,4 +82,4 @@ def _say(number: int, text: str) -> None:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)

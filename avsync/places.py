@@ -1,0 +1,80 @@
+"""Where answers about a run are kept, so that no answer takes the place of another question's.
+
+RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
+RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+
+The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from avsync.checkpoint import RunPaths
+from sharding.errors import AvsyncError
+from sharding.files import read_json, write_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalizeRecord:
+    """RUN/localize/VIDEO.json: what VIDEO.mp4 shows."""
+
+    video: str
+    """Full path."""
+    step: int
+    windows: int
+    in_sync: float
+    """Mean probability that sound and picture belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Localized:
+    video: str
+
+
+def evaluation_place(paths: RunPaths, dataset: Path, split: str, step: int) -> Path:
+    """The folder for the figures of one dataset's split at one checkpoint."""
+
+    def asked(folder: Path) -> str:
+        return read_json(folder / "summary.json", _Evaluated).dataset
+
+    full = dataset.resolve()
+    names = _numbered(f"{full.name}-{split}-step-{step}")
+    return _free_or_own((paths.evaluations / name for name in names), str(full), asked)
+
+
+def localize_place(paths: RunPaths, video: Path) -> Path:
+    """The mp4 for one video."""
+
+    def asked(mp4: Path) -> str:
+        return read_json(mp4.with_suffix(".json"), _Localized).video
+
+    full = video.resolve()
+    return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), str(full), asked)
+
+
+def record_localized(mp4: Path, record: LocalizeRecord) -> None:
+    """Say beside the mp4 what it shows."""
+    write_json(mp4.with_suffix(".json"), record)
+
+
+def _free_or_own(places: Iterator[Path], question: str, asked: Callable[[Path], str]) -> Path:
+    return next(place for place in places if not place.exists() or _answers(place, question, asked))
+
+
+def _answers(place: Path, question: str, asked: Callable[[Path], str]) -> bool:
+    try:
+        return asked(place) == question
+    except AvsyncError:  # nothing says what it answers: leave it alone
+        return False
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))
