@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sharding.clip import Clip, ClipMeta
 from sharding.errors import InputError, SkipClip
+from sharding.files import to_json
 
 Member = bytes | bytearray | memoryview
 GOP_FRAMES = 30
@@ -223,8 +224,6 @@ def codec_named(name: str) -> Codec:
 
 def members_of(clip: Clip, codec: Codec) -> dict[str, bytes]:
     """A clip as its tar members, suffix -> bytes, in the order they are written: json first."""
-    from sharding.files import to_json
-
     return {
         "json": to_json(clip.meta),
         codec.video_suffix: codec.encode_video(clip),

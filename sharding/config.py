@@ -14,6 +14,8 @@ from sharding.errors import InputError
 MAX_SIDE = 4096
 MAX_FPS = 240
 SAMPLE_RATES = (8_000, 192_000)
+MAX_RAW_BYTES = 4 * 2**30
+"""Of one clip stored raw: it is held in memory several times while packing, and USTAR ends at twice this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,7 @@ class PackConfig:
         self._check_sound()
         self._check_times()
         self._check_counts()
+        self._check_codec()
 
     @property
     def clock(self) -> Clock:
@@ -140,9 +143,20 @@ class PackConfig:
         for flag, count in counts:
             if count is not None and count < 1:
                 raise InputError(f"{flag} {count} must be at least 1")
+
+    def _check_codec(self) -> None:
         from sharding.codec import codec_named  # late: it loads the media library
 
         codec_named(self.codec)
+        width, height = self.picture
+        frames = self.clip_frames
+        size = frames * width * height * 3 // 2 + self.clock.sample_at(frames) * self.channels * 2
+        if self.codec == "raw" and size > MAX_RAW_BYTES:
+            raise InputError(
+                f"--codec raw makes clips of {size / 2**30:.1f} GiB from {frames} pictures of {width}x{height} "
+                f"(--clip-s, --fps, --size); {MAX_RAW_BYTES // 2**30} GiB is the limit: lower one of them, "
+                "or use --codec h264"
+            )
 
 
 def exact(text: str, flag: str) -> Fraction:

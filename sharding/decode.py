@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sharding.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.errors import RejectError, RejectReason
-from sharding.probe import Probe
+from sharding.probe import Probe, decoding
 from sharding.timeline_audio import AudioLane
 from sharding.timeline_video import VideoLane
 
@@ -61,6 +61,7 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
         return
     clock, first = form.clock, pieces[0].start
     with (
+        decoding(),
         closing(
             VideoLane(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
         ) as video,

@@ -8,11 +8,12 @@ import fcntl
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from sharding.errors import BusyError, FormatError, InputError
 
 T = TypeVar("T")
 LOCK_NAME = ".lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+"""What file systems without locks answer: Lustre mounted without flock, NFS without its lock service, some FUSE."""
 
 
 @contextmanager
@@ -67,25 +70,50 @@ def _sync_folder(path: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold `folder` for this process; the lock dies with the process, whatever kills it.
+    """Hold `folder`, made if missing, for this process; the lock dies with the process, whatever kills it.
 
-    Raises BusyError naming host, process and purpose of the holder.
+    Raises BusyError naming host, process and purpose of the holder; InputError when the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a+") as file:
+    with _lock_file(folder) as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file, folder)
+            file.truncate(0)
+            file.write(f"{purpose} (process {os.getpid()} on {socket.gethostname()})\n")
+            file.flush()
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            file.seek(0)
-            holder = file.read().strip() or "an unknown process"
-            raise BusyError(f"{folder} is in use by {holder}; wait for it, stop it, or choose another folder") from None
-        file.truncate(0)
-        file.write(f"{purpose} (process {os.getpid()} on {socket.gethostname()})\n")
-        file.flush()
+            raise _unusable(folder, error) from error
         yield
         file.truncate(0)
+
+
+def _lock_file(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> InputError:
+    fact = "it is a file" if os.path.isfile(folder) else error.strerror
+    return InputError(f"cannot use the folder {folder}: {fact}; mend that, or name another one")
+
+
+def _take(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            sys.stderr.write(
+                f"avsync: warning: the file system of {folder} has no locks ({error.strerror}): "
+                "make sure that nothing else writes there\n"
+            )
+            return
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        file.seek(0)
+        holder = file.read().strip() or "an unknown process"
+        raise BusyError(f"{folder} is in use by {holder}; wait for it, stop it, or choose another folder") from None
 
 
 def _encode_extra(value: Any) -> Any:

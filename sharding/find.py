@@ -43,7 +43,17 @@ def find_sources(videos: Path) -> SourceList:
         raise InputError(
             f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
+    _check_ids(found.sources)
     return SourceList(sources=tuple(sorted(found.sources, key=lambda one: (one.rel, one.id))), ignored=found.ignored)
+
+
+def _check_ids(sources: tuple[Source, ...]) -> None:
+    """Two names with one digest would share their keys; by chance it happens to none."""
+    seen: dict[str, Source] = {}
+    for source in sources:
+        twin = seen.setdefault(source.id, source)
+        if twin is not source:
+            raise InputError(f"{twin.rel!r} and {source.rel!r} would both be called {source.id}; rename one of them")
 
 
 def _walk(videos: Path) -> SourceList:

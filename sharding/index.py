@@ -11,8 +11,9 @@ avsync/ may import it. Reading only; sharding/pack.py writes. The layout is spec
 
 import zlib
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,11 +86,11 @@ class Index:
     shard: NDArray[np.int32]
     """Which `<split>/NNNNNN.tar`."""
     offset: NDArray[np.int64]
-    size: NDArray[np.int32]
+    size: NDArray[np.int64]
     crc32: NDArray[np.uint32]
-    video: NDArray[np.int32]
+    video: NDArray[np.int64]
     """(N, 2): start relative to offset, length."""
-    audio: NDArray[np.int32]
+    audio: NDArray[np.int64]
     """(N, 2)"""
     json_bytes: NDArray[np.int32]
     frames: NDArray[np.int32]
@@ -112,10 +113,10 @@ class Index:
             key=np.array([clip.key.encode() for clip in clips], dtype=np.bytes_),
             shard=np.array([number for number, _ in rows], np.int32),
             offset=np.array([clip.offset for clip in clips], np.int64),
-            size=np.array([clip.size for clip in clips], np.int32),
+            size=np.array([clip.size for clip in clips], np.int64),
             crc32=np.array([clip.crc32 for clip in clips], np.uint32),
-            video=np.array([clip.video for clip in clips], np.int32).reshape(-1, 2),
-            audio=np.array([clip.audio for clip in clips], np.int32).reshape(-1, 2),
+            video=np.array([clip.video for clip in clips], np.int64).reshape(-1, 2),
+            audio=np.array([clip.audio for clip in clips], np.int64).reshape(-1, 2),
             json_bytes=np.array([clip.json_bytes for clip in clips], np.int32),
             frames=np.array([clip.frames for clip in clips], np.int32),
             action=np.array([action_ids[clip.action] for clip in clips], np.int32),
@@ -179,14 +180,21 @@ class Dataset:
         try:
             with path.open("rb", buffering=0) as shard:
                 shard.seek(int(index.offset[clip]))
-                data = shard.read(size)
+                data = _read(shard, size)
         except OSError as error:
             raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
         if len(data) != size or zlib.crc32(data) != index.crc32[clip]:
             raise SkipClip(f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; pack again")
-        view = memoryview(data)
-        video, audio = (view[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
-        return StoredClip(json=view[: index.json_bytes[clip]], video=video, audio=audio)
+        video, audio = (data[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
+        return StoredClip(json=data[: index.json_bytes[clip]], video=video, audio=audio)
+
+
+def _read(file: RawIOBase, size: int) -> memoryview:
+    """`size` bytes, or what is left: one raw read may give less (2 GiB at most, network file systems far less)."""
+    data, filled = memoryview(bytearray(size)), 0
+    while filled < size and (got := file.readinto(data[filled:])):
+        filled += got
+    return data[:filled]
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -216,8 +224,3 @@ def open_dataset(folder: Path, split: str) -> Dataset:
         raise InputError(f"{folder} has no clips in split {split!r}; it has {have or 'none at all'}")
     index = Index.load(folder / split / "index.npz")
     return Dataset(folder=folder, split=split, info=info, index=index)
-
-
-def as_text(keys: NDArray[Any]) -> list[str]:
-    """Index keys as text."""
-    return [key.decode() for key in keys]

@@ -4,7 +4,8 @@ What has its final name is whole: shards first, then their side files, the index
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -16,11 +17,13 @@ from sharding.files import LOCK_NAME, folder_lock, read_json, write_json
 from sharding.find import find_sources
 from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord
 from sharding.plan import SOFTWARE, ShardPlan, plan_shards
-from sharding.pool import make_shards
-from sharding.report import PackSummary, print_plan, print_summary, reasons, reject_list, write_rejects
+from sharding.pool import RESUME, make_shards
+from sharding.report import REJECTS, PackSummary, print_plan, print_summary, reasons, reject_list, write_rejects
 from sharding.sources import Source
 
 INFO = "dataset.json"
+RUN = "run.json"  # what a training run is known by
+_OURS_ABOVE = re.compile(rf"{re.escape(LOCK_NAME)}|\.nfs.*|\.DS_Store|({'|'.join((*SPLITS, INFO, REJECTS))})(\.part)?")
 _OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
 
 
@@ -35,16 +38,12 @@ def pack(videos: Path, dataset: Path, config: PackConfig, console: Console | Non
     plans = plan_shards(sources, config)
     _check_target(dataset)
     with folder_lock(dataset, "avsync pack"):
-        todo = [plan for plan in plans if _kept(plan, dataset) is None]
-        if _stale(plans, dataset) or todo:
-            (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset
-        for path in _stale(plans, dataset):
-            path.unlink()
-        for split in {plan.split for plan in todo}:
-            (dataset / split).mkdir(exist_ok=True)
+        with _writing(dataset):
+            todo = _clear(plans, dataset)
         if todo:
             make_shards(todo, dataset, config, console)
-        summary = _finish(plans, dataset, config, packed=len(todo))
+        with _writing(dataset):
+            summary = _finish(plans, dataset, config, packed=len(todo))
     print_summary(summary, console)
     return summary
 
@@ -79,8 +78,36 @@ def _check_target(dataset: Path) -> None:
         names = sorted(path.name for path in dataset.iterdir())
     except OSError as error:
         raise InputError(f"cannot use {dataset}: {error.strerror}; name a new or empty folder") from error
-    if names and not {LOCK_NAME, INFO} & set(names):
-        raise InputError(f"{dataset} is not a dataset and not empty (it holds {names[0]}); name a new or empty folder")
+    if RUN in names:
+        raise InputError(f"{dataset} is a training run; name a new or empty folder for the dataset")
+    foreign = [name for name in names if not _OURS_ABOVE.fullmatch(name)]
+    if foreign and INFO not in names:
+        raise InputError(
+            f"{dataset} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
+        )
+
+
+@contextmanager
+def _writing(dataset: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename or dataset}: {error.strerror}; mend that and {RESUME}"
+        ) from error
+
+
+def _clear(plans: Sequence[ShardPlan], dataset: Path) -> list[ShardPlan]:
+    """Make way for the shards that are missing or out of date, and list them."""
+    todo = [plan for plan in plans if _kept(plan, dataset) is None]
+    stale = _stale(plans, dataset)
+    if stale or todo:
+        (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset
+    for path in stale:
+        path.unlink()
+    for split in {plan.split for plan in todo}:
+        (dataset / split).mkdir(exist_ok=True)
+    return todo
 
 
 def _kept(plan: ShardPlan, dataset: Path) -> ShardRecord | None:

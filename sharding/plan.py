@@ -21,6 +21,8 @@ from sharding.sources import Source, assign_splits
 
 SOFTWARE = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 """Part of every plan: another decoder may give other pixels, so its shards are packed again."""
+SHORT_PIECE = Fraction(3, 5)
+"""A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +44,7 @@ def cut(span: tuple[Fraction, Fraction], config: PackConfig) -> list[range]:
     """The clips of a source whose usable time is `span`, as ranges of frame numbers.
 
     The fewest equal pieces of at most `clip_s` (they differ by a frame at most); if those were shorter than
-    `min_clip_s`, as many of `clip_s` as fit. Raises RejectError when not even one fits.
+    `min_clip_s` or SHORT_PIECE of `clip_s`, as many of `clip_s` as fit. Raises RejectError when none fits.
     """
     fps = config.clock.fps
     first, stop = ceil((span[0] + config.trim) * fps), int((span[1] - config.trim) * fps)
@@ -54,7 +56,7 @@ def cut(span: tuple[Fraction, Fraction], config: PackConfig) -> list[range]:
             f"at both ends they give less than a clip of {config.min_clip_s} s",
         )
     count = ceil(total / config.clip_frames)
-    if total // count < config.min_clip_frames:
+    if count > 1 and total // count < max(config.min_clip_frames, SHORT_PIECE * config.clip_frames):
         count = total // config.clip_frames
         total = count * config.clip_frames
     edges = [first + number * total // count for number in range(count + 1)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from av import logging as av_logging
+from av.error import FFmpegError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -153,5 +154,7 @@ def _make(plan: ShardPlan, folder: Path, config: PackConfig, follower: Follower)
     av_logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
     try:
         pack_shard(plan, folder, config, follower)
+    except FFmpegError as error:  # of the encoder: some of these are OSErrors too, but the disk is not to blame
+        raise AvsyncError(f"FFmpeg cannot encode a clip of {plan.name}: {error.strerror}; {RESUME}") from error
     except OSError as error:
         raise InputError(f"cannot write {folder / plan.name}.tar: {error.strerror}; mend that and {RESUME}") from error

@@ -4,6 +4,9 @@ Times are exact seconds on the file's own timeline: presentation time 0 is where
 MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first timestamp.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +22,7 @@ from sharding.errors import RejectError, RejectReason
 
 FORMATS = "avi,asf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf,ogg"
 """Demuxers a source may use. Playlists are left out: they could open other files, or the network."""
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
@@ -70,14 +74,31 @@ class Probe:
 
 def open_media(path: Path) -> InputContainer:
     """Open a source for reading. Raises RejectError when it is missing, locked or no video file."""
+    # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
+    url = f"file:{os.path.abspath(path)}"
     try:
-        return av.open(str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}, timeout=None)
+        return av.open(url, metadata_errors="replace", options=dict(OPTIONS), timeout=None)
     except (FFmpegError, OSError, ValueError, IndexError) as error:
         missing = isinstance(error, FileNotFoundError) and not path.exists()
         fact = "no such file" if missing else getattr(error, "strerror", None) or str(error)
         raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
 
 
+@contextmanager
+def decoding() -> Iterator[None]:
+    """What FFmpeg says while it reads a source is the source's fault: RejectError, corrupt.
+
+    Some of its errors are OSErrors too; those must not pass for a fault of the disk that is written to.
+    """
+    try:
+        yield
+    except FFmpegError as error:
+        raise RejectError(
+            RejectReason.CORRUPT, f"FFmpeg fails on it: {error.strerror or type(error).__name__}"
+        ) from error
+
+
+@decoding()
 def probe(path: Path) -> Probe:
     """Read all packets of `path` once. Raises RejectError: unreadable, no_video, no_audio, corrupt."""
     with open_media(path) as container:

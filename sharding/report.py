@@ -1,4 +1,7 @@
-"""What packing did, as a table for people and rejects.csv for programs."""
+"""What packing did, as a table for people and rejects.csv for programs.
+
+Names from outside are printed as Text: "[dQw4w9WgXcQ]" in a plain string would be taken for markup.
+"""
 
 import csv
 import io
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sharding.files import publish
 from sharding.index import SPLITS, ShardRecord
@@ -75,7 +79,7 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, count in summary.clips.items():
         table.add_row(split, f"{count:,}")
-    console.print(f"{summary.dataset}: {total:,} clips")
+    console.print(Text(f"{summary.dataset}: {total:,} clips"))
     console.print(table)
     console.print(
         f"{summary.sources - len(summary.rejects)} of {summary.sources} sources packed, "
@@ -89,13 +93,13 @@ def print_summary(summary: PackSummary, console: Console) -> None:
 def rejects_table(summary: PackSummary) -> Table:
     """Reason, how many, and one example of each."""
     title = f"{len(summary.rejects)} sources rejected, all in {summary.dataset / REJECTS}"
-    table = Table(title=title, title_justify="left", min_width=len(title))
+    table = Table(title=Text(title), title_justify="left", min_width=len(title))
     table.add_column("reason")
     table.add_column("sources", justify="right")
     table.add_column("for example", overflow="fold")
     for reason, count in Counter(reject.reason for reject in summary.rejects).most_common():
         example = next(reject for reject in summary.rejects if reject.reason == reason)
-        table.add_row(reason, str(count), f"{example.path}: {example.detail}")
+        table.add_row(reason, str(count), Text(f"{example.path}: {example.detail}"))
     return table
 
 

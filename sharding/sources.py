@@ -13,8 +13,8 @@ from pathlib import Path
 from sharding.config import PackConfig
 from sharding.errors import InputError
 
-ID_CHARACTERS = 64
-"""Of a source's name in its id: with digest, frame number and suffix it fits into a USTAR name of 100 bytes."""
+ID_CHARACTERS, ID_DIGITS = 56, 16
+"""Of a source's name and of its digest in its id: with frame number and suffix it fits into USTAR's 100 bytes."""
 SPLIT_BUCKETS = 10_000
 
 
@@ -42,7 +42,7 @@ class Source:
 
 def source_id(rel: str, part: str = "") -> str:
     """A name that is safe in any file system: what can be kept of `rel`, and a digest of all of it."""
-    digest = hashlib.sha256(os.fsencode(rel) + part.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(rel) + part.encode()).hexdigest()[:ID_DIGITS]
     stem = rel.rsplit(".", 1)[0] if "." in rel.rsplit("/", 1)[-1] else rel
     kept = re.sub(r"[^A-Za-z0-9_-]+", "_", stem.replace("/", "-")).strip("_-")
     return f"{kept[-ID_CHARACTERS:]}-{digest}" if kept else digest

@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from sharding.probe import Probe, open_media
-from sharding.timeline_video import SEEK_FROM_S
+from sharding.timeline_video import SEEK_FROM_S, seek
 
 JUMP_S = Fraction(3, 100)
 """Timestamps this far from the count are a gap at once. Remuxed web video jitters by up to 21 ms and comes back."""
@@ -94,15 +94,13 @@ class AudioLane:
         """Resampled blocks from at or before `first_sample`, with their positions."""
         start = Fraction(first_sample, self.sample_rate)
         if self._source.seekable and start > SEEK_FROM_S:
-            tick = self._stream.time_base
-            self._container.seek(int((start - SEEK_MARGIN_S) / tick), stream=self._stream, backward=True)
-            blocks = self._segments()
+            blocks = self._segments() if seek(self._container, self._stream, start - SEEK_MARGIN_S) else iter(())
             head = next(blocks, None)
             if head is not None and head[0] <= first_sample:
                 yield head
                 yield from blocks
                 return
-            self._container.close()  # the index lied: read from the beginning
+            self._container.close()  # there is no index, or it lied: read from the beginning
             self._container, self._stream = self._open()
         yield from self._segments()
 

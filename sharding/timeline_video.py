@@ -38,6 +38,15 @@ class Pictures:
     dropped: int
 
 
+def seek(container: InputContainer, stream: Any, when: Fraction) -> bool:
+    """Go to the key frame at or before `when`; False when the file cannot."""
+    try:
+        container.seek(int(when / stream.time_base), stream=stream, backward=True)
+    except FFmpegError:
+        return False
+    return True
+
+
 class FrameClock:
     """A time for every decoded frame, in ticks, though timestamps may be missing, repeated or backward.
 
@@ -140,19 +149,15 @@ class VideoLane:
         """(slot, frame) in decoder order, from at or before `first_slot`."""
         start = Fraction(first_slot) / self._fps
         if self._source.seekable and start > SEEK_FROM_S:
-            self._seek(start - SEEK_MARGIN_S)
-            timed = self._timed()
+            timed = self._timed() if seek(self._container, self._stream, start - SEEK_MARGIN_S) else iter(())
             head = next(timed, None)
             if head is not None and head[0] <= first_slot:
                 yield head
                 yield from timed
                 return
-            self._container.close()  # the index lied: read from the beginning
+            self._container.close()  # there is no index, or it lied: read from the beginning
             self._container, self._stream = self._open()
         yield from self._timed()
-
-    def _seek(self, when: Fraction) -> None:
-        self._container.seek(int(when / self._stream.time_base), stream=self._stream, backward=True)
 
     def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
         tick, origin, fps = self._stream.time_base, self._source.origin, self._fps

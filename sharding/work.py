@@ -8,27 +8,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sharding.boxes import read_boxes
 from sharding.clip import FORMAT_VERSION, Box, Clip, ClipMeta
 from sharding.codec import codec_named
 from sharding.config import PackConfig
+from sharding.content import Loudness, Motion
 from sharding.decode import Form, Span, read_spans
-from sharding.errors import RejectError, RejectReason
+from sharding.errors import RejectError
 from sharding.files import publish, write_json
 from sharding.index import ShardRecord
 from sharding.plan import SOFTWARE, ShardPlan, cut
 from sharding.probe import Probe, probe
 from sharding.sources import Source
 from sharding.writer import ShardWriter
-
-SILENCE_DBFS = -60
-"""A block of sound is heard when its mean power is above this; quiet recordings lie near -45."""
-BLOCK_S = 0.1
-AUDIBLE_SHARE = 0.05
-"""A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
 
 
 class Watch(Protocol):
@@ -71,12 +63,14 @@ def pack_shard(plan: ShardPlan, folder: Path, config: PackConfig, watch: Watch) 
 
 
 def _add_source(source: Source, writer: ShardWriter, config: PackConfig, watch: Watch) -> None:
-    loudness = Loudness(config.sample_rate)
+    loudness, motion = Loudness(config.sample_rate), Motion()
     for clip in clips_of(source, config):
         watch.clip_done()
         loudness.hear(clip.audio)
+        motion.see(clip.yuv[:, : clip.meta.height])
         writer.add(clip)
     loudness.check()
+    motion.check()
 
 
 def clips_of(source: Source, config: PackConfig) -> Iterator[Clip]:
@@ -118,27 +112,3 @@ def _usable(source: Source, found: Probe) -> tuple[Fraction, Fraction]:
         start, wanted = max(start, source.span[0]), source.span[1]
         end = end if wanted is None else min(end, wanted)
     return start, end
-
-
-class Loudness:
-    """Whether a source can be heard at all."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._block = max(1, int(sample_rate * BLOCK_S))
-        self._blocks = self._heard = 0
-
-    def hear(self, audio: NDArray[np.int16]) -> None:
-        """audio: (S, C)"""
-        whole = len(audio) // self._block
-        blocks = audio[: whole * self._block].reshape(whole, -1).astype(np.float32) / 32768
-        power = np.square(blocks).mean(axis=1)
-        self._blocks += whole
-        self._heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
-
-    def check(self) -> None:
-        """Raises RejectError when the source is silent."""
-        if self._heard < self._blocks * AUDIBLE_SHARE:
-            raise RejectError(
-                RejectReason.SILENT,
-                f"only {self._heard} of {self._blocks} tenths of a second are louder than {SILENCE_DBFS} dBFS",
-            )

@@ -7,7 +7,7 @@ import hashlib
 import tarfile
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, Self
 
 from sharding.clip import Clip, ClipMeta
 from sharding.codec import Codec, members_of
@@ -18,13 +18,21 @@ END = bytes(2 * BLOCK)
 """A tar ends with two blocks of zeros."""
 
 
+class Digest(Protocol):
+    """What hashlib makes; its own type has no public name."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def copy(self) -> Self: ...
+    def hexdigest(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A state of the shard one can return to."""
 
     size: int
     clips: int
-    hash: "hashlib._Hash"
+    hash: Digest
 
 
 class ShardWriter:
@@ -32,7 +40,7 @@ class ShardWriter:
 
     def __init__(self, file: BinaryIO, codec: Codec) -> None:
         self._file, self._codec = file, codec
-        self._hash = hashlib.sha256()
+        self._hash: Digest = hashlib.sha256()
         self.size = 0
         self.clips: list[ClipRecord] = []
 

@@ -38,6 +38,8 @@ class Video:
     """How late the sound is, on purpose."""
     noise: float = 0.01
     """Standard deviation of the soft noise; 0 with no events is silence."""
+    still: bool = False
+    """One picture throughout; the beeps stay."""
     pixel_format: str = "yuv420p"
     turn: int = 0
     """Display rotation in degrees."""
@@ -93,10 +95,10 @@ def _pictures(video: Video) -> Sequence[av.VideoFrame]:
     texture = rng.integers(-30, 30, (video.height, video.width), np.int16)
     tick = 1 / video.fps if video.video_codec in ("mpeg4", "mjpeg") else Fraction(1, 90_000)
     for number, (start, end) in enumerate(zip(times, ends, strict=True)):
-        lit = any(start <= event < end for event in video.events)
+        lit = not video.still and any(start <= event < end for event in video.events)
         luma = np.full((video.height, video.width), FLASH, np.uint8)
         if not lit:
-            luma[:] = GROUND + np.roll(texture, number, axis=1)
+            luma[:] = GROUND + np.roll(texture, 0 if video.still else number, axis=1)
         chroma = np.full((video.height // 2, video.width), 128, np.uint8)
         frame = av.VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")
         if video.pixel_format != "yuv420p":

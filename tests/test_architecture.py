@@ -18,6 +18,7 @@ PACKAGES = ("sharding", "avsync", "launch")
 MAY_IMPORT = {
     "sharding": set[str](),
     "avsync": {
+        "sharding.aac",
         "sharding.clip",
         "sharding.codec",
         "sharding.cores",

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sharding.boxes import read_boxes
 from sharding.errors import InputError
 from sharding.files import read_json
-from sharding.scenes import SceneConfig, SceneReport, generate
+from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
-from sharding.scenes.generate import make_scene, split_of, video_path
+from sharding.scenes.generate import SceneReport, generate, make_scene, split_of, video_path
 from sharding.scenes.motion import MOTIONS, Lane, times
 from sharding.scenes.picture import boxes_of
 from sharding.scenes.scene import Scene, action_of, draw_scene

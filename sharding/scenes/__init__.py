@@ -1,9 +1,6 @@
-"""Generated audio-visual scenes whose sounding objects are known: `generate(folder, SceneConfig())`.
+"""Generated audio-visual scenes whose sounding objects are known: `generate.generate(folder, SceneConfig())`.
 
 motion -> sound and picture -> film (mp4) -> generate (many, in parallel). Torch-free.
+
+Nothing is imported here: a command's help needs the config alone.
 """
-
-from sharding.scenes.config import SceneConfig
-from sharding.scenes.generate import SceneReport, generate
-
-__all__ = ["SceneConfig", "SceneReport", "generate"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sharding.aac import AAC_RATES
 from sharding.errors import InputError
 
 
@@ -57,6 +58,3 @@ class SceneConfig:
     def frames(self) -> int:
         """T, pictures of a scene."""
         return int(self.seconds * self.fps)
-
-
-AAC_RATES = (8000, 11025, 12000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)

@@ -66,7 +66,7 @@ def test_containers_with_their_own_clock_keep_picture_and_sound_together(suffix:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_known_offset_survives_from_file_to_stored_clip_to_the_sample(codec: str, tmp_path: Path):
-    video = Video(audio_codec="flac", beep_delay=F(147, 1000), seconds=F(12), events=(F(3), F(9)))
+    video = Video(audio_codec="flac", beep_delay=F(147, 1000), seconds=F(14), events=(F(3), F(10)))
     write_video(tmp_path / "in" / "clap" / "a.mkv", video)
     config = PackConfig(size=32, codec=codec, workers=1, val_percent=0, test_percent=0)
     pack(tmp_path / "in", tmp_path / "out", config, QUIET)

@@ -25,6 +25,10 @@ WRONG = {
     "--max-clips-per-source 0": {"max_clips_per_source": 0},
     "--sources-per-shard 0": {"sources_per_shard": 0},
     "--workers 0": {"workers": 0},
+    r"--codec raw makes clips of 7.0 GiB from 300 pictures of 4096x4096 \(--clip-s, --fps, --size\); 4 GiB": {
+        "codec": "raw",
+        "size": 4096,
+    },
     "stored form 'gif' is not known; choose one of h264, raw": {"codec": "gif"},
 }
 

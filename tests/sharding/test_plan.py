@@ -35,9 +35,21 @@ def test_clips_are_equal_pieces_between_the_shortest_and_longest_allowed(start: 
 
 
 @given(seconds=st.fractions(8, 500))
-def test_with_the_default_lengths_nothing_but_the_trimmed_ends_is_lost(seconds: F):
+def test_with_the_default_lengths_little_but_the_trimmed_ends_is_lost(seconds: F):
     pieces = cut((F(0), seconds), CONFIG)
-    assert sum(map(len, pieces)) >= (seconds - F(1, 2)) * 30 - 2
+    lost = (seconds - F(1, 2)) * 30 - sum(map(len, pieces))
+    assert lost <= (62 if 10 < seconds - F(1, 2) < F("12.1") else 2)
+
+
+@given(seconds=st.fractions(F(13, 2) + F(1, 10), 500))
+def test_no_clip_is_too_short_for_a_training_pair_where_a_longer_one_fits(seconds: F):
+    assert min(map(len, cut((F(0), seconds), CONFIG))) >= 6 * 30
+
+
+def test_two_short_halves_give_way_to_one_whole_clip():
+    assert [len(piece) for piece in cut((F(0), F(11)), CONFIG)] == [300]
+    assert [len(piece) for piece in cut((F(0), F("12.6")), CONFIG)] == [181, 181]
+    assert [len(piece) for piece in cut((F(0), F(5)), CONFIG)] == [134]  # nothing longer fits: better than nothing
 
 
 def test_the_thesis_gets_two_clips_of_four_seconds():

@@ -74,9 +74,22 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_id_has_safe_characters_only_and_is_short(name: str):
     made = source_id(name)
-    assert re.fullmatch(r"[A-Za-z0-9_-]{8,80}", made)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16,73}", made)
     assert made == source_id(name)
     assert len({source_id(name), source_id(name + "x"), source_id(name, "@0:1")}) == 3
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_id_fits_into_a_tar_name_with_all_that_follows_it(name: str):
+    assert len(f"{source_id(name)}/{10**8 - 1:08d}.video.npy") <= 100
+
+
+def test_two_names_with_one_id_are_refused(tmp_path: Path, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("sharding.find.source_id", lambda rel: "0" * 16)
+    with pytest.raises(InputError, match=r"'a.mp4' and 'b.mp4' would both be called 0000000000000000"):
+        find_sources(tmp_path)
 
 
 def test_a_file_name_that_is_no_text_is_kept_apart_and_printable(tmp_path: Path):
