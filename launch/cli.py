@@ -25,6 +25,7 @@ DONE, FAILED, USAGE, BUG, STOPPED = (
     130,
 )  # 70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
 class Entry(NamedTuple):
@@ -88,9 +89,11 @@ def _build(name: str, rest: Sequence[str]) -> "Command":
 
 def _explain(error: Exception) -> str:
     """What to say about an error of the machine rather than of the program; empty when it is a bug."""
+    if type(error).__module__ == "av.error":  # some of FFmpeg's errors are OSErrors too, about no file of ours
+        return ""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"{error.filename or 'the disk'}: {error.strerror}; make room, then run the same command again"
-    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+    if isinstance(error, OSError) and error.filename and error.errno in NO_FOLDER:
         return f"{error.filename}: {error.strerror}; choose another folder or change its rights"
     if isinstance(error, MemoryError):
         return "out of memory; use fewer --workers (pack), or a smaller --batch or --runtime.prefetch (train)"

@@ -103,7 +103,10 @@ def test_a_wrong_flag_is_named_with_what_would_do(typed: str, told: str, capsys:
     [
         ("pack videos dataset --size 3", "--size 3 must be an even number"),
         ("pack videos dataset --fps fast", "--fps fast is not a number"),
-        ("train dataset run --preset small --optim.warmup-steps 5000", "must be below --steps 3000"),
+        (
+            "train dataset run --preset small --optim.warmup-steps 5000",
+            f"must be below --steps {commands.PRESETS['small']().steps}",
+        ),
         ("train dataset run --pairs.window-s 0", "--pairs.window-s 0.0 must be above 0"),
         ("localize run video.mp4 --overlap 1", "--overlap 1.0 must lie in [0, 1)"),
     ],
@@ -146,6 +149,10 @@ def test_a_mistake_of_the_person_is_one_line_without_traceback(
     [
         (OSError(errno.ENOSPC, "No space left on device", "dataset/train/000001.tar.part"), "make room"),
         (PermissionError(errno.EACCES, "Permission denied", "dataset"), "dataset: Permission denied; choose another"),
+        (OSError(errno.EROFS, "Read-only file system", "dataset"), "dataset: Read-only file system; choose another"),
+        (FileExistsError(errno.EEXIST, "File exists", "demo"), "demo: File exists; choose another"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a/.lock"), "a/.lock: Is a directory; choose another"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/b"), "a.txt/b: Not a directory; choose another"),
         (MemoryError(), "out of memory"),
     ],
 )
@@ -167,6 +174,16 @@ def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(
     shown = capsys.readouterr().err
     for word in ("Traceback", "KeyError: 'shape'", "bug in avsync pack", "Python 3."):
         assert word in shown
+
+
+def test_an_error_of_ffmpeg_does_not_pass_for_one_of_the_disk(
+    make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from av.error import PermissionError
+
+    make_pack_raise(PermissionError(errno.EACCES, "Permission denied", "video.mp4"))
+    assert exit_code("pack", "videos", "dataset") == BUG
+    assert "choose another folder" not in capsys.readouterr().err
 
 
 def test_ctrl_c_says_how_to_go_on(
