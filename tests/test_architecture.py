@@ -200,6 +200,10 @@ def test_help_loads_no_torch(command: str) -> None:
     assert not loaded_by(command, "--help") & {"torch", "torchaudio", "accelerate", "matplotlib"}
 
 
+def test_help_for_scenes_loads_nothing_that_draws_them() -> None:
+    assert not loaded_by("scenes", "--help") & {"av", "rich"}
+
+
 def test_packing_loads_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_by("pack", str(tmp_path / "missing"), str(tmp_path / "dataset"))
 

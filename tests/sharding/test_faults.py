@@ -27,7 +27,7 @@ from sharding.picture import PictureFitter
 from sharding.probe import open_media, probe
 from sharding.timeline_audio import _Segment
 from tests.media import Video, write_video
-from tests.sharding.conftest import QUIET, SMALL, Packed
+from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
 TRAIN_ONLY = replace(SMALL, val_percent=0, test_percent=0)
 
@@ -155,6 +155,25 @@ def test_a_folder_that_cannot_be_written_is_named(name: str, tmp_path: Path, mon
     with pytest.raises(InputError, match=f"cannot use the folder {tmp_path}: Read-only file system"):
         with folder_lock(tmp_path, "test"):
             pass
+
+
+def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path: Path, monkeypatch):
+    import sharding.work
+
+    real, calls = sharding.work.write_json, []
+
+    def full(path: Path, value: object) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(path, value)
+
+    monkeypatch.setattr("sharding.work.write_json", full)
+    with pytest.raises(InputError, match=r"No space left on device.*run the same command again"):
+        pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+    summary = pack(packed.videos, tmp_path / "out", SMALL, QUIET)
+    assert summary.shards_kept == 1
+    assert contents(tmp_path / "out") == contents(packed.dataset)
 
 
 def test_an_error_of_the_disk_at_the_end_of_packing_names_the_file(two: Path, monkeypatch):
