@@ -1,14 +1,27 @@
 """From cells to heat: interpolation, the hottest point, stitching of windows, and colours that do not lie."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
+from avsync_settings import quick_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsync import pictures
 from avsync.cam import heat_in_time, heat_of, hottest_of
+from avsync.config import PairsName, ViewConfig
+from avsync.draw import fixed_draws
+from avsync.feed import Feed
+from avsync.loader import LoaderOptions
+from avsync.models.parts import SyncOutput
 from avsync.overlay import HeatScale, Painter
+from avsync.predict import Answer
 from avsync.stitch import Stitcher, window_starts
+from avsync.transforms import prepare
 
 
 def impulse(cells: tuple[int, int, int], at: tuple[int, int, int], height: float = -1.0) -> torch.Tensor:
@@ -130,3 +143,23 @@ def test_heat_fades_out_beyond_what_the_network_sees() -> None:
     assert changed[15:45, 20:60].mean() > 0.95
     assert not changed[:8].any()
     assert not changed[:, :10].any()
+
+
+@pytest.mark.parametrize("law", get_args(PairsName))
+def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Path, monkeypatch) -> None:
+    feed = Feed.open(dataset, "val", replace(quick_config().pairs, law=law), ViewConfig())
+    draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)[: pictures.CLIPS]
+    with feed.loader(LoaderOptions(threads=1)) as loader:
+        batch = next(loader.batches([draws]))
+    cam = torch.ones(*batch.in_sync.shape, 2, 3, 3)
+    titles: list[str] = []
+    monkeypatch.setattr(
+        pictures, "figure_pixels", lambda figure: titles.extend(a.get_title("left") for a in figure.axes)
+    )
+    pictures.cam_sheet(Answer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)))
+    first = [title for title in titles if "logit" in title]
+    for row, title in enumerate(first):
+        assert batch.keys[row] in title
+        assert ("in sync, +0 frames" in title) == bool(batch.in_sync[row, 0])
+        assert ("shifted" in title) != bool(batch.in_sync[row, 0])
+    assert len(first) == len(draws)

@@ -126,6 +126,45 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         load_network(tmp_path, "best", CPU)
 
 
+def test_a_best_checkpoint_that_is_gone_gives_way_to_the_newest_and_says_so(run, capsys):
+    (run / "best.json").write_text('{"step": 1, "accuracy": 0.9}')
+    assert load_network(run, "best", CPU).step == RunPaths(run).saved_steps()[0]
+    assert "The best checkpoint, step 1, is gone" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_best_checkpoint_is_taken_when_it_is_there(run, capsys):
+    oldest = RunPaths(run).saved_steps()[-1]
+    (run / "best.json").write_text(f'{{"step": {oldest}, "accuracy": 0.9}}')
+    assert load_network(run, "best", CPU).step == oldest
+    assert load_network(run, "last", CPU).step > oldest
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model.pt", "optimizer.pt", "state.json"])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_whatever_is_wrong_with_a_checkpoint_the_remedy_is_told(run, name, content):
+    victim = newest(run) / name
+    victim.unlink() if content is None else victim.write_bytes(content)
+    with pytest.raises(FormatError, match=rf"{name} .*delete its folder to go on from an older checkpoint"):
+        load_checkpoint(newest(run))
+
+
+def test_a_checkpoint_that_names_another_network_is_refused(run):
+    state = newest(run) / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"model": "paper"}))
+    with pytest.raises(FormatError, match=r"holds network 'paper', its run trains 'small': it belongs to another run"):
+        load_network(run, "last", CPU)
+
+
+def test_a_step_reached_again_replaces_its_checkpoint(tmp_path):
+    paths = RunPaths(tmp_path)
+    state = State(step=5, model="small", digest="", skipped=0)
+    for value in (1.0, 2.0):
+        save_checkpoint(paths, Saved(state=state, model={"w": torch.tensor(value)}, optimizer={}))
+    assert load_checkpoint(paths.checkpoint(5)).model["w"] == 2
+    assert [path.name for path in paths.checkpoints.iterdir()] == ["00000005"]
+
+
 def die_while_saving(folder: Path) -> None:
     with publish_folder(folder) as part:
         (part / "model.pt").write_bytes(b"half")

@@ -14,16 +14,17 @@ from torch import Tensor, nn
 
 from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
 from avsync.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
-from avsync.localize import LocalizeResult, localize_with
+from avsync.localize import LocalizeResult, localize, localize_with
 from avsync.models import paper
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.network import LoadedNetwork
+from avsync.places import LocalizeRecord
 from avsync.sheet import MOMENTS, Envelope, Moments
 from avsync.windows import as_input, form_of, read_windows, seen_box
 from sharding.clip import Clock, Fit
 from sharding.decode import decode_span
 from sharding.errors import InputError
-from sharding.files import publish
+from sharding.files import publish, read_json
 from sharding.index import DatasetInfo
 from sharding.picture import TURNS
 from sharding.probe import probe
@@ -68,7 +69,7 @@ def network(
         written_by="test",
     )
     spec = InputSpec(frames=frames, height=crop, width=crop, samples=clock.sample_at(frames), channels=1, clock=clock)
-    config = TrainConfig(model="paper", view=ViewConfig(crop=crop))
+    config = TrainConfig(model="paper", view=ViewConfig(crop=crop / 48))
     net = model or SyncNet(Bright(), nn.Identity(), AsSeen()).eval()
     return LoadedNetwork(model=net, config=config, spec=spec, dataset=info, step=7)
 
@@ -280,9 +281,41 @@ def test_text_is_no_video(tmp_path: Path) -> None:
 
 def test_the_output_must_be_another_mp4(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(1), events=()))
-    for output, told in ((video, "is the video itself"), (tmp_path / "heat.avi", "must end in .mp4")):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.mp4").mkdir()
+    outputs = {
+        video: "is the video itself",
+        tmp_path / "heat.avi": "must end in .mp4",
+        tmp_path: f"is a folder; name the file in it: {tmp_path / 'a.mp4'}",
+        tmp_path / "folder.mp4": "is a folder; name the file in it",
+        tmp_path / "file" / "heat.mp4": "file is a file, not a folder",
+    }
+    for output, told in outputs.items():
         with pytest.raises(InputError, match=told):
             localize_with(network(), video, output, LocalizeConfig(), CPU)
+        with pytest.raises(InputError, match=told):  # before anything is read: there is no run here
+            localize(tmp_path / "run", video, LocalizeConfig(output=str(output)))
+
+
+def test_heat_of_another_video_of_the_same_name_stands_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.REFINE", {})
+    videos = [tmp_path / action / "1.v2.mp4" for action in ("drums", "[guitar]")]
+    for video, x in zip(videos, (30, 130), strict=True):
+        square_video(video, x, 40)
+    drums, guitar, again = (localize(tmp_path / "run", video, LocalizeConfig()) for video in (*videos, videos[0]))
+    assert (drums.mp4.name, guitar.mp4.name, again.mp4) == ("1.v2.mp4", "1.v2-2.mp4", drums.mp4)
+    record = read_json(guitar.mp4.with_suffix(".json"), LocalizeRecord)
+    assert record == LocalizeRecord(video=str(videos[1]), step=7, windows=guitar.windows, in_sync=guitar.in_sync)
+    names = {path.name for path in (tmp_path / "run" / "localize").iterdir()}
+    assert names == {f"{stem}.{kind}" for stem in ("1.v2", "1.v2-2") for kind in ("mp4", "png", "json")}
+
+
+def test_any_name_can_be_drawn(tmp_path: Path) -> None:
+    video = square_video(tmp_path / "a$b_$c^ [/x].mp4", 40, 40)
+    assert run(video, tmp_path).sheet.is_file()
 
 
 def test_moments_are_spread_evenly_over_any_film() -> None:
