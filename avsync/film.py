@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from sharding.aac import AAC_RATES
 from sharding.clip import ColorMatrix
 from sharding.picture import turn_of
 from sharding.probe import Probe, open_media
@@ -25,7 +26,6 @@ TICK = Fraction(1, 90_000)
 """What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
 LONGEST_SIDE = 1280
 AAC_BIT_RATE = 256_000
-AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 SOUND_STEP_S = Fraction(1, 2)
 """Sound is written in pieces of this length, just ahead of the pictures."""
 _SPACES: dict[ColorMatrix, Colorspace] = {
@@ -125,13 +125,18 @@ def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]
     return max(2, round(width * shrink / 2) * 2), max(2, round(height * shrink / 2) * 2)
 
 
+def nearest_aac_rate(rate: int) -> int:
+    """The rate (Hz) that AAC can store nearest to `rate`; of two as near, the higher."""
+    return min(AAC_RATES, key=lambda known: (abs(known - rate), -known))
+
+
 class SourceSound:
     """A source's sound from presentation time 0 on, stereo or mono, at its own rate or the nearest that AAC knows."""
 
     def __init__(self, source: Probe) -> None:
         with open_media(source.path) as container:
             context: Any = container.streams[source.audio.index].codec_context
-            self.rate = min(AAC_RATES, key=lambda rate: abs(rate - (context.sample_rate or 48000)))
+            self.rate = nearest_aac_rate(context.sample_rate or 48000)
             self.channels = min(2, context.channels or 1)
         self._lane = AudioLane(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
         self._stop = round(source.audio.end * self.rate)

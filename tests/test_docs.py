@@ -13,9 +13,11 @@ from xml.etree import ElementTree
 import pytest
 
 from launch.cli import COMMANDS
+from tests.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "slurm").rglob("*.md")])
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
 
@@ -87,6 +89,13 @@ def test_a_picture_is_well_formed_and_describes_itself(picture: Path) -> None:
     top = ElementTree.parse(picture).getroot()
     assert top.find("{http://www.w3.org/2000/svg}title") is not None
     assert top.find("{http://www.w3.org/2000/svg}desc") is not None
+
+
+def test_contributing_lists_exactly_what_avsync_may_import() -> None:
+    rule = re.search(r"^- Of `sharding/`, `avsync/` may import (.*?)^- ", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)
+    assert rule
+    listed = set(re.findall(r"`([a-z_]+)`", rule[1]))
+    assert listed == {name.removeprefix("sharding.") for name in MAY_IMPORT["avsync"]}
 
 
 def test_every_dependency_is_explained() -> None:
