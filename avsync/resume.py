@@ -10,6 +10,7 @@ from avsync.checkpoint import (
     RunInfo,
     RunPaths,
     State,
+    check_model,
     check_same_run,
     git_hash,
     load_checkpoint,
@@ -61,6 +62,8 @@ def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: 
         torch=str(torch.__version__),
     )  # fmt: skip
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
+    if (run / "dataset.json").exists():
+        raise InputError(f"{run} is a dataset; give the run another folder")
     if world.is_main:
         held.enter_context(folder_lock(run, "avsync train"))
         claim(opened.paths, info)
@@ -69,8 +72,6 @@ def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: 
 
 def claim(paths: RunPaths, wanted: RunInfo) -> None:
     """Make the folder this run's, or check that it is. Raises InputError when another run lives there."""
-    if (paths.root / "dataset.json").exists():
-        raise InputError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.is_file():
         check_same_run(read_run(paths), wanted, paths.root)
     elif paths.saved_steps():
@@ -89,8 +90,7 @@ def take_up(opened: OpenRun, step: int, network: SyncNet, optimizer: torch.optim
         return State(step=0, model=model, digest="", skipped=0)
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
-    if saved.state.model != model:
-        raise FormatError(f"{folder} holds a {saved.state.model!r} network, this run's is {model!r}")
+    check_model(saved.state, model, folder)
     restore_weights(network, saved.model, folder, model)
     try:
         optimizer.load_state_dict(saved.optimizer)
