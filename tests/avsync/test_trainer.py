@@ -107,7 +107,7 @@ def test_every_way_to_train_runs_and_validates(dataset, config, tmp_path, change
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch warns about itself
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's compiler warns about itself
 def test_a_compiled_network_trains_and_its_checkpoint_is_a_plain_one(dataset, config, tmp_path):
     train(dataset, tmp_path / "run", replace(config, steps=3, compile=True, validate_every=0))
     load_network(tmp_path / "run", "last", torch.device("cpu"))
