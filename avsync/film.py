@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, Self
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from sharding.aac import AAC_RATES
 from sharding.clip import ColorMatrix
 from sharding.picture import turn_of
 from sharding.probe import Probe, open_media
+from sharding.stream import Tally, decoded
 from sharding.timeline_audio import AudioLane
 from sharding.timeline_video import FrameClock
 
@@ -102,20 +102,8 @@ def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Frac
     """Decoded frames with their times; damaged packets are passed over, as packing does."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     clock = FrameClock(usual=round(1 / (rate * stream.time_base)))
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except FFmpegError:
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            continue
-        for frame in frames:
-            yield clock.tick_of(frame) * stream.time_base - origin, frame
+    for frame in decoded(container, stream, Tally()):
+        yield clock.tick_of(frame) * stream.time_base - origin, frame
 
 
 def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:

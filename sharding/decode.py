@@ -79,9 +79,9 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
                 frames_repeated=pictures.repeated,
                 frames_dropped=pictures.dropped,
                 silence_samples=sound.silence_samples,
-                decode_errors=video.errors + audio.errors - errors,
+                decode_errors=video.tally.errors + audio.tally.errors - errors,
             )
-            errors = video.errors + audio.errors
+            errors = video.tally.errors + audio.tally.errors
             _check_errors(video, audio)
             yield Span(
                 first_frame=piece.start, yuv=pictures.yuv, audio=sound.audio, matrix=source.matrix, repairs=repairs
@@ -95,7 +95,7 @@ def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> 
 
 def _check_errors(video: VideoLane, audio: AudioLane) -> None:
     for name, lane in (("video", video), ("audio", audio)):
-        if lane.errors > max(1, lane.packets * MAX_ERROR_SHARE):
+        if lane.tally.errors > max(1, lane.tally.packets * MAX_ERROR_SHARE):
             raise RejectError(
-                RejectReason.CORRUPT, f"the {name} decoder refused {lane.errors} of {lane.packets} packets"
+                RejectReason.CORRUPT, f"the {name} decoder refused {lane.tally.errors} of {lane.tally.packets} packets"
             )

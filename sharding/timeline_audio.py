@@ -7,16 +7,13 @@ a deviation that lasts, starts a new segment. Between segments there is silence;
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from sharding.probe import Probe, open_media
-from sharding.timeline_video import SEEK_FROM_S, seek
+from sharding.probe import Probe
+from sharding.stream import SourceStream
 
 JUMP_S = Fraction(3, 100)
 """Timestamps this far from the count are a gap at once. Remuxed web video jitters by up to 21 ms and comes back."""
@@ -44,16 +41,15 @@ class AudioLane:
     """The sound of one source; ask for stretches in ascending order."""
 
     def __init__(self, source: Probe, *, sample_rate: int, channels: int, first_sample: int) -> None:
-        self.errors = 0
-        self.packets = 0
         self.sample_rate, self.channels = sample_rate, channels
         self._source = source
-        self._container, self._stream = self._open()
+        self._stream = SourceStream(source, source.audio.index)
+        self.tally = self._stream.tally
         self._blocks = self._ordered(self._placed(first_sample))
         self._rest: Block | None = None
 
     def close(self) -> None:
-        self._container.close()
+        self._stream.close()
 
     def read(self, first: int, count: int) -> Sound:
         """Samples first ... first + count - 1."""
@@ -74,12 +70,6 @@ class AudioLane:
             self._rest = None
         return Sound(audio=out, silence_samples=count - filled)
 
-    def _open(self) -> tuple[InputContainer, Any]:
-        container = open_media(self._source.path)
-        stream = container.streams[self._source.audio.index]
-        stream.codec_context.thread_count = 1
-        return container, stream
-
     @staticmethod
     def _ordered(blocks: Iterator[Block]) -> Iterator[Block]:
         """Without what overlaps earlier samples."""
@@ -93,22 +83,13 @@ class AudioLane:
     def _placed(self, first_sample: int) -> Iterator[Block]:
         """Resampled blocks from at or before `first_sample`, with their positions."""
         start = Fraction(first_sample, self.sample_rate)
-        if self._source.seekable and start > SEEK_FROM_S:
-            blocks = self._segments() if seek(self._container, self._stream, start - SEEK_MARGIN_S) else iter(())
-            head = next(blocks, None)
-            if head is not None and head[0] <= first_sample:
-                yield head
-                yield from blocks
-                return
-            self._container.close()  # there is no index, or it lied: read from the beginning
-            self._container, self._stream = self._open()
-        yield from self._segments()
+        return self._stream.placed_from(start, SEEK_MARGIN_S, first_sample, self._segments)
 
     def _segments(self) -> Iterator[Block]:
         """Decoded frames joined by count, cut where the timestamps jump."""
-        tick, origin = self._stream.time_base, self._source.origin
+        tick, origin = self._stream.stream.time_base, self._source.origin
         segment: _Segment | None = None
-        for frame in self._decode():
+        for frame in self._stream.frames():
             when = None if frame.pts is None else frame.pts * tick - origin
             if segment is not None and segment.continues(frame, when):
                 yield from segment.add(frame)
@@ -127,22 +108,6 @@ class AudioLane:
             yield from segment.add(frame)
         if segment is not None:
             yield from segment.flush()
-
-    def _decode(self) -> Iterator[av.AudioFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except FFmpegError:
-                packet = None  # a damaged tail; the probe stopped at the same place
-                self.errors += 1
-            if packet is None:
-                return
-            self.packets += 1
-            try:
-                yield from packet.decode()
-            except FFmpegError:
-                self.errors += 1
 
 
 class _Segment:

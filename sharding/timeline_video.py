@@ -12,16 +12,13 @@ from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
 from sharding.picture import PictureFitter
-from sharding.probe import Probe, open_media
+from sharding.probe import Probe
+from sharding.stream import SourceStream
 
-SEEK_FROM_S = 30
-"""A span that begins later than this is reached by seeking."""
 SEEK_MARGIN_S = 3
 """Seek this much before the span: open GOPs and B-frames need what stands before their key frame."""
 LOST_TAIL_S = 1
@@ -36,15 +33,6 @@ class Pictures:
     """(T, H*3/2, W)"""
     repeated: int
     dropped: int
-
-
-def seek(container: InputContainer, stream: Any, when: Fraction) -> bool:
-    """Go to the key frame at or before `when`; False when the file cannot."""
-    try:
-        container.seek(int(when / stream.time_base), stream=stream, backward=True)
-    except FFmpegError:
-        return False
-    return True
 
 
 class FrameClock:
@@ -82,12 +70,11 @@ class VideoLane:
     """The pictures of one source; ask for slots in ascending order."""
 
     def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:
-        self.errors = 0
-        self.packets = 0
         self.width, self.height = width, height
         self._fps, self._source = fps, source
-        self._container, self._stream = self._open()
-        shape = self._stream.sample_aspect_ratio or Fraction(1)
+        self._stream = SourceStream(source, source.video.index)
+        self.tally = self._stream.tally
+        shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
         self._fitter = PictureFitter(
             width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
         )
@@ -97,7 +84,7 @@ class VideoLane:
         self._dropped = 0
 
     def close(self) -> None:
-        self._container.close()
+        self._stream.close()
 
     def read(self, first: int, count: int) -> Pictures:
         """Slots first ... first + count - 1. Raises RejectError when the decoder gave up long before."""
@@ -130,58 +117,28 @@ class VideoLane:
         return moved > 0
 
     def _check_tail(self, stop: int) -> None:
-        if self._ahead is None and self.errors and self._held is not None:
+        if self._ahead is None and self.tally.errors and self._held is not None:
             missing = Fraction(stop - self._held[0]) / self._fps
             if missing > LOST_TAIL_S:
                 raise RejectError(
                     RejectReason.CORRUPT,
-                    f"the decoder failed on {self.errors} of {self.packets} packets "
+                    f"the decoder failed on {self.tally.errors} of {self.tally.packets} packets "
                     f"and its pictures end {float(missing):.1f} s too early",
                 )
-
-    def _open(self) -> tuple[InputContainer, Any]:
-        container = open_media(self._source.path)
-        stream = container.streams[self._source.video.index]
-        stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
-        return container, stream
 
     def _frames(self, first_slot: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """(slot, frame) in decoder order, from at or before `first_slot`."""
         start = Fraction(first_slot) / self._fps
-        if self._source.seekable and start > SEEK_FROM_S:
-            timed = self._timed() if seek(self._container, self._stream, start - SEEK_MARGIN_S) else iter(())
-            head = next(timed, None)
-            if head is not None and head[0] <= first_slot:
-                yield head
-                yield from timed
-                return
-            self._container.close()  # there is no index, or it lied: read from the beginning
-            self._container, self._stream = self._open()
-        yield from self._timed()
+        return self._stream.placed_from(start, SEEK_MARGIN_S, first_slot, self._timed)
 
     def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        tick, origin, fps = self._stream.time_base, self._source.origin, self._fps
-        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        stream = self._stream.stream
+        tick, origin, fps = stream.time_base, self._source.origin, self._fps
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         clock = FrameClock(usual=round(1 / (rate * tick)))
         # floor((ticks * tick - origin) * fps + 1/2), on integers
         scale, offset = tick * fps, Fraction(1, 2) - origin * fps
         whole = lcm(scale.denominator, offset.denominator)
         over, plus = int(scale * whole), int(offset * whole)
-        for frame in self._decode():
+        for frame in self._stream.frames():
             yield (clock.tick_of(frame) * over + plus) // whole, frame
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except FFmpegError:
-                packet = None  # a damaged tail; the probe stopped at the same place
-                self.errors += 1
-            if packet is None:
-                return
-            self.packets += 1
-            try:
-                yield from packet.decode()
-            except FFmpegError:
-                self.errors += 1

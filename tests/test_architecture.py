@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "sharding.decode",  # localize looks at videos exactly as pack did
         "sharding.probe",
         "sharding.picture",
+        "sharding.stream",
         "sharding.timeline_audio",
         "sharding.timeline_video",
     },

@@ -98,8 +98,7 @@ def test_seeking_into_a_long_file_gives_what_decoding_from_its_start_gives(tmp_p
     source = probe(write_video(tmp_path / "a.mov", video))
     assert source.seekable
     sought = decode_span(source, first_frame=1150, frames=120, form=FORM)
-    monkeypatch.setattr("sharding.timeline_video.SEEK_FROM_S", 1000)
-    monkeypatch.setattr("sharding.timeline_audio.SEEK_FROM_S", 1000)
+    monkeypatch.setattr("sharding.stream.SEEK_FROM_S", 1000)
     read = decode_span(source, first_frame=1150, frames=120, form=FORM)
     assert np.array_equal(sought.yuv, read.yuv)
     assert np.array_equal(sought.audio, read.audio)

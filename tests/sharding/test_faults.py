@@ -75,8 +75,7 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
     form = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
     source = probe(write_video(tmp_path / "a.mov", Video(audio_codec="pcm_s16le")))
     read = decode_span(source, first_frame=100, frames=30, form=form)
-    for lane in ("video", "audio"):
-        monkeypatch.setattr(f"sharding.timeline_{lane}.SEEK_FROM_S", 3)
+    monkeypatch.setattr("sharding.stream.SEEK_FROM_S", 3)
     opened = list[Any]()
 
     class Unseekable:
@@ -87,8 +86,7 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
         def __getattr__(self, name: str) -> Any:
             return failing() if name == "seek" else getattr(self._container, name)
 
-    for lane in ("video", "audio"):
-        monkeypatch.setattr(f"sharding.timeline_{lane}.open_media", Unseekable)
+    monkeypatch.setattr("sharding.stream.open_media", Unseekable)
     unsought = decode_span(source, first_frame=100, frames=30, form=form)
     assert len(opened) == 4
     assert np.array_equal(unsought.yuv, read.yuv)
