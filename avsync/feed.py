@@ -1,6 +1,7 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -8,11 +9,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.config import PairConfig, ViewConfig
-from avsync.draw import View, usable_clips
+from avsync.config import PairConfig, TrainConfig, ViewConfig
+from avsync.draw import Draw, View, training_draws, usable_clips
 from avsync.loader import Loader, LoaderOptions, WindowShape
 from avsync.models.parts import InputSpec
+from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
+from avsync.world import World
 from sharding.index import Dataset, open_dataset
 
 
@@ -56,6 +59,12 @@ class Feed:
 
     def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
         return Loader(self.dataset, self.shape(every), options)
+
+    def training_draws(self, order: Order, config: TrainConfig, world: World) -> Callable[[int], list[list[Draw]]]:
+        """A function: step -> this rank's rows, one list per accumulation pass."""
+        return training_draws(
+            order, self.law, self.dataset.index, self.view, config.view.flip, world.rank, world.ranks, config.accumulate
+        )
 
     def fingerprint(self) -> str:
         """Changes when the split's clips change, so that a run never resumes on other data."""

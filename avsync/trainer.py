@@ -18,7 +18,6 @@ from avsync import pictures
 from avsync.batch import Batch
 from avsync.checkpoint import Best, Saved, prune, save_checkpoint
 from avsync.config import TrainConfig
-from avsync.draw import training_draws
 from avsync.gpu import GpuMeter
 from avsync.loader import Loader, LoaderOptions
 from avsync.loss import score
@@ -30,6 +29,7 @@ from avsync.order import Digest
 from avsync.predict import Answer
 from avsync.report import TrainReport
 from avsync.resume import OpenRun, open_run, take_up
+from avsync.stop import StopFlag
 from avsync.tracking import LogWindow, Progress, Tracker
 from avsync.transforms import prepare
 from avsync.validation import Validation
@@ -99,7 +99,10 @@ class Trainer:
         """All remaining steps. Only rank 0 has a tracker."""
         config, start = self.config, self.state.step
         self.tracker = tracker
-        with TrainReport(config.steps, start, quiet=tracker is None) as self.report:
+        with (
+            StopFlag(active=self.world.ranks == 1) as self.stop,
+            TrainReport(config.steps, start, quiet=tracker is None) as self.report,
+        ):
             self._introduce()
             low = config.low_rate
             for first, end, every in ((0, low.steps, low.every), (low.steps, config.steps, 1)):
@@ -107,9 +110,7 @@ class Trainer:
                     self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
-            self.report.say(
-                f"done: {config.steps} steps. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}"
-            )
+            self.report.say(f"done. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}")
         if tracker:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
@@ -126,10 +127,7 @@ class Trainer:
 
     def _train_stage(self, first: int, end: int, every: int) -> None:
         """Steps `first` to `end`, on every n-th picture."""
-        draws = training_draws(
-            self.order, self.feed.law, self.feed.dataset.index, self.feed.view, self.config.view.flip,
-            self.world.rank, self.world.ranks, self.config.accumulate,
-        )  # fmt: skip
+        draws = self.feed.training_draws(self.order, self.config, self.world)
         with self.feed.loader(self.options, every) as loader:
             stream = loader.batches(part for step in range(first, end) for part in draws(step))
             window = LogWindow(self.world.device)
@@ -141,6 +139,9 @@ class Trainer:
                     self._log(window, loader)
                     self._validate_and_save(every)
                     window = LogWindow(self.world.device)
+                if self.stop.asked:
+                    self._save()
+                    raise KeyboardInterrupt
 
     def _log_is_due(self) -> bool:
         """Also where a checkpoint may lie, so that a resumed run's curve has the same points."""

@@ -78,6 +78,25 @@ def test_kill_dash_nine_at_random_steps_changes_nothing(dataset, long_config, tm
     assert all(weights.equal(ends[1].model[key]) for key, weights in ends[0].model.items())
 
 
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wish_to_stop_is_granted_at_the_next_step_and_nothing_is_lost(dataset, long_config, tmp_path, number):
+    run, paths = tmp_path / "run", RunPaths(tmp_path / "run")
+    config = replace(
+        long_config, steps=4000, validate_every=0, runtime=replace(long_config.runtime, checkpoint_every=4)
+    )
+    with subprocess.Popen(
+        command(dataset, run, config, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        while child.poll() is None and not paths.saved_steps():
+            time.sleep(0.01)
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    drawn = curve(run, "train", "loss")
+    assert paths.saved_steps()[0] == max(drawn), "it went on from the step it stood at"
+
+
 def test_an_attempt_that_died_before_its_first_checkpoint_leaves_no_trace_in_the_curves(dataset, config, tmp_path):
     run = tmp_path / "run"
     config = replace(config, validate_every=0)
