@@ -5,6 +5,7 @@ MPEG program and transport streams carry an arbitrary clock, so theirs starts at
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,10 +74,12 @@ class Probe:
 
 
 def open_media(path: Path) -> InputContainer:
-    """Open a source for reading. Raises RejectError when it is missing, locked or no video file."""
+    """Open a source for reading. Raises RejectError when it is missing, locked, a pipe or no video file."""
     # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
     url = f"file:{os.path.abspath(path)}"
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # FFmpeg would wait at a pipe for ever
+            raise RejectError(RejectReason.UNREADABLE, "is not a regular file")
         return av.open(url, metadata_errors="replace", options=dict(OPTIONS), timeout=None)
     except (FFmpegError, OSError, ValueError, IndexError) as error:
         missing = isinstance(error, FileNotFoundError) and not path.exists()
