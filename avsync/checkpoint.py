@@ -9,9 +9,10 @@ RUN/tensorboard/                   train, validation and chance curves
 RUN/evaluation/, RUN/localize/     answers of the trained network (avsync/places.py)
 """
 
+import io
+import math
 import pickle
 import shutil
-import subprocess
 import warnings
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -90,6 +91,11 @@ class Best:
 
     step: int
     accuracy: float
+    loss: float = math.inf
+
+    def beats(self, other: "Best") -> bool:
+        """Higher accuracy; of equal ones, common where the val split is small, lower loss."""
+        return (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +129,16 @@ def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
     numbers (GPUs do not repeat bit by bit); curves and best.json tell of the new ones, so the weights must, too.
     """
     with publish_folder(paths.checkpoint(saved.state.step)) as part:
-        torch.save(saved.model, part / MODEL)
-        torch.save(saved.optimizer, part / OPTIMIZER)
+        _save_tensors(part / MODEL, saved.model)
+        _save_tensors(part / OPTIMIZER, saved.optimizer)
         write_json(part / STATE, saved.state)
+
+
+def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """By way of memory: torch's own writer turns a full disk into an internal error."""
+    packed = io.BytesIO()
+    torch.save(tensors, packed)
+    path.write_bytes(packed.getbuffer())
 
 
 def load_checkpoint(folder: Path) -> Saved:
@@ -173,11 +186,10 @@ def _load_tensors(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is damaged or cut short ({reason})") from error
 
 
-def prune(paths: RunPaths, keep: int) -> None:
+def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
     """Delete all but the newest `keep` checkpoints and the best."""
-    best = read_json(paths.best, Best).step if paths.best.is_file() else None
     for step in paths.saved_steps()[keep:]:
-        if step != best:
+        if best is None or step != best.step:
             shutil.rmtree(paths.checkpoint(step))
 
 
@@ -196,7 +208,10 @@ def read_run(paths: RunPaths) -> RunInfo:
         raise InputError(
             f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
         )
-    info = read_json(paths.info, RunInfo)
+    try:
+        info = read_json(paths.info, RunInfo)
+    except FormatError as error:
+        raise FormatError(f"{error}; put the right one back, or start a new run in another folder") from error
     if info.format_version != FORMAT_VERSION:
         raise FormatError(f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}")
     return info
@@ -225,16 +240,3 @@ def _differences(old: Any, new: Any, prefix: str) -> list[str]:
         elif before != after:
             found.append(f"--{name} was {before}, is {after}")
     return found
-
-
-def git_hash() -> str:
-    """The checkout's commit, with + when it has uncommitted changes; empty when this is no checkout."""
-    here = Path(__file__).parent
-    try:
-        commit = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit.stdout.strip()

@@ -16,6 +16,7 @@ from avsync.models.parts import InputSpec
 from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
 from avsync.world import World
+from sharding.errors import InputError
 from sharding.index import Dataset, open_dataset
 
 
@@ -33,6 +34,7 @@ class Feed:
     def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
         """Raises InputError, FormatError: no such split, no clip long enough, ..."""
         dataset = open_dataset(folder, split)
+        _check_shards(dataset)
         law = build_law(pairs, dataset.info.clock)
         return cls(
             dataset=dataset,
@@ -73,3 +75,14 @@ class Feed:
         for column in (index.key, index.frames, index.crc32, index.shard):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()[:16]
+
+
+def _check_shards(dataset: Dataset) -> None:
+    """Every shard must be there before hours are spent. Raises InputError naming those that are not."""
+    shards = [dataset.folder / dataset.split / f"{number:06d}.tar" for number in np.unique(dataset.index.shard)]
+    missing = [str(shard) for shard in shards if not shard.is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:3])}"
+            f"{', ...' if len(missing) > 3 else ''}; run the same avsync pack again"
+        )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from av.error import PyAVCallbackError
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -32,6 +33,9 @@ from sharding.clip import Box
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.files import publish
 from sharding.probe import Probe, probe
+
+LITTLE_SOUND = 0.9
+"""A video with sound for less than this share of its pictures gets a remark."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,17 +81,18 @@ def localize_with(
     with _naming(video), _progress() as progress:
         source = probe(video)
         look = _look(network, source, config.overlap, device, progress)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        sheet = _draw(source, look, _title(video, network, look), output, config.strength, progress)
-    picture = output.with_suffix(".png")
-    with publish(picture) as file:
-        file.write(sheet_png(sheet))
+        with _writing(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            sheet = _draw(source, look, _title(video, network, look), output, config.strength, progress)
+            picture = output.with_suffix(".png")
+            with publish(picture) as file:
+                file.write(sheet_png(sheet))
     return LocalizeResult(
         mp4=output,
         sheet=picture,
         windows=look.windows,
         in_sync=float(look.track.in_sync.mean()),
-        note=_note(video, look, network),
+        note=_note(video, source, look, network),
     )
 
 
@@ -112,9 +117,20 @@ def _naming(video: Path) -> Iterator[None]:
         raise InputError(f"{video}: {error.detail}; avsync localize needs a video with picture and sound") from error
 
 
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """What the disk refuses, also through FFmpeg's hands, as an error of this command."""
+    try:
+        yield
+    except (PyAVCallbackError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "writing failed"
+        raise InputError(f"cannot write {output}: {reason}; make room, or choose another --output") from error
+
+
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=open_console(stderr=True), transient=True)
+    console = open_console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -206,14 +222,21 @@ def _pass_on(sound: SourceSound, moment: Fraction, film: FilmWriter, envelope: E
 
 def _title(video: Path, network: LoadedNetwork, look: _Look) -> str:
     share = float(look.track.in_sync.mean())
-    return f"{video.name}     in sync: {share:.0%}     {network.config.model}, step {network.step:,}"
+    name = video.name.encode("utf-8", "replace").decode()  # fonts know nothing of bytes that are no text
+    return f"{name}     in sync: {share:.0%}     {network.config.model}, step {network.step:,}"
 
 
-def _note(video: Path, look: _Look, network: LoadedNetwork) -> str:
-    if len(look.shown) >= network.spec.frames:
-        return ""
-    have, need = (float(count / look.fps) for count in (len(look.shown), network.spec.frames))
-    return (
-        f"{video.name} has {have:.2f} s, the network looks at {need:.2f} s: "
-        "its last picture and silence filled the rest, so trust the score less"
-    )
+def _note(video: Path, source: Probe, look: _Look, network: LoadedNetwork) -> str:
+    """What of the video the network could not see or hear."""
+    seconds, need = (float(count / look.fps) for count in (len(look.shown), network.spec.frames))
+    if seconds < need:
+        return (
+            f"{video.name} has {seconds:.2f} s, the network looks at {need:.2f} s: "
+            "its last picture and silence filled the rest, so trust the score less"
+        )
+    heard = float(min(source.audio.end, source.video.end) - max(source.audio.start, source.video.start))
+    if heard < LITTLE_SOUND * seconds:
+        return (
+            f"{video.name} has sound for {heard:.1f} of {seconds:.1f} s: the rest is judged in silence, trust it less"
+        )
+    return ""

@@ -14,7 +14,7 @@ from avsync.models.parts import InputSpec, SyncNet
 from avsync.models.sizes import check_size
 from avsync.terminal import open_console
 from avsync.world import use_cores
-from sharding.errors import InputError
+from sharding.errors import FormatError, InputError
 from sharding.files import read_json
 from sharding.index import DatasetInfo
 
@@ -70,7 +70,10 @@ def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
         raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
     if which == "last" or not paths.best.is_file():
         return steps[0]
-    best = read_json(paths.best, Best).step
+    try:
+        best = read_json(paths.best, Best).step
+    except FormatError as error:
+        raise FormatError(f"{error}; delete it, or give --checkpoint last") from error
     if best in steps:
         return best
     open_console(stderr=True).print(

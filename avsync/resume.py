@@ -1,5 +1,6 @@
 """How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
 
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from avsync.checkpoint import (
     State,
     check_model,
     check_same_run,
-    git_hash,
     load_checkpoint,
     read_run,
     restore_weights,
@@ -26,7 +26,7 @@ from avsync.validation import open_validation
 from avsync.world import World
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
-from sharding.files import folder_lock, write_json
+from sharding.files import LOCK_NAME, folder_lock, write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,12 +62,25 @@ def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: 
         torch=str(torch.__version__),
     )  # fmt: skip
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
-    if (run / "dataset.json").exists():
-        raise InputError(f"{run} is a dataset; give the run another folder")
+    _check_folder(opened.paths)
     if world.is_main:
         held.enter_context(folder_lock(run, "avsync train"))
         claim(opened.paths, info)
     return opened
+
+
+def _check_folder(paths: RunPaths) -> None:
+    """A run goes into a new or empty folder, or goes on in its own. Raises InputError."""
+    if (paths.root / "dataset.json").exists():
+        raise InputError(f"{paths.root} is a dataset; give the run another folder")
+    if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
+        return
+    foreign = sorted(path.name for path in paths.root.iterdir() if path.name not in (LOCK_NAME, "tensorboard"))
+    if foreign:
+        raise InputError(
+            f"{paths.root} holds other files ({', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''}) and is no "
+            "run; give the run a new folder"
+        )
 
 
 def claim(paths: RunPaths, wanted: RunInfo) -> None:
@@ -104,3 +117,16 @@ def take_up(opened: OpenRun, step: int, network: SyncNet, optimizer: torch.optim
     if best and not paths.checkpoint(best.step).exists():
         return replace(saved.state, best=None)  # its folder was deleted: the next validation starts afresh
     return saved.state
+
+
+def git_hash() -> str:
+    """The checkout's commit, with + when it has uncommitted changes; empty when this is no checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip()

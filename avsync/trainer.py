@@ -191,6 +191,8 @@ class Trainer:
         self.state = replace(self.state, skipped=self.state.skipped + int(unreadable))
         if not self.tracker:
             return
+        if unreadable:
+            self.report.say(f"step {self.state.step}: {int(unreadable)} clips could not be read: {loader.budget.last}")
         elapsed = time.perf_counter() - window.started
         now = Progress(
             step=self.state.step, loss=loss / max(count, 1), accuracy=correct / max(count, 1),
@@ -214,14 +216,12 @@ class Trainer:
         got = self.validation.score(self._infer, self.options, every, self._look)
         accuracy = float(got.hits.mean()) if len(got.hits) else 0.0
         if self.tracker:
-            auc = roc_auc(got.logit, got.in_sync)
-            self.tracker.validated(self.state.step, got.loss, accuracy, auc)
-            self.report.say(
-                f"step {self.state.step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}, AUC {auc:.3f}"
-            )
-        better = self.state.best is None or accuracy > self.state.best.accuracy
+            self.report.say(f"step {self.state.step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
+            self.tracker.validated(self.state.step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))
+        score, best = Best(self.state.step, accuracy, got.loss), self.state.best
+        better = best is None or score.beats(best)
         if better:
-            self.state = replace(self.state, best=Best(self.state.step, accuracy))
+            self.state = replace(self.state, best=score)
         return better
 
     def _infer(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
@@ -243,7 +243,7 @@ class Trainer:
         saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
         save_checkpoint(self.paths, saved)
         self._publish_best()
-        prune(self.paths, self.config.runtime.keep)
+        prune(self.paths, self.config.runtime.keep, self.state.best)
 
     def _publish_best(self) -> None:
         if self.state.best and self.world.is_main:

@@ -1,5 +1,6 @@
 """What is read back from a run folder is checked; nothing in it is ever executed."""
 
+import errno
 import json
 import os
 import pickle
@@ -12,7 +13,7 @@ import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.checkpoint import RunPaths, Saved, State, load_checkpoint, prune, save_checkpoint
+from avsync.checkpoint import Best, RunPaths, Saved, State, load_checkpoint, prune, save_checkpoint
 from avsync.network import load_network
 from avsync.trainer import train
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -188,8 +189,7 @@ def test_pruning_keeps_the_newest_and_the_best(tmp_path):
     for step in range(1, 7):
         state = State(step=step, model="small", digest="", skipped=0)
         save_checkpoint(paths, Saved(state=state, model={}, optimizer={}))
-    (tmp_path / "best.json").write_text('{"step": 2, "accuracy": 0.7}')
-    prune(paths, 2)
+    prune(paths, 2, Best(2, 0.7))
     assert paths.saved_steps() == [6, 5, 2]
 
 
@@ -198,3 +198,38 @@ def test_checkpoints_hold_no_pickled_objects(run):
         with zipfile.ZipFile(newest(run) / name) as archive:
             assert archive.testzip() is None
         torch.load(newest(run) / name, weights_only=True)
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    def full(self: Path, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    state = State(step=3, model="small", digest="", skipped=0)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(RunPaths(tmp_path), Saved(state=state, model={"w": torch.ones(2)}, optimizer={}))
+    assert RunPaths(tmp_path).saved_steps() == []
+
+
+def test_of_equal_accuracies_the_lower_loss_is_better():
+    assert Best(2, 0.7, 0.5).beats(Best(1, 0.7, 0.6))
+    assert not Best(2, 0.7, 0.6).beats(Best(1, 0.7, 0.6))
+    assert not Best(2, 0.6, 0.1).beats(Best(1, 0.7, 0.6))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"step": "x"}'])
+def test_a_damaged_best_json_says_how_to_do_without_it(run, content):
+    (run / "best.json").write_bytes(content)
+    with pytest.raises(FormatError, match=r"best\.json.*delete it, or give --checkpoint last"):
+        load_network(run, "best", CPU)
+    load_network(run, "last", CPU)
+
+
+def test_a_run_does_not_move_into_a_folder_with_other_files(dataset, config, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    with pytest.raises(InputError, match=r"holds other files \(a\.mp4\) and is no run; give the run a new folder"):
+        train(dataset, tmp_path / "videos", config)
+    with pytest.raises(InputError, match="is a dataset"):
+        train(dataset, dataset, config)
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["a.mp4"]

@@ -1,5 +1,6 @@
 """A heat video keeps the source's moments, shape and sound; its heat lies where the network says."""
 
+import errno
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -337,3 +338,20 @@ def test_the_envelope_does_not_depend_on_how_the_sound_arrives() -> None:
         pieces.add(piece)
     assert whole.peaks == pieces.peaks
     assert whole.seconds[-1] == pytest.approx(1.25, abs=0.01)
+
+
+def test_a_video_with_little_sound_is_remarked_upon(tmp_path: Path) -> None:
+    made = Video(seconds=Fraction(6), audio_start=Fraction(4), audio_codec="flac")
+    assert "has sound for 2.0 of 6.0 s" in run(write_video(tmp_path / "late.mkv", made), tmp_path).note
+    assert run(write_video(tmp_path / "whole.mkv", replace(made, audio_start=Fraction(0))), tmp_path).note == ""
+
+
+def test_a_disk_that_refuses_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_video(tmp_path / "a.mp4", Video(seconds=Fraction(3), events=()))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FilmWriter, "show", full)
+    with pytest.raises(InputError, match=r"cannot write .*heat\.mp4: No space left on device; make room"):
+        run(video, tmp_path)

@@ -1,8 +1,10 @@
 """Training: what a run leaves behind, and what settings do."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -130,8 +132,6 @@ def test_impossible_settings_are_refused_before_anything_is_written(dataset, con
 
 
 def test_a_dataset_without_validation_clips_says_how_to_go_on(dataset, config, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(dataset, copy)
     text = json.loads((copy / "dataset.json").read_text())
@@ -164,3 +164,11 @@ def test_the_lock_is_free_again_after_a_run(dataset, config, tmp_path):
     train(dataset, tmp_path / "run", replace(config, steps=3, validate_every=0))
     with folder_lock(tmp_path / "run", "a test"):
         pass
+
+
+def test_a_missing_shard_is_told_before_training_begins(dataset, config, tmp_path):
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    (copy / "train" / "000001.tar").unlink()
+    with pytest.raises(InputError, match=r"1 of \d+ shards are missing: .*000001\.tar; run the same avsync pack again"):
+        train(copy, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
