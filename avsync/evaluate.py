@@ -112,8 +112,8 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
     with feed.loader(LoaderOptions(pin=device.type == "cuda")) as loader:
         stream = answers(network.model, loader.batches(share), feed.view, mute, device)
         console = open_console(stderr=True)
-        bar = {"transient": True, "console": console, "disable": not console.is_terminal}
-        for answer in track(stream, "evaluating", total=len(share), **bar):
+        quiet = not console.is_terminal
+        for answer in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
             heard.tables.append(rows(answer))
             _note_points(answer, feed, heard)
             pairs = zip(answer.batch.draws, answer.batch.metas, strict=True)
