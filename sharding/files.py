@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 
 import msgspec
 
-from sharding.errors import BusyError, FormatError, InputError
+from sharding.errors import AvsyncError, BusyError, FormatError, InputError
 
 T = TypeVar("T")
 LOCK_NAME = ".lock"
@@ -50,10 +50,14 @@ def publish_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    yield part
-    for file in part.rglob("*"):
-        _sync_folder(file)
-    _sync_folder(part)
+    try:
+        yield part
+        for file in part.rglob("*"):
+            _sync_folder(file)
+        _sync_folder(part)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)  # a full disk gets its space back
+        raise
     if path.exists():
         shutil.rmtree(path)
     part.replace(path)
@@ -140,11 +144,11 @@ def to_json(value: Any) -> bytes:
 def from_json(data: bytes | memoryview, kind: type[T], name: str) -> T:
     """JSON as a checked dataclass of type `kind`. `name` says in errors what was being read.
 
-    Raises FormatError when it is not JSON or a field is missing or of another type.
+    Raises FormatError when it is not JSON or a field is missing, of another type or impossible.
     """
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_decode_extra)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError, AvsyncError) as error:
         raise FormatError(f"{name} is damaged or was written by another version: {error}") from error
 
 

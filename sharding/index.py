@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import from_json, publish, read_json
 
 SPLITS = ("train", "val", "test")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,9 +135,13 @@ class Index:
             with np.load(path, allow_pickle=False) as columns:
                 return cls(**{name: columns[name] for name in _COLUMNS})
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}; run avsync pack again") from error
-        except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError for damaged files
-            raise FormatError(f"{path} is damaged ({error}); run avsync pack again to rebuild it") from error
+            raise InputError(f"cannot read {path}: {error.strerror}; run the same avsync pack again") from error
+        except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError for damaged files,
+            # and some of their messages advise to load them unsafely: they are not passed on
+            raise FormatError(
+                f"{path} is damaged: it is no archive of the columns of an index; "
+                "run the same avsync pack again to rebuild it"
+            ) from error
 
 
 _COLUMNS = tuple(Index.__dataclass_fields__)
@@ -184,7 +189,10 @@ class Dataset:
         except OSError as error:
             raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
         if len(data) != size or zlib.crc32(data) != index.crc32[clip]:
-            raise SkipClip(f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; pack again")
+            raise SkipClip(
+                f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; "
+                f"delete {path} and run the same avsync pack again"
+            )
         video, audio = (data[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
         return StoredClip(json=data[: index.json_bytes[clip]], video=video, audio=audio)
 
@@ -202,13 +210,20 @@ def read_info(folder: Path) -> DatasetInfo:
     path = folder / "dataset.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS {folder}")
-    version = read_json(path, _Version).format_version
+    version = _read_part(path, _Version).format_version
     if version != FORMAT_VERSION:
         raise FormatError(
             f"{folder} has format version {version}, this avsync reads {FORMAT_VERSION}: "
-            "pack the videos again, or use the avsync that wrote it"
+            "pack the videos again into another folder, or use the avsync that wrote it"
         )
-    return read_json(path, DatasetInfo)
+    return _read_part(path, DatasetInfo)
+
+
+def _read_part(path: Path, kind: type[T]) -> T:
+    try:
+        return read_json(path, kind)
+    except FormatError as error:
+        raise FormatError(f"{error}; delete {path} and run the same avsync pack again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +235,14 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     """Open one split of a packed dataset. Raises InputError, FormatError."""
     info = read_info(folder)
     if not info.clips.get(split):
-        have = ", ".join(f"{name} ({count} clips)" for name, count in info.clips.items() if count)
-        raise InputError(f"{folder} has no clips in split {split!r}; it has {have or 'none at all'}")
+        raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
     index = Index.load(folder / split / "index.npz")
     return Dataset(folder=folder, split=split, info=info, index=index)
+
+
+def _filled(info: DatasetInfo, missing: str) -> str:
+    """The splits that have clips, and how to do with them."""
+    filled = {name: count for name, count in info.clips.items() if count}
+    have = ", ".join(f"{name} ({count} clips)" for name, count in filled.items()) or "none at all"
+    instead = next((f", or evaluate with --split {name}" for name in ("val", "train") if name in filled), "")
+    return f"{have}: name the splits in a CSV and pack it{instead if missing != 'train' else ''}"

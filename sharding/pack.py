@@ -15,7 +15,7 @@ from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
 from sharding.files import LOCK_NAME, folder_lock, read_json, write_json
 from sharding.find import find_sources
-from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord
+from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord, read_info
 from sharding.plan import SOFTWARE, ShardPlan, plan_shards
 from sharding.pool import RESUME, make_shards
 from sharding.report import REJECTS, PackSummary, print_plan, print_summary, reasons, reject_list, write_rejects
@@ -36,7 +36,7 @@ def pack(videos: Path, dataset: Path, config: PackConfig, console: Console | Non
     sources = find_sources(videos).sources
     _check_boxes(sources, config)
     plans = plan_shards(sources, config)
-    _check_target(dataset)
+    _check_target(dataset, config)
     with folder_lock(dataset, "avsync pack"):
         with _writing(dataset):
             todo = _clear(plans, dataset)
@@ -53,7 +53,7 @@ def dry_run(videos: Path, dataset: Path, config: PackConfig, console: Console | 
     found = find_sources(videos)
     _check_boxes(found.sources, config)
     plans = plan_shards(found.sources, config)
-    _check_target(dataset)
+    _check_target(dataset, config)
     kept = sum(_kept(plan, dataset) is not None for plan in plans)
     print_plan(plans, found.ignored, kept, console or Console())
 
@@ -70,8 +70,8 @@ def _check_boxes(sources: Sequence[Source], config: PackConfig) -> None:
             )
 
 
-def _check_target(dataset: Path) -> None:
-    """A folder that is not ours is never written to."""
+def _check_target(dataset: Path, config: PackConfig) -> None:
+    """A folder that is not ours is never written to, and a dataset of another form is never replaced."""
     try:
         if not dataset.exists():
             return
@@ -84,6 +84,28 @@ def _check_target(dataset: Path) -> None:
     if foreign and INFO not in names:
         raise InputError(
             f"{dataset} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
+        )
+    if INFO in names:
+        _check_form(dataset, config)
+
+
+def _check_form(dataset: Path, config: PackConfig) -> None:
+    """Sources may be added to a finished dataset; the form that all its clips share stays."""
+    old, (width, height) = read_info(dataset), config.picture
+    pairs = {
+        "codec": (old.codec, config.codec),
+        "fps": (old.clock.fps, config.clock.fps),
+        "sample rate": (old.clock.sample_rate, config.sample_rate),
+        "width": (old.width, width),
+        "height": (old.height, height),
+        "channels": (old.channels, config.channels),
+        "fit": (old.fit, config.fit),
+    }
+    changed = ", ".join(f"{name} was {was}, is {now}" for name, (was, now) in pairs.items() if was != now)
+    if changed:
+        raise InputError(
+            f"{dataset} was packed with other settings ({changed}); name another folder, use the same settings, "
+            "or delete this one"
         )
 
 

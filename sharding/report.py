@@ -79,20 +79,40 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, count in summary.clips.items():
         table.add_row(split, f"{count:,}")
-    console.print(Text(f"{summary.dataset}: {total:,} clips"))
+    console.print(Text(f"{summary.dataset}: {counted(total, 'clip')}"))
     console.print(table)
     console.print(
-        f"{summary.sources - len(summary.rejects)} of {summary.sources} sources packed, "
+        f"{summary.sources - len(summary.rejects)} of {counted(summary.sources, 'source')} packed, "
         f"{summary.seconds / 60:.1f} minutes of clips, {summary.bytes / 1e6:,.1f} MB; "
-        f"{summary.shards_packed} shards written, {summary.shards_kept} kept from before"
+        f"{counted(summary.shards_packed, 'shard')} written, {summary.shards_kept} kept from before"
     )
+    if hint := empty_splits(summary):
+        console.print(hint, soft_wrap=True)
     if summary.rejects:
         console.print(rejects_table(summary))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 shard`, `2 shards`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def empty_splits(summary: PackSummary) -> str:
+    """What to do when val or test got nothing: a line of text, empty when both have clips."""
+    empty = [split for split in ("val", "test") if not summary.clips[split]]
+    if not empty:
+        return ""
+    flags = " and ".join(f"--{split}-percent" for split in empty)
+    instead = next((split for split in ("val", "train") if summary.clips[split]), "")
+    evaluate = f"; evaluate with --split {instead}" if "test" in empty and instead else ""
+    return (
+        f"no video fell into {' or '.join(empty)}: with few videos name the splits in a CSV, or raise {flags}{evaluate}"
+    )
+
+
 def rejects_table(summary: PackSummary) -> Table:
     """Reason, how many, and one example of each."""
-    title = f"{len(summary.rejects)} sources rejected, all in {summary.dataset / REJECTS}"
+    title = f"{counted(len(summary.rejects), 'source')} rejected, all in {summary.dataset / REJECTS}"
     table = Table(title=Text(title), title_justify="left", min_width=len(title))
     table.add_column("reason")
     table.add_column("sources", justify="right")
@@ -114,4 +134,4 @@ def print_plan(plans: Sequence[ShardPlan], ignored: int, kept: int, console: Con
         counts = (len(mine), len(sources), len({s.action for s in sources}), len({s.group for s in sources}))
         table.add_row(split, *(f"{count:,}" for count in counts))
     console.print(table)
-    console.print(f"{kept} shards are up to date already; {ignored} files that are no videos are left out")
+    console.print(f"{counted(kept, 'shard')} up to date already; left out as no videos: {counted(ignored, 'file')}")

@@ -191,7 +191,7 @@ def test_a_dry_run_writes_nothing(packed: Packed, tmp_path: Path, capsys):
     dry_run(packed.videos, tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
     said = capsys.readouterr().out
-    assert "1 files that are no videos are left out" in said
+    assert "left out as no videos: 1 file\n" in said
     assert "train" in said
 
 

@@ -1,15 +1,24 @@
 """What is refused rather than waited for, overwritten or passed on: each refusal names its cause and the remedy."""
 
+import io
 import os
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from sharding.errors import RejectError
-from sharding.pack import pack
+from sharding.clip import Clock
+from sharding.errors import FormatError, InputError, RejectError
+from sharding.files import from_json, publish_folder
+from sharding.index import Index, open_dataset, read_info
+from sharding.pack import dry_run, pack
 from sharding.probe import open_media, probe
 from tests.media import write_video
-from tests.sharding.conftest import QUIET, SMALL
+from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "folder"])
@@ -36,3 +45,110 @@ def test_a_pipe_among_videos_is_a_reject_and_the_others_are_packed(tmp_path: Pat
     found = [(one.path, one.reason, one.detail) for one in summary.rejects]
     assert found == [("pipe.mp4", "unreadable", "is not a regular file")]
     assert sum(summary.clips.values()) == 1
+
+
+OTHER_FORMS = {
+    "codec was h264, is raw": {"codec": "raw"},
+    "fps was 30, is 30000/1001": {"fps": "30000/1001"},
+    "sample rate was 44100, is 16000": {"sample_rate": 16_000},
+    "width was 32, is 96, height was 32, is 96": {"size": 96},
+    "channels was 1, is 2": {"channels": 2},
+    "fit was squash, is pad": {"fit": "pad"},
+}
+
+
+@pytest.mark.parametrize("fact", OTHER_FORMS)
+def test_a_finished_dataset_of_another_form_is_not_replaced(fact: str, packed: Packed):
+    before = contents(packed.dataset)
+    for work in (pack, dry_run):
+        with pytest.raises(InputError, match=rf"with other settings \({fact}\); name another folder.*or delete this"):
+            work(packed.videos, packed.dataset, replace(SMALL, **OTHER_FORMS[fact]), QUIET)
+    assert contents(packed.dataset) == before
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ('"format_version": 1', '"format_version": 99', "has format version 99.*into another folder"),
+        ('"fps": "30"', '"fps": "0"', r"dataset\.json.*fps=0 .*above 0; delete .*dataset\.json and run the same"),
+        ('"fps": "30"', '"fps": "1/0"', r"dataset\.json is damaged"),
+        ('"fps": "30"', '"fps": "30', r"dataset\.json is damaged.*; delete .*dataset\.json and run the same"),
+    ],
+)
+def test_a_dataset_json_that_is_not_understood_is_not_replaced(
+    was: str, now: str, told: str, packed: Packed, tmp_path: Path
+):
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    text = (dataset / "dataset.json").read_text()
+    assert was in text
+    (dataset / "dataset.json").write_text(text.replace(was, now))
+    before = contents(dataset)
+    for refused in (lambda: read_info(dataset), lambda: pack(packed.videos, dataset, SMALL, QUIET)):
+        with pytest.raises(FormatError, match=told):
+            refused()
+    assert contents(dataset) == before
+    (dataset / "dataset.json").unlink()  # the remedy
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert contents(dataset) == contents(packed.dataset)
+
+
+def test_more_sources_of_the_same_form_are_added(tmp_path: Path):
+    config = replace(SMALL, val_percent=0, test_percent=0)
+    for number in range(2):
+        write_video(tmp_path / "in" / f"{number}.mp4")
+        pack(tmp_path / "in", tmp_path / "out", replace(config, workers=0), QUIET)
+        assert read_info(tmp_path / "out").clips["train"] == number + 1
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"val_percent": 0, "test_percent": 0}, ("val or test", "--val-percent and --test-percent", "--split train")),
+        ({"val_percent": 100, "test_percent": 0}, ("into test", "raise --test-percent", "--split val")),
+        ({"val_percent": 0, "test_percent": 100}, ("into val", "raise --val-percent", "")),
+    ],
+)
+def test_a_split_without_videos_is_told_with_the_remedy(config: dict[str, int], told: tuple[str, ...], tmp_path: Path):
+    write_video(tmp_path / "in" / "a.mp4")
+    out = io.StringIO()
+    pack(tmp_path / "in", tmp_path / "out", replace(SMALL, **config), Console(file=out, width=60))
+    lines = [line for line in out.getvalue().splitlines() if line.startswith("no video fell into")]
+    assert len(lines) == 1
+    for words in told:
+        assert words in lines[0]
+    said = " ".join(out.getvalue().split())
+    assert "1 of 1 source packed" in said
+    assert "1 shard written" in said
+    if told[2]:
+        with pytest.raises(InputError, match=f"no clips in split 'test'; it has .*or evaluate with {told[2]}"):
+            open_dataset(tmp_path / "out", "test")
+
+
+def test_a_damaged_index_is_told_in_our_own_words(tmp_path: Path):
+    path = tmp_path / "index.npz"
+    for content in (b"", b"junk" * 100, b"\x80\x04N."):
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match=re.escape(str(path)) + ".*run the same avsync pack again") as caught:
+            Index.load(path)
+        assert "pickle" not in str(caught.value)
+    with path.open("wb") as file:
+        np.savez(file, key=np.array([object()]))
+    with pytest.raises(FormatError) as caught:
+        Index.load(path)
+    assert "pickle" not in str(caught.value)
+
+
+def test_an_impossible_value_in_stored_json_is_laid_at_its_file():
+    with pytest.raises(FormatError, match=r"^here is damaged.*fps=-1"):
+        from_json(b'{"fps": "-1", "sample_rate": 1}', Clock, "here")
+
+
+def test_a_folder_whose_writer_fails_leaves_nothing(tmp_path: Path):
+    def fail() -> None:
+        with publish_folder(tmp_path / "saved") as part:
+            (part / "half").touch()
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert not list(tmp_path.iterdir())
