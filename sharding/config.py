@@ -53,7 +53,7 @@ class PackConfig:
     sources_per_shard: int = 32
     """Sources in one tar."""
     workers: int | None = None
-    """Processes that pack at the same time; default: one for each CPU core this process may use."""
+    """Processes that pack at the same time; default, and 0: one for each CPU core this process may use."""
 
     def __post_init__(self) -> None:
         self._check_picture()
@@ -138,11 +138,12 @@ class PackConfig:
         counts = (
             ("--max-clips-per-source", self.max_clips_per_source),
             ("--sources-per-shard", self.sources_per_shard),
-            ("--workers", self.workers),
         )
         for flag, count in counts:
             if count is not None and count < 1:
                 raise InputError(f"{flag} {count} must be at least 1")
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"--workers {self.workers} must not be below 0; 0 is one for each CPU core")
 
     def _check_codec(self) -> None:
         from sharding.codec import codec_named  # late: it loads the media library

@@ -24,7 +24,7 @@ WRONG = {
     "--val-percent 60 and --test-percent 60": {"val_percent": 60, "test_percent": 60},
     "--max-clips-per-source 0": {"max_clips_per_source": 0},
     "--sources-per-shard 0": {"sources_per_shard": 0},
-    "--workers 0": {"workers": 0},
+    "--workers -1 must not be below 0; 0 is one for each": {"workers": -1},
     r"--codec raw makes clips of 7.0 GiB from 300 pictures of 4096x4096 \(--clip-s, --fps, --size\); 4 GiB": {
         "codec": "raw",
         "size": 4096,
@@ -50,3 +50,7 @@ def test_settings_that_change_no_byte_are_no_part_of_a_plan():
     changed = PackConfig(workers=7, val_percent=20, sources_per_shard=5)
     assert changed.decides_bytes() == PackConfig().decides_bytes()
     assert PackConfig(size=128).decides_bytes() != PackConfig().decides_bytes()
+
+
+def test_no_number_of_workers_and_0_are_one_for_each_core():
+    assert PackConfig(workers=0).processes == PackConfig().processes >= 1
