@@ -111,6 +111,13 @@ def test_a_csv_names_path_action_span_split_and_group(tmp_path: Path):
 WRONG = {
     "is empty": "",
     "line 1: missing \\['action'\\]": "path,label\nx,y".replace("label", "group"),
+    "has no rows; write one line for each video": "path,action\n\n",
+    "line 1: 'path;action' is one column; the separator must be a comma": "path;action\nx.mp4;a",
+    "line 1: 'a/x.mp4,dogs' is no header; the first line must be the header path,action": "a/x.mp4,dogs\nb.mp4,cats",
+    "line 3: action 'a\\\\nb' holds a control character": 'path,action\nx.mp4,"a\nb"',
+    "line 2: action 'a\\\\x00b' holds a control character": "path,action\nx.mp4,a\0b",
+    "line 2: group 'g\\\\x1b' holds a control character": "path,action,group\nx.mp4,a,g\x1b",
+    "line 2: path 'x\\\\x00.mp4' holds a control character": "path,action\nx\0.mp4,a",
     "line 1: unknown \\['label'\\]": "path,action,label\nx,y,z",
     "line 1: a column twice": "path,action,path\nx,y,z",
     "line 3: 1 columns, the header has 2": "path,action\nx.mp4,a\ny.mp4",
