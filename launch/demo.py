@@ -1,7 +1,7 @@
 """The whole path on generated scenes, one command: make, pack, train, evaluate, localise. Each step resumes."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +20,7 @@ class Recipe:
     pack: PackConfig = field(
         default_factory=lambda: PackConfig(fps="15", size=56, sample_rate=16_000, min_clip_s="6", sources_per_shard=100)
     )
-    train: TrainConfig = field(default_factory=PRESETS["small"])
+    train: TrainConfig = field(default_factory=lambda: replace(PRESETS["small"](), steps=360, validate_every=120))
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
