@@ -35,6 +35,8 @@ class Entry(NamedTuple):
     does: str
     kind: str
     """Class in launch/commands.py."""
+    resumes: bool = True
+    """The same command again goes on from what a stopped one left."""
 
 
 COMMANDS = {
@@ -42,8 +44,10 @@ COMMANDS = {
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
     "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
-    "evaluate": Entry("RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate"),
-    "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize"),
+    "evaluate": Entry(
+        "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
+    ),
+    "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
 }
 
 
@@ -74,7 +78,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
     except AvsyncError as error:
         return _complain(str(error), code)
     except KeyboardInterrupt:
-        return _complain(f"stopped; the same avsync {name} command again goes on from what is already whole", STOPPED)
+        return _complain(_stopped(name), STOPPED)
     except BrokenPipeError:  # `avsync ... | head`: nobody is listening any more
         sys.stderr.close()
         return FAILED
@@ -100,6 +104,12 @@ def _explain(error: Exception) -> str:
     if type(error).__name__ == "OutOfMemoryError":  # torch's; named, because torch must not be imported here
         return f"out of GPU memory; raise --accumulate, or lower --batch or --view.crop ({error})"
     return ""
+
+
+def _stopped(name: str) -> str:
+    if COMMANDS[name].resumes:
+        return f"stopped; the same avsync {name} command again goes on from what is already whole"
+    return "stopped; nothing half-written is left"
 
 
 def _complain(message: str, code: int) -> int:

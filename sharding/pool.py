@@ -1,9 +1,6 @@
 """Shards made by several processes at once, with a progress bar; stops cleanly on Ctrl-C, names a process that dies."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
 from sharding.plan import ShardPlan
+from sharding.processes import ctrl_c_held, start_worker
 from sharding.sources import Source
 from sharding.work import pack_shard
 
@@ -104,7 +102,8 @@ def _in_pool(
     shared = (follower.sources, follower.bytes, follower.stop)
     pool = ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=shared)
     try:
-        waiting: set[Future[None]] = {pool.submit(_make_in_process, plan, folder, config) for plan in plans}
+        with ctrl_c_held():  # submitting starts the processes
+            waiting: set[Future[None]] = {pool.submit(_make_in_process, plan, folder, config) for plan in plans}
         while waiting:
             done, waiting = wait(waiting, REFRESH_S, FIRST_COMPLETED)
             show.refresh()
@@ -130,19 +129,11 @@ _follower: Follower | None = None
 
 
 def _start_process(*shared: Any) -> None:
-    """In each worker: leave Ctrl-C to the parent, die with it, and keep FFmpeg quiet."""
+    """In each worker: leave Ctrl-C to the parent, die with it, and count for it."""
     global _follower
     _follower = Follower.__new__(Follower)
     _follower.sources, _follower.bytes, _follower.stop = shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    start_worker()
 
 
 def _make_in_process(plan: ShardPlan, folder: Path, config: PackConfig) -> None:

@@ -194,6 +194,20 @@ def test_ctrl_c_says_how_to_go_on(
     assert "the same avsync pack command again goes on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_promises_to_go_on_only_where_work_is_kept(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_build", stop)
+    assert exit_code(name) == STOPPED
+    told = capsys.readouterr().err
+    assert ("again goes on" in told) == (name in ("scenes", "pack", "train", "demo"))
+    assert ("nothing half-written is left" in told) == (name in ("evaluate", "localize"))
+
+
 def test_the_closing_line_goes_to_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ from sharding.clip import Box
 from sharding.cores import available_cores
 from sharding.errors import InputError
 from sharding.files import publish, read_json, write_json
+from sharding.processes import ctrl_c_held, start_worker
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
 from sharding.scenes.motion import MOTIONS
@@ -128,8 +129,16 @@ def _workers(count: int, tasks: int) -> Iterator[Map]:
     if count <= 1:
         yield map
         return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        yield partial(pool.map, chunksize=4)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=start_worker)
+    try:
+        yield partial(_map_in, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # after Ctrl-C, scenes in hand are finished and no more begun
+
+
+def _map_in(pool: ProcessPoolExecutor, function: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
+    with ctrl_c_held():  # submitting starts the processes
+        return pool.map(function, numbers)
 
 
 def _progress() -> Progress:
