@@ -16,8 +16,8 @@ from avsync.models.parts import InputSpec
 from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
 from avsync.world import World
-from sharding.errors import InputError
-from sharding.index import Dataset, open_dataset
+from sharding.dataset import Dataset, open_dataset
+from sharding.errors import InputError, first_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,10 +79,9 @@ class Feed:
 
 def _check_shards(dataset: Dataset) -> None:
     """Every shard must be there before hours are spent. Raises InputError naming those that are not."""
-    shards = [dataset.folder / dataset.split / f"{number:06d}.tar" for number in np.unique(dataset.index.shard)]
+    shards = dataset.shards()
     missing = [str(shard) for shard in shards if not shard.is_file()]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:3])}"
-            f"{', ...' if len(missing) > 3 else ''}; run the same avsync pack again"
+            f"{len(missing)} of {len(shards)} shards are missing: {first_few(missing)}; run the same avsync pack again"
         )

@@ -23,8 +23,8 @@ from avsync.transforms import MATRICES
 from avsync.world import cores_of_rank
 from sharding.clip import ClipMeta
 from sharding.codec import Codec
+from sharding.dataset import Dataset
 from sharding.errors import AvsyncError, SkipClip
-from sharding.index import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,8 +25,9 @@ from avsync.order import Digest, Order, check_batch
 from avsync.validation import open_validation
 from avsync.world import World
 from sharding.clip import FORMAT_VERSION
-from sharding.errors import FormatError, InputError
+from sharding.errors import FormatError, InputError, first_few
 from sharding.files import LOCK_NAME, folder_lock, write_json
+from sharding.index import INFO
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -71,15 +72,14 @@ def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: 
 
 def _check_folder(paths: RunPaths) -> None:
     """A run goes into a new or empty folder, or goes on in its own. Raises InputError."""
-    if (paths.root / "dataset.json").exists():
+    if (paths.root / INFO).exists():
         raise InputError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
         return
     foreign = sorted(path.name for path in paths.root.iterdir() if path.name not in (LOCK_NAME, "tensorboard"))
     if foreign:
         raise InputError(
-            f"{paths.root} holds other files ({', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''}) and is no "
-            "run; give the run a new folder"
+            f"{paths.root} holds other files ({first_few(foreign)}) and is no run; give the run a new folder"
         )
 
 
@@ -93,10 +93,11 @@ def claim(paths: RunPaths, wanted: RunInfo) -> None:
         write_json(paths.info, wanted)
 
 
-def take_up(opened: OpenRun, step: int, network: SyncNet, optimizer: torch.optim.Optimizer) -> State:
+def take_up(opened: OpenRun, step: int, digest: Digest, network: SyncNet, optimizer: torch.optim.Optimizer) -> State:
     """The checkpoint of `step`, put into network and optimiser; a fresh state when it is 0.
 
-    Raises FormatError when it is damaged, of another network, or was trained on other clips than the run's order gives.
+    Raises FormatError when it is damaged, of another network, or was trained on other clips than those of `digest`,
+    which the run's order gives.
     """
     paths, model = opened.paths, opened.config.model
     if not step:
@@ -109,7 +110,7 @@ def take_up(opened: OpenRun, step: int, network: SyncNet, optimizer: torch.optim
         optimizer.load_state_dict(saved.optimizer)
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
-    if Digest.after(opened.order, saved.state.step).state != saved.state.digest:
+    if (step, digest.state) != (saved.state.step, saved.state.digest):
         raise FormatError(
             f"{folder} was trained on other clips than this dataset and seed give; start a new run in another folder"
         )

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from avsync.metrics import Share, roc_auc, share_of
 from avsync.pointing import Point
 from avsync.predict import Predictions
+from sharding.dataset import Dataset
 from sharding.files import publish, write_json
-from sharding.index import Dataset
 
 SHIFT_BIN_S = 1.0
 

@@ -54,14 +54,16 @@ class LogWindow:
 class Tracker:
     """Writes a run's curves and pictures."""
 
-    def __init__(self, paths: RunPaths, resumed_at: int) -> None:
+    def __init__(self, paths: RunPaths, info: RunInfo, resumed_at: int) -> None:
         def writer(name: str) -> SummaryWriter:
             purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
             return SummaryWriter(str(paths.tensorboard / name), purge_step=purge, flush_secs=30)
 
         self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")
+        if not resumed_at:
+            self._settings(info)
 
-    def settings(self, info: RunInfo) -> None:
+    def _settings(self, info: RunInfo) -> None:
         """Hyper-parameters as a text, and in the HPARAMS tab beside what validation measures."""
         results = dict.fromkeys(("accuracy", "loss", "roc_auc"), 0.0)
         for summary in hparams(dict(flat_settings(info.config)), results):

@@ -58,10 +58,7 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     with ExitStack() as held:
         opened = world.together(lambda: open_run(dataset, run, config, world, held))
         trainer = Trainer(accelerator, world, opened)
-        tracker = Tracker(opened.paths, trainer.state.step) if world.is_main else None
-        if tracker and not trainer.state.step:
-            tracker.settings(opened.info)
-        return trainer.run(tracker)
+        return trainer.run(Tracker(opened.paths, opened.info, trainer.state.step) if world.is_main else None)
 
 
 def world_of(accelerator: Accelerator) -> World:
@@ -90,22 +87,21 @@ class Trainer:
         self.network = build_network(self.config, self.feed)
         self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
         newest = world.agree(max(self.paths.saved_steps(), default=0))
-        self.state = world.together(lambda: take_up(opened, newest, self.network, self.optimizer))
         self.digest = Digest.after(self.order, newest)
+        self.state = world.together(lambda: take_up(opened, newest, self.digest, self.network, self.optimizer))
         wrapped = torch.compile(self.network, dynamic=False) if self.config.compile else self.network
         self.model, self.stepper = accelerator.prepare(wrapped, self.optimizer)
 
     def run(self, tracker: Tracker | None) -> TrainSummary:
         """All remaining steps. Only rank 0 has a tracker."""
-        config, start = self.config, self.state.step
-        self.tracker = tracker
+        self.tracker, start = tracker, self.state.step
         with (
             StopFlag(active=self.world.ranks == 1) as self.stop,
-            TrainReport(config.steps, start, quiet=tracker is None) as self.report,
+            TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
         ):
             self._introduce()
-            low = config.low_rate
-            for first, end, every in ((0, low.steps, low.every), (low.steps, config.steps, 1)):
+            low = self.config.low_rate
+            for first, end, every in ((0, low.steps, low.every), (low.steps, self.config.steps, 1)):
                 if first == self.state.step:
                     self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
@@ -214,7 +210,10 @@ class Trainer:
         for buffer in self.network.buffers():  # batch norm's statistics: those that the checkpoint will hold
             self.world.broadcast(buffer)
         got = self.validation.score(self._infer, self.options, every, self._look)
-        accuracy = float(got.hits.mean()) if len(got.hits) else 0.0
+        if not len(got.hits):
+            self.report.say(f"step {self.state.step}: none of the validation clips could be read; no score")
+            return False
+        accuracy = float(got.hits.mean())
         if self.tracker:
             self.report.say(f"step {self.state.step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
             self.tracker.validated(self.state.step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))

@@ -1,10 +1,9 @@
 """The whole path on generated scenes, one command: make, pack, train, evaluate, localise. Each step resumes."""
 
+import csv
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from rich.console import Console
 
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
@@ -46,7 +45,7 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
     result = localize(run, video, LocalizeConfig())
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     place = card.localisation
-    _console().print(
+    _print(
         f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {card.accuracy.value:.1%} (chance 50 %)"
         + (f", hottest point on the true source {place.times_chance:.1f}x as often as chance" if place else "")
         + f".\nOpen:\n  {result.mp4}   the heat map, with sound"
@@ -70,16 +69,16 @@ def _make_and_pack(folder: Path, recipe: Recipe) -> Path:
 
 def _test_video(table: Path, action: str) -> Path:
     """A scene of the test split, which the network has not seen, of the kind that it understands best."""
-    import csv
-
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["split"], row["action"]) == ("test", action)]
     return table.parent / rows[0]["path"]
 
 
 def _say(number: int, text: str) -> None:
-    _console().print(f"\n{number} of 5: {text}", style="bold")
+    _print(f"\n{number} of 5: {text}", style="bold")
 
 
-def _console() -> Console:
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+def _print(text: str, style: str = "") -> None:
+    from avsync.terminal import open_console
+
+    open_console().print(text, style=style, soft_wrap=True)

@@ -16,7 +16,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from sharding.clip import Clip, ClipMeta
+from sharding.clip import Clip
 from sharding.errors import InputError, SkipClip
 from sharding.files import to_json
 
@@ -229,6 +229,3 @@ def members_of(clip: Clip, codec: Codec) -> dict[str, bytes]:
         codec.video_suffix: codec.encode_video(clip),
         codec.audio_suffix: codec.encode_audio(clip),
     }
-
-
-__all__ = ["CODECS", "Codec", "ClipMeta", "H264", "Member", "Raw", "codec_named", "copy_planes", "members_of"]

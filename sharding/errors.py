@@ -10,7 +10,13 @@ AvsyncError
 └── SkipClip      one stored clip cannot be read; the loader goes on within its budget
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Names for a message that must stay one line."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 class AvsyncError(Exception):

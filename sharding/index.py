@@ -1,6 +1,7 @@
 """What a dataset folder holds: dataset.json, and the index that says where each clip lies.
 
-avsync/ may import it. Reading only; sharding/pack.py writes. The layout is specified in docs/data-format.md.
+avsync/ may import it. sharding/pack.py writes it, sharding/dataset.py reads clips by it. The layout is specified in
+docs/data-format.md.
 
     DATASET/dataset.json                 DatasetInfo; written last: a dataset that has it is whole
     DATASET/<split>/000000.tar           plain WebDataset tar
@@ -9,21 +10,19 @@ avsync/ may import it. Reading only; sharding/pack.py writes. The layout is spec
     DATASET/rejects.csv                  path, reason, detail
 """
 
-import zlib
 from dataclasses import dataclass
-from io import RawIOBase
 from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import FORMAT_VERSION, ClipMeta, Clock, Fit
-from sharding.codec import Codec, codec_named
-from sharding.errors import FormatError, InputError, SkipClip
-from sharding.files import from_json, publish, read_json
+from sharding.clip import FORMAT_VERSION, Clock, Fit
+from sharding.errors import FormatError, InputError
+from sharding.files import publish, read_json
 
 SPLITS = ("train", "val", "test")
+INFO = "dataset.json"
 T = TypeVar("T")
 
 
@@ -147,67 +146,9 @@ class Index:
 _COLUMNS = tuple(Index.__dataclass_fields__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class StoredClip:
-    """The bytes of one clip as read from its shard, checksum verified."""
-
-    json: memoryview
-    video: memoryview
-    audio: memoryview
-
-    def meta(self) -> ClipMeta:
-        return from_json(self.json, ClipMeta, "a clip's json")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Dataset:
-    """A packed dataset's split, opened for reading."""
-
-    folder: Path
-    split: str
-    info: DatasetInfo
-    index: Index
-
-    @property
-    def codec(self) -> Codec:
-        return codec_named(self.info.codec)
-
-    def shard_path(self, clip: int) -> Path:
-        return self.folder / self.split / f"{self.index.shard[clip]:06d}.tar"
-
-    def key(self, clip: int) -> str:
-        return self.index.key[clip].decode()
-
-    def read(self, clip: int) -> StoredClip:
-        """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
-        index, path = self.index, self.shard_path(clip)
-        size = int(index.size[clip])
-        try:
-            with path.open("rb", buffering=0) as shard:
-                shard.seek(int(index.offset[clip]))
-                data = _read(shard, size)
-        except OSError as error:
-            raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
-        if len(data) != size or zlib.crc32(data) != index.crc32[clip]:
-            raise SkipClip(
-                f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; "
-                f"delete {path} and run the same avsync pack again"
-            )
-        video, audio = (data[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
-        return StoredClip(json=data[: index.json_bytes[clip]], video=video, audio=audio)
-
-
-def _read(file: RawIOBase, size: int) -> memoryview:
-    """`size` bytes, or what is left: one raw read may give less (2 GiB at most, network file systems far less)."""
-    data, filled = memoryview(bytearray(size)), 0
-    while filled < size and (got := file.readinto(data[filled:])):
-        filled += got
-    return data[:filled]
-
-
 def read_info(folder: Path) -> DatasetInfo:
     """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
-    path = folder / "dataset.json"
+    path = folder / INFO
     if not path.is_file():
         raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS {folder}")
     version = _read_part(path, _Version).format_version
@@ -229,20 +170,3 @@ def _read_part(path: Path, kind: type[T]) -> T:
 @dataclass(frozen=True, slots=True)
 class _Version:
     format_version: int
-
-
-def open_dataset(folder: Path, split: str) -> Dataset:
-    """Open one split of a packed dataset. Raises InputError, FormatError."""
-    info = read_info(folder)
-    if not info.clips.get(split):
-        raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
-    index = Index.load(folder / split / "index.npz")
-    return Dataset(folder=folder, split=split, info=info, index=index)
-
-
-def _filled(info: DatasetInfo, missing: str) -> str:
-    """The splits that have clips, and how to do with them."""
-    filled = {name: count for name, count in info.clips.items() if count}
-    have = ", ".join(f"{name} ({count} clips)" for name, count in filled.items()) or "none at all"
-    instead = next((f", or evaluate with --split {name}" for name in ("val", "train") if name in filled), "")
-    return f"{have}: name the splits in a CSV and pack it{instead if missing != 'train' else ''}"

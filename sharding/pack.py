@@ -15,13 +15,12 @@ from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
 from sharding.files import LOCK_NAME, folder_lock, read_json, write_json
 from sharding.find import find_sources
-from sharding.index import SPLITS, DatasetInfo, Index, ShardRecord, read_info
+from sharding.index import INFO, SPLITS, DatasetInfo, Index, ShardRecord, read_info
 from sharding.plan import SOFTWARE, ShardPlan, plan_shards
 from sharding.pool import RESUME, make_shards
 from sharding.report import REJECTS, PackSummary, print_plan, print_summary, reasons, reject_list, write_rejects
 from sharding.sources import Source
 
-INFO = "dataset.json"
 RUN = "run.json"  # what a training run is known by
 _OURS_ABOVE = re.compile(rf"{re.escape(LOCK_NAME)}|\.nfs.*|\.DS_Store|({'|'.join((*SPLITS, INFO, REJECTS))})(\.part)?")
 _OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
@@ -166,7 +165,7 @@ def _finish(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, packe
     if not any(clips.values()):
         raise InputError(
             f"none of {sources} sources could be packed ({reasons(rejects)}); each is listed with its reason in "
-            f"{dataset / 'rejects.csv'}"
+            f"{dataset / REJECTS}"
         )
     actions = tuple(sorted({clip.action for record in everything for clip in record.clips}))
     for split in SPLITS:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
         "sharding.clip",
         "sharding.codec",
         "sharding.cores",
+        "sharding.dataset",
         "sharding.errors",
         "sharding.files",
         "sharding.index",

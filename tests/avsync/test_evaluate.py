@@ -23,8 +23,8 @@ from avsync.predict import Predictions
 from avsync.scorecard import localisation
 from avsync.trainer import train
 from sharding.clip import ClipMeta, Clock
+from sharding.dataset import open_dataset
 from sharding.errors import FormatError, InputError
-from sharding.index import open_dataset
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from avsync.loader import SPARE_SLOTS, LoaderOptions
 from avsync.pairs import Pair, Sound
 from sharding.codec import CODECS
 from sharding.config import PackConfig
+from sharding.dataset import Dataset
 from sharding.errors import AvsyncError
-from sharding.index import Dataset
 from sharding.pack import pack
 
 

@@ -97,6 +97,16 @@ def test_a_wish_to_stop_is_granted_at_the_next_step_and_nothing_is_lost(dataset,
     assert paths.saved_steps()[0] == max(drawn), "it went on from the step it stood at"
 
 
+def test_a_validation_that_could_read_nothing_is_no_score_and_the_run_can_be_resumed(dataset, config, tmp_path):
+    copy, run = Path(shutil.copytree(dataset, tmp_path / "copy")), tmp_path / "run"
+    for shard in (copy / "val").glob("*.tar"):
+        shard.write_bytes(bytes(shard.stat().st_size))
+    first = train(copy, run, replace(config, steps=6))
+    assert first.best is None
+    shutil.rmtree(RunPaths(run).checkpoint(6))
+    assert train(copy, run, replace(config, steps=6)).resumed_at > 0
+
+
 def test_an_attempt_that_died_before_its_first_checkpoint_leaves_no_trace_in_the_curves(dataset, config, tmp_path):
     run = tmp_path / "run"
     config = replace(config, validate_every=0)

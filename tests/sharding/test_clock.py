@@ -10,8 +10,8 @@ import pytest
 from sharding.clip import Clock
 from sharding.codec import CODECS
 from sharding.config import PackConfig
+from sharding.dataset import open_dataset
 from sharding.decode import Form, decode_span, read_spans
-from sharding.index import open_dataset
 from sharding.pack import pack
 from sharding.probe import probe
 from sharding.timeline_video import FrameClock

@@ -18,10 +18,11 @@ from rich.console import Console
 
 from sharding.clip import Clock
 from sharding.config import PackConfig
+from sharding.dataset import open_dataset
 from sharding.decode import Form, decode_span
 from sharding.errors import AvsyncError, InputError, RejectError, SkipClip
 from sharding.files import folder_lock
-from sharding.index import ClipRecord, Index, ShardRecord, open_dataset
+from sharding.index import ClipRecord, Index, ShardRecord
 from sharding.pack import pack
 from sharding.picture import PictureFitter
 from sharding.probe import open_media, probe

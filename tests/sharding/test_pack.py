@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from sharding.config import PackConfig
+from sharding.dataset import open_dataset
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.files import folder_lock
-from sharding.index import SPLITS, open_dataset, read_info
+from sharding.index import SPLITS, read_info
 from sharding.pack import dry_run, pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from sharding.clip import Clock
+from sharding.dataset import open_dataset
 from sharding.errors import FormatError, InputError, RejectError
 from sharding.files import from_json, publish_folder
-from sharding.index import Index, open_dataset, read_info
+from sharding.index import Index, read_info
 from sharding.pack import dry_run, pack
 from sharding.probe import open_media, probe
 from tests.media import write_video

@@ -15,9 +15,10 @@ from webdataset.compat import WebDataset
 
 from sharding.clip import Clip, ClipMeta, Clock
 from sharding.codec import CODECS, members_of
+from sharding.dataset import open_dataset
 from sharding.errors import RejectError, RejectReason, SkipClip
 from sharding.files import read_json
-from sharding.index import SPLITS, ShardRecord, open_dataset, read_info
+from sharding.index import SPLITS, ShardRecord, read_info
 from sharding.pack import pack
 from sharding.writer import ShardWriter
 from tests.sharding.conftest import QUIET, SMALL, Packed
