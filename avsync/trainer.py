@@ -58,7 +58,9 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
     with ExitStack() as held:
         opened = world.together(lambda: open_run(dataset, run, config, world, held))
         trainer = Trainer(accelerator, world, opened)
-        return trainer.run(Tracker(opened.paths, opened.info, trainer.state.step) if world.is_main else None)
+        summary = trainer.run(Tracker(opened.paths, opened.info, trainer.state.step) if world.is_main else None)
+    accelerator.end_training()  # ranks part here: else a rank's threads may abort its exit
+    return summary
 
 
 def world_of(accelerator: Accelerator) -> World:

@@ -200,6 +200,7 @@ except InputError:
     print("failed itself", world.rank)
 except AvsyncError as error:
     print("heard:", error)
+torch.distributed.destroy_process_group()  # or its threads may abort the exit
 """
 
 
