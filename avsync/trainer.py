@@ -59,7 +59,7 @@ def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
         opened = world.together(lambda: open_run(dataset, run, config, world, held))
         trainer = Trainer(accelerator, world, opened)
         summary = trainer.run(Tracker(opened.paths, opened.info, trainer.state.step) if world.is_main else None)
-    accelerator.end_training()  # ranks part here: else a rank's threads may abort its exit
+    accelerator.end_training()  # else a rank's threads may abort its exit
     return summary
 
 
@@ -109,8 +109,7 @@ class Trainer:
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
             self.report.say(f"done. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}")
-        if tracker:
-            tracker.close()
+        _ = tracker and tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
 
     def _introduce(self) -> None:
@@ -237,7 +236,7 @@ class Trainer:
             self.tracker.heat_maps(pictures.cam_sheet(answer), self.state.step)
 
     def _save(self) -> None:
-        """Rank 0 writes; a full disk there ends all ranks."""
+        """Rank 0 writes."""
         if not self.tracker:
             return
         self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
