@@ -109,7 +109,8 @@ class Trainer:
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
             self.report.say(f"done. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}")
-        _ = tracker and tracker.close()
+        if tracker:
+            tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
 
     def _introduce(self) -> None:
@@ -118,9 +119,8 @@ class Trainer:
             proof = f"order verified by digest {self.digest.state}"
             self.report.say(f"resumed at step {self.state.step}: clips skipped 0, repeated 0, {proof}")
             self._publish_best()
-        too_short = len(self.feed.dataset.index) - len(self.feed.clips)
-        if too_short:
-            self.report.say(f"{too_short} of {len(self.feed.dataset.index)} clips are too short for a pair; left out")
+        if too_short := (clips := len(self.feed.dataset.index)) - len(self.feed.clips):
+            self.report.say(f"{too_short} of {clips} clips are too short for a pair; left out")
 
     def _train_stage(self, first: int, end: int, every: int) -> None:
         """Steps `first` to `end`, on every n-th picture."""
