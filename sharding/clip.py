@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sharding.errors import InputError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 ColorMatrix = Literal["bt601", "bt709", "bt2020"]
 """Which luma weights the YUV planes were made with (ITU-R BT.601-7, BT.709-6, BT.2020-2). Range is always limited."""
@@ -55,8 +55,14 @@ class Repairs:
     """Output frames that repeat an earlier source frame (gaps, low or variable frame rate)."""
     frames_dropped: int = 0
     """Source frames left out (higher frame rate, backward timestamps)."""
+    longest_still: int = 0
+    """Most output frames in a row that show one source frame; 1 where every frame is another one."""
     silence_samples: int = 0
     """Output samples filled with silence because the source's audio timeline had a gap there."""
+    samples_dropped: int = 0
+    """Source samples left out because the audio timeline overlapped itself there, counted at the output rate."""
+    audio_breaks: int = 0
+    """Times the audio timeline jumped, and was laid anew, inside this clip."""
     decode_errors: int = 0
     """Packets the decoder refused."""
 

@@ -5,7 +5,6 @@ The line under a field is its help on the command line. Anyone may import this; 
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
 
 from sharding.clip import Clock, Fit
 from sharding.cores import available_cores
@@ -89,7 +88,7 @@ class PackConfig:
     def processes(self) -> int:
         return self.workers or available_cores()
 
-    def decides_bytes(self) -> dict[str, Any]:
+    def decides_bytes(self) -> dict[str, str | int | None]:
         """The settings that a shard's bytes depend on, given its sources."""
         settings = asdict(self)
         for name in ("workers", "val_percent", "test_percent", "sources_per_shard"):

@@ -49,6 +49,8 @@ class Span:
     """(S, C), S = clock.sample_at(T)"""
     matrix: ColorMatrix
     repairs: Repairs
+    damage: str = ""
+    """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
 
 
 def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:

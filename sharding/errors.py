@@ -45,6 +45,7 @@ class RejectReason(StrEnum):
     SILENT = "silent"
     FROZEN = "frozen"
     TOO_SHORT = "too_short"
+    DUPLICATE = "duplicate"
 
 
 class RejectError(AvsyncError):

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import FORMAT_VERSION, Clock, Fit
+from sharding.clip import FORMAT_VERSION, Clock, Fit, Repairs
 from sharding.errors import FormatError, InputError
 from sharding.files import publish, read_json
 
@@ -40,7 +40,15 @@ class DatasetInfo:
     actions: tuple[str, ...]
     clips: dict[str, int]
     """Split -> number of clips."""
+    shards: dict[str, int]
+    """Split -> number of tars; their numbers may have gaps."""
+    sources: int
+    """Sources that gave a clip."""
+    lost_clips: int
+    """Clips that damaged places of sources cost."""
     rejects: int
+    settings: dict[str, str | int | None]
+    """What `avsync pack` was told and the bytes depend on."""
     written_by: str
     """Software and versions."""
 
@@ -65,6 +73,26 @@ class ClipRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRecord:
+    """How a source fared in one shard: for reports (avsync show), so that nobody must open a tar for them."""
+
+    source: str
+    """Path as given, relative to the input folder."""
+    action: str
+    clips: int
+    frames: int
+    """In its clips together."""
+    lost_clips: int
+    """Clips that should be here and are not, because the source is damaged there."""
+    damage: str
+    """What was found at the first lost clip; empty when none is lost."""
+    stream_offset_s: float
+    """First audio timestamp minus first video timestamp, seconds."""
+    repairs: Repairs
+    """Of its clips together; `longest_still` is the longest of any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ShardRecord:
     """A shard's side file."""
 
@@ -74,6 +102,8 @@ class ShardRecord:
     tar_bytes: int
     sha256: str
     clips: tuple[ClipRecord, ...]
+    sources: tuple[SourceRecord, ...] = ()
+    """Those that gave a clip, in the order of the tar."""
     rejects: tuple[tuple[str, str, str], ...] = ()
     """(source, reason, detail)"""
 

@@ -182,7 +182,11 @@ def _finish(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, packe
         fit=config.fit,
         actions=actions,
         clips=clips,
+        shards={split: len(records[split]) for split in SPLITS},
+        sources=sources - len(rejects),
+        lost_clips=sum(source.lost_clips for record in everything for source in record.sources),
         rejects=len(rejects),
+        settings=config.decides_bytes(),
         written_by=SOFTWARE,
     )
     write_json(dataset / INFO, info)

@@ -148,7 +148,7 @@ def test_a_missing_split_lists_those_there_are(trained, dataset, tmp_path):
 
 def test_another_format_version_is_refused(trained, dataset, tmp_path):
     copy = copy_with(dataset, tmp_path / "copy", lambda info: info.update(format_version=99))
-    with pytest.raises(Exception, match=r"has format version 99, this avsync reads 1: pack the videos again"):
+    with pytest.raises(Exception, match=r"has format version 99, this avsync reads 2: pack the videos again"):
         evaluate(trained, copy, EvaluateConfig(split="test"))
 
 

@@ -66,7 +66,11 @@ def network(
         fit=fit,
         actions=("drums",),
         clips={"train": 1},
+        shards={"train": 1},
+        sources=1,
+        lost_clips=0,
         rejects=0,
+        settings={},
         written_by="test",
     )
     spec = InputSpec(frames=frames, height=crop, width=crop, samples=clock.sample_at(frames), channels=1, clock=clock)

@@ -199,8 +199,8 @@ def test_a_dry_run_writes_nothing(packed: Packed, tmp_path: Path, capsys):
 def test_a_dataset_of_another_format_version_is_refused(packed: Packed, tmp_path: Path):
     dataset = shutil.copytree(packed.dataset, tmp_path / "out")
     text = (dataset / "dataset.json").read_text()
-    (dataset / "dataset.json").write_text(text.replace('"format_version": 1', '"format_version": 99'))
-    with pytest.raises(FormatError, match="format version 99, this avsync reads 1"):
+    (dataset / "dataset.json").write_text(text.replace('"format_version": 2', '"format_version": 99'))
+    with pytest.raises(FormatError, match="format version 99, this avsync reads 2"):
         read_info(dataset)
 
 

@@ -70,7 +70,7 @@ def test_a_finished_dataset_of_another_form_is_not_replaced(fact: str, packed: P
 @pytest.mark.parametrize(
     ("was", "now", "told"),
     [
-        ('"format_version": 1', '"format_version": 99', "has format version 99.*into another folder"),
+        ('"format_version": 2', '"format_version": 99', "has format version 99.*into another folder"),
         ('"fps": "30"', '"fps": "0"', r"dataset\.json.*fps=0 .*above 0; delete .*dataset\.json and run the same"),
         ('"fps": "30"', '"fps": "1/0"', r"dataset\.json is damaged"),
         ('"fps": "30"', '"fps": "30', r"dataset\.json is damaged.*; delete .*dataset\.json and run the same"),
