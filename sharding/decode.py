@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from sharding.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.errors import RejectError, RejectReason
 from sharding.probe import Probe, decoding
-from sharding.timeline_audio import AudioLane
-from sharding.timeline_video import VideoLane
+from sharding.timeline_audio import AudioLane, Sound
+from sharding.timeline_video import Pictures, VideoLane
 
 MAX_ERROR_SHARE = Fraction(1, 10)
-"""Of a stream's packets; when the decoder refuses more, the source is corrupt."""
+"""Of a stretch's packets; when the decoder refuses more, the stretch is damaged."""
+MAX_STILL_S = 1
+"""When the decoder refused a packet, and one picture stays for so long, pictures are missing there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +59,7 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
     """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
 
     Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
-    Raises RejectError: unreadable, corrupt.
+    A damaged stretch is told in its span's `damage`, and the next one is read. Raises RejectError: unreadable, corrupt.
     """
     if not pieces:
         return
@@ -73,31 +75,47 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
             )
         ) as audio,
     ):
-        errors = 0
         for piece in pieces:
             pictures = video.read(piece.start, len(piece))
             sound = audio.read(clock.sample_at(piece.start), clock.sample_at(len(piece)))
-            repairs = Repairs(
-                frames_repeated=pictures.repeated,
-                frames_dropped=pictures.dropped,
-                silence_samples=sound.silence_samples,
-                decode_errors=video.tally.errors + audio.tally.errors - errors,
-            )
-            errors = video.tally.errors + audio.tally.errors
-            _check_errors(video, audio)
             yield Span(
-                first_frame=piece.start, yuv=pictures.yuv, audio=sound.audio, matrix=source.matrix, repairs=repairs
+                first_frame=piece.start,
+                yuv=pictures.yuv,
+                audio=sound.audio,
+                matrix=source.matrix,
+                repairs=_repairs(pictures, sound),
+                damage=_damage(pictures, sound, clock),
             )
 
 
 def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> Span:
-    """Decode one stretch of a source; long files are entered by seeking. Raises RejectError."""
-    return next(read_spans(source, [range(first_frame, first_frame + frames)], form))
+    """Decode one stretch of a source; long files are entered by seeking. Raises RejectError, if it is damaged too."""
+    span = next(read_spans(source, [range(first_frame, first_frame + frames)], form))
+    if span.damage:
+        raise RejectError(RejectReason.CORRUPT, span.damage)
+    return span
 
 
-def _check_errors(video: VideoLane, audio: AudioLane) -> None:
-    for name, lane in (("video", video), ("audio", audio)):
-        if lane.tally.errors > max(1, lane.tally.packets * MAX_ERROR_SHARE):
-            raise RejectError(
-                RejectReason.CORRUPT, f"the {name} decoder refused {lane.tally.errors} of {lane.tally.packets} packets"
-            )
+def _repairs(pictures: Pictures, sound: Sound) -> Repairs:
+    return Repairs(
+        frames_repeated=pictures.repeated,
+        frames_dropped=pictures.dropped,
+        longest_still=pictures.longest_still,
+        silence_samples=sound.silence_samples,
+        samples_dropped=sound.samples_dropped,
+        audio_breaks=sound.breaks,
+        decode_errors=pictures.fare.refused + sound.fare.refused,
+    )
+
+
+def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
+    """Why these must not become a clip; empty when they may."""
+    if not pictures.longest_still:
+        return "none of its pictures decodes"
+    for name, fare in (("video", pictures.fare), ("audio", sound.fare)):
+        if fare.refused > max(1, fare.packets * MAX_ERROR_SHARE):
+            return f"the {name} decoder refused {fare.refused} of {fare.packets} packets"
+    still = Fraction(pictures.longest_still) / clock.fps
+    if pictures.fare.refused and still > MAX_STILL_S:
+        return f"the video decoder refused {pictures.fare.refused} packets, and one picture stays for {still:.1f} s"
+    return ""

@@ -1,8 +1,10 @@
 """One stream of one source, decoded in order, from any moment on. Damaged packets are counted, not fatal."""
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Any, TypeVar
 
 from av.error import FFmpegError
@@ -15,13 +17,42 @@ SEEK_FROM_S = 30
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Tally:
-    """How a stream's packets fared."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fare:
+    """How the packets of one stretch of a stream fared."""
 
-    packets: int = 0
-    errors: int = 0
-    """Packets that the decoder refused."""
+    packets: int
+    refused: int
+    """By the decoder."""
+
+
+class Tally:
+    """When a stream's packets were, in ticks, and which of them the decoder refused."""
+
+    def __init__(self) -> None:
+        self._taken, self._refused = array("q"), array("q")
+        self._last = 0
+
+    def note(self, packet: Any) -> None:
+        """Another packet goes to the decoder; None stands for what cannot even be read."""
+        when = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+        self._last = self._last if when is None else when
+        self._taken.append(self._last)
+
+    def note_refusal(self) -> None:
+        """The packet noted last was refused."""
+        self._refused.append(self._last)
+
+    def between(self, start: int, stop: int) -> Fare:
+        """Of the packets noted so far. What comes before `stop` is forgotten: ask in ascending order."""
+        packets, self._taken = _counted(self._taken, start, stop)
+        refused, self._refused = _counted(self._refused, start, stop)
+        return Fare(packets=packets, refused=refused)
+
+
+def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[int]]":
+    """How many times lie in start ... stop, and those that come later."""
+    return sum(start <= time < stop for time in times), array("q", (time for time in times if time >= stop))
 
 
 def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
@@ -30,27 +61,29 @@ def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets, None)
-        except FFmpegError:
-            packet = None  # a damaged tail; the probe stopped at the same place
-            tally.errors += 1
+        except FFmpegError:  # a damaged tail; the probe stopped at the same place
+            tally.note(None)
+            tally.note_refusal()
+            return
         if packet is None:
             return
-        tally.packets += 1
+        if packet.size:  # the last one is empty: it asks for what the decoder still holds
+            tally.note(packet)
         try:
             yield from packet.decode()
         except FFmpegError:
-            tally.errors += 1
+            tally.note_refusal()
 
 
 class SourceStream:
     """An open file and the one stream of it that a lane decodes."""
 
     def __init__(self, source: Probe, index: int) -> None:
-        self.tally = Tally()
         self._source, self._index = source, index
         self._open()
 
     def _open(self) -> None:
+        self._tally = Tally()
         self._container = open_media(self._source.path)
         self.stream: Any = self._container.streams[self._index]
         self.stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
@@ -60,7 +93,12 @@ class SourceStream:
 
     def frames(self) -> Iterator[Any]:
         """Frames in decoder order, from where the file stands."""
-        return decoded(self._container, self.stream, self.tally)
+        return decoded(self._container, self.stream, self._tally)
+
+    def fare(self, start: Fraction, stop: Fraction) -> Fare:
+        """How the packets of this stretch, seconds, fared; ask in ascending order, when it has been decoded."""
+        first, end = (ceil((edge + self._source.origin) / self.stream.time_base) for edge in (start, stop))
+        return self._tally.between(first, end)
 
     def placed_from(
         self, start: Fraction, margin_s: int, first: int, place: Callable[[], Iterator[tuple[int, T]]]

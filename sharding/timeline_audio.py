@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.probe import Probe
-from sharding.stream import SourceStream
+from sharding.stream import Fare, SourceStream
 
 JUMP_S = Fraction(3, 100)
 """Timestamps this far from the count are a gap at once. Remuxed web video jitters by up to 21 ms and comes back."""
@@ -23,8 +23,21 @@ SETTLE_S = 1
 SEEK_MARGIN_S = 2
 """Seek this much before the span: decoders need some packets to settle (Opus 80 ms, MP3 bit reservoir)."""
 
-Block = tuple[int, NDArray[np.int16]]
-"""Position of the first sample on the timeline, and samples (S, C)."""
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Block:
+    """Samples that follow each other."""
+
+    samples: NDArray[np.int16]
+    """(S, C)"""
+    broken: bool = False
+    """The timestamps jumped before it."""
+    dropped: int = 0
+    """Samples left out before it: the timeline already had some there."""
+
+
+Placed = tuple[int, Block]
+"""Position of the first sample on the timeline, and samples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +48,11 @@ class Sound:
     """(S, C)"""
     silence_samples: int
     """How many of them the source does not have."""
+    samples_dropped: int
+    """How many more the source has for the same time."""
+    breaks: int
+    """How often its timestamps jumped."""
+    fare: Fare
 
 
 class AudioLane:
@@ -44,9 +62,8 @@ class AudioLane:
         self.sample_rate, self.channels = sample_rate, channels
         self._source = source
         self._stream = SourceStream(source, source.audio.index)
-        self.tally = self._stream.tally
         self._blocks = self._ordered(self._placed(first_sample))
-        self._rest: Block | None = None
+        self._rest: Placed | None = None
 
     def close(self) -> None:
         self._stream.close()
@@ -54,13 +71,15 @@ class AudioLane:
     def read(self, first: int, count: int) -> Sound:
         """Samples first ... first + count - 1."""
         out = np.zeros((count, self.channels), np.int16)
-        filled, stop = 0, first + count
+        filled, dropped, breaks, stop = 0, 0, 0, first + count
         while True:
-            block = self._rest or next(self._blocks, None)
-            self._rest = block
-            if block is None or block[0] >= stop:
+            self._rest = self._rest or next(self._blocks, None)
+            if self._rest is None or self._rest[0] >= stop:
                 break
-            position, samples = block
+            position, block = self._rest
+            if position >= first:
+                dropped, breaks = dropped + block.dropped, breaks + block.broken
+            samples = block.samples
             low, high = max(first, position), min(stop, position + len(samples))
             if low < high:
                 out[low - first : high - first] = samples[low - position : high - position]
@@ -68,27 +87,30 @@ class AudioLane:
             if position + len(samples) > stop:
                 break
             self._rest = None
-        return Sound(audio=out, silence_samples=count - filled)
+        fare = self._stream.fare(Fraction(first, self.sample_rate), Fraction(stop, self.sample_rate))
+        return Sound(audio=out, silence_samples=count - filled, samples_dropped=dropped, breaks=breaks, fare=fare)
 
     @staticmethod
-    def _ordered(blocks: Iterator[Block]) -> Iterator[Block]:
+    def _ordered(blocks: Iterator[Placed]) -> Iterator[Placed]:
         """Without what overlaps earlier samples."""
-        end = -(2**62)
-        for position, samples in blocks:
-            late = max(0, end - position)
-            if late < len(samples):
-                yield position + late, samples[late:]
-                end = position + len(samples)
+        end, dropped, broken = -(2**62), 0, False
+        for position, block in blocks:
+            late = min(max(0, end - position), len(block.samples))
+            dropped, broken = dropped + late, broken or block.broken
+            if late < len(block.samples):
+                yield position + late, Block(samples=block.samples[late:], dropped=dropped, broken=broken)
+                end, dropped, broken = position + len(block.samples), 0, False
 
-    def _placed(self, first_sample: int) -> Iterator[Block]:
+    def _placed(self, first_sample: int) -> Iterator[Placed]:
         """Resampled blocks from at or before `first_sample`, with their positions."""
         start = Fraction(first_sample, self.sample_rate)
         return self._stream.placed_from(start, SEEK_MARGIN_S, first_sample, self._segments)
 
-    def _segments(self) -> Iterator[Block]:
+    def _segments(self) -> Iterator[Placed]:
         """Decoded frames joined by count, cut where the timestamps jump."""
         tick, origin = self._stream.stream.time_base, self._source.origin
         segment: _Segment | None = None
+        broken = False
         for frame in self._stream.frames():
             when = None if frame.pts is None else frame.pts * tick - origin
             if segment is not None and segment.continues(frame, when):
@@ -96,8 +118,10 @@ class AudioLane:
                 continue
             if segment is not None:
                 yield from segment.flush()
+                broken = when is not None and not segment.agrees(when)
                 when = segment.end if when is None else when
             segment = _Segment(
+                broken=broken,
                 start=self._source.audio.start if when is None else when,
                 rate=frame.sample_rate,
                 layout=frame.layout.name,
@@ -113,7 +137,10 @@ class AudioLane:
 class _Segment:
     """Frames of one kind that follow each other without a jump, through one resampler."""
 
-    def __init__(self, *, start: Fraction, rate: int, layout: str, format: str, out_rate: int, channels: int) -> None:
+    def __init__(
+        self, *, start: Fraction, broken: bool, rate: int, layout: str, format: str, out_rate: int, channels: int
+    ) -> None:
+        self._broken = broken  # the timestamps jumped to its start
         self.start, self.rate, self.layout, self.format = start, rate, layout, format
         self.taken = 0  # source samples
         self.position = round(start * out_rate)  # of the next output sample
@@ -130,24 +157,27 @@ class _Segment:
         """`frame` belongs to this segment: same kind, and its time is where the count says."""
         if (frame.sample_rate, frame.layout.name, frame.format.name) != (self.rate, self.layout, self.format):
             return False
-        if when is None:
-            return True
+        return when is None or self.agrees(when)
+
+    def agrees(self, when: Fraction) -> bool:
+        """`when` is not too far from what the count says, for not too long."""
         off = abs(when - self.end)
         if off <= DRIFT_S:
             self._agreed = self.end
         return off <= JUMP_S and self.end - self._agreed <= SETTLE_S
 
-    def add(self, frame: av.AudioFrame) -> Iterator[Block]:
+    def add(self, frame: av.AudioFrame) -> Iterator[Placed]:
         self.taken += frame.samples
         frame.pts = None  # the resampler counts; positions are ours
         yield from self._blocks(self._resampler.resample(frame))
 
-    def flush(self) -> Iterator[Block]:
+    def flush(self) -> Iterator[Placed]:
         if self.taken:
             yield from self._blocks(self._resampler.resample(None))
 
-    def _blocks(self, frames: list[av.AudioFrame]) -> Iterator[Block]:
+    def _blocks(self, frames: list[av.AudioFrame]) -> Iterator[Placed]:
         for frame in frames:
             samples = frame.to_ndarray().reshape(-1, self.channels)
-            yield self.position, samples.astype(np.int16, copy=False)
+            yield self.position, Block(samples=samples.astype(np.int16, copy=False), broken=self._broken)
+            self._broken = False
             self.position += len(samples)

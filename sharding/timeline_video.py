@@ -14,15 +14,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.errors import RejectError, RejectReason
 from sharding.picture import PictureFitter
 from sharding.probe import Probe
-from sharding.stream import SourceStream
+from sharding.stream import Fare, SourceStream
 
+FILLER = 128
 SEEK_MARGIN_S = 3
 """Seek this much before the span: open GOPs and B-frames need what stands before their key frame."""
-LOST_TAIL_S = 1
-"""If the decoder fails and the pictures end this much too early, the file is corrupt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +29,12 @@ class Pictures:
 
     yuv: NDArray[np.uint8]
     """(T, H*3/2, W)"""
+    """Filler when `longest_still` is 0: nothing of the source decodes."""
     repeated: int
     dropped: int
+    longest_still: int
+    """Most slots in a row with one picture; a picture held from before counts from here on."""
+    fare: Fare
 
 
 class FrameClock:
@@ -73,7 +75,6 @@ class VideoLane:
         self.width, self.height = width, height
         self._fps, self._source = fps, source
         self._stream = SourceStream(source, source.video.index)
-        self.tally = self._stream.tally
         shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
         self._fitter = PictureFitter(
             width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
@@ -87,21 +88,24 @@ class VideoLane:
         self._stream.close()
 
     def read(self, first: int, count: int) -> Pictures:
-        """Slots first ... first + count - 1. Raises RejectError when the decoder gave up long before."""
+        """Slots first ... first + count - 1."""
         out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
         self._advance(first)
-        repeated, self._dropped = 0, 0
+        repeated, still, longest, self._dropped = 0, 0, 0, 0
         for row, slot in enumerate(range(first, first + count)):
             fresh = self._advance(slot)
             if self._held is None:
-                raise RejectError(RejectReason.CORRUPT, "none of its pictures decodes")
+                out[row:] = FILLER
+                break
             if row == 0 or fresh:
                 self._fitter.write(self._held[1], out[row])
+                still = 1
             else:
                 out[row] = out[row - 1]
-                repeated += 1
-        self._check_tail(first + count)
-        return Pictures(yuv=out, repeated=repeated, dropped=self._dropped)
+                repeated, still = repeated + 1, still + 1
+            longest = max(longest, still)
+        fare = self._stream.fare(first / self._fps, (first + count) / self._fps)
+        return Pictures(yuv=out, repeated=repeated, dropped=self._dropped, longest_still=longest, fare=fare)
 
     def _advance(self, slot: int) -> bool:
         """Hold the newest frame whose slot is not after `slot`. True when it is another one than before."""
@@ -115,16 +119,6 @@ class VideoLane:
             self._ahead = next(self._decoded, None)
         self._dropped += max(0, moved - 1)
         return moved > 0
-
-    def _check_tail(self, stop: int) -> None:
-        if self._ahead is None and self.tally.errors and self._held is not None:
-            missing = Fraction(stop - self._held[0]) / self._fps
-            if missing > LOST_TAIL_S:
-                raise RejectError(
-                    RejectReason.CORRUPT,
-                    f"the decoder failed on {self.tally.errors} of {self.tally.packets} packets "
-                    f"and its pictures end {float(missing):.1f} s too early",
-                )
 
     def _frames(self, first_slot: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """(slot, frame) in decoder order, from at or before `first_slot`."""

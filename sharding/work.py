@@ -14,7 +14,7 @@ from sharding.codec import codec_named
 from sharding.config import PackConfig
 from sharding.content import Loudness, Motion
 from sharding.decode import Form, Span, read_spans
-from sharding.errors import RejectError
+from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
 from sharding.index import ShardRecord
 from sharding.plan import SOFTWARE, ShardPlan, cut
@@ -81,6 +81,8 @@ def clips_of(source: Source, config: PackConfig) -> Iterator[Clip]:
     form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     track = read_boxes(source.boxes) if source.boxes else None
     for piece, span in zip(pieces, read_spans(found, pieces, form), strict=True):
+        if span.damage:
+            raise RejectError(RejectReason.CORRUPT, span.damage)
         boxes = track.at(piece, form.clock.fps) if track else ()
         yield Clip(meta=_meta(source, found, span, form, boxes), yuv=span.yuv, audio=span.audio)
 
