@@ -1,0 +1,193 @@
+"""The A/V clock of a dataset: offsets, gaps and repairs of its sources as histograms and totals, worst sources first.
+
+Packing has already put all of this right, or counted what it could not. What stands here says whom to distrust.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.clip import Clock
+from sharding.show.sources import Sources
+
+Column = NDArray[np.float64]
+SECONDS = (0.01, 0.1, 1.0, 10.0)
+STILLS = (0.1, 0.2, 0.5, 1.0)
+SHARES = (0.01, 0.1, 0.25, 0.6)
+OFFSETS = (0.001, 0.01, 0.04, 0.1, 0.5, 1.0)
+OFFSET_LABELS = ("under 1 ms", "1 - 10 ms", "10 - 40 ms", "40 - 100 ms", "0.1 - 0.5 s", "0.5 - 1 s", "1 s and more")
+"""Within 40 ms hardly anybody notices; the first bin, containers count in milliseconds, has no sign."""
+
+
+class Histogram(NamedTuple):
+    """How many sources fall into each bin."""
+
+    title: str
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+class OffsetHistogram(NamedTuple):
+    """Sources by OFFSET_LABELS, by which stream starts first."""
+
+    together: int
+    """In the first bin."""
+    sound_first: tuple[int, ...]
+    """In each of the other bins."""
+    sound_late: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """Of all clips together."""
+
+    sources: int
+    frames: int
+    silence_s: float
+    """Seconds of sound that were filled with silence."""
+    silent_sources: int
+    dropped_s: float
+    """Seconds of sound left out because the timeline overlapped itself."""
+    audio_breaks: int
+    broken_sources: int
+    repeated_share: float
+    """Pictures that repeat an earlier one, of all pictures."""
+    dropped_share: float
+    """Source pictures left out, per picture kept."""
+    decode_errors: int
+    lost_clips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that makes a source doubtful: how it is measured, and what it weighs."""
+
+    name: str
+    weight: float
+    """Points for the worst; all weights together are 100."""
+    half: float
+    """The measure that gets half of the points."""
+    measure: Callable[[Sources, Clock], Column]
+
+    def points(self, sources: Sources, clock: Clock) -> Column:
+        """0 for nothing, towards `weight` for the worst; no single number can drown the others."""
+        value = self.measure(sources, clock)
+        return self.weight * value / (value + self.half)
+
+
+class Doubtful(NamedTuple):
+    """A source with trouble."""
+
+    row: int
+    """In Sources."""
+    score: float
+    """0 to 100."""
+    mostly: str
+    """The trouble that gave the most points."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AvClock:
+    """All that is told."""
+
+    offsets: OffsetHistogram
+    silence: Histogram
+    repeated: Histogram
+    stills: Histogram
+    totals: Totals
+    worst: tuple[Doubtful, ...]
+
+
+def audio_s(sources: Sources, clock: Clock) -> Column:
+    """Seconds of sound in each source's clips."""
+    return np.maximum(sources.frames, 1) / float(clock.fps)
+
+
+def silence_s(sources: Sources, clock: Clock) -> Column:
+    """Seconds of silence that packing filled in."""
+    return sources.silence_samples / clock.sample_rate
+
+
+def still_s(sources: Sources, clock: Clock) -> Column:
+    """How long the longest still picture stays longer than it should."""
+    return np.maximum(sources.longest_still - 1, 0) / float(clock.fps)
+
+
+def repeated_share(sources: Sources) -> Column:
+    """Pictures that repeat an earlier one, of all pictures."""
+    return sources.frames_repeated / np.maximum(sources.frames, 1)
+
+
+def dropped_share(sources: Sources) -> Column:
+    """Source pictures left out, per picture kept."""
+    return sources.frames_dropped / np.maximum(sources.frames, 1)
+
+
+TROUBLES = (
+    Trouble("lost clips", 30, 0.1, lambda s, _: s.lost_clips / np.maximum(s.lost_clips + s.clips, 1)),
+    Trouble("decode errors", 20, 0.01, lambda s, _: s.decode_errors / np.maximum(s.frames, 1)),
+    Trouble("silence", 15, 0.05, lambda s, clock: silence_s(s, clock) / audio_s(s, clock)),
+    Trouble("offset", 15, 0.5, lambda s, _: np.abs(s.offset_s)),
+    Trouble("audio breaks", 10, 0.1, lambda s, clock: s.audio_breaks / audio_s(s, clock)),
+    Trouble("still picture", 10, 1.0, still_s),
+)
+
+
+def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
+    """The figures, and the `worst` most doubtful sources."""
+    share_labels = ("none", "under 1 %", "1 - 10 %", "10 - 25 %", "25 - 60 %", "60 % and more")
+    silence_labels = ("none", "under 10 ms", "10 - 100 ms", "0.1 - 1 s", "1 - 10 s", "10 s and more")
+    still_labels = ("none", "under 0.1 s", "0.1 - 0.2 s", "0.2 - 0.5 s", "0.5 - 1 s", "1 s and more")
+    return AvClock(
+        offsets=offset_histogram(sources.offset_s),
+        silence=_histogram("gaps filled with silence", silence_s(sources, clock), SECONDS, silence_labels),
+        repeated=_histogram("pictures that are repeats", repeated_share(sources), SHARES, share_labels),
+        stills=_histogram("longest still picture", still_s(sources, clock), STILLS, still_labels),
+        totals=_totals(sources, clock),
+        worst=worst_first(sources, clock, worst),
+    )
+
+
+def offset_histogram(offset_s: Column) -> OffsetHistogram:
+    """Every source is counted once."""
+    place = np.searchsorted(OFFSETS, np.abs(offset_s), side="right")
+
+    def count(mine: NDArray[np.bool_]) -> tuple[int, ...]:
+        return tuple(np.bincount(place[mine], minlength=len(OFFSET_LABELS))[1:].tolist())
+
+    late = offset_s > 0
+    return OffsetHistogram(together=int((place == 0).sum()), sound_first=count(~late), sound_late=count(late))
+
+
+def _histogram(title: str, values: Column, edges: Sequence[float], labels: tuple[str, ...]) -> Histogram:
+    """The first bin is exactly 0; then below each edge, and the last is what is left."""
+    place = np.where(values > 0, 1 + np.searchsorted(edges, values, side="right"), 0)
+    return Histogram(title, labels, tuple(np.bincount(place, minlength=len(labels)).tolist()))
+
+
+def _totals(sources: Sources, clock: Clock) -> Totals:
+    frames = int(sources.frames.sum())
+    return Totals(
+        sources=len(sources),
+        frames=frames,
+        silence_s=int(sources.silence_samples.sum()) / clock.sample_rate,
+        silent_sources=int(np.count_nonzero(sources.silence_samples)),
+        dropped_s=int(sources.samples_dropped.sum()) / clock.sample_rate,
+        audio_breaks=int(sources.audio_breaks.sum()),
+        broken_sources=int(np.count_nonzero(sources.audio_breaks)),
+        repeated_share=int(sources.frames_repeated.sum()) / max(1, frames),
+        dropped_share=int(sources.frames_dropped.sum()) / max(1, frames),
+        decode_errors=int(sources.decode_errors.sum()),
+        lost_clips=int(sources.lost_clips.sum()),
+    )
+
+
+def worst_first(sources: Sources, clock: Clock, most: int) -> tuple[Doubtful, ...]:
+    """At most `most` sources that have any trouble, by score; equal ones in their order."""
+    points = np.stack([trouble.points(sources, clock) for trouble in TROUBLES])
+    score, mostly = points.sum(axis=0), points.argmax(axis=0) if len(sources) else np.empty(0, np.int64)
+    order = np.argsort(-score, kind="stable")[:most]
+    return tuple(Doubtful(int(row), float(score[row]), TROUBLES[mostly[row]].name) for row in order if score[row] > 0)

@@ -1,0 +1,177 @@
+"""How the figures of a dataset are written, the same on the terminal and on the page."""
+
+from collections import Counter
+from fractions import Fraction
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+
+from sharding.index import DatasetInfo
+from sharding.report import Reject, counted
+from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
+from sharding.show.survey import Survey
+
+BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))
+MOST_BINS = 8
+
+
+def duration(seconds: Fraction | float) -> str:
+    """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`."""
+    value = float(seconds)
+    if value >= 3600:
+        return f"{value / 3600:,.0f} h" if value >= 360_000 else f"{value / 3600:,.1f} h"
+    return f"{value / 60:.1f} min" if value >= 60 else f"{value:.1f} s"
+
+
+def size(count: int) -> str:
+    """`97.5 MB`."""
+    for unit, name in BYTES:
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count} bytes"
+
+
+def offset(seconds: float) -> str:
+    """`+21 ms` where the sound starts late, `-1.25 s` where it starts first."""
+    if abs(seconds) < 0.0005:
+        return "0"
+    return f"{seconds:+.2f} s" if abs(seconds) >= 1 else f"{seconds * 1000:+.0f} ms"
+
+
+def share(value: float) -> str:
+    """`0`, `<0.1 %`, `12.3 %`."""
+    if value <= 0:
+        return "0"
+    return f"{value:.1%}".replace("%", " %") if value >= 0.001 else "<0.1 %"
+
+
+def form(info: DatasetInfo) -> str:
+    """`h264, 112x112, 30 fps, 44,100 Hz mono, squash`."""
+    sound = "mono" if info.channels == 1 else "stereo"
+    clock = info.clock
+    return f"{info.codec}, {info.width}x{info.height}, {clock.fps} fps, {clock.sample_rate:,} Hz {sound}, {info.fit}"
+
+
+def settings(info: DatasetInfo) -> str:
+    """What `avsync pack` was told beyond the form; what was left to its default of nothing is left out."""
+    told = {"codec", "fps", "size", "width", "height", "sample_rate", "channels", "fit"}
+    said = {name: value for name, value in sorted(info.settings.items()) if name not in told and value is not None}
+    return ", ".join(f"{name} {value}" for name, value in said.items())
+
+
+class LengthBin(NamedTuple):
+    """Clips of `low` to below `high` seconds (the last bin: up to it); equal where all clips are of one length."""
+
+    low: Fraction
+    high: Fraction
+    clips: int
+
+    @property
+    def label(self) -> str:
+        low, high = f"{float(self.low):.4g}", f"{float(self.high):.4g} s"
+        return high if self.low == self.high else f"{low} - {high}"
+
+
+def length_bins(survey: Survey) -> list[LengthBin]:
+    """Clips by length: about MOST_BINS bins whose edges are round numbers of seconds."""
+    if not survey.clips:
+        return []
+    fps, frames = survey.info.clock.fps, survey.frames.astype(np.int64)
+    low, high = int(frames.min()) / fps, int(frames.max()) / fps
+    if low == high:
+        return [LengthBin(low, high, survey.clips)]
+    step = next((step for step in STEPS_S if (high - low) / step <= MOST_BINS), (high - low) / MOST_BINS)
+    first, last = int(low / step), ceil(high / step) - 1
+    bin_frames = step * fps
+    place = np.minimum(frames * bin_frames.denominator // bin_frames.numerator, last) - first
+    counts = np.bincount(place, minlength=last - first + 1).tolist()
+    return [LengthBin((first + n) * step, (first + n + 1) * step, count) for n, count in enumerate(counts)]
+
+
+def actions_by_clips(survey: Survey) -> list[tuple[str, int]]:
+    """Every action with its clips, the largest first."""
+    pairs = zip(survey.info.actions, survey.action_clips.tolist(), strict=False)
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def balance(actions: list[tuple[str, int]]) -> str:
+    """How unequal the actions are, in one line."""
+    if not actions:
+        return "no action"
+    counts = [count for _, count in actions]
+    line = f"{counted(len(actions), 'action')}, median {np.median(counts):,.0f} clips"
+    return line if len(actions) == 1 else f"{line}, spread {counts[0] / max(1, counts[-1]):,.3g} : 1"
+
+
+class Reason(NamedTuple):
+    """Why sources were rejected."""
+
+    reason: str
+    sources: int
+    example: Reject
+
+
+def reject_reasons(survey: Survey) -> list[Reason]:
+    """The most frequent first, each with its first source."""
+    examples: dict[str, Reject] = {}
+    for reject in survey.rejects:
+        examples.setdefault(reject.reason, reject)
+    counts = Counter(reject.reason for reject in survey.rejects)
+    return [Reason(reason, count, examples[reason]) for reason, count in counts.most_common()]
+
+
+def totals(sums: Totals) -> list[tuple[str, str]]:
+    """(what, how much) of all clips together."""
+    return [
+        ("filled with silence", f"{duration(sums.silence_s)} in {sums.silent_sources:,} sources"),
+        ("sound left out where it overlapped", duration(sums.dropped_s)),
+        ("audio breaks", f"{sums.audio_breaks:,} in {sums.broken_sources:,} sources"),
+        ("pictures that are repeats", share(sums.repeated_share)),
+        ("source pictures left out, per picture kept", share(sums.dropped_share)),
+        ("packets the decoder refused", f"{sums.decode_errors:,}"),
+        ("clips lost to damage", f"{sums.lost_clips:,}"),
+    ]
+
+
+WORST_COLUMNS = (
+    "score", "mostly", "offset", "silence", "breaks", "repeated", "dropped", "still", "errors", "lost",
+)  # fmt: skip
+
+
+class WorstTable(NamedTuple):
+    """Doubtful sources as texts; a column in which nothing stands is left out."""
+
+    columns: tuple[str, ...]
+    """Of WORST_COLUMNS."""
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """A cell is empty where there is nothing to tell."""
+    damage: tuple[str, ...]
+
+
+def worst_table(survey: Survey, worst: tuple[Doubtful, ...]) -> WorstTable:
+    """One line for each of `worst`."""
+    sources, clock = survey.sources, survey.info.clock
+    rows = [one.row for one in worst]
+    columns = (
+        [f"{one.score:.0f}" for one in worst],
+        [one.mostly for one in worst],
+        [offset(value) for value in sources.offset_s[rows]],
+        [f"{value:.2f} s" for value in silence_s(sources, clock)[rows]],
+        [f"{value:,}" for value in sources.audio_breaks[rows]],
+        [share(value) for value in repeated_share(sources)[rows]],
+        [share(value) for value in dropped_share(sources)[rows]],
+        [f"{value:.2f} s" for value in still_s(sources, clock)[rows]],
+        [f"{value:,}" for value in sources.decode_errors[rows]],
+        [f"{value:,}" for value in sources.lost_clips[rows]],
+    )
+    told = [["" if cell in ("0", "0.00 s") else cell for cell in column] for column in columns[1:]]
+    kept = [(name, column) for name, column in zip(WORST_COLUMNS, (columns[0], *told), strict=True) if any(column)]
+    return WorstTable(
+        columns=tuple(name for name, _ in kept),
+        names=tuple(sources.name[row] for row in rows),
+        rows=tuple(zip(*(column for _, column in kept), strict=True)),
+        damage=tuple(sources.damage[row] for row in rows),
+    )
