@@ -1,42 +1,26 @@
-"""Which videos to pack: a folder tree or a CSV becomes a sorted list of sources.
+"""Which videos to pack: a folder tree, a CSV or a Kinetics list becomes a sorted list of sources.
 
 Looks at names only; no video is opened here.
 """
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from sharding.csv_table import CsvTable
 from sharding.errors import InputError
+from sharding.folder import SUFFIXES, is_video, walk
+from sharding.kinetics import is_kinetics, read_kinetics
 from sharding.source_table import read_table
-from sharding.sources import Source, printable, source_id
-
-SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .vob .webm .wmv".split()
-)
+from sharding.sources import Source, SourceList, printable, source_id
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceList:
-    """All sources of one input, sorted by relative path."""
+def find_sources(videos: Path, root: Path | None = None) -> SourceList:
+    """List the sources in a folder tree or CSV; a CSV's files lie below `root`, by default the folder of the CSV.
 
-    sources: tuple[Source, ...]
-    ignored: int = 0
-    """Files of the folder that are no videos, by their suffix."""
-
-
-def find_sources(videos: Path) -> SourceList:
-    """List the sources in a folder tree or CSV. Raises InputError when there is none, or a row is wrong."""
+    Raises InputError when there is none, or a row is wrong.
+    """
     try:
-        if videos.is_dir():
-            found = _walk(videos)
-        elif videos.is_file() and videos.suffix.lower() == ".csv":
-            found = SourceList(sources=tuple(read_table(videos)))
-        elif videos.exists():
-            raise InputError(f"{videos} is neither a folder of videos nor a .csv that lists them; name its folder")
-        else:
-            raise InputError(f"{videos} does not exist; name a folder of videos or a .csv that lists them")
+        found = _listed(videos, root)
     except OSError as error:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     if not found.sources:
@@ -44,10 +28,28 @@ def find_sources(videos: Path) -> SourceList:
             f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
-    return SourceList(sources=tuple(sorted(found.sources, key=lambda one: (one.rel, one.id))), ignored=found.ignored)
+    ordered = tuple(sorted(found.sources, key=lambda one: (one.rel, one.id)))
+    return SourceList(sources=ordered, ignored=found.ignored, notes=found.notes)
 
 
-def _check_ids(sources: tuple[Source, ...]) -> None:
+def _listed(videos: Path, root: Path | None) -> SourceList:
+    if videos.is_dir():
+        if root is not None:
+            raise InputError(f"--root {root} is for a .csv that lists videos; {videos} is a folder: leave --root out")
+        return _walked(videos)
+    if not videos.exists():
+        raise InputError(f"{videos} does not exist; name a folder of videos or a .csv that lists them")
+    if not videos.is_file() or videos.suffix.lower() != ".csv":
+        raise InputError(f"{videos} is neither a folder of videos nor a .csv that lists them; name its folder")
+    if root is not None and not root.is_dir():
+        raise InputError(f"--root {root} is no folder; name the folder that the videos of {videos} lie in")
+    table, root = CsvTable(videos), root or videos.parent
+    if is_kinetics(table.header):
+        return read_kinetics(table, root)
+    return SourceList(sources=read_table(table, root))
+
+
+def _check_ids(sources: Sequence[Source]) -> None:
     """Two names with one digest would share their keys; by chance it happens to none."""
     seen: dict[str, Source] = {}
     for source in sources:
@@ -56,32 +58,16 @@ def _check_ids(sources: tuple[Source, ...]) -> None:
             raise InputError(f"{twin.rel!r} and {source.rel!r} would both be called {source.id}; rename one of them")
 
 
-def _walk(videos: Path) -> SourceList:
-    sources, ignored = [], 0
-    for path in _files(videos):
-        if path.suffix.lower() not in SUFFIXES:
-            ignored += 1
-            continue
-        rel = path.relative_to(videos).as_posix()
-        action = path.parent.name if path.parent != videos else videos.resolve().name
-        sources.append(
-            Source(id=source_id(rel), path=path, rel=printable(rel), action=printable(action), group=printable(rel))
-        )
+def _walked(videos: Path) -> SourceList:
+    sources, ignored = list[Source](), 0
+    for below, names in walk(videos):
+        folder = videos / below
+        action = printable(folder.name if below else videos.resolve().name)
+        for name in names:
+            if not is_video(name):
+                ignored += 1
+                continue
+            rel = f"{below}/{name}" if below else name
+            known = printable(rel)
+            sources.append(Source(id=source_id(rel), path=folder / name, rel=known, action=action, group=known))
     return SourceList(sources=tuple(sources), ignored=ignored)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below, hidden ones left out; a folder reached twice through links is walked once."""
-    seen: set[str] = set()
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(here)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(names) if not name.startswith("."))

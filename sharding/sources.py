@@ -38,6 +38,19 @@ class Source:
     """JSON of the true sound positions, where they are known."""
     line: int | None = None
     """Line of the CSV it came from."""
+    absent: str = ""
+    """Why there is no file, where the listing knows already: `path` leads nowhere. Empty when there is one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceList:
+    """All sources of one input, sorted by relative path."""
+
+    sources: tuple[Source, ...]
+    ignored: int = 0
+    """Files of the folder that are no videos, by their suffix."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about the input, a sentence each."""
 
 
 def source_id(rel: str, part: str = "") -> str:

@@ -9,7 +9,6 @@ import pytest
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.find import find_sources
-from sharding.source_table import read_table
 from sharding.sources import assign_splits, source_id
 
 
@@ -108,6 +107,24 @@ def test_a_csv_names_path_action_span_split_and_group(tmp_path: Path):
     assert (second.rel, second.span, second.split, second.group) == ("b, c.mp4", None, None, "b, c.mp4")
 
 
+def test_a_line_ends_where_a_line_ends_and_not_at_characters_of_a_name(tmp_path: Path):
+    text = "path,action\rold mac.mp4,x\r\na\u2028b\x85c.mp4,y\n"
+    assert [one.rel for one in find_sources(table(tmp_path, text)).sources] == ["a\u2028b\x85c.mp4", "old mac.mp4"]
+
+
+def test_the_paths_of_a_csv_count_from_the_root_if_one_is_named(tmp_path: Path):
+    listed = table(tmp_path, "path,action,boxes\na/x.mp4,dogs,x.json\n")
+    (tmp_path / "root").mkdir()
+    (here,), (there,) = (find_sources(listed, root).sources for root in (None, tmp_path / "root"))
+    assert (here.path, here.boxes) == (tmp_path / "a/x.mp4", tmp_path / "x.json")
+    assert (there.path, there.boxes) == (tmp_path / "root/a/x.mp4", tmp_path / "root/x.json")
+    assert there.id == here.id
+    with pytest.raises(InputError, match=r"--root .*missing is no folder"):
+        find_sources(listed, tmp_path / "missing")
+    with pytest.raises(InputError, match=r"--root .*is a folder: leave --root out"):
+        find_sources(tmp_path, tmp_path)
+
+
 WRONG = {
     "is empty": "",
     "line 1: missing \\['action'\\]": "path,label\nx,y".replace("label", "group"),
@@ -124,6 +141,11 @@ WRONG = {
     "line 2: path and action": "path,action\nx.mp4,",
     "line 2: split 'dev' is not known; use train, val, test": "path,action,split\nx.mp4,a,dev",
     "line 2: start_s 'soon'": "path,action,start_s\nx.mp4,a,soon",
+    "line 2: start_s '1/0'": "path,action,start_s\nx.mp4,a,1/0",
+    "line 2: start_s '1e999999999'": "path,action,start_s\nx.mp4,a,1e999999999",
+    "line 2: start_s '' and end_s '9999": f"path,action,end_s\nx.mp4,a,{'9' * 5000}",
+    "line 2: start_s -1 must be at least 0": "path,action,start_s\nx.mp4,a,-1",
+    "line 2: unexpected end of data": 'path,action\nx.mp4,"a',
     "line 2: start_s 5 must be at least 0 and before end_s 4": "path,action,start_s,end_s\nx.mp4,a,5,4",
     "lines 2 and 3: both name x.mp4": "path,action\nx.mp4,a\nx.mp4,b",
     "is not UTF-8": b"path,action\n\xff\xfe.mp4,a",
@@ -133,7 +155,7 @@ WRONG = {
 @pytest.mark.parametrize("message", WRONG)
 def test_a_wrong_row_is_refused_with_its_line(message: str, tmp_path: Path):
     with pytest.raises(InputError, match=message) as caught:
-        read_table(table(tmp_path, WRONG[message]))
+        find_sources(table(tmp_path, WRONG[message]))
     assert "videos.csv" in str(caught.value)
 
 

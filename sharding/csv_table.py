@@ -1,0 +1,68 @@
+"""A CSV in UTF-8 with a header: its rows with their line numbers, whatever the columns mean.
+
+Byte order marks, Windows line ends, empty lines and blanks around a cell do not matter.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from sharding.errors import InputError
+
+LONGEST_NUMBER = 24
+_NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
+
+
+class CsvTable:
+    """An open table. Raises InputError naming file and line of what is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        self._lines = self._filled(text)
+        self.header = [name.lower() for name in next(self._lines, (0, []))[1]]
+        """Names of the columns, in lower case; [] when the file is empty."""
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """(line, column -> cell) of each row, once."""
+        for line, cells in self._lines:
+            if len(cells) != len(self.header):
+                raise InputError(
+                    f"{self.path}, line {line}: {len(cells)} columns, the header has {len(self.header)}; "
+                    'put a text that holds commas in "quotes"'
+                )
+            yield line, dict(zip(self.header, cells, strict=True))
+
+    def _filled(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """Lines that hold something."""
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        try:
+            for cells in reader:
+                cells = [cell.strip() for cell in cells]
+                if any(cells):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            raise InputError(f"{self.path}, line {reader.line_num}: {error}") from error
+
+
+def control_character(text: str) -> str:
+    """The first one in `text`; empty when there is none. They would garble tables and plots; a NUL ends every path."""
+    found = _CONTROL.search(text)
+    return found.group() if found else ""
+
+
+def seconds(text: str) -> Fraction:
+    """A time as written, exact. Raises ValueError when it is no number; 1e999999999 would fill the memory."""
+    if len(text) > LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(text) from None
