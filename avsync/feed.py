@@ -72,8 +72,8 @@ class Feed:
         """Changes when the split's clips change, so that a run never resumes on other data."""
         index = self.dataset.index
         digest = hashlib.sha256()
-        for column in (index.key, index.frames, index.crc32, index.shard):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        for name in ("names", "name_end", "source", "first_frame", "frames", "crc32", "shard"):
+            digest.update(getattr(index, name))
         return digest.hexdigest()[:16]
 
 

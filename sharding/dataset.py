@@ -3,6 +3,7 @@
 avsync/ may import it. What lies where is the index's business (sharding/index.py).
 """
 
+import os
 import zlib
 from dataclasses import dataclass
 from io import RawIOBase
@@ -12,7 +13,7 @@ import numpy as np
 
 from sharding.clip import ClipMeta
 from sharding.codec import Codec, codec_named
-from sharding.errors import InputError, SkipClip
+from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import from_json
 from sharding.index import DatasetInfo, Index, read_info
 
@@ -53,25 +54,26 @@ class Dataset:
         return self.folder / self.split / f"{number:06d}.tar"
 
     def key(self, clip: int) -> str:
-        return self.index.key[clip].decode()
+        return self.index.key(clip)
 
     def read(self, clip: int) -> StoredClip:
         """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
-        index, path = self.index, self.shard_path(clip)
-        size = int(index.size[clip])
+        path, offset, layout = self.shard_path(clip), int(self.index.offset[clip]), self.index.layout(clip)
         try:
             with path.open("rb", buffering=0) as shard:
-                shard.seek(int(index.offset[clip]))
+                # no more than there is: memory for what a damaged index claims is never asked for
+                size = max(0, min(layout.size, os.fstat(shard.fileno()).st_size - offset))
+                shard.seek(offset)
                 data = _read(shard, size)
         except OSError as error:
             raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
-        if len(data) != size or zlib.crc32(data) != index.crc32[clip]:
+        if len(data) != layout.size or zlib.crc32(data) != self.index.crc32[clip]:
             raise SkipClip(
                 f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; "
                 f"delete {path} and run the same avsync pack again"
             )
-        video, audio = (data[start : start + length] for start, length in (index.video[clip], index.audio[clip]))
-        return StoredClip(json=data[: index.json_bytes[clip]], video=video, audio=audio)
+        video, audio = (data[start : start + length] for start, length in (layout.video, layout.audio))
+        return StoredClip(json=data[: layout.json_bytes], video=video, audio=audio)
 
 
 def _read(file: RawIOBase, size: int) -> memoryview:
@@ -87,7 +89,13 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     info = read_info(folder)
     if not info.clips.get(split):
         raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
-    index = Index.load(folder / split / "index.npz")
+    path = folder / split / "index.npz"
+    index = Index.load(path)
+    if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
+        raise FormatError(
+            f"{path} has {len(index)} clips of {index.action.max(initial=-1) + 1} actions, dataset.json says "
+            f"{info.clips[split]} of {len(info.actions)}; run the same avsync pack again"
+        )
     return Dataset(folder=folder, split=split, info=info, index=index)
 
 

@@ -10,6 +10,8 @@ docs/data-format.md.
     DATASET/rejects.csv                  path, reason, detail
 """
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,8 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.clip import FORMAT_VERSION, Clock, Fit, Repairs
+from sharding.columns import COLUMNS, load_columns, save_columns
 from sharding.errors import FormatError, InputError
-from sharding.files import publish, read_json
+from sharding.files import read_json
+from sharding.rows import Rows
+from sharding.tar import Layout
 
 SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
@@ -110,70 +115,72 @@ class ShardRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Index:
-    """All clips of one split, as columns. Row number = clip id, the only name of a clip inside the loader."""
+    """All clips of one split, as columns. Row number = clip id, the only name of a clip inside the loader.
 
-    key: NDArray[np.bytes_]
+    What follows from a tar's layout is not stored: see `layout`. About 48 bytes a clip, and 8 with its name a source.
+    """
+
+    names: NDArray[np.uint8]
+    """Ids of the sources, sorted, one after the other, as ASCII."""
+    name_end: NDArray[np.int64]
+    """Where each of them ends in `names`."""
+    source: NDArray[np.int32]
+    """Which of the sources this clip is of."""
+    first_frame: NDArray[np.int32]
+    """Place on its source's timeline."""
+    frames: NDArray[np.int32]
     shard: NDArray[np.int32]
     """Which `<split>/NNNNNN.tar`."""
     offset: NDArray[np.int64]
-    size: NDArray[np.int64]
+    """First payload byte of the json member in it."""
+    json_bytes: NDArray[np.uint32]
+    video_bytes: NDArray[np.uint32]
+    audio_bytes: NDArray[np.uint32]
     crc32: NDArray[np.uint32]
-    video: NDArray[np.int64]
-    """(N, 2): start relative to offset, length."""
-    audio: NDArray[np.int64]
-    """(N, 2)"""
-    json_bytes: NDArray[np.int32]
-    frames: NDArray[np.int32]
     action: NDArray[np.int32]
     """Position in DatasetInfo.actions."""
     group: NDArray[np.int32]
     """Sources that belong together share a number; for confidence intervals."""
 
     def __len__(self) -> int:
-        return len(self.key)
+        return len(self.source)
 
     @classmethod
-    def build(cls, shards: list[ShardRecord], actions: tuple[str, ...]) -> Self:
-        """Join side files, in shard order."""
-        rows = [(number, clip) for number, shard in enumerate(shards) for clip in shard.clips]
-        clips = [clip for _, clip in rows]
-        action_ids = {action: number for number, action in enumerate(actions)}
-        groups = {group: number for number, group in enumerate(sorted({clip.group for clip in clips}))}
-        return cls(
-            key=np.array([clip.key.encode() for clip in clips], dtype=np.bytes_),
-            shard=np.array([number for number, _ in rows], np.int32),
-            offset=np.array([clip.offset for clip in clips], np.int64),
-            size=np.array([clip.size for clip in clips], np.int64),
-            crc32=np.array([clip.crc32 for clip in clips], np.uint32),
-            video=np.array([clip.video for clip in clips], np.int64).reshape(-1, 2),
-            audio=np.array([clip.audio for clip in clips], np.int64).reshape(-1, 2),
-            json_bytes=np.array([clip.json_bytes for clip in clips], np.int32),
-            frames=np.array([clip.frames for clip in clips], np.int32),
-            action=np.array([action_ids[clip.action] for clip in clips], np.int32),
-            group=np.array([groups[clip.group] for clip in clips], np.int32),
-        )
+    def build(cls, shards: Iterable[tuple[int, ShardRecord]], actions: Sequence[str]) -> Self:
+        """Join side files, each with the number of its tar, ascending; one at a time is held.
+
+        Raises FormatError for one that no tar of ours can have.
+        """
+        rows = Rows(actions)
+        for number, shard in shards:
+            for clip in shard.clips:
+                rows.add(number, clip)
+        return cls(**rows.columns())
+
+    def key(self, clip: int) -> str:
+        return f"{self._name(self.source[clip]).decode()}/{self.first_frame[clip]:08d}"
+
+    def find(self, key: str) -> int | None:
+        """The clip called `key`; None when it is not here. Costs a millisecond in a million clips."""
+        name = key.rpartition("/")[0].encode()
+        source = bisect_left(range(len(self.name_end)), name, key=self._name)
+        clips = np.flatnonzero(self.source == source).tolist()
+        return next((clip for clip in clips if self.key(clip) == key), None)
+
+    def layout(self, clip: int) -> Layout:
+        """Where its payloads lie, from `offset` on."""
+        return Layout.of(int(self.json_bytes[clip]), int(self.video_bytes[clip]), int(self.audio_bytes[clip]))
 
     def save(self, path: Path) -> None:
-        with publish(path) as file:
-            np.savez(file, **{name: getattr(self, name) for name in _COLUMNS})
+        save_columns(path, {name: getattr(self, name) for name in COLUMNS})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read index.npz. Raises FormatError when it is not one."""
-        try:
-            with np.load(path, allow_pickle=False) as columns:
-                return cls(**{name: columns[name] for name in _COLUMNS})
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}; run the same avsync pack again") from error
-        except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError for damaged files,
-            # and some of their messages advise to load them unsafely: they are not passed on
-            raise FormatError(
-                f"{path} is damaged: it is no archive of the columns of an index; "
-                "run the same avsync pack again to rebuild it"
-            ) from error
+        """Read index.npz. Raises InputError when it cannot be read, FormatError when it is not one, or damaged."""
+        return cls(**load_columns(path))
 
-
-_COLUMNS = tuple(Index.__dataclass_fields__)
+    def _name(self, source: int) -> bytes:
+        return self.names[self.name_end[source - 1] if source else 0 : self.name_end[source]].tobytes()
 
 
 def read_info(folder: Path) -> DatasetInfo:

@@ -117,7 +117,7 @@ def damage(dataset: Path, clips: int) -> None:
     split = open_dataset(dataset, "test")
     for clip in range(clips):
         with split.shard_path(clip).open("r+b") as shard:
-            shard.seek(int(split.index.offset[clip]) + int(split.index.size[clip]) // 2)
+            shard.seek(int(split.index.offset[clip]) + split.index.layout(clip).size // 2)
             shard.write(b"damage")
 
 

@@ -121,7 +121,7 @@ def damage(dataset: Dataset, folder: Path, clips: list[int]) -> Dataset:
     copy = replace(dataset, folder=folder)
     for clip in clips:
         with copy.shard_path(clip).open("r+b") as shard:
-            shard.seek(int(dataset.index.offset[clip]) + int(dataset.index.size[clip]) // 2)
+            shard.seek(int(dataset.index.offset[clip]) + dataset.index.layout(clip).size // 2)
             byte = shard.read(1)
             shard.seek(-1, 1)
             shard.write(bytes([byte[0] ^ 255]))

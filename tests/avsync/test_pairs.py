@@ -21,13 +21,13 @@ CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 def index_of(*frames: int) -> Index:
     clips = tuple(
         ClipRecord(
-            key=f"v{n}/00000008", action="a", group=f"v{n}", frames=count, offset=512, size=10, crc32=0,
-            video=(0, 1), audio=(1, 1), json_bytes=1,
+            key=f"v{n}/00000008", action="a", group=f"v{n}", frames=count, offset=512 + 3072 * n, size=2049, crc32=0,
+            video=(1024, 1), audio=(2048, 1), json_bytes=1,
         )
         for n, count in enumerate(frames)
     )  # fmt: skip
     shard = ShardRecord(format_version=1, plan="", tar_bytes=0, sha256="", clips=clips)
-    return Index.build([shard], ("a",))
+    return Index.build([(0, shard)], ("a",))
 
 
 def test_every_law_has_its_name_in_the_settings():
