@@ -64,7 +64,7 @@ def read_pictures(source: Probe) -> Iterator[Picture]:
         stream.thread_type = "AUTO"
         size: tuple[int, int] | None = None
         end = round(source.video.end / TICK)
-        for tick, ticks, frame in _shown(_timed(container, stream, source.origin), end):
+        for tick, ticks, frame in _shown(_timed(container, stream, source.video.origin), end):
             size = size or _size(frame, stream.sample_aspect_ratio)
             scaled: Any = to_rgb.reformat(
                 frame,

@@ -1,14 +1,14 @@
 """What a video file holds and when: one pass over its packets, nothing decoded.
 
 Times are exact seconds on the file's own timeline: presentation time 0 is where a player starts, edit lists applied.
-MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first timestamp.
+MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first picture.
 """
 
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class StreamFacts:
     packets: int
     timed: bool
     """Every packet has a presentation timestamp."""
+    origin: Fraction = Fraction(0)
+    """Subtract this from its stored timestamps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,15 +58,13 @@ class Probe:
     path: Path
     video: StreamFacts
     audio: StreamFacts
-    origin: Fraction
-    """Subtract this from stored timestamps: 0, but for MPEG program and transport streams."""
     matrix: ColorMatrix
     seekable: bool
     """Seeking lands where it says."""
 
     @property
     def stream_offset_s(self) -> float:
-        """First audio time minus first video time."""
+        """When the first sound is heard, minus when the first picture is seen."""
         return float(self.audio.start - self.video.start)
 
     @property
@@ -73,14 +73,17 @@ class Probe:
         return max(self.video.start, self.audio.start, Fraction(0)), min(self.video.end, self.audio.end)
 
 
-def open_media(path: Path) -> InputContainer:
-    """Open a source for reading. Raises RejectError when it is missing, locked, a pipe or no video file."""
+def open_media(path: Path, **options: str) -> InputContainer:
+    """Open a source for reading, with more FFmpeg `options` if need be.
+
+    Raises RejectError when it is missing, locked, a pipe or no video file.
+    """
     # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
     url = f"file:{os.path.abspath(path)}"
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # FFmpeg would wait at a pipe for ever
             raise RejectError(RejectReason.UNREADABLE, "is not a regular file")
-        return av.open(url, metadata_errors="replace", options=dict(OPTIONS), timeout=None)
+        return av.open(url, metadata_errors="replace", options=OPTIONS | options, timeout=None)
     except (FFmpegError, OSError, ValueError, IndexError) as error:
         missing = isinstance(error, FileNotFoundError) and not path.exists()
         fact = "no such file" if missing else getattr(error, "strerror", None) or str(error)
@@ -122,12 +125,12 @@ def probe(path: Path) -> Probe:
             pass  # a damaged tail: what came before counts, and the length check decides
         clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
         facts = [times[stream.index].facts(stream) for stream in (video, audio)]
-        origin = min(one.start for one in facts) if clockless else Fraction(0)
+        origin = facts[0].start if clockless else Fraction(0)
+        early = times[video.index].early(path, video)
         return Probe(
             path=path,
-            video=_shifted(facts[0], origin),
+            video=_shifted(facts[0], origin - early),
             audio=_shifted(facts[1], origin),
-            origin=origin,
             matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
             seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
         )
@@ -145,13 +148,7 @@ def _best(container: InputContainer, kind: str) -> Any:
 
 
 def _shifted(facts: StreamFacts, origin: Fraction) -> StreamFacts:
-    return StreamFacts(
-        index=facts.index,
-        start=facts.start - origin,
-        end=facts.end - origin,
-        packets=facts.packets,
-        timed=facts.timed,
-    )
+    return replace(facts, start=facts.start - origin, end=facts.end - origin, origin=origin)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -162,14 +159,22 @@ class _Times:
     tick: Fraction | None
     packets: int = 0
     untimed: int = 0
+    head: tuple[int | None, int | None] = None, None
+    """Byte and time of the very first, discarded or not."""
+    discarded: int = 0
     first: int | None = None
+    skipped: int = 0
+    """Samples of the first packet that are not heard: an encoder's priming."""
     last: int | None = None
     last_duration: int = 0
     first_key: int | None = None
     usual_duration: int = 0
 
     def add(self, packet: "av.Packet[Any]") -> None:
+        if not self.packets:
+            self.head = packet.pos, packet.pts
         self.packets += 1
+        self.discarded += packet.is_discard
         when = packet.pts if packet.pts is not None else packet.dts
         self.untimed += packet.pts is None
         if when is None:
@@ -178,6 +183,8 @@ class _Times:
             self.first_key = when  # a discarded key frame still starts the decoder
         if packet.is_discard:
             return
+        if self.first is None and self.kind == "audio":
+            self.skipped = _skipped(packet)
         self.first = when if self.first is None else min(self.first, when)
         if self.last is not None and when > self.last:
             self.usual_duration = when - self.last
@@ -194,11 +201,35 @@ class _Times:
         start = self.first
         if self.kind == "video" and self.first_key is not None:
             start = max(start, self.first_key)  # pictures before the first key frame do not decode
+        skipped = Fraction(self.skipped, stream.codec_context.sample_rate or 1) if self.skipped else 0
         tail = Fraction(self.last_duration or self.usual_duration) * self.tick
         return StreamFacts(
             index=stream.index,
-            start=start * self.tick,
+            start=start * self.tick + skipped,
             end=self.last * self.tick + min(tail, MAX_TAIL_S[self.kind]),
             packets=self.packets,
             timed=self.untimed == 0,
         )
+
+    def early(self, path: Path, stream: Any) -> Fraction:
+        """How much too early FFmpeg shows this stream, seconds.
+
+        When an edit list of mp4 or mov begins between two pictures, FFmpeg shows the later one at once, and with it
+        all others up to a picture's time too early. Its simple rule for edit lists tells the first packet's true time.
+        """
+        place, shown = self.head
+        if not self.discarded or shown is None or self.tick is None:
+            return Fraction(0)
+        with open_media(path, advanced_editlist="0") as container:
+            head: Any = next(container.demux(container.streams[stream.index]), None)
+        if head is None or head.pts is None or head.pos != place:
+            return Fraction(0)
+        early = Fraction(head.pts - shown) * self.tick
+        return early if 0 < early < MAX_TAIL_S[self.kind] else Fraction(0)
+
+
+def _skipped(packet: "av.Packet[Any]") -> int:
+    """Samples that the container says to leave out at the start of a packet."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0
+    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from av.error import FFmpegError
 
-from sharding.probe import Probe, open_media
+from sharding.probe import Probe, StreamFacts, open_media
 
 SEEK_FROM_S = 30
 """What begins later than this is reached by seeking."""
@@ -78,14 +78,14 @@ def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 class SourceStream:
     """An open file and the one stream of it that a lane decodes."""
 
-    def __init__(self, source: Probe, index: int) -> None:
-        self._source, self._index = source, index
+    def __init__(self, source: Probe, facts: StreamFacts) -> None:
+        self._source, self._facts = source, facts
         self._open()
 
     def _open(self) -> None:
         self._tally = Tally()
         self._container = open_media(self._source.path)
-        self.stream: Any = self._container.streams[self._index]
+        self.stream: Any = self._container.streams[self._facts.index]
         self.stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class SourceStream:
 
     def fare(self, start: Fraction, stop: Fraction) -> Fare:
         """How the packets of this stretch, seconds, fared; ask in ascending order, when it has been decoded."""
-        first, end = (ceil((edge + self._source.origin) / self.stream.time_base) for edge in (start, stop))
+        first, end = (ceil((edge + self._facts.origin) / self.stream.time_base) for edge in (start, stop))
         return self._tally.between(first, end)
 
     def placed_from(
@@ -121,7 +121,9 @@ class SourceStream:
     def _seek(self, when: Fraction) -> bool:
         """Go to the key frame at or before `when`; False when the file cannot."""
         try:
-            self._container.seek(int(when / self.stream.time_base), stream=self.stream, backward=True)
+            self._container.seek(
+                int((when + self._facts.origin) / self.stream.time_base), stream=self.stream, backward=True
+            )
         except FFmpegError:
             return False
         return True

@@ -61,7 +61,7 @@ class AudioLane:
     def __init__(self, source: Probe, *, sample_rate: int, channels: int, first_sample: int) -> None:
         self.sample_rate, self.channels = sample_rate, channels
         self._source = source
-        self._stream = SourceStream(source, source.audio.index)
+        self._stream = SourceStream(source, source.audio)
         self._blocks = self._ordered(self._placed(first_sample))
         self._rest: Placed | None = None
 
@@ -108,7 +108,7 @@ class AudioLane:
 
     def _segments(self) -> Iterator[Placed]:
         """Decoded frames joined by count, cut where the timestamps jump."""
-        tick, origin = self._stream.stream.time_base, self._source.origin
+        tick, origin = self._stream.stream.time_base, self._source.audio.origin
         segment: _Segment | None = None
         broken = False
         for frame in self._stream.frames():

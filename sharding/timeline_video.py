@@ -74,7 +74,7 @@ class VideoLane:
     def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:
         self.width, self.height = width, height
         self._fps, self._source = fps, source
-        self._stream = SourceStream(source, source.video.index)
+        self._stream = SourceStream(source, source.video)
         shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
         self._fitter = PictureFitter(
             width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
@@ -127,7 +127,7 @@ class VideoLane:
 
     def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
         stream = self._stream.stream
-        tick, origin, fps = stream.time_base, self._source.origin, self._fps
+        tick, origin, fps = stream.time_base, self._source.video.origin, self._fps
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         clock = FrameClock(usual=round(1 / (rate * tick)))
         # floor((ticks * tick - origin) * fps + 1/2), on integers

@@ -34,6 +34,8 @@ class Video:
     channels: int = 1
     video_start: Fraction = Fraction(0)
     audio_start: Fraction = Fraction(0)
+    flash_s: Fraction = Fraction(0)
+    """How long a flash lasts; at least one picture."""
     beep_delay: Fraction = Fraction(0)
     """How late the sound is, on purpose."""
     noise: float = 0.01
@@ -95,7 +97,7 @@ def _pictures(video: Video) -> Sequence[av.VideoFrame]:
     texture = rng.integers(-30, 30, (video.height, video.width), np.int16)
     tick = 1 / video.fps if video.video_codec in ("mpeg4", "mjpeg") else Fraction(1, 90_000)
     for number, (start, end) in enumerate(zip(times, ends, strict=True)):
-        lit = not video.still and any(start <= event < end for event in video.events)
+        lit = not video.still and any(is_lit(start, end, event, video) for event in video.events)
         luma = np.full((video.height, video.width), FLASH, np.uint8)
         if not lit:
             luma[:] = GROUND + np.roll(texture, 0 if video.still else number, axis=1)
@@ -106,6 +108,11 @@ def _pictures(video: Video) -> Sequence[av.VideoFrame]:
         frame.pts, frame.time_base = round(start / tick), tick
         frames.append(frame)
     return frames
+
+
+def is_lit(start: Fraction, end: Fraction, event: Fraction, video: Video) -> bool:
+    """The flash of `event` is in the picture shown from start to end."""
+    return start <= event < end or event <= start < event + video.flash_s
 
 
 def sound_of(video: Video) -> NDArray[np.float32]:
