@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -21,10 +22,13 @@ from sharding.show.survey import Survey
 BAR, HALF_BAR = 20, 13
 """Cells of the longest bar, alone and where two stand side by side."""
 EIGHTHS = " ▏▎▍▌▋▊▉"
+WORST = "worst sources first"
 ACTIONS = 4
 """Largest and smallest actions shown."""
 EXAMPLE = 52
 """Cells for an example; rejects.csv has all."""
+UNLIMITED = 1000
+"""Cells: to ask a table what it needs."""
 NAME = 24
 """Fewest cells for a source's name."""
 
@@ -44,14 +48,14 @@ def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
     console.print(Columns([_offsets(clock.offsets), _totals(clock)], padding=(0, 4)))
     bars = [_histogram(one, HALF_BAR) for one in (clock.silence, clock.repeated, clock.stills)]
     console.print(Columns(bars, padding=(1, 4)))
-    console.print(_worst(survey, clock))
+    console.print(_worst(survey, clock, console))
     for note in survey.notes:
         console.print(name_text(f"note: {note}", "yellow"), soft_wrap=True)
 
 
 def name_text(name: str, style: str = "") -> Text:
-    """A name from outside; what is not printable is shown as its escape."""
-    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in name), style)
+    """A name from outside, never read as markup."""
+    return Text(words.plain(name), style)
 
 
 def _head(survey: Survey) -> RenderableType:
@@ -61,18 +65,16 @@ def _head(survey: Survey) -> RenderableType:
         f"{counted(info.sources, 'source')}; {counted(info.rejects, 'source')} rejected, "
         f"{counted(info.lost_clips, 'clip')} lost"
     )
-    title = Text.assemble((name_text(str(survey.folder)).plain, "bold"), f"  {counts}")
+    title = Text.assemble((words.plain(str(survey.folder)), "bold"), f"  {counts}")
     return Group(title, name_text(f"{words.form(info)}; {words.settings(info)}; {info.written_by}", "dim"))
 
 
 def _splits(survey: Survey) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("split", "sources", "clips", "length", "actions", "groups", "shards"):
+    for column in words.SPLIT_COLUMNS:
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for one in survey.splits:
-        counts = (one.actions, one.groups, one.shards)
-        length = words.duration(one.seconds)
-        table.add_row(one.split, f"{one.sources:,}", f"{one.clips:,}", length, *(f"{count:,}" for count in counts))
+        table.add_row(*words.split_cells(one))
     return table
 
 
@@ -163,15 +165,39 @@ def _histogram(one: Histogram, width: int) -> Table:
     return _bars(one.title, [(Text(label), count) for label, count in zip(one.labels, one.counts, strict=True)], width)
 
 
-def _worst(survey: Survey, clock: AvClock) -> RenderableType:
+def _worst(survey: Survey, clock: AvClock, console: Console) -> RenderableType:
     if not clock.worst:
         return Text("no source had any trouble" if len(survey.sources) else "")
     worst = words.worst_table(survey, clock.worst)
-    table = Table(title=Text("worst sources first", "bold"), title_justify="left", box=None, pad_edge=False)
+    table = _wide_worst(worst)
+    need = Measurement.get(console, console.options.update_width(UNLIMITED), table).minimum
+    return Padding(table if need <= console.width else _narrow_worst(worst), (1, 0, 0, 0))
+
+
+def _names(worst: words.WorstTable) -> list[Text]:
+    both = zip(worst.names, worst.damage, strict=True)
+    return [name_text(f"{name} ({damage})" if damage else name) for name, damage in both]
+
+
+def _wide_worst(worst: words.WorstTable) -> Table:
+    table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
     table.add_column("source", overflow="fold", min_width=NAME)
-    for column in worst.columns:
-        table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True)
-    for name, damage, cells in zip(worst.names, worst.damage, worst.rows, strict=True):
-        told = name_text(f"{name} ({damage})" if damage else name)
-        table.add_row(told, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
-    return Padding(table, (1, 0, 0, 0))
+    for place, column in enumerate(worst.columns):
+        widest = max(len(column), *(len(cells[place]) for cells in worst.rows))
+        table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True, min_width=widest)
+    for name, cells in zip(_names(worst), worst.rows, strict=True):
+        table.add_row(name, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
+    return table
+
+
+def _narrow_worst(worst: words.WorstTable) -> Table:
+    """For a terminal in which not all columns find room: what there is of them in one."""
+    table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
+    table.add_column("source", overflow="fold", min_width=NAME)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("why")
+    for name, cells in zip(_names(worst), worst.rows, strict=True):
+        told = zip(worst.columns, cells, strict=True)
+        why = (f"{column} {cell}" for column, cell in told if cell and column not in ("score", "mostly"))
+        table.add_row(name, cells[0], Text(", ".join(why)))
+    return table

@@ -10,16 +10,23 @@ import numpy as np
 from sharding.index import DatasetInfo
 from sharding.report import Reject, counted
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
-from sharding.show.survey import Survey
+from sharding.show.survey import SplitFacts, Survey
 
 BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))
 MOST_BINS = 8
 
 
+def plain(name: str) -> str:
+    """A name from outside on one line; what is not printable as its escape: a file name must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+
+
 def duration(seconds: Fraction | float) -> str:
-    """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`."""
+    """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`, `0 s`."""
     value = float(seconds)
+    if 0 <= value < 0.05:
+        return "<0.1 s" if value else "0 s"
     if value >= 3600:
         return f"{value / 3600:,.0f} h" if value >= 360_000 else f"{value / 3600:,.1f} h"
     return f"{value / 60:.1f} min" if value >= 60 else f"{value:.1f} s"
@@ -59,6 +66,15 @@ def settings(info: DatasetInfo) -> str:
     told = {"codec", "fps", "size", "width", "height", "sample_rate", "channels", "fit"}
     said = {name: value for name, value in sorted(info.settings.items()) if name not in told and value is not None}
     return ", ".join(f"{name} {value}" for name, value in said.items())
+
+
+SPLIT_COLUMNS = ("split", "sources", "clips", "length", "actions", "groups", "shards")
+
+
+def split_cells(one: SplitFacts) -> tuple[str, ...]:
+    """By SPLIT_COLUMNS."""
+    last = (f"{count:,}" for count in (one.actions, one.groups, one.shards))
+    return (one.split, f"{one.sources:,}", f"{one.clips:,}", duration(one.seconds), *last)
 
 
 class LengthBin(NamedTuple):
@@ -125,9 +141,9 @@ def reject_reasons(survey: Survey) -> list[Reason]:
 def totals(sums: Totals) -> list[tuple[str, str]]:
     """(what, how much) of all clips together."""
     return [
-        ("filled with silence", f"{duration(sums.silence_s)} in {sums.silent_sources:,} sources"),
+        ("filled with silence", f"{duration(sums.silence_s)} in {counted(sums.silent_sources, 'source')}"),
         ("sound left out where it overlapped", duration(sums.dropped_s)),
-        ("audio breaks", f"{sums.audio_breaks:,} in {sums.broken_sources:,} sources"),
+        ("audio breaks", f"{sums.audio_breaks:,} in {counted(sums.broken_sources, 'source')}"),
         ("pictures that are repeats", share(sums.repeated_share)),
         ("source pictures left out, per picture kept", share(sums.dropped_share)),
         ("packets the decoder refused", f"{sums.decode_errors:,}"),

@@ -1,0 +1,69 @@
+"""`avsync show DATASET`: one screen; on demand an HTML page and a contact sheet. The dataset is only read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sharding.errors import InputError
+from sharding.files import publish
+from sharding.show.av_clock import read_clock
+from sharding.show.screen import open_console, print_screen
+from sharding.show.survey import read_survey
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What to show beyond the screen, and how much of it."""
+
+    worst: int = 10
+    """Sources in the table of the worst."""
+    clips: int = 6
+    """Clips of each split on page and sheet."""
+    page: Path | None = None
+    sheet: Path | None = None
+
+
+def show(folder: Path, wanted: Wanted, console: Console | None = None) -> list[Path]:
+    """Print what is inside `folder`; returns the files written.
+
+    Raises InputError when it is no whole dataset or a file cannot be written there, FormatError for another version.
+    """
+    console = console or open_console()
+    survey = read_survey(folder)
+    for path, suffix in ((wanted.page, ".html"), (wanted.sheet, ".png")):
+        if path is not None:
+            _check_target(path, suffix, folder)
+    clock = read_clock(survey.sources, survey.info.clock, wanted.worst)
+    print_screen(survey, clock, console)
+    if wanted.page is None and wanted.sheet is None:
+        return []
+    from sharding.show.contact_sheet import read_sheets, sheet_png  # late: what draws is slow to load
+
+    sheets = read_sheets(survey, wanted.clips) if wanted.clips else ()
+    for note in (note for sheet in sheets for note in sheet.notes):
+        console.print(Text(note, "yellow"), soft_wrap=True)
+    if wanted.page is not None:
+        from sharding.show.page import page_html
+
+        _write(wanted.page, page_html(survey, clock, sheets).encode())
+    if wanted.sheet is not None:
+        _write(wanted.sheet, sheet_png(survey, sheets))
+    return [path for path in (wanted.page, wanted.sheet) if path is not None]
+
+
+def _check_target(path: Path, suffix: str, folder: Path) -> None:
+    """Before anything is read for it."""
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file, like {path / ('dataset' + suffix)}")
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path} lies in the dataset, where only avsync pack writes; name a file outside of {folder}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with publish(path) as file:
+        file.write(data)
