@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from sharding.config import PackConfig
+from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ class Pack(Parsed):
     """Turn videos with sound into a dataset of shards. The same command again goes on where it stopped."""
 
     videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
-    """A folder, whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group]."""
+    """A folder, whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group], or a list of
+    Kinetics: label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
+    root: Path | None = None
+    """Folder that the videos of a CSV lie in; its own folder by default."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
@@ -78,10 +82,38 @@ class Pack(Parsed):
         from sharding.pack import dry_run, pack
 
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config)
+            dry_run(self.videos, self.dataset, self.config, root=self.root)
             return ""
-        pack(self.videos, self.dataset, self.config)
+        pack(self.videos, self.dataset, self.config, root=self.root)
         return f"Next: avsync train {self.dataset} RUN"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Show(Parsed):
+    """Say what is inside a dataset: splits, actions, rejects and why, and how well picture and sound fit together."""
+
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    worst: int = 10
+    """Sources in the table of those with the most trouble."""
+    clips: int = 6
+    """Clips of each split on page and sheet, spread evenly over it."""
+    page: Path | None = None
+    """Write all of it as one HTML page with charts and a contact sheet, which any browser opens."""
+    sheet: Path | None = None
+    """Write the contact sheet alone as a PNG picture."""
+
+    def __post_init__(self) -> None:
+        for flag, count in (("--worst", self.worst), ("--clips", self.clips)):
+            if count < 0:
+                raise InputError(f"{flag} {count} must not be below 0")
+
+    def execute(self) -> str:
+        from sharding.show.show import Wanted, show
+
+        wanted = Wanted(worst=self.worst, clips=self.clips, page=self.page, sheet=self.sheet)
+        written = show(self.dataset, wanted)
+        return f"Next: open {' and '.join(map(str, written))}" if written else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,11 @@ SAMPLE_RATES = (8_000, 192_000)
 MAX_RAW_BYTES = 4 * 2**30
 """Of one clip stored raw: it is held in memory several times while packing, and USTAR ends at twice this."""
 
+DECODER_BYTES = 2 * 2**30
+"""Enough for a decoder of 8K pictures; 4K in HEVC takes 0.3 GiB."""
+CLIP_COPIES = 4
+"""How often a clip is held at once: being filled, kept, encoded, written."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackConfig:
@@ -49,10 +54,16 @@ class PackConfig:
     """Share of the groups that goes to validation, in percent."""
     test_percent: int = 10
     """Share of the groups that goes to the test split, in percent."""
-    sources_per_shard: int = 32
+    sources_per_shard: int = 128
     """Sources in one tar."""
     workers: int | None = None
     """Processes that pack at the same time; default, and 0: one for each CPU core this process may use."""
+    stop_after: int = 100
+    """Stop when so many videos in a row cannot be read: then it is the disk, not the videos. 0 = never."""
+    limit_s: int = 300
+    """CPU seconds a video may take without giving a clip; one that takes longer is rejected as corrupt."""
+    memory_gb: int | None = None
+    """Memory (GiB) one process may take; a video that needs more is rejected. Default: 2, and room for clips."""
 
     def __post_init__(self) -> None:
         self._check_picture()
@@ -88,12 +99,30 @@ class PackConfig:
     def processes(self) -> int:
         return self.workers or available_cores()
 
-    def decides_bytes(self) -> dict[str, str | int | None]:
-        """The settings that a shard's bytes depend on, given its sources."""
+    def decides_dataset(self) -> dict[str, str | int | None]:
+        """The settings that a dataset's clips and splits depend on, given its sources."""
         settings = asdict(self)
-        for name in ("workers", "val_percent", "test_percent", "sources_per_shard"):
+        for name in ("workers", "sources_per_shard", "stop_after", "limit_s", "memory_gb"):
             del settings[name]
         return settings
+
+    def decides_bytes(self) -> dict[str, str | int | None]:
+        """The settings that a shard's bytes depend on, given its sources."""
+        settings = self.decides_dataset()
+        del settings["val_percent"], settings["test_percent"]
+        return settings
+
+    @property
+    def clip_bytes(self) -> int:
+        """Of the longest clip, decoded."""
+        width, height = self.picture
+        frames = self.clip_frames
+        return frames * width * height * 3 // 2 + self.clock.sample_at(frames) * self.channels * 2
+
+    @property
+    def memory(self) -> int:
+        """Bytes that one process may take while it packs a source."""
+        return self.memory_gb * 2**30 if self.memory_gb else DECODER_BYTES + CLIP_COPIES * self.clip_bytes
 
     def _check_picture(self) -> None:
         fps = exact(self.fps, "--fps")
@@ -141,6 +170,12 @@ class PackConfig:
         for flag, count in counts:
             if count is not None and count < 1:
                 raise InputError(f"{flag} {count} must be at least 1")
+        if self.stop_after < 0:
+            raise InputError(f"--stop-after {self.stop_after} must not be below 0; 0 is never")
+        if self.limit_s < 1:
+            raise InputError(f"--limit-s {self.limit_s} must be at least 1 second")
+        if self.memory_gb is not None and self.memory_gb < 1:
+            raise InputError(f"--memory-gb {self.memory_gb} must be at least 1 GiB")
         if self.workers is not None and self.workers < 0:
             raise InputError(f"--workers {self.workers} must not be below 0; 0 is one for each CPU core")
 
@@ -149,11 +184,10 @@ class PackConfig:
 
         codec_named(self.codec)
         width, height = self.picture
-        frames = self.clip_frames
-        size = frames * width * height * 3 // 2 + self.clock.sample_at(frames) * self.channels * 2
-        if self.codec == "raw" and size > MAX_RAW_BYTES:
+        if self.codec == "raw" and self.clip_bytes > MAX_RAW_BYTES:
             raise InputError(
-                f"--codec raw makes clips of {size / 2**30:.1f} GiB from {frames} pictures of {width}x{height} "
+                f"--codec raw makes clips of {self.clip_bytes / 2**30:.1f} GiB from {self.clip_frames} pictures of "
+                f"{width}x{height} "
                 f"(--clip-s, --fps, --size); {MAX_RAW_BYTES // 2**30} GiB is the limit: lower one of them, "
                 "or use --codec h264"
             )

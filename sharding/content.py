@@ -1,6 +1,6 @@
 """Whether a source has anything to hear and to see: without sound, or with one picture throughout, it teaches nothing.
 
-Both look at the stored clips of a source, one after the other, and judge at its end.
+Both look at the clips of a part, one after the other; a source is judged by all its parts.
 """
 
 import numpy as np
@@ -22,50 +22,51 @@ STRIDE = 5
 """Every so many pictures are looked at."""
 
 
+def check_loudness(heard: int, blocks: int) -> None:
+    """Raises RejectError when a source is silent."""
+    if heard < blocks * AUDIBLE_SHARE:
+        raise RejectError(
+            RejectReason.SILENT, f"only {heard} of {blocks} tenths of a second are louder than {SILENCE_DBFS} dBFS"
+        )
+
+
+def check_motion(moved: bool) -> None:
+    """Raises RejectError when a source's picture stood still."""
+    if not moved:
+        raise RejectError(RejectReason.FROZEN, "its picture never changes: a cover or a title, not a recording")
+
+
 class Loudness:
-    """Whether a source can be heard at all."""
+    """How much of the clips can be heard at all."""
 
     def __init__(self, sample_rate: int) -> None:
         self._block = max(1, int(sample_rate * BLOCK_S))
-        self._blocks = self._heard = 0
+        self.blocks = self.heard = 0
 
     def hear(self, audio: NDArray[np.int16]) -> None:
         """audio: (S, C)"""
         whole = len(audio) // self._block
         blocks = audio[: whole * self._block].reshape(whole, -1).astype(np.float32) / 32768
         power = np.square(blocks).mean(axis=1)
-        self._blocks += whole
-        self._heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
-
-    def check(self) -> None:
-        """Raises RejectError when the source is silent."""
-        if self._heard < self._blocks * AUDIBLE_SHARE:
-            raise RejectError(
-                RejectReason.SILENT,
-                f"only {self._heard} of {self._blocks} tenths of a second are louder than {SILENCE_DBFS} dBFS",
-            )
+        self.blocks += whole
+        self.heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
 
 
 class Motion:
-    """Whether a source's picture ever changes."""
+    """Whether the picture of the clips ever changes."""
 
     def __init__(self) -> None:
         self._first: NDArray[np.float32] | None = None
-        self._moved = False
+        self.moved = False
 
     def see(self, luma: NDArray[np.uint8]) -> None:
         """luma: (T, H, W)"""
         for picture in luma[::STRIDE]:
-            if self._moved:
+            if self.moved:
                 return  # nearly always at the second picture
             cells = _cells(picture)
             self._first = cells if self._first is None else self._first
-            self._moved = bool(np.abs(cells - self._first).max() > CHANGE)
-
-    def check(self) -> None:
-        """Raises RejectError when the picture stood still."""
-        if not self._moved:
-            raise RejectError(RejectReason.FROZEN, "its picture never changes: a cover or a title, not a recording")
+            self.moved = bool(np.abs(cells - self._first).max() > CHANGE)
 
 
 def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

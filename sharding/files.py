@@ -26,19 +26,24 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 
 
 @contextmanager
-def publish(path: Path) -> Iterator[BinaryIO]:
-    """Write under `path`.part and rename at the end: a file that has its name is whole."""
+def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Write under `path`.part and rename at the end: a file that has its name is whole.
+
+    What need not last beyond a power failure is not waited for: that costs much on network file systems.
+    """
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
     except BaseException:
         part.unlink(missing_ok=True)  # a full disk gets its space back
         raise
     part.replace(path)
-    _sync_folder(path.parent)
+    if lasting:
+        _sync_folder(path.parent)
 
 
 @contextmanager
@@ -164,7 +169,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     return from_json(data, kind, str(path))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, lasting: bool = True) -> None:
     """Write a dataclass as JSON, atomically."""
-    with publish(path) as file:
+    with publish(path, lasting=lasting) as file:
         file.write(to_json(value))

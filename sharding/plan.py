@@ -1,37 +1,48 @@
-"""What will be packed: the spans of each source that become clips, and the sources that share a shard.
-
-Pure functions; no file is opened but to ask for its size and date.
+"""Which sources share a shard. The plan is kept in the dataset, so that sources may come and go later:
+who has a place keeps it, who is new gets a new shard, and shards that nothing changed in are left alone.
 """
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
-from math import ceil
+from pathlib import Path
 
 import av
 import msgspec
 
 from sharding.clip import FORMAT_VERSION
 from sharding.config import PackConfig
-from sharding.errors import RejectError, RejectReason
+from sharding.files import read_json
 from sharding.sources import Source, assign_splits
 
+PLAN = "plan.json"
 SOFTWARE = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
-"""Part of every plan: another decoder may give other pixels, so its shards are packed again."""
-SHORT_PIECE = Fraction(3, 5)
-"""A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
+"""Part of every plan: another decoder may give other pixels."""
+SHARD_SOURCE_BYTES = 4 * 2**30
+"""Sources of one shard are not larger together, but for a single one that is: films make large shards."""
+Settings = dict[str, str | int | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanFile:
+    """plan.json: what a dataset is made of, known before its first shard is."""
+
+    format_version: int
+    written_by: str
+    settings: Settings
+    shards: dict[str, tuple[str, ...]]
+    """`<split>/NNNNNN` -> ids of its sources, in the order of the tar."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardPlan:
-    """One unit of work: a tar and the sources that go into it."""
+    """A tar and the sources that go into it."""
 
     split: str
     number: int
     sources: tuple[Source, ...]
+    sizes: tuple[int, ...]
+    """Bytes of each source; 0 when there is no such file."""
     digest: str
     """Of all that decides the shard's bytes."""
 
@@ -40,61 +51,93 @@ class ShardPlan:
         return f"{self.split}/{self.number:06d}"
 
 
-def cut(span: tuple[Fraction, Fraction], config: PackConfig) -> list[range]:
-    """The clips of a source whose usable time is `span`, as ranges of frame numbers.
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known of a source without opening it."""
 
-    The fewest equal pieces of at most `clip_s` (they differ by a frame at most); if those were shorter than
-    `min_clip_s` or SHORT_PIECE of `clip_s`, as many of `clip_s` as fit. Raises RejectError when none fits.
-    """
-    fps = config.clock.fps
-    first, stop = ceil((span[0] + config.trim) * fps), int((span[1] - config.trim) * fps)
-    total = stop - first
-    if total < config.min_clip_frames:
-        raise RejectError(
-            RejectReason.TOO_SHORT,
-            f"picture and sound overlap for {max(0.0, float(span[1] - span[0])):.2f} s; trimmed by {config.trim_s} s "
-            f"at both ends they give less than a clip of {config.min_clip_s} s",
-        )
-    count = ceil(total / config.clip_frames)
-    if count > 1 and total // count < max(config.min_clip_frames, SHORT_PIECE * config.clip_frames):
-        count = total // config.clip_frames
-        total = count * config.clip_frames
-    edges = [first + number * total // count for number in range(count + 1)]
-    pieces = [range(start, end) for start, end in pairwise(edges)]
-    return _spread(pieces, config.max_clips_per_source)
+    source: Source
+    size: int
+    stamps: tuple[tuple[int, int], ...]
+    """Size and date (ns) of its files; one that is missing has none."""
 
 
-def _spread(pieces: list[range], most: int | None) -> list[range]:
-    if most is None or len(pieces) <= most:
-        return pieces
-    return [pieces[(2 * number + 1) * len(pieces) // (2 * most)] for number in range(most)]
+def read_plan(dataset: Path) -> PlanFile | None:
+    """The plan of an earlier call; None when there is none. Raises FormatError."""
+    path = dataset / PLAN
+    return read_json(path, PlanFile) if path.exists() else None
 
 
-def plan_shards(sources: Sequence[Source], config: PackConfig) -> list[ShardPlan]:
-    """All shards of all splits: every `sources_per_shard` sources of a split in their order."""
-    size = config.sources_per_shard
+def plan_shards(sources: Sequence[Source], config: PackConfig, old: PlanFile | None = None) -> list[ShardPlan]:
+    """All shards of all splits. Raises InputError when two rows want one group on two sides."""
+    before = old.shards if old else {}
     return [
-        _shard_plan(split, number, tuple(members[start : start + size]), config)
-        for split, members in assign_splits(tuple(sources), config).items()
-        for number, start in enumerate(range(0, len(members), size))
+        _shard_plan(split, number, members, config)
+        for split, sides in assign_splits(tuple(sources), config).items()
+        for number, members in _shared_out([_facts(source) for source in sides], _of_split(before, split), config)
     ]
 
 
-def _shard_plan(split: str, number: int, sources: tuple[Source, ...], config: PackConfig) -> ShardPlan:
-    facts = [FORMAT_VERSION, SOFTWARE, config.decides_bytes(), [_source_facts(source) for source in sources]]
+def plan_file(plans: Sequence[ShardPlan], config: PackConfig) -> PlanFile:
+    """What to keep of `plans` for the next call."""
+    return PlanFile(
+        format_version=FORMAT_VERSION,
+        written_by=SOFTWARE,
+        settings=config.decides_dataset(),
+        shards={plan.name: tuple(source.id for source in plan.sources) for plan in plans},
+    )
+
+
+def _of_split(shards: dict[str, tuple[str, ...]], split: str) -> dict[int, tuple[str, ...]]:
+    named = ((name.rpartition("/"), ids) for name, ids in shards.items())
+    return {int(number): ids for (side, _, number), ids in named if side == split}
+
+
+def _shared_out(
+    members: list[_Facts], before: dict[int, tuple[str, ...]], config: PackConfig
+) -> Iterator[tuple[int, list[_Facts]]]:
+    """Shard numbers of one split and their sources: those with a place first, then the new ones in their order."""
+    waiting = {one.source.id: one for one in members}
+    for number, ids in sorted(before.items()):
+        if kept := [waiting.pop(id) for id in ids if id in waiting]:
+            yield number, kept
+    number = max(before, default=-1)
+    shard: list[_Facts] = []
+    for one in waiting.values():
+        full = len(shard) >= config.sources_per_shard
+        if shard and (full or sum(other.size for other in shard) + one.size > SHARD_SOURCE_BYTES):
+            yield (number := number + 1), shard
+            shard = []
+        shard.append(one)
+    if shard:
+        yield number + 1, shard
+
+
+def _shard_plan(split: str, number: int, members: list[_Facts], config: PackConfig) -> ShardPlan:
+    facts = [FORMAT_VERSION, SOFTWARE, config.decides_bytes(), [_lasting(one) for one in members]]
     digest = hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
-    return ShardPlan(split=split, number=number, sources=sources, digest=digest)
+    return ShardPlan(
+        split=split,
+        number=number,
+        sources=tuple(one.source for one in members),
+        sizes=tuple(one.size for one in members),
+        digest=digest,
+    )
 
 
-def _source_facts(source: Source) -> list[object]:
+def _lasting(one: _Facts) -> list[object]:
+    source = one.source
     span = None if source.span is None else [None if edge is None else str(edge) for edge in source.span]
-    files = [_file_facts(path) for path in (source.path, source.boxes) if path is not None]
-    return [source.id, source.rel, source.action, source.group, span, files]
+    return [source.id, source.rel, source.action, source.group, span, one.stamps]
 
 
-def _file_facts(path: os.PathLike[str]) -> list[int]:
+def _facts(source: Source) -> _Facts:
+    stamps = tuple(_stamp(path) for path in (source.path, source.boxes) if path is not None)
+    return _Facts(source, size=stamps[0][0] if stamps[0] else 0, stamps=tuple(stamp for stamp in stamps if stamp))
+
+
+def _stamp(path: Path) -> tuple[int, int] | tuple[()]:
     try:
-        stat = os.stat(path)
-    except OSError:
-        return []
-    return [stat.st_size, stat.st_mtime_ns]
+        stat = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return stat.st_size, stat.st_mtime_ns

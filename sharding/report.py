@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.files import publish
-from sharding.index import SPLITS, ShardRecord
+from sharding.index import SPLITS
 from sharding.plan import ShardPlan
 
 REJECTS = "rejects.csv"
@@ -43,16 +43,11 @@ class PackSummary:
     """Of all tars."""
     sources: int
     rejects: tuple[Reject, ...]
+    lost_clips: int
+    """Clips that damaged places of packed sources cost."""
     shards_packed: int
     shards_kept: int
     """Shards of an earlier call that were whole and up to date."""
-
-
-def reject_list(records: Sequence[ShardRecord]) -> tuple[Reject, ...]:
-    """All rejects, sorted by path."""
-    found = [reject for record in records for reject in record.rejects]
-    rejects = [Reject(path=path, reason=reason, detail=detail) for path, reason, detail in found]
-    return tuple(sorted(rejects, key=lambda reject: (reject.path, reject.reason, reject.detail)))
 
 
 def write_rejects(dataset: Path, rejects: Sequence[Reject]) -> None:
@@ -86,6 +81,11 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         f"{summary.seconds / 60:.1f} minutes of clips, {summary.bytes / 1e6:,.1f} MB; "
         f"{counted(summary.shards_packed, 'shard')} written, {summary.shards_kept} kept from before"
     )
+    if summary.lost_clips:
+        console.print(
+            f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources: avsync show names them",
+            soft_wrap=True,
+        )
     if hint := empty_splits(summary):
         console.print(hint, soft_wrap=True)
     if summary.rejects:
@@ -123,7 +123,7 @@ def rejects_table(summary: PackSummary) -> Table:
     return table
 
 
-def print_plan(plans: Sequence[ShardPlan], ignored: int, kept: int, console: Console) -> None:
+def print_plan(plans: Sequence[ShardPlan], kept: int, ignored: int, duplicates: int, console: Console) -> None:
     """What a real call would do."""
     table = Table(title="avsync pack would make", title_justify="left")
     for column in ("split", "shards", "sources", "actions", "groups"):
@@ -134,4 +134,7 @@ def print_plan(plans: Sequence[ShardPlan], ignored: int, kept: int, console: Con
         counts = (len(mine), len(sources), len({s.action for s in sources}), len({s.group for s in sources}))
         table.add_row(split, *(f"{count:,}" for count in counts))
     console.print(table)
-    console.print(f"{counted(kept, 'shard')} up to date already; left out as no videos: {counted(ignored, 'file')}")
+    console.print(
+        f"{counted(kept, 'shard')} up to date already; left out as no videos: {counted(ignored, 'file')}; "
+        f"left out because their bytes were seen before: {counted(duplicates, 'video')}"
+    )

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from sharding.config import PackConfig
 from sharding.pack import pack
 from sharding.report import PackSummary
+from sharding.workers import Died, Done, Told, Workers
 from tests.media import Video, write_video
 
 QUIET = Console(quiet=True)
@@ -29,8 +31,9 @@ def fill(videos: Path) -> Path:
     for number in range(2):
         write_video(videos / "drums" / f"take {number}.mp4", Video(seed=number))
     write_video(videos / "bell" / "take.mkv", Video(audio_codec="flac", channels=2, seconds=Fraction(13)))
-    for number in range(5):
-        shutil.copy2(videos / "drums" / "take 0.mp4", videos / "bell" / f"copy {number}.mp4")
+    for number in range(2, 7):
+        write_video(videos / "bell" / f"take {number}.mp4", Video(seed=number))
+    shutil.copy2(videos / "drums" / "take 0.mp4", videos / "drums" / "take 0 again.mp4")
     write_video(videos / "bad" / "mute.mp4", Video(audio_codec=""))
     write_video(videos / "bad" / "blind.mp4", Video(video_codec=""))
     write_video(videos / "bad" / "short.mp4", Video(seconds=Fraction(4)))
@@ -51,6 +54,31 @@ def packed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     """Read only; copy the dataset before you break it."""
     dataset = tmp_path_factory.mktemp("packed") / "dataset"
     return Packed(videos=videos, dataset=dataset, summary=pack(videos, dataset, SMALL, QUIET))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing without worker processes, so that a test can put faults into their code."""
+    monkeypatch.setattr("sharding.pool.Workers", InProcess)
+
+
+class InProcess(Workers[Any]):
+    """One task at a time, here."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(1, lambda: None)
+        self._done: list[Done[Any] | Told[Any] | Died[Any]] = []
+
+    @property
+    def busy(self) -> int:
+        return len(self._done)
+
+    def give(self, task: Any) -> None:
+        self._done = [Done(task, task.run(lambda done, of: None))]
+
+    def news(self, seconds: float) -> list[Done[Any] | Told[Any] | Died[Any]]:
+        done, self._done = self._done, []
+        return done
 
 
 def contents(folder: Path) -> dict[str, bytes]:

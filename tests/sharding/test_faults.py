@@ -55,7 +55,7 @@ def failing(real: Callable[..., Any] | None = None) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(("owner", "name"), [(PictureFitter, "write"), (_Segment, "add")])
 def test_a_source_that_ffmpeg_fails_on_is_a_reject_and_the_others_are_packed(
-    owner: type, name: str, two: Path, monkeypatch
+    owner: type, name: str, two: Path, monkeypatch, in_process
 ):
     monkeypatch.setattr(owner, name, failing(getattr(owner, name)))
     summary = pack(two, two.parent / "out", TRAIN_ONLY, QUIET)
@@ -65,7 +65,7 @@ def test_a_source_that_ffmpeg_fails_on_is_a_reject_and_the_others_are_packed(
     assert summary.clips["train"] == 1
 
 
-def test_an_encoder_that_fails_is_not_blamed_on_the_disk(two: Path, monkeypatch):
+def test_an_encoder_that_fails_is_not_blamed_on_the_disk(two: Path, monkeypatch, in_process):
     monkeypatch.setattr("sharding.codec.H264.encode_video", failing())
     with pytest.raises(AvsyncError, match="FFmpeg cannot encode a clip of train/000000: Permission denied"):
         pack(two, two.parent / "out", TRAIN_ONLY, QUIET)
@@ -155,10 +155,10 @@ def test_a_folder_that_cannot_be_written_is_named(name: str, tmp_path: Path, mon
             pass
 
 
-def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path: Path, monkeypatch):
-    import sharding.work
+def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path: Path, monkeypatch, in_process):
+    import sharding.assemble
 
-    real, calls = sharding.work.write_json, []
+    real, calls = sharding.assemble.write_json, []
 
     def full(path: Path, value: object) -> None:
         calls.append(path)
@@ -166,7 +166,7 @@ def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path
             raise OSError(28, "No space left on device")
         real(path, value)
 
-    monkeypatch.setattr("sharding.work.write_json", full)
+    monkeypatch.setattr("sharding.assemble.write_json", full)
     with pytest.raises(InputError, match=r"No space left on device.*run the same command again"):
         pack(packed.videos, tmp_path / "out", SMALL, QUIET)
     summary = pack(packed.videos, tmp_path / "out", SMALL, QUIET)
@@ -178,8 +178,8 @@ def test_an_error_of_the_disk_at_the_end_of_packing_names_the_file(two: Path, mo
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error", "out/rejects.csv.part")
 
-    monkeypatch.setattr("sharding.pack.write_rejects", refuse)
-    with pytest.raises(InputError, match=r"cannot write out/rejects.csv.part: Input/output error.*finished shards"):
+    monkeypatch.setattr("sharding.finish.write_rejects", refuse)
+    with pytest.raises(InputError, match=r"cannot write out/rejects.csv.part: Input/output error.*what is finished is kept"):
         pack(two, two.parent / "out", TRAIN_ONLY, QUIET)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
-from sharding.plan import cut
+from sharding.pieces import cut
 from sharding.sources import split_of
 
 CONFIG = PackConfig()

@@ -18,7 +18,7 @@ from sharding.files import from_json, publish_folder
 from sharding.index import Index, read_info
 from sharding.pack import dry_run, pack
 from sharding.probe import open_media, probe
-from tests.media import write_video
+from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
 
@@ -51,10 +51,12 @@ def test_a_pipe_among_videos_is_a_reject_and_the_others_are_packed(tmp_path: Pat
 OTHER_FORMS = {
     "codec was h264, is raw": {"codec": "raw"},
     "fps was 30, is 30000/1001": {"fps": "30000/1001"},
-    "sample rate was 44100, is 16000": {"sample_rate": 16_000},
-    "width was 32, is 96, height was 32, is 96": {"size": 96},
+    "sample_rate was 44100, is 16000": {"sample_rate": 16_000},
+    "size was 32, is 96": {"size": 96},
     "channels was 1, is 2": {"channels": 2},
     "fit was squash, is pad": {"fit": "pad"},
+    "clip_s was 10, is 8": {"clip_s": "8"},
+    "val_percent was 10, is 20": {"val_percent": 20},
 }
 
 
@@ -93,12 +95,16 @@ def test_a_dataset_json_that_is_not_understood_is_not_replaced(
     assert contents(dataset) == contents(packed.dataset)
 
 
-def test_more_sources_of_the_same_form_are_added(tmp_path: Path):
+def test_more_sources_make_more_shards_and_leave_the_old_ones_alone(tmp_path: Path):
     config = replace(SMALL, val_percent=0, test_percent=0)
-    for number in range(2):
-        write_video(tmp_path / "in" / f"{number}.mp4")
+    old: dict[Path, tuple[int, int]] = {}
+    for number in (3, 1, 2):  # new ones sort before the old
+        write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
         pack(tmp_path / "in", tmp_path / "out", replace(config, workers=0), QUIET)
-        assert read_info(tmp_path / "out").clips["train"] == number + 1
+        tars = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (tmp_path / "out").rglob("*.tar")}
+        assert old.items() <= tars.items()
+        assert read_info(tmp_path / "out").clips["train"] == len(tars) == len(old) + 1
+        old = tars
 
 
 @pytest.mark.parametrize(

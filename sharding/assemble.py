@@ -1,0 +1,106 @@
+"""A shard put together from the parts of its sources: its tar, and then the side file that makes it whole."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from sharding.clip import FORMAT_VERSION, Repairs
+from sharding.content import check_loudness, check_motion
+from sharding.errors import FormatError, RejectError, RejectReason
+from sharding.files import publish, write_json
+from sharding.index import ClipRecord, ShardRecord, SourceRecord
+from sharding.part import PartName, PartRecord, joined
+from sharding.plan import ShardPlan
+from sharding.sources import Source
+from sharding.writer import END
+
+COPY_BYTES = 4 * 2**20
+Parts = Sequence[PartRecord]
+"""Of one source, in order."""
+
+
+def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Path) -> ShardRecord:
+    """Write `dataset`/NAME.tar from the parts in `folder`, and its side file. `parts`: one entry per source.
+
+    Raises OSError; FormatError when a part is not as its record says.
+    """
+    tar = dataset / f"{plan.name}.tar"
+    clips: list[ClipRecord] = []
+    sources: list[SourceRecord] = []
+    rejects: list[tuple[str, str, str]] = []
+    with publish(tar) as file:
+        sink = _Sink(file)
+        for number, (source, records) in enumerate(zip(plan.sources, parts, strict=True)):
+            try:
+                check(records)
+            except RejectError as reject:
+                rejects.append((source.rel, str(reject.reason), reject.detail))
+                continue
+            for part, record in enumerate(records):
+                clips += [replace(clip, offset=clip.offset + sink.size) for clip in record.clips]
+                if record.bytes:
+                    sink.copy(PartName(source=number, part=part).path(folder).with_suffix(".tar"), record.bytes)
+            sources.append(_source_record(source, records))
+        sink.write(END)
+    record = ShardRecord(
+        format_version=FORMAT_VERSION,
+        plan=plan.digest,
+        tar_bytes=sink.size,
+        sha256=sink.hash.hexdigest(),
+        clips=tuple(clips),
+        sources=tuple(sources),
+        rejects=tuple(rejects),
+    )
+    write_json(tar.with_suffix(".json"), record)
+    return record
+
+
+def check(records: Parts) -> None:
+    """Whether a source has anything to use. Raises RejectError."""
+    if not any(record.clips for record in records):
+        for record in records:
+            if record.reject is not None:
+                raise RejectError(*record.reject)
+        raise RejectError(RejectReason.CORRUPT, next(record.damage for record in records))
+    check_loudness(sum(record.heard for record in records), sum(record.blocks for record in records))
+    check_motion(any(record.moved for record in records))
+
+
+def _source_record(source: Source, records: Parts) -> SourceRecord:
+    repairs = Repairs()
+    for record in records:
+        repairs = joined(repairs, record.repairs)
+    return SourceRecord(
+        source=source.rel,
+        action=source.action,
+        clips=sum(len(record.clips) for record in records),
+        frames=sum(clip.frames for record in records for clip in record.clips),
+        lost_clips=sum(record.lost_clips for record in records),
+        damage=next((record.damage for record in records if record.damage), ""),
+        stream_offset_s=next(record.stream_offset_s for record in records if record.clips),
+        repairs=repairs,
+    )
+
+
+class _Sink:
+    """The tar as it grows, and its digest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._buffer = memoryview(bytearray(COPY_BYTES))
+        self.hash, self.size = hashlib.sha256(), 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self.hash.update(data)
+        self.size += len(data)
+
+    def copy(self, path: Path, size: int) -> None:
+        start = self.size
+        with path.open("rb", buffering=0) as part:
+            while got := part.readinto(self._buffer):
+                self.write(self._buffer[:got])
+        if self.size - start != size:
+            raise FormatError(f"{path} has {self.size - start} bytes, its record says {size}")

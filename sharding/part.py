@@ -1,0 +1,178 @@
+"""The unit of packing: up to PART_CLIPS clips of one source, as a piece of tar and what is known of it.
+
+Parts make long films and small files alike to spread over processes, and a stopped call loses no more than these. They
+lie in DATASET/.parts until all of a shard are there (sharding/assemble.py). Bytes depend on the source alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from sharding.boxes import read_boxes
+from sharding.clip import Box, Clip, ClipMeta, Repairs
+from sharding.codec import codec_named
+from sharding.config import PackConfig
+from sharding.content import Loudness, Motion
+from sharding.decode import Form, Span, read_spans
+from sharding.errors import RejectError, RejectReason
+from sharding.files import publish, write_json
+from sharding.index import ClipRecord
+from sharding.pieces import cut
+from sharding.plan import SOFTWARE
+from sharding.probe import Probe, probe
+from sharding.sources import Source
+from sharding.writer import ShardWriter
+
+PARTS = ".parts"
+PART_CLIPS = 16
+"""Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartName:
+    """Where a part lies in a shard's folder of parts."""
+
+    source: int
+    """Place of its source in the shard."""
+    part: int = 0
+
+    def path(self, folder: Path) -> Path:
+        """Of its record; the tar lies beside it."""
+        return folder / f"{self.source:06d}-{self.part:05d}.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartRecord:
+    """What a part holds. Offsets count from its own start."""
+
+    of: int = 1
+    """Parts of this source."""
+    bytes: int = 0
+    clips: tuple[ClipRecord, ...] = ()
+    lost_clips: int = 0
+    damage: str = ""
+    """Found at the first lost clip."""
+    reject: tuple[RejectReason, str] | None = None
+    """Why nothing of this part can be used."""
+    blocks: int = 0
+    heard: int = 0
+    """Of `blocks`, see content.Loudness."""
+    moved: bool = False
+    """See content.Motion."""
+    stream_offset_s: float = 0.0
+    repairs: Repairs = field(default_factory=Repairs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """A source looked at and cut."""
+
+    found: Probe
+    parts: tuple[tuple[range, ...], ...]
+
+
+Tell = Callable[[int, int], None]
+"""Called with the number of clips done and to do, of this part."""
+
+
+def survey(source: Source, config: PackConfig) -> Survey:
+    """Look at a source and cut it. Raises RejectError."""
+    if source.absent:
+        raise RejectError(RejectReason.UNREADABLE, source.absent)
+    found = probe(source.path)
+    start, end = found.overlap
+    if source.span is not None:
+        start, wanted = max(start, source.span[0]), source.span[1]
+        end = end if wanted is None else min(end, wanted)
+    pieces = cut((start, end), config)
+    if not found.seekable:
+        return Survey(found=found, parts=(tuple(pieces),))
+    count = -(-len(pieces) // PART_CLIPS)
+    edges = [number * len(pieces) // count for number in range(count + 1)]
+    return Survey(found=found, parts=tuple(tuple(pieces[first:stop]) for first, stop in pairwise(edges)))
+
+
+def pack_part(source: Source, seen: Survey, part: int, path: Path, config: PackConfig, tell: Tell) -> PartRecord:
+    """Pack the clips of one part next to `path`, then its record there. Raises OSError, InputError."""
+    loudness, motion = Loudness(config.sample_rate), Motion()
+    pieces, lost, damage, repairs = seen.parts[part], 0, "", Repairs()
+    with publish(path.with_suffix(".tar"), lasting=False) as file:
+        writer = ShardWriter(file, codec_named(config.codec))
+        for number, (clip, why) in enumerate(_clips(source, seen.found, pieces, config), 1):
+            if why:
+                lost, damage = lost + 1, damage or why
+            else:
+                loudness.hear(clip.audio)
+                motion.see(clip.yuv[:, : clip.meta.height])
+                writer.add(clip)
+                repairs = joined(repairs, clip.meta.repairs)
+            tell(number, len(pieces))
+    record = PartRecord(
+        of=len(seen.parts),
+        bytes=writer.size,
+        clips=tuple(writer.clips),
+        lost_clips=lost,
+        damage=damage,
+        blocks=loudness.blocks,
+        heard=loudness.heard,
+        moved=motion.moved,
+        stream_offset_s=_offset(seen.found),
+        repairs=repairs,
+    )
+    write_json(path, record, lasting=False)
+    return record
+
+
+def refuse(path: Path, reject: RejectError, of: int = 1, clips: int = 0) -> PartRecord:
+    """Note that nothing of a part, which would have been `clips` clips, can be used."""
+    record = PartRecord(of=of, reject=(reject.reason, reject.detail), lost_clips=clips, damage=reject.detail)
+    write_json(path, record, lasting=False)
+    return record
+
+
+def joined(one: Repairs, other: Repairs) -> Repairs:
+    """Repairs of two stretches together."""
+    return Repairs(
+        frames_repeated=one.frames_repeated + other.frames_repeated,
+        frames_dropped=one.frames_dropped + other.frames_dropped,
+        longest_still=max(one.longest_still, other.longest_still),
+        silence_samples=one.silence_samples + other.silence_samples,
+        samples_dropped=one.samples_dropped + other.samples_dropped,
+        audio_breaks=one.audio_breaks + other.audio_breaks,
+        decode_errors=one.decode_errors + other.decode_errors,
+    )
+
+
+def _clips(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
+    """Clips, each with why it must not be used: empty when it is fine."""
+    width, height = config.picture
+    form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
+    track = read_boxes(source.boxes) if source.boxes else None
+    for piece, span in zip(pieces, read_spans(found, pieces, form), strict=True):
+        boxes = track.at(piece, form.clock.fps) if track else ()
+        yield Clip(meta=_meta(source, found, span, form, boxes), yuv=span.yuv, audio=span.audio), span.damage
+
+
+def _meta(source: Source, found: Probe, span: Span, form: Form, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
+    return ClipMeta(
+        key=f"{source.id}/{span.first_frame:08d}",
+        source=source.rel,
+        group=source.group,
+        action=source.action,
+        first_frame=span.first_frame,
+        frames=len(span.yuv),
+        clock=form.clock,
+        width=form.width,
+        height=form.height,
+        channels=form.channels,
+        matrix=span.matrix,
+        stream_offset_s=_offset(found),
+        repairs=span.repairs,
+        decoder=SOFTWARE,
+        boxes=boxes,
+    )
+
+
+def _offset(found: Probe) -> float:
+    return round(found.stream_offset_s, 6)

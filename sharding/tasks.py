@@ -1,0 +1,111 @@
+"""What a packing process is asked to do: look at a source, pack a part of it, put a shard together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from av import logging as av_logging
+from av.error import FFmpegError
+
+from sharding.assemble import Parts, assemble
+from sharding.config import PackConfig
+from sharding.errors import AvsyncError, InputError, RejectError
+from sharding.index import ShardRecord
+from sharding.limits import limit_cpu, limit_memory
+from sharding.part import PartName, PartRecord, Survey, pack_part, refuse, survey
+from sharding.plan import ShardPlan
+from sharding.sources import Source
+from sharding.workers import Tell
+
+RESUME = "run the same command again: what is finished is kept"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepare:
+    """First call in each process."""
+
+    memory: int
+    """Bytes it may take."""
+
+    def __call__(self) -> None:
+        av_logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
+        limit_memory(self.memory)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack:
+    """One part of a source; without `seen`, look at the source first, and pack it if it has one part only."""
+
+    shard: str
+    source: Source
+    name: PartName
+    folder: Path
+    config: PackConfig
+    size: int
+    """Bytes of the source; for progress."""
+    seen: Survey | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.name.path(self.folder)
+
+    def run(self, tell: Tell) -> PartRecord | Survey:
+        """A Survey when there are several parts, the record of the part otherwise."""
+        limit_cpu(self.config.limit_s)
+        try:
+            with _writing(self.folder, self.shard):
+                return self._packed(tell)
+        finally:
+            limit_cpu(0)
+
+    def _packed(self, tell: Tell) -> PartRecord | Survey:
+        def alive(done: int, of: int) -> None:
+            limit_cpu(self.config.limit_s)
+            tell(done, of)
+
+        seen = self.seen
+        try:
+            seen = seen or survey(self.source, self.config)
+            if len(seen.parts) > 1 and self.seen is None:
+                return seen
+            return pack_part(self.source, seen, self.name.part, self.path, self.config, alive)
+        except RejectError as reject:
+            return self.refuse(reject, seen)
+
+    def refuse(self, reject: RejectError, seen: Survey | None = None) -> PartRecord:
+        """Note that the part cannot be had."""
+        seen = seen or self.seen
+        if seen is None:
+            return refuse(self.path, reject)
+        return refuse(self.path, reject, of=len(seen.parts), clips=len(seen.parts[self.name.part]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assemble:
+    """A shard whose parts are all there."""
+
+    plan: ShardPlan
+    parts: tuple[Parts, ...]
+    folder: Path
+    dataset: Path
+
+    @property
+    def shard(self) -> str:
+        return self.plan.name
+
+    def run(self, tell: Tell) -> ShardRecord:
+        """The shard's record, which is on disk by then."""
+        with _writing(self.dataset, self.shard):
+            return assemble(self.plan, self.parts, self.folder, self.dataset)
+
+
+@contextmanager
+def _writing(folder: Path, shard: str) -> Iterator[None]:
+    try:
+        yield
+    except FFmpegError as error:  # of the encoder: some of these are OSErrors too, but the disk is not to blame
+        raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
+    except OSError as error:
+        where = error.filename or folder
+        raise InputError(f"cannot write {where}: {error.strerror}; mend that and {RESUME}") from error
