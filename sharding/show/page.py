@@ -31,10 +31,10 @@ p {{ margin: 6px 0; max-width: 80ch }}
 .note {{ padding: 8px 14px; border-left: 4px solid var(--accent); background: #fbf1ee }}
 .side {{ display: flex; flex-wrap: wrap; gap: 12px 40px; align-items: flex-start }}
 .grid {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 22px }}
-.three {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 12px 32px; margin-top: 18px }}
+.three {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 12px 32px }}
 .wide {{ display: grid; grid-template-columns: 2fr 1fr; gap: 12px 32px; align-items: end }}
 @media (max-width: 1000px) {{ .wide {{ grid-template-columns: 1fr }} }}
-.wide img, .three img {{ width: 100% }}
+.wide img, .three img {{ width: 100%; margin-top: 14px }}
 figure {{ margin: 0; min-width: 0 }}
 img {{ display: block; max-width: 100%; height: auto }}
 figcaption {{ display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 5px }}

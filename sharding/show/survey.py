@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, InputError
 from sharding.files import read_json
 from sharding.index import INFO, SPLITS, DatasetInfo, Index, SourceRecord, read_info
@@ -75,7 +76,7 @@ def read_survey(folder: Path) -> Survey:
     """Read what is inside `folder`. Raises InputError when it is no dataset (yet), FormatError for another version."""
     _check_whole(folder)
     info = read_info(folder)
-    indexes = {split: Index.load(folder / split / "index.npz") for split in SPLITS if info.clips.get(split)}
+    indexes = {split: open_dataset(folder, split).index for split in SPLITS if info.clips.get(split)}
     sides, notes = _read_sides(folder, info)
     tables = [Sources.gather(side.sources, SPLITS.index(split)) for split, side in sides]
     sources = Sources.join(tables)
