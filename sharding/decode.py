@@ -117,5 +117,5 @@ def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
             return f"the {name} decoder refused {fare.refused} of {fare.packets} packets"
     still = Fraction(pictures.longest_still) / clock.fps
     if pictures.fare.refused and still > MAX_STILL_S:
-        return f"the video decoder refused {pictures.fare.refused} packets, and one picture stays for {still:.1f} s"
+        return f"the video decoder failed, and one picture stays for {float(still):.1f} s"
     return ""

@@ -12,14 +12,15 @@ Edit = Callable[[Any], bool]
 
 
 def remux(source: Path, target: Path, edit: Edit, container: str | None = None) -> Path:
-    """Copy all streams of `source` to `target`, packet by packet. Its decode order stays, whatever `edit` does."""
+    """Copy all streams of `source`, an mp4 or mov, to `target`, packet by packet, in decode order."""
     with av.open(str(source)) as old, av.open(str(target), "w", format=container) as new:
         streams = {
             stream.index: new.add_stream_from_template(stream) for stream in old.streams if stream.type != "data"
         }
         for packet in old.demux():
-            if packet.dts is None or packet.stream_index not in streams or not edit(packet):
+            if not packet.size or packet.stream_index not in streams or not edit(packet):
                 continue
+            assert packet.dts is not None, "other containers store no decode times"
             packet.stream = streams[packet.stream_index]
             new.mux(packet)
     return target
@@ -37,7 +38,7 @@ def cut_to(source: Path, target: Path, start: Fraction) -> Path:
     The picture still needs its key frame: in mp4 and mov it comes before time 0, hidden by an edit list.
     """
     with av.open(str(source)) as file:
-        packets: list[Any] = [one for one in file.demux(video=0) if one.size and one.is_keyframe]
+        packets: list[Any] = [one for one in file.demux(video=0) if one.is_keyframe and one.size]
     times = [one.pts * one.time_base for one in packets]
     key = max(time for time in times if time <= start)
 
@@ -45,5 +46,16 @@ def cut_to(source: Path, target: Path, start: Fraction) -> Path:
         when = packet.pts * packet.time_base
         move(packet, -start)
         return when >= (key if packet.stream.type == "video" else start - Fraction(1, 10))
+
+    return remux(source, target, edit)
+
+
+def spoil(source: Path, target: Path, kind: str, start: Fraction, stop: Fraction) -> Path:
+    """Make the decoder refuse the packets of the `video` or the `audio` from `start` to `stop` seconds."""
+
+    def edit(packet: Any) -> bool:
+        if packet.stream.type == kind and start <= packet.pts * packet.time_base < stop:
+            packet.update(bytes(packet.size))
+        return True
 
     return remux(source, target, edit)
