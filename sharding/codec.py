@@ -205,9 +205,11 @@ class Raw:
 
 
 def _to_npy(array: NDArray[Any]) -> bytes:
-    sink = io.BytesIO()
-    np.save(sink, array, allow_pickle=False)
-    return sink.getvalue()
+    """What np.save writes, copied once: a clip of 10 s is 30 MB, and memory is what raw packing waits for."""
+    array = np.ascontiguousarray(array)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    return b"".join((head.getvalue(), array.data))
 
 
 def _from_npy(member: Member, dtype: np.dtype[Any], dimensions: int) -> NDArray[Any]:
