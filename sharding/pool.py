@@ -1,6 +1,7 @@
 """Shards made by several processes at once, with a progress bar."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +21,7 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
     """Pack all `plans` into `dataset`. Raises AvsyncError; what is finished stays."""
     schedule = Schedule(plans, dataset, config)
     prepare = Prepare(memory=config.memory)
-    with _progress(console) as progress, Workers(config.processes, prepare) as workers:
+    with _swept(dataset), _progress(console) as progress, Workers(config.processes, prepare) as workers:
         bar = _Bar(progress, schedule, plans)
         while True:
             while workers.room and (task := schedule.next()):
@@ -39,6 +40,16 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
             f"a packing process died again and again while it worked on {first_few(sorted(schedule.unfinished))}: "
             f"killed from outside, or for want of memory (fewer --workers need less); all else is finished; {RESUME}"
         )
+
+
+@contextmanager
+def _swept(dataset: Path) -> Iterator[None]:
+    """What killed processes leave half-written is of no use, and takes room."""
+    try:
+        yield
+    finally:
+        for part in dataset.glob("*/**/*.part"):
+            part.unlink()
 
 
 def _progress(console: Console) -> Progress:

@@ -179,7 +179,8 @@ def test_an_error_of_the_disk_at_the_end_of_packing_names_the_file(two: Path, mo
         raise OSError(errno.EIO, "Input/output error", "out/rejects.csv.part")
 
     monkeypatch.setattr("sharding.finish.write_rejects", refuse)
-    with pytest.raises(InputError, match=r"cannot write out/rejects.csv.part: Input/output error.*what is finished is kept"):
+    told = r"cannot write out/rejects.csv.part: Input/output error.*what is finished is kept"
+    with pytest.raises(InputError, match=told):
         pack(two, two.parent / "out", TRAIN_ONLY, QUIET)
 
 

@@ -3,10 +3,8 @@
 import csv
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +18,6 @@ from sharding.index import SPLITS, read_info
 from sharding.pack import dry_run, pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from sharding.config import PackConfig
-from sharding.pack import pack
-if __name__ == "__main__":
-    pack(Path(sys.argv[1]), Path(sys.argv[2]), PackConfig(size=32, sources_per_shard=2, workers=2))
-"""
 
 
 def test_every_bad_source_is_rejected_with_its_reason_and_nothing_else_is_lost(packed: Packed):
@@ -80,23 +69,6 @@ def test_what_is_missing_or_damaged_is_made_again(damage: str, packed: Packed, t
     else:
         (tar.parent / "000007.tar.part").write_bytes(b"half")
         (tar.parent / "000007.tar").write_bytes(b"of a larger plan")
-    pack(packed.videos, dataset, SMALL, QUIET)
-    assert contents(dataset) == contents(packed.dataset)
-
-
-def test_killed_at_any_moment_the_same_call_ends_with_the_same_bytes(packed: Packed, tmp_path: Path):
-    dataset = tmp_path / "out"
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(packed.videos), str(dataset)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    for pause in (0.5, 0.8, 1.1):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not (dataset / "dataset.json").exists() or process.returncode == 0
-    time.sleep(0.5)  # its workers notice and leave
     pack(packed.videos, dataset, SMALL, QUIET)
     assert contents(dataset) == contents(packed.dataset)
 
@@ -188,7 +160,9 @@ def test_hostile_names_stay_inside_the_dataset(tmp_path: Path):
     names = ["a..mp4", "-rf *.mp4", "n" * 200 + ".mp4", "ünïcode 映画.mp4", "new\nline.mp4"]
     for seed, name in enumerate(names, 1):
         write_video(tmp_path / "b.mp4", Video(seed=seed)).rename(videos / name)
-    (tmp_path / "in" / "list.csv").write_text("path,action\n../in/x/a.mp4,../../evil\n" + f"{videos / 'a..mp4'},/evil\n")
+    (tmp_path / "in" / "list.csv").write_text(
+        "path,action\n../in/x/a.mp4,../../evil\n" + f"{videos / 'a..mp4'},/evil\n"
+    )
     pack(videos, dataset, SMALL, QUIET)
     pack(tmp_path / "in" / "list.csv", tmp_path / "out" / "second", SMALL, QUIET)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
@@ -234,22 +208,3 @@ def test_real_videos_that_break_naive_readers_pack_with_their_true_offset(tmp_pa
     metas = [dataset.read(clip).meta() for clip in range(len(dataset.index))]
     found = {str(Path(meta.source).relative_to(DATA / "clips")): meta.stream_offset_s for meta in metas}
     assert found == pytest.approx(offsets, abs=0.001)
-
-
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(packed: Packed, tmp_path: Path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.replace("size=32", "size=384"))  # slow enough to be caught at work
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, str(script), str(packed.videos), str(tmp_path / "out")]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
-        while len(list(tmp_path.glob("out/.parts/*/*.tar.part"))) < 2:  # both workers are in the middle of a part
-            time.sleep(0.01)
-        os.kill(workers_of(process)[0], signal.SIGKILL)
-        assert process.wait(60) == 0
-    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
-    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")

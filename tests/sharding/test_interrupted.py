@@ -1,0 +1,142 @@
+"""Packing may end at any moment, by any cause; the same call again ends with the same bytes and nothing else."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sharding.pack import pack
+from tests.sharding.conftest import QUIET, SMALL, Packed, contents
+
+KILLS = 50
+SCRIPT = """
+import sys
+from pathlib import Path
+from sharding.config import PackConfig
+from sharding.pack import pack
+if __name__ == "__main__":
+    size = int(sys.argv[3])
+    pack(Path(sys.argv[1]), Path(sys.argv[2]), PackConfig(size=size, sources_per_shard=2, workers=2))
+"""
+FULL_DISK = """
+import subprocess, sys
+from pathlib import Path
+from dataclasses import replace
+from sharding.config import PackConfig
+from sharding.errors import InputError
+from sharding.pack import pack
+videos, disk, copy = map(Path, sys.argv[1:4])
+config = PackConfig(size=32, sources_per_shard=2, workers=2)
+def mount(options):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+if __name__ == "__main__":
+    mount("size=200k")
+    for kilobytes in range(400, 40_000, 400):
+        try:
+            pack(videos, disk / "out", config)
+        except InputError as error:
+            print(error)
+            assert not (disk / "out" / "dataset.json").exists()
+            mount(f"remount,size={kilobytes}k")
+        else:
+            break
+    subprocess.run(["cp", "-r", disk / "out", copy], check=True)
+"""
+
+
+def start(script: str, *arguments: object, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [*under, sys.executable, script, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return str(path)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_at_many_random_moments_it_ends_with_the_same_bytes(packed: Packed, script: str, tmp_path: Path):
+    chance, dataset, whole = random.Random(1), tmp_path / "out", 0
+    for _ in range(KILLS):
+        process = start(script, packed.videos, dataset, 32)
+        time.sleep(chance.uniform(0.2, 1.8))
+        process.kill()
+        process.communicate()
+        assert not (dataset / "dataset.json").exists() or contents(dataset) == contents(packed.dataset)
+        if (dataset / "dataset.json").exists():
+            whole += 1
+            shutil.rmtree(dataset)
+    time.sleep(0.5)  # its workers notice and leave
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert contents(dataset) == contents(packed.dataset)
+    assert whole < KILLS / 2, "most kills came too late to hit the work"
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(packed: Packed, script: str, tmp_path: Path):
+    process = start(script, packed.videos, tmp_path / "out", 384)  # slow enough to be caught at work
+    while len(list(tmp_path.glob("out/.parts/*/*.tar.part"))) < 2:  # both workers are in the middle of a part
+        time.sleep(0.01)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_ctrl_c_leaves_no_process_and_no_half_file_and_the_next_call_goes_on(
+    packed: Packed, script: str, tmp_path: Path
+):
+    process = start(script, packed.videos, tmp_path / "out", 384)
+    while not list(tmp_path.glob("out/.parts/*/*.tar.part")):
+        time.sleep(0.01)
+    workers = workers_of(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode != 0
+    for worker in workers:
+        assert not Path(f"/proc/{worker}").exists()
+    assert not list((tmp_path / "out").rglob("*.part"))
+    pack(packed.videos, tmp_path / "out", replace(SMALL, size=384), QUIET)
+    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def namespace() -> tuple[str, ...]:
+    """A command that may mount, for itself alone; empty where this machine does not allow it."""
+    for command in (("unshare", "-m"), ("unshare", "-rm")):
+        try:
+            test = [*command, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+            if subprocess.run(test, capture_output=True, check=False).returncode == 0:
+                return command
+        except OSError:
+            pass
+    return ()
+
+
+def test_a_disk_that_is_full_again_and_again_costs_time_only(packed: Packed, tmp_path: Path):
+    under = namespace()
+    if not under:
+        pytest.skip("this machine lets nobody mount a small disk")
+    (tmp_path / "script.py").write_text(FULL_DISK)
+    (tmp_path / "disk").mkdir()
+    process = start(str(tmp_path / "script.py"), packed.videos, tmp_path / "disk", tmp_path / "copy", under=under)
+    said, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    assert said.count("No space left on device; mend that and run the same command again") >= 2
+    assert contents(tmp_path / "copy") == contents(packed.dataset)

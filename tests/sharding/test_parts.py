@@ -1,0 +1,175 @@
+"""Films are packed in parts by several processes; what ends in the middle goes on from the parts that are there."""
+
+import csv
+from dataclasses import replace
+from fractions import Fraction as F
+from pathlib import Path
+
+import pytest
+
+from sharding.config import PackConfig
+from sharding.dataset import open_dataset
+from sharding.errors import AvsyncError, InputError
+from sharding.files import read_json
+from sharding.index import ShardRecord
+from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
+from sharding.pack import pack
+from sharding.part import PART_CLIPS
+from sharding.plan import plan_shards
+from sharding.schedule import TRIES, Schedule, Task
+from sharding.sources import Source
+from sharding.tasks import Assemble, Pack
+from tests.media import Video, write_video
+from tests.sharding.conftest import QUIET, contents
+
+FILM = Video(seconds=F(42), events=(F(5), F(21), F(38)), width=48, height=32, fps=F(15))
+SHORT_CLIPS = PackConfig(
+    size=32, fps="15", clip_s="1", min_clip_s="0.5", workers=1, val_percent=0, test_percent=0, sources_per_shard=2
+)
+"""Of a film of 42 s they make three parts."""
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    videos = tmp_path_factory.mktemp("films")
+    for number in range(2):
+        write_video(videos / f"film {number}.mp4", replace(FILM, seed=number))
+    write_video(videos / "short.mp4", replace(FILM, seconds=F(6), seed=2))
+    write_video(videos / "sought badly.avi", replace(FILM, video_codec="mpeg4", audio_codec="pcm_s16le"))
+    return videos
+
+
+@pytest.fixture(scope="module")
+def packed(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset = tmp_path_factory.mktemp("packed") / "dataset"
+    pack(films, dataset, SHORT_CLIPS, QUIET)
+    return dataset
+
+
+def test_any_number_of_processes_writes_the_same_films(films: Path, packed: Path, tmp_path: Path):
+    pack(films, tmp_path / "out", replace(SHORT_CLIPS, workers=3), QUIET)
+    assert contents(tmp_path / "out") == contents(packed)
+
+
+def test_the_clips_of_a_film_follow_each_other_without_a_gap_across_parts(packed: Path):
+    dataset = open_dataset(packed, "train")
+    metas = [dataset.read(clip).meta() for clip in range(len(dataset.index))]
+    for name in ("film 0.mp4", "film 1.mp4", "sought badly.avi"):
+        film = [meta for meta in metas if meta.source == name]
+        assert len(film) > 2 * PART_CLIPS
+        assert [one.first_frame for one in film[1:]] == [one.first_frame + one.frames for one in film[:-1]]
+
+
+def test_every_source_is_in_the_side_file_with_its_clips(packed: Path):
+    records = [read_json(path, ShardRecord) for path in sorted(packed.glob("train/*.json"))]
+    sources = {one.source: one for record in records for one in record.sources}
+    assert {name: one.clips for name, one in sources.items()} == {
+        "film 0.mp4": 42, "film 1.mp4": 42, "short.mp4": 6, "sought badly.avi": 42,
+    }  # fmt: skip
+    assert sources["short.mp4"].frames == sum(
+        clip.frames for record in records for clip in record.clips if clip.key.startswith("short")
+    )
+
+
+def run(schedule: Schedule, most: int = 10**6) -> int:
+    """Do up to `most` tasks here."""
+    count = 0
+    while count < most and (task := schedule.next()):
+        schedule.done(task, task.run(lambda done, of: None))
+        count += 1
+    return count
+
+
+def test_whatever_is_there_of_a_film_is_not_made_again(films: Path, packed: Path, tmp_path: Path):
+    sources = tuple(
+        Source(id=name, path=films / name, rel=name, action="x", group=name) for name in ("film 0.mp4", "film 1.mp4")
+    )
+    plans = plan_shards(sources, SHORT_CLIPS)
+    (tmp_path / "train").mkdir()
+    assert run(Schedule(plans, tmp_path, SHORT_CLIPS), most=5) == 5  # a look, three parts of one film, a look
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".parts/*/*.tar")}
+    assert len(made) == 3
+    (tmp_path / ".parts" / plans[0].digest[:16] / "000000-00001.tar").write_bytes(b"cut")
+    left = run(Schedule(plans, tmp_path, SHORT_CLIPS))
+    assert left == 1 + 1 + 1 + 3 + 1  # a look and a part again; the other film; the shard
+    assert not list(tmp_path.glob(".parts/*"))
+    assert (tmp_path / "train" / "000000.tar").exists()
+
+
+def died_of(code: int, tmp_path: Path) -> tuple[Schedule, list[Task]]:
+    """A source whose process always ends with `code`; the tasks that were given."""
+    write_video(tmp_path / "in" / "bad.mp4")
+    source = Source(id="bad", path=tmp_path / "in" / "bad.mp4", rel="bad.mp4", action="x", group="bad")
+    (tmp_path / "train").mkdir()
+    schedule = Schedule(plan_shards((source,), SHORT_CLIPS), tmp_path, SHORT_CLIPS)
+    given: list[Task] = []
+    while task := schedule.next():
+        given.append(task)
+        if isinstance(task, Assemble):
+            schedule.done(task, task.run(lambda done, of: None))
+        else:
+            schedule.died(task, code)
+    return schedule, given
+
+
+@pytest.mark.parametrize(
+    ("code", "tries", "told"),
+    [
+        (OUT_OF_TIME, 1, r"no clip came of it in 300 s of CPU time \(--limit-s\)"),
+        (OUT_OF_MEMORY, 2, r"decoding it needs more than 2.0 GiB of memory \(--memory-gb\)"),
+        (CRASHES[0], 2, r"FFmpeg crashes on it \(signal 11\)"),
+    ],
+)
+def test_a_source_that_ends_its_process_is_a_reject(code: int, tries: int, told: str, tmp_path: Path):
+    schedule, given = died_of(code, tmp_path)
+    assert [type(task) for task in given] == [Pack] * tries + [Assemble]
+    record = read_json(tmp_path / "train" / "000000.json", ShardRecord)
+    [(name, reason, detail)] = record.rejects
+    assert (name, reason) == ("bad.mp4", "corrupt")
+    with pytest.raises(AvsyncError, match=told):
+        raise AvsyncError(detail)
+    assert not schedule.unfinished
+
+
+def test_a_source_whose_process_is_killed_from_outside_is_no_reject(tmp_path: Path):
+    schedule, given = died_of(-9, tmp_path)
+    assert len(given) == TRIES
+    assert schedule.unfinished == {"train/000000"}
+    assert not (tmp_path / "train" / "000000.json").exists()
+
+
+def test_a_video_that_takes_too_much_cpu_time_is_a_reject_and_the_others_are_packed(tmp_path: Path):
+    write_video(tmp_path / "in" / "slow.mp4", Video(width=1920, height=1080, fps=F(60), seconds=F(11)))
+    write_video(tmp_path / "in" / "good.mp4", Video(seed=1))
+    config = PackConfig(size=32, limit_s=1, val_percent=0, test_percent=0, workers=2)
+    summary = pack(tmp_path / "in", tmp_path / "out", config, QUIET)
+    assert [(one.path, one.reason) for one in summary.rejects] == [("slow.mp4", "corrupt")]
+    assert "in 1 s of CPU time" in summary.rejects[0].detail
+    assert summary.clips["train"] == 1
+
+
+def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path: Path):
+    write_video(tmp_path / "in" / "a.mp4")
+    for number in range(5):
+        (tmp_path / "in" / f"b{number}.mp4").write_text(f"no video {number}")
+    config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=3, stop_after=5)
+    with pytest.raises(InputError, match=r"5 sources in a row could not be read \(5 unreadable; .*--stop-after 0"):
+        pack(tmp_path / "in", tmp_path / "out", config, QUIET)
+    for number in range(5):  # the disk is back
+        stat = (tmp_path / "in" / f"b{number}.mp4").stat()
+        write_video(tmp_path / "in" / f"b{number}.mp4", Video(seed=number + 1))
+        assert stat.st_size != (tmp_path / "in" / f"b{number}.mp4").stat().st_size
+    assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 6
+
+
+@pytest.mark.parametrize("stop_after", [0, 6])
+def test_fewer_failures_than_that_do_not_stop_the_work(stop_after: int, tmp_path: Path):
+    for number in range(5):
+        (tmp_path / "in" / f"b{number}.mp4").parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / f"b{number}.mp4").write_text(f"no video {number}")
+    write_video(tmp_path / "in" / "c.mp4")
+    config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, stop_after=stop_after)
+    summary = pack(tmp_path / "in", tmp_path / "out", config, QUIET)
+    assert len(summary.rejects) == 5
+    with (tmp_path / "out" / "rejects.csv").open(newline="") as file:
+        assert {row["reason"] for row in csv.DictReader(file)} == {"unreadable"}
