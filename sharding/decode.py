@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sharding.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.errors import RejectError, RejectReason
+from sharding.packet_times import HOLE_S
 from sharding.probe import Probe, decoding
 from sharding.timeline_audio import AudioLane, Sound
 from sharding.timeline_video import Pictures, VideoLane
@@ -115,6 +116,11 @@ def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
     for name, fare in (("video", pictures.fare), ("audio", sound.fare)):
         if fare.refused > max(1, fare.packets * MAX_ERROR_SHARE):
             return f"the {name} decoder refused {fare.refused} of {fare.packets} packets"
+    standing = Fraction(pictures.standing) / clock.fps
+    if standing > HOLE_S:
+        return f"no picture appears for {float(standing):.1f} s"
+    if sound.silence_samples == len(sound.audio):
+        return "it has no sound there"
     still = Fraction(pictures.longest_still) / clock.fps
     if pictures.fare.refused and still > MAX_STILL_S:
         return f"the video decoder failed, and one picture stays for {float(still):.1f} s"

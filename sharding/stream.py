@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from av.error import FFmpegError
 
-from sharding.probe import Probe, StreamFacts, open_media
+from sharding.packet_times import StreamFacts
+from sharding.probe import Probe, open_media
 
 SEEK_FROM_S = 30
 """What begins later than this is reached by seeking."""
@@ -73,6 +74,28 @@ def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
             yield from packet.decode()
         except FFmpegError:
             tally.note_refusal()
+
+
+def without_strays(things: Iterator[tuple[int, T]], far: int, most: int) -> Iterator[tuple[int, T]]:
+    """Leave out up to `most` things in a row that stand `far` ahead of those before and after them.
+
+    One wrong timestamp would else hide all that follows until its moment.
+    """
+    waiting = list[tuple[int, T]]()
+    last: int | None = None
+    for position, thing in things:
+        if waiting and position < waiting[0][0]:
+            waiting.clear()
+        if waiting or (last is not None and position - last > far):
+            waiting.append((position, thing))
+            if len(waiting) <= most:
+                continue
+            yield from waiting
+            waiting.clear()
+        else:
+            yield position, thing
+        last = position
+    yield from waiting
 
 
 class SourceStream:

@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.probe import Probe
-from sharding.stream import Fare, SourceStream
+from sharding.stream import Fare, SourceStream, without_strays
 
 JUMP_S = Fraction(3, 100)
 """Timestamps this far from the count are a gap at once. Remuxed web video jitters by up to 21 ms and comes back."""
 DRIFT_S = Fraction(1, 100)
 SETTLE_S = 1
 """A smaller deviation above DRIFT_S is believed when it has lasted this long."""
+STRAY_S = 1
+MOST_STRAYS = 16
+"""So few frames that stand so far ahead of those around them have a wrong timestamp: a transport stream writes one
+for several."""
 SEEK_MARGIN_S = 2
 """Seek this much before the span: decoders need some packets to settle (Opus 80 ms, MP3 bit reservoir)."""
 
@@ -111,7 +115,8 @@ class AudioLane:
         tick, origin = self._stream.stream.time_base, self._source.audio.origin
         segment: _Segment | None = None
         broken = False
-        for frame in self._stream.frames():
+        far = round(STRAY_S / tick)
+        for _, frame in without_strays(self._stamped(), far=far, most=MOST_STRAYS):
             when = None if frame.pts is None else frame.pts * tick - origin
             if segment is not None and segment.continues(frame, when):
                 yield from segment.add(frame)
@@ -132,6 +137,13 @@ class AudioLane:
             yield from segment.add(frame)
         if segment is not None:
             yield from segment.flush()
+
+    def _stamped(self) -> Iterator[tuple[int, av.AudioFrame]]:
+        """Decoded frames with their ticks, those that have none with the last one's."""
+        tick = 0
+        for frame in self._stream.frames():
+            tick = tick if frame.pts is None else frame.pts
+            yield tick, frame
 
 
 class _Segment:

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from sharding.picture import PictureFitter
 from sharding.probe import Probe
-from sharding.stream import Fare, SourceStream
+from sharding.stream import Fare, SourceStream, without_strays
 
+FORGIVEN = 50
+STRAY_S = 1
+"""A single picture so far ahead of those around it has a wrong timestamp."""
 FILLER = 128
 SEEK_MARGIN_S = 3
 """Seek this much before the span: open GOPs and B-frames need what stands before their key frame."""
@@ -34,6 +37,8 @@ class Pictures:
     dropped: int
     longest_still: int
     """Most slots in a row with one picture; a picture held from before counts from here on."""
+    standing: int
+    """When no picture appears in these slots: how many there are from the last one before to the next; else 0."""
     fare: Fare
 
 
@@ -41,24 +46,26 @@ class FrameClock:
     """A time for every decoded frame, in ticks, though timestamps may be missing, repeated or backward.
 
     Like FFmpeg's own guess: presentation timestamps, unless decode timestamps have been the better ordered so far
-    (packed B-frames in AVI). What has neither follows its predecessor at the usual distance.
+    (packed B-frames in AVI); one fault in FORGIVEN frames is no reason to leave them. What has neither follows its
+    predecessor at the usual distance.
     """
 
     def __init__(self, usual: int) -> None:
         self.usual = max(1, usual)
         self.last: int | None = None
         self._last_pts = self._last_dts = -(2**62)
-        self._faulty_pts = self._faulty_dts = 0
+        self._faulty_pts = self._faulty_dts = self._frames = 0
 
     def tick_of(self, frame: Any) -> int:
         pts, dts = frame.pts, frame.dts
+        self._frames += 1
         if dts is not None:
             self._faulty_dts += dts <= self._last_dts
             self._last_dts = dts
         if pts is not None:
             self._faulty_pts += pts <= self._last_pts
             self._last_pts = pts
-        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts + self._frames // FORGIVEN):
             tick = pts
         elif dts is not None:
             tick = dts
@@ -104,8 +111,16 @@ class VideoLane:
                 out[row] = out[row - 1]
                 repeated, still = repeated + 1, still + 1
             longest = max(longest, still)
-        fare = self._stream.fare(first / self._fps, (first + count) / self._fps)
-        return Pictures(yuv=out, repeated=repeated, dropped=self._dropped, longest_still=longest, fare=fare)
+        stop = first + count
+        following = stop if self._ahead is None else self._ahead[0]
+        return Pictures(
+            yuv=out,
+            repeated=repeated,
+            dropped=self._dropped,
+            longest_still=longest,
+            standing=following - self._held[0] if self._held is not None and longest == count else 0,
+            fare=self._stream.fare(first / self._fps, stop / self._fps),
+        )
 
     def _advance(self, slot: int) -> bool:
         """Hold the newest frame whose slot is not after `slot`. True when it is another one than before."""
@@ -134,5 +149,5 @@ class VideoLane:
         scale, offset = tick * fps, Fraction(1, 2) - origin * fps
         whole = lcm(scale.denominator, offset.denominator)
         over, plus = int(scale * whole), int(offset * whole)
-        for frame in self._stream.frames():
-            yield (clock.tick_of(frame) * over + plus) // whole, frame
+        slots = (((clock.tick_of(frame) * over + plus) // whole, frame) for frame in self._stream.frames())
+        return without_strays(slots, far=round(STRAY_S * fps), most=1)
