@@ -30,7 +30,7 @@ class Chart:
 
 def length_chart(survey: Survey) -> Chart:
     """Clips by length."""
-    bins = words.length_bins(survey)
+    bins = words.length_bins(survey.frames, survey.info.clock.fps)
     return _chart("clip length", [one.label for one in bins], [one.clips for one in bins], SMALL, "clips")
 
 

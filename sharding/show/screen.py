@@ -79,7 +79,7 @@ def _splits(survey: Survey) -> Table:
 
 
 def _lengths(survey: Survey) -> Table:
-    bins = words.length_bins(survey)
+    bins = words.length_bins(survey.frames, survey.info.clock.fps)
     return _bars("clip length", [(Text(one.label), one.clips) for one in bins], BAR)
 
 
@@ -122,8 +122,8 @@ def _rejects(survey: Survey) -> RenderableType:
         return Text("no source was rejected")
     table = Table(box=None, pad_edge=False, title_justify="left", padding=(0, 1, 0, 0))
     table.title = Text(f"{counted(len(survey.rejects), 'source')} rejected, all in {REJECTS}", "bold")
-    table.add_column("reason", no_wrap=True)
-    table.add_column("sources", justify="right", no_wrap=True)
+    table.add_column("reason", no_wrap=True, min_width=min(20, max(len(one.reason) for one in reasons)))
+    table.add_column("sources", justify="right", no_wrap=True, min_width=len("sources"))
     table.add_column("for example", overflow="ellipsis", no_wrap=True, max_width=EXAMPLE)
     for one in reasons:
         table.add_row(name_text(one.reason), f"{one.sources:,}", name_text(f"{one.example.path}: {one.example.detail}"))

@@ -14,6 +14,7 @@ from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, InputError
 from sharding.files import read_json
 from sharding.index import INFO, SPLITS, DatasetInfo, Index, SourceRecord, read_info
+from sharding.plan import PLAN, PlanFile
 from sharding.report import REJECTS, Reject, counted
 from sharding.show.sources import Sources
 
@@ -96,14 +97,14 @@ def read_survey(folder: Path) -> Survey:
 
 def _check_whole(folder: Path) -> None:
     """A folder that is being packed says how far it is, rather than that it is none."""
-    if (folder / INFO).is_file() or not folder.is_dir():
+    if (folder / INFO).is_file() or not (folder / PLAN).is_file():
         return
+    shards = len(read_json(folder / PLAN, PlanFile).shards)
     done = sum(1 for split in SPLITS for _ in (folder / split).glob(SIDE_FILES))
-    if done:
-        raise InputError(
-            f"{folder} is not a whole dataset yet: {counted(done, 'shard')} done, no {INFO}; wait for the avsync pack "
-            "that writes it, or run the same avsync pack again"
-        )
+    raise InputError(
+        f"{folder} is not a whole dataset yet: {done:,} of {counted(shards, 'shard')} done, no {INFO}; wait for the "
+        "avsync pack that writes it, or run the same avsync pack again"
+    )
 
 
 def _facts(split: str, index: Index | None, sources: Sources, info: DatasetInfo) -> SplitFacts:

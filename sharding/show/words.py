@@ -6,6 +6,7 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sharding.index import DatasetInfo
 from sharding.report import Reject, counted
@@ -90,14 +91,14 @@ class LengthBin(NamedTuple):
         return high if self.low == self.high else f"{low} - {high}"
 
 
-def length_bins(survey: Survey) -> list[LengthBin]:
-    """Clips by length: about MOST_BINS bins whose edges are round numbers of seconds."""
-    if not survey.clips:
+def length_bins(lengths: NDArray[np.int32], fps: Fraction) -> list[LengthBin]:
+    """Clips by their `lengths` in frames: about MOST_BINS bins whose edges are round numbers of seconds."""
+    if not len(lengths):
         return []
-    fps, frames = survey.info.clock.fps, survey.frames.astype(np.int64)
+    frames = lengths.astype(np.int64)
     low, high = int(frames.min()) / fps, int(frames.max()) / fps
     if low == high:
-        return [LengthBin(low, high, survey.clips)]
+        return [LengthBin(low, high, len(frames))]
     step = next((step for step in STEPS_S if (high - low) / step <= MOST_BINS), (high - low) / MOST_BINS)
     first, last = int(low / step), ceil(high / step) - 1
     bin_frames = step * fps
