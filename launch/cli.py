@@ -44,6 +44,7 @@ COMMANDS = {
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
     "show": Entry("DATASET", "what is inside, rejects and why, the A/V clock, a contact sheet", "Show", False),
+    "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", "Verify", False),
     "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
     "evaluate": Entry(
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False

@@ -74,6 +74,8 @@ class Pack(Parsed):
     """Folder to write the shards to."""
     root: Path | None = None
     """Folder that the videos of a CSV lie in; its own folder by default."""
+    remove: bool = False
+    """Take out of the dataset what VIDEOS does not list any more."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
@@ -82,10 +84,27 @@ class Pack(Parsed):
         from sharding.pack import dry_run, pack
 
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, root=self.root)
+            dry_run(self.videos, self.dataset, self.config, root=self.root, remove=self.remove)
             return ""
-        pack(self.videos, self.dataset, self.config, root=self.root)
+        pack(self.videos, self.dataset, self.config, root=self.root, remove=self.remove)
         return f"Next: avsync train {self.dataset} RUN"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verify(Parsed):
+    """Check every byte of a dataset: checksums, members, side files, indexes; missing, cut off and foreign files."""
+
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    jobs: int | None = None
+    """Shards checked at the same time; default, and 0: one for each CPU core this process may use."""
+    decode: bool = False
+    """Decode every clip from its first to its last frame, not only the headers of its members: slow."""
+
+    def execute(self) -> str:
+        from sharding.verify.verify import verify
+
+        return f"{verify(self.dataset, self.jobs, decode=self.decode)}: all as packed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # sharding.index imports this file
 
 GROUP_BYTES = 16
 """Of the digest that stands for a group's name while groups are numbered."""
-_KEY = re.compile(r"([A-Za-z0-9_-]{1,90})/(\d{8})", re.ASCII)
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}/\d{8}", re.ASCII)
 _NUMBERED = ("source", "group")
 """Columns whose numbers are known when all names are."""
 
@@ -38,21 +38,16 @@ class Rows:
 
     def add(self, shard: int, clip: "ClipRecord") -> None:
         """Append a clip of the tar numbered `shard`. Raises FormatError when no tar of ours can have it."""
-        if (match := _KEY.fullmatch(clip.key)) is None:
-            raise FormatError(f"{clip.key!r} is no key of a clip")
+        if problem := problem_of_clip(clip):
+            raise FormatError(problem)
         if clip.action not in self._actions:
             raise FormatError(f"clip {clip.key}: action {clip.action!r} is not listed in dataset.json")
-        if (clip.video, clip.audio, clip.size) != _places(clip):
-            raise FormatError(f"clip {clip.key}: its members cannot lie in a tar as it is told")
-        name, frame = match.groups()
+        name, _, frame = clip.key.rpartition("/")
         if (name, clip.group) != self._last:
             self._last = (name, clip.group)
             self._names.append(name.encode())
             self._groups += sha256(clip.group.encode()).digest()[:GROUP_BYTES]
-        try:
-            self._append(shard, int(frame), clip)
-        except OverflowError as error:
-            raise FormatError(f"clip {clip.key}: a number of it is impossible: {error}") from error
+        self._append(shard, int(frame), clip)
 
     def _append(self, shard: int, first_frame: int, clip: "ClipRecord") -> None:
         number = len(self._names) - 1
@@ -92,6 +87,14 @@ def _joined(names: NDArray[np.bytes_]) -> tuple[NDArray[np.uint8], NDArray[np.in
     return letters[real], real.sum(axis=1, dtype=np.int64).cumsum()
 
 
-def _places(clip: "ClipRecord") -> tuple[tuple[int, int], tuple[int, int], int]:
+def problem_of_clip(clip: "ClipRecord") -> str:
+    """What no clip of a tar of ours has; empty when it can be one."""
+    if _KEY.fullmatch(clip.key) is None:
+        return f"{clip.key!r} is no key of a clip"
+    numbers = (clip.json_bytes, clip.video[1], clip.audio[1], clip.crc32)
+    if not (0 < clip.frames < 2**31 and 0 <= clip.offset < 2**62 and all(0 <= number < 2**32 for number in numbers)):
+        return f"clip {clip.key}: a number of it is impossible"
     layout = Layout.of(clip.json_bytes, clip.video[1], clip.audio[1])
-    return layout.video, layout.audio, layout.size
+    if (clip.video, clip.audio, clip.size) != (layout.video, layout.audio, layout.size):
+        return f"clip {clip.key}: its members cannot lie in a tar as it is told"
+    return ""

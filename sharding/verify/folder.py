@@ -1,0 +1,136 @@
+"""What lies in a dataset's folder, and what should: by names, plan.json and rejects.csv. No shard is opened."""
+
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sharding.clip import FORMAT_VERSION
+from sharding.errors import FormatError
+from sharding.files import LOCK_NAME, from_json
+from sharding.index import INFO, SPLITS, DatasetInfo
+from sharding.part import PARTS
+from sharding.plan import PLAN, PlanFile
+from sharding.report import REJECTS
+from sharding.verify.findings import Finding, Kind
+from sharding.verify.index import INDEX
+from sharding.verify.tape import open_file
+
+LARGEST_FILE = 2**31
+"""Bytes of plan.json or rejects.csv: some hundred for each source."""
+_HARMLESS = re.compile(rf"{re.escape(LOCK_NAME)}|\.nfs.*|\.DS_Store")
+_SHARD = re.compile(r"(\d{6})\.(tar|json)", re.ASCII)
+_NAME = re.compile(rf"({'|'.join(SPLITS)})/\d{{6}}", re.ASCII)
+
+
+@dataclass(kw_only=True, slots=True)
+class Contents:
+    """Shards of a dataset, and what is wrong with the files around them."""
+
+    shards: list[str] = field(default_factory=list[str])
+    """`<split>/NNNNNN`, in order: those of plan.json, or of which there is a file."""
+    planned: Mapping[str, Sequence[str]] | None = None
+    """Shard -> ids of its sources; None when plan.json cannot be used."""
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+    def numbers(self, split: str) -> list[int]:
+        """Of the tars of a split."""
+        return [int(name[-6:]) for name in self.shards if name.startswith(f"{split}/")]
+
+    def add(self, kind: Kind, file: str, wanted: str, found: str) -> None:
+        """Note a finding."""
+        self.findings.append(Finding(kind=kind, file=file, wanted=wanted, found=found))
+
+
+def look_around(folder: Path, info: DatasetInfo) -> Contents:
+    """List a dataset's folder. What cannot be read is a finding."""
+    contents = Contents()
+    contents.planned = _read_plan(contents, folder)
+    _check_rejects(contents, folder, info)
+    for name in _names(contents, folder, ""):
+        if name == PARTS:
+            contents.add(Kind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
+        elif name not in (INFO, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
+            contents.add(Kind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
+    shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
+    contents.shards = sorted(shards if contents.planned is None else contents.planned, key=_place)
+    return contents
+
+
+def _place(shard: str) -> tuple[int, str]:
+    return SPLITS.index(shard.partition("/")[0]), shard
+
+
+def _names(contents: Contents, folder: Path, split: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder / split))
+    except FileNotFoundError:
+        return []  # each file that should be there is a finding of its own
+    except OSError as error:
+        contents.add(Kind.UNREADABLE, split or ".", "a folder", str(error.strerror))
+        return []
+
+
+def _shards_in(contents: Contents, folder: Path, split: str) -> set[str]:
+    """Names of shards that have a tar or a side file here; what belongs to none is a finding."""
+    shards = set[str]()
+    for name in _names(contents, folder, split):
+        match = _SHARD.fullmatch(name)
+        shard = f"{split}/{match.group(1)}" if match else ""
+        if match and (contents.planned is None or shard in contents.planned):
+            shards.add(shard)
+        elif match:
+            contents.add(Kind.FOREIGN, f"{split}/{name}", "nothing", "a shard that plan.json does not list")
+        elif name != INDEX and not _HARMLESS.fullmatch(name):
+            what = "half a file" if name.endswith(".part") else "a file that no avsync pack writes"
+            contents.add(Kind.FOREIGN, f"{split}/{name}", "nothing", what)
+    return shards
+
+
+def _content(contents: Contents, folder: Path, name: str) -> bytes | None:
+    try:
+        with open_file(folder / name) as file:
+            if file.seek(0, 2) <= LARGEST_FILE:
+                file.seek(0)
+                return file.readall()
+            contents.add(Kind.DAMAGED, name, f"at most {LARGEST_FILE} bytes", f"{file.tell()}")
+    except FileNotFoundError:
+        contents.add(Kind.MISSING, name, "the file", "no such file")
+    except OSError as error:
+        contents.add(Kind.UNREADABLE, name, "the file", str(error.strerror))
+    return None
+
+
+def _read_plan(contents: Contents, folder: Path) -> Mapping[str, Sequence[str]] | None:
+    data = _content(contents, folder, PLAN)
+    if data is None:
+        return None
+    try:
+        plan = from_json(data, PlanFile, "it")
+    except FormatError as error:
+        contents.add(Kind.DAMAGED, PLAN, "a plan of this format", str(error))
+        return None
+    strange = next((name for name in plan.shards if not _NAME.fullmatch(name)), None)
+    if plan.format_version != FORMAT_VERSION or strange is not None:
+        fact = f"format version {plan.format_version}" if strange is None else f"a shard called {strange!r}"
+        contents.add(Kind.DAMAGED, PLAN, "a plan of this format", fact)
+        return None
+    return plan.shards
+
+
+def _check_rejects(contents: Contents, folder: Path, info: DatasetInfo) -> None:
+    data = _content(contents, folder, REJECTS)
+    if data is None:
+        return
+    try:
+        head, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
+    except (ValueError, csv.Error) as error:
+        contents.add(Kind.DAMAGED, REJECTS, "a CSV in UTF-8 with a header", str(error))
+        return
+    if head != ["path", "reason", "detail"] or any(len(row) != len(head) for row in rows):
+        contents.add(Kind.DAMAGED, REJECTS, "rows of path,reason,detail", "others")
+    elif len(rows) != info.rejects:
+        contents.add(Kind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rows)))

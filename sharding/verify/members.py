@@ -1,0 +1,138 @@
+"""One clip as it passes on the tape: its three members, block by block, against its record in the side file."""
+
+import tarfile
+import zlib
+from dataclasses import dataclass
+
+from sharding.clip import ClipMeta
+from sharding.codec import Codec
+from sharding.errors import FormatError
+from sharding.files import from_json
+from sharding.index import ClipRecord, DatasetInfo
+from sharding.tar import BLOCK, member_header, padded
+from sharding.verify.media import header_of, problem_of_decoding, problem_of_headers
+from sharding.verify.tape import Tape
+
+LARGEST_JSON = 2**26
+"""Bytes. True positions of sounds, frame by frame, take a few hundred thousand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What all clips of the dataset share, and how deep to look."""
+
+    info: DatasetInfo
+    codec: Codec
+    decode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a clip should have been, and what is there."""
+
+    wanted: str
+    found: str
+
+
+class CutOff(Exception):
+    """The tar ends inside this clip."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """A member's payload as far as it was kept."""
+
+    content: bytes
+    size: int
+
+
+def check_clip(tape: Tape, clip: ClipRecord, form: Form) -> Difference | None:
+    """Read one clip, from the header of its json to the padding after its sound. Raises CutOff, OSError."""
+    suffixes = ("json", form.codec.video_suffix, form.codec.audio_suffix)
+    sizes = (clip.json_bytes, clip.video[1], clip.audio[1])
+    crc, wrong, members = 0, list[Difference](), list[_Member]()
+    for suffix, size in zip(suffixes, sizes, strict=True):
+        head = _exactly(tape, BLOCK)
+        crc = zlib.crc32(head, crc) if members else crc
+        if difference := _header_difference(head, f"{clip.key}.{suffix}", size):
+            wrong.append(difference)
+        member, crc = _payload(tape, size, _kept(suffix, size, form), crc)
+        members.append(member)
+        padding = _exactly(tape, padded(size) - size)
+        crc = zlib.crc32(padding, crc) if len(members) < len(sizes) else crc
+        if any(padding):
+            wrong.append(Difference(f"zeros after the {suffix} member", "other bytes"))
+    if crc != clip.crc32:
+        return Difference(f"CRC-32 {clip.crc32:08x}", f"{crc:08x}")
+    return wrong[0] if wrong else _content_difference(members, clip, form)
+
+
+def _exactly(tape: Tape, size: int) -> bytes:
+    data = tape.take(size)
+    if len(data) < size:
+        raise CutOff
+    return data
+
+
+def _kept(suffix: str, size: int, form: Form) -> int:
+    """How many bytes of a member are needed to look into it."""
+    if suffix == "json":
+        return min(size, LARGEST_JSON)
+    needs = header_of(suffix).needs
+    return size if form.decode or needs is None else min(size, needs)
+
+
+def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
+    kept, missing, left = list[bytes](), keep, size
+    for piece in tape.pieces(size):
+        crc = zlib.crc32(piece, crc)
+        left -= len(piece)
+        if missing:
+            kept.append(bytes(piece[:missing]))
+            missing -= len(kept[-1])
+    if left:
+        raise CutOff
+    return _Member(b"".join(kept), size), crc
+
+
+def _header_difference(head: bytes, name: str, size: int) -> Difference | None:
+    if head == member_header(name, size):
+        return None
+    wanted = f"the tar header of {name}, {size} bytes"
+    try:
+        found = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
+    except tarfile.HeaderError:
+        return Difference(wanted, "no tar header")
+    if (found.name, found.size) == (name, size):
+        return Difference(wanted, "one with another date, owner or kind")
+    return Difference(wanted, f"that of {found.name}, {found.size} bytes")
+
+
+def _content_difference(members: list[_Member], clip: ClipRecord, form: Form) -> Difference | None:
+    """Of what is written in the members; their bytes are those the side file tells of."""
+    about, video, audio = members
+    try:
+        meta = from_json(about.content, ClipMeta, "its json")
+    except FormatError as error:
+        return Difference("the json of a clip", str(error))
+    if difference := _meta_difference(meta, clip, form.info):
+        return difference
+    if form.decode:
+        problem = problem_of_decoding(video.content, audio.content, meta, form.codec)
+    else:
+        problem = problem_of_headers((video.content, video.size), (audio.content, audio.size), meta, form.codec)
+    return Difference("pictures and sound as its json says", problem) if problem else None
+
+
+def _meta_difference(meta: ClipMeta, clip: ClipRecord, info: DatasetInfo) -> Difference | None:
+    for name in ("key", "action", "group", "frames"):
+        if getattr(meta, name) != getattr(clip, name):
+            return Difference(
+                f"{name} {getattr(clip, name)!r} of the side file", f"{getattr(meta, name)!r} in its json"
+            )
+    for name in ("clock", "width", "height", "channels"):
+        if getattr(meta, name) != getattr(info, name):
+            return Difference(f"{name} {getattr(info, name)} of dataset.json", f"{getattr(meta, name)} in its json")
+    if not meta.key.endswith(f"/{meta.first_frame:08d}"):
+        return Difference(f"the first frame that its key ends with, {meta.key}", f"{meta.first_frame} in its json")
+    return None

@@ -1,0 +1,146 @@
+"""The whole check: files by name, every shard in threads (digests are C code, without Python's lock), then the indexes.
+
+A plain file hash tells that a tar has changed; this also tells which clips of it, and whether the other files agree.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from av import logging as av_logging
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from sharding.codec import codec_named
+from sharding.config import MAX_SIDE
+from sharding.cores import available_cores
+from sharding.errors import AvsyncError, FormatError, InputError
+from sharding.index import INFO, SPLITS, DatasetInfo, read_info
+from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings
+from sharding.verify.folder import Contents, look_around
+from sharding.verify.index import check_index
+from sharding.verify.members import Form
+from sharding.verify.shard import Shard, check_shard
+
+REMEDY = (
+    "delete each file named above (what is foreign may be moved away), then run the same avsync pack again: it makes "
+    "what is missing and keeps the rest"
+)
+
+
+class Stopped(AvsyncError):
+    """The check was told to stop."""
+
+
+def verify(
+    folder: Path,
+    jobs: int | None = None,
+    *,
+    decode: bool = False,
+    console: Console | None = None,
+    progress: Console | None = None,
+) -> Report:
+    """Check a dataset; what is wrong is printed to `console` (stdout), the bar to `progress` (stderr).
+
+    Raises AvsyncError when anything is wrong, InputError when there is no dataset to check.
+    """
+    report = inspect(folder, jobs, decode=decode, progress=progress or Console(stderr=True))
+    if report.findings:
+        print_findings(report.findings, console or Console(markup=False, emoji=False, highlight=False))
+        raise AvsyncError(f"{folder} is not as it was packed ({kinds(report.findings)}); {REMEDY}")
+    return report
+
+
+def inspect(folder: Path, jobs: int | None, *, decode: bool, progress: Console) -> Report:
+    """Check a dataset and tell all that is wrong.
+
+    `decode`: every clip from its first to its last frame, not its headers alone. Raises InputError when there is no
+    dataset, FormatError when dataset.json is of another version or damaged.
+    """
+    if jobs is not None and jobs < 0:
+        raise InputError(f"--jobs {jobs} must not be below 0; 0 is one for each CPU core")
+    form = _form(folder, decode)
+    contents = look_around(folder, form.info)
+    shards = _check_shards(folder, contents, form, jobs or available_cores(), progress)
+    findings = [*contents.findings, *(finding for shard in shards for finding in shard.findings)]
+    for split in SPLITS:
+        if known := contents.numbers(split):
+            whole = [int(shard.name[-6:]) for shard in shards if shard.whole and shard.name.startswith(f"{split}/")]
+            clips = form.info.clips.get(split, 0)
+            findings += check_index(split, folder, whole, known, clips, form.info.actions)
+    findings += _totals(contents, shards, form.info)
+    return Report(
+        shards=sum(bool(shard.bytes) for shard in shards),
+        clips=sum(shard.clips for shard in shards),
+        bytes=sum(shard.bytes for shard in shards),
+        findings=tuple(findings),
+    )
+
+
+def _form(folder: Path, decode: bool) -> Form:
+    try:
+        info = read_info(folder)
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror}; change its rights, or name another one") from error
+    form = (info.width, info.height, info.channels)
+    if not (0 < info.width <= MAX_SIDE and 0 < info.height <= MAX_SIDE and info.channels in (1, 2)):
+        raise FormatError(
+            f"{folder / INFO} is damaged: pictures of {form[0]}x{form[1]} with {form[2]} channels are not packed; "
+            "delete it and run the same avsync pack again"
+        )
+    return Form(info=info, codec=codec_named(info.codec), decode=decode)
+
+
+def _check_shards(folder: Path, contents: Contents, form: Form, jobs: int, console: Console) -> list[Shard]:
+    stop = threading.Event()
+    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TextColumn("left:"), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("", total=sum(_size(folder / f"{name}.tar") for name in contents.shards))
+
+        def passed(count: int) -> None:
+            if stop.is_set():
+                raise Stopped("stopped")
+            bar.advance(task, count)
+
+        return _in_threads(folder, contents, form, jobs, passed, stop)
+
+
+def _in_threads(
+    folder: Path, contents: Contents, form: Form, jobs: int, passed: Callable[[int], None], stop: threading.Event
+) -> list[Shard]:
+    def check(name: str) -> Shard:
+        planned = None if contents.planned is None else contents.planned[name]
+        return check_shard(name, folder, planned, form, passed)
+
+    av_logging.set_level(None)  # a member that does not open is a finding, not chatter of a decoder
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        return list(pool.map(check, contents.shards))
+    finally:
+        stop.set()  # after Ctrl-C or an error; otherwise nothing runs any more
+        pool.shutdown(cancel_futures=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _totals(contents: Contents, shards: Sequence[Shard], info: DatasetInfo) -> list[Finding]:
+    """What dataset.json counts, against the side files, where all of those can be used."""
+    if not all(shard.whole for shard in shards):
+        return []
+    pairs = {"sources": (info.sources, sum(shard.sources for shard in shards))}
+    pairs["lost_clips"] = (info.lost_clips, sum(shard.lost_clips for shard in shards))
+    for split in SPLITS:
+        clips = sum(shard.clips for shard in shards if shard.name.startswith(f"{split}/"))
+        pairs[f"clips in {split}"] = (info.clips.get(split, 0), clips)
+        pairs[f"shards in {split}"] = (info.shards.get(split, 0), len(contents.numbers(split)))
+    return [
+        Finding(kind=Kind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(said))
+        for name, (said, there) in pairs.items()
+        if said != there
+    ]
