@@ -16,11 +16,11 @@ from sharding.errors import InputError, RejectReason
 from sharding.files import folder_lock
 from sharding.find import find_sources
 from sharding.finish import finish
-from sharding.plan import PlanFile, ShardPlan, plan_shards, read_plan
+from sharding.plan import ShardPlan, placed, plan_shards, read_plan
 from sharding.pool import make_shards
 from sharding.report import PackSummary, Reject, print_plan, print_summary
 from sharding.sources import Source, SourceList
-from sharding.target import check_folder, check_settings, check_software, kept, make_way
+from sharding.target import check_folder, check_none_lost, check_settings, check_software, kept, make_way
 from sharding.tasks import RESUME
 
 
@@ -35,18 +35,25 @@ class _Work:
 
 
 def pack(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, root: Path | None = None
+    videos: Path,
+    dataset: Path,
+    config: PackConfig,
+    console: Console | None = None,
+    *,
+    root: Path | None = None,
+    remove: bool = False,
 ) -> PackSummary:
     """Pack a folder or CSV of videos into `dataset`; progress and outcome go to `console`.
 
-    Files of a CSV lie below `root`, its own folder by default.
-    Raises InputError for wrong input or settings, BusyError when another process packs there.
+    Files of a CSV lie below `root`, its own folder by default. Sources that are in the dataset and not in `videos` are
+    taken out only if `remove` says so. Raises InputError for wrong input or settings, BusyError when another process
+    packs there.
     """
     console = console or Console(stderr=True)
     found = _find(videos, root, config)
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack"):
-        work = _work(found, dataset, config, console)
+        work = _work(found, dataset, config, console, remove=remove)
         with _writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
         if work.todo:
@@ -58,13 +65,19 @@ def pack(
 
 
 def dry_run(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, root: Path | None = None
+    videos: Path,
+    dataset: Path,
+    config: PackConfig,
+    console: Console | None = None,
+    *,
+    root: Path | None = None,
+    remove: bool = False,
 ) -> None:
     """Print what `pack` would do; nothing is written."""
     console = console or Console()
     found = _find(videos, root, config)
     check_folder(dataset)
-    work = _work(found, dataset, config, console)
+    work = _work(found, dataset, config, console, remove=remove)
     print_plan(work.plans, len(work.plans) - len(work.todo), found.ignored, len(work.duplicates), console)
 
 
@@ -74,12 +87,14 @@ def _find(videos: Path, root: Path | None, config: PackConfig) -> SourceList:
     return found
 
 
-def _work(found: SourceList, dataset: Path, config: PackConfig, console: Console) -> _Work:
+def _work(found: SourceList, dataset: Path, config: PackConfig, console: Console, *, remove: bool) -> _Work:
     for note in found.notes:
         console.print(note, markup=False, soft_wrap=True)
     old = read_plan(dataset)
     check_settings(dataset, old, config)
-    repeats = find_duplicates(found.sources, first=_placed(old))
+    if not remove:
+        check_none_lost(dataset, old, found.sources)
+    repeats = find_duplicates(found.sources, first=placed(old))
     plans = plan_shards([source for source in found.sources if source.id not in repeats], config, old)
     todo = [plan for plan in plans if not kept(plan, dataset)]
     if todo:
@@ -90,11 +105,6 @@ def _work(found: SourceList, dataset: Path, config: PackConfig, console: Console
         if source.id in repeats
     )
     return _Work(found=found, duplicates=duplicates, plans=plans, todo=todo)
-
-
-def _placed(old: PlanFile | None) -> frozenset[str]:
-    """Ids of sources that are in the dataset already: of two that are equal, they stay."""
-    return frozenset(id for ids in old.shards.values() for id in ids) if old else frozenset()
 
 
 def _check_boxes(sources: Sequence[Source], config: PackConfig) -> None:

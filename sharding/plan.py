@@ -67,6 +67,11 @@ def read_plan(dataset: Path) -> PlanFile | None:
     return read_json(path, PlanFile) if path.exists() else None
 
 
+def placed(old: PlanFile | None) -> frozenset[str]:
+    """Ids of the sources that have a place already."""
+    return frozenset(id for ids in old.shards.values() for id in ids) if old else frozenset()
+
+
 def plan_shards(sources: Sequence[Source], config: PackConfig, old: PlanFile | None = None) -> list[ShardPlan]:
     """All shards of all splits. Raises InputError when two rows want one group on two sides."""
     before = old.shards if old else {}

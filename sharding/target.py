@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, InputError
+from sharding.errors import AvsyncError, InputError, first_few
 from sharding.files import LOCK_NAME, read_json, write_json
 from sharding.index import INFO, SPLITS, ShardRecord, read_info
 from sharding.part import PARTS
-from sharding.plan import PLAN, SOFTWARE, PlanFile, ShardPlan, plan_file
-from sharding.report import REJECTS
+from sharding.plan import PLAN, SOFTWARE, PlanFile, ShardPlan, placed, plan_file
+from sharding.report import REJECTS, counted
+from sharding.sources import Source
 
 RUN = "run.json"  # what a training run is known by
 _OURS_ABOVE = re.compile(
@@ -42,8 +43,8 @@ def check_folder(dataset: Path) -> None:
 
 def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> None:
     """Sources may come and go; what all clips share stays, for a dataset of two kinds is none. Raises InputError."""
-    if old is None or not ((dataset / INFO).exists() or any(dataset.glob("*/*.tar"))):
-        return  # nothing is finished yet: what was begun makes way
+    if old is None or not _begun(dataset):
+        return
     now = config.decides_dataset()
     changed = [f"{name} was {was}, is {now.get(name)}" for name, was in old.settings.items() if now.get(name) != was]
     if changed:
@@ -51,6 +52,21 @@ def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> N
             f"{dataset} was packed with other settings ({', '.join(changed)}); name another folder, use the same "
             "settings, or delete this one"
         )
+
+
+def check_none_lost(dataset: Path, old: PlanFile | None, sources: Sequence[Source]) -> None:
+    """Whoever names another folder of videos means to add to the dataset, not to empty it. Raises InputError."""
+    gone = sorted(placed(old) - {source.id for source in sources})
+    if gone and _begun(dataset):
+        raise InputError(
+            f"{dataset} has {counted(len(gone), 'source')} that your videos do not ({first_few(gone)}): to add videos, "
+            "name all of them, old and new; --remove takes the missing ones out; or name another folder"
+        )
+
+
+def _begun(dataset: Path) -> bool:
+    """A shard or more is finished; before that, what was begun makes way."""
+    return (dataset / INFO).exists() or any(dataset.glob("*/*.tar"))
 
 
 def check_software(dataset: Path, old: PlanFile | None) -> None:

@@ -79,12 +79,14 @@ def clip_keys(dataset: Path) -> list[str]:
     return [split.key(clip) for split in splits for clip in range(len(split.index))]
 
 
-def test_fewer_sources_leave_no_orphans(packed: Packed, tmp_path: Path):
+def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: Path):
     videos = shutil.copytree(packed.videos, tmp_path / "in")
     dataset = shutil.copytree(packed.dataset, tmp_path / "out")
     for number in (3, 4):
         (videos / "bell" / f"take {number}.mp4").unlink()
-    pack(videos, dataset, SMALL, QUIET)
+    with pytest.raises(InputError, match=r"has 2 sources that your videos do not \(bell-take_3-\S+, .*--remove takes"):
+        pack(videos, dataset, SMALL, QUIET)
+    pack(videos, dataset, SMALL, QUIET, remove=True)
     assert sorted(clip_keys(dataset)) == sorted(
         key for key in clip_keys(packed.dataset) if not key.startswith(("bell-take_3", "bell-take_4"))
     )
