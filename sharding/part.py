@@ -18,7 +18,7 @@ from sharding.decode import Form, Span, read_spans
 from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
 from sharding.index import ClipRecord
-from sharding.pieces import cut
+from sharding.pieces import Stretch, cut
 from sharding.plan import SOFTWARE
 from sharding.probe import Probe, probe
 from sharding.sources import Source
@@ -81,16 +81,21 @@ def survey(source: Source, config: PackConfig) -> Survey:
     if source.absent:
         raise RejectError(RejectReason.UNREADABLE, source.absent)
     found = probe(source.path)
-    start, end = found.overlap
-    if source.span is not None:
-        start, wanted = max(start, source.span[0]), source.span[1]
-        end = end if wanted is None else min(end, wanted)
-    pieces = cut((start, end), config)
+    pieces = cut(_wanted(source, found), config)
     if not found.seekable:
         return Survey(found=found, parts=(tuple(pieces),))
     count = -(-len(pieces) // PART_CLIPS)
     edges = [number * len(pieces) // count for number in range(count + 1)]
     return Survey(found=found, parts=tuple(tuple(pieces[first:stop]) for first, stop in pairwise(edges)))
+
+
+def _wanted(source: Source, found: Probe) -> list[Stretch]:
+    """When there is picture and sound, inside the part a CSV row asks for."""
+    if source.span is None:
+        return list(found.shown)
+    first, last = source.span
+    stretches = ((max(start, first), end if last is None else min(end, last)) for start, end in found.shown)
+    return [(start, end) for start, end in stretches if start < end]
 
 
 def pack_part(source: Source, seen: Survey, part: int, path: Path, config: PackConfig, tell: Tell) -> PartRecord:

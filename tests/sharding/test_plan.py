@@ -21,10 +21,10 @@ def test_clips_are_equal_pieces_between_the_shortest_and_longest_allowed(start: 
     span = (start, start + seconds)
     if seconds < F(9, 2):
         with pytest.raises(RejectError, match=RejectReason.TOO_SHORT):
-            cut(span, config)
+            cut([span], config)
         return
     assume(seconds >= F(9, 2) + 2 / config.clock.fps)  # between the two it depends on where the frames fall
-    pieces = cut(span, config)
+    pieces = cut([span], config)
     lengths = [len(piece) for piece in pieces]
     assert min(lengths) >= config.min_clip_frames
     assert max(lengths) <= config.clip_frames
@@ -36,30 +36,30 @@ def test_clips_are_equal_pieces_between_the_shortest_and_longest_allowed(start: 
 
 @given(seconds=st.fractions(8, 500))
 def test_with_the_default_lengths_little_but_the_trimmed_ends_is_lost(seconds: F):
-    pieces = cut((F(0), seconds), CONFIG)
+    pieces = cut([(F(0), seconds)], CONFIG)
     lost = (seconds - F(1, 2)) * 30 - sum(map(len, pieces))
     assert lost <= (62 if 10 < seconds - F(1, 2) < F("12.1") else 2)
 
 
 @given(seconds=st.fractions(F(13, 2) + F(1, 10), 500))
 def test_no_clip_is_too_short_for_a_training_pair_where_a_longer_one_fits(seconds: F):
-    assert min(map(len, cut((F(0), seconds), CONFIG))) >= 6 * 30
+    assert min(map(len, cut([(F(0), seconds)], CONFIG))) >= 6 * 30
 
 
 def test_two_short_halves_give_way_to_one_whole_clip():
-    assert [len(piece) for piece in cut((F(0), F(11)), CONFIG)] == [300]
-    assert [len(piece) for piece in cut((F(0), F("12.6")), CONFIG)] == [181, 181]
-    assert [len(piece) for piece in cut((F(0), F(5)), CONFIG)] == [134]  # nothing longer fits: better than nothing
+    assert [len(piece) for piece in cut([(F(0), F(11))], CONFIG)] == [300]
+    assert [len(piece) for piece in cut([(F(0), F("12.6"))], CONFIG)] == [181, 181]
+    assert [len(piece) for piece in cut([(F(0), F(5))], CONFIG)] == [134]  # nothing longer fits: better than nothing
 
 
 def test_the_thesis_gets_two_clips_of_four_seconds():
     config = PackConfig(clip_s="4", max_clips_per_source=2)
-    assert [len(piece) for piece in cut((F(0), F(10)), config)] == [120, 120]
-    assert [len(piece) for piece in cut((F(0), F(60)), config)] == [120, 120]
+    assert [len(piece) for piece in cut([(F(0), F(10))], config)] == [120, 120]
+    assert [len(piece) for piece in cut([(F(0), F(60))], config)] == [120, 120]
 
 
 def test_wanted_clips_spread_over_a_long_source():
-    pieces = cut((F(0), F(1000)), PackConfig(max_clips_per_source=3))
+    pieces = cut([(F(0), F(1000))], PackConfig(max_clips_per_source=3))
     assert [round(piece.start / 30 / 100) for piece in pieces] == [2, 5, 8]
 
 
