@@ -79,11 +79,11 @@ def _chart(chart: Chart) -> str:
     return f"<figure>{_picture(chart.svg, 'svg+xml', chart.told)}</figure>"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) -> str:
-    """Cells are HTML already. The first `left` columns are words, the others numbers."""
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]], words_at: tuple[int, ...] = ()) -> str:
+    """Cells are HTML already. The first column and those at `words_at` are words, the others numbers."""
 
     def line(cells: Iterable[str], tag: str) -> str:
-        kinds = (' class="left"' if place < left else "" for place in range(99))
+        kinds = (' class="left"' if place in words_at else "" for place in range(99))
         return (
             "<tr>" + "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=False)) + "</tr>"
         )
@@ -180,7 +180,7 @@ def _worst(survey: Survey, clock: AvClock) -> str:
     rows = ((name, *map(_text, cells)) for name, cells in zip(names, worst.rows, strict=True))
     points = ", ".join(f"{trouble.name} {trouble.weight:g}" for trouble in TROUBLES)
     return (
-        f"<h3>The worst sources first</h3>\n{_table(('source', *worst.columns), rows)}\n"
+        f"<h3>The worst sources first</h3>\n{_table(('source', *worst.columns), rows, words_at=(2,))}\n"
         f'<p class="pale">The score is the sum of at most: {points}. 0 is a source without trouble.</p>'
     )
 
@@ -195,9 +195,11 @@ def _rejects(survey: Survey) -> str:
     )
     shown = survey.rejects[:REJECTS_SHOWN]
     everyone = _table(
-        ("source", "reason", "detail"), ((_text(r.path), _text(r.reason), _text(r.detail)) for r in shown), left=3
+        ("source", "reason", "detail"),
+        ((_text(r.path), _text(r.reason), _text(r.detail)) for r in shown),
+        words_at=(1, 2),
     )
     return (
-        f"{title}{_table(('reason', 'sources', 'for example'), reasons)}\n"
+        f"{title}{_table(('reason', 'sources', 'for example'), reasons, words_at=(2,))}\n"
         f"<details><summary>{counted(len(shown), 'source')} with reasons</summary>{everyone}</details>"
     )
