@@ -83,7 +83,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
     )
     if summary.lost_clips:
         console.print(
-            f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources: avsync show names them",
+            f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources: "
+            f"avsync show {summary.dataset} tells which",
             soft_wrap=True,
         )
     if hint := empty_splits(summary):
