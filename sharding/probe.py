@@ -82,6 +82,17 @@ def open_media(path: Path, **options: str) -> InputContainer:
         raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
 
 
+def demuxed(container: InputContainer, *streams: Any) -> Iterator[Any]:
+    """The packets of some streams, and an empty one each at the end.
+
+    When FFmpeg has met further streams on the way (MPEG-TS), PyAV asks those for a last packet, too, and knows no such.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
+
+
 @contextmanager
 def decoding() -> Iterator[None]:
     """What FFmpeg says while it reads a source is the source's fault: RejectError, corrupt.
@@ -110,7 +121,7 @@ def probe(path: Path) -> Probe:
             raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
         times = {stream.index: PacketTimes(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
         try:
-            for packet in container.demux(video, audio):
+            for packet in demuxed(container, video, audio):
                 if packet.size:
                     times[packet.stream_index].add(packet)
         except (FFmpegError, MemoryError):

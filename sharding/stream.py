@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from av.error import FFmpegError
 
 from sharding.packet_times import StreamFacts
-from sharding.probe import Probe, open_media
+from sharding.probe import Probe, demuxed, open_media
 
 SEEK_FROM_S = 30
 """What begins later than this is reached by seeking."""
@@ -58,7 +58,7 @@ def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[in
 
 def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
     """A stream's frames in decoder order."""
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     while True:
         try:
             packet = next(packets, None)
