@@ -108,6 +108,32 @@ class Verify(Parsed):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Advise(Parsed):
+    """Try every stored form on a sample of the videos and on the disk they would be read from; about a minute."""
+
+    videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
+    """A folder or a CSV, as for avsync pack."""
+    root: Path | None = None
+    """Folder that the videos of a CSV lie in; its own folder by default."""
+    disk: Path = Path()
+    """A folder of the disk that the dataset would lie on; default: this one. What is written there is removed again."""
+    gpu_clips_per_s: float = 200
+    """Clips a second that training takes. 200 is computed, not measured: the paper's network needs about 0.5 TFLOP for
+    a clip with both its labels, and a GPU that sustains 100 TFLOP/s feeds on 200 of them."""
+    config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gpu_clips_per_s < float("inf"):
+            raise InputError(f"--gpu-clips-per-s {self.gpu_clips_per_s} must be a number above 0")
+
+    def execute(self) -> str:
+        from sharding.advise import advise
+
+        chosen = advise(self.videos, self.disk, self.gpu_clips_per_s, self.config, root=self.root)
+        return f"Next: avsync pack {self.videos} DATASET --codec {chosen}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Show(Parsed):
     """Say what is inside a dataset: splits, actions, rejects and why, and how well picture and sound fit together."""
 

@@ -197,7 +197,9 @@ def test_the_overview_loads_no_library(arguments: tuple[str, ...]) -> None:
     assert not loaded_by(*arguments) & HEAVY
 
 
-@pytest.mark.parametrize("command", ["demo", "scenes", "pack", "show", "verify", "train", "evaluate", "localize"])
+@pytest.mark.parametrize(
+    "command", ["demo", "scenes", "pack", "advise", "show", "verify", "train", "evaluate", "localize"]
+)
 def test_help_loads_no_torch(command: str) -> None:
     assert not loaded_by(command, "--help") & {"torch", "torchaudio", "accelerate", "matplotlib"}
 

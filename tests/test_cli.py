@@ -205,7 +205,7 @@ def test_ctrl_c_promises_to_go_on_only_where_work_is_kept(
     assert exit_code(name) == STOPPED
     told = capsys.readouterr().err
     assert ("again goes on" in told) == (name in ("scenes", "pack", "train", "demo"))
-    assert ("nothing half-written is left" in told) == (name in ("show", "verify", "evaluate", "localize"))
+    assert ("nothing half-written is left" in told) == (name in ("advise", "show", "verify", "evaluate", "localize"))
 
 
 def test_the_closing_line_goes_to_standard_output(

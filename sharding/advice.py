@@ -1,0 +1,148 @@
+"""What was measured of each stored form, as a table, and the form to choose, with the reason in a sentence.
+
+Pure: knows neither videos nor disks.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from rich.table import Table
+
+CACHED = 0.7
+"""A collection smaller than this share of the memory stays there after the first epoch."""
+NEARLY = 0.8
+"""When no form keeps up, a smaller one that reaches this share of the fastest is preferred."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """What there is to read and train with."""
+
+    cores: int
+    processes: int
+    """That pack."""
+    gpu_clips_per_s: float
+    """What the network takes."""
+    free_bytes: int
+    """On the disk."""
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """One stored form. A clip is one of mean length; loading is a window of it."""
+
+    name: str
+    offered: bool
+    """Something `avsync pack` can write."""
+    clips: int
+    """In the whole collection."""
+    clip_bytes: float
+    pack_cpu_s: float
+    """For each clip, from the source to the shard."""
+    write_bytes_per_s: float
+    load_cpu_s: float
+    warm: float
+    """Clips a second, all cores."""
+    cold: float | None
+    """The same from the disk; None where it could not be measured."""
+    psnr_db: float | None
+
+    @property
+    def bytes(self) -> int:
+        """Of the whole collection."""
+        return round(self.clip_bytes * self.clips)
+
+    def pack_hours(self, processes: int) -> float:
+        """Whichever takes longer: computing or writing."""
+        return max(self.pack_cpu_s * self.clips / processes, self.bytes / self.write_bytes_per_s) / 3600
+
+    def rate(self, means: Means) -> float:
+        """Clips a second that training would see, epoch after epoch."""
+        in_memory = self.bytes < CACHED * means.memory_bytes
+        return self.warm if in_memory or self.cold is None else self.cold
+
+    def limit(self, means: Means) -> str:
+        """What holds `rate` back."""
+        if self.rate(means) * self.load_cpu_s > NEARLY * means.cores or self.rate(means) >= NEARLY * self.warm:
+            return f"the CPU, {self.load_cpu_s * 1000:.0f} ms a clip"
+        return f"the disk, {self.rate(means) * self.clip_bytes / 1e6:,.0f} MB/s"
+
+
+def choose(forms: Sequence[Figures], means: Means) -> Figures:
+    """The smallest form that feeds the GPU and fits on the disk; when none does, the best of what there is."""
+    offered = sorted((form for form in forms if form.offered), key=lambda form: form.bytes)
+    fitting = [form for form in offered if form.bytes <= means.free_bytes] or offered[:1]
+    fastest = max(form.rate(means) for form in fitting)
+    wanted = means.gpu_clips_per_s if fastest >= means.gpu_clips_per_s else NEARLY * fastest
+    return next(form for form in fitting if form.rate(means) >= wanted)
+
+
+def reason(chosen: Figures, forms: Sequence[Figures], means: Means) -> str:
+    """Why, in a sentence or two; what would have to change where the choice falls short."""
+    rate, need = chosen.rate(means), means.gpu_clips_per_s
+    said = [f"{_cores(means.cores)} load {rate:,.0f} clips/s of it, the GPU takes {need:,.0f}"]
+    if rate < need:
+        said.append(f"no form keeps up, and the limit is {chosen.limit(means)}")
+        if chosen.limit(means).startswith("the CPU"):
+            said.append(f"{ceil(need * chosen.load_cpu_s)} cores would do")
+    larger = [form for form in forms if form.offered and form.bytes > chosen.bytes]
+    for form in larger:
+        text = f"{form.name} would take {form.bytes / max(1, chosen.bytes):,.0f} times the space"
+        if form.bytes > means.free_bytes:
+            text += f", more than the {size(means.free_bytes)} that are free"
+        elif form.rate(means) < need:
+            text += f" and load {form.rate(means):,.0f} clips/s, held back by {form.limit(means)}"
+        said.append(text)
+    if chosen.bytes > means.free_bytes:
+        said.append(f"the disk has {size(means.free_bytes)} free, and that is not enough even for this")
+    return "; ".join(said)
+
+
+def table(forms: Sequence[Figures], means: Means) -> Table:
+    """One column for each form."""
+    packers, loaders = _cores(means.processes), _cores(means.cores)
+    figures: list[tuple[str, Callable[[Figures], str]]] = [
+        ("bytes of a clip", lambda form: size(form.clip_bytes)),
+        ("bytes of the collection", lambda form: size(form.bytes)),
+        ("pack a clip, CPU time", lambda form: f"{form.pack_cpu_s * 1000:,.0f} ms"),
+        (f"pack the collection, {packers}", lambda form: _duration(form.pack_hours(means.processes))),
+        ("load a window, CPU time", lambda form: f"{form.load_cpu_s * 1000:,.1f} ms"),
+        (f"windows a second, {loaders}, warm", lambda form: f"{form.warm:,.0f}"),
+        ("... cold", lambda form: "?" if form.cold is None else f"{form.cold:,.0f}"),
+        ("PSNR of the planes", lambda form: _decibels(form.psnr_db)),
+    ]
+    rows = Table(title_justify="left")
+    rows.add_column("")
+    for form in forms:
+        rows.add_column(form.name, justify="right")
+    for label, figure in figures:
+        rows.add_row(label, *map(figure, forms))
+    return rows
+
+
+def _decibels(psnr_db: float | None) -> str:
+    if psnr_db is None:
+        return "-"
+    return "exact" if math.isinf(psnr_db) else f"{psnr_db:.1f} dB"
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
+    return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:,.1f} h"
+
+
+def size(count: float) -> str:
+    """`340 kB`, `29.5 MB`, `3.41 TB`: decimal, as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:,.2f} TB"
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"

@@ -1,0 +1,210 @@
+"""A collection judged by a few of its videos: how many clips it gives, what they cost to decode, how large they get.
+
+Sources are taken from all over the list. Many are looked at, which is cheap, for the number and length of the clips; a
+few of them give one decoded clip each.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import gcd
+
+from sharding.clip import Clip, ClipMeta
+from sharding.codec import codec_named, members_of
+from sharding.config import PackConfig
+from sharding.decode import Form, read_spans
+from sharding.errors import InputError, RejectError, RejectReason
+from sharding.part import Survey, survey
+from sharding.plan import SOFTWARE
+from sharding.sources import Source
+from sharding.tar import BLOCK, padded
+
+LOOKED_AT, DECODED = 200, 16
+"""Sources of a sample, at most: this many are looked at, and this many give a clip."""
+PATIENCE = 3
+"""Budgets after which the search for a first usable clip is given up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sampled:
+    """One clip of the sample."""
+
+    clip: Clip
+    cpu_s: float
+    """CPU time to decode it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sample:
+    """What looking at some of `sources` told."""
+
+    sources: int
+    looked_at: int = 0
+    clips: int = 0
+    """Of the sources looked at; `seconds` are theirs too."""
+    seconds: float = 0.0
+    look_cpu_s: float = 0.0
+    decoded: int = 0
+    """Clips decoded; `decoded_s` is their length together, `decode_cpu_s` what that took."""
+    decoded_s: float = 0.0
+    decode_cpu_s: float = 0.0
+    rejects: list[tuple[str, RejectError]] = field(default_factory=list)
+    """Path and reason of what gave no clip."""
+
+    def all_of(self, amount: float) -> float:
+        """What was counted on the sources looked at, for all of them."""
+        return amount * self.sources / max(1, self.looked_at)
+
+    @property
+    def all_clips(self) -> int:
+        return round(self.all_of(self.clips))
+
+    @property
+    def clip_s(self) -> float:
+        """Mean length of a clip in seconds."""
+        return self.seconds / max(1, self.clips)
+
+    @property
+    def clip_cpu_s(self) -> float:
+        """CPU time to look for and decode a clip of mean length."""
+        looking = self.look_cpu_s / max(1, self.clips)
+        return looking + self.decode_cpu_s * self.clip_s / (self.decoded_s or 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What packing a collection would come to, judged by a sample of it."""
+
+    sources: int
+    looked_at: int
+    rejected: int
+    """Of those looked at."""
+    clips: int
+    seconds: float
+    bytes: int
+    """Of all tars."""
+    cpu_s: float
+    """CPU time to pack it all."""
+
+    def minutes(self, processes: int) -> float:
+        """How long so many processes, each with a core of its own, take."""
+        return self.cpu_s / processes / 60
+
+
+def estimate(sources: Sequence[Source], config: PackConfig, budget_s: float = 10.0) -> Estimate:
+    """Pack a few clips in memory and multiply. Raises InputError when none of the sample can be packed."""
+    codec = codec_named(config.codec)
+    sizes, encode_cpu_s = 0, 0.0
+
+    def encode(sampled: Sampled) -> None:
+        nonlocal sizes, encode_cpu_s
+        started = time.thread_time()
+        sizes += tar_bytes(members_of(sampled.clip, codec))
+        encode_cpu_s += time.thread_time() - started
+
+    sample = take(sources, config, budget_s, encode)
+    seconds = sample.all_of(sample.seconds)
+    share = seconds / sample.decoded_s
+    return Estimate(
+        sources=sample.sources,
+        looked_at=sample.looked_at,
+        rejected=len(sample.rejects),
+        clips=sample.all_clips,
+        seconds=seconds,
+        bytes=round(sizes * share),
+        cpu_s=sample.all_of(sample.look_cpu_s) + (sample.decode_cpu_s + encode_cpu_s) * share,
+    )
+
+
+def tar_bytes(members: dict[str, bytes]) -> int:
+    """What a clip's members take in a shard."""
+    return sum(BLOCK + padded(len(payload)) for payload in members.values())
+
+
+def take(
+    sources: Sequence[Source],
+    config: PackConfig,
+    budget_s: float,
+    use: Callable[[Sampled], None],
+    tell: Callable[[Sample], None] = lambda _: None,
+) -> Sample:
+    """Look at a sample of `sources` for about `budget_s` seconds; each decoded clip goes to `use`, and is forgotten.
+
+    Raises InputError when none of the sample gives a clip.
+    """
+    sample, started = Sample(sources=len(sources)), time.monotonic()
+    most = min(LOOKED_AT, len(sources))
+    every = max(1, most // DECODED)
+    for number in spread(len(sources)):
+        taken = time.monotonic() - started
+        if sample.looked_at == most or taken > budget_s * (1 if sample.decoded else PATIENCE):
+            break
+        source = sources[number]
+        try:
+            seen = _look(source, config, sample)
+            if sample.decoded < DECODED and sample.decoded * every < sample.looked_at:
+                use(_decode(source, seen, config, sample))
+        except RejectError as reject:
+            sample.rejects.append((source.rel, reject))
+        tell(sample)
+    if not sample.decoded:
+        raise InputError(_nothing(sample))
+    return sample
+
+
+def spread(length: int) -> Iterator[int]:
+    """All numbers below `length`, each once; however many are taken, they lie all over."""
+    near = max(1, round(length * 0.618))  # by the golden ratio, each new one falls into a widest gap
+    step = next(step for step in count(near) if gcd(step, length) == 1)
+    return (number * step % length for number in range(length))
+
+
+def _look(source: Source, config: PackConfig, sample: Sample) -> Survey:
+    sample.looked_at += 1
+    started = time.thread_time()
+    try:
+        seen = survey(source, config)
+    finally:
+        sample.look_cpu_s += time.thread_time() - started
+    pieces = [piece for part in seen.parts for piece in part]
+    sample.clips += len(pieces)
+    sample.seconds += sum(map(len, pieces)) / float(config.clock.fps)
+    return seen
+
+
+def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) -> Sampled:
+    """The middle clip of a source. Raises RejectError."""
+    pieces = [piece for part in seen.parts for piece in part]
+    middle = len(pieces) // 2
+    width, height = config.picture
+    form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
+    # the clip before it leads the way: entering a file is paid once for many clips
+    spans = read_spans(seen.found, pieces[max(0, middle - 1) : middle + 1], form)
+    if middle:
+        next(spans)
+    started = time.thread_time()
+    span = next(spans)
+    spent = time.thread_time() - started
+    if span.damage:
+        raise RejectError(RejectReason.CORRUPT, span.damage)
+    sample.decoded += 1
+    sample.decoded_s += len(span.yuv) / float(config.clock.fps)
+    sample.decode_cpu_s += spent
+    meta = ClipMeta(
+        key=f"{source.id}/{span.first_frame:08d}", source=source.rel, group=source.group, action=source.action,
+        first_frame=span.first_frame, frames=len(span.yuv), clock=form.clock, width=width, height=height,
+        channels=form.channels, matrix=span.matrix, stream_offset_s=round(seen.found.stream_offset_s, 6),
+        repairs=span.repairs, decoder=SOFTWARE,
+    )  # fmt: skip
+    return Sampled(clip=Clip(meta=meta, yuv=span.yuv, audio=span.audio), cpu_s=spent)
+
+
+def _nothing(sample: Sample) -> str:
+    if not sample.rejects:
+        return f"none of the {sample.sources} videos could be looked at in time; name a smaller collection"
+    path, reject = sample.rejects[0]
+    return (
+        f"none of the {sample.looked_at} videos looked at (of {sample.sources} found) can be packed, so there is "
+        f"nothing to measure; the first, {path}, is {reject}"
+    )
