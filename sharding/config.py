@@ -9,6 +9,7 @@ from fractions import Fraction
 from sharding.clip import Clock, Fit
 from sharding.cores import available_cores
 from sharding.errors import InputError
+from sharding.exact import exact_number
 
 MAX_SIDE = 4096
 MAX_FPS = 240
@@ -196,6 +197,6 @@ class PackConfig:
 def exact(text: str, flag: str) -> Fraction:
     """A number as typed, without rounding. `flag` says in the error where it was typed."""
     try:
-        return Fraction(str(text).strip())
-    except (ValueError, ZeroDivisionError):
+        return exact_number(str(text).strip())
+    except ValueError:
         raise InputError(f"{flag} {text} is not a number; write it like 30, 0.25 or 30000/1001") from None

@@ -7,13 +7,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 from sharding.errors import InputError
 
-LONGEST_NUMBER = 24
-_NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 
@@ -56,13 +53,3 @@ def control_character(text: str) -> str:
     """The first one in `text`; empty when there is none. They would garble tables and plots; a NUL ends every path."""
     found = _CONTROL.search(text)
     return found.group() if found else ""
-
-
-def seconds(text: str) -> Fraction:
-    """A time as written, exact. Raises ValueError when it is no number; 1e999999999 would fill the memory."""
-    if len(text) > LONGEST_NUMBER or not _NUMBER.fullmatch(text):
-        raise ValueError(text)
-    try:
-        return Fraction(text)
-    except ZeroDivisionError:
-        raise ValueError(text) from None

@@ -17,8 +17,9 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-from sharding.csv_table import CsvTable, seconds
+from sharding.csv_table import CsvTable
 from sharding.errors import InputError
+from sharding.exact import exact_number
 from sharding.folder import is_video, walk
 from sharding.source_table import check_characters
 from sharding.sources import Source, SourceList, printable, source_id
@@ -130,7 +131,7 @@ def _row(where: str, line: int, cells: dict[str, str]) -> _Row:
 def _span(start_s: str, end_s: str) -> _Span:
     """Raises ValueError saying what is wrong."""
     try:
-        start, end = seconds(start_s), seconds(end_s)
+        start, end = exact_number(start_s), exact_number(end_s)
     except ValueError:
         raise ValueError(f"time_start {start_s!r} and time_end {end_s!r} must be seconds, like 12") from None
     if not 0 <= start < end:

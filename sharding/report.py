@@ -82,11 +82,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         f"{counted(summary.shards_packed, 'shard')} written, {summary.shards_kept} kept from before"
     )
     if summary.lost_clips:
-        console.print(
-            f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources: "
-            f"avsync show {summary.dataset} tells which",
-            soft_wrap=True,
-        )
+        lost = f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources"
+        console.print(Text(f"{lost}: avsync show {summary.dataset} tells which"), soft_wrap=True)
     if hint := empty_splits(summary):
         console.print(hint, soft_wrap=True)
     if summary.rejects:

@@ -6,8 +6,9 @@ A wrong row stops the work before it starts, and the error names its line. A mis
 from fractions import Fraction
 from pathlib import Path
 
-from sharding.csv_table import CsvTable, control_character, seconds
+from sharding.csv_table import CsvTable, control_character
 from sharding.errors import InputError
+from sharding.exact import exact_number
 from sharding.sources import Source, printable, source_id
 
 COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes")
@@ -83,7 +84,7 @@ def _span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | No
     if not start_s and not end_s:
         return None
     try:
-        start, end = seconds(start_s or "0"), seconds(end_s) if end_s else None
+        start, end = exact_number(start_s or "0"), exact_number(end_s) if end_s else None
     except ValueError:
         raise InputError(f"{where}: start_s {start_s!r} and end_s {end_s!r} must be seconds, like 12.5") from None
     if start < 0 or (end is not None and end <= start):

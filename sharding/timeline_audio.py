@@ -154,9 +154,8 @@ class _Segment:
 
 
 def _silence(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
-    """As many samples of nothing, of the kind of `frame`."""
-    silence = av.AudioFrame(frame.format.name, frame.layout.name, samples)
+    """As many samples of nothing, of the kind of `frame`: made packed, for PyAV's planes end at the eighth channel."""
+    silence = av.AudioFrame("s16", frame.layout.name, samples)
     silence.sample_rate = frame.sample_rate
-    for plane in silence.planes:
-        plane.update(bytes(plane.buffer_size))
-    return silence
+    silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+    return av.AudioResampler(frame.format.name, frame.layout.name, frame.sample_rate).resample(silence)[0]

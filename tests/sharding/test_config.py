@@ -11,6 +11,7 @@ WRONG = {
     "--fps 29,97 is not a number; write it like 30": {"fps": "29,97"},
     "--fps 0 must lie between": {"fps": "0"},
     "--fps 1/0 is not a number": {"fps": "1/0"},
+    "--fps 1e999999999 is not a number": {"fps": "1e999999999"},
     "--size 255 must be an even number.*try --size 256": {"size": 255},
     "--width 8 must be an even number.*try --width 16": {"width": 8},
     "--height 101": {"height": 101},

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from av import AudioFrame, AudioResampler
 from av.error import PermissionError
 from rich.console import Console
 
@@ -25,7 +26,7 @@ from sharding.files import folder_lock
 from sharding.pack import pack
 from sharding.picture import PictureFitter
 from sharding.probe import open_media, probe
-from sharding.timeline_audio import _Segment
+from sharding.timeline_audio import _Segment, _silence
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
@@ -197,6 +198,16 @@ def test_a_training_run_is_not_packed_into(two: Path, tmp_path: Path):
     (run / "notes.txt").unlink()  # what a stopped pack leaves may be there
     (run / "train").mkdir()
     pack(two, run, TRAIN_ONLY, QUIET)
+
+
+@pytest.mark.parametrize("layout", ["mono", "5.1", "7.1", "22.2"])
+@pytest.mark.parametrize("kind", ["fltp", "s16", "u8", "dblp"])
+def test_silence_of_any_kind_is_silent(kind: str, layout: str):
+    like = AudioFrame(kind, layout, 8)
+    like.sample_rate = 48_000
+    [heard] = AudioResampler("s16", "mono", 48_000).resample(_silence(like, 1000))
+    assert heard.samples == 1000
+    assert not heard.to_ndarray().any()
 
 
 class Drip(io.FileIO):
