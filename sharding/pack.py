@@ -18,7 +18,8 @@ from sharding.find import find_sources
 from sharding.finish import finish
 from sharding.plan import ShardPlan, placed, plan_shards, read_plan
 from sharding.pool import make_shards
-from sharding.report import PackSummary, Reject, print_plan, print_summary
+from sharding.report import PackSummary, Reject, print_estimate, print_plan, print_summary
+from sharding.sample import estimate
 from sharding.sources import Source, SourceList
 from sharding.target import check_folder, check_none_lost, check_settings, check_software, kept, make_way
 from sharding.tasks import RESUME
@@ -73,12 +74,18 @@ def dry_run(
     root: Path | None = None,
     remove: bool = False,
 ) -> None:
-    """Print what `pack` would do; nothing is written."""
+    """Print what `pack` would do, and what that comes to, judged by a sample of the videos; nothing is written.
+
+    Raises InputError as `pack` does, and when none of the sample can be packed.
+    """
     console = console or Console()
     found = _find(videos, root, config)
     check_folder(dataset)
     work = _work(found, dataset, config, console, remove=remove)
     print_plan(work.plans, len(work.plans) - len(work.todo), found.ignored, len(work.duplicates), console)
+    if work.todo:
+        sources = [source for plan in work.todo for source in plan.sources]
+        print_estimate(estimate(sources, config), config.processes, console)
 
 
 def _find(videos: Path, root: Path | None, config: PackConfig) -> SourceList:

@@ -19,8 +19,9 @@ Stretch = tuple[Fraction, Fraction]
 def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:
     """The clips of a source with picture and sound in `stretches` (ascending, apart), as ranges of frame numbers.
 
-    Each stretch gives the fewest equal pieces of at most `clip_s` (they differ by a frame at most); if they were shorter
-    than `min_clip_s` or SHORT_PIECE of `clip_s`, as many of `clip_s` as fit. Raises RejectError when none fits.
+    Each stretch gives the fewest equal pieces of at most `clip_s` (they differ by a frame at most); if
+    these were shorter than `min_clip_s` or SHORT_PIECE of `clip_s`, it gives as many of `clip_s` as fit.
+    Raises RejectError when none fits.
     """
     pieces = [piece for stretch in stretches for piece in _equal(stretch, config)]
     if not pieces:

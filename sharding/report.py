@@ -17,6 +17,7 @@ from rich.text import Text
 from sharding.files import publish
 from sharding.index import SPLITS
 from sharding.plan import ShardPlan
+from sharding.sample import Estimate
 
 REJECTS = "rejects.csv"
 
@@ -135,4 +136,16 @@ def print_plan(plans: Sequence[ShardPlan], kept: int, ignored: int, duplicates: 
     console.print(
         f"{counted(kept, 'shard')} up to date already; left out as no videos: {counted(ignored, 'file')}; "
         f"left out because their bytes were seen before: {counted(duplicates, 'video')}"
+    )
+
+
+def print_estimate(guess: Estimate, processes: int, console: Console) -> None:
+    """What the work would come to."""
+    minutes = guess.minutes(processes)
+    time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+    console.print(
+        f"About {counted(guess.clips, 'clip')}, {guess.seconds / 3600:,.1f} hours of them, "
+        f"{guess.bytes / 1e9:,.2f} GB, {time} with {counted(processes, 'worker')}: judged by {counted(guess.looked_at, 'video')}, "
+        f"{guess.rejected} of them rejected",
+        soft_wrap=True,
     )

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -182,6 +183,9 @@ def test_a_dry_run_writes_nothing(packed: Packed, tmp_path: Path, capsys):
     assert "left out as no videos: 1 file;" in said
     assert "seen before: 1 video\n" in said
     assert "train" in said
+    assert re.search(
+        r"About (9|10) clips, 0.0 hours of them, 0.00 GB, 0 minutes with 1 worker: judged by 14 videos", said
+    )
 
 
 def test_a_dataset_of_another_format_version_is_refused(packed: Packed, tmp_path: Path):
