@@ -145,7 +145,7 @@ def print_estimate(guess: Estimate, processes: int, console: Console) -> None:
     time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
     console.print(
         f"About {counted(guess.clips, 'clip')}, {guess.seconds / 3600:,.1f} hours of them, "
-        f"{guess.bytes / 1e9:,.2f} GB, {time} with {counted(processes, 'worker')}: judged by {counted(guess.looked_at, 'video')}, "
-        f"{guess.rejected} of them rejected",
+        f"{guess.bytes / 1e9:,.2f} GB, {time} with {counted(processes, 'worker')}: judged by "
+        f"{counted(guess.looked_at, 'video')}, {guess.rejected} of them rejected",
         soft_wrap=True,
     )
