@@ -133,7 +133,7 @@ def probe(path: Path) -> Probe:
         return Probe(
             path=path,
             video=_shifted(facts[0], origin - early),
-            audio=_shifted(facts[1], origin),
+            audio=_shifted(facts[1], origin, hidden=not clockless),
             runs=times[video.index].runs_until(facts[0].end, origin - early),
             matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
             seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
@@ -151,8 +151,10 @@ def _best(container: InputContainer, kind: str) -> Any:
     return best if best in usable else next(iter(usable), None)
 
 
-def _shifted(facts: StreamFacts, origin: Fraction) -> StreamFacts:
-    return replace(facts, start=facts.start - origin, end=facts.end - origin, origin=origin)
+def _shifted(facts: StreamFacts, origin: Fraction, *, hidden: bool = True) -> StreamFacts:
+    """On the source's timeline; what comes before time 0 is `hidden` where the file says so."""
+    start = facts.start - origin
+    return replace(facts, start=max(start, Fraction(0)) if hidden else start, end=facts.end - origin, origin=origin)
 
 
 def _early(path: Path, stream: Any, times: PacketTimes) -> Fraction:
@@ -165,7 +167,7 @@ def _early(path: Path, stream: Any, times: PacketTimes) -> Fraction:
     if not times.discarded or shown is None:
         return Fraction(0)
     with open_media(path, advanced_editlist="0") as container:
-        head: Any = next(container.demux(container.streams[stream.index]), None)
+        head: Any = next(demuxed(container, container.streams[stream.index]), None)
         if head is None or head.pts is None or head.pos != place:
             return Fraction(0)
     early = Fraction(head.pts - shown) * stream.time_base
