@@ -44,7 +44,11 @@ class Video:
     """One picture throughout; the beeps stay."""
     pixel_format: str = "yuv420p"
     turn: int = 0
-    """Display rotation in degrees."""
+    """Display rotation in degrees, against the clock."""
+    pixel_shape: Fraction = Fraction(1)
+    """Width of a pixel for its height."""
+    channel: int | None = None
+    """The only channel that has sound; None: all have the same."""
     seed: int = 0
 
 
@@ -73,6 +77,9 @@ def _picture_stream(container: Any, video: Video) -> Any:
     stream.width, stream.height, stream.pix_fmt = video.width, video.height, video.pixel_format
     stream.codec_context.time_base = Fraction(1, 90_000)
     stream.codec_context.thread_count = 1
+    stream.codec_context.sample_aspect_ratio = video.pixel_shape
+    if video.turn:
+        stream.set_display_rotation(video.turn)
     if video.video_codec == "libx264":
         stream.options = {"preset": "veryfast", "crf": "16", "bf": "2", "g": "24"}
     elif video.video_codec.startswith("libvpx"):
@@ -83,9 +90,11 @@ def _picture_stream(container: Any, video: Video) -> Any:
     return stream
 
 
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+
+
 def _sound_stream(container: Any, video: Video) -> Any:
-    layout = "mono" if video.channels == 1 else "stereo"
-    return container.add_stream(video.audio_codec, rate=video.sample_rate, layout=layout)
+    return container.add_stream(video.audio_codec, rate=video.sample_rate, layout=LAYOUTS[video.channels])
 
 
 def _pictures(video: Video) -> Sequence[av.VideoFrame]:
@@ -131,12 +140,12 @@ def sound_of(video: Video) -> NDArray[np.float32]:
 
 def _sound(video: Video) -> Sequence[av.AudioFrame]:
     wave = (sound_of(video) * 32767).clip(-32768, 32767).astype(np.int16)
-    layout = "mono" if video.channels == 1 else "stereo"
+    heard = [video.channel in (None, channel) for channel in range(video.channels)]
     start = round(video.audio_start * video.sample_rate)
     frames = []
     for first in range(0, len(wave), 1024):
-        block = np.repeat(wave[first : first + 1024], video.channels).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(block, format="s16", layout=layout)
+        block = np.outer(wave[first : first + 1024], heard).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(block, format="s16", layout=LAYOUTS[video.channels])
         frame.sample_rate, frame.pts = video.sample_rate, start + first
         frame.time_base = Fraction(1, video.sample_rate)
         frames.append(frame)

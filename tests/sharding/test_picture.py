@@ -1,5 +1,6 @@
 """A picture is shown upright, fitted as asked, in limited range, whatever form it came in."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -84,6 +85,40 @@ def test_odd_sizes_and_10_bit_sources_decode(tmp_path: Path):
     span = decode_span(probe(write_video(tmp_path / "a.mkv", video)), first_frame=8, frames=30, form=form)
     assert span.yuv.shape == (30, 72, 32)
     assert span.audio.shape == (44_100, 2)
+
+
+def pictures_of(path: Path, video: Video, fit: Fit = "squash") -> np.ndarray:
+    """Ten pictures of a file, (10, 48, 32)."""
+    form = Form(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=32, channels=1, fit=fit)
+    return decode_span(probe(write_video(path, video)), first_frame=8, frames=10, form=form).yuv.astype(int)
+
+
+PLAIN = Video(width=64, height=64, seconds=Fraction(1), events=())
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_file_that_says_it_is_turned_is_shown_upright(turn: int, suffix: str, tmp_path: Path):
+    plain = pictures_of(tmp_path / f"a.{suffix}", PLAIN)[:, :32]
+    turned = pictures_of(tmp_path / f"b.{suffix}", replace(PLAIN, turn=turn))[:, :32]
+    assert np.abs(turned - np.rot90(plain, turn // 90, axes=(1, 2))).max() <= 2
+    assert np.abs(turned - plain).max() > 20
+
+
+@pytest.mark.parametrize("format", ["yuvj420p", "yuv444p", "yuv422p", "yuv420p10le", "yuv444p10le"])
+def test_every_pixel_format_of_a_file_gives_the_same_luma_and_gray(format: str, tmp_path: Path):
+    plain = pictures_of(tmp_path / "a.mp4", PLAIN)
+    other = pictures_of(tmp_path / "b.mp4", replace(PLAIN, pixel_format=format))
+    assert np.abs(other[:, :32] - plain[:, :32]).mean() < 1.5  # coded apart
+    assert abs(other[:, :32].mean() - plain[:, :32].mean()) < 0.5
+    assert np.abs(other[:, 32:] - 128).max() <= 1
+
+
+def test_a_file_with_wide_pixels_is_shown_wide(tmp_path: Path):
+    wide = replace(PLAIN, width=32, pixel_shape=Fraction(2))
+    assert pictures_of(tmp_path / "a.mp4", wide, "pad")[:, :32].min() > 17  # a square after all: no bars
+    thin = pictures_of(tmp_path / "b.mp4", replace(wide, pixel_shape=Fraction(1)), "pad")
+    assert thin[:, :32, :8].max() == 16
 
 
 @pytest.mark.parametrize(("fps", "want"), [(30, [0, 1, 2, 3]), (15, [0, 2, 4, 6]), (60, [0, 0, 1, 1])])
