@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sharding.plan import PLAN, PlanFile
 from sharding.report import REJECTS
 from sharding.verify.findings import Finding, Kind
 from sharding.verify.index import INDEX
+from sharding.verify.shard import Around
 from sharding.verify.tape import open_file
 
 LARGEST_FILE = 2**31
@@ -32,8 +33,7 @@ class Contents:
 
     shards: list[str] = field(default_factory=list[str])
     """`<split>/NNNNNN`, in order: those of plan.json, or of which there is a file."""
-    planned: Mapping[str, Sequence[str]] | None = None
-    """Shard -> ids of its sources; None when plan.json cannot be used."""
+    around: Around = field(default_factory=Around)
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def numbers(self, split: str) -> list[int]:
@@ -48,15 +48,15 @@ class Contents:
 def look_around(folder: Path, info: DatasetInfo) -> Contents:
     """List a dataset's folder. What cannot be read is a finding."""
     contents = Contents()
-    contents.planned = _read_plan(contents, folder)
-    _check_rejects(contents, folder, info)
+    contents.around = Around(planned=_read_plan(contents, folder, info), rejects=_read_rejects(contents, folder, info))
     for name in _names(contents, folder, ""):
         if name == PARTS:
             contents.add(Kind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
         elif name not in (INFO, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
             contents.add(Kind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
-    contents.shards = sorted(shards if contents.planned is None else contents.planned, key=_place)
+    planned = contents.around.planned
+    contents.shards = sorted(shards if planned is None else planned, key=_place)
     return contents
 
 
@@ -76,11 +76,11 @@ def _names(contents: Contents, folder: Path, split: str) -> list[str]:
 
 def _shards_in(contents: Contents, folder: Path, split: str) -> set[str]:
     """Names of shards that have a tar or a side file here; what belongs to none is a finding."""
-    shards = set[str]()
+    shards, planned = set[str](), contents.around.planned
     for name in _names(contents, folder, split):
         match = _SHARD.fullmatch(name)
         shard = f"{split}/{match.group(1)}" if match else ""
-        if match and (contents.planned is None or shard in contents.planned):
+        if match and (planned is None or shard in planned):
             shards.add(shard)
         elif match:
             contents.add(Kind.FOREIGN, f"{split}/{name}", "nothing", "a shard that plan.json does not list")
@@ -104,7 +104,7 @@ def _content(contents: Contents, folder: Path, name: str) -> bytes | None:
     return None
 
 
-def _read_plan(contents: Contents, folder: Path) -> Mapping[str, Sequence[str]] | None:
+def _read_plan(contents: Contents, folder: Path, info: DatasetInfo) -> Mapping[str, Sequence[str]] | None:
     data = _content(contents, folder, PLAN)
     if data is None:
         return None
@@ -118,19 +118,24 @@ def _read_plan(contents: Contents, folder: Path) -> Mapping[str, Sequence[str]] 
         fact = f"format version {plan.format_version}" if strange is None else f"a shard called {strange!r}"
         contents.add(Kind.DAMAGED, PLAN, "a plan of this format", fact)
         return None
+    if (plan.settings, plan.written_by) != (info.settings, info.written_by):
+        contents.add(Kind.DISAGREES, PLAN, "the settings and the software that dataset.json tells of", "others")
     return plan.shards
 
 
-def _check_rejects(contents: Contents, folder: Path, info: DatasetInfo) -> None:
+def _read_rejects(contents: Contents, folder: Path, info: DatasetInfo) -> Set[tuple[str, ...]] | None:
     data = _content(contents, folder, REJECTS)
     if data is None:
-        return
+        return None
     try:
         head, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
     except (ValueError, csv.Error) as error:
         contents.add(Kind.DAMAGED, REJECTS, "a CSV in UTF-8 with a header", str(error))
-        return
+        return None
     if head != ["path", "reason", "detail"] or any(len(row) != len(head) for row in rows):
         contents.add(Kind.DAMAGED, REJECTS, "rows of path,reason,detail", "others")
-    elif len(rows) != info.rejects:
+        return None
+    if len(rows) != info.rejects:
         contents.add(Kind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rows)))
+        return None
+    return {tuple(row) for row in rows}

@@ -2,7 +2,8 @@
 
 import tarfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sharding.clip import ClipMeta
 from sharding.codec import Codec
@@ -32,6 +33,8 @@ class Difference:
 
     wanted: str
     found: str
+    of_bytes: bool = True
+    """Between the tar and its side file; otherwise between what is written in the clip and what should be."""
 
 
 class CutOff(Exception):
@@ -46,8 +49,11 @@ class _Member:
     size: int
 
 
-def check_clip(tape: Tape, clip: ClipRecord, form: Form) -> Difference | None:
-    """Read one clip, from the header of its json to the padding after its sound. Raises CutOff, OSError."""
+def check_clip(tape: Tape, clip: ClipRecord, form: Form, heard: Callable[[ClipMeta], None]) -> Difference | None:
+    """Read one clip, from the header of its json to the padding after its sound. Raises CutOff, OSError.
+
+    `heard` gets its json, when all is as it should be up to there.
+    """
     suffixes = ("json", form.codec.video_suffix, form.codec.audio_suffix)
     sizes = (clip.json_bytes, clip.video[1], clip.audio[1])
     crc, wrong, members = 0, list[Difference](), list[_Member]()
@@ -63,8 +69,11 @@ def check_clip(tape: Tape, clip: ClipRecord, form: Form) -> Difference | None:
         if any(padding):
             wrong.append(Difference(f"zeros after the {suffix} member", "other bytes"))
     if crc != clip.crc32:
-        return Difference(f"CRC-32 {clip.crc32:08x}", f"{crc:08x}")
-    return wrong[0] if wrong else _content_difference(members, clip, form)
+        return Difference(f"CRC-32 {clip.crc32:08x}", f"CRC-32 {crc:08x}")
+    if wrong:
+        return wrong[0]
+    content = _content_difference(members, clip, form, heard)
+    return content and replace(content, of_bytes=False)
 
 
 def _exactly(tape: Tape, size: int) -> bytes:
@@ -108,7 +117,9 @@ def _header_difference(head: bytes, name: str, size: int) -> Difference | None:
     return Difference(wanted, f"that of {found.name}, {found.size} bytes")
 
 
-def _content_difference(members: list[_Member], clip: ClipRecord, form: Form) -> Difference | None:
+def _content_difference(
+    members: list[_Member], clip: ClipRecord, form: Form, heard: Callable[[ClipMeta], None]
+) -> Difference | None:
     """Of what is written in the members; their bytes are those the side file tells of."""
     about, video, audio = members
     try:
@@ -117,6 +128,7 @@ def _content_difference(members: list[_Member], clip: ClipRecord, form: Form) ->
         return Difference("the json of a clip", str(error))
     if difference := _meta_difference(meta, clip, form.info):
         return difference
+    heard(meta)
     if form.decode:
         problem = problem_of_decoding(video.content, audio.content, meta, form.codec)
     else:

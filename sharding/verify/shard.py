@@ -1,22 +1,25 @@
 """One shard: its side file, then its tar against it, in one read."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from sharding.clip import FORMAT_VERSION
+from sharding.clip import FORMAT_VERSION, ClipMeta
 from sharding.errors import FormatError
 from sharding.files import from_json
 from sharding.index import ClipRecord, ShardRecord
 from sharding.rows import problem_of_clip
 from sharding.tar import BLOCK, END, padded
 from sharding.verify.findings import Finding, Kind, shortened
-from sharding.verify.members import CutOff, Form, check_clip
+from sharding.verify.members import CutOff, Difference, Form, check_clip
+from sharding.verify.sources import source_differences
 from sharding.verify.tape import Tape, open_file
 
 LARGEST_SIDE_FILE = 2**28
 """Bytes: some 500 for each clip, of 100 hours of films in one shard."""
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,13 +42,22 @@ class Shard:
         self.findings.append(Finding(kind=kind, file=f"{self.name}.{file}", wanted=wanted, found=found, clip=clip))
 
 
-def check_shard(
-    name: str, folder: Path, planned: Sequence[str] | None, form: Form, passed: Callable[[int], None]
-) -> Shard:
-    """Check `folder`/`name`.json and .tar. `planned`: ids of its sources by plan.json, where that is known."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What the dataset's other files say of all shards; None where they cannot be used."""
+
+    planned: Mapping[str, Sequence[str]] | None = None
+    """Shard -> ids of its sources, by plan.json."""
+    rejects: Set[tuple[str, ...]] | None = None
+    """Rows of rejects.csv."""
+
+
+def check_shard(name: str, folder: Path, around: Around, form: Form, passed: Callable[[int], None]) -> Shard:
+    """Check `folder`/`name`.json and .tar."""
     shard = Shard(name=name)
-    record = _read_side(shard, folder, planned)
+    record = _read_side(shard, folder)
     if record is not None:
+        _compare(shard, record, around)
         shard.clips = len(record.clips)
         shard.sources = len(record.sources)
         shard.lost_clips = sum(source.lost_clips for source in record.sources)
@@ -74,7 +86,7 @@ def read_side(path: Path) -> ShardRecord:
         return from_json(file.readall(), ShardRecord, "it")
 
 
-def _read_side(shard: Shard, folder: Path, planned: Sequence[str] | None) -> ShardRecord | None:
+def _read_side(shard: Shard, folder: Path) -> ShardRecord | None:
     wanted = "a side file of this format"
     try:
         record = read_side(folder / f"{shard.name}.json")
@@ -91,16 +103,23 @@ def _read_side(shard: Shard, folder: Path, planned: Sequence[str] | None) -> Sha
         shard.add(Kind.DAMAGED, "json", wanted, problem)
         return None
     shard.whole = True
-    sources = [source for source, _ in groupby(clip.key.rpartition("/")[0] for clip in record.clips)]
-    if planned is not None and not _in_order(sources, planned):
-        shard.add(Kind.DISAGREES, "json", "sources of plan.json, in its order", f"those of {len(sources)} others")
     return record
+
+
+def _compare(shard: Shard, record: ShardRecord, around: Around) -> None:
+    sources = [source for source, _ in groupby(clip.key.rpartition("/")[0] for clip in record.clips)]
+    if around.planned is not None and not _in_order(sources, around.planned.get(shard.name, ())):
+        shard.add(Kind.DISAGREES, "json", "sources of plan.json, in its order", f"{len(sources)}, not all of them")
+    if around.rejects is not None and (others := set(record.rejects) - around.rejects):
+        shard.add(Kind.DISAGREES, "json", "only rejects that stand in rejects.csv", ": ".join(min(others)))
 
 
 def _problem_of(record: ShardRecord) -> str:
     """What no side file of ours says; empty when all can be true."""
     if record.format_version != FORMAT_VERSION:
         return f"format version {record.format_version}"
+    if not all(_DIGEST.fullmatch(digest) for digest in (record.plan, record.sha256)):
+        return "a digest that is none"
     end = 0
     for clip in record.clips:
         if problem := problem_of_clip(clip):
@@ -130,16 +149,27 @@ def _check_tar(shard: Shard, tape: Tape, record: ShardRecord, size: int, form: F
     if size != record.tar_bytes:
         kind = "cut off" if size < record.tar_bytes else "longer"
         shard.add(Kind.DAMAGED, "tar", f"{record.tar_bytes} bytes", f"{size}: {kind}")
+    differences, metas = list[tuple[ClipRecord, Difference]](), list[ClipMeta]()
     for number, clip in enumerate(record.clips):
         try:
-            difference = check_clip(tape, clip, form)
+            difference = check_clip(tape, clip, form, metas.append)
         except CutOff:
-            for lost in record.clips[number:]:
-                shard.add(Kind.DAMAGED, "tar", f"bytes up to {_end(lost)}", f"the end at {size}", lost.key)
-            return
+            lost = record.clips[number:]
+            differences += [(one, Difference(f"bytes up to {_end(one)}", f"the end at {size}")) for one in lost]
+            break
         if difference is not None:
+            differences.append((clip, difference))
+    else:
+        if tape.take(len(END)) != END:
+            shard.add(Kind.DAMAGED, "tar", "two blocks of zeros at its end", "other bytes, or too few")
+    digest = tape.digest()
+    if size == record.tar_bytes and digest != record.sha256:
+        shard.add(Kind.DAMAGED, "tar", f"SHA-256 {record.sha256}", digest)
+    for clip, difference in differences:
+        if difference.of_bytes and digest == record.sha256:  # the tar is whole: its side file has changed
+            shard.add(Kind.DISAGREES, "json", f"{difference.found} as in the tar", difference.wanted, clip.key)
+        else:
             shard.add(Kind.DAMAGED, "tar", difference.wanted, difference.found, clip.key)
-    if tape.take(len(END)) != END:
-        shard.add(Kind.DAMAGED, "tar", "two blocks of zeros at its end", "other bytes, or too few")
-    if size == record.tar_bytes and (found := tape.digest()) != record.sha256:
-        shard.add(Kind.DAMAGED, "tar", f"SHA-256 {record.sha256}", found)
+    if len(metas) == len(record.clips):
+        for wanted, found in source_differences(record.sources, metas):
+            shard.add(Kind.DISAGREES, "json", f"{wanted} as in the clips", found)

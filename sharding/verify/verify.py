@@ -110,8 +110,7 @@ def _in_threads(
     folder: Path, contents: Contents, form: Form, jobs: int, passed: Callable[[int], None], stop: threading.Event
 ) -> list[Shard]:
     def check(name: str) -> Shard:
-        planned = None if contents.planned is None else contents.planned[name]
-        return check_shard(name, folder, planned, form, passed)
+        return check_shard(name, folder, contents.around, form, passed)
 
     av_logging.set_level(None)  # a member that does not open is a finding, not chatter of a decoder
     pool = ThreadPoolExecutor(jobs)

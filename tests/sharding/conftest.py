@@ -1,7 +1,7 @@
 """A small tree of videos and a dataset packed from it, made once for all tests here."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from sharding.codec import CODECS
 from sharding.config import PackConfig
 from sharding.pack import pack
 from sharding.report import PackSummary
@@ -79,6 +80,16 @@ class InProcess(Workers[Any]):
     def news(self, seconds: float) -> list[Done[Any] | Told[Any] | Died[Any]]:
         done, self._done = self._done, []
         return done
+
+
+@pytest.fixture(scope="session", params=sorted(CODECS))
+def form(request: pytest.FixtureRequest, packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same videos as a dataset in each stored form. Read only, too."""
+    if request.param == SMALL.codec:
+        return packed.dataset
+    dataset = tmp_path_factory.mktemp("forms") / request.param
+    pack(packed.videos, dataset, replace(SMALL, codec=request.param), QUIET)
+    return dataset
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import tarfile
 import zlib
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -82,16 +81,6 @@ def test_the_same_clip_encodes_to_the_same_bytes(name: str):
     for size in (10_000, 100_000, 400_000):
         del [np.full(size, 7 * number, np.uint8) for number in range(9)][:]  # so that free memory is not as it was
         assert members_of(clip_of(), CODECS[name]) == once
-
-
-@pytest.fixture(scope="module", params=sorted(CODECS))
-def form(request: pytest.FixtureRequest, packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same videos packed in each stored form."""
-    if request.param == SMALL.codec:
-        return packed.dataset
-    dataset = tmp_path_factory.mktemp("forms") / request.param
-    pack(packed.videos, dataset, replace(SMALL, codec=request.param), QUIET)
-    return dataset
 
 
 def filled(dataset: Path) -> list[str]:
