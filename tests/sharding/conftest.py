@@ -92,6 +92,12 @@ def form(request: pytest.FixtureRequest, packed: Packed, tmp_path_factory: pytes
     return dataset
 
 
+@pytest.fixture
+def own(form: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be broken."""
+    return shutil.copytree(form, tmp_path / "dataset")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below, but the lock."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]

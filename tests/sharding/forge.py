@@ -9,6 +9,9 @@ from pathlib import Path
 from sharding.files import read_json, write_json
 from sharding.index import ClipRecord, Index, ShardRecord, read_info
 from sharding.tar import END, Layout, member_header, padded
+from sharding.verify.findings import Report
+from sharding.verify.verify import inspect
+from tests.sharding.conftest import QUIET
 
 
 def record_of(tar: Path) -> ShardRecord:
@@ -28,6 +31,24 @@ def span(clip: ClipRecord) -> range:
 def files(dataset: Path) -> list[str]:
     found = [path.relative_to(dataset).as_posix() for path in dataset.rglob("*") if path.is_file()]
     return sorted(name for name in found if name != ".lock")
+
+
+def check(dataset: Path, *, decode: bool = False) -> Report:
+    return inspect(dataset, 1, decode=decode, progress=QUIET)
+
+
+def told(dataset: Path, *, decode: bool = False) -> list[tuple[str, str]]:
+    return [(str(one.kind), one.file) for one in check(dataset, decode=decode).findings]
+
+
+def first(dataset: Path) -> Path:
+    return tars(dataset)[0]
+
+
+def edited(path: Path, was: str, now: str) -> None:
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now, 1))
 
 
 def forge(tar: Path, changed: Mapping[str, bytes], **record: object) -> str:
