@@ -20,6 +20,8 @@ from sharding.stream import without_strays
 JUMP_S = Fraction(3, 100)
 """From one frame to the next; more is a gap or an overlap. Remuxed web video jitters by up to 21 ms and comes back."""
 SETTLE_S = 1
+MOST_FRAMES = 200
+"""On either side; some codecs have frames of a millisecond."""
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
 STRAY_S = 1
@@ -79,7 +81,7 @@ class _Run:
         self._off = 0  # of the timestamps from the count, last seen
         self._offset: int | None = None  # in use
         self._jumped = jumped and frame.pts is not None and abs(begin - otherwise * self._whole) > self._drift
-        self._past = deque[tuple[int, int]]()  # (count, off)
+        self._past = deque[tuple[int, int]](maxlen=MOST_FRAMES)  # (count, off)
         self._waiting = deque[tuple[int, int, av.AudioFrame]]()
 
     @property
@@ -98,7 +100,7 @@ class _Run:
             self._off = self._off_of(frame)
         self._waiting.append((self._count, self._off, frame))
         self._count += frame.samples * self._per_sample
-        while self._waiting and self._waiting[-1][0] - self._waiting[0][0] >= self._settle:
+        while self._waiting[-1][0] - self._waiting[0][0] >= self._settle or len(self._waiting) > MOST_FRAMES:
             yield self._next()
 
     def finish(self) -> Iterator[Heard]:

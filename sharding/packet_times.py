@@ -12,7 +12,7 @@ MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
 HOLE_S = 10
 """Where no picture appears for longer than this, nothing is shown."""
-MAX_HOLES = 1000
+MAX_HOLES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
