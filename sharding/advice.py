@@ -88,17 +88,21 @@ def reason(chosen: Figures, forms: Sequence[Figures], means: Means) -> str:
         said.append(f"no form keeps up, and the limit is {chosen.limit(means)}")
         if chosen.limit(means).startswith("the CPU"):
             said.append(f"{ceil(need * chosen.load_cpu_s)} cores would do")
-    larger = [form for form in forms if form.offered and form.bytes > chosen.bytes]
-    for form in larger:
-        text = f"{form.name} would take {form.bytes / max(1, chosen.bytes):,.0f} times the space"
-        if form.bytes > means.free_bytes:
-            text += f", more than the {size(means.free_bytes)} that are free"
-        elif form.rate(means) < need:
-            text += f" and load {form.rate(means):,.0f} clips/s, held back by {form.limit(means)}"
-        said.append(text)
+    said += [_beside(form, chosen, means) for form in forms if form.offered and form is not chosen]
     if chosen.bytes > means.free_bytes:
         said.append(f"the disk has {size(means.free_bytes)} free, and that is not enough even for this")
     return "; ".join(said)
+
+
+def _beside(form: Figures, chosen: Figures, means: Means) -> str:
+    """Why `form` was not chosen."""
+    rate = f"{form.rate(means):,.0f} clips/s, held back by {form.limit(means)}"
+    if form.bytes < chosen.bytes:
+        return f"{form.name} is smaller but loads {rate}"
+    text = f"{form.name} would take {form.bytes / max(1, chosen.bytes):.2g} times the space"
+    if form.bytes > means.free_bytes:
+        return f"{text}, more than the {size(means.free_bytes)} that are free"
+    return text if form.rate(means) >= means.gpu_clips_per_s else f"{text} and load {rate}"
 
 
 def table(forms: Sequence[Figures], means: Means) -> Table:
@@ -110,7 +114,7 @@ def table(forms: Sequence[Figures], means: Means) -> Table:
         ("pack a clip, CPU time", lambda form: f"{form.pack_cpu_s * 1000:,.0f} ms"),
         (f"pack the collection, {packers}", lambda form: _duration(form.pack_hours(means.processes))),
         ("load a window, CPU time", lambda form: f"{form.load_cpu_s * 1000:,.1f} ms"),
-        (f"windows a second, {loaders}, warm", lambda form: f"{form.warm:,.0f}"),
+        (f"windows/s, {loaders}, warm", lambda form: f"{form.warm:,.0f}"),
         ("... cold", lambda form: "?" if form.cold is None else f"{form.cold:,.0f}"),
         ("PSNR of the planes", lambda form: _decibels(form.psnr_db)),
     ]
