@@ -14,7 +14,7 @@ from sharding.index import ClipRecord, ShardRecord, SourceRecord
 from sharding.part import PartName, PartRecord, joined
 from sharding.plan import ShardPlan
 from sharding.sources import Source
-from sharding.writer import END
+from sharding.tar import END
 
 COPY_BYTES = 4 * 2**20
 Parts = Sequence[PartRecord]

@@ -19,6 +19,11 @@ def first_few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
+def plain(text: str) -> str:
+    """A text from outside on one line, what is not printable as its escape: a file name must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 class AvsyncError(Exception):
     """Base of everything a user can cause. The message names the item, the need, the fact and the remedy."""
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from sharding.cores import available_cores
 from sharding.dataset import Dataset, open_dataset
-from sharding.errors import FormatError, SkipClip
+from sharding.errors import FormatError, SkipClip, plain
 from sharding.report import counted
 from sharding.show import words
 from sharding.show.strip import INK, PALE, PAPER, WIDTH, ClipView, draw_strip, font, read_view
@@ -75,7 +75,7 @@ def caption(view: ClipView) -> tuple[str, str]:
         f"repeats {words.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
         counted(repairs.decode_errors, "decode error") if repairs.decode_errors else "",
     ]
-    return words.plain(meta.action), ", ".join(filter(None, told))
+    return plain(meta.action), ", ".join(filter(None, told))
 
 
 def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
@@ -88,7 +88,7 @@ def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
     width = 2 * MARGIN + columns * WIDTH + (columns - 1) * GAP
     page = Image.new("RGB", (width, MARGIN + TITLE + sum(heights) + MARGIN // 2), PAPER)
     draw = ImageDraw.Draw(page)
-    title = f"{words.plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {words.duration(survey.seconds)}"
+    title = f"{plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {words.duration(survey.seconds)}"
     _line(draw, (MARGIN, MARGIN), title, INK, 24, width - 2 * MARGIN, "-Bold")
     _line(draw, (MARGIN, MARGIN + 30), f"{words.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
     top = MARGIN + TITLE
@@ -107,7 +107,7 @@ def _draw_split(
     room = page.width - 2 * MARGIN
     _line(draw, (MARGIN, top + 12), heading(sheet), INK, 17, room, "-Bold")
     for number, note in enumerate(sheet.notes):
-        _line(draw, (MARGIN, top + HEADING - 6 + 18 * number), words.plain(note), PALE, 12, room)
+        _line(draw, (MARGIN, top + HEADING - 6 + 18 * number), plain(note), PALE, 12, room)
     top += HEADING + 18 * len(sheet.notes)
     for number, (view, strip) in enumerate(zip(sheet.views, strips, strict=True)):
         left = MARGIN + number % columns * (WIDTH + GAP)

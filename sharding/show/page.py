@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from sharding.errors import plain
 from sharding.report import REJECTS, counted
 from sharding.show import words
 from sharding.show.av_clock import TROUBLES, AvClock
@@ -68,7 +69,7 @@ def page_html(survey: Survey, clock: AvClock, sheets: Sequence[SplitSheet]) -> s
 
 def _text(name: str) -> str:
     """Words from data, harmless."""
-    return escape(words.plain(name))
+    return escape(plain(name))
 
 
 def _picture(data: bytes, kind: str, told: str) -> str:

@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from sharding.errors import plain
 from sharding.report import REJECTS, counted
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
@@ -55,7 +56,7 @@ def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
 
 def name_text(name: str, style: str = "") -> Text:
     """A name from outside, never read as markup."""
-    return Text(words.plain(name), style)
+    return Text(plain(name), style)
 
 
 def _head(survey: Survey) -> RenderableType:
@@ -65,7 +66,7 @@ def _head(survey: Survey) -> RenderableType:
         f"{counted(info.sources, 'source')}; {counted(info.rejects, 'source')} rejected, "
         f"{counted(info.lost_clips, 'clip')} lost"
     )
-    title = Text.assemble((words.plain(str(survey.folder)), "bold"), f"  {counts}")
+    title = Text.assemble((plain(str(survey.folder)), "bold"), f"  {counts}")
     return Group(title, name_text(f"{words.form(info)}; {words.settings(info)}; {info.written_by}", "dim"))
 
 

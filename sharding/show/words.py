@@ -18,11 +18,6 @@ STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", 
 MOST_BINS = 8
 
 
-def plain(name: str) -> str:
-    """A name from outside on one line; what is not printable as its escape: a file name must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
-
-
 def duration(seconds: Fraction | float) -> str:
     """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`, `0 s`."""
     value = float(seconds)

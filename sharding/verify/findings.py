@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sharding.errors import plain
 from sharding.report import counted
 
 MOST_CLIPS = 20
@@ -64,11 +65,6 @@ class Report:
 
     def __str__(self) -> str:
         return f"{counted(self.shards, 'shard')}, {counted(self.clips, 'clip')}, {counted(self.bytes, 'byte')}"
-
-
-def plain(text: str) -> str:
-    """On one line, and what is not printable as its escape: what stands in a file must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def shortened(findings: Sequence[Finding]) -> list[Finding]:

@@ -20,8 +20,8 @@ from sharding.errors import InputError
 from sharding.find import find_sources
 from sharding.pack import pack
 from sharding.sample import DECODED, Sampled, estimate, spread, take
-from sharding.trial import CodecTrial, FloatTrial
 from sharding.tar import END
+from sharding.trial import CodecTrial, FloatTrial
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET
 
