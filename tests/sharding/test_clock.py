@@ -16,6 +16,7 @@ from sharding.pack import pack
 from sharding.probe import probe
 from sharding.timeline_video import FrameClock
 from tests.media import Video, beep_samples, flash_frames, write_video
+from tests.remux import cut_to
 from tests.sharding.conftest import QUIET
 
 FORM = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
@@ -112,6 +113,17 @@ def test_what_a_source_does_not_have_is_silence_and_still_pictures_and_counted(t
     assert not span.audio[:44_100].any()
     assert span.repairs.frames_repeated == 60
     assert np.array_equal(span.yuv[-1], span.yuv[180])
+
+
+def test_the_stream_offset_is_from_the_first_picture_seen_to_the_first_sound_heard(tmp_path: Path):
+    for suffix in ("mp4", "mkv"):  # an encoder's priming is not heard
+        assert abs(probe(write_video(tmp_path / f"a.{suffix}")).stream_offset_s) < 0.001
+    late = probe(write_video(tmp_path / "b.mkv", Video(audio_start=F(1, 2))))
+    assert late.stream_offset_s == pytest.approx(0.5, abs=0.001)
+    whole = write_video(tmp_path / "c.mp4", Video(fps=F(24)))
+    cut = probe(cut_to(whole, tmp_path / "d.mp4", F(33, 100)))  # what an edit list hides is neither
+    assert cut.audio.start == 0
+    assert cut.video.start == pytest.approx(8 / 24 - 0.33, abs=0.0001)
 
 
 class Frame:

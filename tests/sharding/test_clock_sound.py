@@ -83,6 +83,18 @@ def test_what_is_missing_is_silence_what_is_twice_is_dropped_and_both_are_counte
     assert flash_frames(span.yuv) == [60, 150]
 
 
+def test_a_gap_soon_after_the_start_moves_nothing_before_it(tmp_path: Path):
+    whole = write_video(tmp_path / "a.mov", replace(TINY, events=(F(1, 5), F(3))))
+
+    def edit(packet: Any) -> bool:
+        late = packet.stream.type == "audio" and packet.pts * packet.time_base >= F(2, 5)
+        move(packet, F(4, 5) if late else F(0))
+        return True
+
+    span = span_of(remux(whole, tmp_path / "b.mkv", edit))
+    assert beep_samples(span.audio) == pytest.approx([0.2 * 44_100, 3.8 * 44_100], abs=44)
+
+
 def test_the_second_picture_and_the_second_sound_of_a_file_are_not_taken(tmp_path: Path):
     first = write_video(tmp_path / "1.mov", TINY)
     second = write_video(tmp_path / "2.mov", replace(TINY, events=(F(1), F(3)), width=16, height=16))
