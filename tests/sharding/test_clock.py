@@ -65,6 +65,14 @@ def test_containers_with_their_own_clock_keep_picture_and_sound_together(suffix:
         assert abs(flash / 30 - beep / 44_100) <= 1 / 30
 
 
+def test_b_frames_in_avi_which_stores_no_presentation_times_come_evenly_and_in_order(tmp_path: Path):
+    source = probe(write_video(tmp_path / "a.avi", Video(audio_codec="pcm_s16le")))
+    span = decode_span(source, first_frame=0, frames=180, form=FORM)
+    assert flash_frames(span.yuv) == [62, 122]  # the writer delays pictures by the two that reordering needs
+    assert span.repairs.longest_still <= 3
+    assert span.repairs.frames_dropped <= 2
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_known_offset_survives_from_file_to_stored_clip_to_the_sample(codec: str, tmp_path: Path):
     video = Video(audio_codec="flac", beep_delay=F(147, 1000), seconds=F(14), events=(F(3), F(10)))
