@@ -41,6 +41,7 @@ WAYS: dict[str, Way] = {
     "encode only": encode_only,
     "avsync raw": ours("raw"),
     "avsync h264": ours("h264"),
+    "avsync h264-fast": ours("h264-fast"),
     "ffmpeg, segments": segments,
     "ffmpeg, each clip": one_by_one,
     "naive float tensors": naive,
@@ -63,6 +64,7 @@ class Target:
 TARGETS = [
     Target(("avsync raw",), ("decode only",), 1.3),
     Target(("avsync h264",), ("decode only",), 1.6),
+    Target(("avsync h264-fast",), ("decode only",), 1.6),
     Target(("avsync h264",), ("decode only", "encode only"), 1.1),
     Target(("ffmpeg, segments",), ("avsync h264",), 1.15, at_least=True),
     Target(("ffmpeg, each clip",), ("avsync h264",), 1.8, at_least=True),

@@ -20,7 +20,7 @@ from sharding.probe import Probe, probe
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 TILE = Form(clock=CLOCK, width=640, height=360, channels=2)
-SECONDS = 31
+SECONDS = 21
 SHORTEST_S, LONGEST_S = 6, 16
 """Of the real ones: longer ones would weigh more than the others."""
 STAGED = ("testpattern", "animation", "synthetic_face", "smpte")

@@ -131,6 +131,8 @@ def naive(job: Job) -> None:
     import cv2
     import torch
 
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     with av.open(str(job.found.path)) as container:
         streams = [container.streams[facts.index] for facts in (job.found.video, job.found.audio)]
         streams[0].codec_context.thread_count = 1
