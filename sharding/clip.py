@@ -90,7 +90,7 @@ class ClipMeta:
     """Audio channels: 1 or 2."""
     matrix: ColorMatrix = "bt601"
     stream_offset_s: float = 0.0
-    """First audio timestamp minus first video timestamp of the source, seconds: for reports, never for positions."""
+    """First sound heard minus first picture seen of the source, seconds: for reports, never for positions."""
     repairs: Repairs = field(default_factory=Repairs)
     decoder: str = ""
     """Which software decoded and encoded it, with versions."""

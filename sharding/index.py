@@ -92,7 +92,7 @@ class SourceRecord:
     damage: str
     """What was found at the first lost clip; empty when none is lost."""
     stream_offset_s: float
-    """First audio timestamp minus first video timestamp, seconds."""
+    """First sound heard minus first picture seen, seconds."""
     repairs: Repairs
     """Of its clips together; `longest_still` is the longest of any."""
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from sharding.config import PackConfig
 from sharding.dataset import open_dataset
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.files import folder_lock
@@ -194,23 +193,3 @@ def test_a_dataset_of_another_format_version_is_refused(packed: Packed, tmp_path
     (dataset / "dataset.json").write_text(text.replace('"format_version": 2', '"format_version": 99'))
     with pytest.raises(FormatError, match="format version 99, this avsync reads 2"):
         read_info(dataset)
-
-
-DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real videos here (AVSYNC_DATA)")
-def test_real_videos_that_break_naive_readers_pack_with_their_true_offset(tmp_path: Path):
-    offsets = {  # from ffprobe
-        "speech_face_crop/moore_talk3_vstart7s.mp4": -7.320,
-        "clapping/stage_applause.mp4": -0.067,
-        "machines/flir_thermal_vfr.mp4": 0.187,
-        "people_misc/makeup_avi.avi": -0.04,
-    }
-    rows = "".join(f"{DATA / 'clips' / name},x,train\n" for name in offsets)
-    (tmp_path / "list.csv").write_text("path,action,split\n" + rows)
-    pack(tmp_path / "list.csv", tmp_path / "out", PackConfig(size=32, workers=1), QUIET)
-    dataset = open_dataset(tmp_path / "out", "train")
-    metas = [dataset.read(clip).meta() for clip in range(len(dataset.index))]
-    found = {str(Path(meta.source).relative_to(DATA / "clips")): meta.stream_offset_s for meta in metas}
-    assert found == pytest.approx(offsets, abs=0.001)
