@@ -76,6 +76,8 @@ class Pack(Parsed):
     """Folder that the videos of a CSV lie in; its own folder by default."""
     remove: bool = False
     """Take out of the dataset what VIDEOS does not list any more."""
+    retry: bool = False
+    """Try again what an earlier call rejected as unreadable or corrupt, as after a fault of the disk."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
@@ -84,9 +86,9 @@ class Pack(Parsed):
         from sharding.pack import dry_run, pack
 
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, root=self.root, remove=self.remove)
+            dry_run(self.videos, self.dataset, self.config, root=self.root, remove=self.remove, retry=self.retry)
             return ""
-        pack(self.videos, self.dataset, self.config, root=self.root, remove=self.remove)
+        pack(self.videos, self.dataset, self.config, root=self.root, remove=self.remove, retry=self.retry)
         return f"Next: avsync train {self.dataset} RUN"
 
 

@@ -1,14 +1,16 @@
 """A shard put together from the parts of its sources: its tar, and then the side file that makes it whole."""
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
 from sharding.clip import FORMAT_VERSION, Repairs
 from sharding.content import check_loudness, check_motion
-from sharding.errors import FormatError, RejectError, RejectReason
+from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
 from sharding.index import ClipRecord, ShardRecord, SourceRecord
 from sharding.part import PartName, PartRecord, joined
@@ -24,7 +26,7 @@ Parts = Sequence[PartRecord]
 def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Path) -> ShardRecord:
     """Write `dataset`/NAME.tar from the parts in `folder`, and its side file. `parts`: one entry per source.
 
-    Raises OSError; FormatError when a part is not as its record says.
+    Raises OSError, DamagedPart.
     """
     tar = dataset / f"{plan.name}.tar"
     clips: list[ClipRecord] = []
@@ -40,8 +42,8 @@ def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Pat
                 continue
             for part, record in enumerate(records):
                 clips += [replace(clip, offset=clip.offset + sink.size) for clip in record.clips]
-                if record.bytes:
-                    sink.copy(PartName(source=number, part=part).path(folder).with_suffix(".tar"), record.bytes)
+                if record.clips:
+                    sink.copy(PartName(source=number, part=part), folder, record)
             sources.append(_source_record(source, records))
         sink.write(END)
     record = ShardRecord(
@@ -50,6 +52,7 @@ def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Pat
         tar_bytes=sink.size,
         sha256=sink.hash.hexdigest(),
         clips=tuple(clips),
+        ids=tuple(source.id for source in plan.sources),
         sources=tuple(sources),
         rejects=tuple(rejects),
     )
@@ -84,6 +87,14 @@ def _source_record(source: Source, records: Parts) -> SourceRecord:
     )
 
 
+class DamagedPart(Exception):
+    """A part is not what its record says; it must be packed again."""
+
+    def __init__(self, name: PartName) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class _Sink:
     """The tar as it grows, and its digest."""
 
@@ -97,10 +108,22 @@ class _Sink:
         self.hash.update(data)
         self.size += len(data)
 
-    def copy(self, path: Path, size: int) -> None:
-        start = self.size
-        with path.open("rb", buffering=0) as part:
-            while got := part.readinto(self._buffer):
-                self.write(self._buffer[:got])
-        if self.size - start != size:
-            raise FormatError(f"{path} has {self.size - start} bytes, its record says {size}")
+    def copy(self, name: PartName, folder: Path, record: PartRecord) -> None:
+        """Append a part, each clip checked: parts are not waited for, and a power failure may have emptied one."""
+        with name.path(folder).with_suffix(".tar").open("rb", buffering=0) as part:
+            end = 0
+            for clip in record.clips:
+                self._pass_on(part, clip.offset - end)
+                if self._pass_on(part, clip.size) != clip.crc32:
+                    raise DamagedPart(name)
+                end = clip.offset + clip.size
+            self._pass_on(part, record.bytes - end)
+
+    def _pass_on(self, part: RawIOBase, size: int) -> int:
+        """Copy `size` bytes, or what is left of them; returns their CRC-32."""
+        crc = 0
+        while size and (got := part.readinto(self._buffer[: min(size, COPY_BYTES)])):
+            crc = zlib.crc32(self._buffer[:got], crc)
+            self.write(self._buffer[:got])
+            size -= got
+        return crc

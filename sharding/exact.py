@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-LONGEST = 24
+LONGEST = 40
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 
 

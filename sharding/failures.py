@@ -9,6 +9,14 @@ FAILURES = (RejectReason.UNREADABLE, RejectReason.CORRUPT)
 """A source rejected for what it holds (silent, too short, ...) was read: it ends the run."""
 
 
+class TooManyFailures(InputError):
+    """The work was stopped. What `records` keep is to be forgotten, once nobody writes any more."""
+
+    def __init__(self, message: str, records: tuple[Path, ...]) -> None:
+        super().__init__(message)
+        self.records = records
+
+
 class FailureRun:
     """Counts failures in a row; `most` of them stop the work, 0 never do."""
 
@@ -21,7 +29,7 @@ class FailureRun:
         self._run.clear()
 
     def failed(self, reject: RejectError, records: tuple[Path, ...], *, existed: bool) -> None:
-        """A source was rejected, as the files `records` say. Raises InputError when it was one too many.
+        """A source was rejected, as the files `records` say. Raises TooManyFailures when it was one too many.
 
         What was missing when the work was planned is no sign of anything.
         """
@@ -31,11 +39,10 @@ class FailureRun:
             self._run.append((reject.reason, records))
         if not self._most or len(self._run) < self._most:
             return
-        for path in (path for _, records in self._run for path in records):
-            path.unlink(missing_ok=True)  # they get another chance
         counts = Counter(str(reason) for reason, _ in self._run).most_common()
         which = first_few([f"{count} {reason}" for reason, count in counts])
-        raise InputError(
+        raise TooManyFailures(
             f"{len(self._run)} sources in a row could not be read ({which}; the last one: {reject.detail}): look "
-            "whether their disk is still there, then run the same command again; --stop-after 0 goes on whatever comes"
+            "whether their disk is still there, then run the same command again; --stop-after 0 goes on whatever comes",
+            tuple(path for _, records in self._run for path in records),
         )

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 import msgspec
 
 from sharding.errors import AvsyncError, BusyError, FormatError, InputError
+from sharding.exact import exact_number
 
 T = TypeVar("T")
 LOCK_NAME = ".lock"
@@ -32,8 +33,9 @@ def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     What need not last beyond a power failure is not waited for: that costs much on network file systems.
     """
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # never through a link, nor into a file that another process may still hold
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             yield file
             file.flush()
             if lasting:
@@ -135,7 +137,7 @@ def _encode_extra(value: Any) -> Any:
 
 def _decode_extra(kind: type, value: Any) -> Any:
     if kind is Fraction:
-        return Fraction(value)
+        return exact_number(value)
     if issubclass(kind, Path):
         return kind(value)
     raise NotImplementedError(f"{kind} has no JSON form")

@@ -107,6 +107,8 @@ class ShardRecord:
     tar_bytes: int
     sha256: str
     clips: tuple[ClipRecord, ...]
+    ids: tuple[str, ...] = ()
+    """Of all its sources, in the order of the plan; those that were rejected, too."""
     sources: tuple[SourceRecord, ...] = ()
     """Those that gave a clip, in the order of the tar."""
     rejects: tuple[tuple[str, str, str], ...] = ()

@@ -16,12 +16,12 @@ from sharding.errors import InputError, RejectReason
 from sharding.files import folder_lock
 from sharding.find import find_sources
 from sharding.finish import finish
-from sharding.plan import ShardPlan, placed, plan_shards, read_plan
+from sharding.plan import ShardPlan, placed, plan_shards
 from sharding.pool import make_shards
 from sharding.report import PackSummary, Reject, print_estimate, print_plan, print_summary
 from sharding.sample import estimate
 from sharding.sources import Source, SourceList
-from sharding.target import check_folder, check_none_lost, check_settings, check_software, kept, make_way
+from sharding.target import check_folder, check_none_lost, check_settings, check_software, kept, make_way, old_plan
 from sharding.tasks import RESUME
 
 
@@ -43,23 +43,23 @@ def pack(
     *,
     root: Path | None = None,
     remove: bool = False,
+    retry: bool = False,
 ) -> PackSummary:
     """Pack a folder or CSV of videos into `dataset`; progress and outcome go to `console`.
 
     Files of a CSV lie below `root`, its own folder by default. Sources that are in the dataset and not in `videos` are
-    taken out only if `remove` says so. Raises InputError for wrong input or settings, BusyError when another process
-    packs there.
+    taken out only if `remove` says so; `retry` tries those again that could not be read.
+    Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     console = console or Console(stderr=True)
     found = _find(videos, root, config)
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack"):
-        work = _work(found, dataset, config, console, remove=remove)
+        work = _work(found, dataset, config, console, remove=remove, retry=retry)
         with _writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
-        if work.todo:
-            make_shards(work.todo, dataset, config, console)
-        with _writing(dataset):
+            if work.todo:
+                make_shards(work.todo, dataset, config, console)
             summary = finish(work.plans, work.duplicates, dataset, config, packed=len(work.todo))
     print_summary(summary, console)
     return summary
@@ -73,6 +73,7 @@ def dry_run(
     *,
     root: Path | None = None,
     remove: bool = False,
+    retry: bool = False,
 ) -> None:
     """Print what `pack` would do, and what that comes to, judged by a sample of the videos; nothing is written.
 
@@ -81,7 +82,7 @@ def dry_run(
     console = console or Console()
     found = _find(videos, root, config)
     check_folder(dataset)
-    work = _work(found, dataset, config, console, remove=remove)
+    work = _work(found, dataset, config, console, remove=remove, retry=retry)
     print_plan(work.plans, len(work.plans) - len(work.todo), found.ignored, len(work.duplicates), console)
     if work.todo:
         sources = [source for plan in work.todo for source in plan.sources]
@@ -94,16 +95,19 @@ def _find(videos: Path, root: Path | None, config: PackConfig) -> SourceList:
     return found
 
 
-def _work(found: SourceList, dataset: Path, config: PackConfig, console: Console, *, remove: bool) -> _Work:
+def _work(
+    found: SourceList, dataset: Path, config: PackConfig, console: Console, *, remove: bool, retry: bool
+) -> _Work:
     for note in found.notes:
         console.print(note, markup=False, soft_wrap=True)
-    old = read_plan(dataset)
+    old = old_plan(dataset)
     check_settings(dataset, old, config)
     if not remove:
         check_none_lost(dataset, old, found.sources)
-    repeats = find_duplicates(found.sources, first=placed(old))
+    with console.status("looking for copies"):
+        repeats = find_duplicates(found.sources, first=placed(old))
     plans = plan_shards([source for source in found.sources if source.id not in repeats], config, old)
-    todo = [plan for plan in plans if not kept(plan, dataset)]
+    todo = [plan for plan in plans if not kept(plan, dataset, retry=retry)]
     if todo:
         check_software(dataset, old)
     duplicates = tuple(

@@ -54,7 +54,7 @@ class PartRecord:
     damage: str = ""
     """Found at the first lost clip."""
     reject: tuple[RejectReason, str] | None = None
-    """Why nothing of this part can be used."""
+    """Why nothing of this part can be used: reason and detail."""
     blocks: int = 0
     heard: int = 0
     """Of `blocks`, see content.Loudness."""
@@ -65,11 +65,25 @@ class PartRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PartCut:
+    """What a part is to hold."""
+
+    found: Probe
+    pieces: tuple[range, ...]
+    of: int = 1
+    """Parts of its source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """A source looked at and cut."""
 
     found: Probe
     parts: tuple[tuple[range, ...], ...]
+
+    def part(self, number: int) -> PartCut:
+        """One of its parts."""
+        return PartCut(found=self.found, pieces=self.parts[number], of=len(self.parts))
 
 
 Tell = Callable[[int, int], None]
@@ -98,13 +112,13 @@ def _wanted(source: Source, found: Probe) -> list[Stretch]:
     return [(start, end) for start, end in stretches if start < end]
 
 
-def pack_part(source: Source, seen: Survey, part: int, path: Path, config: PackConfig, tell: Tell) -> PartRecord:
-    """Pack the clips of one part next to `path`, then its record there. Raises OSError, InputError."""
+def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, tell: Tell) -> PartRecord:
+    """Pack the clips of one part next to `path`, then its record there. Raises RejectError, OSError, InputError."""
     loudness, motion = Loudness(config.sample_rate), Motion()
-    pieces, lost, damage, repairs = seen.parts[part], 0, "", Repairs()
+    lost, damage, repairs = 0, "", Repairs()
     with publish(path.with_suffix(".tar"), lasting=False) as file:
         writer = ShardWriter(file, codec_named(config.codec))
-        for number, (clip, why) in enumerate(_clips(source, seen.found, pieces, config), 1):
+        for number, (clip, why) in enumerate(clips_of(source, part.found, part.pieces, config), 1):
             if why:
                 lost, damage = lost + 1, damage or why
             else:
@@ -112,9 +126,9 @@ def pack_part(source: Source, seen: Survey, part: int, path: Path, config: PackC
                 motion.see(clip.yuv[:, : clip.meta.height])
                 writer.add(clip)
                 repairs = joined(repairs, clip.meta.repairs)
-            tell(number, len(pieces))
+            tell(number, len(part.pieces))
     record = PartRecord(
-        of=len(seen.parts),
+        of=part.of,
         bytes=writer.size,
         clips=tuple(writer.clips),
         lost_clips=lost,
@@ -122,7 +136,7 @@ def pack_part(source: Source, seen: Survey, part: int, path: Path, config: PackC
         blocks=loudness.blocks,
         heard=loudness.heard,
         moved=motion.moved,
-        stream_offset_s=_offset(seen.found),
+        stream_offset_s=_offset(part.found),
         repairs=repairs,
     )
     write_json(path, record, lasting=False)
@@ -149,7 +163,7 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
     )
 
 
-def _clips(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
+def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
     """Clips, each with why it must not be used: empty when it is fine."""
     width, height = config.picture
     form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)

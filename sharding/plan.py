@@ -3,6 +3,7 @@ who has a place keeps it, who is new gets a new shard, and shards that nothing c
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import av
 import msgspec
 
 from sharding.clip import FORMAT_VERSION
+from sharding.codec import codec_named
 from sharding.config import PackConfig
-from sharding.files import read_json
+from sharding.errors import InputError
 from sharding.sources import Source, assign_splits
 
 PLAN = "plan.json"
@@ -20,6 +22,8 @@ SOFTWARE = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 """Part of every plan: another decoder may give other pixels."""
 SHARD_SOURCE_BYTES = 4 * 2**30
 """Sources of one shard are not larger together, but for a single one that is: films make large shards."""
+SHARD_NAME = re.compile(r"[a-z]+/\d{6}", re.ASCII)
+LAST_SHARD = 999_999
 Settings = dict[str, str | int | None]
 
 
@@ -32,6 +36,11 @@ class PlanFile:
     settings: Settings
     shards: dict[str, tuple[str, ...]]
     """`<split>/NNNNNN` -> ids of its sources, in the order of the tar."""
+
+    def __post_init__(self) -> None:
+        wrong = next((name for name in self.shards if not SHARD_NAME.fullmatch(name)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no name of a shard")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,19 +70,16 @@ class _Facts:
     """Size and date (ns) of its files; one that is missing has none."""
 
 
-def read_plan(dataset: Path) -> PlanFile | None:
-    """The plan of an earlier call; None when there is none. Raises FormatError."""
-    path = dataset / PLAN
-    return read_json(path, PlanFile) if path.exists() else None
-
-
 def placed(old: PlanFile | None) -> frozenset[str]:
     """Ids of the sources that have a place already."""
     return frozenset(id for ids in old.shards.values() for id in ids) if old else frozenset()
 
 
 def plan_shards(sources: Sequence[Source], config: PackConfig, old: PlanFile | None = None) -> list[ShardPlan]:
-    """All shards of all splits. Raises InputError when two rows want one group on two sides."""
+    """All shards of all splits.
+
+    Raises InputError when two rows want one group on two sides, or when there would be too many shards.
+    """
     before = old.shards if old else {}
     return [
         _shard_plan(split, number, members, config)
@@ -105,20 +111,22 @@ def _shared_out(
     for number, ids in sorted(before.items()):
         if kept := [waiting.pop(id) for id in ids if id in waiting]:
             yield number, kept
-    number = max(before, default=-1)
-    shard: list[_Facts] = []
+    number, shard, size = max(before, default=-1), list[_Facts](), 0
     for one in waiting.values():
-        full = len(shard) >= config.sources_per_shard
-        if shard and (full or sum(other.size for other in shard) + one.size > SHARD_SOURCE_BYTES):
+        if shard and (len(shard) >= config.sources_per_shard or size + one.size > SHARD_SOURCE_BYTES):
             yield (number := number + 1), shard
-            shard = []
+            shard, size = [], 0
         shard.append(one)
+        size += one.size
     if shard:
         yield number + 1, shard
 
 
 def _shard_plan(split: str, number: int, members: list[_Facts], config: PackConfig) -> ShardPlan:
-    facts = [FORMAT_VERSION, SOFTWARE, config.decides_bytes(), [_lasting(one) for one in members]]
+    if number > LAST_SHARD:
+        raise InputError(f"{split} would have more than {LAST_SHARD + 1:,} shards; raise --sources-per-shard")
+    form = (FORMAT_VERSION, SOFTWARE, repr(codec_named(config.codec)), config.decides_bytes())
+    facts = [form, [_lasting(one) for one in members]]
     digest = hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
     return ShardPlan(
         split=split,

@@ -1,7 +1,7 @@
 """Shards made by several processes at once, with a progress bar."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, first_few
+from sharding.failures import TooManyFailures
+from sharding.index import SPLITS
+from sharding.part import PARTS
 from sharding.plan import ShardPlan
 from sharding.schedule import Schedule, Task
 from sharding.tasks import RESUME, Pack, Prepare
@@ -18,10 +21,26 @@ REFRESH_S = 0.5
 
 
 def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console) -> None:
-    """Pack all `plans` into `dataset`. Raises AvsyncError; what is finished stays."""
+    """Pack all `plans` into `dataset`. Raises AvsyncError, OSError; what is finished stays."""
     schedule = Schedule(plans, dataset, config)
+    try:
+        _work_through(schedule, plans, config, console)
+    except TooManyFailures as failures:
+        for path in failures.records:
+            path.unlink(missing_ok=True)  # they get another chance
+        raise
+    finally:
+        _sweep(dataset)
+    if schedule.given_up:
+        raise AvsyncError(
+            f"a packing process died again and again while it worked on {first_few(sorted(schedule.given_up))}: killed "
+            f"from outside, or for want of memory (fewer --workers need less); all else is finished; {RESUME}"
+        )
+
+
+def _work_through(schedule: Schedule, plans: Sequence[ShardPlan], config: PackConfig, console: Console) -> None:
     prepare = Prepare(memory=config.memory)
-    with _swept(dataset), _progress(console) as progress, Workers(config.processes, prepare) as workers:
+    with _progress(console) as progress, Workers(config.processes, prepare) as workers:
         bar = _Bar(progress, schedule, plans)
         while True:
             while workers.room and (task := schedule.next()):
@@ -35,21 +54,14 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
                 elif isinstance(event, Died):
                     schedule.died(event.task, event.code)
             bar.refresh()
-    if schedule.unfinished:
-        raise AvsyncError(
-            f"a packing process died again and again while it worked on {first_few(sorted(schedule.unfinished))}: "
-            f"killed from outside, or for want of memory (fewer --workers need less); all else is finished; {RESUME}"
-        )
 
 
-@contextmanager
-def _swept(dataset: Path) -> Iterator[None]:
+def _sweep(dataset: Path) -> None:
     """What killed processes leave half-written is of no use, and takes room."""
-    try:
-        yield
-    finally:
-        for part in dataset.glob("*/**/*.part"):
-            part.unlink()
+    for folder in (*SPLITS, f"{PARTS}/*"):
+        for part in dataset.glob(f"{folder}/*.part"):
+            with suppress(OSError):
+                part.unlink()
 
 
 def _progress(console: Console) -> Progress:

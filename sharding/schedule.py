@@ -3,8 +3,9 @@
 Keeps what earlier calls left in DATASET/.parts; makes of a process's death a reject, another try, or an open shard.
 """
 
+import re
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from sharding.errors import AvsyncError, RejectError, RejectReason
 from sharding.failures import FailureRun
 from sharding.files import read_json
 from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
-from sharding.part import PARTS, PartName, PartRecord, Survey
+from sharding.part import PARTS, PartCut, PartName, PartRecord, Survey
 from sharding.plan import ShardPlan
 from sharding.tasks import Assemble, Pack
 
 TRIES = 3
 """Of a task whose process was killed from outside."""
 Task = Pack | Assemble
+_PART = re.compile(r"\d{6}-\d{5}", re.ASCII)
 
 
 class Schedule:
@@ -31,13 +33,13 @@ class Schedule:
         self._dataset, self._config = dataset, config
         self._ready: deque[Task] = deque()
         self._open: dict[str, _Shard] = {}
-        self._tries: dict[Task, int] = {}
+        self._tries: Counter[tuple[Task, str]] = Counter()
         self._failures = FailureRun(config.stop_after)
         self.sources_done = self.sources_rejected = 0
         self.bytes_done = 0.0
         """Of the sources' bytes, for a progress bar."""
-        self.unfinished: set[str] = set()
-        """Shards that lost their process too often."""
+        self.given_up: list[str] = []
+        """Sources, or shards, that lost their process too often."""
 
     def next(self) -> Task | None:
         """The next task; None when there is none at the moment."""
@@ -46,41 +48,54 @@ class Schedule:
         return self._ready.popleft() if self._ready else None
 
     def done(self, task: Task, result: object) -> None:
-        """A task is through. Raises AvsyncError when too many sources in a row could not be read."""
-        if isinstance(task, Assemble):
-            shard = self._open.pop(task.shard)
-            shutil.rmtree(shard.folder)
-            return
+        """A task is through. Raises TooManyFailures when too many sources in a row could not be read."""
         shard = self._open[task.shard]
-        number = task.name.source
-        if isinstance(result, Survey):
-            missing = [part for part in range(len(result.parts)) if part not in shard.parts[number]]
-            self._ready.extendleft(shard.task(number, part, self._config, result) for part in reversed(missing))
+        if isinstance(task, Assemble) and isinstance(result, PartName):
+            self.sources_done -= 1
+            shard.parts[result.source].pop(result.part)
+            self._ready.appendleft(shard.task(result.source, 0, self._config))
+        elif isinstance(task, Assemble):
+            del self._open[task.shard]
+            shutil.rmtree(shard.folder, ignore_errors=True)  # what stays is cleared by the next call
+        elif isinstance(result, Survey):
+            self._cut(shard, task.name.source, result)
         elif isinstance(result, PartRecord):
-            self._have(shard, number, task.name.part, result)
+            self._have(shard, task.name, result)
 
     def died(self, task: Task, code: int) -> None:
         """The process of a task ended with exit code `code`."""
-        tries = self._tries[task] = self._tries.get(task, 0) + 1
         fault = _fault(code, self._config) if isinstance(task, Pack) else ""
+        self._tries[task, fault] += 1
+        tries = self._tries[task, fault]
         if isinstance(task, Pack) and fault and (tries > 1 or code == OUT_OF_TIME):
             self.done(task, task.refuse(RejectError(RejectReason.CORRUPT, fault)))
         elif tries < TRIES:
             self._ready.appendleft(task)
         else:
-            self.unfinished.add(task.shard)
+            self.given_up.append(task.source.rel if isinstance(task, Pack) else task.shard)
 
     def _begin(self, plan: ShardPlan) -> None:
         shard = _Shard(plan, self._dataset)
         self._open[plan.name] = shard
         for number, known in enumerate(shard.known()):
             for part, record in known.items():
-                self._have(shard, number, part, record)
+                self._have(shard, PartName(source=number, part=part), record)
             if not shard.whole(number):
                 self._ready.append(shard.task(number, 0, self._config))
 
-    def _have(self, shard: "_Shard", number: int, part: int, record: PartRecord) -> None:
-        shard.parts[number][part] = record
+    def _cut(self, shard: "_Shard", number: int, survey: Survey) -> None:
+        """A source turned out to have several parts: those that are missing come next."""
+        known = shard.parts[number]
+        if any(record.of != len(survey.parts) for record in known.values()):
+            known.clear()  # of a look that saw something else
+        missing = [part for part in range(len(survey.parts)) if part not in known]
+        self._ready.extendleft(shard.task(number, part, self._config, survey.part(part)) for part in reversed(missing))
+
+    def _have(self, shard: "_Shard", name: PartName, record: PartRecord) -> None:
+        number, parts = name.source, shard.parts[name.source]
+        if any(other.of != record.of for other in parts.values()):
+            parts.clear()
+        parts[name.part] = record
         size = shard.plan.sizes[number]
         self.bytes_done += (size + 1) / record.of
         if not shard.whole(number):
@@ -111,6 +126,8 @@ class _Shard:
         found: list[dict[int, PartRecord]] = [{} for _ in self.plan.sources]
         for path in sorted(self.folder.glob("*.json")):
             number, _, part = path.stem.partition("-")
+            if not _PART.fullmatch(path.stem) or int(number) >= len(found):
+                continue
             try:
                 record = read_json(path, PartRecord)
                 whole = not record.bytes or path.with_suffix(".tar").stat().st_size == record.bytes
@@ -134,15 +151,15 @@ class _Shard:
         parts = (PartName(source=number, part=part).path(self.folder) for part in self.parts[number])
         return *parts, dataset / f"{self.plan.name}.json"
 
-    def task(self, number: int, part: int, config: PackConfig, seen: Survey | None = None) -> Pack:
+    def task(self, number: int, part: int, config: PackConfig, cut: PartCut | None = None) -> Pack:
         return Pack(
             shard=self.plan.name,
             source=self.plan.sources[number],
             name=PartName(source=number, part=part),
             folder=self.folder,
             config=config,
-            size=self.plan.sizes[number] // (len(seen.parts) if seen else 1),
-            seen=seen,
+            size=self.plan.sizes[number] // (cut.of if cut else 1),
+            cut=cut,
         )
 
     def assembly(self, dataset: Path) -> Assemble:

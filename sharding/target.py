@@ -3,10 +3,12 @@
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, InputError, first_few
+from sharding.errors import AvsyncError, FormatError, InputError, first_few
+from sharding.failures import FAILURES
 from sharding.files import LOCK_NAME, read_json, write_json
 from sharding.index import INFO, SPLITS, ShardRecord, read_info
 from sharding.part import PARTS
@@ -19,6 +21,7 @@ _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|\.nfs.*|\.DS_Store|"
     rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS))})(\.part)?"
 )
+_PARTS = re.compile(r"[0-9a-f]{16}")
 _OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
 
 
@@ -33,20 +36,52 @@ def check_folder(dataset: Path) -> None:
     if RUN in names:
         raise InputError(f"{dataset} is a training run; name a new or empty folder for the dataset")
     foreign = [name for name in names if not _OURS_ABOVE.fullmatch(name)]
-    if foreign and INFO not in names:
+    if foreign and not {INFO, PLAN} & set(names):
         raise InputError(
             f"{dataset} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
         )
+    if (dataset / PARTS).is_symlink():
+        raise InputError(f"{dataset / PARTS} is a link, and what it leads to would be deleted; delete the link")
     if INFO in names:
         read_info(dataset)
 
 
+def old_plan(dataset: Path) -> PlanFile | None:
+    """The plan of an earlier call of which a shard or more is finished; what was only begun makes way.
+
+    A plan that was lost is put together again from the side files. Raises FormatError, InputError.
+    """
+    shards = sorted(path for split in SPLITS for path in (dataset / split).glob("*.json") if _OURS.fullmatch(path.name))
+    if not shards and not (dataset / INFO).exists():
+        return None
+    if (dataset / PLAN).exists():
+        try:
+            return read_json(dataset / PLAN, PlanFile)
+        except FormatError as error:
+            raise FormatError(f"{error}; delete it and run the same command again: it is made anew") from error
+    if not (dataset / INFO).exists():
+        raise InputError(
+            f"{dataset} has shards, but lost {PLAN} and {INFO}, which say what they are; name another folder, "
+            "or delete this one"
+        )
+    info = read_info(dataset)
+    records = ((f"{path.parent.name}/{path.stem}", read_json(path, ShardRecord)) for path in shards)
+    return PlanFile(
+        format_version=info.format_version,
+        written_by=info.written_by,
+        settings=info.settings,
+        shards={name: record.ids for name, record in records},
+    )
+
+
 def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> None:
     """Sources may come and go; what all clips share stays, for a dataset of two kinds is none. Raises InputError."""
-    if old is None or not _begun(dataset):
+    if old is None:
         return
-    now = config.decides_dataset()
-    changed = [f"{name} was {was}, is {now.get(name)}" for name, was in old.settings.items() if now.get(name) != was]
+    was, now = old.settings, config.decides_dataset()
+    changed = [
+        f"{name} was {was.get(name)}, is {now.get(name)}" for name in {**was, **now} if was.get(name) != now.get(name)
+    ]
     if changed:
         raise InputError(
             f"{dataset} was packed with other settings ({', '.join(changed)}); name another folder, use the same "
@@ -57,16 +92,11 @@ def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> N
 def check_none_lost(dataset: Path, old: PlanFile | None, sources: Sequence[Source]) -> None:
     """Whoever names another folder of videos means to add to the dataset, not to empty it. Raises InputError."""
     gone = sorted(placed(old) - {source.id for source in sources})
-    if gone and _begun(dataset):
+    if gone:
         raise InputError(
             f"{dataset} has {counted(len(gone), 'source')} that your videos do not ({first_few(gone)}): to add videos, "
             "name all of them, old and new; --remove takes the missing ones out; or name another folder"
         )
-
-
-def _begun(dataset: Path) -> bool:
-    """A shard or more is finished; before that, what was begun makes way."""
-    return (dataset / INFO).exists() or any(dataset.glob("*/*.tar"))
 
 
 def check_software(dataset: Path, old: PlanFile | None) -> None:
@@ -78,14 +108,24 @@ def check_software(dataset: Path, old: PlanFile | None) -> None:
         )
 
 
-def kept(plan: ShardPlan, dataset: Path) -> bool:
-    """A shard is already there, whole and made by the same plan."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a side file says of its shard as a whole."""
+
+    plan: str
+    tar_bytes: int
+    rejects: tuple[tuple[str, str, str], ...] = ()
+
+
+def kept(plan: ShardPlan, dataset: Path, *, retry: bool = False) -> bool:
+    """A shard is already there, whole and made by the same plan; `retry`: and has no source that could not be read."""
     tar = dataset / f"{plan.name}.tar"
     try:
-        record = read_json(tar.with_suffix(".json"), ShardRecord)
-        return record.plan == plan.digest and record.tar_bytes == tar.stat().st_size
+        told = read_json(tar.with_suffix(".json"), _Told)
+        same = told.plan == plan.digest and told.tar_bytes == tar.stat().st_size
     except (AvsyncError, OSError):
         return False
+    return same and not (retry and any(reason in FAILURES for _, reason, _ in told.rejects))
 
 
 def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Path, config: PackConfig) -> None:
@@ -94,13 +134,15 @@ def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Pat
     stale = _stale(plans, dataset)
     if stale or todo:
         (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset
+    for plan in todo:
+        (dataset / f"{plan.name}.json").unlink(missing_ok=True)  # it speaks of another tar than the one to come
     if not (dataset / PLAN).exists() or read_json(dataset / PLAN, PlanFile) != wanted:
         write_json(dataset / PLAN, wanted)
     for path in stale:
         path.unlink()
-    parts = {plan.digest[:16] for plan in todo}
+    folders = {plan.digest[:16] for plan in todo}
     for path in (dataset / PARTS).glob("*"):
-        if path.name not in parts:
+        if path.name not in folders and _PARTS.fullmatch(path.name) and not path.is_symlink():
             shutil.rmtree(path)
     for split in {plan.split for plan in todo}:
         (dataset / split).mkdir(exist_ok=True)

@@ -8,12 +8,11 @@ from pathlib import Path
 from av import logging as av_logging
 from av.error import FFmpegError
 
-from sharding.assemble import Parts, assemble
+from sharding.assemble import DamagedPart, Parts, assemble
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError, RejectError
-from sharding.index import ShardRecord
 from sharding.limits import limit_cpu, limit_memory
-from sharding.part import PartName, PartRecord, Survey, pack_part, refuse, survey
+from sharding.part import PartCut, PartName, PartRecord, Survey, pack_part, refuse, survey
 from sharding.plan import ShardPlan
 from sharding.sources import Source
 from sharding.workers import Tell
@@ -35,7 +34,7 @@ class Prepare:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pack:
-    """One part of a source; without `seen`, look at the source first, and pack it if it has one part only."""
+    """One part of a source; without `cut`, look at the source first, and pack it if it has one part only."""
 
     shard: str
     source: Source
@@ -44,7 +43,7 @@ class Pack:
     config: PackConfig
     size: int
     """Bytes of the source; for progress."""
-    seen: Survey | None = None
+    cut: PartCut | None = None
 
     @property
     def path(self) -> Path:
@@ -64,21 +63,21 @@ class Pack:
             limit_cpu(self.config.limit_s)
             tell(done, of)
 
-        seen = self.seen
         try:
-            seen = seen or survey(self.source, self.config)
-            if len(seen.parts) > 1 and self.seen is None:
+            if self.cut is not None:
+                return pack_part(self.source, self.cut, self.path, self.config, alive)
+            seen = survey(self.source, self.config)
+            if len(seen.parts) > 1:
                 return seen
-            return pack_part(self.source, seen, self.name.part, self.path, self.config, alive)
+            return pack_part(self.source, seen.part(0), self.path, self.config, alive)
         except RejectError as reject:
-            return self.refuse(reject, seen)
+            return self.refuse(reject)
 
-    def refuse(self, reject: RejectError, seen: Survey | None = None) -> PartRecord:
+    def refuse(self, reject: RejectError) -> PartRecord:
         """Note that the part cannot be had."""
-        seen = seen or self.seen
-        if seen is None:
+        if self.cut is None:
             return refuse(self.path, reject)
-        return refuse(self.path, reject, of=len(seen.parts), clips=len(seen.parts[self.name.part]))
+        return refuse(self.path, reject, of=self.cut.of, clips=len(self.cut.pieces))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,10 +93,14 @@ class Assemble:
     def shard(self) -> str:
         return self.plan.name
 
-    def run(self, tell: Tell) -> ShardRecord:
-        """The shard's record, which is on disk by then."""
-        with _writing(self.dataset, self.shard):
-            return assemble(self.plan, self.parts, self.folder, self.dataset)
+    def run(self, tell: Tell) -> PartName | None:
+        """Nothing when the shard is on disk, or the part that is damaged and must be packed again."""
+        try:
+            with _writing(self.dataset, self.shard):
+                assemble(self.plan, self.parts, self.folder, self.dataset)
+        except DamagedPart as damaged:
+            return damaged.name
+        return None
 
 
 @contextmanager

@@ -71,6 +71,12 @@ class _Worker(Generic[T]):
         theirs.close()
         self.task: T | None = None
 
+    def end(self) -> None:
+        """Wait for the end of the process, not for ever: a library may hang at its exit."""
+        self.process.join(LEAVE_S)
+        self.process.kill()
+        self.process.join()
+
 
 class Workers(Generic[T]):
     """Up to `count` processes; `prepare` is called once in each. Use as a context: at its end all are gone."""
@@ -86,9 +92,7 @@ class Workers(Generic[T]):
         for worker in self._workers:
             worker.process.kill() if worker.task else worker.pipe.close()  # an idle one sees the end and leaves
         for worker in self._workers:
-            worker.process.join(LEAVE_S)
-            worker.process.kill()
-            worker.process.join()
+            worker.end()
 
     @property
     def room(self) -> bool:
@@ -125,7 +129,7 @@ class Workers(Generic[T]):
         try:
             said = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join()
+            worker.end()
             self._workers.remove(worker)
             return Died(task, worker.process.exitcode or 0)
         if isinstance(said, tuple):

@@ -30,7 +30,7 @@ WRONG = {
         "codec": "raw",
         "size": 4096,
     },
-    "stored form 'gif' is not known; choose one of h264, raw": {"codec": "gif"},
+    "stored form 'gif' is not known; choose one of h264, h264-fast, raw": {"codec": "gif"},
 }
 
 

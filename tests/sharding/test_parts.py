@@ -1,6 +1,7 @@
 """Films are packed in parts by several processes; what ends in the middle goes on from the parts that are there."""
 
 import csv
+import shutil
 from dataclasses import replace
 from fractions import Fraction as F
 from pathlib import Path
@@ -9,13 +10,14 @@ import pytest
 
 from sharding.config import PackConfig
 from sharding.dataset import open_dataset
-from sharding.errors import AvsyncError, InputError
+from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.files import read_json
 from sharding.index import ShardRecord
 from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
 from sharding.pack import pack
 from sharding.part import PART_CLIPS
 from sharding.plan import plan_shards
+from sharding.probe import Probe, probe
 from sharding.schedule import TRIES, Schedule, Task
 from sharding.sources import Source
 from sharding.tasks import Assemble, Pack
@@ -96,6 +98,37 @@ def test_whatever_is_there_of_a_film_is_not_made_again(films: Path, packed: Path
     assert (tmp_path / "train" / "000000.tar").exists()
 
 
+def test_a_part_that_lost_its_bytes_is_made_again(films: Path, packed: Path, tmp_path: Path):
+    source = Source(id="film", path=films / "film 0.mp4", rel="film", action="x", group="film")
+    plans = plan_shards((source,), SHORT_CLIPS)
+    (tmp_path / "train").mkdir()
+    run(Schedule(plans, tmp_path, SHORT_CLIPS), most=4)
+    whole = (tmp_path / "train" / "whole.tar", tmp_path / "train" / "000000.tar")
+    shutil.copytree(tmp_path / ".parts", tmp_path / "copy")
+    run(Schedule(plans, tmp_path, SHORT_CLIPS))
+    whole[1].rename(whole[0])
+    shutil.copytree(tmp_path / "copy", tmp_path / ".parts", dirs_exist_ok=True)
+    part = next(tmp_path.glob(".parts/*/000000-00001.tar"))
+    part.write_bytes(bytes(part.stat().st_size))  # what a power failure leaves of a file that nobody waited for
+    assert run(Schedule(plans, tmp_path, SHORT_CLIPS)) == 4  # the shard, a look, the part, the shard
+    assert whole[0].read_bytes() == whole[1].read_bytes()
+
+
+def test_parts_of_another_look_at_a_film_do_not_hold_it_up(films: Path, tmp_path: Path):
+    source = Source(id="film", path=films / "film 0.mp4", rel="film", action="x", group="film")
+    plans = plan_shards((source,), SHORT_CLIPS)
+    (tmp_path / "train").mkdir()
+    schedule = Schedule(plans, tmp_path, SHORT_CLIPS)
+    run(schedule, most=3)
+    schedule = Schedule(plans, tmp_path, SHORT_CLIPS)
+    look = schedule.next()
+    assert isinstance(look, Pack)
+    schedule.done(look, look.refuse(RejectError(RejectReason.CORRUPT, "it changed")))
+    run(schedule)
+    record = read_json(tmp_path / "train" / "000000.json", ShardRecord)
+    assert record.rejects == (("film", "corrupt", "it changed"),)
+
+
 def died_of(code: int, tmp_path: Path) -> tuple[Schedule, list[Task]]:
     """A source whose process always ends with `code`; the tasks that were given."""
     write_video(tmp_path / "in" / "bad.mp4")
@@ -128,13 +161,13 @@ def test_a_source_that_ends_its_process_is_a_reject(code: int, tries: int, told:
     assert (name, reason) == ("bad.mp4", "corrupt")
     with pytest.raises(AvsyncError, match=told):
         raise AvsyncError(detail)
-    assert not schedule.unfinished
+    assert not schedule.given_up
 
 
 def test_a_source_whose_process_is_killed_from_outside_is_no_reject(tmp_path: Path):
     schedule, given = died_of(-9, tmp_path)
     assert len(given) == TRIES
-    assert schedule.unfinished == {"train/000000"}
+    assert schedule.given_up == ["bad.mp4"]
     assert not (tmp_path / "train" / "000000.json").exists()
 
 
@@ -148,18 +181,36 @@ def test_a_video_that_takes_too_much_cpu_time_is_a_reject_and_the_others_are_pac
     assert summary.clips["train"] == 1
 
 
-def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path: Path):
-    write_video(tmp_path / "in" / "a.mp4")
-    for number in range(5):
-        (tmp_path / "in" / f"b{number}.mp4").write_text(f"no video {number}")
+def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path: Path, monkeypatch, in_process):
+    for number in range(6):
+        write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
     config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=3, stop_after=5)
-    with pytest.raises(InputError, match=r"5 sources in a row could not be read \(5 unreadable; .*--stop-after 0"):
-        pack(tmp_path / "in", tmp_path / "out", config, QUIET)
-    for number in range(5):  # the disk is back
-        stat = (tmp_path / "in" / f"b{number}.mp4").stat()
-        write_video(tmp_path / "in" / f"b{number}.mp4", Video(seed=number + 1))
-        assert stat.st_size != (tmp_path / "in" / f"b{number}.mp4").stat().st_size
+    with monkeypatch.context() as disk:
+        disk.setattr("sharding.part.probe", gone)
+        with pytest.raises(InputError, match=r"5 sources in a row could not be read \(5 unreadable; .*--stop-after 0"):
+            pack(tmp_path / "in", tmp_path / "out", config, QUIET)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 6
+
+
+def test_what_could_not_be_read_is_tried_again_when_asked(tmp_path: Path, monkeypatch, in_process):
+    for number in range(4):
+        write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
+    config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=2, stop_after=0)
+    calls: list[Path] = []
+
+    def once(path: Path) -> Probe:
+        calls.append(path)
+        return gone(path) if len(calls) == 1 else probe(path)
+
+    monkeypatch.setattr("sharding.part.probe", once)
+    assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
+    assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).shards_packed == 0
+    again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, retry=True)
+    assert (again.shards_packed, again.clips["train"]) == (1, 4)
+
+
+def gone(path: Path) -> Probe:
+    raise RejectError(RejectReason.UNREADABLE, "Input/output error")
 
 
 @pytest.mark.parametrize("stop_after", [0, 6])
