@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import gcd
 
-from sharding.clip import Clip, ClipMeta
+from sharding.clip import Clip
 from sharding.codec import codec_named, members_of
 from sharding.config import PackConfig
-from sharding.decode import Form, read_spans
 from sharding.errors import InputError, RejectError, RejectReason
-from sharding.part import Survey, survey
-from sharding.plan import SOFTWARE
+from sharding.part import Survey, clips_of, survey
 from sharding.sources import Source
 from sharding.tar import BLOCK, padded
 
@@ -177,27 +175,19 @@ def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) ->
     """The middle clip of a source. Raises RejectError."""
     pieces = [piece for part in seen.parts for piece in part]
     middle = len(pieces) // 2
-    width, height = config.picture
-    form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     # the clip before it leads the way: entering a file is paid once for many clips
-    spans = read_spans(seen.found, pieces[max(0, middle - 1) : middle + 1], form)
+    clips = clips_of(source, seen.found, pieces[max(0, middle - 1) : middle + 1], config)
     if middle:
-        next(spans)
+        next(clips)
     started = time.thread_time()
-    span = next(spans)
+    clip, damage = next(clips)
     spent = time.thread_time() - started
-    if span.damage:
-        raise RejectError(RejectReason.CORRUPT, span.damage)
+    if damage:
+        raise RejectError(RejectReason.CORRUPT, damage)
     sample.decoded += 1
-    sample.decoded_s += len(span.yuv) / float(config.clock.fps)
+    sample.decoded_s += clip.meta.frames / float(config.clock.fps)
     sample.decode_cpu_s += spent
-    meta = ClipMeta(
-        key=f"{source.id}/{span.first_frame:08d}", source=source.rel, group=source.group, action=source.action,
-        first_frame=span.first_frame, frames=len(span.yuv), clock=form.clock, width=width, height=height,
-        channels=form.channels, matrix=span.matrix, stream_offset_s=round(seen.found.stream_offset_s, 6),
-        repairs=span.repairs, decoder=SOFTWARE,
-    )  # fmt: skip
-    return Sampled(clip=Clip(meta=meta, yuv=span.yuv, audio=span.audio), cpu_s=spent)
+    return Sampled(clip=clip, cpu_s=spent)
 
 
 def _nothing(sample: Sample) -> str:
