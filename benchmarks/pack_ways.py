@@ -16,11 +16,10 @@ import av
 import numpy as np
 
 from sharding.assemble import assemble
-from sharding.clip import Clip, ClipMeta
+from sharding.clip import Clip
 from sharding.codec import GOP_FRAMES, H264, codec_named
 from sharding.config import PackConfig
-from sharding.decode import Form, read_spans
-from sharding.part import PartName, pack_part, survey
+from sharding.part import PartName, clips_of, pack_part, survey
 from sharding.plan import ShardPlan
 from sharding.probe import Probe
 from sharding.sources import Source
@@ -58,15 +57,8 @@ Way = Callable[[Job], None]
 def job_of(found: Probe, folder: Path, config: PackConfig) -> Job:
     """A source, cut and decoded."""
     pieces = tuple(piece for part in survey(source_of(found), config).parts for piece in part)
-    form = Form(clock=config.clock, width=config.size, height=config.size, channels=config.channels)
-    clips = []
-    for span in read_spans(found, pieces, form):
-        meta = ClipMeta(
-            key="source/00000000", source="", group="", action="", first_frame=span.first_frame,
-            frames=len(span.yuv), clock=form.clock, width=form.width, height=form.height, channels=form.channels,
-        )  # fmt: skip
-        clips.append(Clip(meta=meta, yuv=span.yuv, audio=span.audio))
-    return Job(found=found, pieces=pieces, clips=tuple(clips), folder=folder, config=config)
+    clips = tuple(clip for clip, _ in clips_of(source_of(found), found, pieces, config))
+    return Job(found=found, pieces=pieces, clips=clips, folder=folder, config=config)
 
 
 def source_of(found: Probe) -> Source:
@@ -117,7 +109,7 @@ def ours(codec: str) -> Way:
         (job.folder / "train").mkdir()
         seen = survey(source, config)
         parts = [
-            pack_part(source, seen, part, PartName(source=0, part=part).path(job.folder), config, lambda *_: None)
+            pack_part(source, seen.part(part), PartName(source=0, part=part).path(job.folder), config, lambda *_: None)
             for part in range(len(seen.parts))
         ]
         plan = ShardPlan(split="train", number=0, sources=(source,), sizes=(1,), digest="")
