@@ -22,16 +22,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from sharding.advice import Figures, Means, choose, reason, table
+from sharding.clip import Clip
 from sharding.codec import CODECS
 from sharding.config import PackConfig
 from sharding.cores import available_cores
 from sharding.disk import forget
 from sharding.errors import InputError
 from sharding.find import find_sources
-from sharding.report import counted
-from sharding.sample import Sample, Sampled, take
+from sharding.sample import Sample, take
 from sharding.sources import Source
 from sharding.trial import WINDOW_S, CodecTrial, FloatTrial, Trial
+from sharding.words import counted
 
 BUDGET_S = 40.0
 """For looking, decoding and encoding; loading takes some seconds more."""
@@ -122,9 +123,9 @@ def _bar(console: Console) -> Iterator[Tell]:
 def _store(sources: Sequence[Source], config: PackConfig, trials: Sequence[Trial], tell: Tell) -> Sample:
     started = time.monotonic()
 
-    def store(sampled: Sampled) -> None:
+    def store(clip: Clip) -> None:
         for trial in trials:
-            trial.store(sampled.clip)
+            trial.store(clip)
 
     def progress(sample: Sample) -> None:
         doing = f"{sample.decoded} clips stored in each form, {sample.looked_at} videos looked at"

@@ -24,15 +24,6 @@ PATIENCE = 3
 """Budgets after which the search for a first usable clip is given up."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Sampled:
-    """One clip of the sample."""
-
-    clip: Clip
-    cpu_s: float
-    """CPU time to decode it."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Sample:
     """What looking at some of `sources` told."""
@@ -95,10 +86,10 @@ def estimate(sources: Sequence[Source], config: PackConfig, budget_s: float = 10
     codec = codec_named(config.codec)
     sizes, encode_cpu_s = 0, 0.0
 
-    def encode(sampled: Sampled) -> None:
+    def encode(clip: Clip) -> None:
         nonlocal sizes, encode_cpu_s
         started = time.thread_time()
-        sizes += tar_bytes(members_of(sampled.clip, codec))
+        sizes += tar_bytes(members_of(clip, codec))
         encode_cpu_s += time.thread_time() - started
 
     sample = take(sources, config, budget_s, encode)
@@ -124,7 +115,7 @@ def take(
     sources: Sequence[Source],
     config: PackConfig,
     budget_s: float,
-    use: Callable[[Sampled], None],
+    use: Callable[[Clip], None],
     tell: Callable[[Sample], None] = lambda _: None,
 ) -> Sample:
     """Look at a sample of `sources` for about `budget_s` seconds; each decoded clip goes to `use`, and is forgotten.
@@ -171,7 +162,7 @@ def _look(source: Source, config: PackConfig, sample: Sample) -> Survey:
     return seen
 
 
-def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) -> Sampled:
+def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) -> Clip:
     """The middle clip of a source. Raises RejectError."""
     pieces = [piece for part in seen.parts for piece in part]
     middle = len(pieces) // 2
@@ -187,7 +178,7 @@ def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) ->
     sample.decoded += 1
     sample.decoded_s += clip.meta.frames / float(config.clock.fps)
     sample.decode_cpu_s += spent
-    return Sampled(clip=clip, cpu_s=spent)
+    return clip
 
 
 def _nothing(sample: Sample) -> str:

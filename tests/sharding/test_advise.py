@@ -17,12 +17,13 @@ from rich.console import Console
 
 from launch.commands import Advise
 from sharding.advise import advise
+from sharding.clip import Clip
 from sharding.codec import CODECS
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.find import find_sources
 from sharding.pack import pack
-from sharding.sample import DECODED, Sampled, estimate, spread, take
+from sharding.sample import DECODED, estimate, spread, take
 from sharding.tar import END
 from sharding.trial import CodecTrial, FloatTrial
 from tests.media import Video, write_video
@@ -152,16 +153,16 @@ def test_an_estimate_of_twice_the_videos_is_twice_as_much(collection: Path):
 
 def test_long_videos_count_with_all_their_clips_and_give_one_from_the_middle(tmp_path: Path):
     write_video(tmp_path / "long.mp4", Video(seconds=Fraction(31)))
-    taken: list[Sampled] = []
+    taken: list[Clip] = []
     sample = take(find_sources(tmp_path).sources, SMALL, 10, taken.append)
     assert (sample.clips, len(taken)) == (4, 1)
-    assert 10 * 30 < taken[0].clip.meta.first_frame < 20 * 30
+    assert 10 * 30 < taken[0].meta.first_frame < 20 * 30
     assert sample.clip_s == pytest.approx(30.5 / 4, abs=0.1)
 
 
 def test_no_more_clips_are_decoded_than_a_sample_needs(collection: Path):
     sources = find_sources(collection).sources * 20
-    taken: list[Sampled] = []
+    taken: list[Clip] = []
     sample = take(sources, SMALL, 60, taken.append)
     assert len(taken) == DECODED
     assert sample.looked_at == len(sources)
@@ -179,9 +180,9 @@ def test_a_sample_lies_all_over_the_list_whenever_it_is_broken_off(length: int):
 def test_raw_is_exact_and_h264_is_close(collection: Path, tmp_path: Path):
     trials = [CodecTrial(name, CODECS[name], tmp_path) for name in ("raw", "h264")]
 
-    def store(sampled: Sampled) -> None:
+    def store(clip: Clip) -> None:
         for trial in trials:
-            trial.store(sampled.clip)
+            trial.store(clip)
 
     take(find_sources(collection).sources[:1], replace(SMALL, size=64), 10, store)
     raw, h264 = (trial.psnr_db for trial in trials)
@@ -194,5 +195,5 @@ def test_the_thesis_s_form_is_four_bytes_for_each_colour_of_each_pixel_and_each_
     collection: Path, tmp_path: Path
 ):
     trial = FloatTrial(tmp_path)
-    take(find_sources(collection).sources, SMALL, 10, lambda sampled: trial.store(sampled.clip))
+    take(find_sources(collection).sources, SMALL, 10, trial.store)
     assert {one.bytes for one in trial.stored} == {4 * (120 * 3 * 32 * 32 + 4 * 44_100)}
