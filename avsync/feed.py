@@ -17,7 +17,8 @@ from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
 from avsync.world import World
 from sharding.dataset import Dataset, open_dataset
-from sharding.errors import InputError, first_few
+from sharding.errors import InputError
+from sharding.words import first_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -25,9 +25,10 @@ from avsync.order import Digest, Order, check_batch
 from avsync.validation import open_validation
 from avsync.world import World
 from sharding.clip import FORMAT_VERSION
-from sharding.errors import FormatError, InputError, first_few
+from sharding.errors import FormatError, InputError
 from sharding.files import LOCK_NAME, folder_lock, write_json
 from sharding.index import INFO
+from sharding.words import first_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

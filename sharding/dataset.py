@@ -15,7 +15,7 @@ from sharding.clip import ClipMeta
 from sharding.codec import Codec, codec_named
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import from_json
-from sharding.index import DatasetInfo, Index, read_info
+from sharding.index import INDEX, DatasetInfo, Index, read_info
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     info = read_info(folder)
     if not info.clips.get(split):
         raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
-    path = folder / split / "index.npz"
+    path = folder / split / INDEX
     index = Index.load(path)
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
         raise FormatError(

@@ -10,18 +10,7 @@ AvsyncError
 └── SkipClip      one stored clip cannot be read; the loader goes on within its budget
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
-
-
-def first_few(names: Sequence[str]) -> str:
-    """Names for a message that must stay one line."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-def plain(text: str) -> str:
-    """A text from outside on one line, what is not printable as its escape: a file name must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class AvsyncError(Exception):

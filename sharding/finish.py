@@ -9,10 +9,11 @@ from sharding.clip import FORMAT_VERSION
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.files import read_json, write_json
-from sharding.index import INFO, SPLITS, DatasetInfo, Index, ShardRecord
+from sharding.index import INDEX, INFO, SPLITS, DatasetInfo, Index, ShardRecord
 from sharding.part import PARTS
 from sharding.plan import SOFTWARE, ShardPlan
-from sharding.report import REJECTS, PackSummary, Reject, reasons, write_rejects
+from sharding.rejects import REJECTS, Reject, reasons, write_rejects
+from sharding.report import PackSummary
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,7 +50,7 @@ def finish(
     totals = _Totals(rejects=list(duplicates))
     for plan in plans:
         totals.add(plan.split, _record(plan, dataset))
-    rejects = tuple(sorted(totals.rejects, key=lambda one: (one.path, one.reason, one.detail)))
+    rejects = tuple(sorted(totals.rejects))
     write_rejects(dataset, rejects)
     if not totals.sources:
         raise InputError(
@@ -59,7 +60,7 @@ def finish(
     actions = tuple(sorted(totals.actions))
     for split in SPLITS:
         if totals.shards[split]:
-            Index.build(_records(plans, split, dataset), actions).save(dataset / split / "index.npz")
+            Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)
     shutil.rmtree(dataset / PARTS, ignore_errors=True)
     write_json(dataset / INFO, _info(totals, actions, len(rejects), config))
     return PackSummary(

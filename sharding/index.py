@@ -28,6 +28,7 @@ from sharding.tar import Layout
 
 SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
+INDEX = "index.npz"
 T = TypeVar("T")
 
 

@@ -18,7 +18,8 @@ from sharding.find import find_sources
 from sharding.finish import finish
 from sharding.plan import ShardPlan, placed, plan_shards
 from sharding.pool import make_shards
-from sharding.report import PackSummary, Reject, print_estimate, print_plan, print_summary
+from sharding.rejects import Reject
+from sharding.report import PackSummary, print_estimate, print_plan, print_summary
 from sharding.sample import estimate
 from sharding.sources import Source, SourceList
 from sharding.target import check_folder, check_none_lost, check_settings, check_software, kept, make_way, old_plan

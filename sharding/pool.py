@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, first_few
+from sharding.errors import AvsyncError
 from sharding.failures import TooManyFailures
 from sharding.index import SPLITS
 from sharding.part import PARTS
 from sharding.plan import ShardPlan
 from sharding.schedule import Schedule, Task
 from sharding.tasks import RESUME, Pack, Prepare
+from sharding.words import first_few
 from sharding.workers import Died, Done, Told, Workers
 
 REFRESH_S = 0.5

@@ -1,10 +1,8 @@
-"""What packing did, as a table for people and rejects.csv for programs.
+"""What packing did, and would do, as tables for people.
 
 Names from outside are printed as Text: "[dQw4w9WgXcQ]" in a plain string would be taken for markup.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharding.files import publish
 from sharding.index import SPLITS
 from sharding.plan import ShardPlan
+from sharding.rejects import REJECTS, Reject
 from sharding.sample import Estimate
-
-REJECTS = "rejects.csv"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reject:
-    """A source that is not in the dataset."""
-
-    path: str
-    reason: str
-    detail: str
+from sharding.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,22 +37,6 @@ class PackSummary:
     shards_packed: int
     shards_kept: int
     """Shards of an earlier call that were whole and up to date."""
-
-
-def write_rejects(dataset: Path, rejects: Sequence[Reject]) -> None:
-    """rejects.csv: path, reason, detail."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("path", "reason", "detail"))
-    table.writerows((reject.path, reject.reason, reject.detail) for reject in rejects)
-    with publish(dataset / REJECTS) as file:
-        file.write(text.getvalue().encode())
-
-
-def reasons(rejects: Sequence[Reject]) -> str:
-    """`3 no_audio, 1 corrupt`, the most frequent first."""
-    counts = Counter(reject.reason for reject in rejects).most_common()
-    return ", ".join(f"{count} {reason}" for reason, count in counts)
 
 
 def print_summary(summary: PackSummary, console: Console) -> None:
@@ -89,11 +61,6 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         console.print(hint, soft_wrap=True)
     if summary.rejects:
         console.print(rejects_table(summary))
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 shard`, `2 shards`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def empty_splits(summary: PackSummary) -> str:

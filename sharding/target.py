@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, FormatError, InputError, first_few
+from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.failures import FAILURES
 from sharding.files import LOCK_NAME, read_json, write_json
-from sharding.index import INFO, SPLITS, ShardRecord, read_info
+from sharding.index import INDEX, INFO, SPLITS, ShardRecord, read_info
 from sharding.part import PARTS
 from sharding.plan import PLAN, SOFTWARE, PlanFile, ShardPlan, placed, plan_file
-from sharding.report import REJECTS, counted
+from sharding.rejects import REJECTS
 from sharding.sources import Source
+from sharding.words import counted, first_few
 
 RUN = "run.json"  # what a training run is known by
 _OURS_ABOVE = re.compile(
@@ -151,7 +152,7 @@ def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Pat
 def _stale(plans: Sequence[ShardPlan], dataset: Path) -> list[Path]:
     """Files of an earlier, larger or interrupted plan."""
     wanted = {f"{plan.name}.{suffix}" for plan in plans for suffix in ("tar", "json")}
-    wanted |= {f"{plan.split}/index.npz" for plan in plans}
+    wanted |= {f"{plan.split}/{INDEX}" for plan in plans}
     return [
         path
         for split in SPLITS

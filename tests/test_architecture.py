@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "sharding.errors",
         "sharding.files",
         "sharding.index",
+        "sharding.words",
         "sharding.decode",  # localize looks at videos exactly as pack did
         "sharding.probe",
         "sharding.picture",

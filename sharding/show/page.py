@@ -5,14 +5,14 @@ import io
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from sharding.errors import plain
-from sharding.report import REJECTS, counted
+from sharding.rejects import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import TROUBLES, AvClock
 from sharding.show.charts import Chart, clock_charts, length_chart
 from sharding.show.contact_sheet import LEGEND, SplitSheet, caption, heading
 from sharding.show.strip import ACCENT, INK, ClipView, draw_strip
 from sharding.show.survey import Survey
+from sharding.words import counted, plain
 
 ACTIONS, REJECTS_SHOWN = 12, 500
 """Largest and smallest actions, and rejects, that are listed."""

@@ -14,11 +14,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from sharding.errors import plain
-from sharding.report import REJECTS, counted
+from sharding.rejects import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
 from sharding.show.survey import Survey
+from sharding.words import counted, plain
 
 BAR, HALF_BAR = 20, 13
 """Cells of the longest bar, alone and where two stand side by side."""

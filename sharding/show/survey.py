@@ -1,6 +1,5 @@
 """Everything `avsync show` tells, read from dataset.json, the indexes, the side files and rejects.csv; no tar."""
 
-import csv
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.dataset import open_dataset
-from sharding.errors import AvsyncError, InputError
+from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.files import read_json
 from sharding.index import INFO, SPLITS, DatasetInfo, Index, SourceRecord, read_info
 from sharding.plan import PLAN, PlanFile
-from sharding.report import REJECTS, Reject, counted
+from sharding.rejects import REJECTS, Reject, parse_rejects
 from sharding.show.sources import Sources
+from sharding.words import counted
 
 SIDE_FILES = "[0-9]*.json"
 READERS = 16
@@ -157,11 +157,9 @@ def _few(notes: Iterable[str], most: int = 3) -> list[str]:
 def _read_rejects(folder: Path) -> tuple[Reject, ...]:
     """rejects.csv; of a missing or foreign one nothing, which the counts then tell."""
     try:
-        with (folder / REJECTS).open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = [[*row, "", "", ""][:3] for row in csv.reader(file)][1:]
-    except (OSError, csv.Error):
+        return parse_rejects((folder / REJECTS).read_bytes())
+    except (OSError, FormatError):
         return ()
-    return tuple(Reject(path=path, reason=reason, detail=detail) for path, reason, detail in rows)
 
 
 def _differences(info: DatasetInfo, sources: int, rejects: int) -> list[str]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.index import DatasetInfo
-from sharding.report import Reject, counted
+from sharding.rejects import Reject
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
 from sharding.show.survey import SplitFacts, Survey
+from sharding.words import counted
 
 BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))

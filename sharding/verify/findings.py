@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharding.errors import plain
-from sharding.report import counted
+from sharding.words import counted, plain
 
 MOST_CLIPS = 20
 """Findings about clips that one file gets: where more are wrong, it is the file that is."""

@@ -1,7 +1,5 @@
 """What lies in a dataset's folder, and what should: by names, plan.json and rejects.csv. No shard is opened."""
 
-import csv
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -11,12 +9,11 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError
 from sharding.files import LOCK_NAME, from_json
-from sharding.index import INFO, SPLITS, DatasetInfo
+from sharding.index import INDEX, INFO, SPLITS, DatasetInfo
 from sharding.part import PARTS
 from sharding.plan import PLAN, PlanFile
-from sharding.report import REJECTS
+from sharding.rejects import REJECTS, parse_rejects
 from sharding.verify.findings import Finding, Kind
-from sharding.verify.index import INDEX
 from sharding.verify.shard import Around
 from sharding.verify.tape import open_file
 
@@ -128,14 +125,11 @@ def _read_rejects(contents: Contents, folder: Path, info: DatasetInfo) -> Set[tu
     if data is None:
         return None
     try:
-        head, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
-    except (ValueError, csv.Error) as error:
-        contents.add(Kind.DAMAGED, REJECTS, "a CSV in UTF-8 with a header", str(error))
+        rejects = parse_rejects(data)
+    except FormatError as error:
+        contents.add(Kind.DAMAGED, REJECTS, "rows of path,reason,detail", str(error))
         return None
-    if head != ["path", "reason", "detail"] or any(len(row) != len(head) for row in rows):
-        contents.add(Kind.DAMAGED, REJECTS, "rows of path,reason,detail", "others")
+    if len(rejects) != info.rejects:
+        contents.add(Kind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rejects)))
         return None
-    if len(rows) != info.rejects:
-        contents.add(Kind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rows)))
-        return None
-    return {tuple(row) for row in rows}
+    return {(reject.path, reject.reason, reject.detail) for reject in rejects}

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from sharding.columns import CLIPS
 from sharding.errors import AvsyncError, FormatError
-from sharding.index import Index
+from sharding.index import INDEX, Index
 from sharding.verify.findings import Finding, Kind, shortened
 from sharding.verify.shard import read_side
 from sharding.verify.tape import open_file
 
-INDEX = "index.npz"
 ROOM_BYTES = (2**16, 2**8)
 """An index is smaller than the first, and the second for each clip."""
 _COMPARED = [name for name in CLIPS if name not in ("source", "group")]

@@ -20,7 +20,7 @@ from rich.console import Console
 from launch.cli import DONE, FAILED, USAGE, main
 from sharding.clip import Clock, Repairs
 from sharding.dataset import open_dataset
-from sharding.errors import InputError, plain
+from sharding.errors import InputError
 from sharding.files import read_json, write_json
 from sharding.index import ShardRecord, SourceRecord
 from sharding.pack import pack
@@ -33,6 +33,7 @@ from sharding.show.sources import Sources
 from sharding.show.strip import WIDTH, read_view
 from sharding.show.survey import read_survey
 from sharding.show.words import length_bins
+from sharding.words import plain
 from tests.media import Video, write_video
 from tests.remux import remux, spoil
 from tests.sharding.conftest import QUIET, SMALL, contents
