@@ -3,6 +3,7 @@
 What the columns mean is the business of sharding/index.py and docs/data-format.md.
 """
 
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import FormatError, InputError
-from sharding.files import publish
+from sharding.files import open_file, publish
 from sharding.tar import BLOCK
 
 Columns = dict[str, NDArray[Any]]
@@ -61,7 +62,7 @@ def load_columns(path: Path) -> Columns:
 
 
 def _read(path: Path) -> Columns:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with BufferedReader(open_file(path)) as file, np.load(file, allow_pickle=False) as stored:
         for name in COLUMNS:  # packed small, a column could be of any size: then it takes what the file takes
             if stored.zip.getinfo(f"{name}.npy").compress_type != ZIP_STORED:
                 raise ValueError(f"column {name} is compressed")

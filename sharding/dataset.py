@@ -14,7 +14,7 @@ import numpy as np
 from sharding.clip import ClipMeta
 from sharding.codec import Codec, codec_named
 from sharding.errors import FormatError, InputError, SkipClip
-from sharding.files import from_json
+from sharding.files import from_json, open_file
 from sharding.index import INDEX, DatasetInfo, Index, read_info
 
 
@@ -60,7 +60,7 @@ class Dataset:
         """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
         path, offset, layout = self.shard_path(clip), int(self.index.offset[clip]), self.index.layout(clip)
         try:
-            with path.open("rb", buffering=0) as shard:
+            with open_file(path) as shard:
                 # no more than there is: memory for what a damaged index claims is never asked for
                 size = max(0, min(layout.size, os.fstat(shard.fileno()).st_size - offset))
                 shard.seek(offset)

@@ -8,10 +8,12 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -69,6 +71,15 @@ def publish_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path)
     part.replace(path)
     _sync_folder(path.parent)
+
+
+def open_file(path: Path) -> RawIOBase:
+    """Open for reading, unbuffered. Raises OSError, also for what is no regular file: a pipe would wait for ever."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(handle, "rb", buffering=0)
 
 
 def _sync_folder(path: Path) -> None:
@@ -165,7 +176,8 @@ def read_json(path: Path, kind: type[T]) -> T:
     Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
     """
     try:
-        data = path.read_bytes()
+        with open_file(path) as file:
+            data = file.readall()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return from_json(data, kind, str(path))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, FormatError, InputError
-from sharding.files import read_json
+from sharding.files import open_file, read_json
 from sharding.index import INFO, SPLITS, DatasetInfo, Index, SourceRecord, read_info
 from sharding.plan import PLAN, PlanFile
 from sharding.rejects import REJECTS, Reject, parse_rejects
@@ -157,7 +157,8 @@ def _few(notes: Iterable[str], most: int = 3) -> list[str]:
 def _read_rejects(folder: Path) -> tuple[Reject, ...]:
     """rejects.csv; of a missing or foreign one nothing, which the counts then tell."""
     try:
-        return parse_rejects((folder / REJECTS).read_bytes())
+        with open_file(folder / REJECTS) as file:
+            return parse_rejects(file.readall())
     except (OSError, FormatError):
         return ()
 

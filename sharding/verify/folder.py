@@ -8,14 +8,13 @@ from pathlib import Path
 
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError
-from sharding.files import LOCK_NAME, from_json
+from sharding.files import LOCK_NAME, from_json, open_file
 from sharding.index import INDEX, INFO, SPLITS, DatasetInfo
 from sharding.part import PARTS
 from sharding.plan import PLAN, PlanFile
 from sharding.rejects import REJECTS, parse_rejects
 from sharding.verify.findings import Finding, Kind
 from sharding.verify.shard import Around
-from sharding.verify.tape import open_file
 
 LARGEST_FILE = 2**31
 """Bytes of plan.json or rejects.csv: some hundred for each source."""

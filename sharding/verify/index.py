@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from sharding.columns import CLIPS
 from sharding.errors import AvsyncError, FormatError
+from sharding.files import open_file
 from sharding.index import INDEX, Index
 from sharding.verify.findings import Finding, Kind, shortened
 from sharding.verify.shard import read_side
-from sharding.verify.tape import open_file
 
 ROOM_BYTES = (2**16, 2**8)
 """An index is smaller than the first, and the second for each clip."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sharding.clip import FORMAT_VERSION, ClipMeta
 from sharding.errors import FormatError
-from sharding.files import from_json
+from sharding.files import from_json, open_file
 from sharding.index import ClipRecord, ShardRecord
 from sharding.rows import problem_of_clip
 from sharding.tar import BLOCK, END, padded
 from sharding.verify.findings import Finding, Kind, shortened
 from sharding.verify.members import CutOff, Difference, Form, check_clip
 from sharding.verify.sources import source_differences
-from sharding.verify.tape import Tape, open_file
+from sharding.verify.tape import Tape
 
 LARGEST_SIDE_FILE = 2**28
 """Bytes: some 500 for each clip, of 100 hours of films in one shard."""

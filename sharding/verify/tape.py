@@ -1,11 +1,8 @@
 """A file read once, from its start to its end, in large blocks; whatever passes is hashed."""
 
 import hashlib
-import os
-import stat
 from collections.abc import Callable, Iterator
 from io import RawIOBase
-from pathlib import Path
 
 BLOCK_BYTES = 2 * 2**20
 """Large enough for any disk, small enough to stay in a core's cache between digest and checksum."""
@@ -44,12 +41,3 @@ class Tape:
         self._waiting = self._buffer[:count]
         self._hash.update(self._waiting)
         self._passed(count)
-
-
-def open_file(path: Path) -> RawIOBase:
-    """Open for reading from start to end. Raises OSError, also for what is no regular file: a pipe would wait."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(0, "not a regular file", str(path))
-    return os.fdopen(handle, "rb", buffering=0)

@@ -223,7 +223,7 @@ class Drip(io.FileIO):
 def test_a_clip_that_comes_in_small_reads_is_whole(packed: Packed, tmp_path: Path, monkeypatch):
     dataset = open_dataset(shutil.copytree(packed.dataset, tmp_path / "out"), "train")
     whole = dataset.read(0)
-    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Drip(path))
+    monkeypatch.setattr("sharding.dataset.open_file", Drip)
     dripped = dataset.read(0)
     assert (dripped.json, dripped.video, dripped.audio) == (whole.json, whole.video, whole.audio)
     os.truncate(dataset.shard_path(0), int(dataset.index.offset[0]) + 2500)

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import json
+import os
 import shutil
 import tarfile
 import zlib
@@ -17,7 +18,7 @@ from webdataset.compat import WebDataset
 from sharding.clip import Clip, ClipMeta, Clock
 from sharding.codec import CODECS, codec_named, members_of
 from sharding.dataset import open_dataset
-from sharding.errors import RejectError, RejectReason, SkipClip
+from sharding.errors import InputError, RejectError, RejectReason, SkipClip
 from sharding.files import read_json
 from sharding.index import SPLITS, ShardRecord, read_info
 from sharding.pack import pack
@@ -188,6 +189,21 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(packed: Packed, tmp_path: Path)
         path.unlink()
         pack(packed.videos, dataset, SMALL, QUIET)
         opened.read(0)
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_refused_and_not_waited_for(packed: Packed, tmp_path: Path):
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    opened = open_dataset(dataset, "train")
+    for path in (opened.shard_path(0), dataset / "train" / "index.npz", dataset / "train" / "000000.json"):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(SkipClip, match=f"cannot read {opened.shard_path(0)}: not a regular file"):
+        opened.read(0)
+    with pytest.raises(InputError, match=r"cannot read .*index.npz: not a regular file"):
+        open_dataset(dataset, "train")
+    with pytest.raises(InputError, match=r"cannot read .*000000.json: not a regular file"):
+        read_json(dataset / "train" / "000000.json", ShardRecord)
 
 
 def test_a_reject_keeps_its_reason_on_the_way_between_processes():
