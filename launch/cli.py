@@ -2,16 +2,19 @@
 
 Nothing heavy is imported until a command is known: `avsync --help` must come at once, on any login node.
 
-Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting; 70 a bug; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting; 70 a bug; 130 stopped by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP.
 """
 
 import errno
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from launch.signals import Ending
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
@@ -71,22 +74,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, rest: Sequence[str]) -> int:
     code = USAGE  # until the command is built, errors are about what was typed
-    try:
-        command = _build(name, rest)
-        code = FAILED
-        closing = command.execute()
-        if closing:
-            print(closing)
-        return DONE
-    except AvsyncError as error:
+    with Ending() as ending:
+        try:
+            command = _build(name, rest)
+            code = FAILED
+            closing = command.execute()
+            if closing:
+                print(closing)
+            return DONE
+        except KeyboardInterrupt:
+            return _stop(name, ending.code)
+        except Exception as error:  # the top of the program: the one place that may see anything
+            # after the end of a connection, whatever is still written to its terminal fails
+            return _fail(name, error, code) if ending.number is None else _stop(name, ending.code)
+
+
+def _fail(name: str, error: Exception, code: int) -> int:
+    if isinstance(error, AvsyncError):
         return _complain(str(error), code)
-    except KeyboardInterrupt:
-        return _complain(_stopped(name), STOPPED)
-    except BrokenPipeError:  # `avsync ... | head`: nobody is listening any more
+    if isinstance(error, BrokenPipeError):  # `avsync ... | head`: nobody is listening any more
         sys.stderr.close()
         return FAILED
-    except Exception as error:  # the top of the program: the one place that may see anything
-        return _complain(said, FAILED) if (said := _explain(error)) else _report_bug(name)
+    return _complain(said, FAILED) if (said := _explain(error)) else _report_bug(name)
 
 
 def _build(name: str, rest: Sequence[str]) -> "Command":
@@ -109,14 +118,21 @@ def _explain(error: Exception) -> str:
     return ""
 
 
-def _stopped(name: str) -> str:
+def _stop(name: str, code: int) -> int:
+    said = "stopped; nothing half-written is left"
     if COMMANDS[name].resumes:
-        return f"stopped; the same avsync {name} command again goes on from what is already whole"
-    return "stopped; nothing half-written is left"
+        said = f"stopped; the same avsync {name} command again goes on from what is already whole"
+    try:
+        print(f"\navsync: {said}", file=sys.stderr)
+    except OSError:  # its terminal is gone; what cannot be written must not change the exit code
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.close()
+    return code
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"avsync: error: {message}" if code != STOPPED else f"\navsync: {message}", file=sys.stderr)
+    print(f"avsync: error: {message}", file=sys.stderr)
     return code
 
 

@@ -6,9 +6,7 @@ the files) and cold (it had to fetch them). Everything lies in a temporary folde
 
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -86,26 +84,8 @@ def _room(disk: Path) -> Iterator[Path]:
         holder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=disk)
     except OSError as error:
         raise InputError(f"--disk {disk} cannot be written: {error.strerror}; name a folder of the disk") from error
-    with _told_to_end(), holder as folder:
+    with holder as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _told_to_end() -> Iterator[None]:
-    """End of a job, or of a connection: leave as by Ctrl-C, tidily, and not on the spot."""
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 Tell = Callable[[float, str], None]

@@ -10,12 +10,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
+"""Where they have a handler; by default they end a process on the spot, and its workers then leave by themselves."""
+
 
 @contextmanager
 def ctrl_c_held() -> Iterator[None]:
     """Start workers inside: they inherit the block, so Ctrl-C never reaches them, not even while they import.
 
-    The parent gets a Ctrl-C of this while right after it: one in the middle would leave a worker half started.
+    The parent gets a Ctrl-C of this while right after it, and so any signal that it takes for one (the command line
+    does so with SIGTERM and SIGHUP): one in the middle would leave a worker half started.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -32,13 +36,15 @@ def _ctrl_c_later() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    numbers = [signal.SIGINT, *(number for number in LIKE_CTRL_C if callable(signal.getsignal(number)))]
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if came:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(came[0])
 
 
 def start_worker() -> None:

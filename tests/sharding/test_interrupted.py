@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,9 @@ if __name__ == "__main__":
 def start(script: str, *arguments: object, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [*under, sys.executable, script, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 @pytest.fixture
@@ -115,6 +118,48 @@ def test_ctrl_c_leaves_no_process_and_no_half_file_and_the_next_call_goes_on(
     pack(packed.videos, tmp_path / "out", replace(SMALL, size=384), QUIET)
     pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
     assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def ended_while_at_work(process: subprocess.Popen[str], dataset: Path, end: Callable[[], None]) -> str:
+    """Call `end` in the middle of a shard; what it said then. No process and no half file is left."""
+    while not list(dataset.glob(".parts/*/*.tar.part")):
+        assert process.poll() is None, "it ended before it packed anything"
+        time.sleep(0.01)
+    workers = workers_of(process)
+    end()
+    _, said = process.communicate(timeout=60)
+    assert workers
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    assert not list(dataset.rglob("*.part"))
+    return said
+
+
+PACK = ("launch", "pack", "--size", "384", "--sources-per-shard", "2", "--workers", "2")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["parent", "group"])
+def test_told_to_end_it_leaves_no_process_and_no_half_file_and_says_how_to_go_on(
+    kill: Callable[[int, int], None], number: int, packed: Packed, tmp_path: Path
+):
+    process = start("-m", *PACK, packed.videos, tmp_path / "out")
+    said = ended_while_at_work(process, tmp_path / "out", lambda: kill(process.pid, number))
+    assert process.returncode == 128 + number
+    assert "stopped; the same avsync pack command again goes on from what is already whole" in said
+    assert "Traceback" not in said
+    pack(packed.videos, tmp_path / "out", replace(SMALL, size=384), QUIET)
+    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_a_terminal_that_is_closed_ends_it_as_tidily(packed: Packed, tmp_path: Path):
+    ours, theirs = os.openpty()
+    # the first terminal that a session opens is its own: it gets SIGHUP when that is closed
+    shell = ("sh", "-c", 'exec 0<>"$0" 1>&0 2>&0; exec "$@"', os.ttyname(theirs))
+    process = start("-m", *PACK, packed.videos, tmp_path / "out", under=shell)
+    os.close(theirs)
+    ended_while_at_work(process, tmp_path / "out", lambda: os.close(ours))
+    assert process.returncode == 128 + signal.SIGHUP
 
 
 def namespace() -> tuple[str, ...]:
