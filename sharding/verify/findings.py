@@ -11,8 +11,8 @@ from rich.text import Text
 
 from sharding.words import counted, plain
 
-MOST_CLIPS = 20
-"""Findings about clips that one file gets: where more are wrong, it is the file that is."""
+MOST_CLIPS = 3
+"""Clips of one file that are named, of each kind: where more are wrong, it is the file that is."""
 
 
 class Kind(StrEnum):
@@ -42,13 +42,15 @@ class Finding:
     file: str
     """Relative to the dataset."""
     wanted: str
+    """Empty where nothing is compared."""
     found: str
     clip: str = ""
     """Its key, where one is concerned."""
 
     def __str__(self) -> str:
         where = f"{self.file}, clip {self.clip}" if self.clip else self.file
-        return plain(f"{self.kind}: {where}: wanted {self.wanted}, found {self.found}")
+        what = f"wanted {self.wanted}, found {self.found}" if self.wanted else self.found
+        return plain(f"{self.kind}: {where}: {what}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,13 +69,14 @@ class Report:
 
 
 def shortened(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings of one file, no more than MOST_CLIPS of them about clips; the last of these tells how many more."""
-    clips = [one for one in findings if one.clip]
-    if len(clips) <= MOST_CLIPS:
-        return list(findings)
-    more = len(clips) - MOST_CLIPS
-    rest = Finding(kind=clips[-1].kind, file=clips[-1].file, wanted="no more", found=f"{counted(more, 'clip')} more")
-    return [*(one for one in findings if not one.clip), *clips[:MOST_CLIPS], rest]
+    """Those about files first; then of each kind in each file MOST_CLIPS about clips, and how many more there are."""
+    short, clips = [one for one in findings if not one.clip], [one for one in findings if one.clip]
+    for kind, file in dict.fromkeys((one.kind, one.file) for one in clips):
+        mine = [one for one in clips if (one.kind, one.file) == (kind, file)]
+        short += mine[:MOST_CLIPS]
+        if (more := len(mine) - MOST_CLIPS) > 0:
+            short.append(Finding(kind=kind, file=file, wanted="", found=f"and {counted(more, 'clip')} more"))
+    return short
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -89,6 +92,18 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
         files = len({finding.file for finding in findings if finding.kind == kind})
         table.add_row(str(kind), f"{count:,}", f"{files:,}", MEANS[kind])
     console.print(table)
+
+
+def remedy(findings: Sequence[Finding]) -> str:
+    """What to do about them."""
+    found = {one.kind for one in findings}
+    if found == {Kind.FOREIGN}:
+        return "move away or delete each file named above; all else is as packed"
+    wrong = " or ".join(kind for kind in (Kind.UNREADABLE, Kind.DAMAGED, Kind.DISAGREES) if kind in found)
+    steps = [f"delete each file marked {wrong} above, then "] if wrong else []
+    steps += ["run the same avsync pack again: it makes what is missing and keeps the rest"]
+    steps += ["; move away or delete what is foreign"] if Kind.FOREIGN in found else []
+    return "".join(steps)
 
 
 def kinds(findings: Sequence[Finding]) -> str:

@@ -17,16 +17,11 @@ from sharding.config import MAX_SIDE
 from sharding.cores import available_cores
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.index import INFO, SPLITS, DatasetInfo, read_info
-from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings
+from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
 from sharding.verify.index import check_index
 from sharding.verify.members import Form
 from sharding.verify.shard import Shard, check_shard
-
-REMEDY = (
-    "delete each file named above (what is foreign may be moved away), then run the same avsync pack again: it makes "
-    "what is missing and keeps the rest"
-)
 
 
 class Stopped(AvsyncError):
@@ -48,7 +43,7 @@ def verify(
     report = inspect(folder, jobs, decode=decode, progress=progress or Console(stderr=True))
     if report.findings:
         print_findings(report.findings, console or Console(markup=False, emoji=False, highlight=False))
-        raise AvsyncError(f"{folder} is not as it was packed ({kinds(report.findings)}); {REMEDY}")
+        raise AvsyncError(f"{folder} is not as it was packed ({kinds(report.findings)}); {remedy(report.findings)}")
     return report
 
 

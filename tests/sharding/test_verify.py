@@ -232,7 +232,10 @@ def test_what_was_told_is_the_way_to_mend_it(packed: Packed, tmp_path: Path):
     (dataset / "train" / "777777.tar").touch()
     (dataset / "rejects.csv").unlink()
     out = io.StringIO()
-    with pytest.raises(AvsyncError, match=r"delete each file named above .*, then run the same avsync pack again"):
+    with pytest.raises(
+        AvsyncError,
+        match=r"delete each file marked damaged above, then .*pack again.*; move away or delete what is foreign",
+    ):
         verify(dataset, console=Console(file=out, width=200), progress=QUIET)
     named = set(re.findall(r"^(?!missing)\w+: ([\w./]+)[:,]", out.getvalue(), re.MULTILINE))
     assert named == {
@@ -250,10 +253,39 @@ def test_what_was_told_is_the_way_to_mend_it(packed: Packed, tmp_path: Path):
 def test_a_tar_with_many_damaged_clips_does_not_flood_the_screen():
     from sharding.verify.findings import Finding, shortened
 
-    many = [Finding(kind=Kind.DAMAGED, file="a", wanted="", found="", clip=str(clip)) for clip in range(1000)]
-    short = shortened([*many, Finding(kind=Kind.DAMAGED, file="a", wanted="the whole", found="")])
-    assert len(short) == MOST_CLIPS + 2
-    assert short[-1].found == "980 clips more"
+    def clips(kind: Kind, count: int) -> list[Finding]:
+        return [Finding(kind=kind, file="a", wanted="a", found="b", clip=f"c{number}") for number in range(count)]
+
+    of_file = Finding(kind=Kind.DAMAGED, file="a", wanted="the whole", found="half")
+    short = shortened([*clips(Kind.DAMAGED, 130), *clips(Kind.DISAGREES, MOST_CLIPS), of_file])
+    assert [str(one) for one in short] == [
+        "damaged: a: wanted the whole, found half",
+        *(f"damaged: a, clip c{number}: wanted a, found b" for number in range(MOST_CLIPS)),
+        f"damaged: a: and {130 - MOST_CLIPS} clips more",
+        *(f"disagrees: a, clip c{number}: wanted a, found b" for number in range(MOST_CLIPS)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        (("missing",), "run the same avsync pack again: it makes what is missing and keeps the rest"),
+        (("foreign",), "move away or delete each file named above; all else is as packed"),
+        (("damaged",), "delete each file marked damaged above, then run the same avsync pack again: it makes"),
+        (
+            ("missing", "unreadable", "disagrees"),
+            "delete each file marked unreadable or disagrees above, then run",
+        ),
+        (("missing", "foreign"), "run the same avsync pack again: it makes what is missing and keeps the rest; move"),
+    ],
+)
+def test_only_what_applies_is_advised(kinds: tuple[str, ...], told: str):
+    from sharding.verify.findings import Finding, remedy
+
+    said = remedy([Finding(kind=Kind(kind), file="a", wanted="", found="") for kind in kinds])
+    assert said.startswith(told)
+    assert ("delete each file" in said) == (kinds != ("missing",) and kinds != ("missing", "foreign"))
+    assert ("move away" in said) == ("foreign" in kinds)
 
 
 def test_the_command_says_all_as_packed_or_ends_with_1(own: Path, capsys: pytest.CaptureFixture[str]):
@@ -267,7 +299,7 @@ def test_the_command_says_all_as_packed_or_ends_with_1(own: Path, capsys: pytest
     assert main(["verify", str(own)]) == FAILED
     shown = capsys.readouterr()
     assert f"missing: {first_name(own)}: wanted a shard, found no such file\n" in shown.out
-    assert "is not as it was packed (1 missing); delete each file named above" in shown.err
+    assert "is not as it was packed (1 missing); run the same avsync pack again" in shown.err
     assert main(["verify", str(own), "--jobs", "-1"]) in (FAILED, USAGE)
     assert "--jobs -1 must not be below 0" in capsys.readouterr().err
 
