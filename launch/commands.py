@@ -4,6 +4,7 @@ The command line is built from these types. Only settings are imported here; the
 late, inside `execute`. To add a command: a class here, a line in COMMANDS of launch/cli.py.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,7 +16,9 @@ from tyro.conf import Positional, arg
 
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
-from sharding.config import PackConfig
+from launch.flags import flags_of, typed
+from launch.parse import parse
+from sharding.config import PackConfig, Wishes
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
 
@@ -45,7 +48,7 @@ class Parsed:
 
     @classmethod
     def parse(cls, arguments: Sequence[str], prog: str) -> Self:
-        return tyro.cli(cls, args=list(arguments), prog=prog)
+        return parse(cls, arguments, prog)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Scenes(Parsed):
         from sharding.scenes.generate import generate
 
         report = generate(self.folder, self.config)
-        return f"{report.made} scenes made, {report.kept} kept. Next: avsync pack {report.table} DATASET"
+        return f"{report.made} scenes made, {report.kept} kept. Next: {typed('pack', report.table, 'DATASET')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +75,8 @@ class Pack(Parsed):
     Kinetics: label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
-    root: Path | None = None
-    """Folder that the videos of a CSV lie in; its own folder by default."""
-    remove: bool = False
-    """Take out of the dataset what VIDEOS does not list any more."""
-    retry: bool = False
-    """Try again what an earlier call rejected as unreadable or corrupt, as after a fault of the disk."""
+    wishes: Annotated[Wishes, arg(name="")] = field(default_factory=Wishes)
+    """What may be wanted of a call beyond its settings."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
@@ -86,10 +85,10 @@ class Pack(Parsed):
         from sharding.pack import dry_run, pack
 
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, root=self.root, remove=self.remove, retry=self.retry)
+            dry_run(self.videos, self.dataset, self.config, wishes=self.wishes)
             return ""
-        pack(self.videos, self.dataset, self.config, root=self.root, remove=self.remove, retry=self.retry)
-        return f"Next: avsync train {self.dataset} RUN"
+        summary = pack(self.videos, self.dataset, self.config, wishes=self.wishes)
+        return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +101,10 @@ class Verify(Parsed):
     """Shards checked at the same time; default, and 0: one for each CPU core this process may use."""
     decode: bool = False
     """Decode every clip from its first to its last frame, not only the headers of its members: slow."""
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 0:
+            raise InputError(f"--jobs {self.jobs} must not be below 0; 0 is one for each CPU core")
 
     def execute(self) -> str:
         from sharding.verify.verify import verify
@@ -132,7 +135,9 @@ class Advise(Parsed):
         from sharding.advise import advise
 
         chosen = advise(self.videos, self.disk, self.gpu_clips_per_s, self.config, root=self.root)
-        return f"Next: avsync pack {self.videos} DATASET --codec {chosen}"
+        told = ["--root", self.root] if self.root else []
+        settings = flags_of(self.config, leave_out=("codec",))
+        return f"Next: {typed('pack', self.videos, 'DATASET', *told, '--codec', chosen, *settings)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +165,7 @@ class Show(Parsed):
 
         wanted = Wanted(worst=self.worst, clips=self.clips, page=self.page, sheet=self.sheet)
         written = show(self.dataset, wanted)
-        return f"Next: open {' and '.join(map(str, written))}" if written else ""
+        return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +186,7 @@ class Train:
         preset = preset_in(arguments)
         missing: Any = tyro.MISSING
         default = cls(dataset=missing, run=missing, preset=preset, config=PRESETS[preset]())
-        return tyro.cli(cls, args=list(arguments), prog=prog, default=default)
+        return parse(cls, arguments, prog, default=default)
 
     def execute(self) -> str:
         from avsync.trainer import train
@@ -211,7 +216,7 @@ class Evaluate(Parsed):
         from avsync.evaluate import evaluate
 
         evaluate(self.run, self.dataset, self.config)
-        return f"Next: avsync localize {self.run} VIDEO"
+        return f"Next: {typed('localize', self.run, 'VIDEO')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

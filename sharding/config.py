@@ -3,13 +3,14 @@
 The line under a field is its help on the command line. Anyone may import this; it imports no media library.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from sharding.clip import Clock, Fit
 from sharding.cores import available_cores
 from sharding.errors import InputError
-from sharding.exact import exact_number
+from sharding.exact import as_written, exact_number
 
 MAX_SIDE = 4096
 MAX_FPS = 240
@@ -102,11 +103,21 @@ class PackConfig:
         return self.workers or available_cores()
 
     def decides_dataset(self) -> dict[str, str | int | None]:
-        """The settings that a dataset's clips and splits depend on, given its sources."""
-        settings = asdict(self)
-        for name in ("workers", "sources_per_shard", "stop_after", "limit_s", "memory_gb"):
-            del settings[name]
-        return settings
+        """The settings that a dataset's clips and splits depend on; equal ones are written equally."""
+        width, height = self.picture
+        times = {name: exact(getattr(self, name), name) for name in ("fps", "clip_s", "min_clip_s", "trim_s")}
+        return {
+            **{name: as_written(value) for name, value in times.items()},
+            "codec": self.codec,
+            "width": width,
+            "height": height,
+            "fit": self.fit,
+            "sample_rate": self.sample_rate,
+            "channels": self.channels,
+            "max_clips_per_source": self.max_clips_per_source,
+            "val_percent": self.val_percent,
+            "test_percent": self.test_percent,
+        }
 
     def decides_bytes(self) -> dict[str, str | int | None]:
         """The settings that a shard's bytes depend on, given its sources."""
@@ -149,6 +160,8 @@ class PackConfig:
     def _check_times(self) -> None:
         if exact(self.trim_s, "--trim-s") < 0:
             raise InputError(f"--trim-s {self.trim_s} must not be below 0")
+        if self.clip_frames < 2:
+            raise InputError(f"--clip-s {self.clip_s} is less than two frames at {self.fps} fps; raise it")
         if self.min_clip_frames < 2:
             raise InputError(f"--min-clip-s {self.min_clip_s} is less than two frames at {self.fps} fps; raise it")
         if self.min_clip_frames > self.clip_frames:
@@ -193,6 +206,18 @@ class PackConfig:
                 f"(--clip-s, --fps, --size); {MAX_RAW_BYTES // 2**30} GiB is the limit: lower one of them, "
                 "or use --codec h264"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What a person may want of a call beyond its settings."""
+
+    root: Path | None = None
+    """Folder that the videos of a CSV lie in; its own folder by default."""
+    remove: bool = False
+    """Take out of the dataset what VIDEOS does not list any more."""
+    retry: bool = False
+    """Try again what an earlier call rejected as corrupt, as after a fault of the disk or with other limits."""
 
 
 def exact(text: str, flag: str) -> Fraction:

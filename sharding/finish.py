@@ -58,6 +58,8 @@ def finish(
             f"{dataset / REJECTS}"
         )
     actions = tuple(sorted(totals.actions))
+    if packed:
+        (dataset / INFO).unlink(missing_ok=True)  # indexes and dataset.json are of one piece, or none
     for split in SPLITS:
         if totals.shards[split]:
             Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)

@@ -189,8 +189,13 @@ class Index:
 def read_info(folder: Path) -> DatasetInfo:
     """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
     path = folder / INFO
+    if not path.is_file() and (folder / "plan.json").is_file():
+        raise InputError(
+            f"{folder} is not a whole dataset yet: no dataset.json; wait for the avsync pack that writes it, "
+            "or run it again"
+        )
     if not path.is_file():
-        raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS {folder}")
+        raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS DATASET")
     version = _read_part(path, _Version).format_version
     if version != FORMAT_VERSION:
         raise FormatError(

@@ -4,7 +4,6 @@ Names from outside are printed as Text: "[dQw4w9WgXcQ]" in a plain string would 
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sharding.agenda import Agenda
 from sharding.index import SPLITS
-from sharding.plan import ShardPlan
 from sharding.rejects import REJECTS, Reject
 from sharding.sample import Estimate
-from sharding.words import counted
+from sharding.words import counted, duration, size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +50,7 @@ def print_summary(summary: PackSummary, console: Console) -> None:
     console.print(table)
     console.print(
         f"{summary.sources - len(summary.rejects)} of {counted(summary.sources, 'source')} packed, "
-        f"{summary.seconds / 60:.1f} minutes of clips, {summary.bytes / 1e6:,.1f} MB; "
+        f"{duration(summary.seconds)} of clips, {size(summary.bytes)}; "
         f"{counted(summary.shards_packed, 'shard')} written, {summary.shards_kept} kept from before"
     )
     if summary.lost_clips:
@@ -64,13 +63,15 @@ def print_summary(summary: PackSummary, console: Console) -> None:
 
 
 def empty_splits(summary: PackSummary) -> str:
-    """What to do when val or test got nothing: a line of text, empty when both have clips."""
-    empty = [split for split in ("val", "test") if not summary.clips[split]]
+    """What to do when a split got nothing: a line of text, empty when all have clips."""
+    empty = [split for split in SPLITS if not summary.clips[split]]
     if not empty:
         return ""
+    if "train" in empty:
+        return "no video fell into train: name the splits in a CSV, or lower --val-percent and --test-percent"
     flags = " and ".join(f"--{split}-percent" for split in empty)
-    instead = next((split for split in ("val", "train") if summary.clips[split]), "")
-    evaluate = f"; evaluate with --split {instead}" if "test" in empty and instead else ""
+    instead = next(split for split in ("val", "train") if summary.clips[split])
+    evaluate = f"; evaluate with --split {instead}" if "test" in empty else ""
     return (
         f"no video fell into {' or '.join(empty)}: with few videos name the splits in a CSV, or raise {flags}{evaluate}"
     )
@@ -89,30 +90,32 @@ def rejects_table(summary: PackSummary) -> Table:
     return table
 
 
-def print_plan(plans: Sequence[ShardPlan], kept: int, ignored: int, duplicates: int, console: Console) -> None:
+def print_plan(work: Agenda, console: Console) -> None:
     """What a real call would do."""
     table = Table(title="avsync pack would make", title_justify="left")
     for column in ("split", "shards", "sources", "actions", "groups"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split in SPLITS:
-        mine = [plan for plan in plans if plan.split == split]
+        mine = [plan for plan in work.plans if plan.split == split]
         sources = [source for plan in mine for source in plan.sources]
         counts = (len(mine), len(sources), len({s.action for s in sources}), len({s.group for s in sources}))
         table.add_row(split, *(f"{count:,}" for count in counts))
     console.print(table)
+    done = len(work.plans) - len(work.todo)
     console.print(
-        f"{counted(kept, 'shard')} up to date already; left out as no videos: {counted(ignored, 'file')}; "
-        f"left out because their bytes were seen before: {counted(duplicates, 'video')}"
+        f"{counted(done, 'shard')} up to date already, {len(work.todo) - work.remade} new, {work.remade} made again "
+        f"because their sources changed; left out as no videos: {counted(work.ignored, 'file')}; left out "
+        f"because their bytes were seen before: {counted(len(work.duplicates), 'video')}",
+        soft_wrap=True,
     )
 
 
 def print_estimate(guess: Estimate, processes: int, console: Console) -> None:
     """What the work would come to."""
-    minutes = guess.minutes(processes)
-    time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+    rejected = f", {guess.rejected} of them rejected" if guess.rejected else ""
     console.print(
-        f"About {counted(guess.clips, 'clip')}, {guess.seconds / 3600:,.1f} hours of them, "
-        f"{guess.bytes / 1e9:,.2f} GB, {time} with {counted(processes, 'worker')}: judged by "
-        f"{counted(guess.looked_at, 'video')}, {guess.rejected} of them rejected",
+        f"About {counted(guess.clips, 'clip')}, {duration(guess.seconds)} together, {size(guess.bytes)}, in "
+        f"{duration(60 * guess.minutes(processes))} with {counted(processes, 'worker')}: judged by "
+        f"{counted(guess.looked_at, 'video')}{rejected}",
         soft_wrap=True,
     )

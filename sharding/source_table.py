@@ -5,6 +5,7 @@ A wrong row stops the work before it starts, and the error names its line. A mis
 
 from fractions import Fraction
 from pathlib import Path
+from posixpath import normpath
 
 from sharding.csv_table import CsvTable, control_character
 from sharding.errors import InputError
@@ -19,12 +20,18 @@ SPLITS = ("train", "val", "test")
 def read_table(table: CsvTable, root: Path) -> tuple[Source, ...]:
     """The rows as sources, their paths below `root`. Raises InputError naming the line."""
     _check_header(table.path, table.header)
-    sources: dict[str, Source] = {}
+    sources, files = dict[str, Source](), dict[Path, Source]()
     for line, row in table.rows():
         source = _source(table.path, root, line, row)
         twin = sources.setdefault(source.id, source)
         if twin is not source:
             raise InputError(f"{table.path}, lines {twin.line} and {line}: both name {source.rel}; delete one of them")
+        first = files.setdefault(source.path, source)
+        if first.group != source.group:
+            raise InputError(
+                f"{table.path}, lines {first.line} and {line}: two parts of {source.rel} are in two groups, one may "
+                "be trained on and one tested; give both rows one group"
+            )
     if not sources:
         raise InputError(f"{table.path} has no rows; write one line for each video below the header")
     return tuple(sources.values())
@@ -52,6 +59,7 @@ def _source(table: Path, root: Path, line: int, row: dict[str, str]) -> Source:
     rel, action, split = row["path"], row["action"], row.get("split") or None
     if not rel or not action:
         raise InputError(f"{where}: path and action must both be given")
+    rel = normpath(rel)  # ./a.mp4 and a.mp4 are one file, and shall be one source
     check_characters(where, row)
     if split is not None and split not in SPLITS:
         raise InputError(f"{where}: split {split!r} is not known; use {', '.join(SPLITS)} or leave it empty")

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, FormatError, InputError
+from sharding.errors import AvsyncError, FormatError, InputError, RejectReason
 from sharding.failures import FAILURES
 from sharding.files import LOCK_NAME, read_json, write_json
 from sharding.index import INDEX, INFO, SPLITS, ShardRecord, read_info
@@ -81,7 +83,9 @@ def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> N
         return
     was, now = old.settings, config.decides_dataset()
     changed = [
-        f"{name} was {was.get(name)}, is {now.get(name)}" for name in {**was, **now} if was.get(name) != now.get(name)
+        f"{name} was {_told(was.get(name))}, is {_told(now.get(name))}"
+        for name in {**was, **now}
+        if was.get(name) != now.get(name)
     ]
     if changed:
         raise InputError(
@@ -90,13 +94,45 @@ def check_settings(dataset: Path, old: PlanFile | None, config: PackConfig) -> N
         )
 
 
-def check_none_lost(dataset: Path, old: PlanFile | None, sources: Sequence[Source]) -> None:
-    """Whoever names another folder of videos means to add to the dataset, not to empty it. Raises InputError."""
-    gone = sorted(placed(old) - {source.id for source in sources})
-    if gone:
+def _told(value: object) -> str:
+    return "not set" if value is None else str(value)
+
+
+def check_none_lost(dataset: Path, old: PlanFile | None, sources: Sequence[Source], *, remove: bool) -> list[str]:
+    """Ids of sources that `remove` takes out of the dataset.
+
+    Whoever names another folder of videos means to add to the dataset, not to empty it. Raises InputError.
+    """
+    known = placed(old)
+    gone = sorted(known - {source.id for source in sources})
+    if known and len(gone) == len(known):
+        raise InputError(
+            f"your videos are none of those that {dataset} was made of ({first_few(gone)}): name the right folder of "
+            "videos, or another one for a new dataset"
+        )
+    if gone and not remove:
         raise InputError(
             f"{dataset} has {counted(len(gone), 'source')} that your videos do not ({first_few(gone)}): to add videos, "
             "name all of them, old and new; --remove takes the missing ones out; or name another folder"
+        )
+    return gone
+
+
+def check_none_vanished(dataset: Path, todo: Sequence[ShardPlan]) -> None:
+    """A file that is gone is no reason to throw its clips away. Raises InputError."""
+    lost: list[str] = []
+    for plan in todo:
+        vanished = {one.id: one.rel for one, size in zip(plan.sources, plan.sizes, strict=True) if not size}
+        if not vanished:
+            continue
+        with suppress(AvsyncError):
+            record = read_json(dataset / f"{plan.name}.json", ShardRecord)
+            packed = {clip.key.rpartition("/")[0] for clip in record.clips}
+            lost += [rel for id, rel in vanished.items() if id in packed]
+    if lost:
+        raise InputError(
+            f"{counted(len(lost), 'source')} of {dataset} cannot be found any more ({first_few(lost)}): bring the "
+            "files back; or --remove takes their clips out"
         )
 
 
@@ -110,7 +146,7 @@ def check_software(dataset: Path, old: PlanFile | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Side:
     """What a side file says of its shard as a whole."""
 
     plan: str
@@ -119,24 +155,42 @@ class _Told:
 
 
 def kept(plan: ShardPlan, dataset: Path, *, retry: bool = False) -> bool:
-    """A shard is already there, whole and made by the same plan; `retry`: and has no source that could not be read."""
+    """A shard is already there, whole and made by the same plan, and there is no use in trying any source again.
+
+    What could not be read and can be now is tried again; with `retry`, what was corrupt, too.
+    """
     tar = dataset / f"{plan.name}.tar"
     try:
-        told = read_json(tar.with_suffix(".json"), _Told)
-        same = told.plan == plan.digest and told.tar_bytes == tar.stat().st_size
+        told = read_json(tar.with_suffix(".json"), _Side)
+        if told.plan != plan.digest or told.tar_bytes != tar.stat().st_size:
+            return False
     except (AvsyncError, OSError):
         return False
-    return same and not (retry and any(reason in FAILURES for _, reason, _ in told.rejects))
+    again = {name for name, reason, _ in told.rejects if reason == RejectReason.UNREADABLE}
+    if any(source.rel in again and _readable(source.path) for source in plan.sources):
+        return False
+    return not (retry and any(reason in FAILURES for _, reason, _ in told.rejects))
+
+
+def _readable(path: Path) -> bool:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            return len(file.read(1)) == 1
+    except (OSError, ValueError):
+        return False
 
 
 def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Path, config: PackConfig) -> None:
     """Keep the plan, and delete what does not belong to it: shards, left-overs, parts. Raises OSError."""
     wanted = plan_file(plans, config)
     stale = _stale(plans, dataset)
-    if stale or todo:
-        (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset
-    for plan in todo:
-        (dataset / f"{plan.name}.json").unlink(missing_ok=True)  # it speaks of another tar than the one to come
+    outdated = [path for plan in todo if (path := dataset / f"{plan.name}.json").exists()]
+    if stale or outdated:
+        (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset; what only grows stays one
+    for path in outdated:
+        path.unlink()  # it speaks of another tar than the one to come
     if not (dataset / PLAN).exists() or read_json(dataset / PLAN, PlanFile) != wanted:
         write_json(dataset / PLAN, wanted)
     for path in stale:
@@ -145,8 +199,12 @@ def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Pat
     for path in (dataset / PARTS).glob("*"):
         if path.name not in folders and _PARTS.fullmatch(path.name) and not path.is_symlink():
             shutil.rmtree(path)
-    for split in {plan.split for plan in todo}:
-        (dataset / split).mkdir(exist_ok=True)
+    for split in SPLITS:
+        if any(plan.split == split for plan in plans):
+            (dataset / split).mkdir(exist_ok=True)
+        else:
+            with suppress(OSError):  # there is none, or a person keeps something in it
+                (dataset / split).rmdir()
 
 
 def _stale(plans: Sequence[ShardPlan], dataset: Path) -> list[Path]:

@@ -1,6 +1,9 @@
 """Words of messages: counts, names from outside, lists that must stay short. Anyone may import this."""
 
 from collections.abc import Sequence
+from fractions import Fraction
+
+BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def counted(number: int, noun: str) -> str:
@@ -16,3 +19,21 @@ def first_few(names: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """A text from outside on one line, what is not printable as its escape: a file name must not steer a terminal."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def duration(seconds: Fraction | float) -> str:
+    """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`, `0 s`."""
+    value = float(seconds)
+    if 0 <= value < 0.05:
+        return "<0.1 s" if value else "0 s"
+    if value >= 3600:
+        return f"{value / 3600:,.0f} h" if value >= 360_000 else f"{value / 3600:,.1f} h"
+    return f"{value / 60:.1f} min" if value >= 60 else f"{value:.1f} s"
+
+
+def size(count: int) -> str:
+    """`97.5 MB`."""
+    for unit, name in BYTES:
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count} bytes"

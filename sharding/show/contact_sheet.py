@@ -13,7 +13,7 @@ from sharding.errors import FormatError, SkipClip
 from sharding.show import words
 from sharding.show.strip import INK, PALE, PAPER, WIDTH, ClipView, draw_strip, font, read_view
 from sharding.show.survey import Survey
-from sharding.words import counted, plain
+from sharding.words import counted, duration, plain
 
 COLUMNS, GAP, MARGIN = 3, 28, 32
 LEGEND = "A line joins each picture to the sound heard with it; where every sample is 0, the sound is drawn red."
@@ -88,7 +88,7 @@ def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
     width = 2 * MARGIN + columns * WIDTH + (columns - 1) * GAP
     page = Image.new("RGB", (width, MARGIN + TITLE + sum(heights) + MARGIN // 2), PAPER)
     draw = ImageDraw.Draw(page)
-    title = f"{plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {words.duration(survey.seconds)}"
+    title = f"{plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {duration(survey.seconds)}"
     _line(draw, (MARGIN, MARGIN), title, INK, 24, width - 2 * MARGIN, "-Bold")
     _line(draw, (MARGIN, MARGIN + 30), f"{words.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
     top = MARGIN + TITLE

@@ -12,7 +12,7 @@ from sharding.show.charts import Chart, clock_charts, length_chart
 from sharding.show.contact_sheet import LEGEND, SplitSheet, caption, heading
 from sharding.show.strip import ACCENT, INK, ClipView, draw_strip
 from sharding.show.survey import Survey
-from sharding.words import counted, plain
+from sharding.words import counted, duration, plain, size
 
 ACTIONS, REJECTS_SHOWN = 12, 500
 """Largest and smallest actions, and rejects, that are listed."""
@@ -97,8 +97,8 @@ def _head(survey: Survey) -> str:
     info = survey.info
     tiles = (
         (f"{survey.clips:,}", "clips"),
-        (words.duration(survey.seconds), "of picture and sound"),
-        (words.size(survey.bytes), "in tars"),
+        (duration(survey.seconds), "of picture and sound"),
+        (size(survey.bytes), "in tars"),
         (f"{info.sources:,}", "sources"),
         (f"{len(info.actions):,}", "actions"),
         (f"{info.rejects:,}", "sources rejected"),

@@ -18,7 +18,7 @@ from sharding.rejects import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
 from sharding.show.survey import Survey
-from sharding.words import counted, plain
+from sharding.words import counted, duration, plain, size
 
 BAR, HALF_BAR = 20, 13
 """Cells of the longest bar, alone and where two stand side by side."""
@@ -62,7 +62,7 @@ def name_text(name: str, style: str = "") -> Text:
 def _head(survey: Survey) -> RenderableType:
     info = survey.info
     counts = (
-        f"{counted(survey.clips, 'clip')}, {words.duration(survey.seconds)}, {words.size(survey.bytes)}, from "
+        f"{counted(survey.clips, 'clip')}, {duration(survey.seconds)}, {size(survey.bytes)}, from "
         f"{counted(info.sources, 'source')}; {counted(info.rejects, 'source')} rejected, "
         f"{counted(info.lost_clips, 'clip')} lost"
     )

@@ -12,29 +12,10 @@ from sharding.index import DatasetInfo
 from sharding.rejects import Reject
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
 from sharding.show.survey import SplitFacts, Survey
-from sharding.words import counted
+from sharding.words import counted, duration
 
-BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))
 MOST_BINS = 8
-
-
-def duration(seconds: Fraction | float) -> str:
-    """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`, `0 s`."""
-    value = float(seconds)
-    if 0 <= value < 0.05:
-        return "<0.1 s" if value else "0 s"
-    if value >= 3600:
-        return f"{value / 3600:,.0f} h" if value >= 360_000 else f"{value / 3600:,.1f} h"
-    return f"{value / 60:.1f} min" if value >= 60 else f"{value:.1f} s"
-
-
-def size(count: int) -> str:
-    """`97.5 MB`."""
-    for unit, name in BYTES:
-        if count >= unit:
-            return f"{count / unit:,.1f} {name}"
-    return f"{count} bytes"
 
 
 def offset(seconds: float) -> str:

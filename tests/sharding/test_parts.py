@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.config import PackConfig
+from sharding.config import PackConfig, Wishes
 from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.files import read_json
@@ -192,21 +192,29 @@ def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 6
 
 
-def test_what_could_not_be_read_is_tried_again_when_asked(tmp_path: Path, monkeypatch, in_process):
+@pytest.mark.parametrize(
+    ("reason", "wishes"), [(RejectReason.UNREADABLE, Wishes()), (RejectReason.CORRUPT, Wishes(retry=True))]
+)
+def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
+    reason: RejectReason, wishes: Wishes, tmp_path: Path, monkeypatch, in_process
+):
     for number in range(4):
         write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
+    (tmp_path / "in" / "4.mp4").write_text("never a video")
     config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=2, stop_after=0)
     calls: list[Path] = []
 
     def once(path: Path) -> Probe:
         calls.append(path)
-        return gone(path) if len(calls) == 1 else probe(path)
+        if len(calls) == 1:
+            raise RejectError(reason, "for once")
+        return probe(path)
 
     monkeypatch.setattr("sharding.part.probe", once)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
+    again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, wishes)
+    assert (again.shards_packed, again.clips["train"]) == (2 if wishes.retry else 1, 4)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).shards_packed == 0
-    again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, retry=True)
-    assert (again.shards_packed, again.clips["train"]) == (1, 4)
 
 
 def gone(path: Path) -> Probe:
@@ -223,4 +231,4 @@ def test_fewer_failures_than_that_do_not_stop_the_work(stop_after: int, tmp_path
     summary = pack(tmp_path / "in", tmp_path / "out", config, QUIET)
     assert len(summary.rejects) == 5
     with (tmp_path / "out" / "rejects.csv").open(newline="") as file:
-        assert {row["reason"] for row in csv.DictReader(file)} == {"unreadable"}
+        assert {row["reason"] for row in csv.DictReader(file)} == {"corrupt"}

@@ -52,7 +52,8 @@ OTHER_FORMS = {
     "codec was h264, is raw": {"codec": "raw"},
     "fps was 30, is 30000/1001": {"fps": "30000/1001"},
     "sample_rate was 44100, is 16000": {"sample_rate": 16_000},
-    "size was 32, is 96": {"size": 96},
+    "height was 32, is 96, width was 32, is 96": {"size": 96},
+    "max_clips_per_source was not set, is 3": {"max_clips_per_source": 3},
     "channels was 1, is 2": {"channels": 2},
     "fit was squash, is pad": {"fit": "pad"},
     "clip_s was 10, is 8": {"clip_s": "8"},
@@ -111,8 +112,8 @@ def test_more_sources_make_more_shards_and_leave_the_old_ones_alone(tmp_path: Pa
     ("config", "told"),
     [
         ({"val_percent": 0, "test_percent": 0}, ("val or test", "--val-percent and --test-percent", "--split train")),
-        ({"val_percent": 100, "test_percent": 0}, ("into test", "raise --test-percent", "--split val")),
-        ({"val_percent": 0, "test_percent": 100}, ("into val", "raise --val-percent", "")),
+        ({"val_percent": 100, "test_percent": 0}, ("into train", "lower --val-percent", "")),
+        ({"val_percent": 0, "test_percent": 100}, ("into train", "and --test-percent", "")),
     ],
 )
 def test_a_split_without_videos_is_told_with_the_remedy(config: dict[str, int], told: tuple[str, ...], tmp_path: Path):

@@ -179,3 +179,15 @@ def test_spans_of_one_video_never_stand_on_two_sides(percent: int, tmp_path: Pat
     splits = assign_splits(find_sources(table(tmp_path, f"path,action,start_s\n{rows}")).sources, config)
     sides = [{one.rel for one in members} for members in splits.values()]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
+
+
+def test_two_parts_of_one_file_must_be_of_one_group(tmp_path: Path):
+    (tmp_path / "list.csv").write_text("path,action,start_s,end_s,group\na.mp4,x,0,8,g1\n./a.mp4,x,1,9,g2\n")
+    with pytest.raises(InputError, match=r"lines 2 and 3: two parts of a.mp4 are in two groups.*both rows one group"):
+        find_sources(tmp_path / "list.csv")
+
+
+def test_one_file_spelled_in_two_ways_is_one_source(tmp_path: Path):
+    (tmp_path / "list.csv").write_text("path,action\nb/../a.mp4,x\n./a.mp4,x\n")
+    with pytest.raises(InputError, match=r"lines 2 and 3: both name a.mp4"):
+        find_sources(tmp_path / "list.csv")
