@@ -1,5 +1,6 @@
 """What a person at the terminal sees of a training run: a live bar, or plain lines where there is no terminal."""
 
+import shlex
 import time
 from types import TracebackType
 
@@ -37,6 +38,10 @@ class TrainReport:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._console.print(text, soft_wrap=True)
+
+    def done(self, *following: object) -> None:
+        """The last line: which command follows."""
+        self.say(f"done. Next: {shlex.join(['avsync', *map(str, following)])}")
 
     def progress(self, now: tracking.Progress) -> None:
         """Moves the bar."""

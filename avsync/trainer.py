@@ -108,7 +108,7 @@ class Trainer:
                     self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
-            self.report.say(f"done. Next: avsync evaluate {self.paths.root} {self.feed.dataset.folder}")
+            self.report.done("evaluate", self.paths.root, self.feed.dataset.folder)
         if tracker:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)

@@ -7,7 +7,6 @@ late, inside `execute`. To add a command: a class here, a line in COMMANDS of la
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
@@ -17,7 +16,7 @@ from tyro.conf import Positional, arg
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from launch.flags import flags_of, typed
-from launch.parse import parse
+from launch.parse import Parsed, registry, values_of
 from sharding.config import PackConfig, Wishes
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
@@ -43,14 +42,6 @@ class Command(Protocol):
         ...
 
 
-class Parsed:
-    """Parses a command from the types of its own fields; the line under a field is its help."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
-        return parse(cls, arguments, prog)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenes(Parsed):
     """Write generated videos: moving objects, some of which make the sounds, with their true positions."""
@@ -71,15 +62,15 @@ class Pack(Parsed):
     """Turn videos with sound into a dataset of shards. The same command again goes on where it stopped."""
 
     videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
-    """A folder, whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group], or a list of
-    Kinetics: label,youtube_id,time_start,time_end,split."""
+    """A folder whose sub-folders name the actions, or a CSV:
+    path,action[,start_s,end_s][,split][,group], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
-    wishes: Annotated[Wishes, arg(name="")] = field(default_factory=Wishes)
     """What may be wanted of a call beyond its settings."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
+    wishes: Annotated[Wishes, arg(name="")] = field(default_factory=Wishes)
 
     def execute(self) -> str:
         from sharding.pack import dry_run, pack
@@ -123,8 +114,8 @@ class Advise(Parsed):
     disk: Path = Path()
     """A folder of the disk that the dataset would lie on; default: this one. What is written there is removed again."""
     gpu_clips_per_s: float = 200
-    """Clips a second that training takes. 200 is computed, not measured: the paper's network needs about 0.5 TFLOP for
-    a clip with both its labels, and a GPU that sustains 100 TFLOP/s feeds on 200 of them."""
+    """Clips a second that training takes.
+    200 is computed, not measured: the paper's network needs 0.5 TFLOP for a clip, a GPU sustains 100 TFLOP/s."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
 
     def __post_init__(self) -> None:
@@ -186,7 +177,7 @@ class Train:
         preset = preset_in(arguments)
         missing: Any = tyro.MISSING
         default = cls(dataset=missing, run=missing, preset=preset, config=PRESETS[preset]())
-        return parse(cls, arguments, prog, default=default)
+        return tyro.cli(cls, args=list(arguments), prog=prog, default=default, registry=registry(arguments))
 
     def execute(self) -> str:
         from avsync.trainer import train
@@ -197,8 +188,7 @@ class Train:
 
 def preset_in(arguments: Sequence[str]) -> str:
     """The preset named on the command line; the default one when there is none, or none that exists: tyro says so."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    named = [value for flag, value in pairwise(words) if flag == "--preset" and value in PRESETS]
+    named = [value for flag, value in values_of(arguments) if flag == "--preset" and value in PRESETS]
     return named[-1] if named else DEFAULT_PRESET
 
 

@@ -103,6 +103,10 @@ def test_a_wrong_flag_is_named_with_what_would_do(typed: str, told: str, capsys:
     [
         ("pack videos dataset --size 3", "--size 3 must be an even number"),
         ("pack videos dataset --fps fast", "--fps fast is not a number"),
+        ("pack videos dataset --size abc", "--size abc is not a whole number; write it like 12"),
+        ("pack videos dataset --workers=1.5", "--workers 1.5 is not a whole number"),
+        ("train dataset run --optim.weight-decay much", "--optim.weight-decay much is not a number"),
+        ("verify dataset --jobs -1", "--jobs -1 must not be below 0; 0 is one for each CPU core"),
         (
             "train dataset run --preset small --optim.warmup-steps 5000",
             f"must be below --steps {commands.PRESETS['small']().steps}",
@@ -115,8 +119,22 @@ def test_an_impossible_setting_is_told_in_one_line(typed: str, told: str, capsys
     assert exit_code(*typed.split()) == USAGE
     shown = capsys.readouterr().err
     assert shown.startswith("avsync: error: ")
+    assert shown.count("\n") == 1
     assert told in shown
     assert "Traceback" not in shown
+
+
+def test_of_two_flags_with_the_same_value_the_wrong_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("pack", "videos", "dataset", "--codec", "abc", "--size", "abc") == USAGE
+    shown = plain(capsys.readouterr().err)
+    assert "--size: abc is not a whole number" in shown
+    assert "--codec" not in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_speaks_of_no_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(name, "--help") == DONE
+    assert "None" not in capsys.readouterr().out
 
 
 def test_flags_override_the_preset_wherever_it_stands() -> None:
