@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from sharding.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.errors import RejectError, RejectReason
+from sharding.media import decoding
 from sharding.packet_times import HOLE_S
-from sharding.probe import Probe, decoding
+from sharding.probe import Probe
 from sharding.timeline_audio import AudioLane, Sound
 from sharding.timeline_video import Pictures, VideoLane
 
@@ -60,10 +61,17 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
     """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
 
     Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
-    A damaged stretch is told in its span's `damage`, and the next one is read. Raises RejectError: unreadable, corrupt.
+    A damaged stretch is told in its span's `damage`, and the next one is read. So is one that reaches to where a file
+    breaks off; nothing is decoded for it. Raises RejectError: unreadable, corrupt; MemoryError.
     """
-    if not pieces:
-        return
+    there = [piece for piece in pieces if not _missing(source, piece, form.clock)]
+    if there:
+        yield from _decoded(source, there, form)
+    for piece in pieces[len(there) :]:
+        yield _nothing(source, piece, form)
+
+
+def _decoded(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
     clock, first = form.clock, pieces[0].start
     with (
         decoding(),
@@ -87,6 +95,23 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
                 repairs=_repairs(pictures, sound),
                 damage=_damage(pictures, sound, clock),
             )
+
+
+def _missing(source: Probe, piece: range, clock: Clock) -> bool:
+    """The file breaks off before the end of `piece`."""
+    return source.missing is not None and piece.stop > source.missing[0] * clock.fps
+
+
+def _nothing(source: Probe, piece: range, form: Form) -> Span:
+    assert source.missing is not None
+    return Span(
+        first_frame=piece.start,
+        yuv=np.zeros((len(piece), form.height * 3 // 2, form.width), np.uint8),
+        audio=np.zeros((form.clock.sample_at(len(piece)), form.channels), np.int16),
+        matrix=source.matrix,
+        repairs=Repairs(),
+        damage="the file ends at {:.1f} s of {:.1f} s".format(*map(float, source.missing)),
+    )
 
 
 def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> Span:

@@ -41,6 +41,8 @@ class PacketTimes:
     untimed: int = 0
     head: tuple[int | None, int | None] = None, None
     """Byte and time of the very first, discarded or not."""
+    reach: int = 0
+    """Bytes of the file up to where a packet has ended."""
     discarded: int = 0
     first: int | None = None
     skipped: int = 0
@@ -61,6 +63,7 @@ class PacketTimes:
         if not self.packets:
             self.head = packet.pos, packet.pts
         self.packets += 1
+        self.reach = max(self.reach, (packet.pos or 0) + packet.size)
         self.discarded += packet.is_discard
         when = packet.pts if packet.pts is not None else packet.dts
         self.untimed += packet.pts is None

@@ -4,27 +4,21 @@ Times are exact seconds on the file's own timeline: presentation time 0 is where
 MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first picture.
 """
 
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.stream import Disposition
 
 from sharding.clip import ColorMatrix
+from sharding.cutoff import Seen, missing_stretch
 from sharding.errors import RejectError, RejectReason
+from sharding.media import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
+from sharding.pieces import Stretch
 
-FORMATS = "avi,asf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf,ogg"
-"""Demuxers a source may use. Playlists are left out: they could open other files, or the network."""
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
 
@@ -46,6 +40,8 @@ class Probe:
     """Seeking lands where it says."""
     runs: tuple[tuple[Fraction, Fraction], ...]
     """Times of the pictures, ascending, cut where none appears for longer than HOLE_S."""
+    missing: Stretch | None = None
+    """Where the file breaks off: from the last moment that surely decodes to where it should end."""
 
     @property
     def stream_offset_s(self) -> float:
@@ -58,86 +54,58 @@ class Probe:
         return max(self.video.start, self.audio.start, Fraction(0)), min(self.video.end, self.audio.end)
 
     @property
-    def shown(self) -> tuple[tuple[Fraction, Fraction], ...]:
-        """`overlap` without holes in the picture: what can be packed, ascending. Nearly always one stretch."""
+    def shown(self) -> tuple[Stretch, ...]:
+        """What is cut into clips, ascending: `overlap` without holes in the picture, nearly always one stretch.
+
+        What is missing is one more, so that it is counted as lost; what is there is cut as if it were all.
+        """
         first, last = self.overlap
+        last = last if self.missing is None else min(last, self.missing[0])
         stretches = ((max(start, first), min(end, last)) for start, end in self.runs)
-        return tuple((start, end) for start, end in stretches if start < end)
+        there = tuple((start, end) for start, end in stretches if start < end)
+        return there if self.missing is None else (*there, self.missing)
 
 
-def open_media(path: Path, **options: str) -> InputContainer:
-    """Open a source for reading, with more FFmpeg `options` if need be.
-
-    Raises RejectError when it is missing, locked, a pipe or no video file.
-    """
-    # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
-    url = f"file:{os.path.abspath(path)}"
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # FFmpeg would wait at a pipe for ever
-            raise RejectError(RejectReason.UNREADABLE, "is not a regular file")
-        return av.open(url, metadata_errors="replace", options=OPTIONS | options, timeout=None)
-    except (FFmpegError, OSError, ValueError, IndexError) as error:
-        missing = isinstance(error, FileNotFoundError) and not path.exists()
-        fact = "no such file" if missing else getattr(error, "strerror", None) or str(error)
-        raise RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}") from error
-
-
-def demuxed(container: InputContainer, *streams: Any) -> Iterator[Any]:
-    """The packets of some streams, and an empty one each at the end.
-
-    When FFmpeg has met further streams on the way (MPEG-TS), PyAV asks those for a last packet, too, and knows no such.
-    """
-    try:
-        yield from container.demux(*streams)
-    except IndexError:
-        return
-
-
-@contextmanager
-def decoding() -> Iterator[None]:
-    """What FFmpeg says while it reads a source is the source's fault: RejectError, corrupt.
-
-    Some of its errors are OSErrors too; those must not pass for a fault of the disk that is written to.
-    """
-    try:
-        yield
-    except FFmpegError as error:
-        raise RejectError(
-            RejectReason.CORRUPT, f"FFmpeg fails on it: {error.strerror or type(error).__name__}"
-        ) from error
-
-
-@decoding()
 def probe(path: Path) -> Probe:
-    """Read all packets of `path` once. Raises RejectError: unreadable, no_video, no_audio, corrupt."""
-    with open_media(path) as container:
-        video = _best(container, "video")
-        if video is None:
-            raise RejectError(RejectReason.NO_VIDEO, "it has no video stream that can be decoded")
-        audio = _best(container, "audio")
-        if audio is None:
-            raise RejectError(RejectReason.NO_AUDIO, "it has no audio stream that can be decoded")
-        if not 0 < video.width * video.height <= MAX_PIXELS:
-            raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
-        times = {stream.index: PacketTimes(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
-        try:
-            for packet in demuxed(container, video, audio):
-                if packet.size:
-                    times[packet.stream_index].add(packet)
-        except (FFmpegError, MemoryError):
-            pass  # a damaged tail: what came before counts, and the length check decides
-        clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
-        facts = [times[stream.index].facts(stream) for stream in (video, audio)]
-        origin = facts[0].start if clockless else Fraction(0)
-        early = _early(path, video, times[video.index])
-        return Probe(
-            path=path,
-            video=_shifted(facts[0], origin - early),
-            audio=_shifted(facts[1], origin, hidden=not clockless),
-            runs=times[video.index].runs_until(facts[0].end, origin - early),
-            matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
-            seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
-        )
+    """Read all packets of `path` once. Raises RejectError: unreadable, no_video, no_audio, corrupt; MemoryError."""
+    try:
+        with decoding(), open_media(path) as container:
+            return _probed(path, container)
+    except RejectError as reject:
+        if reject.reason is not RejectReason.UNREADABLE:
+            check_disk(path, ENDS)  # what FFmpeg cannot read of the head, it takes for missing
+        raise
+
+
+def _probed(path: Path, container: InputContainer) -> Probe:
+    video = _best(container, "video")
+    if video is None:
+        raise RejectError(RejectReason.NO_VIDEO, "it has no video stream that can be decoded")
+    audio = _best(container, "audio")
+    if audio is None:
+        raise RejectError(RejectReason.NO_AUDIO, "it has no audio stream that can be decoded")
+    if not 0 < video.width * video.height <= MAX_PIXELS:
+        raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
+    times = {stream.index: PacketTimes(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
+    try:
+        for packet in demuxed(container, video, audio):
+            if packet.size:
+                times[packet.stream_index].add(packet)
+    except BrokenFile:
+        pass  # a damaged tail: what came before counts, and the length check decides
+    clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
+    facts = [times[stream.index].facts(stream) for stream in (video, audio)]
+    seen = [Seen(stream=one, times=times[one.index], facts=its) for one, its in zip((video, audio), facts, strict=True)]
+    origin = facts[0].start if clockless else Fraction(0)
+    return Probe(
+        path=path,
+        video=_shifted(facts[0], origin - (early := _early(path, video, times[video.index]))),
+        audio=_shifted(facts[1], origin, hidden=not clockless),
+        runs=times[video.index].runs_until(facts[0].end, origin - early),
+        matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
+        seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
+        missing=None if clockless else missing_stretch(path, container, seen),
+    )
 
 
 def _best(container: InputContainer, kind: str) -> Any:
@@ -167,8 +135,15 @@ def _early(path: Path, stream: Any, times: PacketTimes) -> Fraction:
     if not times.discarded or shown is None:
         return Fraction(0)
     with open_media(path, advanced_editlist="0") as container:
-        head: Any = next(demuxed(container, container.streams[stream.index]), None)
+        head: Any = _first(container, container.streams[stream.index])
         if head is None or head.pts is None or head.pos != place:
             return Fraction(0)
     early = Fraction(head.pts - shown) * stream.time_base
     return early if 0 < early < MAX_TAIL_S["video"] else Fraction(0)
+
+
+def _first(container: InputContainer, stream: Any) -> Any:
+    try:
+        return next(demuxed(container, stream), None)
+    except BrokenFile:
+        return None

@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 
 from av.error import FFmpegError
 
+from sharding.media import BrokenFile, check_memory, demuxed, open_media
 from sharding.packet_times import StreamFacts
-from sharding.probe import Probe, demuxed, open_media
+from sharding.probe import MAX_PIXELS, Probe
 
 SEEK_FROM_S = 30
 """What begins later than this is reached by seeking."""
+
+PIXEL_BYTES = 8
+"""At most, of a decoder: four channels of 16 bits."""
 
 T = TypeVar("T")
 
@@ -57,12 +61,12 @@ def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[in
 
 
 def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
-    """A stream's frames in decoder order."""
+    """A stream's frames in decoder order. Raises RejectError, unreadable, when the disk fails, and MemoryError."""
     packets = demuxed(container, stream)
     while True:
         try:
             packet = next(packets, None)
-        except FFmpegError:  # a damaged tail; the probe stopped at the same place
+        except BrokenFile:  # a damaged tail; the probe stopped at the same place
             tally.note(None)
             tally.note_refusal()
             return
@@ -72,7 +76,10 @@ def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
             tally.note(packet)
         try:
             yield from packet.decode()
-        except FFmpegError:
+        except MemoryError:  # FFmpeg's own is an FFmpegError, too
+            raise
+        except FFmpegError as error:
+            check_memory(error, getattr(stream, "width", 0) * getattr(stream, "height", 0) * PIXEL_BYTES)
             tally.note_refusal()
 
 
@@ -109,6 +116,9 @@ class SourceStream:
         self._tally = Tally()
         self._container = open_media(self._source.path)
         self.stream: Any = self._container.streams[self._facts.index]
+        self.stream.codec_context.options = {
+            "max_pixels": str(2 * MAX_PIXELS)
+        }  # damage may claim any size; FFmpeg adds margins
         self.stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
 
     def close(self) -> None:
@@ -147,6 +157,8 @@ class SourceStream:
             self._container.seek(
                 int((when + self._facts.origin) / self.stream.time_base), stream=self.stream, backward=True
             )
-        except FFmpegError:
+        except MemoryError:
+            raise
+        except FFmpegError:  # if it is the disk, reading from the beginning tells
             return False
         return True
