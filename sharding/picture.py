@@ -26,6 +26,8 @@ TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the p
     (0, 1, 1, 0): "transpose=cclock_flip",
     (0, -1, -1, 0): "transpose=clock_flip",
 }
+SCALER = "area+accurate_rnd+bitexact"
+"""Without these flags the bytes depend on what the processor can do, and the rounding is worse; it is no slower."""
 LIMITED = 1  # AVCOL_RANGE_MPEG
 FULL = 2  # AVCOL_RANGE_JPEG
 UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -84,7 +86,7 @@ class PictureFitter:
         colors = f":in_range={'pc' if full else 'tv'}:out_range=tv"
         if not kind.format.startswith(("yuv", "nv", "p0", "gray", "y2")):
             colors = f":out_range=tv:out_color_matrix={self.matrix}"
-        steps.append(f"scale={inner[0]}:{inner[1]}:flags=area{colors}")
+        steps.append(f"scale={inner[0]}:{inner[1]}:flags={SCALER}{colors}")
         steps.append("format=yuv420p")
         if inner != size:
             steps.append(f"pad={size[0]}:{size[1]}:{(size[0] - inner[0]) // 4 * 2}:{(size[1] - inner[1]) // 4 * 2}")
