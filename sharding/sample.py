@@ -7,6 +7,7 @@ few of them give one decoded clip each.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import count
 from math import gcd
 
@@ -14,12 +15,16 @@ from sharding.clip import Clip
 from sharding.codec import codec_named, members_of
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectError, RejectReason
+from sharding.limits import limit_cpu
 from sharding.part import Survey, clips_of, survey
 from sharding.sources import Source
 from sharding.tar import BLOCK, padded
+from sharding.tasks import Prepare, fault_of
+from sharding.workers import Died, Done, Tell, Workers
 
 LOOKED_AT, DECODED = 200, 16
 """Sources of a sample, at most: this many are looked at, and this many give a clip."""
+REFRESH_S = 0.5
 PATIENCE = 3
 """Budgets after which the search for a first usable clip is given up."""
 
@@ -29,6 +34,7 @@ class Sample:
     """What looking at some of `sources` told."""
 
     sources: int
+    fps: Fraction
     looked_at: int = 0
     clips: int = 0
     """Of the sources looked at; `seconds` are theirs too."""
@@ -40,6 +46,20 @@ class Sample:
     decode_cpu_s: float = 0.0
     rejects: list[tuple[str, RejectError]] = field(default_factory=list)
     """Path and reason of what gave no clip."""
+
+    def add(self, source: Source, tried: "Tried") -> Clip | None:
+        """Count what one more source told; its clip, if it gave one."""
+        self.looked_at += 1
+        self.look_cpu_s += tried.look_cpu_s
+        self.clips += len(tried.frames)
+        self.seconds += sum(tried.frames) / float(self.fps)
+        if tried.reject is not None:
+            self.rejects.append((source.rel, tried.reject))
+        if tried.clip is not None:
+            self.decoded += 1
+            self.decoded_s += tried.clip.meta.frames / float(self.fps)
+            self.decode_cpu_s += tried.decode_cpu_s
+        return tried.clip
 
     def all_of(self, amount: float) -> float:
         """What was counted on the sources looked at, for all of them."""
@@ -122,21 +142,20 @@ def take(
 
     Raises InputError when none of the sample gives a clip.
     """
-    sample, started = Sample(sources=len(sources)), time.monotonic()
+    sample, started = Sample(sources=len(sources), fps=config.clock.fps), time.monotonic()
     most = min(LOOKED_AT, len(sources))
     every = max(1, most // DECODED)
-    for number in spread(len(sources)):
-        taken = time.monotonic() - started
-        if sample.looked_at == most or taken > budget_s * (1 if sample.decoded else PATIENCE):
-            break
-        source = sources[number]
-        try:
-            seen = _look(source, config, sample)
-            if sample.decoded < DECODED and sample.decoded * every < sample.looked_at:
-                use(_decode(source, seen, config, sample))
-        except RejectError as reject:
-            sample.rejects.append((source.rel, reject))
-        tell(sample)
+    with Workers(1, Prepare(memory=config.memory)) as apart:  # a video that ends its process ends not the advice
+        for number in spread(len(sources)):
+            taken = time.monotonic() - started
+            if sample.looked_at == most or taken > budget_s * (1 if sample.decoded else PATIENCE):
+                break
+            wanted = sample.decoded < DECODED and sample.decoded * every <= sample.looked_at
+            task = Try(source=sources[number], config=config, decode=wanted)
+            clip = sample.add(sources[number], _tried(apart, task))
+            if clip is not None:
+                use(clip)
+            tell(sample)
     if not sample.decoded:
         raise InputError(_nothing(sample))
     return sample
@@ -149,36 +168,66 @@ def spread(length: int) -> Iterator[int]:
     return (number * step % length for number in range(length))
 
 
-def _look(source: Source, config: PackConfig, sample: Sample) -> Survey:
-    sample.looked_at += 1
-    started = time.thread_time()
-    try:
-        seen = survey(source, config)
-    finally:
-        sample.look_cpu_s += time.thread_time() - started
-    pieces = [piece for part in seen.parts for piece in part]
-    sample.clips += len(pieces)
-    sample.seconds += sum(map(len, pieces)) / float(config.clock.fps)
-    return seen
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """What looking at one source, and perhaps decoding a clip of it, told."""
+
+    frames: tuple[int, ...] = ()
+    """Of each clip it would give."""
+    look_cpu_s: float = 0.0
+    decode_cpu_s: float = 0.0
+    clip: Clip | None = None
+    reject: RejectError | None = None
 
 
-def _decode(source: Source, seen: Survey, config: PackConfig, sample: Sample) -> Clip:
-    """The middle clip of a source. Raises RejectError."""
-    pieces = [piece for part in seen.parts for piece in part]
-    middle = len(pieces) // 2
-    # the clip before it leads the way: entering a file is paid once for many clips
-    clips = clips_of(source, seen.found, pieces[max(0, middle - 1) : middle + 1], config)
-    if middle:
-        next(clips)
-    started = time.thread_time()
-    clip, damage = next(clips)
-    spent = time.thread_time() - started
-    if damage:
-        raise RejectError(RejectReason.CORRUPT, damage)
-    sample.decoded += 1
-    sample.decoded_s += clip.meta.frames / float(config.clock.fps)
-    sample.decode_cpu_s += spent
-    return clip
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Try:
+    """A task: look at a source, and decode one clip of it if wanted."""
+
+    source: Source
+    config: PackConfig
+    decode: bool
+
+    def run(self, tell: Tell) -> Tried:
+        """Never raises for what the source is to blame for."""
+        limit_cpu(self.config.limit_s)
+        started, frames, spent = time.thread_time(), (), 0.0
+        try:
+            seen = survey(self.source, self.config)
+            frames = tuple(len(piece) for part in seen.parts for piece in part)
+            spent = time.thread_time() - started
+            clip, decode_cpu_s = self._middle(seen) if self.decode else (None, 0.0)
+        except RejectError as reject:
+            spent = spent or time.thread_time() - started
+            return Tried(frames=frames, look_cpu_s=spent, reject=reject)
+        finally:
+            limit_cpu(0)
+        return Tried(frames=frames, look_cpu_s=spent, decode_cpu_s=decode_cpu_s, clip=clip)
+
+    def _middle(self, seen: Survey) -> tuple[Clip, float]:
+        """The middle clip, and the CPU time it took. Raises RejectError."""
+        pieces = [piece for part in seen.parts for piece in part]
+        middle = len(pieces) // 2
+        # the clip before it leads the way: entering a file is paid once for many clips
+        clips = clips_of(self.source, seen.found, pieces[max(0, middle - 1) : middle + 1], self.config)
+        if middle:
+            next(clips)
+        started = time.thread_time()
+        clip, damage = next(clips)
+        if damage:
+            raise RejectError(RejectReason.CORRUPT, damage)
+        return clip, time.thread_time() - started
+
+
+def _tried(apart: Workers[Try], task: Try) -> Tried:
+    apart.give(task)
+    while True:
+        for event in apart.news(REFRESH_S):
+            if isinstance(event, Done):
+                return event.result
+            if isinstance(event, Died):
+                fault = fault_of(event.code, task.config) or "its process was killed"
+                return Tried(reject=RejectError(RejectReason.CORRUPT, fault))
 
 
 def _nothing(sample: Sample) -> str:

@@ -14,10 +14,10 @@ from sharding.config import PackConfig
 from sharding.errors import AvsyncError, RejectError, RejectReason
 from sharding.failures import FailureRun
 from sharding.files import read_json
-from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
+from sharding.limits import OUT_OF_TIME
 from sharding.part import PARTS, PartCut, PartName, PartRecord, Survey
 from sharding.plan import ShardPlan
-from sharding.tasks import Assemble, Pack
+from sharding.tasks import Assemble, Pack, fault_of
 
 TRIES = 3
 """Of a task whose process was killed from outside."""
@@ -64,7 +64,7 @@ class Schedule:
 
     def died(self, task: Task, code: int) -> None:
         """The process of a task ended with exit code `code`."""
-        fault = _fault(code, self._config) if isinstance(task, Pack) else ""
+        fault = fault_of(code, self._config) if isinstance(task, Pack) else ""
         self._tries[task, fault] += 1
         tries = self._tries[task, fault]
         if isinstance(task, Pack) and fault and (tries > 1 or code == OUT_OF_TIME):
@@ -165,12 +165,3 @@ class _Shard:
     def assembly(self, dataset: Path) -> Assemble:
         parts = tuple(self.records(number) for number in range(len(self.plan.sources)))
         return Assemble(plan=self.plan, parts=parts, folder=self.folder, dataset=dataset)
-
-
-def _fault(code: int, config: PackConfig) -> str:
-    """What a source did to its process; empty when the process was killed from outside."""
-    if code == OUT_OF_TIME:
-        return f"no clip came of it in {config.limit_s} s of CPU time (--limit-s)"
-    if code == OUT_OF_MEMORY:
-        return f"decoding it needs more than {config.memory / 2**30:.1f} GiB of memory (--memory-gb)"
-    return f"FFmpeg crashes on it (signal {-code})" if code in CRASHES else ""

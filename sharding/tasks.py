@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from sharding.assemble import DamagedPart, Parts, assemble
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError, RejectError
-from sharding.limits import limit_cpu, limit_memory
+from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, limit_cpu, limit_memory
 from sharding.part import PartCut, PartName, PartRecord, Survey, pack_part, refuse, survey
 from sharding.plan import ShardPlan
 from sharding.sources import Source
@@ -112,3 +112,12 @@ def _writing(folder: Path, shard: str) -> Iterator[None]:
     except OSError as error:
         where = error.filename or folder
         raise InputError(f"cannot write {where}: {error.strerror}; mend that and {RESUME}") from error
+
+
+def fault_of(code: int, config: PackConfig) -> str:
+    """What a source did to its process; empty when the process was killed from outside."""
+    if code == OUT_OF_TIME:
+        return f"no clip came of it in {config.limit_s} s of CPU time (--limit-s)"
+    if code == OUT_OF_MEMORY:
+        return f"decoding it needs more than {config.memory / 2**30:.1f} GiB of memory (--memory-gb)"
+    return f"FFmpeg crashes on it (signal {-code})" if code in CRASHES else ""

@@ -152,6 +152,14 @@ def test_an_estimate_of_twice_the_videos_is_twice_as_much(collection: Path):
     assert estimate(sources * 2, config).bytes == pytest.approx(2 * estimate(sources, config).bytes, rel=0.01)
 
 
+def test_a_video_that_ends_its_process_does_not_end_the_advice(tmp_path: Path):
+    write_video(tmp_path / "slow.mp4", Video(width=1920, height=1080, fps=Fraction(60), seconds=Fraction(11)))
+    write_video(tmp_path / "good.mp4", Video(seed=1))
+    said = estimate(find_sources(tmp_path).sources, replace(SMALL, limit_s=1), budget_s=60)
+    assert (said.looked_at, said.rejected, said.clips) == (2, 1, 1)
+
+
+
 def test_long_videos_count_with_all_their_clips_and_give_one_from_the_middle(tmp_path: Path):
     write_video(tmp_path / "long.mp4", Video(seconds=Fraction(31)))
     taken: list[Clip] = []
