@@ -98,7 +98,8 @@ class AvClock:
     repeated: Histogram
     stills: Histogram
     totals: Totals
-    worst: tuple[Doubtful, ...]
+    worst: tuple[Doubtful, ...] | None
+    """None where none were asked for."""
 
 
 def audio_s(sources: Sources, clock: Clock) -> Column:
@@ -147,7 +148,7 @@ def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
         repeated=_histogram("pictures that are repeats", repeated_share(sources), SHARES, share_labels),
         stills=_histogram("longest still picture", still_s(sources, clock), STILLS, still_labels),
         totals=_totals(sources, clock),
-        worst=worst_first(sources, clock, worst),
+        worst=worst_first(sources, clock, worst) if worst else None,
     )
 
 
@@ -186,8 +187,9 @@ def _totals(sources: Sources, clock: Clock) -> Totals:
 
 
 def worst_first(sources: Sources, clock: Clock, most: int) -> tuple[Doubtful, ...]:
-    """At most `most` sources that have any trouble, by score; equal ones in their order."""
+    """At most `most` sources with a score above 0, as it is shown; by score, equal ones in their order."""
     points = np.stack([trouble.points(sources, clock) for trouble in TROUBLES])
     score, mostly = points.sum(axis=0), points.argmax(axis=0) if len(sources) else np.empty(0, np.int64)
     order = np.argsort(-score, kind="stable")[:most]
-    return tuple(Doubtful(int(row), float(score[row]), TROUBLES[mostly[row]].name) for row in order if score[row] > 0)
+    shown = order[np.rint(score[order]) > 0]
+    return tuple(Doubtful(int(row), float(score[row]), TROUBLES[mostly[row]].name) for row in shown)

@@ -172,7 +172,7 @@ def _av_clock(survey: Survey, clock: AvClock) -> str:
 
 def _worst(survey: Survey, clock: AvClock) -> str:
     if not clock.worst:
-        return "<p>No source had any trouble.</p>" if len(survey.sources) else ""
+        return f"<p>{words.UNTROUBLED}.</p>" if clock.worst is not None and len(survey.sources) else ""
     worst = words.worst_table(survey, clock.worst)
     names = (
         _text(name) + (f'<br><span class="pale">{_text(damage)}</span>' if damage else "")

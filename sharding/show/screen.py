@@ -4,6 +4,7 @@ Names from data are printed as Text, never as markup, and without control charac
 terminal.
 """
 
+import os
 from collections.abc import Sequence
 
 from rich.columns import Columns
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from sharding.rejects import REJECTS
 from sharding.show import words
-from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
+from sharding.show.av_clock import OFFSET_LABELS, AvClock, Doubtful, Histogram, OffsetHistogram
 from sharding.show.survey import Survey
 from sharding.words import counted, duration, plain, size
 
@@ -26,30 +27,34 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 WORST = "worst sources first"
 ACTIONS = 4
 """Largest and smallest actions shown."""
-EXAMPLE = 52
-"""Cells for an example; rejects.csv has all."""
 UNLIMITED = 1000
 """Cells: to ask a table what it needs."""
 NAME = 24
-"""Fewest cells for a source's name."""
+"""Fewest cells for a source's name, beside other columns."""
+NO_WINDOW = 160
+"""Cells of a line in a pipe or a file."""
 
 
 def open_console() -> Console:
     """Shows data as it is: nothing in a string is markup."""
-    return Console(markup=False, emoji=False, highlight=False)
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WINDOW
+    return console
 
 
 def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
     """All of it."""
     console.print(_head(survey))
-    console.print(Columns([_splits(survey), _lengths(survey)], padding=(1, 4)))
-    console.print(Columns([_actions(survey), _rejects(survey)], padding=(1, 4)))
+    console.print(Columns([_splits(survey, console), _lengths(survey)], padding=(1, 4)))
+    console.print(Columns([_actions(survey, console), _rejects(survey, console)], padding=(1, 4)))
     console.print()
     console.print(Rule("A/V clock", align="left", style="dim"))
-    console.print(Columns([_offsets(clock.offsets), _totals(clock)], padding=(0, 4)))
+    console.print(Columns([_offsets(clock.offsets, console), _totals(clock)], padding=(0, 4)))
     bars = [_histogram(one, HALF_BAR) for one in (clock.silence, clock.repeated, clock.stills)]
     console.print(Columns(bars, padding=(1, 4)))
-    console.print(_worst(survey, clock, console))
+    if clock.worst is not None:
+        console.print(_worst(survey, clock.worst, console))
     for note in survey.notes:
         console.print(name_text(f"note: {note}", "yellow"), soft_wrap=True)
 
@@ -57,6 +62,13 @@ def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
 def name_text(name: str, style: str = "") -> Text:
     """A name from outside, never read as markup."""
     return Text(plain(name), style)
+
+
+def _or_lines(table: Table, lines: Sequence[Text], console: Console) -> RenderableType:
+    """The table; where its columns do not find room, its title and lines that may break anywhere."""
+    if Measurement.get(console, console.options.update_width(UNLIMITED), table).minimum <= console.width:
+        return table
+    return Group(*(part for part in (table.title, *lines) if part is not None))
 
 
 def _head(survey: Survey) -> RenderableType:
@@ -70,13 +82,13 @@ def _head(survey: Survey) -> RenderableType:
     return Group(title, name_text(f"{words.form(info)}; {words.settings(info)}; {info.written_by}", "dim"))
 
 
-def _splits(survey: Survey) -> Table:
+def _splits(survey: Survey, console: Console) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in words.SPLIT_COLUMNS:
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for one in survey.splits:
         table.add_row(*words.split_cells(one))
-    return table
+    return _or_lines(table, [Text(words.split_line(one)) for one in survey.splits], console)
 
 
 def _lengths(survey: Survey) -> Table:
@@ -84,14 +96,14 @@ def _lengths(survey: Survey) -> Table:
     return _bars("clip length", [(Text(one.label), one.clips) for one in bins], BAR)
 
 
-def _bars(title: str, lines: Sequence[tuple[Text, int]], width: int) -> Table:
-    """Label, number, and a bar that is longest for the greatest number."""
+def _bars(title: str, lines: Sequence[tuple[Text, int]], width: int, room: int = UNLIMITED) -> Table:
+    """Label, number, and a bar that is longest for the greatest number; a title of more than `room` cells is broken."""
     table = Table(
-        title=Text(title, "bold"), title_justify="left", min_width=len(title),
+        title=Text(title, "bold"), title_justify="left", min_width=min(len(title), room),
         box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    table.add_column(overflow="ellipsis", no_wrap=True, max_width=40)
-    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
     table.add_column(width=width)
     most = max((count for _, count in lines), default=0)
     for label, count in lines:
@@ -105,19 +117,19 @@ def bar(count: int, most: int, width: int, style: str = "cyan") -> Text:
     return Text("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip(), style)
 
 
-def _actions(survey: Survey) -> Table:
+def _actions(survey: Survey, console: Console) -> Table:
     actions = words.actions_by_clips(survey)
     lines = [(name_text(name), count) for name, count in actions]
     if len(lines) > 2 * ACTIONS:
-        table = _bars(words.balance(actions), lines[:ACTIONS], BAR)
+        table = _bars(words.balance(actions), lines[:ACTIONS], BAR, console.width)
         table.add_row(Text("...", "dim"))
         for label, count in lines[-ACTIONS:]:
             table.add_row(label, f"{count:,}", bar(count, lines[0][1], BAR))
         return table
-    return _bars(words.balance(actions), lines, BAR)
+    return _bars(words.balance(actions), lines, BAR, console.width)
 
 
-def _rejects(survey: Survey) -> RenderableType:
+def _rejects(survey: Survey, console: Console) -> RenderableType:
     reasons = words.reject_reasons(survey)
     if not reasons:
         return Text("no source was rejected")
@@ -125,32 +137,37 @@ def _rejects(survey: Survey) -> RenderableType:
     table.title = Text(f"{counted(len(survey.rejects), 'source')} rejected, all in {REJECTS}", "bold")
     table.add_column("reason", no_wrap=True, min_width=min(20, max(len(one.reason) for one in reasons)))
     table.add_column("sources", justify="right", no_wrap=True, min_width=len("sources"))
-    table.add_column("for example", overflow="ellipsis", no_wrap=True, max_width=EXAMPLE)
+    table.add_column("for example", overflow="fold", min_width=NAME)
+    lines = list[Text]()
     for one in reasons:
-        table.add_row(name_text(one.reason), f"{one.sources:,}", name_text(f"{one.example.path}: {one.example.detail}"))
-    return table
+        example = name_text(f"{one.example.path}: {one.example.detail}")
+        table.add_row(name_text(one.reason), f"{one.sources:,}", example)
+        lines.append(Text.assemble(name_text(one.reason), f" {one.sources:,}, for example ", example))
+    return _or_lines(table, lines, console)
 
 
-def _offsets(offsets: OffsetHistogram) -> Table:
+def _offsets(offsets: OffsetHistogram, console: Console) -> Table:
     """Bars to both sides: sound that starts before the picture, and after it."""
+    width = min(HALF_BAR, max(len("picture"), (console.width - HALF_BAR) // 3))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     table.title = Text("stream offset", "bold")
-    table.add_column("sound first", justify="right", width=HALF_BAR)
+    table.add_column("sound first", justify="right", width=width)
     table.add_column("", justify="right")
-    table.add_column("", justify="center")
+    table.add_column("", justify="center", overflow="fold")
     table.add_column("", justify="right")
-    table.add_column("picture first", width=HALF_BAR)
+    table.add_column("picture first", width=width)
     most = max(offsets.together, *offsets.sound_first, *offsets.sound_late)
-    together = bar(offsets.together, most, HALF_BAR, "green")
+    together = bar(offsets.together, most, width, "green")
     table.add_row("", "", Text(OFFSET_LABELS[0], "green"), f"{offsets.together:,}", together)
     for label, first, late in zip(OFFSET_LABELS[1:], offsets.sound_first, offsets.sound_late, strict=True):
-        table.add_row(_bar_leftwards(first, most), f"{first:,}", Text(label), f"{late:,}", bar(late, most, HALF_BAR))
+        before, after = _bar_leftwards(first, most, width), bar(late, most, width)
+        table.add_row(before, f"{first:,}", Text(label), f"{late:,}", after)
     return table
 
 
-def _bar_leftwards(count: int, most: int) -> Text:
+def _bar_leftwards(count: int, most: int, width: int) -> Text:
     """Like `bar`, in half cells: no finer blocks are right-aligned."""
-    halves = max(1, round(2 * HALF_BAR * count / most)) if count else 0
+    halves = max(1, round(2 * width * count / most)) if count else 0
     return Text("▐" * (halves % 2) + "█" * (halves // 2), "cyan")
 
 
@@ -166,13 +183,11 @@ def _histogram(one: Histogram, width: int) -> Table:
     return _bars(one.title, [(Text(label), count) for label, count in zip(one.labels, one.counts, strict=True)], width)
 
 
-def _worst(survey: Survey, clock: AvClock, console: Console) -> RenderableType:
-    if not clock.worst:
-        return Text("no source had any trouble" if len(survey.sources) else "")
-    worst = words.worst_table(survey, clock.worst)
-    table = _wide_worst(worst)
-    need = Measurement.get(console, console.options.update_width(UNLIMITED), table).minimum
-    return Padding(table if need <= console.width else _narrow_worst(worst), (1, 0, 0, 0))
+def _worst(survey: Survey, doubtful: tuple[Doubtful, ...], console: Console) -> RenderableType:
+    if not doubtful:
+        return Text(f"{words.UNTROUBLED}." if len(survey.sources) else "")
+    worst = words.worst_table(survey, doubtful)
+    return Padding(_or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
 
 
 def _names(worst: words.WorstTable) -> list[Text]:
@@ -180,7 +195,7 @@ def _names(worst: words.WorstTable) -> list[Text]:
     return [name_text(f"{name} ({damage})" if damage else name) for name, damage in both]
 
 
-def _wide_worst(worst: words.WorstTable) -> Table:
+def _worst_table(worst: words.WorstTable) -> Table:
     table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
     table.add_column("source", overflow="fold", min_width=NAME)
     for place, column in enumerate(worst.columns):
@@ -191,14 +206,11 @@ def _wide_worst(worst: words.WorstTable) -> Table:
     return table
 
 
-def _narrow_worst(worst: words.WorstTable) -> Table:
-    """For a terminal in which not all columns find room: what there is of them in one."""
-    table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
-    table.add_column("source", overflow="fold", min_width=NAME)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("why")
+def _worst_lines(worst: words.WorstTable) -> list[Text]:
+    """The same for a terminal in which not all columns find room."""
+    lines = list[Text]()
     for name, cells in zip(_names(worst), worst.rows, strict=True):
         told = zip(worst.columns, cells, strict=True)
-        why = (f"{column} {cell}" for column, cell in told if cell and column not in ("score", "mostly"))
-        table.add_row(name, cells[0], Text(", ".join(why)))
-    return table
+        why = (f"{column} {cell}" for column, cell in told if cell and column != "mostly")
+        lines.append(Text.assemble(name, (f": {', '.join(why)}", "dim")))
+    return lines

@@ -57,6 +57,8 @@ def _check_target(path: Path, suffix: str, folder: Path) -> None:
     """Before anything is read for it."""
     if path.suffix.lower() != suffix:
         raise InputError(f"{path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another one")
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file, like {path / ('dataset' + suffix)}")
     if path.resolve().is_relative_to(folder.resolve()):
@@ -64,6 +66,5 @@ def _check_target(path: Path, suffix: str, folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with publish(path) as file:
         file.write(data)

@@ -55,6 +55,13 @@ def split_cells(one: SplitFacts) -> tuple[str, ...]:
     return (one.split, f"{one.sources:,}", f"{one.clips:,}", duration(one.seconds), *last)
 
 
+def split_line(one: SplitFacts) -> str:
+    """The same in words: `train: sources 3, clips 7, ...`."""
+    split, *cells = split_cells(one)
+    told = zip(SPLIT_COLUMNS[1:], cells, strict=True)
+    return f"{split}: {', '.join(f'{column} {cell}' for column, cell in told)}"
+
+
 class LengthBin(NamedTuple):
     """Clips of `low` to below `high` seconds (the last bin: up to it); equal where all clips are of one length."""
 
@@ -129,6 +136,7 @@ def totals(sums: Totals) -> list[tuple[str, str]]:
     ]
 
 
+UNTROUBLED = "No source had any trouble to speak of"
 WORST_COLUMNS = (
     "score", "mostly", "offset", "silence", "breaks", "repeated", "dropped", "still", "errors", "lost",
 )  # fmt: skip

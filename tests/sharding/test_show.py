@@ -1,6 +1,7 @@
 """`avsync show` tells the truth about a dataset, the worst source first, and only reads."""
 
 import io
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from sharding.pack import pack
 from sharding.show.av_clock import Histogram, offset_histogram, read_clock, worst_first
 from sharding.show.contact_sheet import read_sheets, sheet_png
 from sharding.show.page import page_html
-from sharding.show.screen import print_screen
+from sharding.show.screen import NO_WINDOW, open_console, print_screen
 from sharding.show.show import Wanted, show
 from sharding.show.sources import Sources
 from sharding.show.strip import WIDTH, read_view
@@ -174,24 +175,60 @@ def test_every_clip_has_its_length_bin(lengths: list[int], fps: str):
     assert bins[-1].clips == sum(bins[-1].low <= frames / rate <= bins[-1].high for frames in lengths)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("width", [32, 40, 60, 80, 120, 200])
 def test_the_screen_names_what_matters_at_any_width(troubled: Troubled, width: int):
     said = screen_of(troubled.dataset, width)
-    for word in ("train", "clip length", "no_audio", "A/V clock", "gaps filled with silence", "worst sources first"):
-        assert word in said
     assert max(map(len, said.splitlines())) <= width
+    assert "…" not in said
     flat = re.sub(r"\s+", "", said)
-    for column in ("score", "offset", "silence", "repeated", "lost"):
-        assert column in flat
-    if width == 200:
-        assert LATE in said
+    for words in (
+        "train", "clip length", "no_audio", "A/V clock", "gaps filled with silence", "worst sources first", "1 - 10 ms",
+        "x/<i>mute.mp4: it has no audio stream that can be decoded", "score", "offset", "silence", "repeated", "lost",
+    ):  # fmt: skip
+        assert words.replace(" ", "") in flat
+    if width in (40, 200):
+        assert LATE.replace(" ", "") in flat
+    if width == 40:
+        assert "train: sources 5, clips " in said
 
 
 def test_the_table_of_the_worst_is_as_long_as_asked(troubled: Troubled):
     said = screen_of(troubled.dataset, worst=1)
     assert "damaged.mp4" in said
     assert "[red]" not in said
-    assert "worst sources" not in screen_of(troubled.dataset, worst=0)
+
+
+def test_where_none_of_the_worst_is_asked_for_nothing_is_said_of_them(troubled: Troubled):
+    survey = read_survey(troubled.dataset)
+    page = page_html(survey, read_clock(survey.sources, survey.info.clock, 0), ())
+    for said in (screen_of(troubled.dataset, worst=0).lower(), page.lower()):
+        assert "worst sources" not in said
+        assert "no source had any trouble" not in said
+
+
+def test_a_source_whose_score_is_shown_as_0_is_not_among_the_worst():
+    small, other = record(offset_s=0.002), record(offset_s=0.2)
+    (worst,) = worst_first(Sources.gather([small, other, small], 0), CLOCK, 10)
+    assert worst.row == 1
+
+
+def test_into_a_pipe_lines_are_wide_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert open_console().width == NO_WINDOW
+    monkeypatch.setenv("COLUMNS", "50")
+    assert open_console().width == 50
+
+
+@pytest.mark.timeout(60)
+def test_a_shard_that_is_a_pipe_is_told_and_not_waited_for(troubled: Troubled, tmp_path: Path):
+    dataset = shutil.copytree(troubled.dataset, tmp_path / "copy")
+    for name in ("train/000000.tar", "rejects.csv"):
+        (dataset / name).unlink()
+        os.mkfifo(dataset / name)
+    survey = read_survey(dataset)
+    (sheet,) = read_sheets(survey, survey.clips)
+    assert 0 < len(sheet.views) < survey.clips
+    assert any("not a regular file" in note for note in sheet.notes)
 
 
 class Tags(HTMLParser):
@@ -323,7 +360,7 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
     troubled: Troubled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     before = contents(troubled.dataset)
-    page, sheet = tmp_path / "new" / "page.html", tmp_path / "sheet.png"
+    page, sheet = tmp_path / "page.html", tmp_path / "sheet.png"
     assert main(["show", str(troubled.dataset), "--page", str(page), "--sheet", str(sheet), "--clips", "1"]) == DONE
     said = capsys.readouterr().out
     assert "damaged.mp4" in said
@@ -341,6 +378,8 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
         (("--page", "{other}/page.txt"), "must end in .html"),
         (("--sheet", "{other}/sheet.jpg"), "must end in .png; name it sheet.png"),
         (("--page", "{other}/folder.html"), "is a folder"),
+        (("--page", "{other}/no/such/page.html"), "there is no folder {other}/no/such; make it, or name another one"),
+        (("--sheet", "{other}/page.txt/sheet.png"), "there is no folder {other}/page.txt; make it"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_before_the_work(
@@ -350,8 +389,9 @@ def test_a_file_that_cannot_be_meant_is_refused_before_the_work(
     named = [flag.format(dataset=troubled.dataset, other=tmp_path) for flag in flags]
     assert main(["show", str(troubled.dataset), *named]) == FAILED
     shown = capsys.readouterr()
-    assert told in shown.err
+    assert told.format(other=tmp_path) in shown.err
     assert shown.out == ""
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder.html"]
 
 
 def test_a_number_below_zero_is_refused(capsys: pytest.CaptureFixture[str]):
