@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +99,11 @@ def _decoded(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Spa
 
 
 def _missing(source: Probe, piece: range, clock: Clock) -> bool:
-    """The file breaks off before the end of `piece`."""
-    return source.missing is not None and piece.stop > source.missing[0] * clock.fps
+    """The file breaks off, and `piece` begins behind that, or reaches beyond all that is there."""
+    if source.missing is None:
+        return False
+    last = max(source.video.end, source.audio.end)
+    return piece.start >= source.missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
 
 
 def _nothing(source: Probe, piece: range, form: Form) -> Span:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction as F
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,16 @@ def test_nothing_is_decoded_of_what_is_missing(folder: Path, tmp_path: Path, mon
     source = probe(tmp_path / "a.mkv")
     monkeypatch.setattr("sharding.decode.VideoLane", None)
     assert all(span.damage for span in read_spans(source, PIECES[4:], FORM))
+
+
+def test_a_file_that_breaks_off_can_be_watched_to_its_last_picture(folder: Path, tmp_path: Path):
+    data = written(folder / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
+    source = probe(tmp_path / "a.mkv")
+    assert source.missing is not None
+    stop = ceil(source.video.end * 10)
+    assert stop > source.missing[0] * 10
+    assert [span.damage for span in read_spans(source, [range(stop - 20, stop)], FORM)] == [""]
 
 
 def test_a_whole_file_is_whole_whatever_length_it_declares(whole: Path):
