@@ -280,7 +280,7 @@ def test_unusable_videos_are_named_with_the_reason(tmp_path: Path, name: str, ma
 
 def test_text_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video at all")
-    with pytest.raises(InputError, match=r"text\.mp4: cannot be opened"):
+    with pytest.raises(InputError, match=r"text\.mp4: is no video that FFmpeg can open"):
         run(tmp_path / "text.mp4", tmp_path)
 
 
