@@ -107,6 +107,8 @@ class Assemble:
 def _writing(folder: Path, shard: str) -> Iterator[None]:
     try:
         yield
+    except MemoryError:
+        raise MemoryError from None  # FFmpeg's own is an FFmpegError, too
     except FFmpegError as error:  # of the encoder: some of these are OSErrors too, but the disk is not to blame
         raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
     except OSError as error:
