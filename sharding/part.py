@@ -25,7 +25,7 @@ from sharding.sources import Source
 from sharding.writer import ShardWriter
 
 PARTS = ".parts"
-PART_CLIPS = 16
+PART_CLIPS = 12
 """Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
 
 
