@@ -127,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        real = real_sources(options.videos, options.sources) if options.videos else []
+        real = real_sources(options.videos.resolve(), options.sources) if options.videos else []
         groups = {"real videos": real} if real else {}
         for across, lines in ((2, 720), (3, 1080)):
             groups[f"{lines} lines"] = [probe(wall(folder / f"{lines}.mp4", real, across))]
