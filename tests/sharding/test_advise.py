@@ -159,7 +159,6 @@ def test_a_video_that_ends_its_process_does_not_end_the_advice(tmp_path: Path):
     assert (said.looked_at, said.rejected, said.clips) == (2, 1, 1)
 
 
-
 def test_long_videos_count_with_all_their_clips_and_give_one_from_the_middle(tmp_path: Path):
     write_video(tmp_path / "long.mp4", Video(seconds=Fraction(31)))
     taken: list[Clip] = []
