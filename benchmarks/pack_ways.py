@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -120,9 +121,9 @@ def ours(codec: str) -> Way:
 
 def naive(job: Job) -> None:
     """The thesis's way: all pictures as RGB, resized one by one, a float tensor to torch.save."""
-    import cv2
     import torch
 
+    cv2: Any = import_module("cv2")  # a peer that may be missing
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with av.open(str(job.found.path)) as container:
@@ -184,7 +185,8 @@ def missing(way: Way) -> str:
     if way in (segments, one_by_one) and shutil.which("ffmpeg") is None:
         return "the ffmpeg program"
     if way is naive:
-        from importlib.util import find_spec
+        from importlib import import_module
+from importlib.util import find_spec
 
         return ", ".join(name for name in ("torch", "cv2") if find_spec(name) is None)
     return ""

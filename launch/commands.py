@@ -123,7 +123,7 @@ class Advise(Parsed):
             raise InputError(f"--gpu-clips-per-s {self.gpu_clips_per_s} must be a number above 0")
 
     def execute(self) -> str:
-        from sharding.advise import advise
+        from sharding.advise.advise import advise
 
         chosen = advise(self.videos, self.disk, self.gpu_clips_per_s, self.config, root=self.root)
         told = ["--root", self.root] if self.root else []

@@ -11,20 +11,18 @@ from fractions import Fraction
 from itertools import count
 from math import gcd
 
+from sharding.attempt import Tried, Try, attempt
 from sharding.clip import Clip
 from sharding.codec import codec_named, members_of
 from sharding.config import PackConfig
-from sharding.errors import InputError, RejectError, RejectReason
-from sharding.limits import limit_cpu
-from sharding.part import Survey, clips_of, survey
+from sharding.errors import InputError, RejectError
 from sharding.sources import Source
 from sharding.tar import BLOCK, padded
-from sharding.tasks import Prepare, fault_of
-from sharding.workers import Died, Done, Tell, Workers
+from sharding.tasks import Prepare
+from sharding.workers import Workers
 
 LOOKED_AT, DECODED = 200, 16
 """Sources of a sample, at most: this many are looked at, and this many give a clip."""
-REFRESH_S = 0.5
 PATIENCE = 3
 """Budgets after which the search for a first usable clip is given up."""
 
@@ -47,7 +45,7 @@ class Sample:
     rejects: list[tuple[str, RejectError]] = field(default_factory=list)
     """Path and reason of what gave no clip."""
 
-    def add(self, source: Source, tried: "Tried") -> Clip | None:
+    def add(self, source: Source, tried: Tried) -> Clip | None:
         """Count what one more source told; its clip, if it gave one."""
         self.looked_at += 1
         self.look_cpu_s += tried.look_cpu_s
@@ -152,7 +150,7 @@ def take(
                 break
             wanted = sample.decoded < DECODED and sample.decoded * every <= sample.looked_at
             task = Try(source=sources[number], config=config, decode=wanted)
-            clip = sample.add(sources[number], _tried(apart, task))
+            clip = sample.add(sources[number], attempt(apart, task))
             if clip is not None:
                 use(clip)
             tell(sample)
@@ -166,68 +164,6 @@ def spread(length: int) -> Iterator[int]:
     near = max(1, round(length * 0.618))  # by the golden ratio, each new one falls into a widest gap
     step = next(step for step in count(near) if gcd(step, length) == 1)
     return (number * step % length for number in range(length))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
-    """What looking at one source, and perhaps decoding a clip of it, told."""
-
-    frames: tuple[int, ...] = ()
-    """Of each clip it would give."""
-    look_cpu_s: float = 0.0
-    decode_cpu_s: float = 0.0
-    clip: Clip | None = None
-    reject: RejectError | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Try:
-    """A task: look at a source, and decode one clip of it if wanted."""
-
-    source: Source
-    config: PackConfig
-    decode: bool
-
-    def run(self, tell: Tell) -> Tried:
-        """Never raises for what the source is to blame for."""
-        limit_cpu(self.config.limit_s)
-        started, frames, spent = time.thread_time(), (), 0.0
-        try:
-            seen = survey(self.source, self.config)
-            frames = tuple(len(piece) for part in seen.parts for piece in part)
-            spent = time.thread_time() - started
-            clip, decode_cpu_s = self._middle(seen) if self.decode else (None, 0.0)
-        except RejectError as reject:
-            spent = spent or time.thread_time() - started
-            return Tried(frames=frames, look_cpu_s=spent, reject=reject)
-        finally:
-            limit_cpu(0)
-        return Tried(frames=frames, look_cpu_s=spent, decode_cpu_s=decode_cpu_s, clip=clip)
-
-    def _middle(self, seen: Survey) -> tuple[Clip, float]:
-        """The middle clip, and the CPU time it took. Raises RejectError."""
-        pieces = [piece for part in seen.parts for piece in part]
-        middle = len(pieces) // 2
-        # the clip before it leads the way: entering a file is paid once for many clips
-        clips = clips_of(self.source, seen.found, pieces[max(0, middle - 1) : middle + 1], self.config)
-        if middle:
-            next(clips)
-        started = time.thread_time()
-        clip, damage = next(clips)
-        if damage:
-            raise RejectError(RejectReason.CORRUPT, damage)
-        return clip, time.thread_time() - started
-
-
-def _tried(apart: Workers[Try], task: Try) -> Tried:
-    apart.give(task)
-    while True:
-        for event in apart.news(REFRESH_S):
-            if isinstance(event, Done):
-                return event.result
-            if isinstance(event, Died):
-                fault = fault_of(event.code, task.config) or "its process was killed"
-                return Tried(reject=RejectError(RejectReason.CORRUPT, fault))
 
 
 def _nothing(sample: Sample) -> str:

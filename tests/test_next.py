@@ -62,7 +62,7 @@ def returning(result: object) -> Callable[..., object]:
 def test_advise_repeats_every_setting_it_was_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sharding.advise.advise", returning("raw"))
+    monkeypatch.setattr("sharding.advise.advise.advise", returning("raw"))
     told = ["--fps", "30000/1001", "--size", "64", "--clip-s", "3", "--min-clip-s", "2", "--workers", "3"]
     assert main(["advise", ODD, "--root", f"{ODD}/root", "--codec", "h264-fast", *told]) == DONE
     words = closing_line(capsys)

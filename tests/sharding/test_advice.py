@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sharding.advice import Figures, Means, choose, reason, size
+from sharding.advise.advice import Figures, Means, choose, reason, size
 
 SMALL_FORM = Figures(
     name="small", offered=True, clips=1_000_000, clip_bytes=5e5, pack_cpu_s=0.3, write_bytes_per_s=1e9,

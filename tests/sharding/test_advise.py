@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from launch.commands import Advise
-from sharding.advise import advise
+from sharding.advise.advise import advise
+from sharding.advise.trial import CodecTrial, FloatTrial
 from sharding.clip import Clip
 from sharding.codec import CODECS
 from sharding.config import PackConfig
@@ -25,7 +26,6 @@ from sharding.find import find_sources
 from sharding.pack import pack
 from sharding.sample import DECODED, estimate, spread, take
 from sharding.tar import END
-from sharding.trial import CodecTrial, FloatTrial
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET
 

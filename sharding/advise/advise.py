@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from sharding.advice import Figures, Means, choose, reason, table
+from sharding.advise.advice import Figures, Means, choose, reason, table
+from sharding.advise.disk import forget
+from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial
 from sharding.clip import Clip
 from sharding.codec import CODECS
 from sharding.config import PackConfig
 from sharding.cores import available_cores
-from sharding.disk import forget
 from sharding.errors import InputError
 from sharding.find import find_sources
 from sharding.sample import Sample, take
 from sharding.sources import Source
-from sharding.trial import WINDOW_S, CodecTrial, FloatTrial, Trial
 from sharding.words import counted
 
 BUDGET_S = 40.0
