@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,7 @@ def missing(way: Way) -> str:
     if way in (segments, one_by_one) and shutil.which("ffmpeg") is None:
         return "the ffmpeg program"
     if way is naive:
-        from importlib import import_module
-from importlib.util import find_spec
+                from importlib.util import find_spec
 
         return ", ".join(name for name in ("torch", "cv2") if find_spec(name) is None)
     return ""
