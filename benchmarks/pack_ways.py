@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +187,6 @@ def missing(way: Way) -> str:
     if way in (segments, one_by_one) and shutil.which("ffmpeg") is None:
         return "the ffmpeg program"
     if way is naive:
-                from importlib.util import find_spec
-
         return ", ".join(name for name in ("torch", "cv2") if find_spec(name) is None)
     return ""
 
