@@ -2,12 +2,18 @@
 
 import os
 import shutil
+import signal
 
 import hypothesis
 import pytest
 
 # Two pytest workers whose torch each starts a thread per core slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Under nohup, or in the background of a script, these are ignored from birth, and would be by all that tests start.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 hypothesis.settings.register_profile("gate", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("gate")
