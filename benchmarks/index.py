@@ -24,7 +24,8 @@ from rich.table import Table
 
 from sharding.clip import FORMAT_VERSION
 from sharding.files import read_json, to_json
-from sharding.index import ClipRecord, Index, ShardRecord
+from sharding.index import Index
+from sharding.records import ClipRecord, ShardRecord
 from sharding.sources import source_id
 from sharding.tar import BLOCK, Layout, padded
 

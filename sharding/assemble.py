@@ -12,9 +12,9 @@ from sharding.clip import FORMAT_VERSION, Repairs
 from sharding.content import check_loudness, check_motion
 from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
-from sharding.index import ClipRecord, ShardRecord, SourceRecord
 from sharding.part import PartName, PartRecord, joined
 from sharding.plan import ShardPlan
+from sharding.records import ClipRecord, ShardRecord, SourceRecord
 from sharding.sources import Source
 from sharding.tar import END
 

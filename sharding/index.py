@@ -5,8 +5,9 @@ docs/data-format.md.
 
     DATASET/dataset.json                 DatasetInfo; written last: a dataset that has it is whole
     DATASET/<split>/000000.tar           plain WebDataset tar
-    DATASET/<split>/000000.json          ShardRecord: what the tar holds (source of the index)
+    DATASET/<split>/000000.json          ShardRecord (sharding/records.py): what the tar holds; source of the index
     DATASET/<split>/index.npz            Index: one row per clip, columns as plain arrays
+    DATASET/plan.json                    PlanFile (sharding/plan.py): which sources stand in which shard
     DATASET/rejects.csv                  path, reason, detail
 """
 
@@ -19,15 +20,17 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import FORMAT_VERSION, Clock, Fit, Repairs
+from sharding.clip import FORMAT_VERSION, Clock, Fit
 from sharding.columns import COLUMNS, load_columns, save_columns
 from sharding.errors import FormatError, InputError
 from sharding.files import read_json
+from sharding.records import ShardRecord
 from sharding.rows import Rows
 from sharding.tar import Layout
 
 SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
+PLAN = "plan.json"
 INDEX = "index.npz"
 T = TypeVar("T")
 
@@ -57,63 +60,6 @@ class DatasetInfo:
     """What `avsync pack` was told and the bytes depend on."""
     written_by: str
     """Software and versions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClipRecord:
-    """One clip in its shard. Offsets in bytes from the tar's start; members are the tar's payloads."""
-
-    key: str
-    action: str
-    group: str
-    frames: int
-    offset: int
-    """First payload byte of the json member; one read of `size` bytes from here holds all three payloads."""
-    size: int
-    crc32: int
-    """Of those `size` bytes, tar headers between the members included."""
-    video: tuple[int, int]
-    """Payload's start relative to `offset`, and length."""
-    audio: tuple[int, int]
-    json_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceRecord:
-    """How a source fared in one shard: for reports (avsync show), so that nobody must open a tar for them."""
-
-    source: str
-    """Path as given, relative to the input folder."""
-    action: str
-    clips: int
-    frames: int
-    """In its clips together."""
-    lost_clips: int
-    """Clips that should be here and are not, because the source is damaged there."""
-    damage: str
-    """What was found at the first lost clip; empty when none is lost."""
-    stream_offset_s: float
-    """First sound heard minus first picture seen, seconds."""
-    repairs: Repairs
-    """Of its clips together; `longest_still` is the longest of any."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardRecord:
-    """A shard's side file."""
-
-    format_version: int
-    plan: str
-    """Digest of everything that decides this shard's bytes; a shard with another plan is packed again."""
-    tar_bytes: int
-    sha256: str
-    clips: tuple[ClipRecord, ...]
-    ids: tuple[str, ...] = ()
-    """Of all its sources, in the order of the plan; those that were rejected, too."""
-    sources: tuple[SourceRecord, ...] = ()
-    """Those that gave a clip, in the order of the tar."""
-    rejects: tuple[tuple[str, str, str], ...] = ()
-    """(source, reason, detail)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -189,7 +135,7 @@ class Index:
 def read_info(folder: Path) -> DatasetInfo:
     """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
     path = folder / INFO
-    if not path.is_file() and (folder / "plan.json").is_file():
+    if not path.is_file() and (folder / PLAN).is_file():
         raise InputError(
             f"{folder} is not a whole dataset yet: no dataset.json; wait for the avsync pack that writes it, "
             "or run it again"

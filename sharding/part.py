@@ -4,7 +4,7 @@ Parts make long films and small files alike to spread over processes, and a stop
 lie in DATASET/.parts until all of a shard are there (sharding/assemble.py). Bytes depend on the source alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,12 @@ from sharding.content import Loudness, Motion
 from sharding.decode import Form, Span, read_spans
 from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
-from sharding.index import ClipRecord
 from sharding.pieces import Stretch, cut
 from sharding.plan import SOFTWARE
 from sharding.probe import Probe, probe
+from sharding.records import ClipRecord
 from sharding.sources import Source
+from sharding.workers import Tell
 from sharding.writer import ShardWriter
 
 PARTS = ".parts"
@@ -84,10 +85,6 @@ class Survey:
     def part(self, number: int) -> PartCut:
         """One of its parts."""
         return PartCut(found=self.found, pieces=self.parts[number], of=len(self.parts))
-
-
-Tell = Callable[[int, int], None]
-"""Called with the number of clips done and to do, of this part."""
 
 
 def survey(source: Source, config: PackConfig) -> Survey:

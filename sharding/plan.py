@@ -17,7 +17,6 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.sources import Source, assign_splits
 
-PLAN = "plan.json"
 SOFTWARE = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
 """Part of every plan: another decoder may give other pixels."""
 SHARD_SOURCE_BYTES = 4 * 2**30
@@ -58,6 +57,11 @@ class ShardPlan:
     @property
     def name(self) -> str:
         return f"{self.split}/{self.number:06d}"
+
+    @property
+    def parts_folder(self) -> str:
+        """Name of the folder of its parts: those of another plan are not taken for its own."""
+        return self.digest[:16]
 
 
 @dataclass(frozen=True, slots=True)

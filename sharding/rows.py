@@ -4,17 +4,14 @@ import re
 from array import array
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.columns import CLIPS, Columns, problem_of
 from sharding.errors import FormatError
+from sharding.records import ClipRecord
 from sharding.tar import Layout
-
-if TYPE_CHECKING:  # sharding.index imports this file
-    from sharding.index import ClipRecord
 
 GROUP_BYTES = 16
 """Of the digest that stands for a group's name while groups are numbered."""
@@ -36,7 +33,7 @@ class Rows:
         self._groups = bytearray()
         self._last = ("", "")
 
-    def add(self, shard: int, clip: "ClipRecord") -> None:
+    def add(self, shard: int, clip: ClipRecord) -> None:
         """Append a clip of the tar numbered `shard`. Raises FormatError when no tar of ours can have it."""
         if problem := problem_of_clip(clip):
             raise FormatError(problem)
@@ -49,7 +46,7 @@ class Rows:
             self._groups += sha256(clip.group.encode()).digest()[:GROUP_BYTES]
         self._append(shard, int(frame), clip)
 
-    def _append(self, shard: int, first_frame: int, clip: "ClipRecord") -> None:
+    def _append(self, shard: int, first_frame: int, clip: ClipRecord) -> None:
         number = len(self._names) - 1
         values = {
             "source": number,
@@ -87,7 +84,7 @@ def _joined(names: NDArray[np.bytes_]) -> tuple[NDArray[np.uint8], NDArray[np.in
     return letters[real], real.sum(axis=1, dtype=np.int64).cumsum()
 
 
-def problem_of_clip(clip: "ClipRecord") -> str:
+def problem_of_clip(clip: ClipRecord) -> str:
     """What no clip of a tar of ours has; empty when it can be one."""
     if _KEY.fullmatch(clip.key) is None:
         return f"{clip.key!r} is no key of a clip"

@@ -117,7 +117,7 @@ class _Shard:
 
     def __init__(self, plan: ShardPlan, dataset: Path) -> None:
         self.plan = plan
-        self.folder = dataset / PARTS / plan.digest[:16]
+        self.folder = dataset / PARTS / plan.parts_folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.parts: list[dict[int, PartRecord]] = [{} for _ in plan.sources]
 

@@ -10,11 +10,11 @@ from posixpath import normpath
 from sharding.csv_table import CsvTable, control_character
 from sharding.errors import InputError
 from sharding.exact import exact_number
+from sharding.index import SPLITS
 from sharding.sources import Source, printable, source_id
 
 COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes")
 HEADER = f"path,action and any of {','.join(COLUMNS[2:])}"
-SPLITS = ("train", "val", "test")
 
 
 def read_table(table: CsvTable, root: Path) -> tuple[Source, ...]:

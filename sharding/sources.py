@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sharding.config import PackConfig
 from sharding.errors import InputError
+from sharding.index import SPLITS
 
 ID_CHARACTERS, ID_DIGITS = 56, 16
 """Of a source's name and of its digest in its id: with frame number and suffix it fits into USTAR's 100 bytes."""
@@ -81,7 +82,7 @@ def assign_splits(sources: tuple[Source, ...], config: PackConfig) -> dict[str, 
                 f"group {source.group!r} stands on two sides: line {first.line} ({first.rel}) says {first.split}, "
                 f"line {source.line} ({source.rel}) says {source.split}; give both rows one split, or two groups"
             )
-    splits: dict[str, list[Source]] = {"train": [], "val": [], "test": []}
+    splits: dict[str, list[Source]] = {split: [] for split in SPLITS}
     for source in sources:
         explicit = wanted.get(source.group)
         split = explicit.split if explicit is not None else None

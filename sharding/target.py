@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, FormatError, InputError, RejectReason
 from sharding.failures import FAILURES
-from sharding.files import LOCK_NAME, read_json, write_json
-from sharding.index import INDEX, INFO, SPLITS, ShardRecord, read_info
+from sharding.files import LOCK_NAME, open_file, read_json, write_json
+from sharding.index import INDEX, INFO, PLAN, SPLITS, read_info
 from sharding.part import PARTS
-from sharding.plan import PLAN, SOFTWARE, PlanFile, ShardPlan, placed, plan_file
+from sharding.plan import SOFTWARE, PlanFile, ShardPlan, placed, plan_file
+from sharding.records import ShardRecord
 from sharding.rejects import REJECTS
 from sharding.sources import Source
 from sharding.words import counted, first_few
@@ -25,7 +25,7 @@ _OURS_ABOVE = re.compile(
     rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
-_OURS = re.compile(r"(\d{6}\.(tar|json)|index\.npz)(\.part)?")
+_OURS = re.compile(rf"(\d{{6}}\.(tar|json)|{re.escape(INDEX)})(\.part)?")
 
 
 def check_folder(dataset: Path) -> None:
@@ -174,9 +174,7 @@ def kept(plan: ShardPlan, dataset: Path, *, retry: bool = False) -> bool:
 
 def _readable(path: Path) -> bool:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return len(file.read(1)) == 1
     except (OSError, ValueError):
         return False
@@ -195,7 +193,7 @@ def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Pat
         write_json(dataset / PLAN, wanted)
     for path in stale:
         path.unlink()
-    folders = {plan.digest[:16] for plan in todo}
+    folders = {plan.parts_folder for plan in todo}
     for path in (dataset / PARTS).glob("*"):
         if path.name not in folders and _PARTS.fullmatch(path.name) and not path.is_symlink():
             shutil.rmtree(path)

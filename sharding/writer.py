@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from sharding.clip import Clip
 from sharding.codec import Codec, members_of
-from sharding.index import ClipRecord
+from sharding.records import ClipRecord
 from sharding.tar import BLOCK, Layout, member_header, padded
 
 

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from sharding.clip import Clip, ClipMeta
 from sharding.codec import Codec
 from sharding.errors import FormatError
-from sharding.index import ClipRecord
+from sharding.records import ClipRecord
 from sharding.writer import ShardWriter
 
 WINDOW_S = 4

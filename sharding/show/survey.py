@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.files import open_file, read_json
-from sharding.index import INFO, SPLITS, DatasetInfo, Index, SourceRecord, read_info
-from sharding.plan import PLAN, PlanFile
+from sharding.index import INFO, PLAN, SPLITS, DatasetInfo, Index, read_info
+from sharding.plan import PlanFile
+from sharding.records import SourceRecord
 from sharding.rejects import REJECTS, Reject, parse_rejects
 from sharding.show.sources import Sources
 from sharding.words import counted

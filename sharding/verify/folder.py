@@ -9,9 +9,9 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError
 from sharding.files import LOCK_NAME, from_json, open_file
-from sharding.index import INDEX, INFO, SPLITS, DatasetInfo
+from sharding.index import INDEX, INFO, PLAN, SPLITS, DatasetInfo
 from sharding.part import PARTS
-from sharding.plan import PLAN, PlanFile
+from sharding.plan import PlanFile
 from sharding.rejects import REJECTS, parse_rejects
 from sharding.verify.findings import Finding, Kind
 from sharding.verify.shard import Around

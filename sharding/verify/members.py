@@ -9,7 +9,8 @@ from sharding.clip import ClipMeta
 from sharding.codec import Codec
 from sharding.errors import FormatError
 from sharding.files import from_json
-from sharding.index import ClipRecord, DatasetInfo
+from sharding.index import DatasetInfo
+from sharding.records import ClipRecord
 from sharding.tar import BLOCK, member_header, padded
 from sharding.verify.media import header_of, problem_of_decoding, problem_of_headers
 from sharding.verify.tape import Tape

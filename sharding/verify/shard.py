@@ -9,7 +9,7 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION, ClipMeta
 from sharding.errors import FormatError
 from sharding.files import from_json, open_file
-from sharding.index import ClipRecord, ShardRecord
+from sharding.records import ClipRecord, ShardRecord
 from sharding.rows import problem_of_clip
 from sharding.tar import BLOCK, END, padded
 from sharding.verify.findings import Finding, Kind, shortened

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 from itertools import groupby
 
 from sharding.clip import ClipMeta, Repairs
-from sharding.index import SourceRecord
 from sharding.part import joined
+from sharding.records import SourceRecord
 
 
 def source_differences(told: Sequence[SourceRecord], clips: Sequence[ClipMeta]) -> Iterator[tuple[str, str]]:

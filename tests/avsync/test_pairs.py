@@ -13,7 +13,8 @@ from avsync.order import Order, clip_rng
 from avsync.pairs import PAIRS, Symmetric, build_law
 from sharding.clip import Clock
 from sharding.errors import InputError
-from sharding.index import ClipRecord, Index, ShardRecord
+from sharding.index import Index
+from sharding.records import ClipRecord, ShardRecord
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sharding.files import read_json, write_json
-from sharding.index import ClipRecord, Index, ShardRecord, read_info
+from sharding.index import Index, read_info
+from sharding.records import ClipRecord, ShardRecord
 from sharding.tar import END, Layout, member_header, padded
 from sharding.verify.findings import Report
 from sharding.verify.verify import inspect

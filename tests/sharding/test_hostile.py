@@ -12,8 +12,8 @@ import pytest
 
 from sharding.errors import RejectReason
 from sharding.files import read_json
-from sharding.index import ShardRecord
 from sharding.probe import probe
+from sharding.records import ShardRecord
 from tests.media import write_video
 from tests.sharding.hostile import ORIGINALS, TEXTS, write_hostile
 from tests.sharding.hostile_streams import ts_lies

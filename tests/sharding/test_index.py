@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sharding.columns import CLIPS, COLUMNS
 from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, FormatError, SkipClip
-from sharding.index import ClipRecord, Index, ShardRecord
+from sharding.index import Index
+from sharding.records import ClipRecord, ShardRecord
 from sharding.tar import BLOCK, Layout, padded
 from tests.sharding.conftest import Packed
 

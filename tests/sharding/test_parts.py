@@ -12,12 +12,12 @@ from sharding.config import PackConfig, Wishes
 from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.files import read_json
-from sharding.index import ShardRecord
 from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
 from sharding.pack import pack
 from sharding.part import PART_CLIPS
 from sharding.plan import plan_shards
 from sharding.probe import Probe, probe
+from sharding.records import ShardRecord
 from sharding.schedule import TRIES, Schedule, Task
 from sharding.sources import Source
 from sharding.tasks import Assemble, Pack

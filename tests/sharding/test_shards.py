@@ -20,8 +20,9 @@ from sharding.codec import CODECS, codec_named, members_of
 from sharding.dataset import open_dataset
 from sharding.errors import InputError, RejectError, RejectReason, SkipClip
 from sharding.files import read_json
-from sharding.index import SPLITS, ShardRecord, read_info
+from sharding.index import SPLITS, read_info
 from sharding.pack import pack
+from sharding.records import ShardRecord
 from tests.sharding.conftest import QUIET, SMALL, Packed
 
 

@@ -23,8 +23,8 @@ from sharding.clip import Clock, Repairs
 from sharding.dataset import open_dataset
 from sharding.errors import InputError
 from sharding.files import read_json, write_json
-from sharding.index import ShardRecord, SourceRecord
 from sharding.pack import pack
+from sharding.records import ShardRecord, SourceRecord
 from sharding.show.av_clock import Histogram, offset_histogram, read_clock, worst_first
 from sharding.show.contact_sheet import read_sheets, sheet_png
 from sharding.show.page import page_html
