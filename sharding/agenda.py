@@ -33,10 +33,15 @@ class Agenda:
     """Of `todo`: shards that were there in another form."""
 
 
-def agenda(videos: Path, dataset: Path, config: PackConfig, wishes: Wishes, console: Console) -> Agenda:
-    """Compare what there is with what there should be. Raises InputError, FormatError."""
+def listed(videos: Path, config: PackConfig, wishes: Wishes) -> SourceList:
+    """The sources a call names, before it touches any folder. Raises InputError."""
     found = find_sources(videos, wishes.root)
     _check_boxes(videos, found.sources, config)
+    return found
+
+
+def agenda(found: SourceList, dataset: Path, config: PackConfig, wishes: Wishes, console: Console) -> Agenda:
+    """Compare what there is with what there should be. Raises InputError, FormatError."""
     old = old_plan(dataset)
     check_settings(dataset, old, config)
     gone = check_none_lost(dataset, old, found.sources, remove=wishes.remove)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sharding.agenda import agenda
+from sharding.agenda import agenda, listed
 from sharding.config import PackConfig, Wishes
 from sharding.errors import InputError
 from sharding.files import folder_lock
@@ -31,9 +31,10 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or Console(stderr=True)
+    found = listed(videos, config, wishes)
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack"):
-        work = agenda(videos, dataset, config, wishes, progress)
+        work = agenda(found, dataset, config, wishes, progress)
         with _writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
             if work.todo:
@@ -51,8 +52,9 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or Console()
+    found = listed(videos, config, wishes)
     check_folder(dataset)
-    work = agenda(videos, dataset, config, wishes, console)
+    work = agenda(found, dataset, config, wishes, console)
     print_plan(work, console)
     if work.todo:
         sources = [source for plan in work.todo for source in plan.sources]

@@ -160,3 +160,9 @@ def test_a_folder_whose_writer_fails_leaves_nothing(tmp_path: Path):
     with pytest.raises(OSError, match="full"):
         fail()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_name_of_the_videos_makes_no_folder(tmp_path: Path):
+    with pytest.raises(InputError, match=r"vidoes does not exist; name a folder of videos"):
+        pack(tmp_path / "vidoes", tmp_path / "out", SMALL, QUIET)
+    assert not list(tmp_path.iterdir())
