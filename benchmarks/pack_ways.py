@@ -20,8 +20,9 @@ import numpy as np
 
 from sharding.assemble import assemble
 from sharding.clip import Clip
-from sharding.codec import GOP_FRAMES, H264, codec_named
+from sharding.codec import codec_named
 from sharding.config import PackConfig
+from sharding.h264 import GOP_FRAMES, H264
 from sharding.part import PartName, clips_of, pack_part, survey
 from sharding.plan import ShardPlan
 from sharding.probe import Probe

@@ -1,12 +1,13 @@
 """A shard put together from the parts of its sources: its tar, and then the side file that makes it whole."""
 
 import hashlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
+
+from isal.isal_zlib import crc32
 
 from sharding.clip import FORMAT_VERSION, Repairs
 from sharding.content import check_loudness, check_motion
@@ -123,7 +124,7 @@ class _Sink:
         """Copy `size` bytes, or what is left of them; returns their CRC-32."""
         crc = 0
         while size and (got := part.readinto(self._buffer[: min(size, COPY_BYTES)])):
-            crc = zlib.crc32(self._buffer[:got], crc)
+            crc = crc32(self._buffer[:got], crc)
             self.write(self._buffer[:got])
             size -= got
         return crc

@@ -15,6 +15,9 @@ from sharding.errors import InputError
 
 FORMAT_VERSION = 2
 
+Member = bytes | bytearray | memoryview
+"""What one file of a tar holds."""
+
 ColorMatrix = Literal["bt601", "bt709", "bt2020"]
 """Which luma weights the YUV planes were made with (ITU-R BT.601-7, BT.709-6, BT.2020-2). Range is always limited."""
 

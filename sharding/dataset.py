@@ -3,31 +3,15 @@
 avsync/ may import it. What lies where is the index's business (sharding/index.py).
 """
 
-import os
-import zlib
 from dataclasses import dataclass
-from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
 
-from sharding.clip import ClipMeta
 from sharding.codec import Codec, codec_named
 from sharding.errors import FormatError, InputError, SkipClip
-from sharding.files import from_json, open_file
 from sharding.index import INDEX, DatasetInfo, Index, read_info
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class StoredClip:
-    """The bytes of one clip as read from its shard, checksum verified."""
-
-    json: memoryview
-    video: memoryview
-    audio: memoryview
-
-    def meta(self) -> ClipMeta:
-        return from_json(self.json, ClipMeta, "a clip's json")
+from sharding.shard_reader import Place, ShardReader, StoredClip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,32 +40,26 @@ class Dataset:
     def key(self, clip: int) -> str:
         return self.index.key(clip)
 
+    def place(self, clip: int, path: Path | None = None) -> Place:
+        """Where a clip lies; `path`: of a copy of its shard."""
+        index = self.index
+        return Place(
+            path=str(path or self.shard_path(clip)),
+            offset=int(index.offset[clip]),
+            json_bytes=int(index.json_bytes[clip]),
+            video_bytes=int(index.video_bytes[clip]),
+            audio_bytes=int(index.audio_bytes[clip]),
+            crc32=int(index.crc32[clip]),
+            frames=int(index.frames[clip]),
+        )
+
     def read(self, clip: int) -> StoredClip:
         """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
-        path, offset, layout = self.shard_path(clip), int(self.index.offset[clip]), self.index.layout(clip)
         try:
-            with open_file(path) as shard:
-                # no more than there is: memory for what a damaged index claims is never asked for
-                size = max(0, min(layout.size, os.fstat(shard.fileno()).st_size - offset))
-                shard.seek(offset)
-                data = _read(shard, size)
-        except OSError as error:
-            raise SkipClip(f"clip {self.key(clip)}: cannot read {path}: {error.strerror}") from error
-        if len(data) != layout.size or zlib.crc32(data) != self.index.crc32[clip]:
-            raise SkipClip(
-                f"clip {self.key(clip)}: its bytes in {path} are not those that were packed; "
-                f"delete {path} and run the same avsync pack again"
-            )
-        video, audio = (data[start : start + length] for start, length in (layout.video, layout.audio))
-        return StoredClip(json=data[: layout.json_bytes], video=video, audio=audio)
-
-
-def _read(file: RawIOBase, size: int) -> memoryview:
-    """`size` bytes, or what is left: one raw read may give less (2 GiB at most, network file systems far less)."""
-    data, filled = memoryview(bytearray(size)), 0
-    while filled < size and (got := file.readinto(data[filled:])):
-        filled += got
-    return data[:filled]
+            with ShardReader() as reader:
+                return reader.read(self.place(clip))
+        except SkipClip as error:
+            raise SkipClip(f"clip {self.key(clip)}: {error}") from error
 
 
 def open_dataset(folder: Path, split: str) -> Dataset:

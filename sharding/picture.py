@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.clip import ColorMatrix, Fit
-from sharding.codec import copy_planes
+from sharding.planes import copy_planes
 
 TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant
     (1, 0, 0, 1): "",

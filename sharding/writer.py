@@ -3,8 +3,9 @@
 Bytes depend on the clips alone: no dates, no owners.
 """
 
-import zlib
 from typing import BinaryIO
+
+from isal.isal_zlib import crc32
 
 from sharding.clip import Clip
 from sharding.codec import Codec, members_of
@@ -28,8 +29,8 @@ class ShardWriter:
         for number, (suffix, payload) in enumerate(members.items()):
             head = member_header(f"{clip.meta.key}.{suffix}", len(payload))
             for block in (padding, head) if number else ():  # what lies between payloads is checked, too
-                crc = zlib.crc32(block, crc)
-            crc = zlib.crc32(payload, crc)
+                crc = crc32(block, crc)
+            crc = crc32(payload, crc)
             padding = bytes(padded(len(payload)) - len(payload))
             for block in (head, payload, padding):
                 self._file.write(block)

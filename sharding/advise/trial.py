@@ -8,7 +8,6 @@ import math
 import os
 import threading
 import time
-import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 import av
 import numpy as np
+from isal.isal_zlib import crc32
 from numpy.typing import DTypeLike, NDArray
 
 from sharding.clip import Clip, ClipMeta
@@ -108,7 +108,7 @@ class CodecTrial:
         with (self._folder / f"{self.name}-{number}.tar").open("rb", buffering=0) as file:
             file.seek(record.offset)
             file.readinto(data)
-        if zlib.crc32(data) != record.crc32:
+        if crc32(data) != record.crc32:
             raise FormatError(f"{file.name} does not hold what was just written to it: the disk is not to be trusted")
         video, audio = (data[start : start + length] for start, length in (record.video, record.audio))
         return video, audio

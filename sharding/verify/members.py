@@ -1,9 +1,10 @@
 """One clip as it passes on the tape: its three members, block by block, against its record in the side file."""
 
 import tarfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+from isal.isal_zlib import crc32
 
 from sharding.clip import ClipMeta
 from sharding.codec import Codec
@@ -60,13 +61,13 @@ def check_clip(tape: Tape, clip: ClipRecord, form: Form, heard: Callable[[ClipMe
     crc, wrong, members = 0, list[Difference](), list[_Member]()
     for suffix, size in zip(suffixes, sizes, strict=True):
         head = _exactly(tape, BLOCK)
-        crc = zlib.crc32(head, crc) if members else crc
+        crc = crc32(head, crc) if members else crc
         if difference := _header_difference(head, f"{clip.key}.{suffix}", size):
             wrong.append(difference)
         member, crc = _payload(tape, size, _kept(suffix, size, form), crc)
         members.append(member)
         padding = _exactly(tape, padded(size) - size)
-        crc = zlib.crc32(padding, crc) if len(members) < len(sizes) else crc
+        crc = crc32(padding, crc) if len(members) < len(sizes) else crc
         if any(padding):
             wrong.append(Difference(f"zeros after the {suffix} member", "other bytes"))
     if crc != clip.crc32:
@@ -95,7 +96,7 @@ def _kept(suffix: str, size: int, form: Form) -> int:
 def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
     kept, missing, left = list[bytes](), keep, size
     for piece in tape.pieces(size):
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
         left -= len(piece)
         if missing:
             kept.append(bytes(piece[:missing]))

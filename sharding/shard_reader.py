@@ -1,0 +1,158 @@
+"""Reads clips out of shards: one contiguous read each, its checksum taken on the way, into memory that is used again.
+
+avsync/ may import it: its worker processes read with one of these each.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+
+import numpy as np
+from isal.isal_zlib import crc32
+from numpy.typing import NDArray
+
+from sharding.clip import ClipMeta
+from sharding.errors import SkipClip
+from sharding.files import from_json, open_file
+from sharding.tar import Layout
+
+AT_ONCE = 1 << 19
+"""Bytes read before their checksum is taken: they are still in the core's cache then."""
+OPEN_FILES = 96
+"""More than the shards that a training step's clips come from (avsync.order.BLOCK_SHARDS)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where one clip lies."""
+
+    path: str
+    offset: int
+    """First byte of its json."""
+    json_bytes: int
+    video_bytes: int
+    audio_bytes: int
+    crc32: int
+    frames: int
+    """Pictures in the clip."""
+
+    @property
+    def layout(self) -> Layout:
+        return Layout.of(self.json_bytes, self.video_bytes, self.audio_bytes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StoredClip:
+    """The bytes of one clip as read from its shard, checksum verified."""
+
+    json: memoryview
+    video: memoryview
+    """Empty where the pictures were read straight into place."""
+    audio: memoryview
+
+    def meta(self) -> ClipMeta:
+        return from_json(self.json, ClipMeta, "a clip's json")
+
+
+class ShardReader:
+    """For one thread. What it returns lies in its own memory and is valid until the next read."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[str, RawIOBase] = OrderedDict()
+        self._memory, self._skimmed = memoryview(bytearray(AT_ONCE)), memoryview(bytearray(AT_ONCE))
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in list(self._files):
+            self._close(path)
+
+    def read(self, place: Place) -> StoredClip:
+        """The whole clip. Raises SkipClip when its shard is missing, short or changed."""
+        layout = place.layout
+        with self._file(place) as file:
+            memory = self._room(layout.size)
+            _fill(file, place, [memory], self._skimmed)
+        video, audio = (memory[start : start + length] for start, length in (layout.video, layout.audio))
+        return StoredClip(json=memory[: layout.json_bytes], video=video, audio=audio)
+
+    def read_into(self, place: Place, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
+        """The clip, its pictures from byte `first` of them on straight into `out`. Raises SkipClip.
+
+        head: what the video member must begin with; the bytes of the pictures follow.
+        """
+        layout = place.layout
+        pictures, sound = layout.video[0] + len(head), layout.audio[0]
+        after = sound - pictures - first - out.nbytes
+        with self._file(place) as file:
+            memory = self._room(pictures + layout.audio[1])
+            front, audio = memory[:pictures], memory[pictures:]
+            _fill(file, place, [front, first, out.data.cast("B"), after, audio], self._skimmed)
+        if front[layout.video[0] :] != head:
+            raise SkipClip("its video member is not of the shape that the dataset tells")
+        return StoredClip(json=front[: layout.json_bytes], video=front[:0], audio=audio)
+
+    @contextmanager
+    def _file(self, place: Place) -> Iterator[int]:
+        """The shard's file, kept open: opening is slow on network disks. One that gave trouble is opened anew."""
+        try:
+            yield self._open(place)
+        except OSError as error:
+            self._close(place.path)
+            raise SkipClip(f"cannot read {place.path}: {error.strerror}") from error
+        except SkipClip:
+            self._close(place.path)
+            raise
+
+    def _open(self, place: Place) -> int:
+        path = place.path
+        if path in self._files:
+            self._files.move_to_end(path)
+        else:
+            self._files[path] = open_file(Path(path))
+            if len(self._files) > OPEN_FILES:
+                self._close(next(iter(self._files)))
+        file = self._files[path].fileno()
+        if os.fstat(file).st_size < place.offset + place.layout.size:
+            raise _changed(place)  # memory for what a damaged index claims is never asked for
+        return file
+
+    def _close(self, path: str) -> None:
+        if file := self._files.pop(path, None):
+            file.close()
+
+    def _room(self, size: int) -> memoryview:
+        """Memory of the reader's own, grown to the largest clip so far."""
+        if size > len(self._memory):
+            self._memory = memoryview(bytearray(size))
+        return self._memory[:size]
+
+
+def _fill(file: int, place: Place, pieces: list[memoryview | int], skimmed: memoryview) -> None:
+    """Read a clip's bytes one after the other: into memory or, so many of them, for the checksum alone."""
+    position, checksum = place.offset, 0
+    for piece in pieces:
+        size = piece if isinstance(piece, int) else len(piece)
+        done = 0
+        while done < size:
+            step = min(size - done, AT_ONCE)
+            part = skimmed[:step] if isinstance(piece, int) else piece[done : done + step]
+            got = os.preadv(file, [part], position + done)
+            if not got:
+                raise _changed(place)
+            checksum, done = crc32(part[:got], checksum), done + got
+        position += size
+    if checksum != place.crc32:
+        raise _changed(place)
+
+
+def _changed(place: Place) -> SkipClip:
+    return SkipClip(
+        f"its bytes in {place.path} are not those that were packed; "
+        f"delete {place.path} and run the same avsync pack again"
+    )
