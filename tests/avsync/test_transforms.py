@@ -1,15 +1,18 @@
 """What the network sees is what was stored: colours, crops, flips, levels."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from avsync.batch import Batch
 from avsync.config import ViewConfig
 from avsync.draw import Draw, View
 from avsync.pairs import Pair, Sound
-from avsync.transforms import MATRICES, planes_of, prepare, to_rgb
+from avsync.transforms import LUMA, MATRICES, YUV_TO_RGB, planes_of, prepare, to_rgb
 
 PAIR = Pair(0, (Sound(0, 0, True), Sound(3, 0, False)))
 
@@ -89,9 +92,70 @@ def test_sound_is_scaled_to_one_and_muted_where_asked():
 
 def test_each_clip_of_a_batch_has_its_own_matrix():
     planes = planes_of(torch.full((2, 1, 12, 8), 90, dtype=torch.uint8))
-    mixed = to_rgb(planes, torch.tensor([0, 1]), (8, 8))
-    assert torch.equal(mixed[:1], to_rgb(type(planes)(*(p[:1] for p in planes)), torch.tensor([0]), (8, 8)))
+    mixed = to_rgb(planes, YUV_TO_RGB[:2], (8, 8))
+    assert torch.equal(mixed[:1], to_rgb(type(planes)(*(p[:1] for p in planes)), YUV_TO_RGB[:1], (8, 8)))
     assert not torch.equal(mixed[0], mixed[1])
+
+
+def noise_batch(clips: int, side: int = 24) -> Batch:
+    """Random bytes; every second clip is mirrored, each is cut elsewhere and has another matrix."""
+    rng = torch.Generator().manual_seed(0)
+    return Batch(
+        keys=("k",) * clips, metas=(None,) * clips,
+        draws=tuple(Draw(0, PAIR, 2 * (row % 4), 2 * (row % 3), bool(row % 2)) for row in range(clips)),
+        yuv=torch.randint(0, 256, (clips, 3, side * 3 // 2, side), dtype=torch.uint8, generator=rng),
+        audio=torch.zeros((clips, 2, 50, 1), dtype=torch.int16), in_sync=torch.zeros(clips, 2),
+        matrix=torch.arange(clips) % 3, valid=torch.ones(clips, dtype=torch.bool),
+    )  # fmt: skip
+
+
+def by_the_formula(batch: Batch, view: View) -> torch.Tensor:
+    """The same in float64, in the plainest way: whole picture first, then the matrix, the mirror last."""
+    pictures = []
+    for yuv, draw, matrix in zip(batch.yuv, batch.draws, batch.matrix, strict=True):
+        planes = planes_of(yuv[None])
+        top, left, height, width = draw.top, draw.left, view.crop_height, view.crop_width
+        cut = [planes.y[0, :, top : top + height, left : left + width]]
+        for plane in planes[1:]:
+            cut.append(plane[0, :, top // 2 : (top + height) // 2, left // 2 : (left + width) // 2])
+        full = [resized(plane.double(), (view.out_height, view.out_width)) for plane in cut]
+        stacked = torch.stack([*full, torch.ones_like(full[0])], dim=-1)  # (T, h, w, 4)
+        rgb = (stacked @ YUV_TO_RGB[matrix].double().T).clamp(-1, 1).permute(3, 0, 1, 2)
+        pictures.append(rgb.flip(-1) if draw.flip else rgb)
+    return torch.stack(pictures)
+
+
+def resized(plane: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    if plane.shape[1] > size[0]:
+        return functional.interpolate(plane[None], size, mode="area")[0]
+    return functional.interpolate(plane[None], size, mode="bilinear", align_corners=False)[0]
+
+
+@pytest.mark.parametrize("size", [0, 8, 16, 40])
+@pytest.mark.parametrize("crop", [0.67, 1])
+def test_a_picture_is_the_formulas_to_a_thousandth_of_a_stored_step(size, crop):
+    batch, view = noise_batch(5), View.build(ViewConfig(crop=crop, size=size), 24, 24)
+    if crop == 1:
+        batch = replace(batch, draws=tuple(replace(draw, top=0, left=0) for draw in batch.draws))
+    got = prepare(batch, view).frames
+    assert got.dtype == torch.float32
+    assert got.shape == (5, 3, 3, view.out_height, view.out_width)
+    torch.testing.assert_close(got.double(), by_the_formula(batch, view), rtol=0, atol=LUMA / 1000)
+
+
+def test_a_mirrored_clip_is_the_mirror_image_to_the_bit():
+    batch, view = noise_batch(4), View.build(ViewConfig(crop=0.67), 24, 24)
+    plain = prepare(replace(batch, draws=tuple(replace(draw, flip=False) for draw in batch.draws)), view).frames
+    seen = prepare(batch, view).frames
+    assert torch.equal(seen[::2], plain[::2])
+    assert torch.equal(seen[1::2], plain[1::2].flip(-1))
+
+
+def test_the_stored_bytes_are_left_as_they_were():
+    batch = noise_batch(2)
+    before = batch.yuv.clone()
+    prepare(batch, View.build(ViewConfig(crop=0.67), 24, 24), mute_samples=10)
+    assert torch.equal(batch.yuv, before)
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [(6, 0.01), (12, 0.01), (24, 0.01), (48, 0.4)])
