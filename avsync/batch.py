@@ -10,16 +10,19 @@ from torch import Tensor
 
 from avsync.draw import Draw
 from sharding.clip import ClipMeta
+from sharding.files import from_json
+
+TENSORS = ("yuv", "audio", "in_sync", "matrix", "valid")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Batch:
-    """Rows of a step. Tensors are views of a reusable slot: valid until the next batch is asked for."""
+    """Rows of a step. On a CPU the tensors are views of a reusable slot: valid until the next batch is asked for."""
 
     keys: tuple[str, ...]
     """Clip keys; empty for padding."""
-    metas: tuple[ClipMeta | None, ...]
-    """What each clip's json says; None for padding and for clips that could not be read."""
+    jsons: tuple[bytes | None, ...]
+    """Each clip's json member; None for padding and for clips that could not be read."""
     draws: tuple[Draw, ...]
     """How each row was cut: with it any row can be rebuilt."""
     yuv: Tensor
@@ -33,7 +36,16 @@ class Batch:
     valid: Tensor
     """(B,) bool: False for padding and for clips that could not be read; they count for nothing"""
 
+    @property
+    def metas(self) -> tuple[ClipMeta | None, ...]:
+        """What the jsons say."""
+        return tuple((json and from_json(json, ClipMeta, "a clip's json")) or None for json in self.jsons)
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; asynchronous when the slot is pinned."""
-        names = ("yuv", "audio", "in_sync", "matrix", "valid")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in TENSORS})
+
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """The tensors, made on another stream, are used on this one: their memory must not be given away before."""
+        for name in TENSORS:
+            getattr(self, name).record_stream(stream)

@@ -111,8 +111,8 @@ class RuntimeConfig:
 
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
-    threads: int = 0
-    """Decoding threads per process; 0: one per core this process may use."""
+    workers: int = 0
+    """Processes that read and decode, for each process that trains; 0: one per core that it may use."""
     prefetch: int = 4
     """Batches decoded ahead."""
     log_every: int = 10
@@ -123,14 +123,32 @@ class RuntimeConfig:
     """Newest checkpoints kept, besides the best."""
     error_budget: int = 20
     """Unusable clips in a row that stop the run."""
+    report_after_s: float = 60
+    """Without a clip for so long, say which file every worker is waiting for."""
+    stop_after_s: float = 900
+    """Without a clip for so long, stop the run; the same command resumes it."""
+    scratch: str = ""
+    """Folder on a disk of this machine, to which the shards that come next are copied; one for all jobs. A dataset
+    behind a URL needs it."""
+    scratch_gb: float = 0
+    """GB that the copies there may take, of all jobs together; 0: what the disk gives."""
 
     def __post_init__(self) -> None:
         if min(self.prefetch, self.log_every, self.checkpoint_every, self.keep, self.error_budget) < 1:
             raise InputError(
                 "--runtime: prefetch, log-every, checkpoint-every, keep and error-budget must each be at least 1"
             )
-        if self.threads < 0:
-            raise InputError(f"--runtime.threads {self.threads} must not be negative")
+        if self.workers < 0:
+            raise InputError(f"--runtime.workers {self.workers} must not be negative")
+        if not 0 < self.report_after_s < float("inf") or not 0 < self.stop_after_s < float("inf"):
+            raise InputError(
+                f"--runtime.report-after-s {self.report_after_s} and --runtime.stop-after-s {self.stop_after_s} "
+                "must be numbers of seconds above 0"
+            )
+        if not 0 <= self.scratch_gb < float("inf"):
+            raise InputError(f"--runtime.scratch-gb {self.scratch_gb} must be a number of GB, or 0 for no limit")
+        if self.scratch_gb and not self.scratch:
+            raise InputError(f"--runtime.scratch-gb {self.scratch_gb} needs a folder: name it with --runtime.scratch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig
 from avsync.draw import batches_of_rank, fixed_draws
 from avsync.feed import Feed
-from avsync.loader import LoaderOptions
+from avsync.loading.options import LoaderOptions
 from avsync.models.parts import InputSpec
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.places import evaluation_place
@@ -109,15 +109,15 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
     share = batches_of_rank(draws, config.batch, 0, 1)
     mute, heard = network.config.pairs.mute_samples, _Heard()
-    with feed.loader(LoaderOptions(pin=device.type == "cuda")) as loader:
-        stream = answers(network.model, loader.batches(share), feed.view, mute, device)
+    with feed.loader(LoaderOptions(device=device)) as loader:
+        stream = answers(network.model, loader.batches(share), feed.view, mute)
         console = open_console(stderr=True)
         quiet = not console.is_terminal
         for answer in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
             heard.tables.append(rows(answer))
             _note_points(answer, feed, heard)
-            pairs = zip(answer.batch.draws, answer.batch.metas, strict=True)
-            heard.unreadable |= {draw.clip for draw, meta in pairs if draw.clip >= 0 and meta is None}
+            pairs = zip(answer.batch.draws, answer.batch.jsons, strict=True)
+            heard.unreadable |= {draw.clip for draw, json in pairs if draw.clip >= 0 and json is None}
         heard.last_error = loader.budget.last
     return heard
 

@@ -1,6 +1,5 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,10 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
 from avsync.draw import Draw, View, training_draws, usable_clips
-from avsync.loader import Loader, LoaderOptions, WindowShape
+from avsync.fingerprint import SplitPrint
+from avsync.loading.loader import Loader
+from avsync.loading.options import LoaderOptions
+from avsync.loading.shape import WindowShape
 from avsync.models.parts import InputSpec
 from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
@@ -69,13 +71,9 @@ class Feed:
             order, self.law, self.dataset.index, self.view, config.view.flip, world.rank, world.ranks, config.accumulate
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> SplitPrint:
         """Changes when the split's clips change, so that a run never resumes on other data."""
-        index = self.dataset.index
-        digest = hashlib.sha256()
-        for name in ("names", "name_end", "source", "first_frame", "frames", "crc32", "shard"):
-            digest.update(getattr(index, name))
-        return digest.hexdigest()[:16]
+        return SplitPrint.of(self.dataset.index)
 
 
 def _check_shards(dataset: Dataset) -> None:

@@ -26,14 +26,11 @@ class Answer(NamedTuple):
 
 
 @torch.no_grad()
-def answers(
-    network: Network, batches: Iterable[Batch], view: View, mute: int, device: torch.device
-) -> Iterator[Answer]:
-    """The network's answers, batch by batch. The network must be in evaluation mode."""
+def answers(network: Network, batches: Iterable[Batch], view: View, mute: int) -> Iterator[Answer]:
+    """The network's answers, batch by batch, on their device. The network must be in evaluation mode."""
     for batch in batches:
-        there = batch.to(device)
-        seen = prepare(there, view, mute)
-        yield Answer(there, seen, network(seen.frames, seen.sounds))
+        seen = prepare(batch, view, mute)
+        yield Answer(batch, seen, network(seen.frames, seen.sounds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -16,19 +16,21 @@ from torch import Tensor
 
 from avsync import pictures
 from avsync.batch import Batch
-from avsync.checkpoint import Best, Saved, prune, save_checkpoint
+from avsync.checkpoint import Saved, prune, save_checkpoint
 from avsync.config import TrainConfig
 from avsync.gpu import GpuMeter
-from avsync.loader import Loader, LoaderOptions
+from avsync.loading.loader import Loader
+from avsync.loading.options import LoaderOptions
 from avsync.loss import score
 from avsync.metrics import roc_auc
 from avsync.models.parts import SyncOutput
 from avsync.network import build_network
 from avsync.optim import build_optimizer, learning_rate
-from avsync.order import Digest
 from avsync.predict import Answer
+from avsync.receipt import in_order
 from avsync.report import TrainReport
-from avsync.resume import OpenRun, open_run, take_up
+from avsync.resume import OpenRun, begin, open_run
+from avsync.state import Best
 from avsync.stop import StopFlag
 from avsync.tracking import LogWindow, Progress, Tracker
 from avsync.transforms import prepare
@@ -85,12 +87,10 @@ class Trainer:
         self.paths, self.config, self.feed, self.order = opened.paths, opened.config, opened.feed, opened.order
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.gpu = GpuMeter(world.device)
-        self.options = LoaderOptions.of(self.config.runtime, world.device)
+        self.options = LoaderOptions.of(self.config.runtime, world)
         self.network = build_network(self.config, self.feed)
         self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
-        newest = world.agree(max(self.paths.saved_steps(), default=0))
-        self.digest = Digest.after(self.order, newest)
-        self.state = world.together(lambda: take_up(opened, newest, self.digest, self.network, self.optimizer))
+        self.state, self.digest, self.receipt = begin(opened, world, self.network, self.optimizer)
         wrapped = torch.compile(self.network, dynamic=False) if self.config.compile else self.network
         self.model, self.stepper = accelerator.prepare(wrapped, self.optimizer)
 
@@ -115,10 +115,10 @@ class Trainer:
 
     def _introduce(self) -> None:
         """The receipt of a resumed run, and what of the data is not used."""
+        if self.tracker:
+            self.tracker.receipt(self.receipt)
         if self.state.step:
-            proof = f"order verified by digest {self.digest.state}"
-            self.report.say(f"resumed at step {self.state.step}: clips skipped 0, repeated 0, {proof}")
-            self._publish_best()
+            self.report.say(str(self.receipt))
         if too_short := (clips := len(self.feed.dataset.index)) - len(self.feed.clips):
             self.report.say(f"{too_short} of {clips} clips are too short for a pair; left out")
 
@@ -126,12 +126,12 @@ class Trainer:
         """Steps `first` to `end`, on every n-th picture."""
         draws = self.feed.training_draws(self.order, self.config, self.world)
         with self.feed.loader(self.options, every) as loader:
-            stream = loader.batches(part for step in range(first, end) for part in draws(step))
+            stream = in_order(loader.batches, (part for step in range(first, end) for part in draws(step)))
             window = LogWindow(self.world.device)
             for step in range(first, end):
                 window.add(self._step(step, stream))
                 self.digest.add(self.order.step(step))
-                self.state = replace(self.state, step=step + 1, digest=self.digest.state)
+                self.state = self.state.after(self.digest)
                 if step + 1 == end or self._log_is_due():
                     self._log(window, loader)
                     self._validate_and_save(every)
@@ -158,7 +158,7 @@ class Trainer:
             if self.tracker and step == part == 0:
                 self._draw_first_batch(batch, self.tracker)
             with self._averaging_if(part == parts - 1):
-                totals += self._forward_backward(batch.to(self.world.device), parts)
+                totals += self._forward_backward(batch, parts)
         if self.config.optim.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
         for group in self.optimizer.param_groups:
@@ -194,7 +194,7 @@ class Trainer:
         now = Progress(
             step=self.state.step, loss=loss / max(count, 1), accuracy=correct / max(count, 1),
             learning_rate=self.optimizer.param_groups[0]["lr"], clips_per_s=window.steps * self.config.batch / elapsed,
-            data_wait=min(1.0, loader.wait.read() / elapsed), skipped=self.state.skipped, gpu=self.gpu.read(),
+            data_wait=min(1.0, loader.meter.take().wait_s / elapsed), skipped=self.state.skipped, gpu=self.gpu.read(),
         )  # fmt: skip
         self.tracker.progress(now)
         self.report.progress(now)

@@ -9,7 +9,7 @@ from torch import Tensor
 from avsync.config import TrainConfig
 from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
 from avsync.feed import Feed
-from avsync.loader import LoaderOptions
+from avsync.loading.options import LoaderOptions
 from avsync.predict import Answer, Network, Predictions, answers, rows
 from avsync.world import World
 from sharding.errors import InputError
@@ -48,7 +48,7 @@ class Validation:
         world, tables = self._world, list[Tensor]()
         with self._feed.loader(options, every) as loader, world.autocast():
             stream = loader.batches(self._share)
-            for answer in answers(network, stream, self._feed.view, self._mute, world.device):
+            for answer in answers(network, stream, self._feed.view, self._mute):
                 if not tables:
                     look(answer)
                 tables.append(rows(answer))

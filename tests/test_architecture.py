@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "sharding.errors",
         "sharding.files",
         "sharding.index",
+        "sharding.shard_reader",
         "sharding.words",
         "sharding.decode",  # localize looks at videos exactly as pack did
         "sharding.probe",
@@ -61,6 +62,10 @@ NEVER_IN = {
     ),
     "avsync.order": ("torch", "av"),
     "avsync.pairs": ("torch", "av"),
+    "avsync.loading.worker": ("torch",),
+    "avsync.loading.fetch": ("torch",),
+    "avsync.loading.shape": ("torch",),
+    "avsync.loading.request": ("torch",),
 }
 LONGEST_FILE, LONGEST_FUNCTION = 250, 60
 NAMES_WITHOUT_MEANING = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}

@@ -14,5 +14,5 @@ def quick_config() -> TrainConfig:
         pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
         view=ViewConfig(crop=0.84),
         optim=OptimConfig(name="adamw", lr=1e-3, warmup_steps=2),
-        runtime=RuntimeConfig(device="cpu", threads=2, log_every=1, checkpoint_every=3, keep=2),
+        runtime=RuntimeConfig(device="cpu", workers=2, log_every=1, checkpoint_every=3, keep=2),
     )

@@ -16,7 +16,7 @@ from avsync.cam import heat_in_time, heat_of, hottest_of
 from avsync.config import PairsName, ViewConfig
 from avsync.draw import fixed_draws
 from avsync.feed import Feed
-from avsync.loader import LoaderOptions
+from avsync.loading.options import LoaderOptions
 from avsync.models.parts import SyncOutput
 from avsync.overlay import HeatScale, Painter
 from avsync.predict import Answer
@@ -149,7 +149,7 @@ def test_heat_fades_out_beyond_what_the_network_sees() -> None:
 def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Path, monkeypatch) -> None:
     feed = Feed.open(dataset, "val", replace(quick_config().pairs, law=law), ViewConfig())
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)[: pictures.CLIPS]
-    with feed.loader(LoaderOptions(threads=1)) as loader:
+    with feed.loader(LoaderOptions(workers=1)) as loader:
         batch = next(loader.batches([draws]))
     cam = torch.ones(*batch.in_sync.shape, 2, 3, 3)
     titles: list[str] = []

@@ -40,7 +40,7 @@ def settings() -> TrainConfig:
         quick_config(), steps=STEPS, validate_every=0, view=ViewConfig(crop=1.0, flip=False),
         pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=1),
         optim=OptimConfig(name="adamw", lr=3e-3, weight_decay=0, warmup_steps=2, schedule="constant"),
-        runtime=RuntimeConfig(device="cpu", threads=1, log_every=1, checkpoint_every=STEPS),
+        runtime=RuntimeConfig(device="cpu", workers=1, log_every=1, checkpoint_every=STEPS),
     )  # fmt: skip
 
 

@@ -1,11 +1,16 @@
-"""What the loader hands out is what was stored, in order, whatever the threads do; faults cost one row."""
+"""What the loader hands out is what was stored, in order, whatever the workers do; faults cost one row."""
 
-import threading
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from media import Video, write_video
@@ -13,7 +18,8 @@ from media import Video, write_video
 from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.draw import Draw, batches_of_rank, fixed_draws
 from avsync.feed import Feed
-from avsync.loader import SPARE_SLOTS, LoaderOptions
+from avsync.loading import spawner
+from avsync.loading.options import LoaderOptions
 from avsync.pairs import Pair, Sound
 from sharding.codec import CODECS
 from sharding.config import PackConfig
@@ -57,11 +63,11 @@ def test_rows_hold_exactly_the_stored_windows(dataset, law, every):
                 assert (got.numpy() == want).all()
 
 
-def test_threads_and_prefetch_change_nothing(dataset):
+def test_workers_and_prefetch_change_nothing(dataset):
     feed = open_feed(dataset)
     rows = rows_of(feed)
-    calm = copies(feed, rows, threads=1, prefetch=1)
-    busy = copies(feed, rows, threads=8, prefetch=6)
+    calm = copies(feed, rows, workers=1, prefetch=1)
+    busy = copies(feed, rows, workers=5, prefetch=6)
     assert len(calm) == len(busy) == len(rows)
     for (yuv, audio), (other_yuv, other_audio) in zip(calm, busy, strict=True):
         assert torch.equal(yuv, other_yuv)
@@ -108,9 +114,18 @@ def test_a_batch_carries_keys_labels_and_padding(dataset):
 def test_slots_are_reused_so_memory_does_not_grow(dataset):
     feed = open_feed(dataset)
     rows = rows_of(feed)[:2] * 20
-    with feed.loader(LoaderOptions(prefetch=3)) as loader:
+    with feed.loader(LoaderOptions(prefetch=3, workers=2)) as loader:
         places = {batch.yuv.data_ptr() for batch in loader.batches(rows)}
-    assert len(places) <= 3 + SPARE_SLOTS
+    assert len(places) <= 3 + 1
+
+
+def test_a_batch_stays_as_it_is_until_the_next_is_asked_for(dataset):
+    feed = open_feed(dataset)
+    with feed.loader(LoaderOptions(prefetch=1, workers=4)) as loader:
+        for batch in loader.batches(rows_of(feed)):
+            before = batch.yuv.clone()
+            time.sleep(0.02)  # the workers have filled all other slots by now
+            assert torch.equal(batch.yuv, before)
 
 
 def damage(dataset: Dataset, folder: Path, clips: list[int]) -> Dataset:
@@ -166,19 +181,156 @@ def test_a_missing_shard_is_a_named_skip_not_a_crash(dataset, tmp_path):
     assert "cannot read" in loader.budget.last
 
 
-def test_leaving_early_ends_all_threads(dataset):
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """Worker processes are children of the one they are forked from."""
+    return [worker for spawner in process.children() for worker in spawner.children()]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    return not alive
+
+
+def test_leaving_early_ends_all_workers(dataset):
     feed = open_feed(dataset)
-    with feed.loader(LoaderOptions(threads=4)) as loader:
+    with feed.loader(LoaderOptions(workers=4)) as loader:
         next(loader.batches(rows_of(feed) * 50))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("avsync-decode")]
+        workers = workers_of(psutil.Process())
+        assert len(workers) == 4
+    assert gone(workers)
 
 
-def test_a_bug_in_a_thread_reaches_the_caller(dataset, monkeypatch):
+def test_a_killed_worker_is_replaced_and_no_row_is_lost(dataset):
     feed = open_feed(dataset)
+    rows = rows_of(feed) * 4
+    calm = copies(feed, rows)
+    with feed.loader(LoaderOptions(workers=3, prefetch=3)) as loader:
+        for number, (batch, (yuv, audio)) in enumerate(zip(loader.batches(rows), calm, strict=True)):
+            assert torch.equal(batch.yuv, yuv)
+            assert torch.equal(batch.audio, audio)
+            if number in (2, 5, 6):
+                workers_of(psutil.Process())[0].kill()
+    assert loader.budget.total == 0
+    assert loader.meter.replaced == 3
 
-    def explode(self, clip):
-        raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Dataset, "read", explode)
-    with pytest.raises(ZeroDivisionError, match="a bug"), feed.loader(LoaderOptions()) as loader:
-        next(loader.batches(rows_of(feed)))
+def test_a_clip_that_kills_its_workers_costs_one_row_and_its_name_is_told(dataset, monkeypatch):
+    """A reader that ends its process stands for a decoder that crashes on a clip."""
+    feed = open_feed(dataset)
+    deadly = int(feed.clips[3])
+    monkeypatch.setenv("AVSYNC_TEST_DEADLY", str(feed.dataset.place(deadly).offset))
+    rows = rows_of(feed)
+    monkeypatch.setattr(spawner, "PROGRAM", DEADLY + spawner.PROGRAM)
+    spawner.spawner_of.cache_clear()
+    try:
+        with feed.loader(LoaderOptions(workers=2)) as loader:
+            for batch in loader.batches(rows):
+                for row, draw in enumerate(batch.draws):
+                    same = feed.dataset.place(draw.clip).offset == feed.dataset.place(deadly).offset
+                    assert bool(batch.valid[row]) == (draw.clip >= 0 and not same)
+    finally:
+        spawner.spawner_of.cache_clear()
+    assert "2 worker processes ended by SIGSEGV while they read it" in loader.budget.last
+
+
+DEADLY = """
+import os, signal
+from avsync.loading import fetch
+fill = fetch.Fetcher.fill
+def deadly(self, request, *rest):
+    if str(request.place.offset) == os.environ["AVSYNC_TEST_DEADLY"]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return fill(self, request, *rest)
+fetch.Fetcher.fill = deadly
+"""
+
+
+def test_a_bug_in_a_worker_reaches_the_caller(dataset, monkeypatch):
+    feed = open_feed(dataset)
+    broken = "from avsync.loading import fetch\nfetch.Fetcher.fill = lambda *_: 1 // 0\n"
+    monkeypatch.setattr(spawner, "PROGRAM", broken + spawner.PROGRAM)
+    spawner.spawner_of.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"), feed.loader(LoaderOptions()) as loader:
+            next(loader.batches(rows_of(feed)))
+    finally:
+        spawner.spawner_of.cache_clear()
+
+
+TRAINER = """
+import sys, time
+from pathlib import Path
+from avsync.config import PairConfig, ViewConfig
+from avsync.draw import batches_of_rank, fixed_draws
+from avsync.feed import Feed
+from avsync.loading import spawner
+from avsync.loading.options import LoaderOptions
+feed = Feed.open(Path(sys.argv[1]), "train", PairConfig(window_s=2, min_shift_s=1, max_shift_s=1.9), ViewConfig())
+draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, per_clip=2)
+with feed.loader(LoaderOptions(workers=2)) as loader:
+    for batch in loader.batches(batches_of_rank(draws * 1000, 4, 0, 1)):
+        print("batch", flush=True)
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_leave_with_their_parent_however_it_ends(dataset, number):
+    with subprocess.Popen([sys.executable, "-c", TRAINER, str(dataset)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        process = psutil.Process(parent.pid)
+        others = [*process.children(), *workers_of(process)]
+        assert len(others) == 3
+        parent.send_signal(number)
+        parent.stdout.read()
+    assert gone(others)
+
+
+def test_signals_that_stop_a_run_leave_its_workers_alone(dataset):
+    """SLURM and terminals signal every process of a job; the trainer needs its workers until it has saved."""
+    feed = open_feed(dataset)
+    rows = rows_of(feed) * 3
+    with feed.loader(LoaderOptions(workers=2)) as loader:
+        for batch in loader.batches(rows):
+            for worker in [*psutil.Process().children(), *workers_of(psutil.Process())]:
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+                    worker.send_signal(number)
+            assert batch.valid.any()
+    assert loader.meter.replaced == 0
+
+
+def test_a_wait_without_end_is_told_and_then_ended(dataset, tmp_path, monkeypatch, capsys):
+    """A worker that sleeps stands for a read that a network disk never answers."""
+    feed = open_feed(dataset)
+    asleep = "import time\nfrom avsync.loading import fetch\nfetch.ShardReader.read = lambda *_: time.sleep(3600)\n"
+    monkeypatch.setattr(spawner, "PROGRAM", asleep + spawner.PROGRAM)
+    spawner.spawner_of.cache_clear()
+    options = LoaderOptions(workers=2, rank=3, report_after_s=0.5, stop_after_s=1.2)
+    try:
+        with pytest.raises(AvsyncError, match=r"no clip came in for 1 s") as raised, feed.loader(options) as loader:
+            next(loader.batches(rows_of(feed)))
+        workers = workers_of(psutil.Process())
+    finally:
+        spawner.spawner_of.cache_clear()
+    told = capsys.readouterr().err
+    shard = feed.dataset.shard_path(int(rows_of(feed)[0][0].clip))
+    for text in (told, str(raised.value)):
+        assert re.search(rf"worker \d+ has been reading for \d+ s: {shard} at byte \d+", text)
+    assert "rank 3: no clip came in for" in told
+    for worker in workers:
+        worker.kill()
+
+
+def test_a_spawner_that_was_killed_is_named(dataset):
+    feed = open_feed(dataset)
+    spawner.spawner_of.cache_clear()
+    try:
+        with feed.loader(LoaderOptions(workers=2)) as loader:
+            for child in psutil.Process().children():
+                child.kill()
+                child.wait()
+            with pytest.raises(AvsyncError, match="the process that starts workers has ended"):
+                next(loader.batches(rows_of(feed)))
+    finally:
+        spawner.spawner_of.cache_clear()

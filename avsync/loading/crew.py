@@ -1,0 +1,142 @@
+"""The workers of one pass: hands out requests, collects replies, replaces workers that die. Knows no batches."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from avsync.loading.memory import SharedSlots
+from avsync.loading.meter import LoadMeter
+from avsync.loading.request import Reply, Request, Setup, Stage
+from avsync.loading.spawner import spawner_of
+from sharding.errors import AvsyncError
+
+AHEAD = 32
+"""Requests a worker may have before it: work for a long training step, and never more than its connection holds."""
+DEATHS_OF_A_CLIP = 2
+"""Workers that one clip may cost before it counts as unreadable."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    number: int
+    connection: Connection
+    pid: int = 0
+    in_hand: dict[int, Request] = field(default_factory=dict)
+    """By number, in the order they were given; it is at the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InHand:
+    """What a worker is doing, for reports."""
+
+    pid: int
+    request: Request
+    stage: Stage
+    seconds: float
+    """Since it has been doing that."""
+
+
+class Crew:
+    """A context manager. Its workers leave by themselves when it closes, at the latest after the clip in hand."""
+
+    def __init__(self, count: int, codec: str, slots: SharedSlots, meter: LoadMeter) -> None:
+        self._codec, self._slots = codec, slots
+        self._spawner = spawner_of(os.getpid())
+        self._waiting: list[Request] = []
+        self._deaths: dict[int, int] = {}
+        self._meter = meter
+        self._workers: list[_Worker] = []
+        for number in range(count):
+            self._workers.append(self._start(number))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.connection.close()
+
+    def give(self, request: Request) -> None:
+        """To whom has least to do; kept back while all have enough."""
+        worker = min(self._workers, key=lambda worker: len(worker.in_hand))
+        if len(worker.in_hand) < AHEAD:
+            self._send(worker, request)
+        else:
+            self._waiting.append(request)
+
+    def replies(self, seconds: float) -> list[Reply]:
+        """What has come in; waits up to `seconds` for the first of it."""
+        ready = set(wait([worker.connection for worker in self._workers], seconds))
+        replies = [
+            reply for worker in list(self._workers) if worker.connection in ready and (reply := self._hear(worker))
+        ]
+        while self._waiting and min(len(worker.in_hand) for worker in self._workers) < AHEAD:
+            self.give(self._waiting.pop(0))
+        return replies
+
+    def in_hand(self) -> list[InHand]:
+        """What each busy worker is at, longest first."""
+        now, board = time.monotonic_ns(), self._slots.board
+        found: list[InHand] = []
+        for worker in self._workers:
+            if worker.in_hand:
+                number, stage, since = board[worker.number].tolist()
+                request = worker.in_hand.get(number) or next(iter(worker.in_hand.values()))
+                seconds = (now - since) / 1e9 if since else 0.0
+                found.append(InHand(pid=worker.pid, request=request, stage=Stage(stage), seconds=seconds))
+        return sorted(found, key=lambda one: -one.seconds)
+
+    def _start(self, number: int) -> _Worker:
+        worker = _Worker(number, self._spawner.spawn(self._slots.handle))
+        setup = Setup(worker=number, codec=self._codec, layout=self._slots.layout)
+        worker.connection.send_bytes(msgspec.msgpack.encode(setup))
+        return worker
+
+    def _send(self, worker: _Worker, request: Request) -> None:
+        worker.in_hand[request.number] = request
+        try:
+            worker.connection.send_bytes(msgspec.msgpack.encode(request))
+        except OSError:
+            pass  # it has died: told by the next `replies`
+
+    def _hear(self, worker: _Worker) -> Reply | None:
+        try:
+            message = worker.connection.recv_bytes()
+        except (EOFError, OSError):
+            return self._bury(worker)
+        if not worker.pid:
+            worker.pid = int(message)
+            return None
+        reply = msgspec.msgpack.decode(message, type=Reply)
+        del worker.in_hand[reply.number]
+        if reply.bug:
+            raise RuntimeError(f"in a worker process:\n{reply.bug}")
+        return reply
+
+    def _bury(self, dead: _Worker) -> Reply | None:
+        """Put another in its place and give it the same; a clip that costs worker after worker is given up."""
+        cause = self._spawner.cause(dead.pid)
+        dead.connection.close()
+        if not dead.pid:
+            raise AvsyncError(f"a worker process {cause} before it could start; is memory short?")
+        self._meter.replaced += 1
+        worker = self._workers[self._workers.index(dead)] = self._start(dead.number)
+        left, reply = list(dead.in_hand.values()), None
+        if left:
+            suspect = left[0].number
+            self._deaths[suspect] = self._deaths.get(suspect, 0) + 1
+            if self._deaths[suspect] >= DEATHS_OF_A_CLIP:
+                reply = Reply(
+                    number=suspect, error=f"{self._deaths.pop(suspect)} worker processes {cause} while they read it"
+                )
+                left = left[1:]
+        for request in left:
+            self._send(worker, request)
+        return reply

@@ -1,0 +1,61 @@
+"""How to load, whatever is loaded; and what is forgiven on the way."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from avsync.config import RuntimeConfig
+from avsync.world import World
+from sharding.errors import AvsyncError, SkipClip
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoaderOptions:
+    """How to load."""
+
+    workers: int = 0
+    """Processes that read and decode; 0: one per core this process may use."""
+    prefetch: int = 4
+    """Batches ahead."""
+    error_budget: int = 20
+    """Unusable clips in a row that stop the work."""
+    device: torch.device = CPU
+    """Where batches are wanted."""
+    rank: int = 0
+    """For reports."""
+    report_after_s: float = 60
+    """Without a batch for so long, say what everybody is waiting for."""
+    stop_after_s: float = 900
+    """Without a batch for so long, stop."""
+
+    @classmethod
+    def of(cls, runtime: RuntimeConfig, world: World) -> Self:
+        """What a run's settings ask for."""
+        return cls(
+            workers=runtime.workers, prefetch=runtime.prefetch, error_budget=runtime.error_budget, device=world.device,
+            rank=world.rank, report_after_s=runtime.report_after_s, stop_after_s=runtime.stop_after_s,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class ErrorBudget:
+    """Forgives scattered bad clips, not a broken dataset: stops after `limit` in a row."""
+
+    limit: int
+    in_a_row: int = 0
+    total: int = 0
+    last: str = ""
+
+    def ok(self) -> None:
+        self.in_a_row = 0
+
+    def skip(self, error: SkipClip) -> None:
+        self.in_a_row, self.total, self.last = self.in_a_row + 1, self.total + 1, str(error)
+        if self.in_a_row >= self.limit:
+            raise AvsyncError(
+                f"{self.in_a_row} clips in a row were unusable; the last: {error}. "
+                "Check the disk, then pack the dataset again"
+            ) from error

@@ -1,0 +1,90 @@
+"""Starts worker processes, by way of one that is forked for them; one for each process that loads."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from multiprocessing.connection import Connection, wait
+
+from avsync.loading.worker import LEFT_TO_PARENT
+from sharding.errors import AvsyncError
+
+PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[2:]\n"
+    "import socket; from avsync.loading.worker import serve\n"
+    "serve(socket.socket(fileno=int(sys.argv[1])))"
+)
+CAUSE_S = 1.0
+"""How long to wait for the news of why a worker has ended."""
+
+
+class Spawner:
+    """The process that workers are forked from. It leaves when this one does, however that ends."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ended: dict[int, int] = {}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited: also while it is starting
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *sys.path],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def spawn(self, memory: int) -> Connection:
+        """A new worker, over the shared memory with this descriptor. Its first message is its pid."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._listen()  # news nobody asks for must not fill the line
+                socket.send_fds(self._control, [b"w"], [theirs.fileno(), memory])
+            except OSError as error:
+                ours.close()
+                raise AvsyncError(
+                    f"the process that starts workers has ended with code {self._process.poll()}; its message stands "
+                    "above, if it had one: was it killed, or is memory short?"
+                ) from error
+        return Connection(ours.detach())
+
+    def cause(self, pid: int) -> str:
+        """Why a worker has ended, in words."""
+        until = time.monotonic() + CAUSE_S
+        while pid not in self._ended and (left := until - time.monotonic()) > 0 and wait([self._control], left):
+            if not self._listen():
+                break
+        code = self._ended.pop(pid, None)
+        if code is None:
+            return "ended"
+        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+    def _listen(self) -> bool:
+        """Take what has come in; False at the end."""
+        try:
+            while told := self._control.recv(64, socket.MSG_DONTWAIT):
+                number, status = map(int, told.split())
+                self._ended[number] = os.waitstatus_to_exitcode(status)
+            return False
+        except BlockingIOError:
+            return True
+
+    def close(self) -> None:
+        """Its workers have left or leave by themselves."""
+        self._control.shutdown(socket.SHUT_RDWR)
+        self._process.wait()
+        self._control.close()
+
+
+@lru_cache
+def spawner_of(pid: int) -> Spawner:
+    """The one of this process; `pid` is os.getpid(), so that a fork gets its own. The first call costs 0.2 s, later."""
+    import atexit
+
+    made = Spawner()
+    atexit.register(made.close)
+    return made

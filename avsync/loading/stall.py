@@ -1,0 +1,64 @@
+"""When no batch comes: who is waiting for what, in plain lines; after long patience the run stops, and never hangs."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from avsync.loading.crew import InHand
+from avsync.loading.options import LoaderOptions
+from avsync.terminal import open_console
+from sharding.errors import AvsyncError
+
+DOING = {
+    "IDLE": "has been idle",
+    "READ": "has been reading",
+    "DECODE": "has been decoding",
+}
+LISTED = 8
+
+
+class Patience:
+    """Watches one wait for a batch. `name` says which clip a request is for."""
+
+    def __init__(self, options: LoaderOptions) -> None:
+        self._options, self._started = options, time.monotonic()
+        self._next = options.report_after_s
+
+    def again(self) -> None:
+        """Something came in: the clock starts anew."""
+        self._started, self._next = time.monotonic(), self._options.report_after_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until something must be said."""
+        return max(0.0, min(self._next, self._options.stop_after_s) - self._waited)
+
+    def check(self, in_hand: Callable[[], Sequence[InHand]]) -> None:
+        """Report when it is time. Raises AvsyncError when patience is at its end."""
+        waited = self._waited
+        if waited >= self._options.stop_after_s:
+            raise AvsyncError(
+                f"no clip came in for {waited:.0f} s (--runtime.stop-after-s):\n{describe(in_hand())}\n"
+                "Check the disk or the network there, then give the same command again: it goes on where this stopped"
+            )
+        if waited >= self._next:
+            self._next *= 2
+            open_console(stderr=True).print(
+                f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{describe(in_hand())}",
+                style="yellow", soft_wrap=True, highlight=False,
+            )  # fmt: skip
+
+    @property
+    def _waited(self) -> float:
+        return time.monotonic() - self._started
+
+
+def describe(in_hand: Sequence[InHand]) -> str:
+    """One line for each worker, longest first."""
+    lines = [
+        f"  worker {one.pid} {DOING[one.stage.name]} for {one.seconds:.0f} s: "
+        f"{one.request.place.path} at byte {one.request.place.offset}"
+        for one in in_hand[:LISTED]
+    ]
+    if len(in_hand) > LISTED:
+        lines.append(f"  and {len(in_hand) - LISTED} more")
+    return "\n".join(lines) or "  all workers are idle"
