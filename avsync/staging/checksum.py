@@ -1,0 +1,68 @@
+"""A shard checked while its bytes pass: the checksum of each clip's record, as the index has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from isal.isal_zlib import crc32
+
+from sharding.index import Index
+
+TAIL = 1024
+"""A tar ends with two blocks of zeros, after the padding of its last member."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipPlaces:
+    """Where the clips of one shard lie in it, ascending; all in bytes."""
+
+    clips: Sequence[int]
+    """Their ids."""
+    starts: Sequence[int]
+    ends: Sequence[int]
+    crcs: Sequence[int]
+
+    @classmethod
+    def of(cls, index: Index, shard: int) -> "ClipPlaces":
+        first, last = np.searchsorted(index.shard, [shard, shard + 1]).tolist()
+        clips = range(first, last)
+        starts = index.offset[first:last].tolist()
+        ends = [start + index.layout(clip).size for start, clip in zip(starts, clips, strict=True)]
+        return cls(clips=clips, starts=starts, ends=ends, crcs=index.crc32[first:last].tolist())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole tar, padding and end included."""
+        return -(-self.ends[-1] // 512) * 512 + TAIL if self.ends else TAIL
+
+
+@dataclass(slots=True)
+class ClipCheck:
+    """Takes a shard's bytes in order, in pieces of any size; tells which clips are not as packed."""
+
+    places: ClipPlaces
+    at: int = 0
+    """Bytes taken so far."""
+    wrong: list[int] = field(default_factory=list)
+    _next: int = 0
+    _crc: int = 0
+
+    def take(self, piece: memoryview) -> None:
+        """The next bytes."""
+        places, begin, end = self.places, self.at, self.at + len(piece)
+        while self._next < len(places.starts) and places.starts[self._next] < end:
+            start, stop = places.starts[self._next], places.ends[self._next]
+            self._crc = crc32(piece[max(start - begin, 0) : stop - begin], self._crc)
+            if stop > end:
+                break
+            self._judge()
+        self.at = end
+
+    def _judge(self) -> None:
+        if self._crc != self.places.crcs[self._next]:
+            self.wrong.append(self.places.clips[self._next])
+        self._next, self._crc = self._next + 1, 0
+
+    def finish(self) -> tuple[int, ...]:
+        """Ids of the clips that are not those that were packed; what never came is among them."""
+        return (*self.wrong, *self.places.clips[self._next :])

@@ -1,0 +1,137 @@
+"""Room in the scratch folder: one limit for all jobs of this machine, kept by removing what was used longest ago.
+
+Whoever uses a copy sets its time of change now and then. A copy that somebody has open goes on being readable when it
+is removed here.
+"""
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsync.staging.part import SUFFIX, Part, locked
+from sharding.errors import InputError
+from sharding.words import size as in_words
+
+MIRROR = "avsync-"
+"""Start of the names of our folders in the scratch folder; nothing else there is ours."""
+TOUCH_S = 10
+"""Copies in use are touched this often."""
+FRESH_S = 300
+"""What was touched within this time is in use: it goes only when there is no other way. So long a killed job's copies
+are safe, too."""
+LONG_AGO = 1
+"""Time of change of what nobody needs: a second after the clock's beginning."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class NoRoom(Exception):
+    """The limit, or the disk, leaves no room. The message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    touched: float
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """The scratch folder as a whole."""
+
+    scratch: Path
+    limit: int = 0
+    """Bytes that the copies of all jobs may take together; 0: as many as the disk gives."""
+
+    def prepare(self) -> None:
+        """Make the folder. Raises InputError when it cannot be used."""
+        try:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            with locked(self._lock):
+                pass
+        except OSError as error:
+            fact = "it is a file" if self.scratch.is_file() else error.strerror
+            raise InputError(
+                f"--runtime.scratch {self.scratch} cannot be used: {fact}; name a folder on a disk of this machine"
+            ) from error
+
+    def reserve(self, part: Part, size: int, *, urgent: bool = False) -> None:
+        """Give `part` its `size` bytes, for which the oldest copies go; those in use only when it is `urgent`.
+
+        Raises NoRoom; OSError for other faults of the disk.
+        """
+        if self.limit and size > self.limit:
+            raise NoRoom(f"the limit of {in_words(self.limit)} is too small for a shard of {in_words(size)}")
+        with locked(self._lock):
+            copies = self._copies(part)
+            oldest = [copy for copy in copies if urgent or time.time() - copy.touched > FRESH_S]
+            oldest.sort(key=lambda copy: copy.touched, reverse=True)
+            over = sum(copy.size for copy in copies) + size - self.limit if self.limit else 0
+            if over > sum(copy.size for copy in oldest):
+                raise NoRoom(f"the limit of {in_words(self.limit)} is reached by copies in use")
+            while over > 0:
+                if not oldest:
+                    raise NoRoom(f"the limit of {in_words(self.limit)} is reached by copies in the making")
+                over -= _remove(oldest.pop())
+            while not _given(part, size):
+                if not oldest:
+                    raise NoRoom(f"the disk of {self.scratch} is full")
+                _remove(oldest.pop())
+
+    @property
+    def _lock(self) -> Path:
+        return self.scratch / ".avsync.lock"
+
+    def _copies(self, own: Part) -> list[_Copy]:
+        """Every copy there is, also those that are being made, which have their full size from the start."""
+        found = list[_Copy]()
+        for path in [*self.scratch.glob(f"{MIRROR}*/*/*.tar"), *self.scratch.glob(f"{MIRROR}*/*/*.tar{SUFFIX}")]:
+            try:
+                seen = path.lstat()
+            except FileNotFoundError:
+                continue  # its job has just published or removed it
+            if not os.path.samestat(seen, os.fstat(own.file.fileno())):
+                found.append(_Copy(seen.st_mtime, seen.st_size, path))
+        return found
+
+
+def release(path: Path) -> None:
+    """Say that a copy is not needed any more: the first to go when there is need."""
+    try:
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    except OSError:
+        pass  # it is gone, or is another user's
+
+
+def touch(path: Path) -> bool:
+    """Say that a copy is in use; False when it is not there."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _given(part: Part, size: int) -> bool:
+    try:
+        os.posix_fallocate(part.file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            os.truncate(part.file.fileno(), 0)
+            return False
+        raise
+    return True
+
+
+def _remove(copy: _Copy) -> int:
+    """Bytes that this gives back. What somebody is writing stays."""
+    if copy.path.suffix != SUFFIX:
+        copy.path.unlink(missing_ok=True)
+        return copy.size
+    left = Part.take(copy.path.with_suffix(""))
+    if left is None:
+        return 0
+    left.drop()
+    return copy.size

@@ -1,0 +1,202 @@
+"""A split's shards as copies on a disk of this machine: one of each, for all ranks and jobs.
+
+SCRATCH/avsync-<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
+SCRATCH/avsync-<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part.py)
+SCRATCH/avsync-<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
+"""
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from threading import Event
+
+from avsync.staging.checksum import ClipPlaces
+from avsync.staging.fetch import Fetch, Patience
+from avsync.staging.location import Location
+from avsync.staging.part import Part, last_moved
+from avsync.staging.room import TOUCH_S, NoRoom, Room, release, touch
+from avsync.staging.shelf import shard_name
+from sharding.errors import FormatError, InputError
+from sharding.files import read_json, write_json
+from sharding.index import Index
+from sharding.words import counted, first_few
+
+LOOK_S = 0.05
+"""Pause between looks at a copy that another process is making."""
+
+
+class Outcome(Enum):
+    """What became of a wish to have a copy."""
+
+    THERE = "there"
+    BUSY = "somebody else is making it"
+    NO_ROOM = "no room"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one process has done; for TensorBoard."""
+
+    shards: int = 0
+    """Copies made."""
+    bytes: int = 0
+    tries_more: int = 0
+    """Fetches that had to be made again."""
+    damaged_clips: int = 0
+    """Clips that the origin itself holds damaged."""
+    from_origin: int = 0
+    """Clips read from the origin, because no copy was there."""
+    distrusted: int = 0
+    """Copies thrown away because they did not stay as they came."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Scratch:
+    """A Shelf of copies. Copies are made by `stage`, which a Stager calls ahead of time."""
+
+    location: Location
+    folder: Path
+    """SCRATCH/avsync-<fingerprint>."""
+    split: str
+    index: Index
+    room: Room
+    patience: Patience = field(default_factory=Patience)
+    quiet: bool = False
+    """Say nothing: another rank of this machine says it."""
+    counts: Counts = field(default_factory=Counts)
+    _seen: dict[int, float] = field(default_factory=dict)
+    """When a copy was last found there and touched."""
+    _said: set[str] = field(default_factory=set)
+
+    def path(self, shard: int, *, again: bool = False) -> Path:
+        now, copy = time.monotonic(), self.copy(shard)
+        if not again and now - self._seen.get(shard, -TOUCH_S) < TOUCH_S:
+            return copy
+        if touch(copy):
+            self._seen[shard] = now
+            return copy
+        self._seen.pop(shard, None)
+        if self.location.folder is not None:
+            self.counts.from_origin += 1
+            return self.location.folder / shard_name(self.split, shard)
+        self._wait(shard)
+        self._seen[shard] = time.monotonic()
+        return copy
+
+    def copy(self, shard: int) -> Path:
+        """Where the copy of a shard is, or would be."""
+        return self.folder / shard_name(self.split, shard)
+
+    def distrust(self, shard: int, clip: int) -> bool:
+        if clip in self._damaged(shard):
+            return False
+        self._seen.pop(shard, None)
+        self.copy(shard).unlink(missing_ok=True)
+        self.counts.distrusted += 1
+        self.say(
+            f"the copy {self.copy(shard)} did not stay as it came: it was removed; if others follow, check that disk",
+            once="distrust",
+        )
+        return True
+
+    def in_use(self, shards: Iterable[int]) -> set[int]:
+        """These will be needed soon: their copies are the last to go. Returns those that have one."""
+        return {shard for shard in shards if touch(self.copy(shard))}
+
+    def done_with(self, shards: Iterable[int]) -> None:
+        """These will not be needed soon: their copies are the first to go."""
+        for shard in shards:
+            release(self.copy(shard))
+
+    def stage(self, shard: int, *, urgent: bool = False, stop: Event | None = None) -> Outcome:
+        """Make the copy of a shard, unless it is there.
+
+        Raises InputError when the origin does not give it; Stopped.
+        """
+        target = self.copy(shard)
+        if target.exists():
+            return Outcome.THERE
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)  # whoever cleans such disks may take all of it
+            part = Part.take(target)
+            if part is None:
+                return Outcome.BUSY
+            try:
+                return self._fill(part, shard, urgent, stop or Event())
+            except BaseException:
+                part.drop()
+                raise
+        except (NoRoom, OSError) as error:
+            fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
+            self._no_room(shard, fact, urgent)
+            return Outcome.NO_ROOM
+
+    def _fill(self, part: Part, shard: int, urgent: bool, stop: Event) -> Outcome:
+        if part.target.exists():  # made between our look and our lock
+            part.drop()
+            return Outcome.THERE
+        places = ClipPlaces.of(self.index, shard)
+        self.room.reserve(part, places.size, urgent=urgent)
+        fetch = Fetch(location=self.location, patience=self.patience, stop=stop, moved=part.moved)
+        came = fetch.copy(shard_name(self.split, shard), part.file, places)
+        self._note_damage(shard, came.damaged)
+        part.publish()
+        self.counts.shards += 1
+        self.counts.bytes += came.size
+        self.counts.tries_more += came.tries - 1
+        return Outcome.THERE
+
+    def _note_damage(self, shard: int, damaged: tuple[int, ...]) -> None:
+        """Clips that come damaged each time are not worth another copy when the loader finds them so."""
+        note = _note_beside(self.copy(shard))
+        if not damaged:
+            note.unlink(missing_ok=True)
+            return
+        write_json(note, damaged, lasting=False)
+        self.counts.damaged_clips += len(damaged)
+        keys = first_few([self.index.key(clip) for clip in damaged[:4]])
+        self.say(
+            f"{self.location.name_of(shard_name(self.split, shard))}: {counted(len(damaged), 'clip')} in it not as "
+            f"packed ({keys}): skipped; pack that shard again",
+        )
+
+    def _damaged(self, shard: int) -> tuple[int, ...]:
+        note = _note_beside(self.copy(shard))
+        try:
+            return read_json(note, tuple[int, ...]) if note.exists() else ()
+        except (InputError, FormatError):
+            return ()  # removed this moment, or never whole: the copy is fetched again and checked again
+
+    def _wait(self, shard: int) -> None:
+        """Until there is a copy: ours or another's. There is no other way to read from a URL."""
+        since = time.time()
+        while self.stage(shard, urgent=True) is not Outcome.THERE:
+            still = time.time() - max(last_moved(self.copy(shard)) or 0, since)
+            if still > self.patience.longest_s:
+                raise InputError(
+                    f"{self.location.name_of(shard_name(self.split, shard))} is being copied by another process of "
+                    f"this machine, in which nothing has moved for {still:.0f} s: end it, or give --runtime.scratch "
+                    "another folder"
+                )
+            time.sleep(LOOK_S)
+
+    def _no_room(self, shard: int, fact: str, urgent: bool) -> None:
+        remedy = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
+        if urgent:
+            name = self.location.name_of(shard_name(self.split, shard))
+            raise InputError(f"no copy of {name} can be made, {fact}: {remedy}")
+        if self.location.folder is not None:
+            self.say(f"{fact}: shards without a copy are read from {self.location}; {remedy}", once="room")
+
+    def say(self, message: str, once: str = "") -> None:
+        """A line for whoever watches; only the first about `once`, when given, else only the first that says so."""
+        if not self.quiet and (subject := once or message) not in self._said:
+            self._said.add(subject)
+            sys.stderr.write(f"avsync: warning: {message}\n")
+
+
+def _note_beside(copy: Path) -> Path:
+    return copy.with_name(copy.name + ".damaged")
