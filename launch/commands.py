@@ -163,8 +163,9 @@ class Show(Parsed):
 class Train:
     """Train a network on a dataset. The same command again resumes at the exact step."""
 
-    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
-    """A folder that avsync pack wrote."""
+    dataset: Annotated[Positional[str], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote, or the URL of one: https://host/data, s3://bucket/data,
+    'pipe:COMMAND with {}' where {} is a file's name, or what else webdataset opens; a URL needs --runtime.scratch."""
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of the run: settings, checkpoints, TensorBoard."""
     preset: PresetName = DEFAULT_PRESET
@@ -182,7 +183,7 @@ class Train:
     def execute(self) -> str:
         from avsync.trainer import train
 
-        train(self.dataset, self.run, self.config)
+        train(Path(self.dataset), self.run, self.config)
         return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
 
 

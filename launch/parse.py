@@ -24,10 +24,17 @@ class Kind:
     """Raises ValueError."""
 
 
+def _path(text: str) -> Path:
+    """Raises InputError for a URL: as a path it would lose a slash, and be looked for in vain."""
+    if "://" in text:
+        raise InputError(f"{text} is a URL; only avsync train reads from one, a file or folder is needed here")
+    return Path(text)
+
+
 KINDS: dict[Any, Kind] = {
     int: Kind("INT", "a whole number; write it like 12", int),
     float: Kind("NUMBER", "a number; write it like 0.5 or 1e-3", float),
-    Path: Kind("PATH", "a path", Path),
+    Path: Kind("PATH", "a path", _path),
 }
 
 

@@ -150,7 +150,7 @@ def test_flags_override_the_preset_wherever_it_stands() -> None:
 def test_a_preset_on_the_command_line_is_the_preset_in_the_code(name: str) -> None:
     train = commands.Train.parse(["dataset", "run", "--preset", name], "avsync train")
     assert train.config == commands.PRESETS[name]()
-    assert (train.dataset, train.run) == (Path("dataset"), Path("run"))
+    assert (train.dataset, train.run) == ("dataset", Path("run"))
 
 
 @pytest.mark.parametrize("error", [InputError("no such folder: x"), BusyError("run is in use by avsync train")])
