@@ -1,17 +1,19 @@
 """A run's network: with its first weights, or trained, found in a run folder and ready to be asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
-from avsync.checkpoint import Best, RunInfo, RunPaths, check_model, load_checkpoint, read_run, restore_weights
+from avsync.checkpoint import RunInfo, RunPaths, check_model, load_checkpoint, read_run, restore_weights
 from avsync.config import TrainConfig
 from avsync.feed import Feed
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import InputSpec, SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
+from avsync.state import Best
 from avsync.terminal import open_console
 from avsync.world import use_cores
 from sharding.errors import FormatError, InputError
@@ -26,6 +28,17 @@ def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
     if config.channels_last:
         network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     return network
+
+
+def compile_network(network: SyncNet, backend: str | Callable[..., Any] = "inductor") -> Callable[..., SyncOutput]:
+    """The network through torch.compile, but for the parts that it cannot take. Weights and their names stay.
+
+    Every shape of the inputs is compiled for itself: a low-rate stage and the full rate cost two compilations.
+    """
+    for module in network.modules():
+        if isinstance(module, Uncompiled):
+            module.forward = torch.compiler.disable(module.forward)
+    return torch.compile(network, dynamic=False, backend=backend)
 
 
 def check_network(config: TrainConfig, feed: Feed) -> None:

@@ -55,6 +55,10 @@ class SyncNet(nn.Module):
         return SyncOutput(out.logit.view(clips, per_clip), out.cam.unflatten(0, (clips, per_clip)))
 
 
+class Uncompiled(nn.Module):
+    """A module that torch.compile cannot take: avsync.network.compile_network leaves it as it is."""
+
+
 class CamHead(nn.Module):
     """Global average pooling and one linear unit, in the order that also gives the map (Zhou et al. 2016, CAM)."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avsync.models.blocks import match_time
-from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled
 from sharding.errors import InputError
 
 FEATURES = 48
@@ -85,8 +85,11 @@ class AudioPart(nn.Module):
         return self.layers(sounds.mean(dim=1))
 
 
-class LogMel(nn.Module):
-    """Logarithm of the power in mel bands; float32 also where the network runs in half precision."""
+class LogMel(Uncompiled):
+    """Logarithm of the power in mel bands; float32 also where the network runs in half precision.
+
+    Its complex numbers are none of torch.compile's.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
