@@ -1,6 +1,7 @@
 """What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
 
 RUN/run.json                       RunInfo: settings, data, network input; written once
+RUN/receipts.jsonl                 Receipt (avsync/receipt.py): a line for each attempt
 RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only
                                    whole ones, and the newest is taken up. One damaged later stops the run with the
                                    remedy: a person decides to lose its steps, not the program
@@ -10,25 +11,28 @@ RUN/evaluation/, RUN/localize/     answers of the trained network (avsync/places
 """
 
 import io
-import math
 import pickle
 import shutil
 import warnings
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from avsync.config import TrainConfig
+from avsync.fingerprint import SplitPrint
 from avsync.models.parts import InputSpec, SyncNet
+from avsync.state import Best, State
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
-from sharding.files import publish_folder, read_json, write_json
+from sharding.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.index import DatasetInfo
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""
+GONE = ".gone"
+"""Suffix of a checkpoint that is being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class RunPaths:
     @property
     def info(self) -> Path:
         return self.root / "run.json"
+
+    @property
+    def receipts(self) -> Path:
+        return self.root / "receipts.jsonl"
 
     @property
     def best(self) -> Path:
@@ -80,37 +88,13 @@ class RunInfo:
     spec: InputSpec
     dataset: DatasetInfo
     dataset_path: str
-    data_fingerprint: str
+    data: dict[str, SplitPrint]
+    """Of the splits that are used."""
+    draws: str
+    """Fingerprint of step 0: its clips, windows, crops and flips."""
     git: str
     torch: str
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """best.json: the checkpoint with the highest validation accuracy."""
-
-    step: int
-    accuracy: float
-    loss: float = math.inf
-
-    def beats(self, other: "Best") -> bool:
-        """Higher accuracy; of equal ones, common where the val split is small, lower loss."""
-        return (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class State:
-    """state.json: where a checkpoint stands."""
-
-    step: int
-    """Steps done."""
-    model: str
-    digest: str
-    """Fingerprint of all clips trained on so far (order.Digest)."""
-    skipped: int
-    """Clips that could not be read so far."""
-    best: Best | None = None
-    """The best validation so far."""
+    numpy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -190,7 +174,18 @@ def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
     """Delete all but the newest `keep` checkpoints and the best."""
     for step in paths.saved_steps()[keep:]:
         if best is None or step != best.step:
-            shutil.rmtree(paths.checkpoint(step))
+            gone = paths.checkpoint(step).with_suffix(GONE)
+            paths.checkpoint(step).rename(gone)  # first: what has its name is whole, also while it is being deleted
+            shutil.rmtree(gone)
+
+
+def tidy(paths: RunPaths) -> None:
+    """Put away what a crash left half done. For who holds the run's lock."""
+    for path in paths.checkpoints.iterdir() if paths.checkpoints.is_dir() else ():
+        if path.suffix == OLD and not path.with_suffix("").exists():
+            path.rename(path.with_suffix(""))  # the crash came just before its successor got the name
+        elif path.suffix in (PART, OLD, GONE):
+            shutil.rmtree(path)
 
 
 def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name: str) -> None:
@@ -215,28 +210,3 @@ def read_run(paths: RunPaths) -> RunInfo:
     if info.format_version != FORMAT_VERSION:
         raise FormatError(f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}")
     return info
-
-
-def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
-    """Raises InputError when `wanted` would not continue `saved`, naming each setting that differs."""
-    same_runtime = replace(wanted.config, runtime=saved.config.runtime)
-    changed = _differences(saved.config, same_runtime, "")
-    if saved.data_fingerprint != wanted.data_fingerprint:
-        changed.append(f"the dataset's content (was {saved.dataset_path}, is {wanted.dataset_path})")
-    if changed:
-        raise InputError(
-            f"{root} was started with other settings: {'; '.join(changed)}. "
-            "Give the same ones to resume it, or another run folder to start anew"
-        )
-
-
-def _differences(old: Any, new: Any, prefix: str) -> list[str]:
-    found: list[str] = []
-    for item in fields(old):
-        before, after = getattr(old, item.name), getattr(new, item.name)
-        name = f"{prefix}{item.name.replace('_', '-')}"
-        if is_dataclass(before):
-            found += _differences(before, after, f"{name}.")
-        elif before != after:
-            found.append(f"--{name} was {before}, is {after}")
-    return found

@@ -1,32 +1,38 @@
 """How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
 
+import hashlib
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from avsync.checkpoint import (
     RunInfo,
     RunPaths,
-    State,
     check_model,
-    check_same_run,
     load_checkpoint,
     read_run,
     restore_weights,
+    tidy,
 )
 from avsync.config import TrainConfig
+from avsync.draw import training_draws
 from avsync.feed import Feed
 from avsync.models.parts import SyncNet
 from avsync.network import check_network
 from avsync.order import Digest, Order, check_batch
+from avsync.receipt import Receipt, keep_receipt
+from avsync.same_run import check_origin, check_same_run
+from avsync.state import Origin, State
 from avsync.validation import open_validation
 from avsync.world import World
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
-from sharding.files import LOCK_NAME, folder_lock, write_json
+from sharding.files import LOCK_NAME, folder_lock, to_json, write_json
 from sharding.index import INFO
 from sharding.words import first_few
 
@@ -45,6 +51,19 @@ class OpenRun:
     def config(self) -> TrainConfig:
         return self.info.config
 
+    @property
+    def origin(self) -> Origin:
+        data = self.info.data[self.feed.dataset.split].joined()
+        return Origin(seed=self.config.seed, batch=self.config.batch, data=data)
+
+
+class Start(NamedTuple):
+    """Where an attempt begins."""
+
+    state: State
+    digest: Digest
+    receipt: Receipt
+
 
 def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
     """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
@@ -54,21 +73,32 @@ def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: 
     check_batch(config.batch, world.ranks, config.accumulate)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
     validation = open_validation(dataset, config)
-    shards = feed.dataset.index.shard[feed.clips]
-    order = Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
+    order = order_of(feed, config)
     check_network(config, feed)
-    fingerprints = [part.fingerprint() for part in (feed, validation) if part]
-    info = RunInfo(
-        format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
-        dataset_path=str(dataset), data_fingerprint="-".join(fingerprints), git=git_hash(),
-        torch=str(torch.__version__),
-    )  # fmt: skip
+    info = describe(dataset, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     _check_folder(opened.paths)
     if world.is_main:
         held.enter_context(folder_lock(run, "avsync train"))
         claim(opened.paths, info)
     return opened
+
+
+def order_of(feed: Feed, config: TrainConfig) -> Order:
+    """Of a run with these settings. Raises InputError when the clips do not fill one batch."""
+    shards = feed.dataset.index.shard[feed.clips]
+    return Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
+
+
+def describe(dataset: Path, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
+    """run.json for these settings and this data."""
+    draws = training_draws(order, feed.law, feed.dataset.index, feed.view, config.view.flip, 0, 1, 1)
+    return RunInfo(
+        format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
+        dataset_path=str(dataset), data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
+        draws=hashlib.blake2b(to_json(draws(0)), digest_size=8).hexdigest(),
+        git=git_hash(), torch=str(torch.__version__), numpy=np.__version__,
+    )  # fmt: skip
 
 
 def _check_folder(paths: RunPaths) -> None:
@@ -85,40 +115,76 @@ def _check_folder(paths: RunPaths) -> None:
 
 
 def claim(paths: RunPaths, wanted: RunInfo) -> None:
-    """Make the folder this run's, or check that it is. Raises InputError when another run lives there."""
+    """Make the folder this run's, or check that it is, and put away what a crash left.
+
+    Raises InputError when another run lives there.
+    """
     if paths.info.is_file():
         check_same_run(read_run(paths), wanted, paths.root)
+        tidy(paths)
     elif paths.saved_steps():
         raise FormatError(f"{paths.root} has checkpoints but no run.json: put it back, or use another run folder")
     else:
         write_json(paths.info, wanted)
 
 
-def take_up(opened: OpenRun, step: int, digest: Digest, network: SyncNet, optimizer: torch.optim.Optimizer) -> State:
-    """The checkpoint of `step`, put into network and optimiser; a fresh state when it is 0.
+def begin(opened: OpenRun, world: World, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
+    """Take up the newest checkpoint, as rank 0 sees it, on every rank. Raises InputError, FormatError."""
+    seen = hashlib.blake2b(to_json((opened.info.data, opened.info.draws)), digest_size=7).digest()
+    same = world.agree(int.from_bytes(seen)) == int.from_bytes(seen)
+    step = world.agree(max(opened.paths.saved_steps(), default=0))
 
-    Raises FormatError when it is damaged, of another network, or was trained on other clips than those of `digest`,
-    which the run's order gives.
+    def start() -> Start:
+        if not same:
+            raise InputError(
+                f"process {world.rank} sees other data at {opened.info.dataset_path} than process 0, or has other "
+                "software: give all of them the same"
+            )
+        started = take_up(opened, step, world.ranks, network, optimizer)
+        if world.is_main:
+            keep_receipt(opened.paths, started.receipt)
+            if started.state.best:  # a crash may have come between a checkpoint and this
+                write_json(opened.paths.best, started.state.best)
+        return started
+
+    return world.together(start)
+
+
+def take_up(opened: OpenRun, step: int, ranks: int, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
+    """The checkpoint of `step`, put into network and optimiser; a fresh start when it is 0. For `ranks` processes.
+
+    Raises FormatError when it is damaged, of another network, or was trained on other clips than the run's order gives.
     """
     paths, model = opened.paths, opened.config.model
-    if not step:
-        return State(step=0, model=model, digest="", skipped=0)
-    folder = paths.checkpoint(step)
-    saved = load_checkpoint(folder)
-    check_model(saved.state, model, folder)
-    restore_weights(network, saved.model, folder, model)
-    try:
-        optimizer.load_state_dict(saved.optimizer)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
-    if (step, digest.state) != (saved.state.step, saved.state.digest):
+    state, digest = State(step=0, model=model, digest="", skipped=0), Digest()
+    if step:
+        folder = paths.checkpoint(step)
+        saved = load_checkpoint(folder)
+        check_model(saved.state, model, folder)
+        restore_weights(network, saved.model, folder, model)
+        try:
+            optimizer.load_state_dict(saved.optimizer)
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
+        state, digest = saved.state, check_order(opened, saved.state, step)
+    receipt = Receipt.of(paths, opened.order, opened.config.steps, state, digest, ranks)
+    if state.best and not paths.checkpoint(state.best.step).exists():
+        state = replace(state, best=None)  # its folder was deleted: the next validation starts afresh
+    return Start(replace(state, origin=opened.origin, ranks=ranks), digest, receipt)
+
+
+def check_order(opened: OpenRun, state: State, step: int) -> Digest:
+    """The digest after `step` steps of the run's order. Raises FormatError when it is not the checkpoint's."""
+    folder = opened.paths.checkpoint(step)
+    check_origin(state, opened.origin, folder)
+    digest = Digest.resumed(opened.order, step, state.mark)
+    if (step, digest.state) != (state.step, state.digest):
         raise FormatError(
-            f"{folder} was trained on other clips than this dataset and seed give; start a new run in another folder"
+            f"{folder} was trained on other clips than this dataset and seed give, though run.json names the same: "
+            "its state.json was changed, or another version of avsync trained it; "
+            "use that one, or start a new run in another folder"
         )
-    best = saved.state.best
-    if best and not paths.checkpoint(best.step).exists():
-        return replace(saved.state, best=None)  # its folder was deleted: the next validation starts afresh
-    return saved.state
+    return digest
 
 
 def git_hash() -> str:

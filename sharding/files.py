@@ -24,6 +24,8 @@ from sharding.exact import exact_number
 
 T = TypeVar("T")
 LOCK_NAME = ".lock"
+PART, OLD = ".part", ".old"
+"""Suffix of what is being written, and of the folder that it is about to replace."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 """What file systems without locks answer: Lustre mounted without flock, NFS without its lock service, some FUSE."""
 
@@ -34,7 +36,7 @@ def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
 
     What need not last beyond a power failure is not waited for: that costs much on network file systems.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + PART)
     part.unlink(missing_ok=True)  # never through a link, nor into a file that another process may still hold
     try:
         with part.open("xb") as file:
@@ -54,9 +56,10 @@ def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
 def publish_folder(path: Path) -> Iterator[Path]:
     """The same for a folder: fill the yielded `path`.part; it is renamed to `path` at the end.
 
-    Every file in it reaches the disk before the rename. An older folder at `path` is replaced.
+    Every file in it reaches the disk before the rename. An older folder at `path` is replaced: it is `path`.old until
+    the new one has the name, and a crash may leave it there.
     """
-    part = path.with_name(path.name + ".part")
+    part, old = path.with_name(path.name + PART), path.with_name(path.name + OLD)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -67,10 +70,12 @@ def publish_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)  # a full disk gets its space back
         raise
+    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
-        shutil.rmtree(path)
+        path.rename(old)  # never a half-deleted folder under the name
     part.replace(path)
     _sync_folder(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def open_file(path: Path) -> RawIOBase:

@@ -13,8 +13,9 @@ import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.checkpoint import Best, RunPaths, Saved, State, load_checkpoint, prune, save_checkpoint
+from avsync.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint
 from avsync.network import load_network
+from avsync.state import Best, State
 from avsync.trainer import train
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.files import publish_folder
@@ -92,7 +93,7 @@ def test_other_settings_are_named_and_change_nothing(dataset, config, run):
 
 
 def test_how_the_work_is_done_may_change_between_resumes(dataset, config, run):
-    runtime = replace(config.runtime, threads=1, prefetch=1, log_every=2)
+    runtime = replace(config.runtime, workers=1, prefetch=1, log_every=2)
     assert train(dataset, run, replace(config, steps=6, runtime=runtime)).resumed_at == 6
 
 
@@ -102,7 +103,7 @@ def test_another_dataset_is_refused(dataset, config, run, tmp_path):
     index = dict(__import__("numpy").load(copy / "train/index.npz"))
     index["crc32"][0] ^= 1
     __import__("numpy").savez(copy / "train/index.npz", **index)
-    with pytest.raises(InputError, match="the dataset's content"):
+    with pytest.raises(InputError, match="with other data: its train split has the same clips with other bytes"):
         train(copy, run, replace(config, steps=6))
 
 

@@ -1,0 +1,56 @@
+"""Where a checkpoint stands: state.json, and best.json beside the checkpoints. No torch here.
+
+All that a run needs to go on at the exact clip is the number of steps; the rest is there to prove it.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from avsync.order import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """best.json: the checkpoint with the highest validation accuracy."""
+
+    step: int
+    accuracy: float
+    loss: float = math.inf
+
+    def beats(self, other: "Best") -> bool:
+        """Higher accuracy; of equal ones, common where the val split is small, lower loss."""
+        return (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What the order of clips depends on, in a checkpoint's own words: it may lie in the wrong folder."""
+
+    seed: int
+    batch: int
+    data: str
+    """SplitPrint.joined of the train split."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """state.json: where a checkpoint stands. Its size does not grow with the run."""
+
+    step: int
+    """Steps done."""
+    model: str
+    digest: str
+    """Fingerprint of all clips trained on so far (order.Digest)."""
+    skipped: int
+    """Clips that could not be read so far."""
+    best: Best | None = None
+    """The best validation so far."""
+    mark: str = ""
+    """The digest when the present block of the order began: from there it is worked out anew on resuming."""
+    origin: Origin | None = None
+    ranks: int = 1
+    """Processes that trained together."""
+
+    def after(self, digest: Digest) -> "State":
+        """One more step, which `digest` has counted."""
+        return replace(self, step=digest.steps, digest=digest.state, mark=digest.mark)
