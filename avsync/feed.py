@@ -78,9 +78,8 @@ class Feed:
 
 def _check_shards(dataset: Dataset) -> None:
     """Every shard must be there before hours are spent. Raises InputError naming those that are not."""
-    shards = dataset.shards()
-    missing = [str(shard) for shard in shards if not shard.is_file()]
-    if missing:
+    if missing := dataset.missing_shards():
+        names = first_few([str(path) for path in missing])
         raise InputError(
-            f"{len(missing)} of {len(shards)} shards are missing: {first_few(missing)}; run the same avsync pack again"
+            f"{len(missing)} of {len(dataset.shards())} shards are missing: {names}; run the same avsync pack again"
         )

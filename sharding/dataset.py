@@ -3,6 +3,7 @@
 avsync/ may import it. What lies where is the index's business (sharding/index.py).
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +35,14 @@ class Dataset:
         """Every tar that holds a clip."""
         return [self._shard(int(number)) for number in np.unique(self.index.shard)]
 
+    def missing_shards(self) -> list[Path]:
+        """Those of them that are not there. One look into the folder: a look for each takes long on network disks."""
+        with os.scandir(self.folder / self.split) as found:
+            there = {entry.name for entry in found if entry.is_file()}
+        return [self._shard(number) for number in np.unique(self.index.shard).tolist() if _tar(number) not in there]
+
     def _shard(self, number: int) -> Path:
-        return self.folder / self.split / f"{number:06d}.tar"
+        return self.folder / self.split / _tar(number)
 
     def key(self, clip: int) -> str:
         return self.index.key(clip)
@@ -60,6 +67,10 @@ class Dataset:
                 return reader.read(self.place(clip))
         except SkipClip as error:
             raise SkipClip(f"clip {self.key(clip)}: {error}") from error
+
+
+def _tar(number: int) -> str:
+    return f"{number:06d}.tar"
 
 
 def open_dataset(folder: Path, split: str) -> Dataset:
