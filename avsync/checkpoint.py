@@ -118,6 +118,14 @@ def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
         write_json(part / STATE, saved.state)
 
 
+def keep_checkpoint(paths: RunPaths, saved: Saved, keep: int) -> None:
+    """Write a checkpoint, say which is the best, and delete all but the newest `keep` and that one."""
+    save_checkpoint(paths, saved)
+    if saved.state.best:
+        write_json(paths.best, saved.state.best)
+    prune(paths, keep, saved.state.best)
+
+
 def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
     """By way of memory: torch's own writer turns a full disk into an internal error."""
     packed = io.BytesIO()

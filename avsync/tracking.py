@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +19,40 @@ from torch.utils.tensorboard.summary import hparams
 
 from avsync.checkpoint import RunInfo, RunPaths
 from avsync.gpu import GpuUse
+from avsync.loading.meter import LoadFigures
+from avsync.receipt import Receipt
 
 CHANCE_ACCURACY = 0.5
 PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
+
+PAGE = {
+    "What starves the GPU": {
+        "a step: waiting for data, copying it, computing (ms)": [
+            "Multiline",
+            ["loading/a_step_waits_ms", "loading/a_batch_is_copied_to_the_gpu_ms", "loading/a_step_computes_ms"],
+        ],
+        "a worker's clip: reading, decoding (ms)": [
+            "Multiline",
+            ["loading/a_clip_is_read_ms", "loading/a_clip_is_decoded_ms"],
+        ],
+        "batches that lay ready when one was asked for; 0: loading is the limit": [
+            "Multiline",
+            ["loading/batches_ready"],
+        ],
+        "read from disk (MB/s)": ["Multiline", ["loading/megabytes_per_s"]],
+    }
+}
+"""The page of the tab CUSTOM SCALARS that shows which stage the others wait for."""
+
+
+class Sums(NamedTuple):
+    """Over all ranks since the last point."""
+
+    loss: float
+    correct: float
+    examples: float
+    unreadable: float
+    """Clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,19 +60,33 @@ class Progress:
     """What is drawn every few steps of training."""
 
     step: int
-    loss: float
-    accuracy: float
+    sums: Sums
     learning_rate: float
-    clips_per_s: float
+    clips: int
+    """Trained on since the last point."""
     data_wait: float
-    """Share of the time spent waiting for data, 0 to 1."""
+    """Share of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
+    load: LoadFigures
+    """Of rank 0."""
     skipped: int
     """Unreadable clips so far."""
     gpu: GpuUse | None
 
+    @property
+    def loss(self) -> float:
+        return self.sums.loss / max(self.sums.examples, 1)
+
+    @property
+    def accuracy(self) -> float:
+        return self.sums.correct / max(self.sums.examples, 1)
+
+    @property
+    def clips_per_s(self) -> float:
+        return self.clips / self.load.seconds
+
 
 class LogWindow:
-    """Sums between two points of the curves: loss, correct, examples, unreadable clips."""
+    """Sums of one rank between two points of the curves, in the order of Sums."""
 
     def __init__(self, device: torch.device) -> None:
         self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
@@ -60,6 +105,7 @@ class Tracker:
             return SummaryWriter(str(paths.tensorboard / name), purge_step=purge, flush_secs=30)
 
         self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")
+        self.train.add_custom_scalars(PAGE)
         if not resumed_at:
             self._settings(info)
 
@@ -72,6 +118,11 @@ class Tracker:
         extra = [f"| dataset | {info.dataset_path} |", f"| code | {info.git} |", f"| torch | {info.torch} |"]
         self.train.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)
 
+    def receipt(self, receipt: Receipt) -> None:
+        """How this attempt began, as a text."""
+        lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
+        self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
+
     def progress(self, now: Progress) -> None:
         """One point of every training curve."""
         self.train.add_scalar("loss", now.loss, now.step)
@@ -79,6 +130,14 @@ class Tracker:
         self.train.add_scalar("learning_rate", now.learning_rate, now.step)
         self.train.add_scalar("speed/clips_per_s", now.clips_per_s, now.step)
         self.train.add_scalar("speed/share_of_time_waiting_for_data", now.data_wait, now.step)
+        self.train.add_scalar("loading/a_step_computes_ms", now.load.step_ms, now.step)
+        self.train.add_scalar("loading/a_step_waits_ms", now.load.wait_ms, now.step)
+        self.train.add_scalar("loading/a_batch_is_copied_to_the_gpu_ms", now.load.transfer_ms, now.step)
+        self.train.add_scalar("loading/a_clip_is_read_ms", now.load.read_ms, now.step)
+        self.train.add_scalar("loading/a_clip_is_decoded_ms", now.load.decode_ms, now.step)
+        self.train.add_scalar("loading/batches_ready", now.load.ready, now.step)
+        self.train.add_scalar("loading/megabytes_per_s", now.load.megabytes_per_s, now.step)
+        self.train.add_scalar("data/workers_replaced", now.load.replaced, now.step)
         self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
         if now.gpu:
             self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avsync import pictures
 from avsync.batch import Batch
-from avsync.checkpoint import Saved, prune, save_checkpoint
+from avsync.checkpoint import Saved, keep_checkpoint
 from avsync.config import TrainConfig
 from avsync.gpu import GpuMeter
 from avsync.loading.loader import Loader
@@ -32,11 +32,10 @@ from avsync.report import TrainReport
 from avsync.resume import OpenRun, begin, open_run
 from avsync.state import Best
 from avsync.stop import StopFlag
-from avsync.tracking import LogWindow, Progress, Tracker
+from avsync.tracking import LogWindow, Progress, Sums, Tracker
 from avsync.transforms import prepare
 from avsync.validation import Validation
 from avsync.world import World, use_cores
-from sharding.files import write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,17 +183,20 @@ class Trainer:
 
     def _log(self, window: LogWindow, loader: Loader) -> None:
         """Average over ranks and draw. Every rank must come here at the same steps."""
-        loss, correct, count, unreadable = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
-        self.state = replace(self.state, skipped=self.state.skipped + int(unreadable))
+        load = loader.meter.take(time.perf_counter() - window.started)
+        waits = self.world.gather(torch.tensor([load.wait_share], device=self.world.device))
+        sums = Sums(*cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist())
+        self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable))
         if not self.tracker:
             return
-        if unreadable:
-            self.report.say(f"step {self.state.step}: {int(unreadable)} clips could not be read: {loader.budget.last}")
-        elapsed = time.perf_counter() - window.started
+        if sums.unreadable:
+            self.report.say(
+                f"step {self.state.step}: {sums.unreadable:.0f} clips could not be read: {loader.budget.last}"
+            )
         now = Progress(
-            step=self.state.step, loss=loss / max(count, 1), accuracy=correct / max(count, 1),
-            learning_rate=self.optimizer.param_groups[0]["lr"], clips_per_s=window.steps * self.config.batch / elapsed,
-            data_wait=min(1.0, loader.meter.take().wait_s / elapsed), skipped=self.state.skipped, gpu=self.gpu.read(),
+            step=self.state.step, sums=sums, learning_rate=self.optimizer.param_groups[0]["lr"], load=load,
+            clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
+            gpu=self.gpu.read(),
         )  # fmt: skip
         self.tracker.progress(now)
         self.report.progress(now)
@@ -237,14 +239,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Rank 0 writes."""
-        if not self.tracker:
-            return
-        self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
-        saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
-        save_checkpoint(self.paths, saved)
-        self._publish_best()
-        prune(self.paths, self.config.runtime.keep, self.state.best)
-
-    def _publish_best(self) -> None:
-        if self.state.best and self.world.is_main:
-            write_json(self.paths.best, self.state.best)
+        if self.tracker:
+            self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
+            saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
+            keep_checkpoint(self.paths, saved, self.config.runtime.keep)

@@ -9,18 +9,26 @@ import torch
 class LoadFigures:
     """Means over the time since they were last taken."""
 
+    seconds: float
+    """That time."""
     read_ms: float
     """Of a worker, for a clip: from disk or page cache into memory, checksum included."""
     decode_ms: float
     """Of a worker, for a clip."""
-    wait_s: float
-    """The consumer stood still, all batches together."""
+    wait_ms: float
+    """The consumer stood still, for a batch."""
+    wait_share: float
+    """... of all time, 0 to 1."""
+    step_ms: float
+    """The consumer did something else, for a batch."""
     transfer_ms: float
     """Of the GPU's copy engine, for a batch; 0 without a GPU."""
-    queue: float
+    ready: float
     """Batches that lay ready when one was asked for; 0: loading is the limit, prefetch: the network is."""
-    megabytes: float
-    """Read from shards, all clips together, MB."""
+    megabytes_per_s: float
+    """Read from shards."""
+    replaced: int
+    """Workers that died and were replaced, in all."""
 
 
 @dataclass(slots=True)
@@ -48,13 +56,15 @@ class LoadMeter:
     def copy(self, begin: torch.cuda.Event, end: torch.cuda.Event) -> None:
         self._copies.append((begin, end))
 
-    def take(self) -> LoadFigures:
-        """Waits for nothing: copies still under way are left out."""
+    def take(self, seconds: float) -> LoadFigures:
+        """Means over the `seconds` since the last call. Waits for nothing: copies still under way are left out."""
         copied = [begin.elapsed_time(end) for begin, end in self._copies if end.query()]
+        batches, clips, waited = max(1, self.batches), max(1, self.clips), self.waited_ns / 1e9
         figures = LoadFigures(
-            read_ms=self.read_ns / 1e6 / max(1, self.clips), decode_ms=self.decode_ns / 1e6 / max(1, self.clips),
-            wait_s=self.waited_ns / 1e9, transfer_ms=sum(copied) / max(1, len(copied)),
-            queue=self.ready / max(1, self.batches), megabytes=self.bytes / 1e6,
+            seconds=seconds, read_ms=self.read_ns / 1e6 / clips, decode_ms=self.decode_ns / 1e6 / clips,
+            wait_ms=1e3 * waited / batches, wait_share=min(1.0, waited / seconds),
+            step_ms=1e3 * max(0.0, seconds - waited) / batches, transfer_ms=sum(copied) / max(1, len(copied)),
+            ready=self.ready / batches, megabytes_per_s=self.bytes / 1e6 / seconds, replaced=self.replaced,
         )  # fmt: skip
         self.clips = self.bytes = self.read_ns = self.decode_ns = self.batches = self.ready = self.waited_ns = 0
         self._copies.clear()
