@@ -1,0 +1,72 @@
+"""The clips that are loaded: videos packed as raw and as h264, in shards small enough to choose some of them."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.load_job import BATCH, Job
+from sharding.config import PackConfig, Wishes
+from sharding.dataset import open_dataset
+from sharding.errors import InputError
+from sharding.find import SUFFIXES
+from sharding.pack import pack
+from sharding.scenes.config import SceneConfig
+from sharding.scenes.generate import generate
+
+CLIPS_PER_VIDEO = 2
+VIDEOS_PER_SHARD = 8
+FORMS = ("raw", "h264")
+
+
+def scenes(folder: Path, clips: int) -> Path:
+    """Generated videos, where no real ones are given: easier to decode than footage, and the figures say so."""
+    count = -(-clips // CLIPS_PER_VIDEO)
+    generate(folder, SceneConfig(count=count, seconds=10, size=224, fps=30, sample_rate=44_100))
+    return folder
+
+
+def spread(videos: Path, count: int) -> list[Path]:
+    """At most so many videos of a folder, spread over all of it."""
+    found = sorted(path for path in videos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{videos} has no videos: name another folder with --data, or none for generated scenes")
+    return [found[number * len(found) // count] for number in range(count)] if len(found) > count else found
+
+
+def datasets(videos: Path, folder: Path, clips: int, console: Console) -> dict[str, tuple[Path, list[int]]]:
+    """Form -> dataset and the clips to read: all those of its first shards, `clips` of them or a few more.
+
+    Both forms have the same clips under the same keys. What is there already is kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "videos.csv"
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "action", "split"))
+        rows.writerows((path.relative_to(videos), path.parent.name, "train") for path in spread(videos, clips))
+    made = {}
+    for form in FORMS:
+        console.print(f"packing {form}")
+        config = PackConfig(
+            clip_s="4", min_clip_s="4", size=224, codec=form, val_percent=0, test_percent=0,
+            max_clips_per_source=CLIPS_PER_VIDEO, sources_per_shard=VIDEOS_PER_SHARD,
+        )  # fmt: skip
+        pack(table, folder / form, config, wishes=Wishes(root=videos, remove=True))
+        made[form] = (folder / form, chosen(folder / form, clips))
+    return made
+
+
+def chosen(dataset: Path, clips: int) -> list[int]:
+    """Whole shards, so that who reads tars and who reads clips reads the same."""
+    shards = open_dataset(dataset, "train").index.shard
+    wanted = np.unique(shards[: max(clips, BATCH)])
+    return np.flatnonzero(np.isin(shards, wanted)).tolist()
+
+
+def digest(job: Job) -> str:
+    """Changes with the clips: a copy of others is made anew."""
+    data = job.open()
+    index = data.index
+    return f"{data.info.codec} {len(job.clips)} {int(np.bitwise_xor.reduce(index.crc32[job.clips]))}"

@@ -1,0 +1,147 @@
+"""What a way of loading is told and what it hands over: the contract between benchmarks/load.py and its ways.
+
+A way is a class made from a job that yields Delivered, and, where it reads a copy of its own, a function that makes it.
+Each run has a process of its own (benchmarks/load_child.py).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import torch
+
+from sharding.dataset import Dataset, open_dataset
+
+BATCH = 8
+Form = Literal["planes", "rgb", "float"]
+"""planes: uint8 I420 and int16 sound, as stored; rgb: uint8 RGB; float: float32 RGB and sound, as the thesis stored."""
+
+
+class Job(msgspec.Struct, kw_only=True, frozen=True):
+    """One run of one way."""
+
+    way: str
+    dataset: Path
+    """A packed dataset."""
+    clips: list[int]
+    """Ids of the clips that are read: all those of its first shards."""
+    videos: Path
+    """The folder its sources lie in."""
+    copy: Path
+    """Where a copy of the clips lies in the way's own form, if it has one."""
+    workers: int = 2
+    """Worker processes, and cores the whole process tree may use."""
+    seconds: float = 4.0
+    """Length of the timed window."""
+    cold: bool = False
+    """Nothing in the page cache, and one pass at most."""
+    endless: bool = True
+    """Passes follow each other without a break; else one pass, as training's epochs are."""
+
+    def text(self) -> str:
+        """For the command line of its process."""
+        return msgspec.json.encode(self, enc_hook=str).decode()
+
+    @classmethod
+    def of(cls, text: str) -> "Job":
+        return msgspec.json.decode(text, type=cls, dec_hook=lambda kind, value: kind(value))
+
+    def open(self) -> Dataset:
+        return open_dataset(self.dataset, "train")
+
+    def tars(self) -> list[Path]:
+        """The shards that hold the clips; they hold no others."""
+        data = self.open()
+        return [data.folder / "train" / f"{number:06d}.tar" for number in np.unique(data.index.shard[self.clips])]
+
+
+class Delivered(NamedTuple):
+    """A batch as a way hands it over."""
+
+    keys: Sequence[str] = ()
+    """Empty: a limit, nothing is handed over."""
+    video: Any = None
+    """Eight clips as one tensor or array, or as a list of them."""
+    audio: Any = None
+    in_place: bool = False
+    """It lies in a resident tensor already: there is nothing to copy."""
+
+
+class Source(Protocol):
+    """A way at work. Made from a job: its construction is timed, the imports of its module are not."""
+
+    def __iter__(self) -> Iterator[Delivered]: ...
+
+
+class Resumable(Source, Protocol):
+    """... that can go on where it stopped."""
+
+    def state(self) -> Any:
+        """What its makers tell a run to save, after the last batch that was taken."""
+        ...
+
+
+class Shape(NamedTuple):
+    """Of one clip as it is delivered."""
+
+    video: tuple[int, ...]
+    audio: tuple[int, ...]
+    pictures: torch.dtype
+    sound: torch.dtype
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(np.prod(self.video)) * self.pictures.itemsize + int(np.prod(self.audio)) * self.sound.itemsize
+
+
+def shape_of(job: Job, form: Form) -> Shape:
+    """T pictures of H rows and W columns, S samples of C channels; see Form."""
+    data = job.open()
+    info, frames = data.info, int(data.index.frames[job.clips[0]])
+    audio = (info.clock.sample_at(frames), info.channels)
+    shapes: dict[Form, Shape] = {
+        "planes": Shape((frames, info.height * 3 // 2, info.width), audio, torch.uint8, torch.int16),
+        "rgb": Shape((frames, info.height, info.width, 3), audio, torch.uint8, torch.int16),
+        "float": Shape((3, frames, info.height, info.width), audio, torch.float32, torch.float32),
+    }
+    return shapes[form]
+
+
+class Resident:
+    """The memory that every batch is copied into: written before, so that its pages are there."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.video = torch.ones((BATCH, *shape.video), dtype=shape.pictures)
+        self.audio = torch.ones((BATCH, *shape.audio), dtype=shape.sound)
+
+    def take(self, batch: Delivered) -> None:
+        """Copy a batch."""
+        if not batch.keys or batch.in_place:
+            return
+        for mine, given in ((self.video, batch.video), (self.audio, batch.audio)):
+            if isinstance(given, torch.Tensor | np.ndarray):
+                mine.copy_(torch.as_tensor(given).view(mine.shape))
+            else:
+                for row, one in zip(mine, given, strict=True):
+                    row.copy_(torch.as_tensor(one).view(row.shape))
+
+
+def drop(paths: Sequence[Path]) -> None:
+    """Take files out of the page cache; needs no rights, but they must be on disk."""
+    for path in paths:
+        with path.open("rb") as file:
+            os.fdatasync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def warm(paths: Sequence[Path]) -> None:
+    """Read files into the page cache: right before a timed run, for idle pages go."""
+    buffer = bytearray(2**22)
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass

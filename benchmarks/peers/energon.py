@@ -1,0 +1,67 @@
+"""megatron-energon: our own tars, prepared without questions; npy members decoded after its shuffle buffer."""
+
+import io
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from benchmarks.load_job import BATCH, Delivered, Job
+from benchmarks.peers.webdataset import SHUFFLE
+
+energon: Any = import_module("megatron.energon")
+webdataset: Any = import_module("megatron.energon.flavors.webdataset")
+
+
+def prepare(job: Job) -> None:
+    """Links to the tars, and its index and settings beside them."""
+    names = []
+    for tar in job.tars():
+        (job.copy / tar.name).symlink_to(tar)
+        names.append(tar.name)
+    webdataset.BaseWebdatasetFactory.prepare_dataset(
+        job.copy, names, split_parts_ratio=[("train", 1.0), ("val", 0), ("test", 0)], workers=1
+    )
+    settings = "__module__: megatron.energon\n__class__: CrudeWebdataset\n"
+    (job.copy / ".nv-meta" / "dataset.yaml").write_text(settings)
+
+
+@energon.stateless
+def cook(sample: dict[str, Any]) -> Any:
+    """Bytes stay bytes: what a cooker makes lies in the shuffle buffer."""
+    return energon.CrudeSample(sample)
+
+
+class Encoder(energon.DefaultTaskEncoder):
+    """Members to arrays, and eight of them to a batch."""
+
+    decoder = None
+    cookers = [energon.Cooker(cook)]  # noqa: RUF012, its own way to be told
+
+    @energon.stateless
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
+        arrays = {name: np.load(io.BytesIO(sample[f"{name}.npy"])) for name in ("video", "audio")}
+        return {"key": sample["__key__"], "__key__": sample["__key__"], **arrays}
+
+    def batch(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "key": [sample["key"] for sample in samples],
+            **{name: np.stack([sample[name] for sample in samples]) for name in ("video", "audio")},
+        }
+
+
+class Energon:
+    """Endless by itself."""
+
+    def __init__(self, job: Job) -> None:
+        workers = energon.WorkerConfig(rank=0, world_size=1, num_workers=job.workers)
+        clips = energon.get_train_dataset(
+            str(job.copy), worker_config=workers, batch_size=BATCH, shuffle_buffer_size=SHUFFLE,
+            max_samples_per_sequence=None, task_encoder=Encoder(),
+        )  # fmt: skip
+        self.loader: Any = energon.get_loader(clips)
+
+    def __iter__(self) -> Iterator[Delivered]:
+        for batch in self.loader:
+            yield Delivered(batch["key"], batch["video"], batch["audio"])
