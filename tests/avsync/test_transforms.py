@@ -23,7 +23,7 @@ SILENCE = np.zeros((1, 2, 50, 1), np.int16)
 def batch_of(yuv: np.ndarray, matrix=0, flip=False, corner=(0, 0), sound: np.ndarray = SILENCE) -> Batch:
     return Batch(
         keys=("k",),
-        metas=(None,), draws=(Draw(0, PAIR, corner[0], corner[1], flip),), yuv=torch.from_numpy(yuv)[None],
+        jsons=(None,), draws=(Draw(0, PAIR, corner[0], corner[1], flip),), yuv=torch.from_numpy(yuv)[None],
         audio=torch.from_numpy(sound), in_sync=torch.tensor([[1.0, 0.0]]),
         matrix=torch.tensor([matrix]), valid=torch.tensor([True]),
     )  # fmt: skip
@@ -101,7 +101,7 @@ def noise_batch(clips: int, side: int = 24) -> Batch:
     """Random bytes; every second clip is mirrored, each is cut elsewhere and has another matrix."""
     rng = torch.Generator().manual_seed(0)
     return Batch(
-        keys=("k",) * clips, metas=(None,) * clips,
+        keys=("k",) * clips, jsons=(None,) * clips,
         draws=tuple(Draw(0, PAIR, 2 * (row % 4), 2 * (row % 3), bool(row % 2)) for row in range(clips)),
         yuv=torch.randint(0, 256, (clips, 3, side * 3 // 2, side), dtype=torch.uint8, generator=rng),
         audio=torch.zeros((clips, 2, 50, 1), dtype=torch.int16), in_sync=torch.zeros(clips, 2),
