@@ -47,7 +47,9 @@ COMMANDS = {
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", "Advise", False),
-    "show": Entry("DATASET", "what is inside, rejects and why, the A/V clock, a contact sheet", "Show", False),
+    "show": Entry(
+        "DATASET|RUN", "what is inside, rejects, the A/V clock, a contact sheet; clips of a run", "Show", False
+    ),
     "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", "Verify", False),
     "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
     "evaluate": Entry(

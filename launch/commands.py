@@ -4,7 +4,6 @@ The command line is built from these types. Only settings are imported here; the
 late, inside `execute`. To add a command: a class here, a line in COMMANDS of launch/cli.py.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from launch.flags import flags_of, typed
 from launch.parse import Parsed, registry, values_of
+from launch.show import Show as Show
 from sharding.config import PackConfig, Wishes
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
@@ -129,34 +129,6 @@ class Advise(Parsed):
         told = ["--root", self.root] if self.root else []
         settings = flags_of(self.config, leave_out=("codec",))
         return f"Next: {typed('pack', self.videos, 'DATASET', *told, '--codec', chosen, *settings)}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Show(Parsed):
-    """Say what is inside a dataset: splits, actions, rejects and why, and how well picture and sound fit together."""
-
-    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
-    """A folder that avsync pack wrote."""
-    worst: int = 10
-    """Sources in the table of those with the most trouble."""
-    clips: int = 6
-    """Clips of each split on page and sheet, spread evenly over it."""
-    page: Path | None = None
-    """Write all of it as one HTML page with charts and a contact sheet, which any browser opens."""
-    sheet: Path | None = None
-    """Write the contact sheet alone as a PNG picture."""
-
-    def __post_init__(self) -> None:
-        for flag, count in (("--worst", self.worst), ("--clips", self.clips)):
-            if count < 0:
-                raise InputError(f"{flag} {count} must not be below 0")
-
-    def execute(self) -> str:
-        from sharding.show.show import Wanted, show
-
-        wanted = Wanted(worst=self.worst, clips=self.clips, page=self.page, sheet=self.sheet)
-        written = show(self.dataset, wanted)
-        return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

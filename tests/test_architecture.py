@@ -175,7 +175,9 @@ def test_the_tables_and_the_names_on_the_command_line_agree() -> None:
         assert preset() == preset(), name
 
 
-@pytest.mark.parametrize("module", ["sharding.config", "sharding.scenes.config", "avsync.config", "launch.commands"])
+@pytest.mark.parametrize(
+    "module", ["sharding.config", "sharding.scenes.config", "avsync.config", "launch.commands", "launch.show"]
+)
 def test_every_setting_has_its_help_under_it(module: str) -> None:
     for config in (node for node in TREES[module].body if isinstance(node, ast.ClassDef)):
         for field, following in pairwise([*config.body, ast.Pass()]):

@@ -361,7 +361,7 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
 ):
     before = contents(troubled.dataset)
     page, sheet = tmp_path / "page.html", tmp_path / "sheet.png"
-    assert main(["show", str(troubled.dataset), "--page", str(page), "--sheet", str(sheet), "--clips", "1"]) == DONE
+    assert main(["show", str(troubled.dataset), "--page", str(page), "--sheet", str(sheet), "--samples", "1"]) == DONE
     said = capsys.readouterr().out
     assert "damaged.mp4" in said
     assert said.splitlines()[-1] == f"Next: open {page} and {sheet}"

@@ -1,0 +1,118 @@
+"""Which clips a run was trained on, and how they were cut: worked out from run.json and the dataset's index alone.
+
+The order is a function (avsync/order.py), so nothing was written down while training, and any batch can be made again.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avsync.batch import TENSORS, Batch
+from avsync.checkpoint import STATE, RunInfo, RunPaths, read_run
+from avsync.draw import Draw, training_draws
+from avsync.feed import Feed
+from avsync.loading.options import LoaderOptions
+from avsync.order import Order, check_batch
+from avsync.resume import describe, order_of
+from avsync.same_run import check_same_run
+from avsync.state import State
+from sharding.errors import InputError
+from sharding.files import read_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One clip of one step."""
+
+    step: int
+    """From 0; TensorBoard draws step 0 at 1, when it is done."""
+    epoch: int
+    row: int
+    """Place in the global batch."""
+    clip: int
+    """Row of the index."""
+    key: str
+    shard: int
+    picture: int
+    """First frame of the picture window, in the clip."""
+    sounds: tuple[int, ...]
+    """First frame of each sound window."""
+    rolls: tuple[int, ...]
+    """Frames by which each was turned round; 0 in honest pairs."""
+    in_sync: tuple[bool, ...]
+    flip: bool
+    top: int
+    left: int
+    """Corner of the crop in the stored picture, pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class History:
+    """A run and its data, found to be what they were."""
+
+    paths: RunPaths
+    info: RunInfo
+    feed: Feed
+    order: Order
+
+    def draws(self, step: int, rank: int = 0, ranks: int = 1, accumulate: int = 1) -> list[list[Draw]]:
+        """Rows of one process in that step, one list per accumulation pass."""
+        flip, feed = self.info.config.view.flip, self.feed
+        drawn = training_draws(self.order, feed.law, feed.dataset.index, feed.view, flip, rank, ranks, accumulate)
+        return drawn(step)
+
+    def rows(self, steps: Iterable[int]) -> Iterator[Row]:
+        """Every clip of these steps, in the order of the global batch."""
+        index = self.feed.dataset.index
+        for step in steps:
+            epoch = step // self.order.steps_per_epoch
+            for number, draw in enumerate(self.draws(step)[0]):
+                sounds = draw.pair.sounds
+                yield Row(
+                    step=step, epoch=epoch, row=number, clip=draw.clip, key=index.key(draw.clip),
+                    shard=int(index.shard[draw.clip]), picture=draw.pair.picture,
+                    sounds=tuple(sound.frame for sound in sounds), rolls=tuple(sound.roll for sound in sounds),
+                    in_sync=tuple(sound.in_sync for sound in sounds), flip=draw.flip, top=draw.top, left=draw.left,
+                )  # fmt: skip
+
+    def newest(self) -> State | None:
+        """Of the newest checkpoint; None before the first."""
+        steps = self.paths.saved_steps()
+        return read_json(self.paths.checkpoint(steps[0]) / STATE, State) if steps else None
+
+
+def open_history(run: Path, dataset: Path | None = None) -> History:
+    """`dataset`: where the data lies now; by default where it lay when the run began.
+
+    Raises InputError when there is no run, or the data or the software is not what it was, saying what has changed.
+    """
+    paths = RunPaths(run)
+    info = read_run(paths)
+    folder = dataset or Path(info.dataset_path)
+    try:
+        feed = Feed.open(folder, "train", info.config.pairs, info.config.view)
+    except InputError as error:
+        moved = "" if dataset else "; if it was moved, give --dataset"
+        raise InputError(f"{error}{moved}") from error
+    order = order_of(feed, info.config)
+    check_same_run(info, describe(folder, info.config, feed, None, order), run)
+    return History(paths=paths, info=info, feed=feed, order=order)
+
+
+def rebuild(run: Path, step: int, *, dataset: Path | None = None, rank: int = 0, ranks: int = 1) -> list[Batch]:
+    """The batches that process `rank` of `ranks` was given in that step, from 0: one for each accumulation pass.
+
+    Bit by bit the same, on the CPU. Raises InputError as `open_history` does, or when so many cannot share a batch.
+    """
+    history = open_history(run, dataset)
+    config = history.info.config
+    check_batch(config.batch, ranks, config.accumulate)
+    every = config.low_rate.every if step < config.low_rate.steps else 1
+    wanted = history.draws(step, rank, ranks, config.accumulate)
+    with history.feed.loader(LoaderOptions(error_budget=config.batch + 1), every) as loader:
+        return [_kept(batch) for batch in loader.batches(wanted)]
+
+
+def _kept(batch: Batch) -> Batch:
+    """A copy of its own: the loader uses the memory again."""
+    return replace(batch, **{name: getattr(batch, name).clone() for name in TENSORS})
