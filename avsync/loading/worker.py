@@ -4,6 +4,7 @@ The first one imports what all workers need, then forks one whenever it is told 
 with its threads and its GPU, is what locks up.
 """
 
+import gc
 import os
 import select
 import signal
@@ -34,6 +35,7 @@ def serve(control: socket.socket) -> None:
     for number in LEFT_TO_PARENT:
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore", DeprecationWarning)  # numpy's threads idle; nothing of theirs is used after forking
+    gc.freeze()  # else each worker's first full collection writes to, and so copies, all that it shares with the others
     ended, bell = socket.socketpair()
     bell.setblocking(False)
     signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)

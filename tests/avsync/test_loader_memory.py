@@ -1,0 +1,46 @@
+"""Memory does not grow with what has been loaded, nor with what is shuffled: ids are shuffled, not samples."""
+
+import os
+from pathlib import Path
+
+import pytest
+from feeds import open_feed, rows_of, running, spawner_process
+
+from avsync.loading.options import LoaderOptions
+from sharding.codec import CODECS
+from sharding.config import PackConfig
+from sharding.pack import pack
+
+BATCHES = 10_000
+GROWTH = 6 << 20
+"""Bytes that may come and go between two looks; a leak of one small clip a batch would be 300 MB."""
+
+
+def own_memory() -> int:
+    """Bytes of this process and its workers, shared ones counted once; without files, which others may map or leave."""
+    spawner = spawner_process()
+    total = 0
+    for pid in (os.getpid(), spawner.pid, *(worker.pid for worker in running(spawner))):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, size = line.partition(":")
+            total += int(size.split()[0]) * 1024 if name in ("Pss_Anon", "Pss_Shmem") else 0
+    return total
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("codec", CODECS)
+def test_memory_is_flat_over_ten_thousand_batches(scenes, tmp_path, codec):
+    pack(scenes / "scenes.csv", tmp_path / "d", PackConfig(
+        fps="10", size=32, sample_rate=8000, min_clip_s="3", codec=codec, workers=2,
+    ))  # fmt: skip
+    feed = open_feed(tmp_path / "d")
+    rows = rows_of(feed, batch=1)
+    after: list[int] = []
+    with feed.loader(LoaderOptions(workers=2)) as loader:
+        for number, _ in enumerate(loader.batches(rows[count % len(rows)] for count in range(BATCHES))):
+            if number % (BATCHES // 10) == BATCHES // 10 - 1:
+                after.append(own_memory())
+    assert len(after) == 10
+    assert max(after[5:]) < min(after[1:5]) + GROWTH, after
