@@ -52,8 +52,11 @@ class Location:
                     f"write it like 'pipe:ssh host cat /data/{SLOT}'"
                 )
             return cls(url=text, folder=None)
-        parts = urlsplit(text)
-        if parts.scheme.lower() == "file":
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:
+            raise InputError(f"{plain(text)} is no URL: {error}; write it like https://host/data") from error
+        if parts.scheme == "file":
             return cls(url="", folder=Path(unquote(parts.path)))
         if not parts.netloc:
             raise InputError(f"{plain(text)} names no host or bucket; write it like https://host/data")

@@ -22,6 +22,7 @@ from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
 from avsync.staging.stager import Stager
+from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError
 from sharding.index import INDEX, INFO, SPLITS, Index, read_info
 
@@ -51,7 +52,7 @@ class Source:
                     "say where with --runtime.scratch DIR"
                 )
             return cls(location=location, folder=location.folder, mirror=None, room=None, patience=patience)
-        room = Room(scratch=Path(runtime.scratch), limit=int(runtime.scratch_gb * GB))
+        room = Room(scratch=Path(runtime.scratch).absolute(), limit=int(runtime.scratch_gb * GB))
         if location.folder is not None:
             read_info(location.folder)  # what it is not, it is not before anything is made for it
             room.prepare()
@@ -66,13 +67,13 @@ class Source:
         """`folder` holds, or should hold, every shard from the start."""
         return self.location.folder is not None
 
-    def shelf(self, split: str, index: Index, *, staged: bool, quiet: bool = False) -> Shelf:
-        """Where the loader finds the shards of `split`. `staged`: a Stager will be at work for it."""
+    def shelf(self, dataset: Dataset, *, staged: bool, quiet: bool = False) -> Shelf:
+        """Where the loader finds the shards of a split. `staged`: a Stager will be at work for it."""
         if self.mirror is None or self.room is None or (self.has_all_shards and not staged):
-            return DatasetFolder(self.folder, split)
+            return DatasetFolder(self.folder, dataset.split)
         return Scratch(
-            location=self.location, folder=self.mirror, split=split, index=index, room=self.room,
-            patience=self.patience, quiet=quiet,
+            location=self.location, folder=self.mirror, dataset=dataset, room=self.room, patience=self.patience,
+            quiet=quiet,
         )  # fmt: skip
 
 

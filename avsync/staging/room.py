@@ -1,13 +1,13 @@
 """Room in the scratch folder: one limit for all jobs of this machine, kept by removing what was used longest ago.
 
-Whoever uses a copy sets its time of change now and then. A copy that somebody has open goes on being readable when it
-is removed here.
+Whoever uses a copy sets its time of change now and then.
 """
 
 import errno
 import os
 import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from avsync.staging.part import SUFFIX, Part, locked
@@ -15,7 +15,8 @@ from sharding.errors import InputError
 from sharding.words import size as in_words
 
 MIRROR = "avsync-"
-"""Start of the names of our folders in the scratch folder; nothing else there is ours."""
+MIRRORS = MIRROR + "[0-9a-f]" * 16
+"""Names of our folders in the scratch folder; nothing else there is ours, or counted, or removed."""
 TOUCH_S = 10
 """Copies in use are touched this often."""
 FRESH_S = 300
@@ -87,7 +88,7 @@ class Room:
     def _copies(self, own: Part) -> list[_Copy]:
         """Every copy there is, also those that are being made, which have their full size from the start."""
         found = list[_Copy]()
-        for path in [*self.scratch.glob(f"{MIRROR}*/*/*.tar"), *self.scratch.glob(f"{MIRROR}*/*/*.tar{SUFFIX}")]:
+        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}")]:
             try:
                 seen = path.lstat()
             except FileNotFoundError:
@@ -114,6 +115,20 @@ def touch(path: Path) -> bool:
     return True
 
 
+def discard(path: Path) -> None:
+    """Remove a copy. Its bytes go at once, also when somebody has it open: loaders keep files open for long.
+
+    Who is reading it finds it short, and asks where else to read. A link to another file is no copy: only it goes.
+    """
+    try:
+        with FileIO(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+") as file:
+            if os.fstat(file.fileno()).st_nlink == 1:
+                file.truncate(0)
+    except OSError:
+        pass  # gone already, or a link
+    path.unlink(missing_ok=True)
+
+
 def _given(part: Part, size: int) -> bool:
     try:
         os.posix_fallocate(part.file.fileno(), 0, size)
@@ -128,7 +143,7 @@ def _given(part: Part, size: int) -> bool:
 def _remove(copy: _Copy) -> int:
     """Bytes that this gives back. What somebody is writing stays."""
     if copy.path.suffix != SUFFIX:
-        copy.path.unlink(missing_ok=True)
+        discard(copy.path)
         return copy.size
     left = Part.take(copy.path.with_suffix(""))
     if left is None:

@@ -17,11 +17,12 @@ from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Patience
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
-from avsync.staging.room import TOUCH_S, NoRoom, Room, release, touch
+from avsync.staging.room import TOUCH_S, NoRoom, Room, discard, release, touch
 from avsync.staging.shelf import shard_name
-from sharding.errors import FormatError, InputError
+from sharding.dataset import Dataset
+from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import read_json, write_json
-from sharding.index import Index
+from sharding.shard_reader import ShardReader
 from sharding.words import counted, first_few
 
 LOOK_S = 0.05
@@ -60,8 +61,8 @@ class Scratch:
     location: Location
     folder: Path
     """SCRATCH/avsync-<fingerprint>."""
-    split: str
-    index: Index
+    dataset: Dataset
+    """The split, its index loaded."""
     room: Room
     patience: Patience = field(default_factory=Patience)
     quiet: bool = False
@@ -71,9 +72,9 @@ class Scratch:
     """When a copy was last found there and touched."""
     _said: set[str] = field(default_factory=set)
 
-    def path(self, shard: int, *, again: bool = False) -> Path:
+    def path(self, shard: int) -> Path:
         now, copy = time.monotonic(), self.copy(shard)
-        if not again and now - self._seen.get(shard, -TOUCH_S) < TOUCH_S:
+        if now - self._seen.get(shard, -TOUCH_S) < TOUCH_S:
             return copy
         if touch(copy):
             self._seen[shard] = now
@@ -81,26 +82,34 @@ class Scratch:
         self._seen.pop(shard, None)
         if self.location.folder is not None:
             self.counts.from_origin += 1
-            return self.location.folder / shard_name(self.split, shard)
+            return self.location.folder / shard_name(self.dataset.split, shard)
         self._wait(shard)
         self._seen[shard] = time.monotonic()
         return copy
 
+    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+        copy = self.copy(shard)
+        if path != copy or clip in self._damaged(shard):
+            return None
+        self._seen.pop(shard, None)  # else it is believed to be there
+        if copy.exists() and not self._holds(copy, clip):
+            discard(copy)
+            self.counts.distrusted += 1
+            self.say(f"{copy} did not stay as it came, and was removed; if others follow, look after that disk", "bad")
+        return self.path(shard)
+
+    def _holds(self, copy: Path, clip: int) -> bool:
+        """The copy has this clip as packed: what could not be read was an older file of that name."""
+        try:
+            with ShardReader() as reader:
+                reader.read(self.dataset.place(clip, copy))
+        except SkipClip:
+            return False
+        return True
+
     def copy(self, shard: int) -> Path:
         """Where the copy of a shard is, or would be."""
-        return self.folder / shard_name(self.split, shard)
-
-    def distrust(self, shard: int, clip: int) -> bool:
-        if clip in self._damaged(shard):
-            return False
-        self._seen.pop(shard, None)
-        self.copy(shard).unlink(missing_ok=True)
-        self.counts.distrusted += 1
-        self.say(
-            f"the copy {self.copy(shard)} did not stay as it came: it was removed; if others follow, check that disk",
-            once="distrust",
-        )
-        return True
+        return self.folder / shard_name(self.dataset.split, shard)
 
     def in_use(self, shards: Iterable[int]) -> set[int]:
         """These will be needed soon: their copies are the last to go. Returns those that have one."""
@@ -138,16 +147,19 @@ class Scratch:
         if part.target.exists():  # made between our look and our lock
             part.drop()
             return Outcome.THERE
-        places = ClipPlaces.of(self.index, shard)
+        places = ClipPlaces.of(self.dataset.index, shard)
         self.room.reserve(part, places.size, urgent=urgent)
         fetch = Fetch(location=self.location, patience=self.patience, stop=stop, moved=part.moved)
-        came = fetch.copy(shard_name(self.split, shard), part.file, places)
+        came = fetch.copy(shard_name(self.dataset.split, shard), part.file, places)
         self._note_damage(shard, came.damaged)
         part.publish()
         self.counts.shards += 1
         self.counts.bytes += came.size
         self.counts.tries_more += came.tries - 1
         return Outcome.THERE
+
+    def _name(self, shard: int) -> str:
+        return self.location.name_of(shard_name(self.dataset.split, shard))
 
     def _note_damage(self, shard: int, damaged: tuple[int, ...]) -> None:
         """Clips that come damaged each time are not worth another copy when the loader finds them so."""
@@ -157,10 +169,10 @@ class Scratch:
             return
         write_json(note, damaged, lasting=False)
         self.counts.damaged_clips += len(damaged)
-        keys = first_few([self.index.key(clip) for clip in damaged[:4]])
+        keys = first_few([self.dataset.index.key(clip) for clip in damaged[:4]])
         self.say(
-            f"{self.location.name_of(shard_name(self.split, shard))}: {counted(len(damaged), 'clip')} in it not as "
-            f"packed ({keys}): skipped; pack that shard again",
+            f"{self._name(shard)}: {counted(len(damaged), 'clip')} in it not as packed ({keys}): skipped; "
+            "pack that shard again"
         )
 
     def _damaged(self, shard: int) -> tuple[int, ...]:
@@ -177,17 +189,15 @@ class Scratch:
             still = time.time() - max(last_moved(self.copy(shard)) or 0, since)
             if still > self.patience.longest_s:
                 raise InputError(
-                    f"{self.location.name_of(shard_name(self.split, shard))} is being copied by another process of "
-                    f"this machine, in which nothing has moved for {still:.0f} s: end it, or give --runtime.scratch "
-                    "another folder"
+                    f"{self._name(shard)} is being copied by another process of this machine, in which nothing has "
+                    f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"
                 )
             time.sleep(LOOK_S)
 
     def _no_room(self, shard: int, fact: str, urgent: bool) -> None:
         remedy = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
         if urgent:
-            name = self.location.name_of(shard_name(self.split, shard))
-            raise InputError(f"no copy of {name} can be made, {fact}: {remedy}")
+            raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {remedy}")
         if self.location.folder is not None:
             self.say(f"{fact}: shards without a copy are read from {self.location}; {remedy}", once="room")
 

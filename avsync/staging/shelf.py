@@ -16,16 +16,18 @@ def shard_name(split: str, shard: int) -> str:
 class Shelf(Protocol):
     """Gives shards as files. May be pickled and forked; may be asked by many threads and processes."""
 
-    def path(self, shard: int, *, again: bool = False) -> Path:
-        """The file to open for a clip of `shard`; may wait where there is no other way to have it.
+    def path(self, shard: int) -> Path:
+        """The file to read a clip of `shard` from; may wait where there is no other way to have it.
 
-        A copy may be removed at any time: when opening fails because it is not there, ask once more, `again`.
         Raises AvsyncError when the shard cannot be had: then a run must stop, for all its clips would be lost.
         """
         ...
 
-    def distrust(self, shard: int, clip: int) -> bool:
-        """The file given last did not hold `clip` as packed. True: ask `again`, there is another; False: it is lost."""
+    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+        """`path`, as given for `shard`, was gone or did not hold `clip` as packed: where to read it from instead.
+
+        Copies may go at any time: ask once for each clip that could not be read. None when there is no other place.
+        """
         ...
 
 
@@ -36,8 +38,8 @@ class DatasetFolder:
     folder: Path
     split: str
 
-    def path(self, shard: int, *, again: bool = False) -> Path:
+    def path(self, shard: int) -> Path:
         return self.folder / shard_name(self.split, shard)
 
-    def distrust(self, shard: int, clip: int) -> bool:
-        return False
+    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+        return None

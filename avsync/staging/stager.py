@@ -1,20 +1,25 @@
-"""A thread that keeps ahead: has the shards of this block and the next one copied before they are asked for.
+"""Threads that keep ahead: they have the shards of this block and the next one copied before they are asked for.
 
-A thread, not a process: it sleeps in large reads and writes (measured beside a thread of tiny torch operations: 10 %
-fewer of them while 900 MB/s are copied, nothing once the block is there), and it ends with its process.
+Threads, not processes: they sleep in large reads and writes (measured beside a thread of tiny torch operations: 10 %
+fewer of them while 900 MB/s are copied, nothing once the blocks are there), and they end with their process.
 """
 
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 from avsync.staging.fetch import Stopped
 from avsync.staging.room import TOUCH_S
 from avsync.staging.scratch import Outcome, Scratch
 from sharding.errors import AvsyncError
 
+STREAMS_OF_A_FOLDER = 1
+"""One large file after the other is what disks and network file systems give fastest."""
+STREAMS_OF_A_URL = 4
+"""Object stores limit each connection, not their number."""
 LOOK_AGAIN_S = 1
-"""Pause before another look at shards that other ranks are copying, or that found no room."""
+"""Pause before another look at what is missing."""
 LEAVE_S = 5
 """A thread in the middle of a slow read is left behind after this; nothing that it wrote counts."""
 JUMP = 16
@@ -22,7 +27,7 @@ JUMP = 16
 
 
 class Stager:
-    """Fills a Scratch for one run. Use as a context manager: it owns a thread.
+    """Fills a Scratch for one run. Use as a context manager: it owns threads.
 
     Ranks of a machine that share a scratch folder share the work: what one is copying, the others pass over.
     """
@@ -30,26 +35,29 @@ class Stager:
     def __init__(self, scratch: Scratch, blocks: Iterator[Sequence[int]]) -> None:
         """`blocks`: shards by block, in the order of the run, from the one that it begins with."""
         self._scratch, self._blocks = scratch, blocks
-        self._now, self._next = self._block(), self._block()
-        self._stop, self._turned = threading.Event(), threading.Event()
+        self._now, self._next, self._turns = self._block(), self._block(), 0
+        self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._refused = set[int]()
-        self._thread = threading.Thread(target=self._run, name="avsync-stager", daemon=True)
+        count = STREAMS_OF_A_FOLDER if scratch.location.folder is not None else STREAMS_OF_A_URL
+        self._threads = [threading.Thread(target=self._run, name="avsync-stager", daemon=True) for _ in range(count)]
 
-    def __enter__(self) -> "Stager":
-        self._thread.start()
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._turned.set()
-        self._thread.join(LEAVE_S)
+        until = time.monotonic() + LEAVE_S
+        for thread in self._threads:
+            thread.join(max(0, until - time.monotonic()))
         self._scratch.done_with({*self._now, *self._next})
 
     def using(self, shards: Iterable[int]) -> None:
         """The shards of each batch, in order, when it is asked for: so the stager knows how far the run is.
 
-        Raises what ended the thread, if it is something that nobody foresaw.
+        Raises what ended a thread, if it is something that nobody foresaw.
         """
         if self._failed is not None:
             raise self._failed
@@ -64,7 +72,7 @@ class Stager:
         self._now, self._next = self._next, self._block()
         self._scratch.done_with(set(before) - set(self._now) - set(self._next))
         self._refused.clear()
-        self._turned.set()
+        self._turns += 1
 
     def _block(self) -> tuple[int, ...]:
         return tuple(int(shard) for shard in next(self._blocks, ()))
@@ -72,28 +80,22 @@ class Stager:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                self._turned.clear()
-                left = self._round()
-                self._turned.wait(LOOK_AGAIN_S if left else TOUCH_S)
+                self._round()
+                self._stop.wait(LOOK_AGAIN_S)
         except Stopped:
             pass
         except BaseException as error:  # a bug: the run shall stop and show it, not go on without us
             self._failed = error
 
-    def _round(self) -> bool:
-        """One pass over what is missing, the nearest first; True when some of it is still to come."""
-        left, looked = False, time.monotonic()
+    def _round(self) -> None:
+        """One pass over what is missing, the nearest first; it ends early when that has changed."""
+        turn, looked = self._turns, time.monotonic()
         for shard in self._missing():
-            if self._turned.is_set():
-                return True
             if time.monotonic() - looked > TOUCH_S:
                 self._missing()
                 looked = time.monotonic()
-            outcome = self._stage(shard)
-            if outcome is Outcome.NO_ROOM:
-                return True
-            left |= outcome is Outcome.BUSY
-        return left
+            if self._turns != turn or self._stage(shard) is Outcome.NO_ROOM:
+                return
 
     def _stage(self, shard: int) -> Outcome | None:
         """None when the origin does not give it: said once, and left to the loader until the next block."""
