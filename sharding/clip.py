@@ -43,7 +43,8 @@ class Clock:
 
     def sample_at(self, frame: int) -> int:
         """Index of the audio sample heard when `frame` appears (nearest; no drift)."""
-        return round(frame * self.sample_rate / self.fps)
+        whole, rest = divmod(frame * self.sample_rate * self.fps.denominator, self.fps.numerator)
+        return whole + (2 * rest + whole % 2 > self.fps.numerator)  # ties to even; Fractions take 20 times as long
 
     def frames_in(self, seconds: Fraction) -> int:
         """Whole frames that fit into `seconds`."""

@@ -3,7 +3,8 @@
 import os
 import time
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from selectors import EVENT_READ, DefaultSelector
 from types import TracebackType
 from typing import Self
 
@@ -50,6 +51,7 @@ class Crew:
         self._waiting: list[Request] = []
         self._deaths: dict[int, int] = {}
         self._meter = meter
+        self._selector = DefaultSelector()
         self._workers: list[_Worker] = []
         for number in range(count):
             self._workers.append(self._start(number))
@@ -62,6 +64,7 @@ class Crew:
     ) -> None:
         for worker in self._workers:
             worker.connection.close()
+        self._selector.close()
 
     def give(self, request: Request) -> None:
         """To whom has least to do; kept back while all have enough."""
@@ -73,10 +76,7 @@ class Crew:
 
     def replies(self, seconds: float) -> list[Reply]:
         """What has come in; waits up to `seconds` for the first of it."""
-        ready = set(wait([worker.connection for worker in self._workers], seconds))
-        replies = [
-            reply for worker in list(self._workers) if worker.connection in ready and (reply := self._hear(worker))
-        ]
+        replies = [reply for key, _ in self._selector.select(seconds) if (reply := self._hear(key.data))]
         while self._waiting and min(len(worker.in_hand) for worker in self._workers) < AHEAD:
             self.give(self._waiting.pop(0))
         return replies
@@ -97,6 +97,7 @@ class Crew:
         worker = _Worker(number, self._spawner.spawn(self._slots.handle))
         setup = Setup(worker=number, codec=self._codec, layout=self._slots.layout)
         worker.connection.send_bytes(msgspec.msgpack.encode(setup))
+        self._selector.register(worker.connection, EVENT_READ, worker)
         return worker
 
     def _send(self, worker: _Worker, request: Request) -> None:
@@ -123,6 +124,7 @@ class Crew:
     def _bury(self, dead: _Worker) -> Reply | None:
         """Put another in its place and give it the same; a clip that costs worker after worker is given up."""
         cause = self._spawner.cause(dead.pid)
+        self._selector.unregister(dead.connection)
         dead.connection.close()
         if not dead.pid:
             raise AvsyncError(f"a worker process {cause} before it could start; is memory short?")

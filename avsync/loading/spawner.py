@@ -17,6 +17,8 @@ PROGRAM = (
     "import socket; from avsync.loading.worker import serve\n"
     "serve(socket.socket(fileno=int(sys.argv[1])))"
 )
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Workers multiply no matrices; and a process without threads is safe to fork."""
 CAUSE_S = 1.0
 """How long to wait for the news of why a worker has ended."""
 
@@ -31,7 +33,7 @@ class Spawner:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *sys.path],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=os.environ | ONE_THREAD,
             )  # fmt: skip
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

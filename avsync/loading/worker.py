@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 import traceback
-import warnings
 from mmap import mmap
 from multiprocessing.connection import Connection
 
@@ -34,7 +33,6 @@ def serve(control: socket.socket) -> None:
     """
     for number in LEFT_TO_PARENT:
         signal.signal(number, signal.SIG_IGN)
-    warnings.simplefilter("ignore", DeprecationWarning)  # numpy's threads idle; nothing of theirs is used after forking
     gc.freeze()  # else each worker's first full collection writes to, and so copies, all that it shares with the others
     ended, bell = socket.socketpair()
     bell.setblocking(False)
@@ -48,6 +46,7 @@ def serve(control: socket.socket) -> None:
         if control in ready:
             _, handles, _, _ = socket.recv_fds(control, 1, 2)
             if not handles:
+                signal.set_wakeup_fd(-1)
                 return
             pid = os.fork()
             if not pid:
