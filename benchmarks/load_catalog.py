@@ -32,10 +32,7 @@ class Entry:
         return f"{self.prepare.partition(':')[0].removeprefix('peers.')}-{self.stored}"
 
     def open(self) -> Callable[[Job], Source]:
-        return _named(self.source)
-
-    def preparer(self) -> Callable[[Job], None]:
-        return _named(self.prepare)
+        return named(self.source)
 
     def files(self, job: Job) -> list[Path]:
         """What it reads."""
@@ -44,7 +41,8 @@ class Entry:
         return sorted(path for path in job.copy.rglob("*") if path.is_file())
 
 
-def _named(place: str) -> Callable:
+def named(place: str) -> Callable:
+    """A `module:name` below benchmarks."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"benchmarks.{module}"), name)
 

@@ -1,6 +1,6 @@
 """One run of one way, in a process of its own: `python -m benchmarks.load_child JOB`, JOB as JSON; prints what it saw.
 
-With `--prepare` it writes the way's own copy of the clips instead.
+With `--prepare module:function` before it, it has that write a copy of the clips instead.
 """
 
 import gc
@@ -16,7 +16,7 @@ import psutil
 import torch
 from av.video.reformatter import VideoReformatter
 
-from benchmarks.load_catalog import ENTRIES
+from benchmarks.load_catalog import ENTRIES, named
 from benchmarks.load_job import BATCH, Delivered, Job, Resident, drop, shape_of, warm
 from benchmarks.load_ways import MATRIX, to_rgb
 from sharding.dataset import Dataset
@@ -147,11 +147,11 @@ def expected(data: Dataset, clip: int, rgb: bool) -> tuple[np.ndarray, np.ndarra
     return video, audio
 
 
-def prepare(job: Job) -> None:
+def prepare(job: Job, how: str) -> None:
     """Write the copy anew."""
     shutil.rmtree(job.copy, ignore_errors=True)
     job.copy.mkdir(parents=True)
-    ENTRIES[job.way].preparer()(job)
+    named(how)(job)
 
 
 def main() -> None:
@@ -159,7 +159,7 @@ def main() -> None:
     job = Job.of(sys.argv[-1])
     torch.set_num_threads(1)
     if sys.argv[1] == "--prepare":
-        prepare(job)
+        prepare(job, sys.argv[2])
         return
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.workers])
     said = msgspec.json.encode(run(job)).decode()

@@ -27,6 +27,15 @@ def scenes(folder: Path, clips: int) -> Path:
     return folder
 
 
+def source(
+    data: Path | None, cache: Path, clips: int, console: Console
+) -> tuple[Path, Path, dict[str, tuple[Path, list[int]]]]:
+    """Videos, the folder to work in, and what `datasets` makes there."""
+    folder = cache.resolve() / ("videos" if data else "scenes")
+    videos = data.resolve() if data else scenes(folder / "scenes", clips)
+    return videos, folder, datasets(videos, folder, clips, console)
+
+
 def spread(videos: Path, count: int) -> list[Path]:
     """At most so many videos of a folder, spread over all of it."""
     found = sorted(path for path in videos.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -53,7 +62,7 @@ def datasets(videos: Path, folder: Path, clips: int, console: Console) -> dict[s
             clip_s="4", min_clip_s="4", size=224, codec=form, val_percent=0, test_percent=0,
             max_clips_per_source=CLIPS_PER_VIDEO, sources_per_shard=VIDEOS_PER_SHARD,
         )  # fmt: skip
-        pack(table, folder / form, config, wishes=Wishes(root=videos, remove=True))
+        pack(table, folder / form, config, Console(quiet=True), Wishes(root=videos, remove=True))
         made[form] = (folder / form, chosen(folder / form, clips))
     return made
 

@@ -39,7 +39,10 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     cold: bool = False
     """Nothing in the page cache, and one pass at most."""
     endless: bool = True
-    """Passes follow each other without a break; else one pass, as training's epochs are."""
+    """Passes follow each other without a break; else one pass, as training's epochs are, in an order that is fixed."""
+    rank: int = 0
+    """This process among those that share each batch."""
+    ranks: int = 1
 
     def text(self) -> str:
         """For the command line of its process."""
@@ -48,6 +51,11 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     @classmethod
     def of(cls, text: str) -> "Job":
         return msgspec.json.decode(text, type=cls, dec_hook=lambda kind, value: kind(value))
+
+    @property
+    def rows(self) -> int:
+        """Clips of a batch that this process takes."""
+        return BATCH // self.ranks
 
     def open(self) -> Dataset:
         return open_dataset(self.dataset, "train")
@@ -81,6 +89,10 @@ class Resumable(Source, Protocol):
 
     def state(self) -> Any:
         """What its makers tell a run to save, after the last batch that was taken."""
+        ...
+
+    def restore(self, state: Any, done: int) -> None:
+        """Go on from there, `done` batches after the start; before the first batch is taken."""
         ...
 
 

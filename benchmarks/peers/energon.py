@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.load_job import BATCH, Delivered, Job
+from benchmarks.load_job import Delivered, Job
 from benchmarks.peers.webdataset import SHUFFLE
 
 energon: Any = import_module("megatron.energon")
@@ -55,13 +55,19 @@ class Energon:
     """Endless by itself."""
 
     def __init__(self, job: Job) -> None:
-        workers = energon.WorkerConfig(rank=0, world_size=1, num_workers=job.workers)
+        workers = energon.WorkerConfig(rank=job.rank, world_size=job.ranks, num_workers=job.workers)
         clips = energon.get_train_dataset(
-            str(job.copy), worker_config=workers, batch_size=BATCH, shuffle_buffer_size=SHUFFLE,
+            str(job.copy), worker_config=workers, batch_size=job.rows, shuffle_buffer_size=SHUFFLE,
             max_samples_per_sequence=None, task_encoder=Encoder(),
         )  # fmt: skip
-        self.loader: Any = energon.get_loader(clips)
+        self.loader: Any = energon.get_savable_loader(clips)
 
     def __iter__(self) -> Iterator[Delivered]:
         for batch in self.loader:
             yield Delivered(batch["key"], batch["video"], batch["audio"])
+
+    def state(self) -> Any:
+        return self.loader.save_state_global(0)
+
+    def restore(self, state: Any, done: int) -> None:
+        self.loader.restore_state_global(state)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.load_job import BATCH, Delivered, Job, shape_of
+from benchmarks.load_job import Delivered, Job, shape_of
 
 litdata: Any = import_module("litdata")
 CHUNK_BYTES = "256MB"
@@ -38,7 +38,7 @@ class Chunks:
     def __init__(self, job: Job) -> None:
         clips = litdata.StreamingDataset(str(job.copy), shuffle=True, seed=0, drop_last=True)
         self.loader: Any = litdata.StreamingDataLoader(
-            clips, batch_size=BATCH, num_workers=job.workers, drop_last=True, persistent_workers=True
+            clips, batch_size=job.rows, num_workers=job.workers, drop_last=True, persistent_workers=True
         )
         self.endless = job.endless
 
@@ -48,6 +48,12 @@ class Chunks:
                 yield Delivered(batch["key"], batch["video"], batch["audio"])
             if not self.endless:
                 return
+
+    def state(self) -> Any:
+        return self.loader.state_dict()
+
+    def restore(self, state: Any, done: int) -> None:
+        self.loader.load_state_dict(state)
 
 
 os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")

@@ -39,16 +39,23 @@ class Streaming:
     """Shuffled as it does by itself; passes follow each other without a break when they are to be endless."""
 
     def __init__(self, job: Job) -> None:
-        streaming.base.util.clean_stale_shared_memory()
+        if job.ranks == 1:
+            streaming.base.util.clean_stale_shared_memory()
         clips = streaming.StreamingDataset(
-            local=str(job.copy), shuffle=True, shuffle_seed=0, batch_size=BATCH, predownload=4 * BATCH,
+            local=str(job.copy), shuffle=True, shuffle_seed=0, batch_size=job.rows, predownload=4 * BATCH,
             epoch_size=PASSES * len(job.clips) if job.endless else None,
         )  # fmt: skip
-        self.loader: Any = streaming.StreamingDataLoader(clips, batch_size=BATCH, num_workers=job.workers)
+        self.loader: Any = streaming.StreamingDataLoader(clips, batch_size=job.rows, num_workers=job.workers)
 
     def __iter__(self) -> Iterator[Delivered]:
         for batch in self.loader:
             yield Delivered(batch["key"], batch["video"], batch["audio"])
+
+    def state(self) -> Any:
+        return self.loader.state_dict()
+
+    def restore(self, state: Any, done: int) -> None:
+        self.loader.load_state_dict(state)
 
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns at each fork

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import av
 import numpy as np
 
-from benchmarks.load_job import BATCH, Delivered, Job
+from benchmarks.load_job import Delivered, Job
 from sharding.codec import codec_named
 
 webdataset: Any = import_module("webdataset")  # its stubs tell little
@@ -22,9 +23,12 @@ class _Loader:
     fields = ("__key__", "video", "audio")
 
     def __init__(self, job: Job) -> None:
+        self.skipped = 0
         urls = [str(tar) for tar in job.tars()]
-        clips = webdataset.WebDataset(urls, shardshuffle=len(urls), seed=0).shuffle(SHUFFLE)
-        clips = self.decoded(clips).to_tuple(*self.fields).batched(BATCH, partial=False)
+        clips = webdataset.WebDataset(
+            urls, shardshuffle=len(urls), detshuffle=True, seed=0, nodesplitter=webdataset.split_by_node
+        ).compose(webdataset.detshuffle(SHUFFLE, SHUFFLE))
+        clips = self.decoded(clips).to_tuple(*self.fields).batched(job.rows, partial=False)
         self.loader: Any = webdataset.WebLoader(
             clips.repeat() if job.endless else clips, batch_size=None, num_workers=job.workers
         )
@@ -36,8 +40,15 @@ class _Loader:
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Delivered]:
-        for keys, video, audio in self.loader:
+        for keys, video, audio in islice(self.loader, self.skipped, None):
             yield Delivered(keys, video, audio)
+
+    def state(self) -> Any:
+        """It has none: what is left is to read again what was seen, and to forget it."""
+        return {}
+
+    def restore(self, state: Any, done: int) -> None:
+        self.skipped = done
 
 
 class Raw(_Loader):
