@@ -21,15 +21,15 @@ import torch
 from avsync.config import ModelName
 from benchmarks.train_child import OUT_OF_MEMORY, Answer, Child
 from benchmarks.train_feed import make_dataset
-from benchmarks.train_jobs import ComputeJob, Device, Job, MachineJob, Size, StreamJob, TrainJob
+from benchmarks.train_jobs import Device, Job, MachineJob, Size
 from benchmarks.train_plan import FPS, Plan
 from benchmarks.train_settings import Computed, Machine, Results, Streamed, Trained, Trouble
 from benchmarks.train_table import line, markdown
 from sharding.errors import AvsyncError
 from sharding.files import publish, write_json
 
-EAGER_S, COMPILED_S, STREAM_S, TRAIN_S = (10, 100), (70, 280), (45, 150), (60, 180)
-"""For each sort of job: it is not begun with less time left, and stopped after the second."""
+COMPILE_LIMITS = (60, 180)
+"""On top of a job's own."""
 
 
 class Bench:
@@ -45,7 +45,7 @@ class Bench:
         if not any(word in job.what for word in self.options.only):
             return
         least, most = limits(job)
-        left = self.end - time.monotonic()
+        left = max(0.0, self.end - time.monotonic())
         if left < least:
             self.take(Trouble(what=job.what, why=f"left out: {left:.0f} s left"))
             return
@@ -81,11 +81,9 @@ def with_row(results: Results, given: Answer) -> Results:
 
 def limits(job: Job) -> tuple[float, float]:
     """Seconds that must be left, and after which it is stopped."""
-    if isinstance(job, MachineJob):
-        return EAGER_S
-    extra = COMPILED_S if job.case.setting.compiled else (0, 0)
-    own = {ComputeJob: EAGER_S, StreamJob: STREAM_S, TrainJob: TRAIN_S}[type(job)]
-    return own[0] + extra[0], own[1] + extra[1]
+    compiled = not isinstance(job, MachineJob) and job.case.setting.compiled
+    more = COMPILE_LIMITS if compiled else (0, 0)
+    return job.limits[0] + more[0], job.limits[1] + more[1]
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,16 +1,17 @@
 """A process of its own for what is measured: it may run out of memory, hang or die, and the table goes on."""
 
 import gc
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
-from benchmarks.train_jobs import Job
 from benchmarks.train_settings import Computed, Machine, Streamed, Trained, Trouble
+
+if TYPE_CHECKING:
+    from benchmarks.train_jobs import Job  # torch with it: only what a job needs is imported, and only there
 
 Answer = Machine | Computed | Streamed | Trained | Trouble
 OUT_OF_MEMORY = "out of memory"
@@ -27,7 +28,8 @@ def serve(connection: Connection) -> None:
             return
         connection.send(answer(job.what, job.run))
         gc.collect()
-        if torch.cuda.is_available():
+        torch: Any = sys.modules.get("torch")
+        if torch and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
@@ -35,9 +37,9 @@ def answer(what: str, run: Callable[[], Answer]) -> Answer:
     """What a job gives, or why it gives nothing."""
     try:
         return run()
-    except torch.OutOfMemoryError:
-        return Trouble(what=what, why=OUT_OF_MEMORY)
     except Exception as error:  # whatever it is, it becomes a line under the table
+        if type(error).__name__ == "OutOfMemoryError":  # torch's
+            return Trouble(what=what, why=OUT_OF_MEMORY)
         text = " ".join(str(error).split())
         return Trouble(what=what, why=f"{type(error).__name__}: {text}"[:LINE])
 
@@ -48,7 +50,7 @@ class Child:
     def __init__(self) -> None:
         self._context, self._process = get_context("spawn"), None
 
-    def ask(self, job: Job, limit_s: float) -> Answer:
+    def ask(self, job: "Job", limit_s: float) -> Answer:
         """Its figures, or trouble: also when it takes longer than `limit_s`."""
         if self._process is None or not self._process.is_alive():
             self._start()

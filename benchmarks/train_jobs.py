@@ -20,6 +20,8 @@ from benchmarks.train_step import Stepper, flops_of, measure, resident_batch, se
 from sharding.cores import available_cores
 
 Device = Literal["cuda", "cpu"]
+Limits = tuple[float, float]
+"""Seconds: with less time left a job is not begun, and after the second it is stopped."""
 CURVES = ["speed/clips_per_s", "speed/share_of_time_waiting_for_data", "gpu/busy"]
 TRIALS = 20
 """Of the machine's own limits."""
@@ -46,6 +48,7 @@ class MachineJob:
     """The device's own limits."""
 
     device: Device
+    limits: ClassVar[Limits] = (10, 60)
     what: ClassVar[str] = "the machine's own limits"
 
     def run(self) -> Machine:
@@ -67,6 +70,7 @@ class MachineJob:
 class ComputeJob:
     """Steps on a batch that lies on the device."""
 
+    limits: ClassVar[Limits] = (10, 100)
     device: Device
     case: Case
     size: Size
@@ -90,6 +94,7 @@ class ComputeJob:
 class StreamJob:
     """A dataset, its loader and the network: each alone, then both."""
 
+    limits: ClassVar[Limits] = (45, 150)
     device: Device
     case: Case
     dataset: Path
@@ -122,6 +127,7 @@ class StreamJob:
 class TrainJob:
     """`avsync train` itself. Its settings know no stem, no fused optimiser and no trunk per example."""
 
+    limits: ClassVar[Limits] = (60, 180)
     device: Device
     case: Case
     dataset: Path

@@ -1,0 +1,112 @@
+"""The measurement of training still runs from end to end, survives what it measures, and draws the right conclusion."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from bad_jobs import Act, Hungry, named
+
+from benchmarks.train import Bench, options_of
+from benchmarks.train_child import Child
+from benchmarks.train_settings import Case, Machine, Setting, Streamed, Trouble
+from benchmarks.train_step import covered
+
+ROOT = Path(__file__).parent.parent.parent
+CASE = Case(network="small", setting=Setting(), batch=8)
+
+
+def test_it_measures_compute_loader_both_and_avsync_train_and_writes_tables(dataset: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "benchmarks.train", "--device", "cpu", "--networks", "small", "--out", tmp_path),
+        *("--size", "32", "--frames", "60", "--batch", "2", "--seconds", "0.1", "--steps", "6", "--dataset", dataset),
+        *("--only", "the machine", "2 clips, tf32"),
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    results: Any = msgspec.json.decode((tmp_path / "train.json").read_bytes())
+    assert not results["troubles"], results["troubles"]
+    assert results["machine"]["bf16_tflops"] > 0
+    kinds = [row["case"]["setting"] for row in results["computed"]]
+    assert [kind["channels_last"] for kind in kinds] == [False, True, True]
+    assert [kind["stem"] for kind in kinds] == [False, False, True]
+    assert all(row["step_s"] > 0 and row["tflops"] > 0 for row in results["computed"])
+    (streamed,) = results["streamed"]
+    assert streamed["sounds"] == 2
+    assert min(streamed["loader_s"], streamed["compute_s"], streamed["together_s"]) > 0
+    (trained,) = results["trained"]
+    assert trained["clips_per_s"] > 0
+    tables = (tmp_path / "train.md").read_text()
+    assert tables in run.stdout
+    assert "| small | tf32 | 2 |" in tables
+
+
+def test_a_job_that_dies_hangs_or_fails_becomes_a_line_and_the_next_one_is_done() -> None:
+    child = Child()
+
+    def ask(deed: str, limit_s: float = 60) -> str:
+        given = child.ask(Act(deed=deed), limit_s)  # type: ignore[arg-type]
+        assert isinstance(given, Trouble | Machine)
+        return given.why if isinstance(given, Trouble) else given.device
+
+    try:
+        first = ask("say who")
+        assert ask("need too much") == "out of memory"
+        assert ask("say who") == first, "memory is given back; the process stays"
+        assert ask("fail") == "IndexError: list index out of range"
+        assert int(ask("say who")) != int(first), "after an error, a GPU is only to be trusted by a new process"
+        assert ask("die").startswith("its process ended by -9")
+        assert ask("hang", 0.5).startswith("not done after")
+        assert int(ask("say who")) > 0
+    finally:
+        child.close()
+
+
+def test_what_does_not_fit_is_tried_with_half_the_clips(tmp_path: Path) -> None:
+    bench = Bench(options_of(["--device", "cpu", "--out", str(tmp_path)]))
+    try:
+        bench.do(Hungry(case=CASE))  # type: ignore[arg-type]
+    finally:
+        bench.child.close()
+    assert [row.why for row in bench.results.troubles] == ["out of memory", "out of memory"]
+    assert bench.results.machine == named("2 clips")
+
+
+def test_without_time_left_a_job_becomes_a_line(tmp_path: Path) -> None:
+    bench = Bench(options_of(["--device", "cpu", "--out", str(tmp_path), "--minutes", "0"]))
+    bench.do(Hungry(case=CASE))  # type: ignore[arg-type]
+    assert [row.why for row in bench.results.troubles] == ["left out: 0 s left"]
+
+
+BUSY = Streamed(
+    case=CASE, form="h264", sounds=2, loader_s=0.02, compute_s=0.1, together_s=0.1, kernels_s=0.099, transfer_s=0.005,
+    wait_share=0, busy=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "idle", "limit"),
+    [
+        ({}, 0.01, "none: the GPU computes"),
+        ({"loader_s": 0.2, "together_s": 0.2}, 0.505, "loader"),
+        ({"kernels_s": 0.05}, 0.5, "launch overhead"),
+        ({"together_s": 0.105}, 0.057, "transfer"),
+        ({"together_s": 0.15}, 0.34, "loader and training together: cores or memory"),
+        ({"kernels_s": None}, None, "compute"),
+        ({"kernels_s": None, "loader_s": 0.2}, None, "loader"),
+    ],
+)
+def test_the_limit_is_where_most_of_the_idle_time_comes_from(
+    change: dict[str, Any], idle: float | None, limit: str
+) -> None:
+    row = replace(BUSY, **change)
+    assert row.idle_share == (idle if idle is None else pytest.approx(idle, abs=1e-3))
+    assert row.limit == limit
+
+
+def test_time_that_two_kernels_share_counts_once() -> None:
+    assert covered([]) == 0
+    assert covered([(0, 2), (1, 3), (1, 2), (5, 6)]) == 4
