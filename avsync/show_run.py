@@ -2,12 +2,14 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,19 +26,31 @@ from sharding.words import counted
 
 LINES = 100
 """Most rows of a table at the terminal."""
+SHOWN = 12
+"""Digits of a digest in a table."""
+NO_WINDOW = 160
+"""Cells of a line in a pipe or a file."""
+
+
+def _console() -> Console:
+    console = open_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WINDOW
+    return console
 
 
 def show_attempts(run: Path, console: Console | None = None) -> None:
     """Print how each attempt began. Raises InputError, FormatError."""
-    console, paths = console or open_console(), RunPaths(run)
+    console, paths = console or _console(), RunPaths(run)
     info, done = read_run(paths), max(paths.saved_steps(), default=0)
     console.print(Text(f"{run}: {info.config.model}, {done} of {counted(info.config.steps, 'step')} saved"))
-    table = Table()
-    for name in ("attempt", "begun", "from step", "epoch", "skipped", "repeated", "processes", "digest"):
-        table.add_column(name, justify="left" if name in ("begun", "digest") else "right")
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("attempt", "begun (UTC)", "at step", "skipped", "repeated", "processes", "digest"):
+        table.add_column(name, justify="left" if name in ("begun (UTC)", "digest") else "right", no_wrap=True)
     for receipt in read_receipts(paths):
-        told = (receipt.step, receipt.epoch, receipt.skipped, receipt.repeated, receipt.ranks)
-        table.add_row(str(receipt.attempt), receipt.begun, *map(str, told), receipt.digest)
+        told = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
+        begun = receipt.begun.partition("+")[0].replace("T", " ")
+        table.add_row(str(receipt.attempt), begun, *map(str, told), receipt.digest[:SHOWN])
     console.print(table)
 
 
@@ -53,7 +67,7 @@ class Clips:
 
 def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None:
     """Print or write them. Raises InputError when run, data or range cannot be used, FormatError for damage."""
-    console = console or open_console()
+    console = console or _console()
     write = _writer(wanted.file) if wanted.file else None
     history = open_history(run, wanted.dataset)
     steps = _steps(history, wanted.step)
@@ -89,27 +103,26 @@ def _steps(history: History, text: str) -> range:
 
 def _table(history: History, steps: range) -> Table:
     clock = history.feed.dataset.info.clock
-    table = Table()
-    for name in ("step", "epoch", "clip", "picture from", "sound from", "flip", "crop"):
-        table.add_column(name, justify="left" if name in ("clip", "sound from") else "right")
+    table = Table(box=SIMPLE_HEAD, caption="seconds from the clip's first frame; * in sync", caption_justify="left")
+    for name in ("step", "epoch", "clip", "picture", "sounds", "flip", "crop"):
+        table.add_column(name, justify="left" if name in ("clip", "sounds") else "right")
     for row in islice(history.rows(steps), LINES):
         table.add_row(
             str(row.step), str(row.epoch), Text(row.key, overflow="fold"), _seconds(row.picture, clock),
-            ", ".join(_sound(row, number, clock) for number in range(len(row.sounds))),
+            "  ".join(_sound(row, number, clock) for number in range(len(row.sounds))),
             "yes" if row.flip else "no", f"{row.left},{row.top}", end_section=row.row == history.order.batch - 1,
         )  # fmt: skip
     return table
 
 
 def _sound(row: Row, number: int, clock: Clock) -> str:
-    """`1.20 s in sync`, `3.40 s`, `1.20 s rolled by 0.50 s`."""
-    told = _seconds(row.sounds[number], clock)
-    rolled = f" rolled by {_seconds(row.rolls[number], clock)}" if row.rolls[number] else ""
-    return f"{told} in sync" if row.in_sync[number] else f"{told}{rolled}"
+    """`1.20*`, `3.40`, `1.20 rolled 0.50`."""
+    rolled = f" rolled {_seconds(row.rolls[number], clock)}" if row.rolls[number] else ""
+    return f"{_seconds(row.sounds[number], clock)}{'*' if row.in_sync[number] else ''}{rolled}"
 
 
 def _seconds(frame: int, clock: Clock) -> str:
-    return f"{float(frame / clock.fps):.2f} s"
+    return f"{float(frame / clock.fps):.2f}"
 
 
 def _proof(history: History) -> str:
