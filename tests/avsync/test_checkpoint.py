@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +167,84 @@ def test_a_step_reached_again_replaces_its_checkpoint(tmp_path):
         save_checkpoint(paths, Saved(state=state, model={"w": torch.tensor(value)}, optimizer={}))
     assert load_checkpoint(paths.checkpoint(5)).model["w"] == 2
     assert [path.name for path in paths.checkpoints.iterdir()] == ["00000005"]
+
+
+CRASHES = """
+import os, resource, shutil, signal, sys
+from pathlib import Path
+import torch
+from avsync.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint, tidy
+from avsync.state import Best, State
+
+before, work = RunPaths(Path(sys.argv[1])), RunPaths(Path(sys.argv[2]))
+CHANGES = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
+
+def saved(step, value):
+    state = State(step=step, model="small", digest="", skipped=0)
+    return Saved(state=state, model={"w": torch.full((3000,), value)}, optimizer={"m": torch.full((3000,), value)})
+
+def kill_at(moment):
+    def watch(event, arguments):
+        nonlocal moment
+        if event in CHANGES:
+            moment -= 1
+            if moment == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(watch)
+
+def kill_at_byte(size):  # of any file: the kernel kills who writes more
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+def ended(step, crash):
+    # How a process ends that is to save `step` with other weights and to delete what is too old.
+    shutil.rmtree(work.root, ignore_errors=True)
+    shutil.copytree(before.root, work.root)
+    child = os.fork()
+    if not child:
+        crash()
+        save_checkpoint(work, saved(step, 2.0))
+        prune(work, 2, Best(1, 0.7))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def values():
+    tidy(work)
+    names = sorted(path.name for path in work.checkpoints.iterdir())
+    assert names == sorted(f"{step:08d}" for step in work.saved_steps()), names
+    return {step: float(load_checkpoint(work.checkpoint(step)).model["w"][0]) for step in work.saved_steps()}
+
+def check(step, crash, told):
+    code = ended(step, crash)
+    found = values()
+    old = dict.fromkeys((1, 2, 3, 4), 1.0)
+    kept = {1, *sorted({*old, step})[-2:]}
+    assert code or found == {n: v for n, v in (old | {step: 2.0}).items() if n in kept}, (told, found)
+    assert found[1] == 1.0 and set(found) >= kept - {5}, (told, found)
+    assert found.get(step, 1.0) in (1.0, 2.0) and max(found) >= 4, (told, found)
+    assert all(value == 1.0 for number, value in found.items() if number != step), (told, found)
+    return code
+
+for step in (1, 2, 3, 4):
+    save_checkpoint(before, saved(step, 1.0))
+for step in (4, 5):  # written anew, and new
+    moment = 1
+    while check(step, lambda: kill_at(moment), f"change {moment} of step {step}"):
+        moment += 1
+    print(moment)
+    sizes = [size for size in range(0, 15_000, 331) if check(step, lambda: kill_at_byte(size), f"{size} bytes")]
+    print(len(sizes))
+"""
+
+
+def test_a_process_that_is_killed_at_any_change_or_byte_of_a_save_leaves_whole_checkpoints_only(tmp_path):
+    command = [sys.executable, "-c", CRASHES, str(tmp_path / "before"), str(tmp_path / "work")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    changes, bytes_killed, more_changes, more_bytes = map(int, done.stdout.split())
+    assert min(changes, more_changes) > 20
+    assert min(bytes_killed, more_bytes) > 20
 
 
 def die_while_saving(folder: Path) -> None:
