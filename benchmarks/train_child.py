@@ -61,6 +61,7 @@ class Child:
             if self._pipe.poll(limit_s):
                 given = cast(Answer, self._pipe.recv())
             else:
+                self._process.kill()
                 given = Trouble(what=job.what, why=f"not done after {limit_s:.0f} s")
         except (EOFError, OSError):
             self._process.join(5)
@@ -71,7 +72,7 @@ class Child:
         return given
 
     def close(self) -> None:
-        """It leaves by itself when idle; a stuck one is killed."""
+        """It leaves by itself when it is idle."""
         if self._process is None:
             return
         self._pipe.close()

@@ -24,7 +24,7 @@ class SpaceToDepthConv3d(nn.Conv3d):
     """What nn.Conv3d of the same settings computes, by a convolution of stride 1 over the stride's cells.
 
     Zeros fill the kernel up to whole cells, so it multiplies more: for 5x7x7 at stride 2, 384 instead of 245 numbers.
-    On a CPU it is slower, by a fifth to two and a half times (docs/log.md).
+    On a CPU it is slower (docs/networks.md).
     """
 
     @classmethod

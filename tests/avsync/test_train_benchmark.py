@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
 from bad_jobs import Act, Hungry, named
 
 from benchmarks.train import Bench, options_of
 from benchmarks.train_child import Child
-from benchmarks.train_settings import Case, Machine, Setting, Streamed, Trouble
-from benchmarks.train_step import covered
+from benchmarks.train_jobs import Size
+from benchmarks.train_settings import BESIDE, FIRST, LADDER, Case, Machine, Setting, Streamed, Trouble
+from benchmarks.train_step import Stepper, covered, resident_batch, spec_of
 
 ROOT = Path(__file__).parent.parent.parent
 CASE = Case(network="small", setting=Setting(), batch=8)
@@ -105,6 +107,24 @@ def test_the_limit_is_where_most_of_the_idle_time_comes_from(
     row = replace(BUSY, **change)
     assert row.idle_share == (idle if idle is None else pytest.approx(idle, abs=1e-3))
     assert row.limit == limit
+
+
+def test_every_setting_computes_the_same_steps() -> None:
+    """All but the compiled ones, which tests/avsync/test_compile.py compares."""
+    device, view = torch.device("cpu"), Size(side=32, frames=16).view()
+    spec = spec_of(16, view)
+    sums = dict[Setting, torch.Tensor]()
+    for setting in (*FIRST, *LADDER, *BESIDE):
+        step = Stepper(Case(network="small", setting=setting, batch=4), spec, view, device)
+        batch = resident_batch(4, spec, view, device)
+        sums[setting] = torch.stack([step(batch)[0] for _ in range(3)])  # three steps: the new weights count, too
+    exact = sums[Setting(precision="ieee")]
+    assert exact[0] != exact[2]
+    for setting, got in sums.items():
+        half = setting.precision == "bf16"
+        torch.testing.assert_close(
+            got, exact, rtol=0.05 if half else 1e-3, atol=0, msg=lambda m, s=setting: f"{s}: {m}"
+        )
 
 
 def test_time_that_two_kernels_share_counts_once() -> None:

@@ -158,6 +158,19 @@ def test_the_stored_bytes_are_left_as_they_were():
     assert torch.equal(batch.yuv, before)
 
 
+@pytest.mark.gpu
+def test_the_host_never_waits_for_the_gpu():
+    """It would ask for a step's kernels late."""
+    batch, view = noise_batch(4).to(torch.device("cuda")), View.build(ViewConfig(crop=0.67), 24, 24)
+    prepare(batch, view, mute_samples=10)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        seen = prepare(batch, view, mute_samples=10)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(seen.frames.cpu(), prepare(noise_batch(4), view).frames, rtol=0, atol=LUMA / 1000)
+
+
 @pytest.mark.parametrize(("size", "tolerance"), [(6, 0.01), (12, 0.01), (24, 0.01), (48, 0.4)])
 def test_resizing_keeps_things_in_their_place_and_their_brightness(size, tolerance):
     """A bright disc keeps its middle and its share of the light, however the picture is resized."""
