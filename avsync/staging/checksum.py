@@ -33,7 +33,17 @@ class ClipPlaces:
     @property
     def size(self) -> int:
         """Bytes of the whole tar, padding and end included."""
-        return -(-self.ends[-1] // 512) * 512 + TAIL if self.ends else TAIL
+        return _tar_size(self.ends[-1]) if self.ends else TAIL
+
+
+def shard_size(index: Index, shard: int) -> int:
+    """Bytes of a tar that holds clips; quick, for its last clip tells."""
+    last = int(np.searchsorted(index.shard, shard + 1)) - 1
+    return _tar_size(int(index.offset[last]) + index.layout(last).size)
+
+
+def _tar_size(end: int) -> int:
+    return -(-end // 512) * 512 + TAIL
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ that has changed has another mirror, and the same dataset at two addresses has o
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -21,7 +20,6 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
-from avsync.staging.stager import Stager
 from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError
 from sharding.index import INDEX, INFO, SPLITS, Index, read_info
@@ -62,24 +60,24 @@ class Source:
         mirror = _fetch_mirror(location, room.scratch, patience)
         return cls(location=location, folder=mirror, mirror=mirror, room=room, patience=patience)
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """A dataset's folder, without copies."""
+        return cls.open(folder, RuntimeConfig())
+
     @property
     def has_all_shards(self) -> bool:
         """`folder` holds, or should hold, every shard from the start."""
         return self.location.folder is not None
 
-    def shelf(self, dataset: Dataset, *, staged: bool, quiet: bool = False) -> Shelf:
+    def shelf(self, dataset: Dataset, *, staged: bool) -> Shelf:
         """Where the loader finds the shards of a split. `staged`: a Stager will be at work for it."""
         if self.mirror is None or self.room is None or (self.has_all_shards and not staged):
             return DatasetFolder(self.folder, dataset.split)
         return Scratch(
             location=self.location, folder=self.mirror, dataset=dataset, room=self.room, patience=self.patience,
-            quiet=quiet,
+            quiet=os.environ.get("LOCAL_RANK", "0") != "0",
         )  # fmt: skip
-
-
-def stager(shelf: Shelf, blocks: Iterator[Sequence[int]]) -> AbstractContextManager[Stager | None]:
-    """Keeps `shelf` filled while the context is open; None for one that needs no filling."""
-    return Stager(shelf, blocks) if isinstance(shelf, Scratch) else nullcontext()
 
 
 def fingerprint(folder: Path) -> str:

@@ -84,6 +84,7 @@ class Scratch:
             self.counts.from_origin += 1
             return self.location.folder / shard_name(self.dataset.split, shard)
         self._wait(shard)
+        self._seen.clear()  # others may have had to go for it
         self._seen[shard] = time.monotonic()
         return copy
 

@@ -26,7 +26,7 @@ class Shelf(Protocol):
     def instead(self, path: Path, shard: int, clip: int) -> Path | None:
         """`path`, as given for `shard`, was gone or did not hold `clip` as packed: where to read it from instead.
 
-        Copies may go at any time: ask once for each clip that could not be read. None when there is no other place.
+        None when there is no other place. Copies may go at any time, also the next one: ask a few times, not for ever.
         """
         ...
 

@@ -6,13 +6,15 @@ fewer of them while 900 MB/s are copied, nothing once the blocks are there), and
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Self
 
+from avsync.staging.checksum import shard_size
 from avsync.staging.fetch import Stopped
 from avsync.staging.room import TOUCH_S
 from avsync.staging.scratch import Outcome, Scratch
 from sharding.errors import AvsyncError
+from sharding.words import size
 
 STREAMS_OF_A_FOLDER = 1
 """One large file after the other is what disks and network file systems give fastest."""
@@ -32,7 +34,7 @@ class Stager:
     Ranks of a machine that share a scratch folder share the work: what one is copying, the others pass over.
     """
 
-    def __init__(self, scratch: Scratch, blocks: Iterator[Sequence[int]]) -> None:
+    def __init__(self, scratch: Scratch, blocks: Iterator[Iterable[int]]) -> None:
         """`blocks`: shards by block, in the order of the run, from the one that it begins with."""
         self._scratch, self._blocks = scratch, blocks
         self._now, self._next, self._turns = self._block(), self._block(), 0
@@ -43,6 +45,7 @@ class Stager:
         self._threads = [threading.Thread(target=self._run, name="avsync-stager", daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:
+        self._check_limit()
         for thread in self._threads:
             thread.start()
         return self
@@ -66,6 +69,16 @@ class Stager:
             if not wanted & (set(self._next) - set(self._now)):
                 return
             self._turn()
+
+    def _check_limit(self) -> None:
+        """From a folder, what finds no room is read directly; from a URL it would be fetched over and over."""
+        scratch, limit = self._scratch, self._scratch.room.limit
+        needed = sum(shard_size(scratch.dataset.index, shard) for shard in set(self._now))
+        if scratch.location.folder is None and 0 < limit < needed:
+            scratch.say(
+                f"--runtime.scratch-gb allows {size(limit)}, but the shards that are read at a time take "
+                f"{size(needed)}: they will be fetched more than once; twice that size is best"
+            )
 
     def _turn(self) -> None:
         before = self._now

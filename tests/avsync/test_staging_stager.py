@@ -182,3 +182,16 @@ def test_a_process_ends_while_its_stager_waits_for_an_origin(
     )  # fmt: skip
     assert run.stdout == "through\n"
     assert not list((tmp_path / "scratch").rglob("*.tar"))
+
+
+def test_a_limit_below_a_block_is_told_where_it_costs_fetches(
+    data: Path, server: SlowServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = scratch_for(server.url, data, tmp_path / "scratch", 100_000)
+    with Stager(shelf, endless(BLOCKS)) as stager:
+        for block in BLOCKS:
+            stager.using(block)
+            assert [shelf.path(shard).read_bytes() for shard in block] == [tar(data, shard) for shard in block]
+    told = capsys.readouterr().err
+    assert "allows 100.0 kB, but the shards that are read at a time take 124.9 kB: they will be fetched" in told
+    assert told.count("\n") == 1
