@@ -70,9 +70,8 @@ def prepared(
         if entries[name].prepare and not (stamp.is_file() and stamp.read_text() == wanted):
             console.print(f"copy for {name}")
             stamp.unlink(missing_ok=True)
-            _, trouble = Child(found[name], "load_child", "--prepare", entries[name].prepare, job.text()).seen(
-                PREPARE_S
-            )
+            copying = Child(found[name], "load_child", "--prepare", entries[name].prepare, job.text())
+            _, trouble = copying.seen(PREPARE_S)
             if trouble:
                 console.print(f"left out: {name}; its copy could not be made: {trouble}")
                 continue

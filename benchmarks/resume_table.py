@@ -71,4 +71,4 @@ def verdict(wanted: Sequence[Sequence[str]], got: Sequence[Sequence[str]]) -> st
     lost, extra = (due - came).total(), (came - due).total()
     if not lost and not extra:
         return "the same clips in another order"
-    return f"of {due.total()} clips {lost} lost, {extra} seen twice"
+    return f"of {due.total()} clips {lost} lost, {extra} too many"
