@@ -128,10 +128,10 @@ class RuntimeConfig:
     stop_after_s: float = 900
     """Without a clip for so long, stop the run; the same command resumes it."""
     scratch: str = ""
-    """Folder on a disk of this machine, to which the shards that come next are copied; one for all jobs. A dataset
-    behind a URL needs it."""
+    """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs.
+    A dataset behind a URL needs it."""
     scratch_gb: float = 0
-    """GB that the copies there may take, of all jobs together; 0: what the disk gives."""
+    """GB that all copies there may take, those of other jobs included; 0: what the disk gives."""
 
     def __post_init__(self) -> None:
         if min(self.prefetch, self.log_every, self.checkpoint_every, self.keep, self.error_budget) < 1:
