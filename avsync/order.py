@@ -154,7 +154,7 @@ class Digest:
         self._begin(mark)
 
     def _begin(self, mark: str) -> None:
-        self.mark, self._hash = mark, hashlib.blake2b(bytes.fromhex(mark), digest_size=16)
+        self.mark, self._hash = mark, hashlib.blake2b(mark.encode(), digest_size=16)
         self._hash.update(self.steps.to_bytes(8, "little"))
 
     @property

@@ -1,0 +1,215 @@
+"""Which clips a run was trained on can be told afterwards, and any batch made again bit by bit."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from avsync_settings import quick_config
+from processes import command, run_ranks
+
+import avsync.trainer
+from avsync.batch import TENSORS, Batch
+from avsync.checkpoint import RunPaths
+from avsync.config import LowRateConfig, TrainConfig
+from avsync.history import Row, open_history, rebuild
+from avsync.show_run import Clips, show_clips
+from avsync.trainer import train
+from launch.cli import DONE, FAILED, main
+from sharding.dataset import open_dataset
+from sharding.errors import FormatError, InputError
+
+RECORD = """
+import os, sys, torch
+from pathlib import Path
+import avsync.trainer
+from avsync.config import TrainConfig
+from sharding.files import read_json
+seen, prepare = [], avsync.trainer.prepare
+def watched(batch, *rest):
+    seen.append({name: getattr(batch, name).clone() for name in ("yuv", "audio", "in_sync", "matrix", "valid")})
+    return prepare(batch, *rest)
+if __name__ == "__main__":
+    avsync.trainer.prepare = watched
+    avsync.trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
+    torch.save(seen, Path(sys.argv[3]).parent / f"seen-{os.environ['RANK']}.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainConfig:
+    """Two passes a step; two steps on every second picture."""
+    quick = quick_config()
+    return replace(
+        quick, steps=7, batch=8, accumulate=2, validate_every=0, low_rate=LowRateConfig(steps=2, every=2),
+        runtime=replace(quick.runtime, workers=1),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(dataset, config, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("history") / "run"
+    train(dataset, folder, config)
+    return folder
+
+
+def tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    return {name: getattr(batch, name).clone() for name in TENSORS}
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    for name in TENSORS:
+        assert one[name].shape == other[name].shape
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_a_batch_is_made_again_bit_by_bit_as_the_trainer_saw_it(dataset, config, tmp_path, monkeypatch):
+    seen: list[tuple[dict[str, torch.Tensor], tuple[str, ...]]] = []
+
+    def watched(batch: Batch, *rest: Any) -> Any:
+        seen.append((tensors(batch), batch.keys))
+        return prepare(batch, *rest)
+
+    prepare = avsync.trainer.prepare
+    monkeypatch.setattr(avsync.trainer, "prepare", watched)
+    train(dataset, tmp_path / "run", config)
+    seen = seen[1:]  # the first picture on TensorBoard is made of the first batch
+    assert len(seen) == 7 * 2
+    for step in (0, 1, 2, 6):
+        again = rebuild(tmp_path / "run", step)
+        assert len(again) == 2
+        for batch, (then, keys) in zip(again, seen[2 * step : 2 * step + 2], strict=True):
+            assert batch.keys == keys
+            assert bool(batch.valid.all())
+            assert_equal(tensors(batch), then)
+
+
+@pytest.mark.timeout(120)
+def test_so_are_those_that_two_processes_shared(dataset, config, tmp_path):
+    run_ranks(command(dataset, tmp_path / "run", config, tmp_path, RECORD), 2)
+    for rank in range(2):
+        seen = torch.load(tmp_path / f"seen-{rank}.pt", weights_only=True)[1 - rank :]
+        for step in (1, 5):
+            again = rebuild(tmp_path / "run", step, rank=rank, ranks=2)
+            for batch, then in zip(again, seen[2 * step : 2 * step + 2], strict=True):
+                assert_equal(tensors(batch), then)
+
+
+def listed(run: Path, file: Path, **wanted: Any) -> list[dict[str, Any]]:
+    show_clips(run, Clips(file=file, **wanted))
+    with file.open() as lines:
+        return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
+
+
+def test_a_list_holds_every_clip_of_every_step_and_csv_and_json_agree(run, dataset, config, tmp_path):
+    rows = list(open_history(run).rows(range(7)))
+    assert [(row.step, row.row) for row in rows] == [(step, row) for step in range(7) for row in range(8)]
+    clips = open_dataset(dataset, "train")
+    assert [clips.index.find(row.key) for row in rows] == [row.clip for row in rows]
+    as_json = listed(run, tmp_path / "clips.jsonl")
+    assert [row["key"] for row in as_json] == [row.key for row in rows]
+    assert [tuple(row["sounds"]) for row in as_json] == [row.sounds for row in rows]
+    as_csv = listed(run, tmp_path / "clips.csv")
+    assert list(as_csv[0]) == list(Row.__dataclass_fields__)
+    for one, other in zip(as_csv, as_json, strict=True):
+        for name, value in other.items():
+            values = value if isinstance(value, list) else [value]
+            assert one[name].split() == [str(int(v)) if isinstance(v, bool) else str(v) for v in values]
+
+
+def test_the_list_names_what_the_batches_held(run):
+    rows = list(open_history(run).rows([3]))
+    batches = rebuild(run, 3)
+    drawn = [draw for batch in batches for draw in batch.draws]
+    assert [row.key for row in rows] == [key for batch in batches for key in batch.keys]
+    assert [(row.picture, row.flip, row.top, row.left) for row in rows] == [
+        (draw.pair.picture, draw.flip, draw.top, draw.left) for draw in drawn
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "steps"), [("", range(7)), ("4", range(4, 5)), ("2:5", range(2, 5)), ("5:", range(5, 7)), (":2", range(2))]
+)
+def test_steps_are_chosen_as_they_are_typed(run, tmp_path, step, steps):
+    rows = listed(run, tmp_path / "clips.csv", step=step)
+    assert sorted({int(row["step"]) for row in rows}) == list(steps)
+
+
+@pytest.mark.parametrize("step", ["7", "-1", "x", "3:2", "1:2:3", "0:8"])
+def test_steps_that_the_run_does_not_have_are_refused(run, step):
+    with pytest.raises(InputError, match="names none of the steps 0 to 6; write it like 12, or 12:15 for three"):
+        show_clips(run, Clips(step=step))
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_shows_attempts_then_clips_with_their_proof(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["show", str(run)]) == DONE
+    told = said(capsys)
+    assert "small, 7 of 7 steps saved" in told
+    assert f"Next: avsync show {run} --clips" in told
+    assert main(["show", str(run), "--clips", "--step", "6"]) == DONE
+    told = said(capsys)
+    assert all(row.key in told for row in open_history(run).rows([6]))
+    assert "the digest of all 56 clips of steps 0 to 6 matches the checkpoint's" in told
+
+
+@pytest.mark.parametrize("flag", [("--page", "x.html"), ("--sheet", "x.png")])
+def test_a_flag_for_datasets_is_refused_with_a_run_and_the_other_way_round(run, dataset, flag, capsys):
+    assert main(["show", str(run), *flag]) == FAILED
+    assert f"{flag[0]} is for a dataset, and {run} is a run" in capsys.readouterr().err
+    assert main(["show", str(dataset), "--clips"]) == FAILED
+    assert f"--clips is for a run, and {dataset} has no run.json" in capsys.readouterr().err
+
+
+def test_a_long_list_is_cut_at_the_terminal_and_says_how_to_see_the_rest(run, capsys, monkeypatch):
+    monkeypatch.setattr("avsync.show_run.LINES", 10)
+    show_clips(run, Clips())
+    assert "... 46 more: a shorter --step, or all in a file with --csv FILE" in said(capsys)
+
+
+def test_data_that_has_moved_is_named_and_data_that_has_changed_refused(run, dataset, tmp_path):
+    import numpy as np
+
+    mine = Path(shutil.copytree(run, tmp_path / "run"))
+    text = json.loads((mine / "run.json").read_text())
+    (mine / "run.json").write_text(json.dumps(text | {"dataset_path": str(tmp_path / "gone")}))
+    with pytest.raises(InputError, match=r"gone is not a dataset.*if it was moved, give --dataset"):
+        open_history(mine)
+    assert len(list(open_history(mine, dataset).rows([0]))) == 8
+    other = Path(shutil.copytree(dataset, tmp_path / "other"))
+    index = dict(np.load(other / "train/index.npz"))
+    index["crc32"][0] ^= 1
+    np.savez(other / "train/index.npz", **index)
+    with pytest.raises(InputError, match="the same clips with other bytes"):
+        rebuild(mine, 0, dataset=other)
+
+
+def test_a_checkpoint_that_other_clips_made_is_not_explained_away(run, tmp_path):
+    mine = Path(shutil.copytree(run, tmp_path / "run"))
+    state = RunPaths(mine).checkpoint(7) / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"digest": "00" * 16}))
+    with pytest.raises(FormatError, match="step 7 was trained on other clips than these: its digest differs"):
+        show_clips(mine, Clips(step="0"))
+
+
+def test_a_run_without_a_checkpoint_shows_what_it_will_train_on(run, tmp_path, capsys):
+    mine = Path(shutil.copytree(run, tmp_path / "run"))
+    shutil.rmtree(RunPaths(mine).checkpoints)
+    with pytest.raises(InputError, match="has no checkpoint yet: say which steps with --step A or --step A:B"):
+        show_clips(mine, Clips())
+    show_clips(mine, Clips(step="2"))
+    assert "no checkpoint yet: this is what will be trained on" in said(capsys)
+
+
+@pytest.mark.parametrize(("name", "told"), [("a.txt", "must end in .csv, or in .jsonl"), ("no/a.csv", "no folder")])
+def test_a_file_that_cannot_be_meant_is_refused(run, tmp_path, name, told):
+    with pytest.raises(InputError, match=told):
+        show_clips(run, Clips(file=tmp_path / name))
