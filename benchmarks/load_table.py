@@ -4,6 +4,7 @@ import math
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,9 +189,9 @@ def _yes(reached: bool) -> str:
 
 
 def machine(found: dict[str, Place], what: str) -> str:
-    """Machine and versions, in a line or two."""
+    """Machine and versions, in a line or two; the project's own, where a peer has another."""
     seen = dict[str, str]()
-    for python in {place.python for place in found.values()}:
+    for python in dict.fromkeys((sys.executable, *(place.python for place in found.values()))):
         for name, version in versions(python, PACKAGES).items():
             seen.setdefault(name, version)
     packages = ", ".join(f"{name} {seen[name]}" for name in PACKAGES if name in seen)
