@@ -62,7 +62,8 @@ class Clips:
     """`A`, or `A:B` for the steps from A to before B; all that are trained by default."""
     file: Path | None = None
     """Ends in .csv or .jsonl."""
-    dataset: Path | None = None
+    dataset: str | Path | None = None
+    """Where it lies now, if it was moved."""
 
 
 def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None:

@@ -37,8 +37,8 @@ class Show(Parsed):
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
     csv: Path | None = None
     """Of a run: write that list to a file, which ends in .csv, or .jsonl for JSON lines."""
-    dataset: Path | None = None
-    """Of a run: where its dataset lies now, if it was moved."""
+    dataset: Annotated[str, arg(metavar="DATASET", help_behavior_hint="")] = ""
+    """Of a run: where its dataset lies now, if it was moved; a folder or a URL."""
 
     def __post_init__(self) -> None:
         for flag, count in (("--worst", self.worst), ("--samples", self.samples)):
@@ -58,7 +58,7 @@ class Show(Parsed):
         from avsync.show_run import Clips, show_attempts, show_clips
 
         if self.clips or self.step or self.csv:
-            show_clips(self.folder, Clips(step=self.step, file=self.csv, dataset=self.dataset))
+            show_clips(self.folder, Clips(step=self.step, file=self.csv, dataset=self.dataset or None))
             return ""
         show_attempts(self.folder)
         return f"Next: {typed('show', self.folder, '--clips')}"
