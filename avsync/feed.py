@@ -1,6 +1,6 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,9 @@ from avsync.loading.shape import WindowShape
 from avsync.models.parts import InputSpec
 from avsync.order import Order
 from avsync.pairs import PairLaw, build_law
+from avsync.staging.mirror import Source
+from avsync.staging.shelf import Shelf
+from avsync.staging.stager import Coming
 from avsync.world import World
 from sharding.dataset import Dataset, open_dataset
 from sharding.errors import InputError
@@ -32,15 +35,24 @@ class Feed:
     view: View
     clips: NDArray[np.int64]
     """Ids of the clips that are long enough."""
+    shelf: Shelf
+    """Where the shards are found."""
 
     @classmethod
     def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
-        """Raises InputError, FormatError: no such split, no clip long enough, ..."""
-        dataset = open_dataset(folder, split)
-        _check_shards(dataset)
+        """A split of a dataset's folder. Raises InputError, FormatError: no such split, no clip long enough, ..."""
+        return cls.of(Source.of_folder(folder), split, pairs, view)
+
+    @classmethod
+    def of(cls, source: Source, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False) -> Self:
+        """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
+        dataset = open_dataset(source.folder, split)
+        if source.has_all_shards:
+            _check_shards(dataset)
         law = build_law(pairs, dataset.info.clock)
         return cls(
             dataset=dataset,
+            shelf=source.shelf(dataset, staged=staged),
             law=law,
             view=View.build(view, dataset.info.height, dataset.info.width),
             clips=usable_clips(dataset.index, law, dataset.info.clock),
@@ -63,13 +75,18 @@ class Feed:
         )
 
     def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
-        return Loader(self.dataset, self.shape(every), options)
+        return Loader(self.dataset, self.shelf, self.shape(every), options)
 
-    def training_draws(self, order: Order, config: TrainConfig, world: World) -> Callable[[int], list[list[Draw]]]:
-        """A function: step -> this rank's rows, one list per accumulation pass."""
-        return training_draws(
-            order, self.law, self.dataset.index, self.view, config.view.flip, world.rank, world.ranks, config.accumulate
-        )
+    def training_rows(
+        self, order: Order, config: TrainConfig, world: World, steps: range, coming: Coming
+    ) -> Iterator[list[Draw]]:
+        """This rank's rows, one list for each accumulation pass of each step; `coming` hears of their shards."""
+        index, flip = self.dataset.index, config.view.flip
+        draws = training_draws(order, self.law, index, self.view, flip, world.rank, world.ranks, config.accumulate)
+        for step in steps:
+            parts = draws(step)
+            coming(index.shard[[draw.clip for part in parts for draw in part]].tolist())
+            yield from parts
 
     def fingerprint(self) -> SplitPrint:
         """Changes when the split's clips change, so that a run never resumes on other data."""

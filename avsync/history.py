@@ -9,12 +9,15 @@ from pathlib import Path
 
 from avsync.batch import TENSORS, Batch
 from avsync.checkpoint import STATE, RunInfo, RunPaths, read_run
+from avsync.config import RuntimeConfig
 from avsync.draw import Draw, training_draws
 from avsync.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.order import Order, check_batch
 from avsync.resume import describe, order_of
 from avsync.same_run import check_same_run
+from avsync.staging.location import is_url
+from avsync.staging.mirror import Source
 from avsync.state import State
 from sharding.errors import InputError
 from sharding.files import read_json
@@ -81,25 +84,27 @@ class History:
         return read_json(self.paths.checkpoint(steps[0]) / STATE, State) if steps else None
 
 
-def open_history(run: Path, dataset: Path | None = None) -> History:
+def open_history(run: Path, dataset: str | Path | None = None) -> History:
     """`dataset`: where the data lies now; by default where it lay when the run began.
 
     Raises InputError when there is no run, or the data or the software is not what it was, saying what has changed.
     """
     paths = RunPaths(run)
     info = read_run(paths)
-    folder = dataset or Path(info.dataset_path)
+    where = str(dataset or info.dataset_path)
+    runtime = info.config.runtime if is_url(where) else RuntimeConfig()
     try:
-        feed = Feed.open(folder, "train", info.config.pairs, info.config.view)
+        source = Source.open(where, runtime)
+        feed = Feed.of(source, "train", info.config.pairs, info.config.view)
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"
         raise InputError(f"{error}{moved}") from error
     order = order_of(feed, info.config)
-    check_same_run(info, describe(folder, info.config, feed, None, order), run)
+    check_same_run(info, describe(source, info.config, feed, None, order), run)
     return History(paths=paths, info=info, feed=feed, order=order)
 
 
-def rebuild(run: Path, step: int, *, dataset: Path | None = None, rank: int = 0, ranks: int = 1) -> list[Batch]:
+def rebuild(run: Path, step: int, *, dataset: str | Path | None = None, rank: int = 0, ranks: int = 1) -> list[Batch]:
     """The batches that process `rank` of `ranks` was given in that step, from 0: one for each accumulation pass.
 
     Bit by bit the same, on the CPU. Raises InputError as `open_history` does, or when so many cannot share a batch.

@@ -27,6 +27,7 @@ from avsync.network import check_network
 from avsync.order import Digest, Order, check_batch
 from avsync.receipt import Receipt, keep_receipt
 from avsync.same_run import check_origin, check_same_run
+from avsync.staging.mirror import Source
 from avsync.state import Origin, State
 from avsync.validation import open_validation
 from avsync.world import World
@@ -65,17 +66,18 @@ class Start(NamedTuple):
     receipt: Receipt
 
 
-def open_run(dataset: Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
+def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
     """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
 
     Raises InputError before anything is written, FormatError, BusyError.
     """
     check_batch(config.batch, world.ranks, config.accumulate)
-    feed = Feed.open(dataset, "train", config.pairs, config.view)
-    validation = open_validation(dataset, config)
+    source = Source.open(dataset, config.runtime)
+    feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
+    validation = open_validation(source, config)
     order = order_of(feed, config)
     check_network(config, feed)
-    info = describe(dataset, config, feed, validation, order)
+    info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     _check_folder(opened.paths)
     if world.is_main:
@@ -90,12 +92,13 @@ def order_of(feed: Feed, config: TrainConfig) -> Order:
     return Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
 
 
-def describe(dataset: Path, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
+def describe(source: Source, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
     draws = training_draws(order, feed.law, feed.dataset.index, feed.view, config.view.flip, 0, 1, 1)
     return RunInfo(
         format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
-        dataset_path=str(dataset), data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
+        dataset_path=str(source.location),
+        data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
         draws=hashlib.blake2b(to_json(draws(0)), digest_size=8).hexdigest(),
         git=git_hash(), torch=str(torch.__version__), numpy=np.__version__,
     )  # fmt: skip

@@ -30,6 +30,7 @@ from avsync.predict import Answer
 from avsync.receipt import in_order
 from avsync.report import TrainReport
 from avsync.resume import OpenRun, begin, open_run
+from avsync.staging.stager import keep_ahead
 from avsync.state import Best
 from avsync.stop import StopFlag
 from avsync.tracking import LogWindow, Progress, Sums, Tracker
@@ -47,7 +48,7 @@ class TrainSummary:
     best: Best | None
 
 
-def train(dataset: Path, run: Path, config: TrainConfig) -> TrainSummary:
+def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
     """Train until `config.steps`; the same call again resumes at the exact step.
 
     Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use.
@@ -98,6 +99,7 @@ class Trainer:
         self.tracker, start = tracker, self.state.step
         with (
             StopFlag(active=self.world.ranks == 1) as self.stop,
+            keep_ahead(self.feed.shelf, self.order.blocks(start)) as self.coming,
             TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
         ):
             self._introduce()
@@ -123,9 +125,9 @@ class Trainer:
 
     def _train_stage(self, first: int, end: int, every: int) -> None:
         """Steps `first` to `end`, on every n-th picture."""
-        draws = self.feed.training_draws(self.order, self.config, self.world)
+        rows = self.feed.training_rows(self.order, self.config, self.world, range(first, end), self.coming)
         with self.feed.loader(self.options, every) as loader:
-            stream = in_order(loader.batches, (part for step in range(first, end) for part in draws(step)))
+            stream = in_order(loader.batches, rows)
             window = LogWindow(self.world.device)
             for step in range(first, end):
                 window.add(self._step(step, stream))

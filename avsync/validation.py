@@ -1,7 +1,6 @@
 """Scores the fixed pairs of the val split during training: always the same pairs, so that points can be compared."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,16 +10,17 @@ from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
 from avsync.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.predict import Answer, Network, Predictions, answers, rows
+from avsync.staging.mirror import Source
 from avsync.world import World
 from sharding.errors import InputError
 
 
-def open_validation(dataset: Path, config: TrainConfig) -> Feed | None:
+def open_validation(source: Source, config: TrainConfig) -> Feed | None:
     """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
     if not config.validate_every:
         return None
     try:
-        return Feed.open(dataset, "val", config.pairs, config.view)
+        return Feed.of(source, "val", config.pairs, config.view)
     except InputError as error:
         raise InputError(
             f"validation cannot work: {error}. Pack with a larger --val-percent, name the split in the CSV, "

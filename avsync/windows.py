@@ -116,7 +116,7 @@ def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torc
     pair = Pair(window.start, (Sound(window.start, 0, in_sync=True),))
     batch = Batch(
         keys=(f"{source.path.name}/{window.start:08d}",),
-        metas=(None,),
+        jsons=(None,),
         draws=(Draw(0, pair, top, left, False),),
         yuv=torch.from_numpy(window.yuv).unsqueeze(0),
         audio=torch.from_numpy(window.audio).unsqueeze(0).unsqueeze(0),

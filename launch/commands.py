@@ -155,7 +155,7 @@ class Train:
     def execute(self) -> str:
         from avsync.trainer import train
 
-        train(Path(self.dataset), self.run, self.config)
+        train(self.dataset, self.run, self.config)
         return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
 
 

@@ -14,14 +14,16 @@ from avsync.loading.options import ErrorBudget, LoaderOptions
 from avsync.loading.shape import WindowShape
 from avsync.loading.spawner import spawner_of
 from avsync.loading.stream import Stream
+from avsync.staging.shelf import Shelf
 from sharding.dataset import Dataset
 
 
 class Loader:
     """Iterates over batches for given rows. Use as a context manager: its processes leave when it closes."""
 
-    def __init__(self, dataset: Dataset, shape: WindowShape, options: LoaderOptions) -> None:
-        self.dataset, self.shape, self.options = dataset, shape, options
+    def __init__(self, dataset: Dataset, shelf: Shelf, shape: WindowShape, options: LoaderOptions) -> None:
+        """shelf: where the dataset's shards are found."""
+        self.dataset, self.shelf, self.shape, self.options = dataset, shelf, shape, options
         self.meter, self.budget = LoadMeter(), ErrorBudget(options.error_budget)
         self._streams: list[Stream] = []
         spawner_of(os.getpid())  # takes a moment to import what workers need
@@ -39,6 +41,6 @@ class Loader:
         On a CPU a batch is valid until the next one is asked for. Raises AvsyncError when too many clips in a row are
         unusable, or none comes in for too long.
         """
-        stream = Stream(self.dataset, self.shape, self.options, self.meter, self.budget)
+        stream = Stream(self.dataset, self.shelf, self.shape, self.options, self.meter, self.budget)
         self._streams.append(stream)
         return stream.run(wanted)

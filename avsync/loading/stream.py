@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, count
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from avsync.loading.options import ErrorBudget, LoaderOptions
 from avsync.loading.request import Reply, Request
 from avsync.loading.shape import SlotLayout, WindowShape
 from avsync.loading.stall import Patience
+from avsync.staging.shelf import Shelf
 from avsync.transforms import MATRICES
 from avsync.world import cores_of_rank
 from sharding.clip import ColorMatrix
@@ -51,16 +53,28 @@ class _Pending:
     missing: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A row that a worker was asked for."""
+
+    batch: _Pending
+    row: int
+    path: Path
+    again: bool = False
+
+
 class Stream:
     """One pass. Iterate once; `close` ends it early."""
 
     def __init__(
-        self, dataset: Dataset, shape: WindowShape, options: LoaderOptions, meter: LoadMeter, budget: ErrorBudget
-    ) -> None:
-        self._dataset, self._shape, self._options, self._meter, self._budget = dataset, shape, options, meter, budget
+        self, dataset: Dataset, shelf: Shelf, shape: WindowShape, options: LoaderOptions, meter: LoadMeter,
+        budget: ErrorBudget,
+    ) -> None:  # fmt: skip
+        self._dataset, self._shelf, self._shape, self._options = dataset, shelf, shape, options
+        self._meter, self._budget = meter, budget
         self._held = ExitStack()
         self._numbers = count()
-        self._wanted_at: dict[int, tuple[_Pending, int]] = {}
+        self._wanted_at: dict[int, _Wanted] = {}
         self._copied: dict[int, torch.cuda.Event] = {}
         self._side = torch.cuda.Stream(options.device) if options.device.type == "cuda" else None
 
@@ -106,15 +120,20 @@ class Stream:
         pending = _Pending(slot, draws, [None] * len(draws), missing=0)
         for row, draw in enumerate(draws):
             if draw.clip >= 0:
-                number = next(self._numbers)
-                self._wanted_at[number] = (pending, row)
                 pending.missing += 1
-                self._crew.give(self._request(number, slot, row, draw))
+                path = self._shelf.path(int(self._dataset.index.shard[draw.clip]))
+                self._ask(_Wanted(pending, row, path))
         return pending
 
-    def _request(self, number: int, slot: int, row: int, draw: Draw) -> Request:
+    def _ask(self, wanted: _Wanted) -> None:
+        number = next(self._numbers)
+        self._wanted_at[number] = wanted
+        draw = wanted.batch.draws[wanted.row]
+        self._crew.give(self._request(number, wanted.batch.slot, wanted.row, draw, wanted.path))
+
+    def _request(self, number: int, slot: int, row: int, draw: Draw, path: Path) -> Request:
         clock, shape = self._dataset.info.clock, self._shape
-        place, start = self._dataset.place(draw.clip), draw.pair.picture
+        place, start = self._dataset.place(draw.clip, path), draw.pair.picture
         last = clock.sample_at(place.frames) - shape.samples  # frames are no whole samples: rounding may go beyond
         sounds = tuple((min(clock.sample_at(s.frame), last), clock.sample_at(s.roll)) for s in draw.pair.sounds)
         return Request(
@@ -135,8 +154,18 @@ class Stream:
 
     def _take(self, replies: list[Reply]) -> None:
         for reply in replies:
-            pending, row = self._wanted_at.pop(reply.number)
-            pending.replies[row], pending.missing = reply, pending.missing - 1
+            wanted = self._wanted_at.pop(reply.number)
+            pending, row = wanted.batch, wanted.row
+            if reply.error and (path := self._elsewhere(wanted)):
+                self._ask(_Wanted(pending, row, path, again=True))
+            else:
+                pending.replies[row], pending.missing = reply, pending.missing - 1
+
+    def _elsewhere(self, wanted: _Wanted) -> Path | None:
+        """A copy of a shard may be gone or damaged: where else the clip can be read; asked once for each row."""
+        clip = wanted.batch.draws[wanted.row].clip
+        shard = int(self._dataset.index.shard[clip])
+        return None if wanted.again else self._shelf.instead(wanted.path, shard, clip)
 
     def _batch(self, pending: _Pending) -> Batch:
         draws, (yuv, audio) = pending.draws, self._slots.slot(pending.slot)

@@ -6,13 +6,15 @@ fewer of them while 900 MB/s are copied, nothing once the blocks are there), and
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from avsync.staging.checksum import shard_size
 from avsync.staging.fetch import Stopped
 from avsync.staging.room import TOUCH_S
 from avsync.staging.scratch import Outcome, Scratch
+from avsync.staging.shelf import Shelf
 from sharding.errors import AvsyncError
 from sharding.words import size
 
@@ -26,6 +28,8 @@ LEAVE_S = 5
 """A thread in the middle of a slow read is left behind after this; nothing that it wrote counts."""
 JUMP = 16
 """Blocks a batch may lie ahead of the last one; more is another run's."""
+
+Coming = Callable[[Iterable[int]], None]
 
 
 class Stager:
@@ -124,3 +128,13 @@ class Stager:
         wanted = dict.fromkeys((*self._now, *self._next))
         there = self._scratch.in_use(wanted)
         return [shard for shard in wanted if shard not in there and shard not in self._refused]
+
+
+@contextmanager
+def keep_ahead(shelf: Shelf, blocks: Iterator[Iterable[int]]) -> Iterator[Coming]:
+    """Keeps `shelf` filled while the context is open; what it gives must be told the shards of each batch, in order."""
+    if not isinstance(shelf, Scratch):
+        yield lambda _: None  # nothing to fill
+        return
+    with Stager(shelf, blocks) as stager:
+        yield stager.using
