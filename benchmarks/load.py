@@ -22,7 +22,7 @@ from benchmarks.load_child import Seen
 from benchmarks.load_data import source
 from benchmarks.load_job import Job
 from benchmarks.load_start import CACHE, Child, jobs_of, only, places, prepared
-from benchmarks.load_table import Case, Results, machine, tables
+from benchmarks.load_table import Case, Results, machine, tables, wide_console
 from benchmarks.peers_install import Place
 
 RUN_S = 180
@@ -69,7 +69,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Make data, environments and copies; run; print the tables."""
-    options, console = options_of(), Console()
+    options, console = options_of(), wide_console()
     entries = only(ENTRIES, options.only)
     videos, folder, made = source(options.data, options.cache, options.clips, console)
     found = places(entries, options.peers_dir.resolve(), console)

@@ -19,7 +19,7 @@ from rich.progress import track
 from benchmarks.load_data import source
 from benchmarks.load_job import Job
 from benchmarks.load_start import CACHE, jobs_of, only, places, prepared
-from benchmarks.load_table import machine
+from benchmarks.load_table import machine, wide_console
 from benchmarks.peers_install import Place
 from benchmarks.resume_catalog import OURS, STARTERS
 from benchmarks.resume_index import enlarge
@@ -99,7 +99,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Make data, environments and copies; run; print the tables."""
-    options, console = options_of(), Console()
+    options, console = options_of(), wide_console()
     entries = only(STARTERS, options.only)
     videos, folder, made = source(options.data, options.cache, options.clips, console)
     found = places(entries, options.peers_dir.resolve(), console)
