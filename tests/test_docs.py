@@ -16,7 +16,14 @@ from launch.cli import COMMANDS
 from tests.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "slurm").rglob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "slurm").rglob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+    ]
+)
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
