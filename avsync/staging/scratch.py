@@ -17,7 +17,7 @@ from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Patience
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
-from avsync.staging.room import TOUCH_S, NoRoom, Room, discard, release, touch
+from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, Room, discard, release, touch
 from avsync.staging.shelf import shard_name
 from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError, SkipClip
@@ -151,7 +151,15 @@ class Scratch:
         places = ClipPlaces.of(self.dataset.index, shard)
         self.room.reserve(part, places.size, urgent=urgent)
         fetch = Fetch(location=self.location, patience=self.patience, stop=stop, moved=part.moved)
-        came = fetch.copy(shard_name(self.dataset.split, shard), part.file, places)
+        while True:
+            try:
+                came = fetch.copy(shard_name(self.dataset.split, shard), part.file, places)
+                break
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                part.file.truncate(0)
+                self.room.reserve(part, places.size, urgent=urgent, full=True)
         self._note_damage(shard, came.damaged)
         part.publish()
         self.counts.shards += 1

@@ -25,8 +25,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from sharding.files import open_file
 from sharding.words import plain
 
-PIECE = 4 << 20
-"""Bytes asked for at a time: few large reads are what network file systems like best."""
+PIECE = 1 << 20
+"""Bytes asked for at a time: few large reads are what network file systems like best; still in the core's cache when
+they are written."""
 PIPE_BYTES = 1 << 20
 """A pipe's usual 64 kB would wake us sixteen times as often."""
 ASK_AGAIN = (408, 425, 429)

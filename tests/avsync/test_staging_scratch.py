@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from slow_server import SlowServer
 from staging_data import QUICK, break_clip, scratch_for, tar, write_noise
 
+import avsync.staging.fetch
 import avsync.staging.room
 from avsync.staging.part import Part, locked
 from avsync.staging.room import FRESH_S, MIRROR, NoRoom, Room, release
@@ -430,6 +432,25 @@ def test_a_fault_of_the_scratch_disk_is_told_and_the_folder_read_instead(
     assert "Input/output error: shards without a copy are read from" in capsys.readouterr().err
     assert copies(tmp_path / "scratch") == []
     assert shelf.path(0) == data / "train" / "000000.tar"
+
+
+def test_a_disk_that_is_fuller_than_it_said_costs_older_copies(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = scratch_for(data, data, tmp_path / "scratch")
+    aged(shelf, {0: FRESH_S + 60, 1: 0})
+    real = avsync.staging.fetch._write
+
+    def full(file: FileIO, piece: memoryview) -> None:
+        if shelf.copy(0).exists() or shelf.copy(2).exists():
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        real(file, piece)
+
+    monkeypatch.setattr("avsync.staging.fetch._write", full)
+    assert shelf.stage(2) is Outcome.THERE
+    assert shelf.copy(2).read_bytes() == tar(data, 2)
+    assert shelf.stage(3) is Outcome.NO_ROOM
+    assert copies(tmp_path / "scratch") == ["000001.tar", "000002.tar"]
 
 
 def test_room_is_asked_for_before_anything_is_copied(data: Path, tmp_path: Path) -> None:
