@@ -164,7 +164,7 @@ class TrainConfig:
     accumulate: int = 1
     """Split each device's share of the batch into this many passes, for memory."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: mixed precision through autocast."""
+    """bf16: mixed precision through autocast. fp32 is torch's: its convolutions use TF32 on a GPU that has it."""
     channels_last: bool = False
     """channels_last_3d memory layout."""
     compile: bool = False

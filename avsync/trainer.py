@@ -24,7 +24,7 @@ from avsync.loading.options import LoaderOptions
 from avsync.loss import score
 from avsync.metrics import roc_auc
 from avsync.models.parts import SyncOutput
-from avsync.network import build_network
+from avsync.network import build_network, compile_network
 from avsync.optim import build_optimizer, learning_rate
 from avsync.predict import Answer
 from avsync.receipt import in_order
@@ -34,7 +34,7 @@ from avsync.staging.stager import keep_ahead
 from avsync.state import Best
 from avsync.stop import StopFlag
 from avsync.tracking import LogWindow, Progress, Sums, Tracker
-from avsync.transforms import prepare
+from avsync.transforms import NetworkInput, prepare, to_rgb
 from avsync.validation import Validation
 from avsync.world import World, use_cores
 
@@ -91,8 +91,9 @@ class Trainer:
         self.network = build_network(self.config, self.feed)
         self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
         self.state, self.digest, self.receipt = begin(opened, world, self.network, self.optimizer)
-        wrapped = torch.compile(self.network, dynamic=False) if self.config.compile else self.network
-        self.model, self.stepper = accelerator.prepare(wrapped, self.optimizer)
+        model = compile_network(self.network) if self.config.compile else self.network
+        self.convert = torch.compile(to_rgb, dynamic=False) if self.config.compile else to_rgb
+        self.model, self.stepper = accelerator.prepare(model, self.optimizer)
 
     def run(self, tracker: Tracker | None) -> TrainSummary:
         """All remaining steps. Only rank 0 has a tracker."""
@@ -157,7 +158,7 @@ class Trainer:
         for part in range(parts):
             batch = next(stream)
             if self.tracker and step == part == 0:
-                self._draw_first_batch(batch, self.tracker)
+                self.tracker.first_batch(pictures.batch_sheet(self._prepared(batch), batch))
             with self._averaging_if(part == parts - 1):
                 totals += self._forward_backward(batch, parts)
         if self.config.optim.clip_norm:
@@ -173,12 +174,15 @@ class Trainer:
         return nullcontext() if last else self.accelerator.no_sync(self.model)
 
     def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
-        seen = prepare(batch, self.feed.view, self.config.pairs.mute_samples)
+        seen = self._prepared(batch)
         out: SyncOutput = self.model(self._laid_out(seen.frames), seen.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self.accelerator.backward(result.loss / parts)
         unreadable = (~batch.valid).sum()
         return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
+
+    def _prepared(self, batch: Batch) -> NetworkInput:
+        return prepare(batch, self.feed.view, self.config.pairs.mute_samples, self.convert)
 
     def _laid_out(self, frames: Tensor) -> Tensor:
         return frames.contiguous(memory_format=torch.channels_last_3d) if self.config.channels_last else frames
@@ -231,9 +235,6 @@ class Trainer:
     def _infer(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
         """The bare network: validation averages no gradients, so it needs no wrapper."""
         return self.network(self._laid_out(frames), sounds)
-
-    def _draw_first_batch(self, batch: Batch, tracker: Tracker) -> None:
-        tracker.first_batch(pictures.batch_sheet(prepare(batch, self.feed.view, self.config.pairs.mute_samples), batch))
 
     def _look(self, answer: Answer) -> None:
         if self.tracker:

@@ -44,7 +44,7 @@ def serve(control: socket.socket) -> None:
             ended.recv(4096)
             _tell_of_the_dead(control)
         if control in ready:
-            _, handles, _, _ = socket.recv_fds(control, 1, 2)
+            handles = _handles(control)
             if not handles:
                 signal.set_wakeup_fd(-1)
                 return
@@ -56,6 +56,14 @@ def serve(control: socket.socket) -> None:
                 _work(Connection(handles[0]), handles[1])
             for handle in handles:
                 os.close(handle)
+
+
+def _handles(control: socket.socket) -> list[int]:
+    """Those of the next worker; none when the parent has left, however it did."""
+    try:
+        return socket.recv_fds(control, 1, 2)[1]
+    except ConnectionError:
+        return []
 
 
 def _tell_of_the_dead(control: socket.socket) -> None:
