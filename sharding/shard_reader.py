@@ -5,7 +5,7 @@ avsync/ may import it: its worker processes read with one of these each.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import RawIOBase
@@ -74,6 +74,9 @@ class ShardReader:
 
     def read(self, place: Place) -> StoredClip:
         """The whole clip. Raises SkipClip when its shard is missing, short or changed."""
+        return self._from_newest(place, lambda: self._read(place))
+
+    def _read(self, place: Place) -> StoredClip:
         layout = place.layout
         with self._file(place) as file:
             memory = self._room(layout.size)
@@ -86,6 +89,19 @@ class ShardReader:
 
         head: what the video member must begin with; the bytes of the pictures follow.
         """
+        return self._from_newest(place, lambda: self._read_into(place, head, first, out))
+
+    def _from_newest(self, place: Place, read: Callable[[], StoredClip]) -> StoredClip:
+        """A file kept open may be an older one of its name: what it does not hold is looked for in the newer one."""
+        kept = place.path in self._files
+        try:
+            return read()
+        except SkipClip:
+            if not kept:
+                raise
+        return read()
+
+    def _read_into(self, place: Place, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
         layout = place.layout
         pictures, sound = layout.video[0] + len(head), layout.audio[0]
         after = sound - pictures - first - out.nbytes

@@ -345,6 +345,18 @@ def test_no_clip_is_lost_to_another_job_that_removes_copies(
         assert shelf.counts.distrusted == 0
 
 
+def test_a_reader_that_holds_an_older_copy_reads_the_newer_one(data: Path, tmp_path: Path) -> None:
+    shelf = scratch_for(data, data, tmp_path / "scratch")
+    with ShardReader() as reader:
+        for spoil in (avsync.staging.room.discard, lambda copy: copy.write_bytes(bytes(62_464))):
+            shelf.stage(0)
+            reader.read(shelf.dataset.place(0, shelf.copy(0)))
+            spoil(shelf.copy(0))
+            shelf.copy(0).unlink(missing_ok=True)
+            shelf.stage(0)
+            reader.read(shelf.dataset.place(1, shelf.copy(0)))
+
+
 @pytest.mark.parametrize("kind", ["folder", "http"])
 def test_a_copy_that_spoils_is_thrown_away_and_its_clip_read_elsewhere(
     kind: str, data: Path, server: SlowServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
