@@ -21,6 +21,7 @@ from avsync.checkpoint import RunInfo, RunPaths
 from avsync.gpu import GpuUse
 from avsync.loading.meter import LoadFigures
 from avsync.receipt import Receipt
+from avsync.staging.shelf import Counts
 
 CHANCE_ACCURACY = 0.5
 PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
@@ -71,6 +72,8 @@ class Progress:
     skipped: int
     """Unreadable clips so far."""
     gpu: GpuUse | None
+    copies: Counts | None
+    """Of rank 0; None without a scratch folder."""
 
     @property
     def loss(self) -> float:
@@ -139,6 +142,9 @@ class Tracker:
         self.train.add_scalar("loading/megabytes_per_s", now.load.megabytes_per_s, now.step)
         self.train.add_scalar("data/workers_replaced", now.load.replaced, now.step)
         self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
+        if now.copies:
+            for name, value in flat_settings(now.copies):
+                self.train.add_scalar(f"copies/{name}", value, now.step)
         if now.gpu:
             self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)
             self.train.add_scalar("gpu/memory_gb", now.gpu.memory_gb, now.step)

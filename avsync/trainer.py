@@ -30,6 +30,7 @@ from avsync.predict import Answer
 from avsync.receipt import in_order
 from avsync.report import TrainReport
 from avsync.resume import OpenRun, begin, open_run
+from avsync.staging.location import is_url
 from avsync.staging.stager import keep_ahead
 from avsync.state import Best
 from avsync.stop import StopFlag
@@ -87,6 +88,7 @@ class Trainer:
         self.paths, self.config, self.feed, self.order = opened.paths, opened.config, opened.feed, opened.order
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.gpu = GpuMeter(world.device)
+        self.dataset = "DATASET" if is_url(opened.info.dataset_path) else opened.info.dataset_path
         self.options = LoaderOptions.of(self.config.runtime, world)
         self.network = build_network(self.config, self.feed)
         self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
@@ -110,7 +112,7 @@ class Trainer:
                     self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
-            self.report.done("evaluate", self.paths.root, self.feed.dataset.folder)
+            self.report.done("evaluate", self.paths.root, self.dataset)
         if tracker:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
@@ -202,7 +204,7 @@ class Trainer:
         now = Progress(
             step=self.state.step, sums=sums, learning_rate=self.optimizer.param_groups[0]["lr"], load=load,
             clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
-            gpu=self.gpu.read(),
+            gpu=self.gpu.read(), copies=self.feed.shelf.counts,
         )  # fmt: skip
         self.tracker.progress(now)
         self.report.progress(now)

@@ -28,6 +28,9 @@ from sharding.dataset import Dataset
 from sharding.errors import FormatError, SkipClip
 from sharding.files import from_json
 
+TRIES = 5
+"""Places where a clip is looked for, while copies of its shard come and go."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -60,7 +63,7 @@ class _Wanted:
     batch: _Pending
     row: int
     path: Path
-    again: bool = False
+    tries: int = 1
 
 
 class Stream:
@@ -157,15 +160,15 @@ class Stream:
             wanted = self._wanted_at.pop(reply.number)
             pending, row = wanted.batch, wanted.row
             if reply.error and (path := self._elsewhere(wanted)):
-                self._ask(_Wanted(pending, row, path, again=True))
+                self._ask(_Wanted(pending, row, path, wanted.tries + 1))
             else:
                 pending.replies[row], pending.missing = reply, pending.missing - 1
 
     def _elsewhere(self, wanted: _Wanted) -> Path | None:
-        """A copy of a shard may be gone or damaged: where else the clip can be read; asked once for each row."""
+        """A copy of a shard may be gone or damaged: where else the clip can be read, also when that copy goes, too."""
         clip = wanted.batch.draws[wanted.row].clip
         shard = int(self._dataset.index.shard[clip])
-        return None if wanted.again else self._shelf.instead(wanted.path, shard, clip)
+        return None if wanted.tries == TRIES else self._shelf.instead(wanted.path, shard, clip)
 
     def _batch(self, pending: _Pending) -> Batch:
         draws, (yuv, audio) = pending.draws, self._slots.slot(pending.slot)

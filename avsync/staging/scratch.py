@@ -18,7 +18,7 @@ from avsync.staging.fetch import Fetch, Patience
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
 from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, Room, discard, release, touch
-from avsync.staging.shelf import shard_name
+from avsync.staging.shelf import Counts, shard_name
 from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import read_json, write_json
@@ -35,23 +35,6 @@ class Outcome(Enum):
     THERE = "there"
     BUSY = "somebody else is making it"
     NO_ROOM = "no room"
-
-
-@dataclass(slots=True)
-class Counts:
-    """What one process has done; for TensorBoard."""
-
-    shards: int = 0
-    """Copies made."""
-    bytes: int = 0
-    tries_more: int = 0
-    """Fetches that had to be made again."""
-    damaged_clips: int = 0
-    """Clips that the origin itself holds damaged."""
-    from_origin: int = 0
-    """Clips read from the origin, because no copy was there."""
-    distrusted: int = 0
-    """Copies thrown away because they did not stay as they came."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -13,8 +13,30 @@ def shard_name(split: str, shard: int) -> str:
     return f"{split}/{shard:06d}.tar"
 
 
+@dataclass(slots=True)
+class Counts:
+    """What one process has done; for TensorBoard."""
+
+    shards: int = 0
+    """Copies made."""
+    bytes: int = 0
+    tries_more: int = 0
+    """Fetches that had to be made again."""
+    damaged_clips: int = 0
+    """Clips that the origin itself holds damaged."""
+    from_origin: int = 0
+    """Clips read from the origin, because no copy was there."""
+    distrusted: int = 0
+    """Copies thrown away because they did not stay as they came."""
+
+
 class Shelf(Protocol):
     """Gives shards as files. May be pickled and forked; may be asked by many threads and processes."""
+
+    @property
+    def counts(self) -> Counts | None:
+        """None where no copies are made."""
+        ...
 
     def path(self, shard: int) -> Path:
         """The file to read a clip of `shard` from; may wait where there is no other way to have it.
@@ -37,6 +59,10 @@ class DatasetFolder:
 
     folder: Path
     split: str
+
+    @property
+    def counts(self) -> None:
+        return None
 
     def path(self, shard: int) -> Path:
         return self.folder / shard_name(self.split, shard)

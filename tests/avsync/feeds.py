@@ -16,6 +16,7 @@ from avsync.draw import Draw, batches_of_rank, fixed_draws
 from avsync.feed import Feed
 from avsync.loading import spawner
 from avsync.loading.options import LoaderOptions
+from avsync.staging.shelf import DatasetFolder
 
 
 def open_feed(dataset: Path, law: PairsName = "symmetric") -> Feed:
@@ -43,7 +44,7 @@ def damaged(feed: Feed, folder: Path, clips: list[int]) -> Feed:
             byte = shard.read(1)
             shard.seek(-1, 1)
             shard.write(bytes([byte[0] ^ 255]))
-    return replace(feed, dataset=copy)
+    return replace(feed, dataset=copy, shelf=DatasetFolder(folder, copy.split))
 
 
 def spawner_process() -> psutil.Process:
