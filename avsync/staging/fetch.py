@@ -1,4 +1,4 @@
-"""One file copied from its origin: large reads, a time limit on every wait, and as many tries as patience allows.
+"""One file copied from its origin: large reads, a time limit on every wait, and a few tries.
 
 What the origin itself holds damaged comes the same twice; then it is kept, and the caller is told which clips are
 not as packed. What only went wrong on the way is fetched again, from the start.
@@ -15,7 +15,7 @@ from isal.isal_zlib import crc32
 
 from avsync.staging.checksum import ClipCheck, ClipPlaces
 from avsync.staging.location import Location
-from avsync.staging.streams import PIECE, Refused, Stream
+from avsync.staging.streams import PIECE, ByteStream, Refused
 from sharding.errors import InputError
 from sharding.words import counted
 
@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class Retries:
     """How long an origin may fail before we give up: by default, three to four minutes."""
 
     stall_s: float = 30
@@ -77,7 +77,7 @@ class Fetch:
     """How files are fetched from one origin."""
 
     location: Location
-    patience: Patience = field(default_factory=Patience)
+    retries: Retries = field(default_factory=Retries)
     stop: Event = field(default_factory=Event)
     moved: Callable[[], None] = lambda: None
     """Called with every piece that has come."""
@@ -89,7 +89,7 @@ class Fetch:
         written; Stopped when `stop` was set.
         """
         before, problem = None, ""
-        for tried in range(1, self.patience.tries + 1):
+        for tried in range(1, self.retries.tries + 1):
             try:
                 came = self._try(name, file, places)
             except Refused as error:
@@ -100,9 +100,9 @@ class Fetch:
                 if not came.wrong or came == before:
                     return self._whole(name, came, tried, places)
                 before, problem = came, f"{counted(len(came.wrong), 'clip')} in it came other than packed"
-            if self.stop.wait(self.patience.pause_after(tried) if tried < self.patience.tries else 0):
+            if self.stop.wait(self.retries.pause_after(tried) if tried < self.retries.tries else 0):
                 raise Stopped
-        raise self._gone(name, problem, self.patience.tries)
+        raise self._gone(name, problem, self.retries.tries)
 
     def _try(self, name: str, file: RawIOBase, places: ClipPlaces | None) -> _Came:
         check, whole, size = ClipCheck(places) if places else None, 0, 0
@@ -118,9 +118,9 @@ class Fetch:
 
     def _pieces(self, name: str) -> Generator[memoryview, None, None]:
         """The file in large pieces; each is valid until the next."""
-        view, pace = memoryview(bytearray(PIECE)), _Pace(self.patience)
+        view, pace = memoryview(bytearray(PIECE)), _Pace(self.retries)
         try:
-            with self.location.open(name, self.patience.stall_s, self.stop) as stream:
+            with self.location.open(name, self.retries.stall_s, self.stop) as stream:
                 while filled := self._fill(view, stream, pace):
                     yield view[:filled]
         except Refused:
@@ -128,7 +128,7 @@ class Fetch:
         except OSError as error:
             raise _Broke(str(error)) from error
 
-    def _fill(self, view: memoryview, stream: Stream, pace: "_Pace") -> int:
+    def _fill(self, view: memoryview, stream: ByteStream, pace: "_Pace") -> int:
         filled = 0
         while filled < len(view) and (got := stream.read_some(view[filled:])):
             filled += got
@@ -163,17 +163,17 @@ def _write(file: RawIOBase, piece: memoryview) -> None:
 class _Pace:
     """Tells a file that comes slowly from one that does not come."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
         self._since, self._bytes, self._told = time.monotonic(), 0, 0.0
 
     def came(self, count: int) -> bool:
         """True once a second. Raises TimeoutError when too little has come for too long."""
-        now, least = time.monotonic(), self._patience.slowest_bytes
+        now, least = time.monotonic(), self._retries.slowest_bytes
         self._bytes += count
         if self._bytes >= least:
             self._since, self._bytes = now, 0
-        elif now - self._since > self._patience.stall_s:
+        elif now - self._since > self._retries.stall_s:
             raise TimeoutError(f"only {self._bytes:,} bytes came in {now - self._since:.0f} s")
         if now - self._told < 1:
             return False

@@ -16,7 +16,7 @@ from threading import Event
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from avsync.staging.streams import Stream, command_stream, file_stream, http_stream, webdataset_stream
+from avsync.staging.streams import ByteStream, command_stream, file_stream, http_stream, webdataset_stream
 from sharding.errors import InputError
 from sharding.words import plain
 
@@ -78,7 +78,7 @@ class Location:
             return f"{name} of {self}"
         return f"{str(self).rstrip('/')}/{name}"
 
-    def open(self, name: str, stall_s: float, stop: Event) -> AbstractContextManager[Stream]:
+    def open(self, name: str, stall_s: float, stop: Event) -> AbstractContextManager[ByteStream]:
         """The file `name` of it, as a stream that never waits longer than `stall_s` for the next bytes.
 
         A command is not waited for after `stop`.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from avsync.config import RuntimeConfig
-from avsync.staging.fetch import Fetch, Patience
+from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
@@ -37,28 +37,28 @@ class Source:
     mirror: Path | None
     """Where copies go; None without a scratch folder."""
     room: Room | None
-    patience: Patience
+    retries: Retries
 
     @classmethod
-    def open(cls, dataset: str | Path, runtime: RuntimeConfig, patience: Patience | None = None) -> Self:
+    def open(cls, dataset: str | Path, runtime: RuntimeConfig, retries: Retries | None = None) -> Self:
         """Raises InputError, FormatError: no dataset there, no scratch folder for a URL, ..."""
-        location, patience = Location.of(dataset), patience or Patience()
+        location, retries = Location.of(dataset), retries or Retries()
         if not runtime.scratch:
             if location.folder is None:
                 raise InputError(
                     f"{location} is a URL, and its shards must be copied to this machine to be read: "
                     "say where with --runtime.scratch DIR"
                 )
-            return cls(location=location, folder=location.folder, mirror=None, room=None, patience=patience)
+            return cls(location=location, folder=location.folder, mirror=None, room=None, retries=retries)
         room = Room(scratch=Path(runtime.scratch).absolute(), limit=int(runtime.scratch_gb * GB))
         if location.folder is not None:
             read_info(location.folder)  # what it is not, it is not before anything is made for it
             room.prepare()
             mirror = _own(room.scratch / fingerprint(location.folder))
-            return cls(location=location, folder=location.folder, mirror=mirror, room=room, patience=patience)
+            return cls(location=location, folder=location.folder, mirror=mirror, room=room, retries=retries)
         room.prepare()
-        mirror = _fetch_mirror(location, room.scratch, patience)
-        return cls(location=location, folder=mirror, mirror=mirror, room=room, patience=patience)
+        mirror = _fetch_mirror(location, room.scratch, retries)
+        return cls(location=location, folder=mirror, mirror=mirror, room=room, retries=retries)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
@@ -75,7 +75,7 @@ class Source:
         if self.mirror is None or self.room is None or (self.has_all_shards and not staged):
             return DatasetFolder(self.folder, dataset.split)
         return Scratch(
-            location=self.location, folder=self.mirror, dataset=dataset, room=self.room, patience=self.patience,
+            location=self.location, folder=self.mirror, dataset=dataset, room=self.room, retries=self.retries,
             quiet=os.environ.get("LOCAL_RANK", "0") != "0",
         )  # fmt: skip
 
@@ -110,10 +110,10 @@ def _own(mirror: Path) -> Path:
     return mirror
 
 
-def _fetch_mirror(location: Location, scratch: Path, patience: Patience) -> Path:
+def _fetch_mirror(location: Location, scratch: Path, retries: Retries) -> Path:
     try:
         with tempfile.TemporaryDirectory(prefix=".avsync-", dir=scratch) as fresh:
-            names = _fetch_metadata(location, Path(fresh), patience)
+            names = _fetch_metadata(location, Path(fresh), retries)
             mirror = _own(scratch / fingerprint(Path(fresh)))
             for name in reversed(names):  # dataset.json last: who has it is whole
                 (mirror / name).parent.mkdir(exist_ok=True)
@@ -125,9 +125,9 @@ def _fetch_mirror(location: Location, scratch: Path, patience: Patience) -> Path
         ) from error
 
 
-def _fetch_metadata(location: Location, folder: Path, patience: Patience) -> list[str]:
+def _fetch_metadata(location: Location, folder: Path, retries: Retries) -> list[str]:
     """dataset.json and the indexes, each read once to see that it is whole; a damaged one is fetched once more."""
-    fetch = Fetch(location=location, patience=patience)
+    fetch = Fetch(location=location, retries=retries)
     _fetch_checked(fetch, INFO, folder, lambda: read_info(folder))
     indexes = _indexes(read_info(folder).clips)
     for name in indexes:

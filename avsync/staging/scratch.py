@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from avsync.staging.checksum import ClipPlaces
-from avsync.staging.fetch import Fetch, Patience
+from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
 from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, Room, discard, release, touch
@@ -47,7 +47,7 @@ class Scratch:
     dataset: Dataset
     """The split, its index loaded."""
     room: Room
-    patience: Patience = field(default_factory=Patience)
+    retries: Retries = field(default_factory=Retries)
     quiet: bool = False
     """Say nothing: another rank of this machine says it."""
     counts: Counts = field(default_factory=Counts)
@@ -133,7 +133,7 @@ class Scratch:
             return Outcome.THERE
         places = ClipPlaces.of(self.dataset.index, shard)
         self.room.reserve(part, places.size, urgent=urgent)
-        fetch = Fetch(location=self.location, patience=self.patience, stop=stop, moved=part.moved)
+        fetch = Fetch(location=self.location, retries=self.retries, stop=stop, moved=part.moved)
         while True:
             try:
                 came = fetch.copy(shard_name(self.dataset.split, shard), part.file, places)
@@ -179,7 +179,7 @@ class Scratch:
         since = time.time()
         while self.stage(shard, urgent=True) is not Outcome.THERE:
             still = time.time() - max(last_moved(self.copy(shard)) or 0, since)
-            if still > self.patience.longest_s:
+            if still > self.retries.longest_s:
                 raise InputError(
                     f"{self._name(shard)} is being copied by another process of this machine, in which nothing has "
                     f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"

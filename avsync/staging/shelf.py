@@ -31,7 +31,7 @@ class Counts:
 
 
 class Shelf(Protocol):
-    """Gives shards as files. May be pickled and forked; may be asked by many threads and processes."""
+    """Gives shards as files, to one process. Others, and threads that make copies, may have the same files at hand."""
 
     @property
     def counts(self) -> Counts | None:

@@ -44,7 +44,7 @@ class Refused(OSError):
     """The origin has answered, and the answer is no."""
 
 
-class Stream(Protocol):
+class ByteStream(Protocol):
     """An open file of a dataset, wherever it lies."""
 
     length: int | None
@@ -67,7 +67,7 @@ class _File:
 
 
 @contextmanager
-def file_stream(path: Path) -> Iterator[Stream]:
+def file_stream(path: Path) -> Iterator[ByteStream]:
     """A local file. Raises Refused when it is not there or no file."""
     try:
         raw = open_file(path)
@@ -104,7 +104,7 @@ class _Answer:
 
 
 @contextmanager
-def http_stream(url: str, stall_s: float) -> Iterator[Stream]:
+def http_stream(url: str, stall_s: float) -> Iterator[ByteStream]:
     """GET `url`, redirects and the usual proxy variables followed; no program is needed for it."""
     from urllib.request import Request, urlopen  # late: it brings a lot, and most datasets lie in a folder
 
@@ -184,7 +184,7 @@ def _ended(code: int) -> str:
 
 
 @contextmanager
-def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[Stream]:
+def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[ByteStream]:
     """What a shell's command writes. It has a session of its own, so that all of it ends when we leave."""
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
@@ -198,7 +198,7 @@ def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[Stream
 
 
 @contextmanager
-def webdataset_stream(url: str, stall_s: float, stop: Event) -> Iterator[Stream]:
+def webdataset_stream(url: str, stall_s: float, stop: Event) -> Iterator[ByteStream]:
     """Whatever else webdataset opens: gs, hf, sftp, ... It starts a program for each."""
     from webdataset.gopen import Pipe, gopen  # late: it imports torch
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync.staging.fetch import Patience
+from avsync.staging.fetch import Retries
 from avsync.staging.location import Location
 from avsync.staging.mirror import fingerprint
 from avsync.staging.room import Room
@@ -17,7 +17,7 @@ from sharding.files import write_json
 from sharding.index import INDEX, INFO, DatasetInfo, Index
 from sharding.tar import END, Layout, member_header, padded
 
-QUICK = Patience(stall_s=0.4, slowest_bytes=100, tries=3, pause_s=0.01)
+QUICK = Retries(stall_s=0.4, slowest_bytes=100, tries=3, pause_s=0.01)
 
 
 def write_noise(folder: Path, *, shards: int = 4, clips: int = 5, clip_bytes: int = 9000, seed: int = 0) -> Path:
@@ -62,13 +62,13 @@ def _write_split(folder: Path, shards: range, clips: int, clip_bytes: int, rng: 
     )  # fmt: skip
 
 
-def scratch_for(origin: Path | str, data: Path, scratch: Path, limit: int = 0, patience: Patience = QUICK) -> Scratch:
+def scratch_for(origin: Path | str, data: Path, scratch: Path, limit: int = 0, retries: Retries = QUICK) -> Scratch:
     """The train split of `data`, which lies at `origin`, on a shelf in `scratch`."""
     room = Room(scratch=scratch, limit=limit)
     room.prepare()
     return Scratch(
         location=Location.of(origin), folder=scratch / fingerprint(data),
-        dataset=open_dataset(data, "train"), room=room, patience=patience,
+        dataset=open_dataset(data, "train"), room=room, retries=retries,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def places(data: Path, shard: int = 1) -> ClipPlaces:
 
 def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True) -> tuple[bytes, Fetched]:
     with io.FileIO(data.parent / "copy", "w+") as file:
-        came = Fetch(location=Location.of(origin), patience=QUICK).copy(name, file, places(data) if checked else None)
+        came = Fetch(location=Location.of(origin), retries=QUICK).copy(name, file, places(data) if checked else None)
         file.seek(0)
         return file.readall(), came
 
@@ -184,7 +184,7 @@ def test_who_does_not_want_it_any_more_is_let_go(origin: str, server: SlowServer
     server.faults[SHARD] = ["unavailable"] * 99
     stop = Event()
     location = Location.of(server.url if origin == "server" else origin)
-    fetch = Fetch(location=location, patience=replace(QUICK, stall_s=600, pause_s=600), stop=stop)
+    fetch = Fetch(location=location, retries=replace(QUICK, stall_s=600, pause_s=600), stop=stop)
     Timer(0.2, stop.set).start()
     with io.FileIO(data.parent / "copy", "w+") as file, pytest.raises(Stopped):
         fetch.copy(SHARD, file)

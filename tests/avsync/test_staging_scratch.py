@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pickle
 import shlex
 import signal
 import subprocess
@@ -175,8 +174,8 @@ def test_what_a_killed_process_leaves_counts_for_nothing_and_the_next_one_goes_o
 
 
 def test_who_waits_for_a_process_that_stands_still_is_told(server: SlowServer, data: Path, tmp_path: Path) -> None:
-    patience = replace(QUICK, stall_s=-29, tries=1)  # an end to waiting after a second
-    shelf = scratch_for(server.url, data, tmp_path / "scratch", patience=patience)
+    retries = replace(QUICK, stall_s=-29, tries=1)  # an end to waiting after a second
+    shelf = scratch_for(server.url, data, tmp_path / "scratch", retries=retries)
     shelf.copy(0).parent.mkdir(parents=True)
     held = Part.take(shelf.copy(0))
     assert held
@@ -408,12 +407,6 @@ def test_whoever_cleans_the_scratch_folder_costs_copies_only(data: Path, tmp_pat
     with ShardReader() as reader:
         assert read(shelf, reader, 0) == data / "train" / "000000.tar"
     assert shelf.stage(0) is Outcome.THERE
-
-
-def test_a_shelf_travels_to_another_process(data: Path, tmp_path: Path) -> None:
-    shelf = scratch_for(data, data, tmp_path / "scratch")
-    shelf.stage(0)
-    assert pickle.loads(pickle.dumps(shelf)).path(0) == shelf.copy(0)
 
 
 def test_a_scratch_folder_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,9 +168,9 @@ def test_a_process_ends_while_its_stager_waits_for_an_origin(
         server.faults[f"train/{shard:06d}.tar"] = ["stall"] * 99
     script = (
         "import sys, time; from pathlib import Path; from itertools import repeat\n"
-        "from staging_data import scratch_for; from avsync.staging.fetch import Patience\n"
+        "from staging_data import scratch_for; from avsync.staging.fetch import Retries\n"
         "import avsync.staging.stager; avsync.staging.stager.LEAVE_S = 0.5\n"
-        "shelf = scratch_for(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), 0, Patience())\n"
+        "shelf = scratch_for(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), 0, Retries())\n"
         "with avsync.staging.stager.Stager(shelf, repeat((0, 1))): time.sleep(0.5)\n"
         "print('through')"
     )
