@@ -22,6 +22,7 @@ from sharding.words import plain
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PIPE = "pipe:"
+PROGRAM = re.compile(r"[\w./+-]+", re.ASCII)
 SLOT = "{}"
 IN_A_PATH = "/%:@!$&'()*+,;=~"
 """What stays as it was typed in the path of a URL; other characters are written as %XX."""
@@ -48,7 +49,7 @@ class Location:
         if text.startswith(PIPE):
             if SLOT not in text:
                 raise InputError(
-                    f"{plain(text)} has no {SLOT}, which stands for a file's name: "
+                    f"{_shown_command(text)} has no {SLOT}, which stands for a file's name: "
                     f"write it like 'pipe:ssh host cat /data/{SLOT}'"
                 )
             return cls(url=text, folder=None)
@@ -63,11 +64,11 @@ class Location:
         return cls(url=text, folder=None)
 
     def __str__(self) -> str:
-        """For messages and run.json: without a password, and without what may be a signature."""
+        """For messages and run.json: without a password, what may be a signature, and a command's arguments."""
         if self.folder is not None:
             return str(self.folder)
         if self.url.startswith(PIPE):
-            return plain(self.url)
+            return _shown_command(self.url)
         parts = urlsplit(self.url)
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         return plain(urlunsplit(shown._replace(query="", fragment="") if _is_http(self.url) else shown))
@@ -95,6 +96,16 @@ class Location:
         if url.lower().startswith("s3:"):
             return command_stream(f"aws s3 cp --only-show-errors {shlex.quote(url)} -", stall_s, stop)
         return webdataset_stream(url, stall_s, stop)
+
+
+def _shown_command(url: str) -> str:
+    """`pipe:PROGRAM ...`. What comes before and after the program may be a token."""
+    try:
+        words = shlex.split(url.removeprefix(PIPE))
+    except ValueError:  # a quote is left open
+        words = []
+    program = next((word for word in words if "=" not in word), "")
+    return f"{PIPE}{program} ..." if PROGRAM.fullmatch(program) else f"{PIPE}..."
 
 
 def _is_http(url: str) -> bool:

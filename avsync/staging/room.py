@@ -6,6 +6,7 @@ Whoever uses a copy sets its time of change now and then.
 import errno
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -30,6 +31,10 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class NoRoom(Exception):
     """The limit, or the disk, leaves no room. The message says which."""
+
+
+class NoRoomYet(NoRoom):
+    """Copies in the making have all that there is; when they are done, they may go for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,17 @@ class Room:
             while missing > 0 and oldest:
                 missing -= _remove(oldest.pop())
             if missing > 0:
-                raise NoRoom(f"{self.scratch} is full of copies in the making")
+                raise NoRoomYet(f"{self.scratch} is full of copies in the making")
             os.ftruncate(part.file.fileno(), size)  # counted from now on; room is taken while it is written
+
+    def last_moved(self) -> float:
+        """When something last came for a copy in the making that has room, as time.time() has it; 0 without one."""
+        found = [0.0]
+        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}"):
+            with suppress(FileNotFoundError):
+                seen = path.lstat()
+                found += [seen.st_mtime] if seen.st_size else []
+        return max(found)
 
     @property
     def _lock(self) -> Path:

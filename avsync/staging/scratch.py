@@ -17,16 +17,16 @@ from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
-from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, Room, discard, release, touch
-from avsync.staging.shelf import Counts, shard_name
+from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, NoRoomYet, Room, discard, release, touch
+from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
+from avsync.staging.wait import LOOK_S, wait_for
 from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.files import read_json, write_json
 from sharding.shard_reader import ShardReader
 from sharding.words import counted, first_few
 
-LOOK_S = 0.05
-"""Pause between looks at a copy that another process is making."""
+ROOM = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
 
 
 class Outcome(Enum):
@@ -55,7 +55,7 @@ class Scratch:
     """When a copy was last found there and touched."""
     _said: set[str] = field(default_factory=set)
 
-    def path(self, shard: int) -> Path:
+    def path(self, shard: int, waiting: Waiting = in_silence) -> Path:
         now, copy = time.monotonic(), self.copy(shard)
         if now - self._seen.get(shard, -TOUCH_S) < TOUCH_S:
             return copy
@@ -66,12 +66,12 @@ class Scratch:
         if self.location.folder is not None:
             self.counts.from_origin += 1
             return self.location.folder / shard_name(self.dataset.split, shard)
-        self._wait(shard)
+        wait_for(lambda left: self._stage_now(shard, left), lambda: waiting(self._wish(shard)))
         self._seen.clear()  # others may have had to go for it
         self._seen[shard] = time.monotonic()
         return copy
 
-    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+    def instead(self, path: Path, shard: int, clip: int, waiting: Waiting = in_silence) -> Path | None:
         copy = self.copy(shard)
         if path != copy or clip in self._damaged(shard):
             return None
@@ -80,7 +80,7 @@ class Scratch:
             discard(copy)
             self.counts.distrusted += 1
             self.say(f"{copy} did not stay as it came, and was removed; if others follow, look after that disk", "bad")
-        return self.path(shard)
+        return self.path(shard, waiting)
 
     def _holds(self, copy: Path, clip: int) -> bool:
         """The copy has this clip as packed: what could not be read was an older file of that name."""
@@ -123,8 +123,9 @@ class Scratch:
                 part.drop()
                 raise
         except (NoRoom, OSError) as error:
-            fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
-            self._no_room(shard, fact, urgent)
+            if not urgent or not isinstance(error, NoRoomYet):
+                fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
+                self._no_room(shard, fact, urgent)
             return Outcome.NO_ROOM
 
     def _fill(self, part: Part, shard: int, urgent: bool, stop: Event) -> Outcome:
@@ -174,24 +175,39 @@ class Scratch:
         except (InputError, FormatError):
             return ()  # removed this moment, or never whole: the copy is fetched again and checked again
 
-    def _wait(self, shard: int) -> None:
-        """Until there is a copy: ours or another's. There is no other way to read from a URL."""
+    def _stage_now(self, shard: int, left: Event) -> None:
+        """Until there is a copy, ours or another's, or nobody waits: there is no other way to read from a URL."""
         since = time.time()
-        while self.stage(shard, urgent=True) is not Outcome.THERE:
-            still = time.time() - max(last_moved(self.copy(shard)) or 0, since)
+        while (outcome := self.stage(shard, urgent=True, stop=left)) is not Outcome.THERE:
+            moved = last_moved(self.copy(shard)) if outcome is Outcome.BUSY else self.room.last_moved()
+            still = time.time() - max(moved or 0, since)
             if still > self.retries.longest_s:
-                raise InputError(
-                    f"{self._name(shard)} is being copied by another process of this machine, in which nothing has "
-                    f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"
-                )
-            time.sleep(LOOK_S)
+                raise InputError(self._stands_still(shard, outcome, still))
+            if left.wait(LOOK_S):
+                return
+
+    def _stands_still(self, shard: int, outcome: Outcome, still: float) -> str:
+        if outcome is Outcome.BUSY:
+            return (
+                f"{self._name(shard)} is being copied by another process of this machine, in which nothing has "
+                f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"
+            )
+        return (
+            f"no copy of {self._name(shard)} can be made: {self.room.scratch} is full of copies in the making, in "
+            f"which nothing has moved for {still:.0f} s: end the processes that make them, or {ROOM}"
+        )
+
+    def _wish(self, shard: int) -> str:
+        """What is waited for, in words."""
+        moved = last_moved(self.copy(shard))
+        seen = f", for which something came {max(0, time.time() - moved):.0f} s ago" if moved else ""
+        return f"waiting for a copy of {self._name(shard)}{seen}"
 
     def _no_room(self, shard: int, fact: str, urgent: bool) -> None:
-        remedy = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
         if urgent:
-            raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {remedy}")
+            raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {ROOM}")
         if self.location.folder is not None:
-            self.say(f"{fact}: shards without a copy are read from {self.location}; {remedy}", once="room")
+            self.say(f"{fact}: shards without a copy are read from {self.location}; {ROOM}", once="room")
 
     def say(self, message: str, once: str = "") -> None:
         """A line for whoever watches; only the first about `once`, when given, else only the first that says so."""

@@ -3,9 +3,17 @@
 The plain one is here; the one with copies on a disk of this machine is in avsync/staging/scratch.py.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+Waiting = Callable[[str], None]
+"""Called again and again while somebody waits for a copy, with what for. What it raises ends the wait."""
+
+
+def in_silence(what: str) -> None:
+    """Waits on."""
 
 
 def shard_name(split: str, shard: int) -> str:
@@ -38,14 +46,15 @@ class Shelf(Protocol):
         """None where no copies are made."""
         ...
 
-    def path(self, shard: int) -> Path:
-        """The file to read a clip of `shard` from; may wait where there is no other way to have it.
+    def path(self, shard: int, waiting: Waiting = in_silence) -> Path:
+        """The file to read a clip of `shard` from; waits where there is no other way to have it.
 
-        Raises AvsyncError when the shard cannot be had: then a run must stop, for all its clips would be lost.
+        Raises AvsyncError when the shard cannot be had: then a run must stop, for all its clips would be lost; and
+        what `waiting` raises.
         """
         ...
 
-    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+    def instead(self, path: Path, shard: int, clip: int, waiting: Waiting = in_silence) -> Path | None:
         """`path`, as given for `shard`, was gone or did not hold `clip` as packed: where to read it from instead.
 
         None when there is no other place. Copies may go at any time, also the next one: ask a few times, not for ever.
@@ -64,8 +73,8 @@ class DatasetFolder:
     def counts(self) -> None:
         return None
 
-    def path(self, shard: int) -> Path:
+    def path(self, shard: int, waiting: Waiting = in_silence) -> Path:
         return self.folder / shard_name(self.split, shard)
 
-    def instead(self, path: Path, shard: int, clip: int) -> Path | None:
+    def instead(self, path: Path, shard: int, clip: int, waiting: Waiting = in_silence) -> Path | None:
         return None
