@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
-from avsync.order import Order, clip_rng, share_of_rank
+from avsync.order import Order, clip_rng, share_of_rank, shuffled
 from avsync.pairs import Pair, PairLaw, seconds
 from sharding.clip import Clock
 from sharding.errors import InputError
@@ -103,8 +103,7 @@ def fixed_draws(index: Index, clips: NDArray[np.int64], law: PairLaw, view: View
 
 def fixed_choice(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the clips, always the same ones, spread over the whole split."""
-    chosen = np.random.Generator(np.random.Philox(key=[FIXED_SEED, 0])).permutation(clips)[:count]
-    return np.sort(chosen)
+    return np.sort(shuffled(clips, FIXED_SEED, 0, 0)[:count])
 
 
 def batches_of_rank(draws: list[Draw], batch: int, rank: int, ranks: int) -> list[list[Draw]]:

@@ -33,9 +33,11 @@ def _bits(seed: int, epoch: int, what: int) -> np.random.Philox:
     return np.random.Philox(key=np.array([seed, epoch << 40 | what], np.uint64))
 
 
-def _shuffled(numbers: NDArray[np.int64], seed: int, epoch: int, what: int) -> NDArray[np.int64]:
-    """A permutation of `numbers`, by sorting Philox's raw numbers: of these NumPy promises that they stay the same
-    from version to version; of its own `permutation` it does not.
+def shuffled(numbers: NDArray[np.int64], seed: int, epoch: int, what: int) -> NDArray[np.int64]:
+    """A permutation of `numbers`, another one for each seed, epoch and `what`.
+
+    By sorting Philox's raw numbers: of these NumPy promises that they stay the same from version to version; of its
+    own `permutation` it does not.
     """
     bits = _bits(seed, epoch, (1 << 40) - 1 - what)  # counted from above: clip ids, from 0, never come near
     return numbers[np.argsort(bits.random_raw(len(numbers)), kind="stable")]
@@ -115,7 +117,7 @@ class Order:
 
     def _lay_out(self, epoch: int) -> _Epoch:
         """Blocks differ by one shard at most: a small one at the end would be a batch of few sources."""
-        rows = _shuffled(np.arange(len(self._first)), self.seed, epoch, 0)
+        rows = shuffled(np.arange(len(self._first)), self.seed, epoch, 0)
         blocks = np.array_split(rows, -(-len(rows) // BLOCK_SHARDS))
         return _Epoch(blocks=blocks, ends=np.cumsum([self._size[block].sum() for block in blocks]))
 
@@ -123,7 +125,7 @@ class Order:
         rows = self._epoch(epoch).blocks[block]
         bounds = zip(self._first[rows].tolist(), self._size[rows].tolist(), strict=True)
         places = np.concatenate([np.arange(first, first + size) for first, size in bounds])
-        return self.clips[_shuffled(places, self.seed, epoch, 1 + block)]
+        return self.clips[shuffled(places, self.seed, epoch, 1 + block)]
 
 
 def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, accumulate: int) -> list[NDArray[np.int64]]:
@@ -135,7 +137,7 @@ def check_batch(batch: int, ranks: int, accumulate: int) -> None:
     """Raises InputError when a global batch cannot be shared out evenly."""
     if batch % (ranks * accumulate):
         raise InputError(
-            f"--batch {batch} cannot be shared by {ranks} processes in --accumulate {accumulate} passes: "
+            f"--batch {batch} cannot be shared by {ranks} processes in --runtime.accumulate {accumulate} passes: "
             f"make it a multiple of {ranks * accumulate}"
         )
 
