@@ -107,12 +107,14 @@ class LowRateConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeConfig:
-    """How the work is done; a resumed run may change any of it without changing what is learned."""
+    """How the work is done; a resumed run may change any of it: the clips of a step, and how they are cut, stay."""
 
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     workers: int = 0
     """Processes that read and decode, for each process that trains; 0: one per core that it may use."""
+    accumulate: int = 1
+    """Split each device's share of the batch into this many passes, for memory. Batch norm averages over a pass."""
     prefetch: int = 4
     """Batches decoded ahead."""
     log_every: int = 10
@@ -138,6 +140,8 @@ class RuntimeConfig:
             raise InputError(
                 "--runtime: prefetch, log-every, checkpoint-every, keep and error-budget must each be at least 1"
             )
+        if self.accumulate < 1:
+            raise InputError(f"--runtime.accumulate {self.accumulate} must be at least 1: one pass takes all at once")
         if self.workers < 0:
             raise InputError(f"--runtime.workers {self.workers} must not be negative")
         if not 0 < self.report_after_s < float("inf") or not 0 < self.stop_after_s < float("inf"):
@@ -161,8 +165,6 @@ class TrainConfig:
     """Optimiser steps, resumes included."""
     batch: int = 16
     """Clips per optimiser step, over all devices and accumulation together; each gives both labels."""
-    accumulate: int = 1
-    """Split each device's share of the batch into this many passes, for memory."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: mixed precision through autocast. fp32 is torch's: its convolutions use TF32 on a GPU that has it."""
     channels_last: bool = False
@@ -182,10 +184,8 @@ class TrainConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.accumulate < 1:
-            raise InputError(
-                f"--steps {self.steps}, --batch {self.batch} and --accumulate {self.accumulate} must each be at least 1"
-            )
+        if self.steps < 1 or self.batch < 1:
+            raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
         if self.optim.warmup_steps >= self.steps:
             raise InputError(
                 f"--optim.warmup-steps {self.optim.warmup_steps} must be below --steps {self.steps}: "

@@ -82,7 +82,8 @@ class Feed:
     ) -> Iterator[list[Draw]]:
         """This rank's rows, one list for each accumulation pass of each step; `coming` hears of their shards."""
         index, flip = self.dataset.index, config.view.flip
-        draws = training_draws(order, self.law, index, self.view, flip, world.rank, world.ranks, config.accumulate)
+        passes = config.runtime.accumulate
+        draws = training_draws(order, self.law, index, self.view, flip, world.rank, world.ranks, passes)
         for step in steps:
             parts = draws(step)
             coming(index.shard[[draw.clip for part in parts for draw in part]].tolist())

@@ -35,7 +35,7 @@ class Validation:
         self._feed, self._world, self._mute = feed, world, config.pairs.mute_samples
         chosen = fixed_choice(feed.clips, config.validate_clips)
         draws = fixed_draws(feed.dataset.index, chosen, feed.law, feed.view)
-        rows_at_once = config.batch // world.ranks // config.accumulate
+        rows_at_once = config.batch // world.ranks // config.runtime.accumulate
         self._share = batches_of_rank(draws, rows_at_once, world.rank, world.ranks)
 
     def score(

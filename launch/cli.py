@@ -116,7 +116,7 @@ def _explain(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; use fewer --workers (pack), or a smaller --batch or --runtime.prefetch (train)"
     if type(error).__name__ == "OutOfMemoryError":  # torch's; named, because torch must not be imported here
-        return f"out of GPU memory; raise --accumulate, or lower --batch or --view.crop ({error})"
+        return f"out of GPU memory; raise --runtime.accumulate, or lower --batch or --view.crop ({error})"
     return ""
 
 

@@ -10,9 +10,10 @@ from typing import get_args
 import pytest
 import torch
 from curves import curve, load
+from seen import keys, ordered, trained, watched
 
-from avsync.checkpoint import RunPaths, load_checkpoint
-from avsync.config import LowRateConfig, OptimConfig, OptimizerName, PairConfig, ViewConfig
+from avsync.checkpoint import RunPaths
+from avsync.config import LowRateConfig, OptimConfig, OptimizerName, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 from avsync.network import load_network
 from avsync.optim import OPTIMIZERS, learning_rate
 from avsync.tracking import PLATEAU_LOSS
@@ -53,11 +54,29 @@ def test_the_same_settings_give_the_same_run_and_another_seed_another(dataset, c
     assert losses[0] == losses[1] != losses[2]
 
 
+def passes_of(config: TrainConfig, passes: int) -> TrainConfig:
+    return replace(config, runtime=replace(config.runtime, accumulate=passes))
+
+
 def test_accumulation_changes_memory_not_data(dataset, config, tmp_path):
-    train(dataset, tmp_path / "whole", config)
-    train(dataset, tmp_path / "parts", replace(config, accumulate=2))
-    states = [load_checkpoint(RunPaths(tmp_path / name).checkpoint(10)).state for name in ("whole", "parts")]
-    assert states[0].digest == states[1].digest
+    for passes in (1, 2):
+        with watched(tmp_path / str(passes)):
+            train(dataset, tmp_path / f"run-{passes}", passes_of(config, passes))
+    whole, parts = (trained(tmp_path / str(passes), 0, passes=passes) for passes in (1, 2))
+    assert [len(step) for step in parts] == [2] * 10
+    assert [keys(step) for step in parts] == [keys(step) for step in whole] == ordered(tmp_path / "run-1", range(10))
+    assert [one.draws + other.draws for one, other in parts] == [batch.draws for (batch,) in whole]
+
+
+def test_a_resumed_run_may_take_its_batch_in_other_passes_and_sees_the_same_clips(dataset, config, tmp_path):
+    run = tmp_path / "run"
+    for number, (passes, start) in enumerate(((1, 0), (4, 9), (2, 9))):
+        with watched(tmp_path / str(number)):
+            assert train(dataset, run, passes_of(config, passes)).resumed_at == start
+        steps = trained(tmp_path / str(number), start, passes=passes)
+        assert {len(step) for step in steps} == {passes}
+        assert [keys(step) for step in steps] == ordered(run, range(start, 10))
+        shutil.rmtree(RunPaths(run).checkpoint(10))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -119,7 +138,7 @@ def test_a_compiled_network_trains_and_its_checkpoint_is_a_plain_one(dataset, co
     ("change", "message"),
     [
         ({"batch": 500}, r"--batch 500 needs at least 500 usable clips"),
-        ({"batch": 6, "accumulate": 4}, r"multiple of 4"),
+        ({"batch": 6, "runtime": RuntimeConfig(accumulate=4)}, r"--runtime\.accumulate 4 passes: .* multiple of 4"),
         ({"pairs": PairConfig(window_s=4, min_shift_s=3, max_shift_s=4)}, r"no clip is long enough: .* need 7\.00 s"),
         ({"model": "thesis"}, r"at least 97 frames.*--pairs\.window-s.*at least 185 pixels.*--view\.size 185"),
     ],
