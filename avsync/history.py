@@ -9,18 +9,18 @@ from pathlib import Path
 
 from avsync.batch import TENSORS, Batch
 from avsync.checkpoint import STATE, RunInfo, RunPaths, read_run
-from avsync.config import RuntimeConfig
 from avsync.draw import Draw, training_draws
 from avsync.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.order import Order, check_batch
 from avsync.resume import describe, order_of
 from avsync.same_run import check_same_run
-from avsync.staging.location import is_url
+from avsync.staging.location import Location, is_url
 from avsync.staging.mirror import Source
 from avsync.state import State
 from sharding.errors import InputError
 from sharding.files import read_json
+from sharding.words import plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,16 +85,18 @@ class History:
 
 
 def open_history(run: Path, dataset: str | Path | None = None) -> History:
-    """`dataset`: where the data lies now; by default where it lay when the run began.
+    """`dataset`: the folder where the data lies now; by default where it lay when the run began.
+
+    Of run.json, which may come from anybody, no URL is opened: one may be a command. Nor is anything written where it
+    says.
 
     Raises InputError when there is no run, or the data or the software is not what it was, saying what has changed.
     """
     paths = RunPaths(run)
     info = read_run(paths)
-    where = str(dataset or info.dataset_path)
-    runtime = info.config.runtime if is_url(where) else RuntimeConfig()
+    folder = _folder(run, info.dataset_path, dataset)
     try:
-        source = Source.open(where, runtime)
+        source = Source.of_folder(folder)
         feed = Feed.of(source, "train", info.config.pairs, info.config.view)
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"
@@ -104,16 +106,45 @@ def open_history(run: Path, dataset: str | Path | None = None) -> History:
     return History(paths=paths, info=info, feed=feed, order=order)
 
 
-def rebuild(run: Path, step: int, *, dataset: str | Path | None = None, rank: int = 0, ranks: int = 1) -> list[Batch]:
+def _folder(run: Path, recorded: str, dataset: str | Path | None) -> Path:
+    """Of the dataset. Raises InputError for a URL: clips are found again in a folder."""
+    if dataset is None and is_url(recorded):
+        raise InputError(
+            f"{run} was trained from {plain(recorded)}, and a URL that a file names is not opened: say which folder "
+            "holds the dataset with --dataset DIR"
+        )
+    location = Location.of(recorded if dataset is None else dataset)
+    if location.folder is None:
+        raise InputError(f"{location} is a URL, and a run's clips are found again in a folder: give --dataset DIR")
+    return location.folder
+
+
+def rebuild(
+    run: Path,
+    step: int,
+    *,
+    dataset: str | Path | None = None,
+    rank: int = 0,
+    ranks: int = 1,
+    accumulate: int | None = None,
+) -> list[Batch]:
     """The batches that process `rank` of `ranks` was given in that step, from 0: one for each accumulation pass.
 
-    Bit by bit the same, on the CPU. Raises InputError as `open_history` does, or when so many cannot share a batch.
+    accumulate: passes of a step; as many as the run began with by default.
+
+    Bit by bit the same, on the CPU. Raises InputError as `open_history` does, when the run has no such step, or when
+    so many cannot share a batch.
     """
     history = open_history(run, dataset)
     config = history.info.config
-    check_batch(config.batch, ranks, config.accumulate)
+    passes = config.runtime.accumulate if accumulate is None else accumulate
+    if not 0 <= step < config.steps:
+        raise InputError(f"{run} has no step {step}: its steps are 0 to {config.steps - 1}")
+    if not 0 <= rank < ranks or passes < 1:
+        raise InputError(f"there is no process {rank} of {ranks} with {passes} passes: processes count from 0")
+    check_batch(config.batch, ranks, passes)
     every = config.low_rate.every if step < config.low_rate.steps else 1
-    wanted = history.draws(step, rank, ranks, config.accumulate)
+    wanted = history.draws(step, rank, ranks, passes)
     with history.feed.loader(LoaderOptions(error_budget=config.batch + 1), every) as loader:
         return [_kept(batch) for batch in loader.batches(wanted)]
 

@@ -71,7 +71,7 @@ def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None
     console = console or _console()
     write = _writer(wanted.file) if wanted.file else None
     history = open_history(run, wanted.dataset)
-    steps = _steps(history, wanted.step)
+    steps, proof = _steps(history, wanted.step), _proof(history)  # what is not proven is not told
     if write is None or wanted.file is None:
         console.print(_table(history, steps))
         rows = len(steps) * history.order.batch
@@ -82,7 +82,7 @@ def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None
             for piece in write(history.rows(steps)):
                 file.write(piece)
         console.print(Text(f"{wanted.file}: {counted(len(steps) * history.order.batch, 'clip')}"), soft_wrap=True)
-    console.print(_proof(history), soft_wrap=True)
+    console.print(proof, soft_wrap=True)
 
 
 def _steps(history: History, text: str) -> range:

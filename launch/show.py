@@ -37,8 +37,8 @@ class Show(Parsed):
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
     csv: Path | None = None
     """Of a run: write that list to a file, which ends in .csv, or .jsonl for JSON lines."""
-    dataset: Annotated[str, arg(metavar="DATASET", help_behavior_hint="")] = ""
-    """Of a run: where its dataset lies now, if it was moved; a folder or a URL."""
+    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
+    """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
 
     def __post_init__(self) -> None:
         for flag, count in (("--worst", self.worst), ("--samples", self.samples)):

@@ -12,7 +12,7 @@ import torch
 from avsync_settings import quick_config
 from processes import command, run_ranks
 
-import avsync.trainer
+import avsync.step
 from avsync.batch import TENSORS, Batch
 from avsync.checkpoint import RunPaths
 from avsync.config import LowRateConfig, TrainConfig
@@ -26,16 +26,17 @@ from sharding.errors import FormatError, InputError
 RECORD = """
 import os, sys, torch
 from pathlib import Path
-import avsync.trainer
+import avsync.step
 from avsync.config import TrainConfig
+from avsync.trainer import train
 from sharding.files import read_json
-seen, prepare = [], avsync.trainer.prepare
+seen, prepare = [], avsync.step.prepare
 def watched(batch, *rest):
     seen.append({name: getattr(batch, name).clone() for name in ("yuv", "audio", "in_sync", "matrix", "valid")})
     return prepare(batch, *rest)
 if __name__ == "__main__":
-    avsync.trainer.prepare = watched
-    avsync.trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
+    avsync.step.prepare = watched
+    train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
     torch.save(seen, Path(sys.argv[3]).parent / f"seen-{os.environ['RANK']}.pt")
 """
 
@@ -45,8 +46,8 @@ def config() -> TrainConfig:
     """Two passes a step; two steps on every second picture."""
     quick = quick_config()
     return replace(
-        quick, steps=7, batch=8, accumulate=2, validate_every=0, low_rate=LowRateConfig(steps=2, every=2),
-        runtime=replace(quick.runtime, workers=1),
+        quick, steps=7, batch=8, validate_every=0, low_rate=LowRateConfig(steps=2, every=2),
+        runtime=replace(quick.runtime, workers=1, accumulate=2),
     )  # fmt: skip
 
 
@@ -74,8 +75,8 @@ def test_a_batch_is_made_again_bit_by_bit_as_the_trainer_saw_it(dataset, config,
         seen.append((tensors(batch), batch.keys))
         return prepare(batch, *rest)
 
-    prepare = avsync.trainer.prepare
-    monkeypatch.setattr(avsync.trainer, "prepare", watched)
+    prepare = avsync.step.prepare
+    monkeypatch.setattr(avsync.step, "prepare", watched)
     train(dataset, tmp_path / "run", config)
     seen = seen[1:]  # the first picture on TensorBoard is made of the first batch
     assert len(seen) == 7 * 2
@@ -192,12 +193,56 @@ def test_data_that_has_moved_is_named_and_data_that_has_changed_refused(run, dat
         rebuild(mine, 0, dataset=other)
 
 
-def test_a_checkpoint_that_other_clips_made_is_not_explained_away(run, tmp_path):
+@pytest.mark.parametrize("recorded", ["pipe:touch {note}; cat {{}}", "http://127.0.0.1:9/data"])
+def test_a_url_that_run_json_names_is_never_opened_and_no_scratch_folder_of_it_is_made(
+    run, dataset, tmp_path, recorded
+):
+    mine, note = Path(shutil.copytree(run, tmp_path / "run")), tmp_path / "note"
+    text = json.loads((mine / "run.json").read_text()) | {"dataset_path": recorded.format(note=note)}
+    text["config"]["runtime"]["scratch"] = str(tmp_path / "scratch")
+    (mine / "run.json").write_text(json.dumps(text))
+    for ask in (lambda: open_history(mine), lambda: rebuild(mine, 0), lambda: show_clips(mine, Clips(step="0"))):
+        with pytest.raises(InputError, match=r"a URL that a file names is not opened: .* with --dataset DIR"):
+            ask()
+    with pytest.raises(InputError, match=r"pipe:cat \.\.\. is a URL, and .* give --dataset DIR"):
+        open_history(mine, f"pipe:cat {dataset}/{{}}")
+    assert len(list(open_history(mine, dataset).rows([0]))) == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"step": -1}, r"has no step -1: its steps are 0 to 6"),
+        ({"step": 7}, r"has no step 7: its steps are 0 to 6"),
+        ({"step": 0, "rank": 2, "ranks": 2}, r"there is no process 2 of 2"),
+        ({"step": 0, "rank": -1}, r"there is no process -1 of 1"),
+        ({"step": 0, "accumulate": 0}, r"with 0 passes"),
+        ({"step": 0, "ranks": 3}, r"--batch 8 cannot be shared by 3 processes in --runtime\.accumulate 2 passes"),
+    ],
+    ids=str,
+)
+def test_a_batch_that_never_was_is_refused(run, wanted, told):
+    with pytest.raises(InputError, match=told):
+        rebuild(run, **wanted)
+
+
+@pytest.mark.parametrize("passes", [1, 4])
+def test_a_batch_is_made_again_in_other_passes_too(run, passes):
+    told = [key for batch in rebuild(run, 5) for key in batch.keys]
+    again = rebuild(run, 5, accumulate=passes)
+    assert [len(batch.keys) for batch in again] == [8 // passes] * passes
+    assert [key for batch in again for key in batch.keys] == told
+
+
+def test_a_checkpoint_that_other_clips_made_is_not_explained_away_and_no_list_of_it_is_written(run, tmp_path):
     mine = Path(shutil.copytree(run, tmp_path / "run"))
     state = RunPaths(mine).checkpoint(7) / "state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"digest": "00" * 16}))
-    with pytest.raises(FormatError, match="step 7 was trained on other clips than these: its digest differs"):
-        show_clips(mine, Clips(step="0"))
+    for file in (None, tmp_path / "clips.csv"):
+        with pytest.raises(FormatError, match="step 7 was trained on other clips than these: its digest differs"):
+            show_clips(mine, Clips(step="0", file=file))
+    assert not (tmp_path / "clips.csv").exists()
 
 
 def test_a_run_without_a_checkpoint_shows_what_it_will_train_on(run, tmp_path, capsys):
