@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from avsync.batch import Batch
 from avsync.checkpoint import (
     RunInfo,
     RunPaths,
@@ -25,7 +26,7 @@ from avsync.feed import Feed
 from avsync.models.parts import SyncNet
 from avsync.network import check_network
 from avsync.order import Digest, Order, check_batch
-from avsync.receipt import Receipt, keep_receipt
+from avsync.receipt import Opening, Receipt, keep_receipt
 from avsync.same_run import check_origin, check_same_run
 from avsync.staging.mirror import Source
 from avsync.state import Origin, State
@@ -63,7 +64,7 @@ class Start(NamedTuple):
 
     state: State
     digest: Digest
-    receipt: Receipt
+    opening: Opening
 
 
 def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
@@ -71,7 +72,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
 
     Raises InputError before anything is written, FormatError, BusyError.
     """
-    check_batch(config.batch, world.ranks, config.accumulate)
+    check_batch(config.batch, world.ranks, config.runtime.accumulate)
     source = Source.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     validation = open_validation(source, config)
@@ -79,8 +80,8 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     check_network(config, feed)
     info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
-    _check_folder(opened.paths)
-    if world.is_main:
+    if world.is_main:  # another one would come upon what this one is writing
+        _check_folder(opened.paths)
         held.enter_context(folder_lock(run, "avsync train"))
         claim(opened.paths, info)
     return opened
@@ -132,7 +133,10 @@ def claim(paths: RunPaths, wanted: RunInfo) -> None:
 
 
 def begin(opened: OpenRun, world: World, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
-    """Take up the newest checkpoint, as rank 0 sees it, on every rank. Raises InputError, FormatError."""
+    """Take up the newest checkpoint, as rank 0 sees it, on every rank. Raises InputError, FormatError.
+
+    Its receipt is made when the first clips have come: see `introduce`.
+    """
     seen = hashlib.blake2b(to_json((opened.info.data, opened.info.draws)), digest_size=7).digest()
     same = world.agree(int.from_bytes(seen)) == int.from_bytes(seen)
     step = world.agree(max(opened.paths.saved_steps(), default=0))
@@ -144,13 +148,28 @@ def begin(opened: OpenRun, world: World, network: SyncNet, optimizer: torch.opti
                 "software: give all of them the same"
             )
         started = take_up(opened, step, world.ranks, network, optimizer)
-        if world.is_main:
-            keep_receipt(opened.paths, started.receipt)
-            if started.state.best:  # a crash may have come between a checkpoint and this
-                write_json(opened.paths.best, started.state.best)
+        if world.is_main and started.state.best:  # a crash may have come between a checkpoint and this
+            write_json(opened.paths.best, started.state.best)
         return started
 
     return world.together(start)
+
+
+def introduce(opening: Opening, world: World, first: Batch) -> Receipt:
+    """What the first batch of each rank shows, kept by rank 0. Every rank must call it.
+
+    Raises RuntimeError when other clips came than those that follow the checkpoint's.
+    """
+    mine = torch.tensor([draw.clip for draw in first.draws], device=world.device)
+    came = world.gather(mine).cpu().numpy()
+
+    def keep() -> Receipt:
+        receipt = opening.receipt(came)
+        if world.is_main:
+            keep_receipt(opening.paths, receipt)
+        return receipt
+
+    return world.together(keep)
 
 
 def take_up(opened: OpenRun, step: int, ranks: int, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
@@ -170,10 +189,12 @@ def take_up(opened: OpenRun, step: int, ranks: int, network: SyncNet, optimizer:
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
         state, digest = saved.state, check_order(opened, saved.state, step)
-    receipt = Receipt.of(paths, opened.order, opened.config.steps, state, digest, ranks)
+    opening = Opening(
+        paths=paths, order=opened.order, steps=opened.config.steps, before=state, done=digest.steps, ranks=ranks
+    )
     if state.best and not paths.checkpoint(state.best.step).exists():
         state = replace(state, best=None)  # its folder was deleted: the next validation starts afresh
-    return Start(replace(state, origin=opened.origin, ranks=ranks), digest, receipt)
+    return Start(replace(state, origin=opened.origin, ranks=ranks), digest, opening)
 
 
 def check_order(opened: OpenRun, state: State, step: int) -> Digest:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from avsync_settings import quick_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from avsync.batch import Batch
 from avsync.checkpoint import RunPaths
@@ -18,10 +21,13 @@ from avsync.config import ViewConfig
 from avsync.draw import Draw
 from avsync.feed import Feed
 from avsync.fingerprint import SplitPrint, difference
-from avsync.loading.options import LoaderOptions
-from avsync.receipt import in_order, read_receipts
+from avsync.loading.options import CPU, LoaderOptions
+from avsync.order import Order
+from avsync.receipt import Opening, in_order, read_receipts
+from avsync.resume import open_run
 from avsync.state import Best, Origin, State
 from avsync.trainer import train
+from avsync.world import World
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.files import to_json
 from sharding.index import Index
@@ -80,6 +86,75 @@ def test_a_torn_receipt_stops_no_run_and_is_told_when_it_is_read(dataset, run):
     assert train(dataset, run, CONFIG).resumed_at == 3
     with pytest.raises(FormatError, match=r"receipts\.jsonl.*it is only a record: delete it"):
         read_receipts(paths)
+
+
+@pytest.mark.parametrize(
+    ("away", "told"),
+    [
+        (
+            1,
+            "of the 4 clips that come first at step 3, 4 are missing, and 3 of those that came had been trained on",
+        ),  # the next epoch
+        (-1, "of the 4 clips that come first at step 3, 4 are missing, and 4 of those that came had been trained on"),
+        (-3, "of the 4 clips that come first at step 3, 4 are missing, and 4 of those that came had been trained on"),
+    ],
+)
+def test_skipped_and_repeated_are_found_in_the_clips_that_came(dataset, run, monkeypatch, away, told):
+    """A trainer that would go on at another step than the checkpoint's is stopped before it has trained on a clip."""
+
+    def elsewhere(self: Feed, order: Order, config: Any, world: Any, steps: range, coming: Any) -> Iterator[list[Draw]]:
+        return rows(self, order, config, world, range(steps.start + away, steps.stop + away), coming)
+
+    rows = Feed.training_rows
+    monkeypatch.setattr(Feed, "training_rows", elsewhere)
+    with pytest.raises(RuntimeError, match=told):
+        train(dataset, run, CONFIG)
+    assert RunPaths(run).saved_steps() == [3]
+    assert len(read_receipts(RunPaths(run))) == 1, "what did not begin has no receipt"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(12, 200), st.integers(1, 12), st.data())
+def test_each_clip_that_is_missing_or_had_its_turn_is_counted(count, batch, data):
+    clips = np.arange(count)
+    order = Order(clips=clips, shards=(clips // 7).astype(np.int32), batch=batch, seed=5)
+    done = data.draw(st.integers(0, 3 * order.steps_per_epoch - 1))
+    opening = Opening(
+        paths=RunPaths(Path("none")), order=order, steps=10**6, done=done, ranks=1,
+        before=State(step=0, model="small", digest="", skipped=0),
+    )  # fmt: skip
+    due = order.step(done).clips
+    assert (opening.receipt(due).skipped, opening.receipt(due).repeated) == (0, 0)
+    first = done - done % order.steps_per_epoch
+    gone = [int(clip) for step in range(first, done) for clip in order.step(step).clips]
+    lost = data.draw(st.integers(1, len(due)))
+    came = due.copy()
+    came[:lost] = data.draw(st.lists(st.sampled_from(gone or [int(due[-1])]), min_size=lost, max_size=lost))
+    missing = len(set(due.tolist()) - set(came.tolist()))
+    repeated = sum(clip in gone for clip in came.tolist()) or len(came) - len(set(came.tolist()))
+    if not (missing or repeated):
+        return
+    with pytest.raises(RuntimeError, match=f" {missing} are missing, and {repeated} of those"):
+        opening.receipt(came)
+
+
+def test_unreadable_clips_are_told_when_there_are_some(dataset, run, capsys):
+    change(RunPaths(run).checkpoint(3) / "state.json", lambda state: state.update(skipped=2))
+    train(dataset, run, CONFIG)
+    assert read_receipts(RunPaths(run))[1].unreadable == 2
+    assert ", 2 of them unreadable; attempt 2" in " ".join(capsys.readouterr().out.split())
+
+
+def test_only_the_process_that_writes_looks_whether_the_folder_is_free(dataset, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json.part").touch()  # process 0 is at it
+    for rank in range(2):
+        world = World(
+            rank=rank, ranks=2, device=CPU, gather=lambda table: table, broadcast=lambda _: None, autocast=nullcontext
+        )
+        with ExitStack() as held, nullcontext() if rank else pytest.raises(InputError, match="holds other files"):
+            assert open_run(dataset, run, CONFIG, world, held).order.batch == CONFIG.batch
 
 
 def test_a_state_stays_small_however_long_the_run(finished):
@@ -179,9 +254,6 @@ def test_a_checkpoint_of_other_clips_is_refused_before_a_step(dataset, run, edit
     assert RunPaths(run).saved_steps() == [3]
 
 
-Wanted = list[list[Draw]]
-
-
 def swapped(batches: list[Batch]) -> list[Batch]:
     return [batches[1], batches[0], *batches[2:]]
 
@@ -194,8 +266,15 @@ def renamed(batches: list[Batch]) -> list[Batch]:
 
 @pytest.mark.parametrize(
     "fault",
-    [swapped, renamed, lambda batches: batches[1:], lambda batches: [batches[0], *batches]],
-    ids=["swapped", "renamed", "left out", "repeated"],
+    [
+        swapped,
+        renamed,
+        lambda batches: batches[1:],
+        lambda batches: batches[:-1],
+        lambda batches: [batches[0], *batches],
+        lambda batches: [*batches, batches[-1]],
+    ],
+    ids=["swapped", "renamed", "left out", "left out at the end", "repeated", "repeated at the end"],
 )
 def test_a_loader_that_loses_its_place_is_stopped_at_once(dataset, fault):
     feed = Feed.open(dataset, "train", CONFIG.pairs, ViewConfig())
