@@ -58,7 +58,10 @@ def test_folders_are_folders(typed: str, folder: str) -> None:
         ("https://me:word@host/data/?sign=x", "https://host/data/train/000000.tar"),
         ("s3://bucket/data", "s3://bucket/data/train/000000.tar"),
         ("HTTP://host/data#x", "http://host/data/train/000000.tar"),
-        ("pipe:ssh host cat /data/{}", "train/000000.tar of pipe:ssh host cat /data/{}"),
+        ("pipe:ssh host cat /data/{}", "train/000000.tar of pipe:ssh ..."),
+        ("pipe:TOKEN=abc curl -H 'Key: abc' https://me:abc@host/{}", "train/000000.tar of pipe:curl ..."),
+        ("pipe:cat {} 'abc", "train/000000.tar of pipe:..."),
+        ("pipe:$(get abc) {}", "train/000000.tar of pipe:..."),
         ("https://host/\x1b[2J", "https://host/\\x1b[2J/train/000000.tar"),
     ],
 )
@@ -71,7 +74,7 @@ def test_urls_are_shown_without_secrets_and_control_characters(typed: str, shown
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("pipe:cat data", r"pipe:cat data has no {}, which stands for a file's name: write it like 'pipe:ssh host"),
+        ("pipe:cat data", r"pipe:cat \.\.\. has no {}, which stands for a file's name: write it like 'pipe:ssh host"),
         ("https://", r"https:// names no host or bucket; write it like https://host/data"),
         ("http://[x/data", "is no URL"),
     ],
