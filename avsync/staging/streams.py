@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -108,9 +108,12 @@ def http_stream(url: str, stall_s: float) -> Iterator[ByteStream]:
     """GET `url`, redirects and the usual proxy variables followed; no program is needed for it."""
     from urllib.request import Request, urlopen  # late: it brings a lot, and most datasets lie in a folder
 
-    bare, headers = _without_password(url)
     try:
-        response = urlopen(Request(bare, headers={"User-Agent": "avsync", **headers}), timeout=stall_s)
+        bare, secrets = _without_password(url)
+        request = Request(bare, headers={"User-Agent": "avsync"})
+        for name, value in secrets.items():
+            request.add_unredirected_header(name, value)  # the server that a redirect points to may be another's
+        response = urlopen(request, timeout=stall_s)
     except HTTPError as error:
         error.close()
         passing = error.code in ASK_AGAIN or error.code >= 500
@@ -224,4 +227,5 @@ def _end(program: subprocess.Popen[bytes], kill: Callable[[], None]) -> None:
             pass  # ended this moment
     if program.stdout:
         program.stdout.close()
-    program.wait(CLOSE_S)
+    with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: nobody can do more
+        program.wait(CLOSE_S)

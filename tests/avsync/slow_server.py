@@ -28,7 +28,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.server.headers.append(dict(self.headers))
             self.server.queries.append(self.path.partition("?")[2])
             due = self.server.faults[path]
-            fault = due.pop(0) if due else ""
+            fault = (due.pop(0) if due else "") if self.server.answering else "stall_at_once"
         file = self.server.folder / path
         if not file.is_file():
             self.send_error(404)
@@ -128,7 +128,7 @@ class Handler(SimpleHTTPRequestHandler):
 
     def moved(self, data: bytes) -> None:
         self.send_response(302)
-        self.send_header("Location", self.path)
+        self.send_header("Location", self.server.elsewhere + self.path)
         self.end_headers()
 
 
@@ -158,6 +158,7 @@ class SlowServer(ThreadingHTTPServer):
         self.faults: dict[str, list[str]] = defaultdict(list)
         self.headers: list[dict[str, str]] = []
         self.queries: list[str] = []
+        self.answering, self.elsewhere = True, ""
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from staging_data import QUICK, break_clip, tar, write_noise
 from avsync.staging.checksum import ClipCheck, ClipPlaces
 from avsync.staging.fetch import Fetch, Fetched, Stopped
 from avsync.staging.location import Location
+from avsync.staging.streams import _end
 from sharding.errors import InputError
 from sharding.index import INDEX, Index
 
@@ -199,6 +201,26 @@ def test_a_name_and_password_are_sent_and_never_shown(server: SlowServer, data: 
         fetched(url, data, name="train/000009.tar")
     assert "pass" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_does_not_go_on_to_where_its_server_points(server: SlowServer, data: Path) -> None:
+    with SlowServer(data) as other:
+        server.faults[SHARD], server.elsewhere = ["moved"], other.url
+        assert fetched(server.url.replace("http://", "http://me:word@"), data)[0] == tar(data, 1)
+        assert "Authorization" in server.headers[0]
+        assert other.asked[SHARD] == 1
+        assert "Authorization" not in other.headers[0]
+
+
+def test_a_program_that_cannot_be_ended_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill that does nothing stands for a program that hangs in a disk's driver."""
+    monkeypatch.setattr("avsync.staging.streams.CLOSE_S", 0.1)
+    with subprocess.Popen(["sleep", "600"]) as program:
+        try:
+            _end(program, lambda: None)
+            assert program.poll() is None
+        finally:
+            program.kill()
 
 
 def test_what_webdataset_opens_is_opened_by_it(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
