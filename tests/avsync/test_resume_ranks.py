@@ -3,12 +3,14 @@
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import seen
 from avsync_settings import quick_config
 from curves import curve
 from processes import command, run_ranks, start_ranks
@@ -16,7 +18,8 @@ from processes import command, run_ranks, start_ranks
 from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import RuntimeConfig, TrainConfig
 from avsync.receipt import read_receipts
-from avsync.trainer import train
+
+RANKS_OF = (1, 2, 1)
 
 
 def ranks_config() -> TrainConfig:
@@ -32,56 +35,57 @@ def together(dataset, tmp_path_factory) -> Path:
     return folder / "run"
 
 
-def digest_of(run: Path) -> str:
-    return load_checkpoint(RunPaths(run).checkpoint(12)).state.digest
-
-
-def drop_after(paths: RunPaths, step: int) -> None:
-    """As if the run had died just after saving at `step`."""
-    for saved in paths.saved_steps():
-        if saved > step:
-            shutil.rmtree(paths.checkpoint(saved))
+def killed_after_a_checkpoint(children: list[subprocess.Popen[str]], paths: RunPaths) -> str:
+    """The last process is killed -9 once a further checkpoint is there; the others cannot go on. What rank 0 said."""
+    before = max(paths.saved_steps(), default=0)
+    while max(paths.saved_steps(), default=0) <= before:
+        assert children[0].poll() is None, children[0].communicate()[0]
+        time.sleep(0.005)
+    time.sleep(random.Random(3).random() * 0.1)
+    children[-1].send_signal(signal.SIGKILL)
+    said = [child.communicate(timeout=60)[0] for child in children]
+    assert children[-1].returncode == -signal.SIGKILL, "it was over before it could be killed: the test saw nothing"
+    assert children[0].returncode != 0, "the other one cannot go on alone"
+    return said[0]
 
 
 @pytest.mark.timeout(300)
-def test_ranks_may_change_between_resumes_and_the_clips_stay_the_same(dataset, together, tmp_path):
-    """1 rank, then 2 (gloo), then 1 again: the digest of clips is that of an undisturbed run, of 1 or of 2."""
-    config, run, paths = ranks_config(), tmp_path / "run", RunPaths(tmp_path / "run")
-    train(dataset, run, config)
-    alone = curve(run, "train", "loss")
-    assert digest_of(run) == digest_of(together)
-    drop_after(paths, 4)
-    said = run_ranks(command(dataset, run, config, tmp_path), 2)
-    assert "resumed at step 4 of 12: clips skipped 0, repeated 0, digest of 16 clips matches" in said
-    assert "by 1 process, now 2 processes" in said
-    assert digest_of(run) == digest_of(together)
-    both = curve(run, "train", "loss")
-    assert sorted(both) == list(range(1, 13)), "one clean curve"
-    assert [both[step] for step in range(1, 5)] == [alone[step] for step in range(1, 5)]
-    drop_after(paths, 8)
-    assert train(dataset, run, config).resumed_at == 8
-    assert digest_of(run) == digest_of(together)
-    assert [(receipt.ranks_before, receipt.ranks) for receipt in read_receipts(paths)] == [(1, 1), (1, 2), (2, 1)]
+def test_ranks_may_change_when_a_run_was_killed_and_each_step_trains_on_the_same_clips(dataset, tmp_path):
+    """1 process, 2 (gloo), 1 again, the first two attempts killed -9. Every batch that was begun is looked at."""
+    config, run, paths = (
+        replace(ranks_config(), steps=40, validate_every=0),
+        tmp_path / "run",
+        RunPaths(tmp_path / "run"),
+    )
+    told = list[str]()
+    for attempt, ranks in enumerate(RANKS_OF):
+        (tmp_path / str(attempt)).mkdir()
+        words = command(dataset, run, config, tmp_path / str(attempt), seen.CHILD)
+        last = attempt == len(RANKS_OF) - 1
+        told.append(run_ranks(words, ranks) if last else killed_after_a_checkpoint(start_ranks(words, ranks), paths))
+    receipts = read_receipts(paths)
+    starts = [receipt.step for receipt in receipts]
+    assert 0 == starts[0] < starts[1] < starts[2]
+    kept = list[list[str]]()
+    for attempt, (ranks, start, end) in enumerate(zip(RANKS_OF, starts, [*starts[1:], 40], strict=True)):
+        steps = [seen.keys(step) for step in seen.trained(tmp_path / str(attempt), start, ranks)]
+        assert steps == seen.ordered(run, range(start, start + len(steps))), "also what was lost and made again"
+        kept += steps[: end - start]
+    assert kept == seen.ordered(run, range(40)), "no clip left out, none twice"
+    assert [(receipt.ranks_before, receipt.ranks) for receipt in receipts] == [(1, 1), (1, 2), (2, 1)]
+    assert "clips skipped 0, repeated 0" in told[1]
+    assert "by 1 process, now 2 processes" in told[1]
+    assert "by 2 processes, now 1 process" in told[2]
+    assert sorted(curve(run, "train", "loss")) == list(range(1, 41)), "one clean curve"
 
 
 @pytest.mark.timeout(300)
 def test_one_of_two_ranks_is_killed_and_the_same_two_go_on_as_if_nothing_had_been(dataset, together, tmp_path):
     run = tmp_path / "run"
     words, paths = command(dataset, run, ranks_config(), tmp_path), RunPaths(run)
-    children = start_ranks(words, 2)
-    while not paths.saved_steps():
-        assert children[0].poll() is None, children[0].communicate()[0]
-        time.sleep(0.005)
-    time.sleep(random.Random(3).random() * 0.1)
-    children[1].send_signal(signal.SIGKILL)
-    ended = [child.wait(timeout=60) for child in children]
-    for child in children:
-        child.communicate()
-    assert ended[1] == -signal.SIGKILL, "it was over before it could be killed: the test saw nothing"
-    assert ended[0] != 0, "the other one cannot go on alone"
+    killed_after_a_checkpoint(start_ranks(words, 2), paths)
     said = run_ranks(words, 2)
     assert "clips skipped 0, repeated 0" in said
-    assert digest_of(run) == digest_of(together)
     for name, tag in (("train", "loss"), ("train", "accuracy"), ("validation", "loss")):
         assert curve(run, name, tag) == curve(together, name, tag)
     ends = [load_checkpoint(RunPaths(folder).checkpoint(12)).model for folder in (run, together)]
