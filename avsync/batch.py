@@ -12,7 +12,8 @@ from avsync.draw import Draw
 from sharding.clip import ClipMeta
 from sharding.files import from_json
 
-TENSORS = ("yuv", "audio", "in_sync", "matrix", "valid")
+TENSORS = ("in_sync", "matrix", "valid", "yuv", "audio")
+"""Small ones first: their memory is not locked, so the host waits for them, and for all copies before them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -4,14 +4,15 @@ Our loader is never given to prepare(): it would make rank 0 read for all. `trai
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
 from avsync import pictures
@@ -20,22 +21,19 @@ from avsync.checkpoint import Saved, keep_checkpoint
 from avsync.config import TrainConfig
 from avsync.gpu import GpuMeter
 from avsync.loading.loader import Loader
-from avsync.loading.options import LoaderOptions
-from avsync.loss import score
+from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.metrics import roc_auc
-from avsync.models.parts import SyncOutput
-from avsync.network import build_network, compile_network
-from avsync.optim import build_optimizer, learning_rate
+from avsync.network import build_network
 from avsync.predict import Answer
 from avsync.receipt import in_order
 from avsync.report import TrainReport
-from avsync.resume import OpenRun, begin, open_run
+from avsync.resume import OpenRun, begin, introduce, open_run
 from avsync.staging.location import is_url
 from avsync.staging.stager import keep_ahead
 from avsync.state import Best
+from avsync.step import Stepper
 from avsync.stop import StopFlag
 from avsync.tracking import LogWindow, Progress, Sums, Tracker
-from avsync.transforms import NetworkInput, prepare, to_rgb
 from avsync.validation import Validation
 from avsync.world import World, use_cores
 
@@ -55,7 +53,10 @@ def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
     Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use.
     """
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no")
+    patience = InitProcessGroupKwargs(timeout=timedelta(seconds=2 * config.runtime.stop_after_s))  # a named error first
+    accelerator = Accelerator(
+        cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no", kwargs_handlers=[patience]
+    )
     use_cores(accelerator.device)
     world = world_of(accelerator)
     with ExitStack() as held:
@@ -89,23 +90,21 @@ class Trainer:
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.gpu = GpuMeter(world.device)
         self.dataset = "DATASET" if is_url(opened.info.dataset_path) else opened.info.dataset_path
-        self.options = LoaderOptions.of(self.config.runtime, world)
+        self.stop = StopFlag(active=world.ranks == 1)
+        self.options = LoaderOptions.of(self.config.runtime, world, lambda: self.stop.asked)
         self.network = build_network(self.config, self.feed)
-        self.optimizer = build_optimizer(self.network.parameters(), self.config.optim)
-        self.state, self.digest, self.receipt = begin(opened, world, self.network, self.optimizer)
-        model = compile_network(self.network) if self.config.compile else self.network
-        self.convert = torch.compile(to_rgb, dynamic=False) if self.config.compile else to_rgb
-        self.model, self.stepper = accelerator.prepare(model, self.optimizer)
+        self.stepper = Stepper(accelerator, self.network, self.config, self.feed.view)
+        self.state, self.digest, self.opening = begin(opened, world, self.network, self.stepper.optimizer)
+        self.stepper.ready()
 
     def run(self, tracker: Tracker | None) -> TrainSummary:
         """All remaining steps. Only rank 0 has a tracker."""
         self.tracker, start = tracker, self.state.step
         with (
-            StopFlag(active=self.world.ranks == 1) as self.stop,
+            self.stop,
             keep_ahead(self.feed.shelf, self.order.blocks(start)) as self.coming,
             TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
         ):
-            self._introduce()
             low = self.config.low_rate
             for first, end, every in ((0, low.steps, low.every), (low.steps, self.config.steps, 1)):
                 if first == self.state.step:
@@ -117,12 +116,13 @@ class Trainer:
             tracker.close()
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
 
-    def _introduce(self) -> None:
-        """The receipt of a resumed run, and what of the data is not used."""
+    def _introduce(self, first: Batch) -> None:
+        """The receipt of a resumed run, now that its first clips are there, and what of the data is not used."""
+        receipt = introduce(self.opening, self.world, first)
         if self.tracker:
-            self.tracker.receipt(self.receipt)
+            self.tracker.receipt(receipt)
         if self.state.step:
-            self.report.say(str(self.receipt))
+            self.report.say(str(receipt))
         if too_short := (clips := len(self.feed.dataset.index)) - len(self.feed.clips):
             self.report.say(f"{too_short} of {clips} clips are too short for a pair; left out")
 
@@ -133,7 +133,10 @@ class Trainer:
             stream = in_order(loader.batches, rows)
             window = LogWindow(self.world.device)
             for step in range(first, end):
-                window.add(self._step(step, stream))
+                try:
+                    window.add(self.stepper.step(step, stream, self._see))
+                except StoppedWaiting:
+                    self._leave(window)
                 self.digest.add(self.order.step(step))
                 self.state = self.state.after(self.digest)
                 if step + 1 == end or self._log_is_due():
@@ -141,8 +144,13 @@ class Trainer:
                     self._validate_and_save(every)
                     window = LogWindow(self.world.device)
                 if self.stop.asked:
-                    self._save()
-                    raise KeyboardInterrupt
+                    self._leave(window)
+
+    def _leave(self, window: LogWindow) -> NoReturn:
+        """Save between two steps, as somebody wishes to stop; there is one rank only, see StopFlag."""
+        self.state = replace(self.state, skipped=self.state.skipped + int(window.totals[-1]))
+        self._save()
+        raise KeyboardInterrupt
 
     def _log_is_due(self) -> bool:
         """Also where a checkpoint may lie, so that a resumed run's curve has the same points."""
@@ -151,43 +159,6 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         return bool(every) and (self.state.step % every == 0 or self.state.step == self.config.steps)
-
-    def _step(self, step: int, stream: Iterator[Batch]) -> Tensor:
-        """One optimiser step. Returns this rank's sums: loss, correct, examples, unreadable clips."""
-        parts = self.config.accumulate
-        totals = torch.zeros(4, device=self.world.device)
-        self.network.train()
-        for part in range(parts):
-            batch = next(stream)
-            if self.tracker and step == part == 0:
-                self.tracker.first_batch(pictures.batch_sheet(self._prepared(batch), batch))
-            with self._averaging_if(part == parts - 1):
-                totals += self._forward_backward(batch, parts)
-        if self.config.optim.clip_norm:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.config.steps, self.config.optim)
-        self.stepper.step()
-        self.stepper.zero_grad()
-        return totals
-
-    def _averaging_if(self, last: bool) -> AbstractContextManager[object]:
-        """Gradients are averaged over ranks only in the last accumulation pass."""
-        return nullcontext() if last else self.accelerator.no_sync(self.model)
-
-    def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
-        seen = self._prepared(batch)
-        out: SyncOutput = self.model(self._laid_out(seen.frames), seen.sounds)
-        result = score(out.logit, batch.in_sync, batch.valid)
-        self.accelerator.backward(result.loss / parts)
-        unreadable = (~batch.valid).sum()
-        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
-
-    def _prepared(self, batch: Batch) -> NetworkInput:
-        return prepare(batch, self.feed.view, self.config.pairs.mute_samples, self.convert)
-
-    def _laid_out(self, frames: Tensor) -> Tensor:
-        return frames.contiguous(memory_format=torch.channels_last_3d) if self.config.channels_last else frames
 
     def _log(self, window: LogWindow, loader: Loader) -> None:
         """Average over ranks and draw. Every rank must come here at the same steps."""
@@ -202,7 +173,7 @@ class Trainer:
                 f"step {self.state.step}: {sums.unreadable:.0f} clips could not be read: {loader.budget.last}"
             )
         now = Progress(
-            step=self.state.step, sums=sums, learning_rate=self.optimizer.param_groups[0]["lr"], load=load,
+            step=self.state.step, sums=sums, learning_rate=self.stepper.rate, load=load,
             clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
             gpu=self.gpu.read(), copies=self.feed.shelf.counts,
         )  # fmt: skip
@@ -220,7 +191,7 @@ class Trainer:
         self.network.eval()
         for buffer in self.network.buffers():  # batch norm's statistics: those that the checkpoint will hold
             self.world.broadcast(buffer)
-        got = self.validation.score(self._infer, self.options, every, self._look)
+        got = self.validation.score(self.stepper.infer, self.options, every, self._look)
         if not len(got.hits):
             self.report.say(f"step {self.state.step}: none of the validation clips could be read; no score")
             return False
@@ -229,14 +200,16 @@ class Trainer:
             self.report.say(f"step {self.state.step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
             self.tracker.validated(self.state.step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))
         score, best = Best(self.state.step, accuracy, got.loss), self.state.best
-        better = best is None or score.beats(best)
+        better = bool(self.world.agree(best is None or score.beats(best)))  # what ranks see of a disk may differ
         if better:
             self.state = replace(self.state, best=score)
         return better
 
-    def _infer(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
-        """The bare network: validation averages no gradients, so it needs no wrapper."""
-        return self.network(self._laid_out(frames), sounds)
+    def _see(self, batch: Batch) -> None:
+        if self.state.step == self.opening.done:
+            self._introduce(batch)
+        if self.tracker and not self.state.step:
+            self.tracker.first_batch(pictures.batch_sheet(self.stepper.prepared(batch), batch))
 
     def _look(self, answer: Answer) -> None:
         if self.tracker:
@@ -246,5 +219,7 @@ class Trainer:
         """Rank 0 writes."""
         if self.tracker:
             self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
-            saved = Saved(state=self.state, model=self.network.state_dict(), optimizer=self.optimizer.state_dict())
+            saved = Saved(
+                state=self.state, model=self.network.state_dict(), optimizer=self.stepper.optimizer.state_dict()
+            )
             keep_checkpoint(self.paths, saved, self.config.runtime.keep)

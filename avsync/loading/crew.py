@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from selectors import EVENT_READ, DefaultSelector
@@ -13,7 +14,7 @@ import msgspec
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
 from avsync.loading.request import Reply, Request, Setup, Stage
-from avsync.loading.spawner import spawner_of
+from avsync.loading.spawner import Spawner, spawner_of
 from sharding.errors import AvsyncError
 
 AHEAD = 32
@@ -25,6 +26,7 @@ DEATHS_OF_A_CLIP = 2
 @dataclass(slots=True, eq=False)
 class _Worker:
     number: int
+    spawner: Spawner
     connection: Connection
     pid: int = 0
     in_hand: dict[int, Request] = field(default_factory=dict)
@@ -47,7 +49,6 @@ class Crew:
 
     def __init__(self, count: int, codec: str, slots: SharedSlots, meter: LoadMeter) -> None:
         self._codec, self._slots = codec, slots
-        self._spawner = spawner_of(os.getpid())
         self._waiting: list[Request] = []
         self._deaths: dict[int, int] = {}
         self._meter = meter
@@ -75,8 +76,10 @@ class Crew:
             self._waiting.append(request)
 
     def replies(self, seconds: float) -> list[Reply]:
-        """What has come in; waits up to `seconds` for the first of it."""
-        replies = [reply for key, _ in self._selector.select(seconds) if (reply := self._hear(key.data))]
+        """All that has come in; waits up to `seconds` for the first of it."""
+        replies: list[Reply] = []
+        while events := self._selector.select(0 if replies else seconds):
+            replies += [reply for key, _ in events if (reply := self._hear(key.data))]
         while self._waiting and min(len(worker.in_hand) for worker in self._workers) < AHEAD:
             self.give(self._waiting.pop(0))
         return replies
@@ -94,18 +97,23 @@ class Crew:
         return sorted(found, key=lambda one: -one.seconds)
 
     def _start(self, number: int) -> _Worker:
-        worker = _Worker(number, self._spawner.spawn(self._slots.handle))
+        spawner = spawner_of(os.getpid())
+        try:
+            connection = spawner.spawn(self._slots.handle)
+        except AvsyncError:  # it was killed this moment: once more, with another
+            spawner = spawner_of(os.getpid())
+            connection = spawner.spawn(self._slots.handle)
+        worker = _Worker(number, spawner, connection)
         setup = Setup(worker=number, codec=self._codec, layout=self._slots.layout)
-        worker.connection.send_bytes(msgspec.msgpack.encode(setup))
+        with suppress(OSError):  # it has died: told by the next `replies`
+            worker.connection.send_bytes(msgspec.msgpack.encode(setup))
         self._selector.register(worker.connection, EVENT_READ, worker)
         return worker
 
     def _send(self, worker: _Worker, request: Request) -> None:
         worker.in_hand[request.number] = request
-        try:
+        with suppress(OSError):  # it has died: told by the next `replies`
             worker.connection.send_bytes(msgspec.msgpack.encode(request))
-        except OSError:
-            pass  # it has died: told by the next `replies`
 
     def _hear(self, worker: _Worker) -> Reply | None:
         try:
@@ -114,16 +122,19 @@ class Crew:
             return self._bury(worker)
         if not worker.pid:
             worker.pid = int(message)
+            worker.spawner.born(worker.pid)
             return None
         reply = msgspec.msgpack.decode(message, type=Reply)
         del worker.in_hand[reply.number]
+        if reply.trouble:
+            raise AvsyncError(f"in a worker process: {reply.trouble}")
         if reply.bug:
             raise RuntimeError(f"in a worker process:\n{reply.bug}")
         return reply
 
     def _bury(self, dead: _Worker) -> Reply | None:
         """Put another in its place and give it the same; a clip that costs worker after worker is given up."""
-        cause = self._spawner.cause(dead.pid)
+        cause = dead.spawner.cause(dead.pid)
         self._selector.unregister(dead.connection)
         dead.connection.close()
         if not dead.pid:

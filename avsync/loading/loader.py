@@ -34,6 +34,7 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         for stream in self._streams:
             stream.close()
+        self._streams.clear()  # and with them their memory
 
     def batches(self, wanted: Iterable[list[Draw]]) -> Iterator[Batch]:
         """Batches for the rows of `wanted`, in order, on the options' device; rows of the first one are the most.

@@ -5,6 +5,7 @@ Fresh memory costs more than the copy into it (measured: 112 against 15 ms a bat
 
 import os
 import tempfile
+from contextlib import ExitStack, suppress
 from mmap import mmap
 from types import TracebackType
 from typing import Any, Self, cast
@@ -22,15 +23,18 @@ class SharedSlots:
     def __init__(self, layout: SlotLayout, pin: bool) -> None:
         """pin: page-locked, for asynchronous copies to a GPU. Raises InputError when there is no such memory."""
         self.layout = layout
-        self.handle = _nameless_file(layout.bytes)
-        try:
-            self.map = mmap(self.handle, layout.bytes)
-        except OSError as error:
-            os.close(self.handle)
-            raise InputError(
-                f"no memory for {layout.slots} batches of {layout.bytes >> 20} MiB together ({error.strerror}): "
-                "lower --runtime.prefetch or --batch"
-            ) from error
+        with ExitStack() as failing:
+            try:
+                self.handle = _nameless_file()
+                failing.callback(os.close, self.handle)
+                os.ftruncate(self.handle, layout.bytes)
+                self.map = mmap(self.handle, layout.bytes)
+            except OSError as error:
+                raise InputError(
+                    f"no memory for {layout.slots} batches of {layout.bytes >> 20} MiB together ({error.strerror}): "
+                    "lower --runtime.prefetch or --batch"
+                ) from error
+            failing.pop_all()
         self.board = layout.board(self.map)
         whole = torch.frombuffer(self.map, dtype=torch.uint8)
         self._pinned = whole.data_ptr() if pin and _lock_pages(whole) else 0
@@ -64,17 +68,18 @@ class SharedSlots:
         )
 
 
-def _nameless_file(size: int) -> int:
+def _nameless_file() -> int:
     """In memory; on a disk where the system knows no such files (macOS)."""
     if hasattr(os, "memfd_create"):
-        handle = os.memfd_create("avsync-slots")
-    else:
-        with tempfile.TemporaryFile() as file:
-            handle = os.dup(file.fileno())
-    os.ftruncate(handle, size)
-    return handle
+        return os.memfd_create("avsync-slots")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _lock_pages(memory: Tensor) -> bool:
     """Tell CUDA of memory that is not its own. False where it refuses: copies then wait, and are still right."""
-    return int(cast(Any, torch.cuda.cudart()).cudaHostRegister(memory.data_ptr(), memory.numel(), 0)) == 0
+    refused = int(cast(Any, torch.cuda.cudart()).cudaHostRegister(memory.data_ptr(), memory.numel(), 0))
+    if refused:
+        with suppress(RuntimeError):  # else the next kernel's check takes this error for its own
+            torch.zeros(1, device="cuda")
+    return not refused

@@ -1,5 +1,6 @@
 """How to load, whatever is loaded; and what is forgiven on the way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +11,10 @@ from avsync.world import World
 from sharding.errors import AvsyncError, SkipClip
 
 CPU = torch.device("cpu")
+
+
+class StoppedWaiting(Exception):
+    """Somebody wishes to stop, and the batch that was waited for has not come."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +35,16 @@ class LoaderOptions:
     """Without a batch for so long, say what everybody is waiting for."""
     stop_after_s: float = 900
     """Without a batch for so long, stop."""
+    stopping: Callable[[], bool] = bool
+    """True ends a wait for a batch."""
 
     @classmethod
-    def of(cls, runtime: RuntimeConfig, world: World) -> Self:
+    def of(cls, runtime: RuntimeConfig, world: World, stopping: Callable[[], bool]) -> Self:
         """What a run's settings ask for."""
         return cls(
             workers=runtime.workers, prefetch=runtime.prefetch, error_budget=runtime.error_budget, device=world.device,
             rank=world.rank, report_after_s=runtime.report_after_s, stop_after_s=runtime.stop_after_s,
+            stopping=stopping,
         )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ class Reply:
     """The clip's json member."""
     error: str = ""
     """Why the clip could not be read: a fault of the data."""
+    trouble: str = ""
+    """Why no clip can be read: the machine's fault, and the end of the pass."""
     bug: str = ""
     """A traceback: a fault of the program."""
     read_ns: int = 0

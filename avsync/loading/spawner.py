@@ -1,12 +1,13 @@
 """Starts worker processes, by way of one that is forked for them; one for each process that loads."""
 
+import atexit
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from functools import lru_cache
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from avsync.loading.worker import LEFT_TO_PARENT
@@ -40,7 +41,10 @@ class Spawner:
         theirs.close()
 
     def spawn(self, memory: int) -> Connection:
-        """A new worker, over the shared memory with this descriptor. Its first message is its pid."""
+        """A new worker, over the shared memory with this descriptor. Its first message is its pid.
+
+        Raises AvsyncError when this process has ended.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -48,11 +52,20 @@ class Spawner:
                 socket.send_fds(self._control, [b"w"], [theirs.fileno(), memory])
             except OSError as error:
                 ours.close()
+                self._process.wait()  # its end of the line is closed, so it is leaving
                 raise AvsyncError(
                     f"the process that starts workers has ended with code {self._process.poll()}; its message stands "
                     "above, if it had one: was it killed, or is memory short?"
                 ) from error
         return Connection(ours.detach())
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def born(self, pid: int) -> None:
+        """A worker has told its pid: what is known of an earlier one with this number is old."""
+        self._ended.pop(pid, None)
 
     def cause(self, pid: int) -> str:
         """Why a worker has ended, in words."""
@@ -74,19 +87,26 @@ class Spawner:
             return False
         except BlockingIOError:
             return True
+        except ConnectionError:
+            return False
 
     def close(self) -> None:
         """Its workers have left or leave by themselves."""
-        self._control.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it may have ended before
+            self._control.shutdown(socket.SHUT_RDWR)
         self._process.wait()
         self._control.close()
 
 
-@lru_cache
-def spawner_of(pid: int) -> Spawner:
-    """The one of this process; `pid` is os.getpid(), so that a fork gets its own. The first call costs 0.2 s, later."""
-    import atexit
+_spawners: dict[int, Spawner] = {}
 
-    made = Spawner()
-    atexit.register(made.close)
-    return made
+
+def spawner_of(pid: int) -> Spawner:
+    """The one of this process; `pid` is os.getpid(), so that a fork gets its own, and one that was killed another.
+
+    The first call costs 0.2 s, which pass while it returns.
+    """
+    if pid not in _spawners or not _spawners[pid].lives:
+        _spawners[pid] = Spawner()
+        atexit.register(_spawners[pid].close)
+    return _spawners[pid]

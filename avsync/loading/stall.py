@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from avsync.loading.crew import InHand
-from avsync.loading.options import LoaderOptions
+from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.terminal import open_console
 from sharding.errors import AvsyncError
 
@@ -14,10 +14,12 @@ DOING = {
     "DECODE": "has been decoding",
 }
 LISTED = 8
+LOOK_S = 0.5
+"""Between looks at whether somebody wishes to stop."""
 
 
 class Patience:
-    """Watches one wait for a batch. `name` says which clip a request is for."""
+    """Watches one wait for a batch."""
 
     def __init__(self, options: LoaderOptions) -> None:
         self._options, self._started = options, time.monotonic()
@@ -29,21 +31,30 @@ class Patience:
 
     @property
     def left_s(self) -> float:
-        """Seconds until something must be said."""
-        return max(0.0, min(self._next, self._options.stop_after_s) - self._waited)
+        """Seconds until it must be looked at again."""
+        return min(LOOK_S, max(0.0, min(self._next, self._options.stop_after_s) - self._waited))
 
     def check(self, in_hand: Callable[[], Sequence[InHand]]) -> None:
-        """Report when it is time. Raises AvsyncError when patience is at its end."""
+        """Report when it is time. Raises StoppedWaiting on a wish, AvsyncError when patience is at its end."""
+        self._look(lambda: describe(in_hand()))
+
+    def waiting(self, what: str) -> None:
+        """The same, of a wait for a copy: no worker has been asked yet."""
+        self._look(lambda: f"  {what}")
+
+    def _look(self, doing: Callable[[], str]) -> None:
+        if self._options.stopping():
+            raise StoppedWaiting
         waited = self._waited
         if waited >= self._options.stop_after_s:
             raise AvsyncError(
-                f"no clip came in for {waited:.0f} s (--runtime.stop-after-s):\n{describe(in_hand())}\n"
+                f"no clip came in for {waited:.0f} s (--runtime.stop-after-s):\n{doing()}\n"
                 "Check the disk or the network there, then give the same command again: it goes on where this stopped"
             )
         if waited >= self._next:
             self._next *= 2
             open_console(stderr=True).print(
-                f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{describe(in_hand())}",
+                f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{doing()}",
                 style="yellow", soft_wrap=True, highlight=False,
             )  # fmt: skip
 

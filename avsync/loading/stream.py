@@ -78,6 +78,7 @@ class Stream:
         self._held = ExitStack()
         self._numbers = count()
         self._wanted_at: dict[int, _Wanted] = {}
+        self._pending: deque[_Pending] = deque()
         self._copied: dict[int, torch.cuda.Event] = {}
         self._side = torch.cuda.Stream(options.device) if options.device.type == "cuda" else None
 
@@ -92,17 +93,22 @@ class Stream:
         rows = chain([first], rows)
         with self._held:
             self._open(len(first))
-            free = deque(range(self._slots.layout.slots))
-            pending: deque[_Pending] = deque()
             while True:
-                while len(pending) < self._ahead and (draws := next(rows, None)) is not None:
-                    pending.append(self._start(free.popleft(), draws))
-                if not pending:
+                asked = time.perf_counter_ns()
+                self._start_more(rows)
+                if not self._pending:
                     return
-                current = pending.popleft()
-                self._finish(current, pending)
-                yield self._on_device(self._batch(current), current.slot)
-                free.append(current.slot)
+                current = self._pending.popleft()
+                ready = self._finish(current)
+                self._meter.batch(time.perf_counter_ns() - asked, ready)
+                batch = self._on_device(self._batch(current), current.slot)
+                self._start_more(rows)  # while the consumer is at this one, all other slots are being filled
+                yield batch
+                self._free.append(current.slot)
+
+    def _start_more(self, rows: Iterator[list[Draw]]) -> None:
+        while len(self._pending) < self._ahead and (draws := next(rows, None)) is not None:
+            self._pending.append(self._start(self._free.popleft(), draws))
 
     def _open(self, rows: int) -> None:
         info, options, shape = self._dataset.info, self._options, self._shape
@@ -115,6 +121,7 @@ class Stream:
             channels=info.channels,
         )  # fmt: skip
         self._slots = self._held.enter_context(SharedSlots(layout, pin=self._side is not None))
+        self._free = deque(range(layout.slots))
         self._crew = self._held.enter_context(Crew(workers, info.codec, self._slots, self._meter))
 
     def _start(self, slot: int, draws: list[Draw]) -> _Pending:
@@ -124,7 +131,8 @@ class Stream:
         for row, draw in enumerate(draws):
             if draw.clip >= 0:
                 pending.missing += 1
-                path = self._shelf.path(int(self._dataset.index.shard[draw.clip]))
+                shard = int(self._dataset.index.shard[draw.clip])
+                path = self._shelf.path(shard, Patience(self._options).waiting)
                 self._ask(_Wanted(pending, row, path))
         return pending
 
@@ -144,16 +152,16 @@ class Stream:
             sounds=sounds,
         )  # fmt: skip
 
-    def _finish(self, current: _Pending, following: deque[_Pending]) -> None:
-        """Wait until all rows of a batch are there."""
-        started, patience = time.perf_counter_ns(), Patience(self._options)
+    def _finish(self, current: _Pending) -> int:
+        """Wait until all rows of a batch are there. How many batches were, before that."""
+        patience = Patience(self._options)
         self._take(self._crew.replies(0))
-        ready = sum(not pending.missing for pending in (current, *following))
+        ready = sum(not pending.missing for pending in (current, *self._pending))
         while current.missing:
             replies = self._crew.replies(patience.left_s)
             self._take(replies)
             patience.again() if replies else patience.check(self._crew.in_hand)
-        self._meter.batch(time.perf_counter_ns() - started, ready)
+        return ready
 
     def _take(self, replies: list[Reply]) -> None:
         for reply in replies:
@@ -168,7 +176,9 @@ class Stream:
         """A copy of a shard may be gone or damaged: where else the clip can be read, also when that copy goes, too."""
         clip = wanted.batch.draws[wanted.row].clip
         shard = int(self._dataset.index.shard[clip])
-        return None if wanted.tries == TRIES else self._shelf.instead(wanted.path, shard, clip)
+        if wanted.tries == TRIES:
+            return None
+        return self._shelf.instead(wanted.path, shard, clip, Patience(self._options).waiting)
 
     def _batch(self, pending: _Pending) -> Batch:
         draws, (yuv, audio) = pending.draws, self._slots.slot(pending.slot)

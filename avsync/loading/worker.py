@@ -20,10 +20,13 @@ import msgspec
 from avsync.loading.fetch import Fetcher
 from avsync.loading.request import Reply, Request, Setup, Stage
 from sharding.codec import codec_named
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, SkipClip
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Whoever stops a run stops its trainer, which may need its workers until it has saved; they leave when it does."""
+
+NICENESS = 5
+"""Whoever trains comes first: it hands out work and launches kernels, and has little to do of either."""
 
 
 def serve(control: socket.socket) -> None:
@@ -94,6 +97,7 @@ def _work(connection: Connection, memory: int) -> None:
 
 def work(connection: Connection, memory: int) -> None:
     """Answer requests until the parent closes the connection (EOFError, OSError)."""
+    os.nice(NICENESS)
     connection.send_bytes(str(os.getpid()).encode())
     setup = msgspec.msgpack.decode(connection.recv_bytes(), type=Setup)
     layout, shared = setup.layout, mmap(memory, setup.layout.bytes)
@@ -110,8 +114,10 @@ def work(connection: Connection, memory: int) -> None:
         try:
             row = fetcher.fill(request, *layout.row(shared, request.slot, request.row), tell)
             reply = Reply(number=request.number, json=row.json, read_ns=row.read_ns, decode_ns=row.decode_ns)
-        except AvsyncError as error:
+        except SkipClip as error:
             reply = Reply(number=request.number, error=str(error))
+        except AvsyncError as error:
+            reply = Reply(number=request.number, trouble=str(error))
         except Exception:
             reply = Reply(number=request.number, bug=traceback.format_exc())
         tell(Stage.IDLE)

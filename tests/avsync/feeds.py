@@ -69,11 +69,12 @@ def workers_of(parent: psutil.Process, count: int) -> list[psutil.Process]:
 @contextmanager
 def workers_that(change: str) -> Iterator[None]:
     """Workers that run `change`, a program, before they begin: it stands for what a machine or a library may do."""
-    before = spawner.PROGRAM
+    before, others = spawner.PROGRAM, spawner._spawners.pop(os.getpid(), None)
     spawner.PROGRAM = f"{change}\n{before}"
-    spawner.spawner_of.cache_clear()
     try:
         yield
     finally:
         spawner.PROGRAM = before
-        spawner.spawner_of.cache_clear()
+        spawner._spawners.pop(os.getpid(), None)
+        if others:
+            spawner._spawners[os.getpid()] = others

@@ -4,13 +4,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 import torch
 from feeds import copies, open_feed, rows_of, running, spawner_process, workers_of, workers_that
 
-from avsync.loading.options import LoaderOptions
+from avsync.loading.options import LoaderOptions, StoppedWaiting
 from sharding.errors import AvsyncError
 
 
@@ -30,13 +31,15 @@ def test_leaving_early_ends_all_workers(dataset):
 def test_a_killed_worker_is_replaced_and_no_row_is_lost(dataset):
     feed = open_feed(dataset)
     rows = rows_of(feed) * 4
-    calm = copies(feed, rows)
+    calm, killed = copies(feed, rows), list[psutil.Process]()
     with feed.loader(LoaderOptions(workers=3, prefetch=3)) as loader:
         for number, (batch, (yuv, audio)) in enumerate(zip(loader.batches(rows), calm, strict=True)):
             assert torch.equal(batch.yuv, yuv)
             assert torch.equal(batch.audio, audio)
             if number in (2, 5, 6):
-                running(spawner_process())[0].kill()
+                alive = [worker for worker in running(spawner_process()) if worker not in killed]
+                alive[0].kill()
+                killed.append(alive[0])
     assert loader.budget.total == 0
     assert loader.meter.replaced == 3
 
@@ -85,7 +88,7 @@ from avsync.config import PairConfig, ViewConfig
 from avsync.draw import batches_of_rank, fixed_draws
 from avsync.feed import Feed
 from avsync.loading import spawner
-from avsync.loading.options import LoaderOptions
+from avsync.loading.options import LoaderOptions, StoppedWaiting
 feed = Feed.open(Path(sys.argv[1]), "train", PairConfig(window_s=2, min_shift_s=1, max_shift_s=1.9), ViewConfig())
 draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, per_clip=2)
 with feed.loader(LoaderOptions(workers=2)) as loader:
@@ -140,10 +143,58 @@ def test_a_wait_without_end_is_told_and_then_ended(dataset, capsys):
         worker.kill()
 
 
-def test_a_spawner_that_was_killed_is_named(dataset):
+def test_workers_that_cannot_start_are_named(dataset):
     feed = open_feed(dataset)
-    with workers_that(""), feed.loader(LoaderOptions(workers=2)) as loader:
-        spawner_process().kill()
-        spawner_process().wait()
-        with pytest.raises(AvsyncError, match="the process that starts workers has ended"):
+    with (
+        workers_that("raise SystemExit(3)"),
+        pytest.raises(AvsyncError, match="worker process ended before it could start; is memory short"),
+        feed.loader(LoaderOptions(workers=2)) as loader,
+    ):
+        next(loader.batches(rows_of(feed)))
+
+
+def test_a_spawner_and_a_worker_killed_while_batches_stream_are_replaced(dataset):
+    feed = open_feed(dataset)
+    rows = rows_of(feed) * 2
+    calm = copies(feed, rows)
+    with feed.loader(LoaderOptions(workers=2)) as loader:
+        for number, (batch, (yuv, _)) in enumerate(zip(loader.batches(rows), calm, strict=True)):
+            assert torch.equal(batch.yuv, yuv)
+            if number == 2:
+                (worker, _) = workers_of(spawner_process(), 2)
+                spawner_process().kill()
+                worker.kill()
+    assert loader.meter.replaced == 1
+    assert loader.budget.total == 0
+
+
+def test_after_a_spawner_was_killed_the_next_loader_gets_another(dataset):
+    feed = open_feed(dataset)
+    process = spawner_process()
+    process.kill()
+    process.wait()
+    assert len(copies(feed, rows_of(feed))) == len(rows_of(feed))
+
+
+def test_batches_that_lie_ready_are_counted(dataset):
+    feed = open_feed(dataset)
+    with feed.loader(LoaderOptions(workers=2, prefetch=3)) as loader:
+        stream = loader.batches(rows_of(feed) * 3)
+        next(stream)
+        time.sleep(1)
+        loader.meter.take(1)
+        next(stream)
+        figures = loader.meter.take(1)
+    assert figures.ready == 3
+    assert figures.read_ms > 0
+    assert figures.decode_ms > 0
+
+
+def test_a_wish_to_stop_ends_a_wait(dataset):
+    feed = open_feed(dataset)
+    asleep = "import time\nfrom avsync.loading import fetch\nfetch.ShardReader.read = lambda *_: time.sleep(3600)\n"
+    with workers_that(asleep):
+        options = LoaderOptions(workers=1, stopping=lambda: True)
+        with pytest.raises(StoppedWaiting), feed.loader(options) as loader:
             next(loader.batches(rows_of(feed)))
+        workers_of(spawner_process(), 1)[0].kill()

@@ -1,0 +1,104 @@
+"""One optimiser step: forward and backward over a step's batches, then the update. Knows no order and no files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from avsync.batch import Batch
+from avsync.config import TrainConfig
+from avsync.draw import View
+from avsync.loading.options import StoppedWaiting
+from avsync.loss import score
+from avsync.models.parts import SyncNet, SyncOutput
+from avsync.network import compile_network
+from avsync.optim import build_optimizer, learning_rate
+from avsync.transforms import NetworkInput, prepare, to_rgb
+
+
+class Accelerates(Protocol):
+    """What a step needs of accelerate."""
+
+    def prepare(self, *args: Any) -> Any:
+        """Network and optimiser, ready for their device, precision and ranks."""
+        ...
+
+    def backward(self, loss: Tensor) -> None: ...
+    def no_sync(self, model: Any) -> AbstractContextManager[Any]:
+        """Inside, gradients are not averaged over ranks."""
+        ...
+
+    def clip_grad_norm_(self, parameters: Any, max_norm: float) -> Any: ...
+
+
+class Stepper:
+    """A network and its optimiser."""
+
+    def __init__(self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View) -> None:
+        self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
+        self._accelerator, self._config, self._view = accelerator, config, view
+        self._convert = to_rgb
+
+    def ready(self) -> None:
+        """Once, when weights and optimiser state are in place."""
+        model: Callable[..., SyncOutput] = self.network
+        if self._config.compile:
+            model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
+        self._model, self._update = self._accelerator.prepare(model, self.optimizer)
+
+    @property
+    def rate(self) -> float:
+        """The last step's learning rate."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
+        """Train on a step's batches. Returns this rank's sums: loss, correct, examples, unreadable clips.
+
+        `see` is shown the first one. Raises StoppedWaiting when nothing of the step has been done yet.
+        """
+        config, parts = self._config, self._config.runtime.accumulate
+        totals = torch.zeros(4, device=next(self.network.parameters()).device)
+        self.network.train()
+        for part in range(parts):
+            batch = _next(batches, begun=part > 0)
+            if not part:
+                see(batch)
+            with nullcontext() if part == parts - 1 else self._accelerator.no_sync(self._model):
+                totals += self._forward_backward(batch, parts)
+        if config.optim.clip_norm:
+            self._accelerator.clip_grad_norm_(self._model.parameters(), config.optim.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, config.steps, config.optim)
+        self._update.step()
+        self._update.zero_grad()
+        return totals
+
+    def infer(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
+        """The bare network: validation averages no gradients, so it needs no wrapper."""
+        return self.network(self._laid_out(frames), sounds)
+
+    def prepared(self, batch: Batch) -> NetworkInput:
+        """What the network is shown."""
+        return prepare(batch, self._view, self._config.pairs.mute_samples, self._convert)
+
+    def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
+        seen = self.prepared(batch)
+        out: SyncOutput = self._model(self._laid_out(seen.frames), seen.sounds)
+        result = score(out.logit, batch.in_sync, batch.valid)
+        self._accelerator.backward(result.loss / parts)
+        unreadable = (~batch.valid).sum()
+        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
+
+    def _laid_out(self, frames: Tensor) -> Tensor:
+        return frames.contiguous(memory_format=torch.channels_last_3d) if self._config.channels_last else frames
+
+
+def _next(batches: Iterator[Batch], *, begun: bool) -> Batch:
+    try:
+        return next(batches)
+    except StoppedWaiting:
+        if begun:  # batch norm has seen a part of the step: what could be saved now is no step's state
+            raise KeyboardInterrupt from None
+        raise
