@@ -3,6 +3,7 @@
 avsync/ may import it: its worker processes read with one of these each.
 """
 
+import errno
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from sharding.clip import ClipMeta
-from sharding.errors import SkipClip
+from sharding.errors import AvsyncError, SkipClip
 from sharding.files import from_json, open_file
 from sharding.tar import Layout
 
@@ -24,6 +25,14 @@ AT_ONCE = 1 << 19
 """Bytes read before their checksum is taken: they are still in the core's cache then."""
 OPEN_FILES = 96
 """More than the shards that a training step's clips come from (avsync.order.BLOCK_SHARDS)."""
+TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
+OF_THE_MACHINE = {
+    errno.EMFILE: "let it have more files open: ulimit -n 1024",
+    errno.ENFILE: "end what else has files open, or raise the machine's limit, fs.file-max",
+    errno.ENOMEM: "end what else takes memory, or work with fewer --runtime.workers",
+}
+"""What says nothing about the file, with its remedy: each file is like this then, and none is bad. (EINTR never comes
+here: Python asks again.)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +82,7 @@ class ShardReader:
             self._close(path)
 
     def read(self, place: Place) -> StoredClip:
-        """The whole clip. Raises SkipClip when its shard is missing, short or changed."""
+        """The whole clip. Raises SkipClip when its shard is missing, short or changed; AvsyncError, see _trouble."""
         return self._from_newest(place, lambda: self._read(place))
 
     def _read(self, place: Place) -> StoredClip:
@@ -120,7 +129,7 @@ class ShardReader:
             yield self._open(place)
         except OSError as error:
             self._close(place.path)
-            raise SkipClip(f"cannot read {place.path}: {error.strerror}") from error
+            raise _trouble(place.path, error) from error
         except SkipClip:
             self._close(place.path)
             raise
@@ -130,13 +139,23 @@ class ShardReader:
         if path in self._files:
             self._files.move_to_end(path)
         else:
-            self._files[path] = open_file(Path(path))
+            self._files[path] = self._opened(Path(path))
             if len(self._files) > OPEN_FILES:
                 self._close(next(iter(self._files)))
         file = self._files[path].fileno()
         if os.fstat(file).st_size < place.offset + place.layout.size:
             raise _changed(place)  # memory for what a damaged index claims is never asked for
         return file
+
+    def _opened(self, path: Path) -> RawIOBase:
+        """Where fewer files may be open than we keep, older ones go."""
+        while True:
+            try:
+                return open_file(path)
+            except OSError as error:
+                if error.errno not in TOO_MANY_OPEN or not self._files:
+                    raise
+                self._close(next(iter(self._files)))
 
     def _close(self, path: str) -> None:
         if file := self._files.pop(path, None):
@@ -167,8 +186,15 @@ def _fill(file: int, place: Place, pieces: list[memoryview | int], skimmed: memo
         raise _changed(place)
 
 
+def _trouble(path: str, error: OSError) -> AvsyncError:
+    """A SkipClip, unless it is the machine that has trouble: then going on would lose clip after clip."""
+    fact = f"cannot read {path}: {error.strerror}"
+    remedy = OF_THE_MACHINE.get(error.errno or 0)
+    return AvsyncError(f"{fact}; {remedy}") if remedy else SkipClip(fact)
+
+
 def _changed(place: Place) -> SkipClip:
     return SkipClip(
-        f"its bytes in {place.path} are not those that were packed; "
-        f"delete {place.path} and run the same avsync pack again"
+        f"its bytes in {place.path} are not those that were packed; delete {place.path}: a copy is fetched again, a "
+        "dataset's own shard is made again by the same avsync pack"
     )
