@@ -12,8 +12,9 @@ from slow_server import SlowServer
 
 from avsync.checkpoint import RunPaths
 from avsync.config import TrainConfig
+from avsync.draw import fixed_draws
 from avsync.feed import Feed
-from avsync.loading.options import CPU, LoaderOptions
+from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
 from avsync.resume import order_of
 from avsync.staging.mirror import Source
 from avsync.staging.room import discard
@@ -21,7 +22,7 @@ from avsync.staging.scratch import Scratch
 from avsync.staging.stager import keep_ahead
 from avsync.trainer import train
 from avsync.world import World
-from sharding.errors import InputError
+from sharding.errors import AvsyncError, InputError
 
 
 @pytest.fixture
@@ -92,3 +93,33 @@ def test_no_clip_is_lost_when_copies_go_or_spoil(
                 fault(copy)
     assert seen == wanted
     assert loader.budget.total == 0
+
+
+def stalled(server: SlowServer, config: TrainConfig, tmp_path: Path) -> tuple[Feed, Path]:
+    """The train split at an address that has stopped answering, and the name of its first shard."""
+    feed = Feed.of(Source.open(server.url, with_scratch(config, tmp_path).runtime), "train", config.pairs, config.view)
+    server.answering = False
+    return feed, Path(f"train/{int(feed.dataset.index.shard[feed.clips[0]]):06d}.tar")
+
+
+def test_a_wait_for_a_copy_is_told_and_then_ended(
+    server: SlowServer, config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed, shard = stalled(server, config, tmp_path)
+    options = LoaderOptions(workers=1, rank=3, report_after_s=0.3, stop_after_s=1)
+    with pytest.raises(AvsyncError) as caught, feed.loader(options) as loader:
+        next(loader.batches([fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)]))
+    told = capsys.readouterr().err
+    assert "rank 3: no clip came in for 0 s:" in told
+    assert f"no clip came in for 1 s (--runtime.stop-after-s):\n  waiting for a copy of {server.url}/" in str(
+        caught.value
+    )
+    for text in (told, str(caught.value)):
+        assert f"  waiting for a copy of {server.url}/{shard}" in text
+
+
+def test_a_wish_to_stop_ends_a_wait_for_a_copy(server: SlowServer, config: TrainConfig, tmp_path: Path) -> None:
+    feed, shard = stalled(server, config, tmp_path)
+    options = LoaderOptions(workers=1, stopping=lambda: server.asked[str(shard)] > 0)
+    with pytest.raises(StoppedWaiting), feed.loader(options) as loader:
+        next(loader.batches([fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)]))
