@@ -100,9 +100,10 @@ class Trainer:
     def run(self, tracker: Tracker | None) -> TrainSummary:
         """All remaining steps. Only rank 0 has a tracker."""
         self.tracker, start = tracker, self.state.step
+        kept = [self.validation.kept] if self.validation else []
         with (
             self.stop,
-            keep_ahead(self.feed.shelf, self.order.blocks(start)) as self.coming,
+            keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming,
             TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
         ):
             low = self.config.low_rate

@@ -11,6 +11,7 @@ from avsync.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.predict import Answer, Network, Predictions, answers, rows
 from avsync.staging.mirror import Source
+from avsync.staging.stager import Kept
 from avsync.world import World
 from sharding.errors import InputError
 
@@ -37,6 +38,14 @@ class Validation:
         draws = fixed_draws(feed.dataset.index, chosen, feed.law, feed.view)
         rows_at_once = config.batch // world.ranks // config.runtime.accumulate
         self._share = batches_of_rank(draws, rows_at_once, world.rank, world.ranks)
+
+    @property
+    def kept(self) -> Kept:
+        """Where this rank finds its shards, and which."""
+        index = self._feed.dataset.index
+        return self._feed.shelf, {
+            int(index.shard[draw.clip]) for rows in self._share for draw in rows if draw.clip >= 0
+        }
 
     def score(
         self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None]

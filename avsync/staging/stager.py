@@ -7,7 +7,7 @@ fewer of them while 900 MB/s are copied, nothing once the blocks are there), and
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from avsync.staging.checksum import shard_size
@@ -30,6 +30,8 @@ JUMP = 16
 """Blocks a batch may lie ahead of the last one; more is another run's."""
 
 Coming = Callable[[Iterable[int]], None]
+Kept = tuple[Shelf, Iterable[int]]
+"""Shards that are needed again and again."""
 
 
 class Stager:
@@ -38,8 +40,14 @@ class Stager:
     Ranks of a machine that share a scratch folder share the work: what one is copying, the others pass over.
     """
 
-    def __init__(self, scratch: Scratch, blocks: Iterator[Iterable[int]]) -> None:
-        """`blocks`: shards by block, in the order of the run, from the one that it begins with."""
+    def __init__(self, scratch: Scratch, blocks: Iterator[Iterable[int]], after: threading.Event | None = None) -> None:
+        """`blocks`: shards by block, in the order of the run, from the one that it begins with.
+
+        after: nothing is copied before it is set.
+        """
+        self.begun = threading.Event()
+        """The first block is there: others may come to their copies."""
+        self._after = after
         self._scratch, self._blocks = scratch, blocks
         self._now, self._next, self._turns = self._block(), self._block(), 0
         self._stop = threading.Event()
@@ -97,7 +105,8 @@ class Stager:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                self._round()
+                if self._after is None or self._after.is_set():
+                    self._round()
                 self._stop.wait(LOOK_AGAIN_S)
         except Stopped:
             pass
@@ -127,14 +136,30 @@ class Stager:
         """What has no copy; what has one is marked as in use."""
         wanted = dict.fromkeys((*self._now, *self._next))
         there = self._scratch.in_use(wanted)
-        return [shard for shard in wanted if shard not in there and shard not in self._refused]
+        missing = [shard for shard in wanted if shard not in there and shard not in self._refused]
+        if not set(self._now).intersection(missing):
+            self.begun.set()
+        return missing
 
 
 @contextmanager
-def keep_ahead(shelf: Shelf, blocks: Iterator[Iterable[int]]) -> Iterator[Coming]:
-    """Keeps `shelf` filled while the context is open; what it gives must be told the shards of each batch, in order."""
-    if not isinstance(shelf, Scratch):
-        yield lambda _: None  # nothing to fill
-        return
-    with Stager(shelf, blocks) as stager:
-        yield stager.using
+def keep_ahead(shelf: Shelf, blocks: Iterator[Iterable[int]], *kept: Kept) -> Iterator[Coming]:
+    """Keeps `shelf` filled while the context is open; what it gives must be told the shards of each batch, in order.
+
+    kept: of other splits; copied when the first block is there, and kept while there is room.
+    """
+    with ExitStack() as held:
+        first = held.enter_context(Stager(shelf, blocks)) if isinstance(shelf, Scratch) else None
+        others = [
+            held.enter_context(Stager(other, iter([shards]), first.begun if first else None))
+            for other, shards in kept
+            if isinstance(other, Scratch)
+        ]
+
+        def coming(shards: Iterable[int]) -> None:
+            if first:
+                first.using(shards)
+            for other in others:
+                other.using(())
+
+        yield coming

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from staging_data import scratch_for, tar, write_noise
 import avsync.staging.stager
 from avsync.staging.room import LONG_AGO
 from avsync.staging.scratch import Scratch
-from avsync.staging.stager import Stager
+from avsync.staging.shelf import Counts
+from avsync.staging.stager import Stager, keep_ahead
+from sharding.dataset import open_dataset
 
+SIZE = 62_464
 BLOCKS = ((0, 1), (2, 3), (4, 5), (1, 4), (0, 2))
 
 
@@ -195,3 +199,32 @@ def test_a_limit_below_a_block_is_told_where_it_costs_fetches(
     told = capsys.readouterr().err
     assert "allows 100.0 kB, but the shards that are read at a time take 124.9 kB: they will be fetched" in told
     assert told.count("\n") == 1
+
+
+def test_shards_of_another_split_come_after_the_first_block_and_stay(
+    data: Path, server: SlowServer, tmp_path: Path
+) -> None:
+    shelf = scratch_for(server.url, data, tmp_path / "scratch", 6 * SIZE)
+    val = replace(shelf, dataset=open_dataset(data, "val"), counts=Counts())
+    for shard in (0, 1):
+        server.faults[f"train/{shard:06d}.tar"] = ["slow"]
+    with keep_ahead(shelf, endless(BLOCKS), (val, [5, 3])) as coming:
+        until(lambda: there(val) == {3, 5})
+        assert there(shelf) >= {0, 1}
+        for block in BLOCKS * 2:
+            coming(block)
+            until(lambda: there(shelf) >= set(block))  # noqa: B023 used at once
+            assert there(val) == {3, 5}
+    assert val.counts.shards == 2
+    assert server.asked["val/000003.tar"] == server.asked["val/000005.tar"] == 1
+
+
+def test_while_the_first_block_has_no_room_no_other_split_takes_any(
+    data: Path, server: SlowServer, tmp_path: Path
+) -> None:
+    shelf = scratch_for(server.url, data, tmp_path / "scratch", SIZE)
+    val = replace(shelf, dataset=open_dataset(data, "val"), counts=Counts())
+    with keep_ahead(shelf, endless(BLOCKS), (val, [5, 3])):
+        until(lambda: there(shelf))
+        time.sleep(0.2)
+    assert val.counts.shards == 0
