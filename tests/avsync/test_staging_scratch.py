@@ -52,6 +52,18 @@ print(sorted(path.name for path in shelf.folder.rglob("*.tar*")))
 print(shelf.path(3))
 """
 
+NO_LARGE_FILES = """
+import resource, sys
+from pathlib import Path
+from staging_data import scratch_for
+data, disk, origin = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+shelf = scratch_for(origin, data, disk)
+shelf.stage(0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+print(shelf.stage(1).name, sorted(path.name for path in shelf.folder.rglob("*.tar*")), sep="\\n")
+print(shelf.path(0), shelf.path(1), sep="\\n")
+"""
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -424,19 +436,18 @@ def test_a_file_in_place_of_the_scratch_folder_is_named(tmp_path: Path) -> None:
         Room(scratch=tmp_path / "scratch").prepare()
 
 
-def test_a_fault_of_the_scratch_disk_is_told_and_the_folder_read_instead(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shelf = scratch_for(data, data, tmp_path / "scratch")
-
-    def broken(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr("avsync.staging.fetch._write", broken)
-    assert shelf.stage(0) is Outcome.NO_ROOM
-    assert "Input/output error: shards without a copy are read from" in capsys.readouterr().err
-    assert copies(tmp_path / "scratch") == []
-    assert shelf.path(0) == data / "train" / "000000.tar"
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_disk_that_takes_no_more_is_read_past_or_named(kind: str, data: Path, tmp_path: Path) -> None:
+    origin = data if kind == "folder" else f"pipe:cat {shlex.quote(str(data))}/{{}}"
+    said, complaint = process(NO_LARGE_FILES, data, tmp_path / "disk", origin).communicate()
+    assert said.splitlines()[:2] == ["NO_ROOM", "['000000.tar']"]
+    if kind == "folder":
+        assert said.splitlines()[2].endswith("/train/000000.tar")
+        assert said.splitlines()[3] == str(data / "train" / "000001.tar")
+        assert f"{tmp_path / 'disk'}: File too large: shards without a copy are read from {data}" in complaint
+    else:
+        assert "InputError: no copy of train/000001.tar of pipe:" in complaint
+        assert "File too large: raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger" in complaint
 
 
 def test_a_disk_that_is_fuller_than_it_said_costs_older_copies(
