@@ -1,6 +1,6 @@
 """Room in the scratch folder: one limit for all jobs of this machine, kept by removing what was used longest ago.
 
-Whoever uses a copy sets its time of change now and then.
+Whoever uses a copy sets its time of change now and then; whoever hands out its name sets its time of access, too.
 """
 
 import errno
@@ -23,6 +23,8 @@ TOUCH_S = 10
 FRESH_S = 300
 """What was touched within this time is in use: it goes only when there is no other way. So long a killed job's copies
 are safe, too."""
+GIVEN_S = 3
+"""A copy whose name was handed out within this time stays even then: somebody is about to read it."""
 LONG_AGO = 1
 """Time of change of what nobody needs: a second after the clock's beginning."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,16 +36,21 @@ class NoRoom(Exception):
 
 
 class NoRoomYet(NoRoom):
-    """Copies in the making have all that there is; when they are done, they may go for others."""
+    """Copies in the making have all that there is, or such as are just being read; soon they may go for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
     touched: float
+    given: float
     size: int
     unwritten: int
     """Bytes of it that the disk has yet to find room for."""
     path: Path
+
+    def may_go(self, urgent: bool) -> bool:
+        since, safe_s = (self.given, GIVEN_S) if urgent else (self.touched, FRESH_S)
+        return time.time() - since > safe_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +83,7 @@ class Room:
             raise NoRoom(f"the limit of {in_words(self.limit)} is too small for a shard of {in_words(size)}")
         with locked(self._lock):
             copies = self._copies(part)
-            oldest = [copy for copy in copies if urgent or time.time() - copy.touched > FRESH_S]
+            oldest = [copy for copy in copies if copy.may_go(urgent)]
             oldest.sort(key=lambda copy: copy.touched, reverse=True)
             over = sum(copy.size for copy in copies) + size - self.limit if self.limit else 0
             short = size if full else size + sum(copy.unwritten for copy in copies) - _free(self.scratch)
@@ -85,7 +92,8 @@ class Room:
                 (short, f"the disk of {self.scratch} is full"),
             ):
                 if missing > sum(copy.size for copy in oldest):
-                    raise NoRoom(why)
+                    soon = urgent and missing <= sum(copy.size for copy in copies)
+                    raise NoRoomYet(why) if soon else NoRoom(why)
             missing = max(over, short)
             while missing > 0 and oldest:
                 missing -= _remove(oldest.pop())
@@ -115,7 +123,8 @@ class Room:
             except FileNotFoundError:
                 continue  # its job has just published or removed it
             if not os.path.samestat(seen, os.fstat(own.file.fileno())):
-                found.append(_Copy(seen.st_mtime, seen.st_size, max(0, seen.st_size - seen.st_blocks * 512), path))
+                unwritten = max(0, seen.st_size - seen.st_blocks * 512)
+                found.append(_Copy(seen.st_mtime, seen.st_atime, seen.st_size, unwritten, path))
         return found
 
 
@@ -127,10 +136,19 @@ def release(path: Path) -> None:
         pass  # it is gone, or is another user's
 
 
-def touch(path: Path) -> bool:
-    """Say that a copy is in use; False when it is not there."""
+def give(path: Path) -> bool:
+    """Say that a copy is about to be read; False when it is not there."""
     try:
         os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def touch(path: Path) -> bool:
+    """Say that a copy is in use, or will be soon; False when it is not there."""
+    try:
+        os.utime(path, ns=(path.stat().st_atime_ns, time.time_ns()))
     except FileNotFoundError:
         return False
     return True

@@ -17,7 +17,7 @@ from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
 from avsync.staging.part import Part, last_moved
-from avsync.staging.room import DISK_FULL, TOUCH_S, NoRoom, NoRoomYet, Room, discard, release, touch
+from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from avsync.staging.wait import LOOK_S, wait_for
 from sharding.dataset import Dataset
@@ -26,6 +26,8 @@ from sharding.files import read_json, write_json
 from sharding.shard_reader import ShardReader
 from sharding.words import counted, first_few
 
+GIVE_AGAIN_S = 1
+"""A copy that is handed out again and again is marked so often (room.GIVEN_S)."""
 ROOM = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
 
 
@@ -52,14 +54,14 @@ class Scratch:
     """Say nothing: another rank of this machine says it."""
     counts: Counts = field(default_factory=Counts)
     _seen: dict[int, float] = field(default_factory=dict)
-    """When a copy was last found there and touched."""
+    """When a copy was last found there and handed out."""
     _said: set[str] = field(default_factory=set)
 
     def path(self, shard: int, waiting: Waiting = in_silence) -> Path:
         now, copy = time.monotonic(), self.copy(shard)
-        if now - self._seen.get(shard, -TOUCH_S) < TOUCH_S:
+        if now - self._seen.get(shard, -GIVE_AGAIN_S) < GIVE_AGAIN_S:
             return copy
-        if touch(copy):
+        if give(copy):
             self._seen[shard] = now
             return copy
         self._seen.pop(shard, None)
@@ -145,6 +147,7 @@ class Scratch:
                 part.file.truncate(0)
                 self.room.reserve(part, places.size, urgent=urgent, full=True)
         self._note_damage(shard, came.damaged)
+        part.moved()  # whoever waits for it has a moment
         part.publish()
         self.counts.shards += 1
         self.counts.bytes += came.size

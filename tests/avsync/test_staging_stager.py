@@ -12,6 +12,7 @@ import pytest
 from slow_server import SlowServer
 from staging_data import scratch_for, tar, write_noise
 
+import avsync.staging.room
 import avsync.staging.stager
 from avsync.staging.room import LONG_AGO
 from avsync.staging.scratch import Scratch
@@ -38,6 +39,7 @@ def server(data: Path) -> Iterator[SlowServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(avsync.staging.stager, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(avsync.staging.room, "GIVEN_S", 0.1)
 
 
 def until(true: Callable[[], object]) -> None:

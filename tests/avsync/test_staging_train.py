@@ -95,6 +95,21 @@ def test_no_clip_is_lost_when_copies_go_or_spoil(
     assert loader.budget.total == 0
 
 
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_no_clip_is_lost_to_a_tight_limit(
+    room: int, dataset: Path, server: SlowServer, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avsync.staging.room.GIVEN_S", 1)
+    largest = max(path.stat().st_size for path in (dataset / "train").glob("*.tar"))
+    config = with_scratch(config, tmp_path)
+    config = replace(config, runtime=replace(config.runtime, scratch_gb=room * largest / 1e9))
+    feed = Feed.of(Source.open(server.url, config.runtime), "train", config.pairs, config.view, staged=True)
+    rows = [fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)] * 3
+    with feed.loader(LoaderOptions(workers=2)) as loader:
+        assert all(batch.valid.all() for batch in loader.batches(rows))
+    assert loader.budget.total == 0
+
+
 def stalled(server: SlowServer, config: TrainConfig, tmp_path: Path) -> tuple[Feed, Path]:
     """The train split at an address that has stopped answering, and the name of its first shard."""
     feed = Feed.of(Source.open(server.url, with_scratch(config, tmp_path).runtime), "train", config.pairs, config.view)
