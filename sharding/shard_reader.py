@@ -21,7 +21,7 @@ from sharding.errors import AvsyncError, SkipClip
 from sharding.files import from_json, open_file
 from sharding.tar import Layout
 
-AT_ONCE = 1 << 19
+AT_ONCE = 1 << 18
 """Bytes read before their checksum is taken: they are still in the core's cache then."""
 OPEN_FILES = 96
 """More than the shards that a training step's clips come from (avsync.order.BLOCK_SHARDS)."""

@@ -55,7 +55,7 @@ class Patience:
             self._next *= 2
             open_console(stderr=True).print(
                 f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{doing()}",
-                style="yellow", soft_wrap=True, highlight=False,
+                style="yellow", soft_wrap=True, highlight=False, markup=False,
             )  # fmt: skip
 
     @property
