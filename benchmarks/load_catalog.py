@@ -49,6 +49,7 @@ def named(place: str) -> Callable:
 
 OURS = {
     "avsync raw": Entry(source="load_ways:Planes", stored="raw", cold=True),
+    "avsync raw, as it lies": Entry(source="load_ways:AsItLies", stored="raw"),
     "avsync h264": Entry(source="load_ways:Planes", stored="h264"),
     "avsync h264, RGB": Entry(source="load_ways:RGB", stored="h264", form="rgb"),
 }
