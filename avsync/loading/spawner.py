@@ -20,6 +20,8 @@ PROGRAM = (
 )
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Workers multiply no matrices; and a process without threads is safe to fork."""
+LEAVE_S = 2.0
+"""How long it may take to leave."""
 CAUSE_S = 1.0
 """How long to wait for the news of why a worker has ended."""
 
@@ -94,7 +96,11 @@ class Spawner:
         """Its workers have left or leave by themselves."""
         with suppress(OSError):  # it may have ended before
             self._control.shutdown(socket.SHUT_RDWR)
-        self._process.wait()
+        try:
+            self._process.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:  # somebody has stopped it
+            self._process.kill()
+            self._process.wait()
         self._control.close()
 
 

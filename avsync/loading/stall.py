@@ -66,7 +66,7 @@ class Patience:
 def describe(in_hand: Sequence[InHand]) -> str:
     """One line for each worker, longest first."""
     lines = [
-        f"  worker {one.pid} {DOING[one.stage.name]} for {one.seconds:.0f} s: "
+        f"  worker {one.pid or 'not yet started'} {DOING[one.stage.name]} for {one.seconds:.0f} s: "
         f"{one.request.place.path} at byte {one.request.place.offset}"
         for one in in_hand[:LISTED]
     ]

@@ -198,3 +198,17 @@ def test_a_wish_to_stop_ends_a_wait(dataset):
         with pytest.raises(StoppedWaiting), feed.loader(options) as loader:
             next(loader.batches(rows_of(feed)))
         workers_of(spawner_process(), 1)[0].kill()
+
+
+STOPPED = """
+import signal, sys
+from pathlib import Path
+from avsync.loading.spawner import spawner_of
+import os
+process = spawner_of(os.getpid())._process
+process.send_signal(signal.SIGSTOP)
+"""
+
+
+def test_a_process_whose_spawner_was_stopped_still_ends():
+    assert subprocess.run([sys.executable, "-c", STOPPED], timeout=60, check=False).returncode == 0
