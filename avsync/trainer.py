@@ -106,6 +106,8 @@ class Trainer:
             keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming,
             TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
         ):
+            if start >= self.config.steps:
+                self.report.say(f"all {start} steps are done already")
             low = self.config.low_rate
             for first, end, every in ((0, low.steps, low.every), (low.steps, self.config.steps, 1)):
                 if first == self.state.step:

@@ -10,7 +10,7 @@ from avsync_settings import quick_config
 from curves import curve
 from torch import Tensor
 
-from avsync import trainer
+from avsync import step
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 from avsync.loss import Score, score
 from avsync.trainer import train
@@ -64,6 +64,6 @@ def test_with_labels_thrown_like_coins_it_learns_nothing(
     def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor) -> Score:
         return score(logit, torch.randint(2, in_sync.shape, generator=coin).float(), valid)
 
-    monkeypatch.setattr(trainer, "score", thrown)
+    monkeypatch.setattr(step, "score", thrown)
     train(handful, tmp_path / "run", settings())
     assert last_loss(tmp_path / "run") > 0.6
