@@ -31,15 +31,20 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
+SUBMIT, WATCH, DOCTOR = "launch.submit.command", "launch.watch.commands", "launch.doctor.command"
+
+
 class Entry(NamedTuple):
     """A line of `avsync --help`, and where its command is built."""
 
     usage: str
     does: str
     kind: str
-    """Class in launch/commands.py."""
+    """Class of the command ..."""
     resumes: bool = True
     """The same command again goes on from what a stopped one left."""
+    module: str = "launch.commands"
+    """... in this module."""
 
 
 COMMANDS = {
@@ -56,6 +61,13 @@ COMMANDS = {
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
+    "submit": Entry("COMMAND ...", "pack, train or evaluate as SLURM jobs that survive", "Submit", False, SUBMIT),
+    "status": Entry("[RUN ...]", "how jobs stand: queue, step, ETA, restarts and why", "Status", False, WATCH),
+    "logs": Entry("RUN", "what a job printed; -f follows it", "Logs", False, WATCH),
+    "cancel": Entry("RUN", "end a job, and let it save", "Cancel", False, WATCH),
+    "resubmit": Entry("RUN", "queue a job again that ended", "Resubmit", False, SUBMIT),
+    "board": Entry("[RUN ...]", "TensorBoard on a free port, and the ssh line to reach it", "Board", False, WATCH),
+    "doctor": Entry("", "what a cluster does to jobs, and what to set", "Doctor", False, DOCTOR),
 }
 
 
@@ -101,7 +113,7 @@ def _fail(name: str, error: Exception, code: int) -> int:
 
 
 def _build(name: str, rest: Sequence[str]) -> "Command":
-    kind: type[Command] = getattr(import_module("launch.commands"), COMMANDS[name].kind)
+    kind: type[Command] = getattr(import_module(COMMANDS[name].module), COMMANDS[name].kind)
     return kind.parse(rest, f"avsync {name}")
 
 

@@ -35,7 +35,16 @@ MAY_IMPORT = {
         "sharding.timeline_audio",
         "sharding.timeline_video",
     },
-    "launch": {"sharding.errors", "sharding.config", "sharding.scenes.config", "avsync.config", "avsync.presets"},
+    "launch": {
+        "sharding.errors",
+        "sharding.config",
+        "sharding.files",
+        "sharding.scenes.config",
+        "sharding.words",
+        "avsync.config",
+        "avsync.presets",
+        "avsync.progress",
+    },
 }
 # Library -> the only modules (by prefix) that may import it, anywhere in the file.
 ONLY_IN = {

@@ -1,0 +1,89 @@
+"""What a job is, as json in its folder: read inside the job and by everybody who asks about it. Never a pickle."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from launch.site.profile import ClusterProfile
+
+VERSION = 1
+SHARE, SCRATCH = "{share}", "{scratch}"
+"""Words of `argv` that are filled in inside the job: number of the array's task, folder on the node's disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What one job asks SLURM for; 0 and empty: the site's default."""
+
+    partition: str
+    account: str
+    qos: str
+    constraint: str
+    exclude: tuple[str, ...]
+    nodes: int
+    tasks_per_node: int
+    """One for each GPU."""
+    gpus_per_node: int
+    cpus_per_task: int
+    memory_mb: int
+    """MiB of each node."""
+    time_s: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRecord:
+    """job.json."""
+
+    version: int
+    kind: str
+    """pack, train, evaluate ..."""
+    name: str
+    """In squeue."""
+    words: tuple[str, ...]
+    """The command as typed, without `avsync`; paths absolute."""
+    argv: tuple[str, ...]
+    """What each task executes; SHARE and SCRATCH are filled in."""
+    run: str
+    """Folder of the run that it trains: progress.json and checkpoints tell how it moves. Empty for other kinds."""
+    dataset: str
+    """Folder of the dataset that it packs; empty for other kinds."""
+    profile: ClusterProfile
+    resources: Resources
+    array: int
+    """Tasks of the array; 0: it is none."""
+    commit: str
+    """Of the checkout that the snapshot was taken from; + where it was changed; empty where it is none."""
+    directory: str
+    """Where it was submitted, and where it works."""
+    submitted: float
+    """UNIX seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """queued.json."""
+
+    ids: tuple[str, ...]
+    """SLURM's job numbers: of an array in several pieces, or of successors, each; in order."""
+    depends_on: tuple[str, ...] = ()
+    """Jobs that must end well before."""
+
+
+class End(StrEnum):
+    """How a job ended for good."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """outcome.json: it is over, nothing more will be tried."""
+
+    end: End
+    reason: str
+    """In plain words, with what to do."""
+    at: float
+    """UNIX seconds."""
+    log_tail: str = ""
+    """Last lines of the log, of a failure."""

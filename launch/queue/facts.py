@@ -1,0 +1,63 @@
+"""What SLURM knows of a job, as `scontrol -o show job` tells it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+_FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w:/]*)=")
+NEVER = ("None", "Unknown", "N/A", "(null)", "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFacts:
+    """A job, or one task of an array."""
+
+    state: str
+    """RUNNING, PENDING, COMPLETING, CANCELLED ...; the first word of it."""
+    reason: str
+    """TimeLimit, Resources, Priority ...; empty where there is none."""
+    restarts: int
+    preempted: bool
+    """Its time to go was set for another job's sake."""
+    end_time: float | None
+    """UNIX seconds at which its limit is over."""
+    nodes: str
+    exit_code: str
+    requeue: bool
+    """It may be requeued."""
+
+
+def read_facts(line: str) -> JobFacts | None:
+    """The facts of one line; None when it tells of no job, as while SLURM is busy with it."""
+    told = fields_of(line)
+    if "JobState" not in told:
+        return None
+    return JobFacts(
+        state=told["JobState"].split()[0],
+        reason=_known(told.get("Reason", "")),
+        restarts=int(told.get("Restarts", "0")),
+        preempted=bool(_known(told.get("PreemptTime", ""))),
+        end_time=_moment(told.get("EndTime", "")),
+        nodes=_known(told.get("NodeList", "")),
+        exit_code=told.get("ExitCode", ""),
+        requeue=told.get("Requeue", "1") == "1",
+    )
+
+
+def fields_of(line: str) -> dict[str, str]:
+    """`Key=value` pairs; a value may hold spaces."""
+    marks = list(_FIELD.finditer(line))
+    ends = [mark.start() for mark in marks[1:]] + [len(line)]
+    return {mark.group(1): line[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}
+
+
+def _known(value: str) -> str:
+    return "" if value in NEVER else value
+
+
+def _moment(value: str) -> float | None:
+    """SLURM writes local time without a zone."""
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return None
