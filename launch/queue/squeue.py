@@ -1,0 +1,147 @@
+"""The queue, asked once for any number of jobs: `squeue` with a format that every SLURM in use knows."""
+
+import os
+import pwd
+import re
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from launch.queue.ask import ask
+
+MARK = "avsync:"
+"""Before the job's folder, in the comment that SLURM keeps with a job."""
+LIVE = frozenset(
+    "PENDING RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED RESIZING SIGNALING STAGE_OUT REQUEUED REQUEUE_FED "
+    "REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split()
+)
+"""States of a job that may still do something, or be let go on."""
+WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split())
+_BETWEEN = "\x1f"  # the unit separator: no name or path holds it
+_FIELDS = "FKTrNSPjEk"  # letters of squeue --format: old, and the same in all versions
+_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+_IN_WAY = ("SQUEUE_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
+"""Variables by which a person changes what squeue prints, or hides jobs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueRow:
+    """A job, a running task of an array, or all tasks of an array that wait."""
+
+    job: str
+    """SLURM's number; of an array the array's."""
+    tasks: str
+    """Of an array: `7`, or `0-99%8`; else empty."""
+    state: str
+    reason: str
+    """As SLURM says it: Priority, Resources ...; empty where there is none."""
+    nodes: str
+    start: float | None
+    """UNIX seconds at which it began, or is expected to."""
+    partition: str
+    name: str
+    dependency: str
+    """`afterok:12(unfulfilled)`; empty where there is none."""
+    comment: str
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the job, when it is one of avsync's."""
+        return Path(self.comment.removeprefix(MARK)) if self.comment.startswith(MARK) else None
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def waiting(self) -> bool:
+        return self.state in WAITING
+
+    @property
+    def count(self) -> int:
+        """Tasks that this row stands for."""
+        return len(indices(self.tasks)) if self.tasks else 1
+
+
+def read_queue(users: Collection[str] = ()) -> list[QueueRow]:
+    """All jobs of these users, of one's own without any; those that ended in the last minutes, too.
+
+    One question, however many jobs there are. Raises InputError without squeue, QueueError when it fails.
+    """
+    whose = ["--user", ",".join(sorted(users))] if users else ["--me"]
+    form = _BETWEEN.join(f"%{letter}" for letter in _FIELDS)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(_IN_WAY)}
+    environment |= {"SLURM_BITSTR_LEN": "0"}  # else a long list of waiting tasks is cut short
+    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"], environment=environment))
+
+
+def read_rows(text: str) -> list[QueueRow]:
+    """What squeue printed."""
+    parts = (line.split(_BETWEEN) for line in text.splitlines())
+    return [_row(*words) for words in parts if len(words) == len(_FIELDS)]
+
+
+def _row(
+    job: str, tasks: str, state: str, reason: str, nodes: str, start: str, partition: str, name: str, needs: str,
+    comment: str,
+) -> QueueRow:  # fmt: skip
+    return QueueRow(
+        job=job,
+        tasks=_known(tasks),
+        state=state.strip(),
+        reason=_known(reason),
+        nodes=_known(nodes),
+        start=_moment(start),
+        partition=partition,
+        name=name,
+        dependency=_known(needs),
+        comment=_known(comment).strip(),
+    )
+
+
+def indices(tasks: str) -> list[int]:
+    """Numbers of an array's tasks, as SLURM writes them: `0-3,7,10-20:2%4`."""
+    found = list[int]()
+    for first, last, step in _RANGE.findall(tasks.partition("%")[0]):
+        found += range(int(first), int(last or first) + 1, int(step or 1))
+    return found
+
+
+def owner_of(path: Path) -> str:
+    """The user whose job it is. Raises OSError."""
+    uid = path.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # an account that this machine does not know
+        return str(uid)
+
+
+def own_name() -> str:
+    """As SLURM knows this user: by number, not by $LOGNAME."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def by_folder(rows: Iterable[QueueRow]) -> dict[Path, list[QueueRow]]:
+    """The jobs that are ours, by their folder."""
+    found = dict[Path, list[QueueRow]]()
+    for row in rows:
+        if row.folder is not None:
+            found.setdefault(row.folder, []).append(row)
+    return found
+
+
+def _known(value: str) -> str:
+    return "" if value.strip() in ("", "None", "N/A", "(null)", "Unknown", "n/a") else value.strip()
+
+
+def _moment(value: str) -> float | None:
+    """SLURM writes local time without a zone."""
+    try:
+        return time.mktime(datetime.fromisoformat(value).timetuple())
+    except (ValueError, OverflowError):
+        return None
