@@ -11,7 +11,6 @@ TARGET/jobs/train/
   outcome.json      Outcome: when it is over for good
   stop              while it lies there, the ranks save and leave
   cancelled         a person has cancelled the job
-  rendezvous.json   where the ranks meet
 """
 
 from dataclasses import dataclass
@@ -38,10 +37,6 @@ class TaskPaths:
     @property
     def stop(self) -> Path:
         return self.folder / "stop"
-
-    @property
-    def rendezvous(self) -> Path:
-        return self.folder / "rendezvous.json"
 
 
 @dataclass(frozen=True, slots=True)

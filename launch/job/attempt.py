@@ -1,0 +1,113 @@
+"""One attempt as its batch script sees it: who and where it is, what was before, and how it ends."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch.job.attempts import Action, Attempt, Event, What, note, now, read_attempts
+from launch.job.moves import Past, saved
+from launch.job.paths import JobPaths, TaskPaths
+from launch.job.record import JobRecord
+from launch.job.requeue import Decision
+
+TAIL_LINES = 40
+TAIL_BYTES = 16_384
+OFFSET = "AVSYNC_SHARE_OFFSET"
+"""Of the first task of this piece of an array, in the whole array."""
+_OUT_OF_MEMORY = re.compile(r"oom.kill|Out Of Memory|exceeded (step|job) memory limit|memory limit \(", re.IGNORECASE)
+_FAILED_ON = re.compile(r"srun: error: ([\w.-]+): tasks? [\d,\-]+: (?!Terminated)(?!Force Terminated)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThisAttempt:
+    """SLURM has started the job, for the first time or again."""
+
+    paths: JobPaths
+    record: JobRecord
+    share: int | None
+    """Number of this task in the whole array; None: it is none."""
+    job: str
+    restart: int
+    nodes: str
+    past: Past
+    log: Path
+    log_begins: int
+    """Bytes in the log that are of earlier attempts."""
+
+    @classmethod
+    def of(cls, paths: JobPaths, record: JobRecord) -> "ThisAttempt":
+        """From what SLURM has told this process."""
+        share = int(os.environ[OFFSET]) + int(os.environ["SLURM_ARRAY_TASK_ID"]) if record.array else None
+        array = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}.txt"
+        log = paths.log if share is None else paths.logs / array
+        return cls(
+            paths=paths, record=record, share=share, job=os.environ["SLURM_JOB_ID"],
+            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")), nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
+            past=Past(read_attempts(paths.task(share).attempts)), log=log,
+            log_begins=log.stat().st_size if log.is_file() else 0,
+        )  # fmt: skip
+
+    @property
+    def task(self) -> TaskPaths:
+        return self.paths.task(self.share)
+
+    @property
+    def number(self) -> int:
+        """1: the first."""
+        return self.past.attempts[-1].began.attempt + 1 if self.past.attempts else 1
+
+    def begin(self) -> None:
+        """Note it, and first that the one before has left no word, if so."""
+        self.task.stop.unlink(missing_ok=True)
+        if self.past.attempts and self.past.attempts[-1].ended is None:
+            note(self.task.attempts, _lost(self.past.attempts[-1]))
+        note(self.task.attempts, self._event(What.BEGAN))
+
+    def end(self, decision: Decision, action: Action, code: int | None) -> Event:
+        """Note how it ended."""
+        node = found.group(1) if (found := _FAILED_ON.search(self.printed())) else ""
+        event = self._event(decision.what, action, code or 0, decision.why, node)
+        note(self.task.attempts, event)
+        return event
+
+    def printed(self) -> str:
+        """The last of what this attempt has printed."""
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self.log_begins, size - TAIL_BYTES))
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def tail(self) -> str:
+        """Its last lines."""
+        return "\n".join(self.printed().splitlines()[-TAIL_LINES:])
+
+    @property
+    def out_of_memory(self) -> bool:
+        """SLURM has written so."""
+        return _OUT_OF_MEMORY.search(self.printed()) is not None
+
+    @property
+    def gained(self) -> int:
+        """Beyond what any attempt before had saved."""
+        return saved(self.record) - self.past.most
+
+    def _event(
+        self, what: What, action: Action = Action.NONE, code: int = 0, detail: str = "", node: str = ""
+    ) -> Event:
+        return Event(
+            what=what, attempt=self.number, job=self.job, restart=self.restart, nodes=self.nodes,
+            saved=saved(self.record), at=now(), action=action, exit=code, detail=detail, failed_node=node,
+        )  # fmt: skip
+
+
+def _lost(before: Attempt) -> Event:
+    """When it was is not known: it is noted now."""
+    began = before.began
+    return Event(
+        what=What.LOST, attempt=began.attempt, job=began.job, restart=began.restart, nodes=began.nodes,
+        saved=began.saved, at=now(), action=Action.BY_SLURM, detail="without a word: a node failed, or SIGKILL",
+    )  # fmt: skip

@@ -1,0 +1,127 @@
+"""A decision carried out: SLURM is asked to start the job again, or it is written down that it is over."""
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from launch.job.attempt import ThisAttempt
+from launch.job.attempts import Action, Event
+from launch.job.moves import saved
+from launch.job.notify import Notification, tell
+from launch.job.record import End, Outcome, Queued
+from launch.job.requeue import Decision, Do
+from launch.queue.ask import QueueError
+from launch.queue.scontrol import Scontrol
+from launch.site.profile import Told
+from sharding.errors import AvsyncError, InputError
+from sharding.files import read_json, write_json
+
+TRIES, AGAIN_S = 5, 1.0
+"""Of a requeue that SLURM refuses, as it does for a moment while a job is changing its state."""
+
+
+def over_already(this: ThisAttempt) -> int | None:
+    """Exit code of a job that has nothing left to do; None: there is work.
+
+    A job in line behind one that brought it to an end; or SLURM was told by hand to start it again, after a scancel.
+    """
+    path = this.task.outcome
+    if not path.exists():
+        return None
+    outcome = read_json(path, Outcome)
+    by_hand = outcome.end is End.CANCELLED and not this.paths.cancelled.exists() and this.restart
+    if by_hand:
+        path.unlink()
+        return None
+    sys.stdout.write(f"avsync: nothing to do: {outcome.end} before ({outcome.reason})\n")
+    return 0 if outcome.end is End.DONE else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Of one attempt."""
+
+    this: ThisAttempt
+    scontrol: Scontrol
+
+    def carry_out(self, decision: Decision, code: int | None) -> None:
+        """Do it and note it. What cannot be noted for want of room is printed."""
+        action = self._requeue() if decision.do is Do.REQUEUE else ACTIONS[decision.do]
+        if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
+            decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
+        with suppress(OSError):
+            event = self.this.end(decision, action, code)
+            self._avoid_bad_nodes(event)
+        sys.stdout.write(f"avsync: attempt {self.this.number} {_said(decision, action)}\n")
+        sys.stdout.flush()
+        if decision.do in ENDS:
+            self._over(decision)
+        self._tell(decision)
+
+    def _requeue(self) -> Action:
+        """How the job goes on."""
+        if not self.scontrol.works:
+            return Action.SUCCESSOR if self._has_successor() else Action.GIVEN_UP
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(AGAIN_S)
+            try:
+                self.scontrol.requeue(self.this.job)
+            except QueueError as error:
+                if "pending" in str(error).lower():  # SLURM was faster
+                    return Action.BY_SLURM
+                sys.stdout.write(f"avsync: {error}\n")
+            else:
+                return Action.REQUEUED
+        return Action.SUCCESSOR if self._has_successor() else Action.GIVEN_UP
+
+    def _has_successor(self) -> bool:
+        try:
+            ids = read_json(self.this.paths.queued, Queued).ids
+        except AvsyncError:
+            return False
+        return not self.this.record.array and self.this.job in ids[:-1]
+
+    def _avoid_bad_nodes(self, event: Event) -> None:
+        """Where it has failed often, the next attempt shall not begin."""
+        this, limit = self.this, self.this.record.profile.exclude_after
+        if event.action is not Action.REQUEUED or not limit or not event.failed_node:
+            return
+        if this.past.failed_on(event.failed_node) + 1 < limit:
+            return
+        bad = {event.failed_node, *(one.ended.failed_node for one in this.past.attempts if one.ended)} - {""}
+        bad = {node for node in bad if this.past.failed_on(node) + (node == event.failed_node) >= limit}
+        with suppress(QueueError, InputError):
+            self.scontrol.exclude(this.job, sorted({*this.record.profile.exclude, *bad}))
+            sys.stdout.write(f"avsync: the next attempt avoids {', '.join(sorted(bad))}\n")
+
+    def _tell(self, decision: Decision) -> None:
+        this = self.this
+        kind: Told = TOLD.get(decision.do, "requeued")
+        target = this.record.run or this.record.dataset or str(this.paths.target)
+        message = Notification(
+            kind=kind, name=this.record.name, run=target, job=this.job, step=saved(this.record), reason=decision.why
+        )
+        tell(this.record.profile, message)
+
+    def _over(self, decision: Decision) -> None:
+        outcome = Outcome(
+            end=ENDS[decision.do], reason=decision.why or decision.what, at=time.time(),
+            log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
+        )  # fmt: skip
+        write_json(self.this.task.outcome, outcome)
+
+
+ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}
+ENDS = {Do.FINISH: End.DONE, Do.CANCEL: End.CANCELLED, Do.GIVE_UP: End.FAILED}
+TOLD: dict[Do, Told] = {Do.FINISH: "done", Do.CANCEL: "cancelled", Do.GIVE_UP: "failed"}
+NO_WAY = (
+    "and this job cannot queue itself again: it does not reach scontrol (profile: scontrol), and none is in line "
+    "behind it (profile: successors); avsync resubmit goes on"
+)
+
+
+def _said(decision: Decision, action: Action) -> str:
+    why = f" ({decision.why})" if decision.why else ""
+    return f"ended: {decision.what}{why}" + (f"; {action}" if action else "")

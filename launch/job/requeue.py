@@ -1,0 +1,117 @@
+"""The decision table: an attempt has ended, or is about to; was that the end of the job?
+
+Pure: what was seen goes in, what to do comes out. What SLURM shows in each case was measured on 22.05 (docs/slurm.md).
+Whatever is not clearly a reason to go on is none: requeueing a job that its user has cancelled would resurrect it.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from launch.job.attempts import What
+from launch.queue.facts import JobFacts
+
+
+class Do(Enum):
+    """What follows."""
+
+    FINISH = "the work is done"
+    REQUEUE = "start it again"
+    LEAVE = "SLURM has it in hand"
+    CANCEL = "a person wants no more of it"
+    GIVE_UP = "it fails again and again"
+
+
+class Wish(StrEnum):
+    """Why this program has asked the ranks to stop."""
+
+    NONE = ""
+    TIME = "time limit"
+    HEARTBEAT = "no heartbeat"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """All that the decision depends on."""
+
+    exit: int | None
+    """Of srun; negative: killed by that signal; None: it still runs."""
+    wish: Wish
+    cancelled: bool
+    """`avsync cancel` has left its mark."""
+    terminated: bool
+    """The batch script got SIGTERM."""
+    facts: JobFacts | None
+    """None: SLURM cannot be asked here, or gave no answer."""
+    restart: int
+    """SLURM's count when this attempt began."""
+    gained: int
+    """Steps in new checkpoints."""
+    failures: int
+    """Attempts before this one, in a row, that failed and gained nothing."""
+    retries: int
+    """So many in a row are too many."""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What happened, and what to do."""
+
+    what: What
+    do: Do
+    why: str = ""
+
+
+def decide(seen: Seen) -> Decision:
+    """Row by row, from what is certain to what is left."""
+    if seen.exit == 0:
+        return Decision(what=What.DONE, do=Do.FINISH)
+    if seen.cancelled:
+        return Decision(what=What.CANCELLED, do=Do.CANCEL, why="avsync cancel")
+    if seen.facts and (said := _slurm_says(seen, seen.facts)):
+        return said
+    if seen.wish is Wish.TIME:
+        return _again(What.TIME_LIMIT, seen, "the time limit was near")
+    if seen.wish is Wish.HEARTBEAT:
+        return _again(What.HUNG, seen, "the run did not move any more")
+    if seen.terminated or (seen.facts is None and seen.exit in TERMINATED):
+        return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
+    if seen.out_of_memory:
+        return _again(What.OUT_OF_MEMORY, seen, "a process took more memory than the job has")
+    return _again(What.CRASHED, seen, f"exit code {seen.exit}")
+
+
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+"""Exit codes of ranks that were asked to go, and did."""
+
+
+def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
+    """Where SLURM itself gives the reason."""
+    if facts.restarts > seen.restart:
+        return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="SLURM has requeued the job already")
+    if facts.state in ("NODE_FAIL", "BOOT_FAIL"):
+        return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed")
+    if facts.preempted:
+        return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="another job needs the nodes")
+    if facts.reason == "TimeLimit" or facts.state in ("TIMEOUT", "DEADLINE"):
+        return _again(What.TIME_LIMIT, seen, "the time limit was reached")
+    if seen.terminated and facts.state in ("COMPLETING", "CANCELLED"):
+        return Decision(what=What.CANCELLED, do=Do.CANCEL, why="scancel")
+    return None
+
+
+def is_clear(facts: JobFacts, restart: int) -> bool:
+    """SLURM gives a reason. A cancelled job never does: who sees none should look again before believing it."""
+    return facts.restarts > restart or facts.preempted or facts.reason == "TimeLimit" or facts.state in SURE
+
+
+SURE = ("NODE_FAIL", "BOOT_FAIL", "TIMEOUT", "DEADLINE", "CANCELLED")
+
+
+def _again(what: What, seen: Seen, why: str) -> Decision:
+    """Once more, unless it leads nowhere."""
+    failures = 0 if seen.gained > 0 else seen.failures + 1
+    if failures < seen.retries:
+        return Decision(what=what, do=Do.REQUEUE, why=why)
+    return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {failures} attempts in a row brought no new checkpoint")

@@ -1,0 +1,54 @@
+"""scontrol as a job uses it: what SLURM knows of the job, and the wish to be requeued."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from launch.queue.ask import QueueError, ask
+from launch.queue.facts import JobFacts, read_facts
+from sharding.errors import InputError
+
+PATIENCE_S = 60.0
+AGAIN_S = 0.4
+"""Between looks: slurmctld tells a job's processes before it has written down why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scontrol:
+    """The command, as this site's nodes reach it; empty: they do not."""
+
+    words: tuple[str, ...] = ("scontrol",)
+
+    @property
+    def works(self) -> bool:
+        return bool(self.words) and shutil.which(self.words[0]) is not None
+
+    def job(self, job: str) -> JobFacts | None:
+        """None when SLURM does not answer, or not clearly."""
+        try:
+            return read_facts(self._ask("-o", "show", "job", job)) if self.works else None
+        except (QueueError, InputError):
+            return None
+
+    def job_once(self, job: str, clear: Callable[[JobFacts], bool], looks: int = 4) -> JobFacts | None:
+        """The facts as soon as they are `clear`; after `looks` looks as they are."""
+        facts = None
+        for look in range(looks if self.works else 0):
+            if look:
+                time.sleep(AGAIN_S)
+            facts = self.job(job) or facts
+            if facts and clear(facts):
+                break
+        return facts
+
+    def requeue(self, job: str) -> None:
+        """Ask for it. Raises QueueError when SLURM refuses, InputError where there is no scontrol."""
+        self._ask("requeue", job)
+
+    def exclude(self, job: str, nodes: Sequence[str]) -> None:
+        """A pending job shall not start on these nodes. Raises QueueError, InputError."""
+        self._ask("update", f"JobId={job}", f"ExcNodeList={','.join(nodes)}")
+
+    def _ask(self, *words: str) -> str:
+        return ask((*self.words, *words), PATIENCE_S)
