@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.job.attempts import Action, Attempt, Event, What, note, now, read_attempts
-from launch.job.moves import Past, saved
+from launch.job.moves import FAILURES, Past, saved
 from launch.job.paths import JobPaths, TaskPaths
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
@@ -66,7 +66,8 @@ class ThisAttempt:
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
         """Note how it ended."""
-        node = found.group(1) if (found := _FAILED_ON.search(self.printed())) else ""
+        found = _FAILED_ON.search(self.printed()) if decision.what in FAILURES else None
+        node = found.group(1) if found else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
         note(self.task.attempts, event)
         return event

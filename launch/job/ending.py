@@ -14,7 +14,7 @@ from launch.job.requeue import Decision, Do
 from launch.queue.ask import QueueError
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Told
-from sharding.errors import AvsyncError, InputError
+from sharding.errors import AvsyncError
 from sharding.files import read_json, write_json
 
 TRIES, AGAIN_S = 5, 1.0
@@ -92,9 +92,12 @@ class Ending:
             return
         bad = {event.failed_node, *(one.ended.failed_node for one in this.past.attempts if one.ended)} - {""}
         bad = {node for node in bad if this.past.failed_on(node) + (node == event.failed_node) >= limit}
-        with suppress(QueueError, InputError):
-            self.scontrol.exclude(this.job, sorted({*this.record.profile.exclude, *bad}))
-            sys.stdout.write(f"avsync: the next attempt avoids {', '.join(sorted(bad))}\n")
+        for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too
+            with suppress(QueueError):
+                self.scontrol.exclude(this.job, sorted({*this.record.profile.exclude, *bad}))
+                sys.stdout.write(f"avsync: the next attempt avoids {', '.join(sorted(bad))}\n")
+                return
+            time.sleep(AGAIN_S / 2)
 
     def _tell(self, decision: Decision) -> None:
         this = self.this
