@@ -66,20 +66,53 @@ class Pack(Parsed):
     path,action[,start_s,end_s][,split][,group], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
-    """What may be wanted of a call beyond its settings."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
     """Say what would be packed and how large it would be; write nothing."""
+    shares: int | None = None
+    """Pack nothing, but divide what is missing into at most so many shares, for as many calls on many machines."""
+    share: int | None = None
+    """Pack only this share of what --shares divided, from 0 on; when all are done, a call without it finishes."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
     wishes: Annotated[Wishes, arg(name="")] = field(default_factory=Wishes)
+
+    def __post_init__(self) -> None:
+        if (self.shares is not None) + (self.share is not None) + self.dry_run > 1:
+            raise InputError("--shares, --share and --dry-run are three calls: give one of them")
+        if self.shares is not None and self.shares < 1:
+            raise InputError(f"--shares {self.shares} must be at least 1")
+        if self.share is not None and self.share < 0:
+            raise InputError(f"--share {self.share} must not be below 0: shares are counted from 0")
 
     def execute(self) -> str:
         from sharding.pack import dry_run, pack
 
+        if self.shares is not None:
+            return self._divide(self.shares)
+        if self.share is not None:
+            return self._pack_share(self.share)
         if self.dry_run:
             dry_run(self.videos, self.dataset, self.config, wishes=self.wishes)
             return ""
         summary = pack(self.videos, self.dataset, self.config, wishes=self.wishes)
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
+
+    def _divide(self, shares: int) -> str:
+        from sharding.share import divide
+
+        count = len(divide(self.videos, self.dataset, self.config, self.wishes, shares).shares)
+        each = f"{self._again('--share', 'I')} for each I from 0 to {count - 1}, at once; then: " if count else ""
+        return f"Next: {each}{self._again()}"
+
+    def _pack_share(self, share: int) -> str:
+        from sharding.share import pack_share
+
+        pack_share(self.videos, self.dataset, self.config, self.wishes, share)
+        return f"Next, when all shares are whole: {self._again()}"
+
+    def _again(self, *more: str) -> str:
+        """A call for the same dataset; what is taken out or tried again is settled by then."""
+        root = ["--root", self.wishes.root] if self.wishes.root else []
+        return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,11 @@ def find_sources(videos: Path, root: Path | None = None) -> SourceList:
     return SourceList(sources=ordered, ignored=found.ignored, notes=found.notes)
 
 
+def base_of(videos: Path, root: Path | None) -> Path:
+    """The folder that paths of sources are relative to."""
+    return videos if videos.is_dir() else root or videos.parent
+
+
 def _listed(videos: Path, root: Path | None) -> SourceList:
     if videos.is_dir():
         if root is not None:
@@ -43,7 +48,7 @@ def _listed(videos: Path, root: Path | None) -> SourceList:
         raise InputError(f"{videos} is neither a folder of videos nor a .csv that lists them; name its folder")
     if root is not None and not root.is_dir():
         raise InputError(f"--root {root} is no folder; name the folder that the videos of {videos} lie in")
-    table, root = CsvTable(videos), root or videos.parent
+    table, root = CsvTable(videos), base_of(videos, root)
     if is_kinetics(table.header):
         return read_kinetics(table, root)
     return SourceList(sources=read_table(table, root))

@@ -8,7 +8,7 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.files import read_json, write_json
+from sharding.files import read_json, to_json, write_json
 from sharding.index import INDEX, INFO, SPLITS, DatasetInfo, Index
 from sharding.part import PARTS
 from sharding.plan import SOFTWARE, ShardPlan
@@ -59,13 +59,14 @@ def finish(
             f"{dataset / REJECTS}"
         )
     actions = tuple(sorted(totals.actions))
-    if packed:
+    info = _info(totals, actions, len(rejects), config)
+    if packed or not _told(info, dataset):
         (dataset / INFO).unlink(missing_ok=True)  # indexes and dataset.json are of one piece, or none
     for split in SPLITS:
         if totals.shards[split]:
             Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)
     shutil.rmtree(dataset / PARTS, ignore_errors=True)
-    write_json(dataset / INFO, _info(totals, actions, len(rejects), config))
+    write_json(dataset / INFO, info)
     return PackSummary(
         dataset=dataset,
         clips=totals.clips,
@@ -77,6 +78,14 @@ def finish(
         shards_packed=packed,
         shards_kept=len(plans) - packed,
     )
+
+
+def _told(info: DatasetInfo, dataset: Path) -> bool:
+    """dataset.json says so already: shards that came from shares are not packed by the call that finishes."""
+    try:
+        return (dataset / INFO).read_bytes() == to_json(info)
+    except OSError:
+        return False
 
 
 def _info(totals: _Totals, actions: tuple[str, ...], rejects: int, config: PackConfig) -> DatasetInfo:

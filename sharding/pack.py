@@ -35,7 +35,7 @@ def pack(
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack"):
         work = agenda(found, dataset, config, wishes, progress)
-        with _writing(dataset):
+        with writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
             if work.todo:
                 make_shards(work.todo, dataset, config, progress)
@@ -62,7 +62,8 @@ def dry_run(
 
 
 @contextmanager
-def _writing(dataset: Path) -> Iterator[None]:
+def writing(dataset: Path) -> Iterator[None]:
+    """Errors of the disk as what a person can mend. Raises InputError."""
     try:
         yield
     except OSError as error:

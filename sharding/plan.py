@@ -92,6 +92,11 @@ def plan_shards(sources: Sequence[Source], config: PackConfig, old: PlanFile | N
     ]
 
 
+def plan_shard(split: str, number: int, sources: Sequence[Source], config: PackConfig) -> ShardPlan:
+    """One shard, of sources that are known to share it. Raises InputError as plan_shards."""
+    return _shard_plan(split, number, [_facts(source) for source in sources], config)
+
+
 def plan_file(plans: Sequence[ShardPlan], config: PackConfig) -> PlanFile:
     """What to keep of `plans` for the next call."""
     return PlanFile(

@@ -12,10 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.agenda import Agenda
+from sharding.division import Division
 from sharding.index import SPLITS
 from sharding.rejects import REJECTS, Reject
 from sharding.sample import Estimate
 from sharding.words import counted, duration, size
+
+LONGEST_TABLE = 20
+"""Rows of a table of shares: they are much alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,25 @@ def print_plan(work: Agenda, console: Console) -> None:
         f"because their bytes were seen before: {counted(len(work.duplicates), 'video')}",
         soft_wrap=True,
     )
+
+
+def print_division(division: Division, dataset: Path, console: Console) -> None:
+    """Who would have what to do."""
+    if not division.shares:
+        console.print(Text(f"{dataset}: no shard is missing"), soft_wrap=True)
+        return
+    table = Table()
+    for column in ("share", "shards", "videos", "GB"):
+        table.add_column(column, justify="right")
+    rows = [
+        (str(number), str(len(share.shards)), f"{share.sources:,}", f"{share.bytes / 1e9:,.3f}")
+        for number, share in enumerate(division.shares)
+    ]
+    for row in rows if len(rows) <= LONGEST_TABLE else (*rows[: LONGEST_TABLE - 2], ("...",) * 4, rows[-1]):
+        table.add_row(*row)
+    shares = counted(len(division.shares), "share")
+    console.print(Text(f"{dataset}: {counted(division.missing, 'missing shard')} in {shares}"), soft_wrap=True)
+    console.print(table)
 
 
 def print_estimate(guess: Estimate, processes: int, console: Console) -> None:

@@ -11,7 +11,7 @@ from sharding.config import PackConfig
 from sharding.errors import AvsyncError, FormatError, InputError, RejectReason
 from sharding.failures import FAILURES
 from sharding.files import LOCK_NAME, open_file, read_json, write_json
-from sharding.index import INDEX, INFO, PLAN, SPLITS, read_info
+from sharding.index import INDEX, INFO, JOBS, PLAN, SPLITS, read_info
 from sharding.part import PARTS
 from sharding.plan import SOFTWARE, PlanFile, ShardPlan, placed, plan_file
 from sharding.records import ShardRecord
@@ -21,7 +21,7 @@ from sharding.words import counted, first_few
 
 RUN = "run.json"  # what a training run is known by
 _OURS_ABOVE = re.compile(
-    rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|\.nfs.*|\.DS_Store|"
+    rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|\.nfs.*|\.DS_Store|"
     rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
@@ -180,15 +180,22 @@ def _readable(path: Path) -> bool:
         return False
 
 
+def outdate(todo: Sequence[ShardPlan], dataset: Path) -> None:
+    """Delete the side files of what is made again: they speak of other tars than those to come. Raises OSError."""
+    outdated = [path for plan in todo if (path := dataset / f"{plan.name}.json").exists()]
+    if outdated:
+        (dataset / INFO).unlink(missing_ok=True)
+    for path in outdated:
+        path.unlink()
+
+
 def make_way(plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], dataset: Path, config: PackConfig) -> None:
     """Keep the plan, and delete what does not belong to it: shards, left-overs, parts. Raises OSError."""
     wanted = plan_file(plans, config)
     stale = _stale(plans, dataset)
-    outdated = [path for plan in todo if (path := dataset / f"{plan.name}.json").exists()]
-    if stale or outdated:
+    if stale:
         (dataset / INFO).unlink(missing_ok=True)  # until the end it is no dataset; what only grows stays one
-    for path in outdated:
-        path.unlink()  # it speaks of another tar than the one to come
+    outdate(todo, dataset)
     if not (dataset / PLAN).exists() or read_json(dataset / PLAN, PlanFile) != wanted:
         write_json(dataset / PLAN, wanted)
     for path in stale:

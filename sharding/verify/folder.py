@@ -9,7 +9,7 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError
 from sharding.files import LOCK_NAME, from_json, open_file
-from sharding.index import INDEX, INFO, PLAN, SPLITS, DatasetInfo
+from sharding.index import INDEX, INFO, JOBS, PLAN, SPLITS, DatasetInfo
 from sharding.part import PARTS
 from sharding.plan import PlanFile
 from sharding.rejects import REJECTS, parse_rejects
@@ -48,7 +48,7 @@ def look_around(folder: Path, info: DatasetInfo) -> Contents:
     for name in _names(contents, folder, ""):
         if name == PARTS:
             contents.add(Kind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
-        elif name not in (INFO, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
+        elif name not in (INFO, JOBS, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
             contents.add(Kind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
     planned = contents.around.planned
