@@ -9,15 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sharding.files import read_json, write_json
 from slurm.cluster.config_files import ClusterPaths, Ports, write_config
 from slurm.cluster.daemons import Daemons, prepare_folder
 from slurm.cluster.errors import ClusterError
 from slurm.cluster.events import Event, read_events
+from slurm.cluster.hiding import path_without
 from slurm.cluster.packages import Programs, find_programs
-from slurm.cluster.processes import descendants, kill, open_files, variable, wait_gone
+from slurm.cluster.processes import kill, node_processes, wait_gone
 from slurm.cluster.settings import ClusterSettings
 
 COMMAND_TIMEOUT_S = 60
+FIELD = re.compile(r"(?:^|(?<= ))([A-Z][\w/:]*)=(.*?)(?= [A-Z][\w/:]*=|\s*$)")
+"""One of the fields that scontrol prints on a line, without quotes; a value may hold blanks."""
 
 
 class Cluster:
@@ -31,7 +35,18 @@ class Cluster:
         self.programs = programs or find_programs()
         self.paths = ClusterPaths(folder=settings.folder)
         self.environment = self.programs.environment() | {"SLURM_CONF": str(self.paths.slurm_conf)}
-        self.daemons = Daemons(paths=self.paths, programs=self.programs, environment=self.environment)
+        """For every process that is to use this cluster."""
+        self._daemons = Daemons(paths=self.paths, programs=self.programs, environment=self.environment)
+
+    @classmethod
+    def attach(cls, folder: Path) -> Self:
+        """The cluster that another process started in `folder`. Raises ClusterError when none runs there."""
+        paths = ClusterPaths(folder=folder.absolute())
+        if not paths.settings.exists():
+            raise ClusterError(f"no cluster runs in {folder}")
+        cluster = cls(read_json(paths.settings, ClusterSettings))
+        cluster._daemons.ask("state")
+        return cluster
 
     def __enter__(self) -> Self:
         self.start()
@@ -43,13 +58,15 @@ class Cluster:
         self.stop()
 
     def start(self, *, owner: int | None = None) -> None:
-        """Start everything, and wait until all nodes are idle. `owner`: the cluster ends with that process, this one by
-        default, with none for 0."""
+        """Start everything, and wait until all nodes are idle.
+
+        The cluster ends with the process `owner`, by default this one; with 0 it runs until it is stopped.
+        """
         self.programs.check(accounting=self.settings.accounting)
         if self.is_running:
             raise ClusterError(f"a cluster runs in {self.paths.folder} already; stop it, or choose another folder")
         prepare_folder(self.settings, self.paths)
-        ports = self.daemons.start_guardian(os.getpid() if owner is None else owner)
+        ports = self._daemons.start_guardian(os.getpid() if owner is None else owner)
         try:
             self._start_daemons(ports)
         except BaseException:
@@ -58,27 +75,27 @@ class Cluster:
 
     def _start_daemons(self, ports: Ports) -> None:
         write_config(self.settings, self.paths, ports, self.programs)
-        self.daemons.start_munged()
+        write_json(self.paths.settings, self.settings, lasting=False)
+        self._daemons.start_munged()
         if self.settings.accounting:
-            self.daemons.start_database(ports)
-        self.daemons.start_controller(ports)
+            self._daemons.start_database(ports)
+        self._daemons.start_controller(ports)
         for node in self.settings.node_names:
-            self.daemons.launch_node(node)
+            self._daemons.launch_node(node)
         self.wait_for_nodes()
 
     @property
     def is_running(self) -> bool:
         try:
-            self.daemons.ask("state")
+            return bool(self._daemons.ask("state"))
         except ClusterError:
             return False
-        return True
 
     def stop(self) -> None:
-        """Kill every process of the cluster, jobs included; the files stay."""
-        guardian = self.daemons.ask("state")["pid"] if self.is_running else None
-        if guardian is not None:
-            self.daemons.ask("stop")
+        """Kill every process of the cluster, jobs included, as if all its machines lost power; the files stay."""
+        if self.is_running:
+            guardian = self._daemons.ask("state")["pid"]
+            self._daemons.ask("stop")
             wait_gone([guardian])
 
     def run(self, *argv: str | Path, timeout: float = COMMAND_TIMEOUT_S, check: bool = True) -> str:
@@ -92,38 +109,43 @@ class Cluster:
                 words, env=self.environment, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired as error:
-            raise ClusterError(f"{' '.join(words)} did not end in {timeout} s") from error
+            raise ClusterError(f"`{' '.join(words)}` did not end in {timeout} s") from error
         if check and done.returncode:
-            raise ClusterError(f"{' '.join(words)} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise ClusterError(f"`{' '.join(words)}` failed with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def submit(self, *options: str) -> str:
-        """sbatch; returns the job's id."""
+        """Call sbatch; returns the job's id."""
         return self.run("sbatch", "--parsable", *options).strip().split(";")[0]
 
     def job(self, job: str | int) -> dict[str, str]:
         """The fields of `scontrol show job`, of the first task where an array is named."""
-        line = self.run("scontrol", "-o", "show", "job", str(job)).splitlines()[0]
-        return dict(re.findall(r"(?:^|(?<= ))([A-Z][\w/:]*)=(.*?)(?= [A-Z][\w/:]*=|\s*$)", line))
+        for _ in range(5):  # while a job changes its state, scontrol now and then shows nothing
+            if fields := dict(FIELD.findall(self.run("scontrol", "-o", "show", "job", str(job)).partition("\n")[0])):
+                return fields
+            time.sleep(0.1)
+        raise ClusterError(f"scontrol says nothing about job {job}")
 
     def wait_for(self, job: str | int, states: str | Collection[str], timeout: float = 60) -> dict[str, str]:
-        """Wait until the job is in one of the states; returns its fields. Raises ClusterError after `timeout` seconds."""
+        """Wait until the job is in one of the states, and return its fields. ClusterError after `timeout` seconds."""
         wanted, end = {states} if isinstance(states, str) else set(states), time.monotonic() + timeout
         while (fields := self.job(job))["JobState"] not in wanted:
             if time.monotonic() > end:
-                raise ClusterError(
-                    f"job {job} is {fields['JobState']} ({fields['Reason']}) after {timeout} s, not {' or '.join(wanted)}"
-                )
+                found = f"{fields['JobState']} ({fields['Reason']})"
+                raise ClusterError(f"job {job} is {found} after {timeout} s, not {' or '.join(sorted(wanted))}")
             time.sleep(0.1)
         return fields
 
     def preempt(self, nodes: int | str | Iterable[str] | None = None, seconds: int = 2, *, wait: bool = True) -> str:
-        """Evict what runs on these nodes (how many, or which; all by default) by a more important job that takes them
-        whole for `seconds`; returns its id, with `wait` after its end."""
+        """Evict what runs on `nodes`: how many, or which; all by default.
+
+        A more important job takes them whole for `seconds`. Returns its id; with `wait`, after its end.
+        """
         if isinstance(nodes, int) or nodes is None:
             where = f"--nodes={nodes or self.settings.nodes}"
         else:
-            where = f"--nodelist={nodes if isinstance(nodes, str) else ','.join(nodes)}"
+            names = [nodes] if isinstance(nodes, str) else list(nodes)
+            where = f"--nodelist={','.join(names)}"
         quiet = ("--job-name=preempt", "--output=/dev/null", "--chdir=/", "--no-requeue")
         job = self.submit("--partition=high", "--exclusive", where, *quiet, f"--wrap=sleep {seconds}")
         if wait:
@@ -131,24 +153,16 @@ class Cluster:
         return job
 
     def kill_node(self, node: str) -> None:
-        """End a node as a power failure does: slurmd, its stepds and all tasks get SIGKILL and say nothing to anybody."""
-        state = self.daemons.ask("state")
-        slurmd = state["daemons"][node]["pid"]
-        kill([slurmd])  # first of all: it would start more, and report the others' end
-        while victims := self._of_node(node, state["pid"]):
+        """End a node as a power failure does: SIGKILL to slurmd, its stepds and all tasks; nobody is told."""
+        state = self._daemons.ask("state")
+        kill([state["daemons"][node]["pid"]])  # first of all: it would start more, and report the others' end
+        while victims := node_processes(state["pid"], node, self.paths.log_of(node)):
             kill(victims)
             wait_gone(victims, 0.2)
 
-    def _of_node(self, node: str, guardian: int) -> set[int]:
-        """Every process of a node. slurmstepd does not say whose it is, but writes to its node's log."""
-        alive, log = descendants(guardian), self.paths.log_of(node)
-        daemons = {process for process in alive if log in open_files(process)}
-        tasks = {process for process in alive if variable(process, "SLURMD_NODENAME") == node}
-        return daemons.union(tasks, *(descendants(process) for process in daemons))
-
     def start_node(self, node: str) -> None:
         """Switch a killed node on again, and wait until it takes jobs."""
-        self.daemons.launch_node(node)
+        self._daemons.start_node(node)
         self.wait_for_nodes([node])
 
     def node_states(self) -> dict[str, str]:
@@ -157,7 +171,7 @@ class Cluster:
         return dict(line.split(maxsplit=1) for line in lines)
 
     def wait_for_nodes(self, nodes: Iterable[str] | None = None, timeout: float = 60) -> None:
-        """Wait until these nodes, all by default, are idle."""
+        """Wait until these nodes, all by default, are idle. ClusterError with the logs after `timeout` seconds."""
         wanted, end = set(nodes or self.settings.node_names), time.monotonic() + timeout
         while busy := {node: state for node, state in self.node_states().items() if node in wanted and state != "idle"}:
             if time.monotonic() > end:
@@ -169,20 +183,18 @@ class Cluster:
         if jobs := self.run("squeue", "--noheader", "--format=%A").split():
             self.run("scancel", "--signal=KILL", "--full", *jobs, check=False)
             self.run("scancel", *jobs, check=False)
-        daemons = self.daemons.ask("state")["daemons"]
-        for node in self.settings.node_names:
+        daemons = self._daemons.ask("state")["daemons"]
+        for node, state in self.node_states().items():
             if daemons[node]["code"] is not None:
-                self.daemons.launch_node(node)
+                self._daemons.start_node(node)
+            if state.startswith("drain"):
+                self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
         self.wait_for_nodes()
 
     def environment_without(self, *programs: str) -> dict[str, str]:
-        """The environment of a machine that lacks these programs: a folder of PATH that has one of them is replaced by
-        links to all others in it."""
-        hidden, folders = self.paths.folder / "without" / "-".join(sorted(programs)), list[str]()
-        for number, folder in enumerate(self.environment["PATH"].split(os.pathsep)):
-            lacks_all = not any(os.path.exists(os.path.join(folder, program)) for program in programs)
-            folders.append(folder if lacks_all else str(_linked(Path(folder), hidden / str(number), programs)))
-        return self.environment | {"PATH": os.pathsep.join(folders)}
+        """The environment of a machine that lacks these programs; all else is found as before."""
+        links = self.paths.folder / "without" / "-".join(sorted(programs))
+        return self.environment | {"PATH": path_without(programs, self.environment["PATH"], links)}
 
     def events(self) -> list[Event]:
         """What SLURM did to jobs since the start, in order."""
@@ -191,14 +203,4 @@ class Cluster:
     def logs(self, lines: int = 30) -> str:
         """The ends of the logs of slurmctld and of every node."""
         names = ("slurmctld", *self.settings.node_names)
-        return "\n".join(self.daemons.tail(name, lines) for name in names)
-
-
-def _linked(folder: Path, links: Path, without: Collection[str]) -> Path:
-    """Make `links`: links to all that `folder` holds, but for the names in `without`."""
-    if not links.exists():
-        links.mkdir(parents=True)
-        for entry in folder.iterdir():
-            if entry.name not in without:
-                (links / entry.name).symlink_to(entry)
-    return links
+        return "\n".join(self._daemons.tail(name, lines) for name in names)

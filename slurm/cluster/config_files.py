@@ -18,6 +18,10 @@ class ClusterPaths:
     folder: Path
 
     @property
+    def settings(self) -> Path:
+        return self.folder / "etc/settings.json"
+
+    @property
     def slurm_conf(self) -> Path:
         return self.folder / "etc/slurm.conf"
 
@@ -146,7 +150,7 @@ SlurmdSpoolDir={paths.spool}/%n
 
 
 # config_overrides: the nodes claim more CPUs and memory than the machine has.
-# SlurmdTimeout: a dead node is noticed in tens of seconds, not in minutes.
+# SlurmdTimeout: a dead node is noticed in about 15 s; one that answers late, after up to 7 s, stays up.
 SCHEDULING = """\
 SlurmctldDebug=debug
 SlurmdDebug=debug
@@ -167,7 +171,7 @@ JobRequeue=1
 MessageTimeout=10
 ReturnToService=2
 SlurmctldTimeout=10
-SlurmdTimeout=10
+SlurmdTimeout=2
 InactiveLimit=0
 MinJobAge=300
 JobCompType=jobcomp/none

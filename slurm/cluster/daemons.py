@@ -70,24 +70,24 @@ class Daemons:
         guardian.kill()
         raise ClusterError(f"the guardian of {self.paths.folder} did not start: {log.read_text().strip()}")
 
-    def start(self, name: str, argv: list[str | Path], ready: Callable[[], bool], *, log: str = "") -> None:
+    def start(self, name: str, argv: list[str | Path], ready: Callable[[], bool]) -> None:
         """Start a daemon, and wait until it is ready."""
-        self.launch(name, argv, log=log)
+        self.launch(name, argv)
         self.wait_until(ready, name)
 
-    def launch(self, name: str, argv: list[str | Path], *, log: str = "") -> None:
+    def launch(self, name: str, argv: list[str | Path]) -> None:
         """Start a daemon; what it prints goes to log/NAME.out, beside the log that it writes itself."""
-        out = self.paths.logs / f"{log or name}.out"
+        out = self.paths.logs / f"{name}.out"
         self.ask("start", name=name, argv=[str(part) for part in argv], environment=self.environment, log=str(out))
 
     def wait_until(self, ready: Callable[[], bool], name: str) -> None:
         """Raises ClusterError with the end of the daemon's logs when it ends, or takes too long."""
         end = time.monotonic() + START_TIMEOUT_S
         while not ready():
-            code = self.ask("state")["daemons"][name]["code"] if name else None
+            code = self.ask("state")["daemons"][name]["code"]
             if code is not None or time.monotonic() > end:
                 fact = f"ended with {code}" if code is not None else f"was not ready after {START_TIMEOUT_S} s"
-                raise ClusterError(f"{name or 'the cluster'} {fact}:\n{self.tail(name)}")
+                raise ClusterError(f"{name} {fact}:\n{self.tail(name)}")
             time.sleep(0.02)
 
     def tail(self, name: str, lines: int = 20) -> str:
@@ -140,6 +140,12 @@ class Daemons:
         stepd = self.programs.path_of("slurmstepd")
         argv = [self.programs.path_of("slurmd"), "-D", "-f", self.paths.slurm_conf, "-N", node, "-d", stepd]
         self.launch(node, argv)
+
+    def start_node(self, node: str) -> None:
+        """The same, and wait until it listens: slurmctld may not know yet that it was gone."""
+        self.launch_node(node)
+        port = Ports(first=self.ask("state")["first_port"]).node(int(node.removeprefix("n")))
+        self.wait_until(lambda: _answers(socket.AF_INET, ("127.0.0.1", port)), node)
 
 
 def prepare_folder(settings: ClusterSettings, paths: ClusterPaths) -> None:

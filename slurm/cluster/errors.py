@@ -4,4 +4,4 @@ from sharding.errors import AvsyncError
 
 
 class ClusterError(AvsyncError):
-    """A daemon did not start, a SLURM command failed, or a job did not reach a state. The message ends with what was printed."""
+    """A daemon did not start, a command failed, or a job did not get where it should; with what was printed."""

@@ -1,8 +1,10 @@
 """The process that owns the daemons: starts them as its children, buries them, and lets none outlive its owner.
 
-It adopts what its children leave behind (a step's processes are no children of their slurmd), so that all that a cluster
-ever started descends from it, and an end is an end: SIGKILL to all of it. It ends with its owner, however that one dies,
-by a request, or by SIGTERM. `python -m slurm.cluster.guardian SOCKET OWNER`; OWNER is a process id, 0 for none.
+It adopts what its children leave behind (a step's processes are no children of their slurmd), so that all that a
+cluster ever started descends from it, and an end is an end: SIGKILL to all of it. It ends with its owner, however that
+one dies, by a request, or by SIGTERM.
+
+`python -m slurm.cluster.guardian SOCKET OWNER`; OWNER is a process id, 0 for none.
 
 Requests are lines of JSON over its Unix socket, one a connection:
 {"do": "start", "name": ..., "argv": [...], "environment": {...}, "log": path}   -> {"pid": ...}

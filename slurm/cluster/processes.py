@@ -70,3 +70,14 @@ def wait_gone(processes: Iterable[int], timeout_s: float = 10) -> set[int]:
     while (left := left & parents().keys()) and time.monotonic() < end:
         time.sleep(0.02)
     return left
+
+
+def node_processes(guardian: int, node: str, log: Path) -> set[int]:
+    """Every process of a node, of those below `guardian`: slurmd, its stepds, and all that its tasks started.
+
+    slurmstepd does not say whose it is, but it writes to its node's log.
+    """
+    alive = descendants(guardian)
+    daemons = {process for process in alive if log in open_files(process)}
+    tasks = {process for process in alive if variable(process, "SLURMD_NODENAME") == node}
+    return daemons.union(tasks, *(descendants(process) for process in daemons | tasks))

@@ -7,8 +7,8 @@ from sharding.errors import InputError
 
 MAX_FOLDER = 80
 """Characters. The sockets in the folder have longer names, and a Unix socket's name ends at 107."""
-FAKE_GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/ptmx", "/dev/tty", "/dev/fuse")
-"""SLURM believes in a GPU that has a device file of its own; it never opens it. Regular files get no CUDA_VISIBLE_DEVICES."""
+FAKE_GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/ptmx", "/dev/tty", "/dev/kmsg")
+"""SLURM believes in a GPU that has a device file, and never opens it; a plain file sets no CUDA_VISIBLE_DEVICES."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
