@@ -1,0 +1,106 @@
+"""Which jobs a person means: folders named, or the user's jobs in the queue and those below the current folder."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from launch.job.paths import JOBS, JobPaths
+from sharding.errors import InputError
+from sharding.words import first_few
+
+RECORD = "job.json"
+MOST_FOLDERS, DEEPEST, PATIENCE_S = 20_000, 6, 3.0
+"""Where a search ends: a home folder on a slow disk holds millions of files."""
+DULL = frozenset({JOBS, "checkpoints", "tensorboard", "evaluation", "localize", "node_modules", "site-packages"})
+"""Folders that hold no runs; hidden ones are left out, too."""
+
+
+def jobs_of(name: str) -> list[JobPaths]:
+    """Jobs of a run or dataset, the newest first; or the job whose own folder, or job.json, is named.
+
+    Raises InputError when there is none.
+    """
+    folder = Path(name).absolute()
+    if folder.name == RECORD:
+        folder = folder.parent
+    if (folder / RECORD).is_file():
+        return [JobPaths(folder)]
+    records = sorted(folder.glob(f"{JOBS}/*/{RECORD}"), key=_age, reverse=True)
+    if not records:
+        fact = "is no folder" if not folder.is_dir() else "was not submitted"
+        raise InputError(f"{name} {fact}: a run or dataset with a folder {JOBS}/ is needed; avsync status lists all")
+    return [JobPaths(path.parent) for path in records]
+
+
+def job_of(name: str, kind: str = "") -> JobPaths:
+    """The newest job of a run or dataset, or its only one of that kind. Raises InputError."""
+    found = jobs_of(name)
+    fitting = [paths for paths in found if not kind or paths.root.name == kind]
+    if not fitting:
+        kinds = first_few([paths.root.name for paths in found])
+        raise InputError(f"--kind {kind}: {name} has no such job; it has {kinds}")
+    return fitting[0]
+
+
+def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
+    """Jobs in and below a folder; whether all of it was searched."""
+    found = list[JobPaths]()
+    folders, complete = _walk(folder)
+    for path in folders:
+        found += [JobPaths(record.parent) for record in sorted((path / JOBS).glob(f"*/{RECORD}"))]
+    return found, complete
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """Runs with curves in and below a folder."""
+    return [path for path in _walk(folder)[0] if (path / "tensorboard").is_dir()]
+
+
+def distinct(jobs: Iterable[JobPaths]) -> list[JobPaths]:
+    """Each folder once, whatever links lead to it; in order."""
+    return list({Path(os.path.realpath(paths.root)): paths for paths in jobs}.values())
+
+
+def short(folder: Path) -> str:
+    """As a person would name it from here."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
+
+
+def _walk(folder: Path) -> tuple[list[Path], bool]:
+    """Folders that may be runs, breadth first; whether none was left out for lack of time."""
+    found, layer, ends = [folder], [folder], time.monotonic() + PATIENCE_S
+    for _ in range(DEEPEST):
+        following = list[Path]()
+        for parent in layer:
+            if time.monotonic() > ends or len(found) > MOST_FOLDERS:
+                return found, False
+            children = list(_children(parent))
+            following += children
+            found += children
+        layer = following
+    return found, True
+
+
+def _children(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:  # not ours to read, or gone
+        return
+    yield from (folder / name for name in inside if name not in DULL and not name.startswith("."))
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def named(names: Sequence[str]) -> list[JobPaths]:
+    """All jobs of these runs and datasets. Raises InputError."""
+    return distinct(paths for name in names for paths in jobs_of(name))

@@ -1,0 +1,170 @@
+"""`avsync logs`: what a job printed, attempt after attempt, and as it comes."""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from launch.flags import typed
+from launch.job.paths import JobPaths
+from launch.watch.find import short
+from launch.watch.logfiles import BEGINS, LogFile, last_lines, log_files
+from launch.watch.standing import OVER, Standing
+from launch.watch.status import JobStatus, ask_queue, read_status
+from sharding.errors import InputError
+from sharding.words import plain
+
+LOOK_S = 0.5
+ASK_S = 30.0
+"""Between questions to SLURM, while a log is followed: whether the job has ended without a word."""
+_ERROR = re.compile(
+    r"Error\b|error:|\bException\b|Traceback|\bFATAL\b|\bKilled\b|oom.kill|CANCELLED AT|Segmentation|signal \d+"
+    r"|NCCL WARN|avsync: attempt \d+ (begins|ended)|avsync: attempt \d+ of"
+)
+_LABEL = re.compile(r"^\s*\d+: ")
+"""Of srun, before each line of a task."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which part."""
+
+    lines: int
+    """The last ones; 0: all."""
+    task: int | None
+
+
+def show(paths: JobPaths, wanted: Wanted) -> str:
+    """Print it. Raises InputError for a task that is not there."""
+    printer = Printer(_console(), wanted)
+    printer.first(_files(paths, wanted))
+    return "" if printer.shown else _nothing(paths)
+
+
+def follow(paths: JobPaths, wanted: Wanted) -> str:
+    """Print it as it comes, until the job is over for good; over requeues, and when a file begins anew."""
+    printer, asked, status = Printer(_console(), wanted), 0.0, None
+    printer.first(_files(paths, wanted))
+    try:
+        while True:
+            if time.monotonic() - asked > ASK_S or paths.task(None).outcome.exists():
+                status, asked = read_status(paths, ask_queue([paths])), time.monotonic()
+                if not printer.shown and status.standing is Standing.WAITING:
+                    printer.note(f"{status.standing}: {status.why}")
+            printer.more(_files(paths, wanted))  # after the look at its end: what came before it is shown
+            if status and status.standing in (*OVER, Standing.SILENT):
+                return _closing(status)
+            time.sleep(LOOK_S)
+    except KeyboardInterrupt:  # the way to end it
+        return ""
+
+
+def show_errors(paths: JobPaths, wanted: Wanted) -> str:
+    """Print what looks like an error, with tracebacks whole, and say why the job failed, if it did."""
+    console = _console()
+    for file in _files(paths, wanted):
+        found = list(errors_in(last_lines(file.path, wanted.lines * 100 or sys.maxsize)[0]))
+        if found and file.task is not None:
+            console.print(Rule(f"task {file.task}", style="dim"))
+        for line in found[-wanted.lines :]:
+            console.print(Text(plain(line)), soft_wrap=True)
+    status = read_status(paths, ask_queue([paths]))
+    return _closing(status)
+
+
+def errors_in(lines: list[str]) -> Iterator[str]:
+    """Lines that tell of an error; of a traceback all."""
+    inside = False
+    for line in lines:
+        bare = _LABEL.sub("", line)
+        if bare.startswith("Traceback (most recent call last)"):
+            inside = True
+        if inside or _ERROR.search(bare):
+            yield line
+        if inside and bare and not bare[0].isspace() and not bare.startswith("Traceback"):
+            inside = False  # the error itself, which is a traceback's last line
+
+
+@dataclass(slots=True)
+class Printer:
+    """Prints files and what is added to them."""
+
+    console: Console
+    wanted: Wanted
+    shown: bool = False
+    _places: dict[LogFile, tuple[int, int]] = field(default_factory=dict[LogFile, tuple[int, int]])
+    """The file's number on its disk, and the byte up to which it was printed."""
+    _last: LogFile | None = None
+
+    def first(self, files: list[LogFile]) -> None:
+        """The last lines of each."""
+        for file in files:
+            lines, end = last_lines(file.path, self.wanted.lines or sys.maxsize)
+            self._places[file] = (_number(file), end)
+            self._print(file, "\n".join(lines))
+
+    def more(self, files: list[LogFile]) -> None:
+        """What has come since; all of a file that is new, or that begins anew."""
+        for file in files:
+            number, place = self._places.get(file, (0, 0))
+            with file.path.open("rb") as opened:
+                now = _number(file)
+                size = opened.seek(0, 2)
+                opened.seek(place if now == number and size >= place else 0)
+                data = opened.read()
+                whole = data.rfind(b"\n") + 1  # a line that is half written comes with the next look
+                self._places[file] = (now, opened.tell() - len(data) + whole)
+            self._print(file, data[:whole].decode(errors="replace").rstrip("\n"))
+
+    def note(self, text: str) -> None:
+        self.console.print(Text(text, "dim"), soft_wrap=True)
+        self.shown = True
+
+    def _print(self, file: LogFile, text: str) -> None:
+        if not text:
+            return
+        if file.task is not None and file != self._last:
+            self.console.print(Rule(f"task {file.task}", style="dim"))
+        self._last, self.shown = file, True
+        for line in text.splitlines():
+            if found := BEGINS.search(line):
+                self.console.print(Rule(f"attempt {found[1]}", style="dim"))
+            self.console.print(Text(line), soft_wrap=True)
+
+
+def _files(paths: JobPaths, wanted: Wanted) -> list[LogFile]:
+    from launch.watch.status import read_queued
+
+    queued = read_queued(paths)
+    files = log_files(paths, queued.ids if queued else ())
+    if wanted.task is None:
+        return files
+    if files and files[0].task is None:
+        raise InputError(f"--task {wanted.task}: {short(paths.target)} is no array; leave it out")
+    return [file for file in files if file.task == wanted.task]
+
+
+def _nothing(paths: JobPaths) -> str:
+    status = read_status(paths, ask_queue([paths]))
+    why = f" ({status.why})" if status.why else ""
+    return f"Nothing printed yet: {status.standing}{why}. Next: {typed('logs', short(paths.target), '-f')}"
+
+
+def _closing(status: JobStatus) -> str:
+    why = f": {plain(status.why)}" if status.why else ""
+    return f"{status.standing}{why}"
+
+
+def _number(file: LogFile) -> int:
+    return file.path.stat().st_ino
+
+
+def _console() -> Console:
+    from avsync.terminal import open_console
+
+    return open_console()

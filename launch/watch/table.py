@@ -1,0 +1,110 @@
+"""One line for each job, in a table that fits the terminal: the least important columns go first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from launch.watch import words
+from launch.watch.find import short
+from launch.watch.standing import Standing
+from launch.watch.status import JobStatus
+from sharding.words import plain
+
+WIDE = 220
+"""Columns where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What it shows, and how much it matters: 0 stays in any case."""
+
+    title: str
+    cell: Callable[[JobStatus], Text | str]
+    rank: int
+    right: bool = False
+
+
+COLUMNS = (
+    Column("run", lambda status: plain(short(Path(status.target))), 0),
+    Column("kind", lambda status: status.kind, 4),
+    Column("job", lambda status: ",".join(status.ids[-1:]), 7, right=True),
+    Column("state", lambda status: Text(words.queue_said(status), words.COLOURS.get(status.standing, "")), 0),
+    Column("done", lambda status: words.moved(status), 1),
+    Column("", lambda status: _bar(status), 10),
+    Column("ETA", words.eta, 2, right=True),
+    Column("clips/s", words.pace, 5, right=True),
+    Column("data wait", words.waits, 6, right=True),
+    Column("GPU", words.gpu, 6, right=True),
+    Column("attempts", words.tries, 3),
+    Column("validation", words.validated, 8),
+    Column("heartbeat", lambda status: _age(status), 5, right=True),
+)
+
+
+def show_table(console: Console, statuses: Sequence[JobStatus]) -> None:
+    """Print it, and under it what the cells have no room for."""
+    console.print(_fitting(console, statuses))
+    for status in statuses:
+        if status.standing in (Standing.FAILED, Standing.SILENT):
+            name = plain(short(Path(status.target)))
+            console.print(Text(f"{name}: {status.standing}: {plain(status.why)}", "red"), soft_wrap=True)
+        for line in remarks(status):
+            console.print(line, soft_wrap=True)
+
+
+def widened(console: Console) -> Console:
+    """Where there is no terminal, the table's lines stay lines: for grep."""
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def remarks(status: JobStatus) -> list[Text]:
+    """What the guard of efficiency says, and what an old heartbeat means."""
+    name, found = plain(short(Path(status.target))), list[Text]()
+    if words.is_old(status):
+        ends = f"; after {words.duration(status.heartbeat_s)} it is ended and requeued" if status.heartbeat_s else ""
+        found.append(Text(f"{name}: no sign of life for {words.age(status)}{ends}", "yellow"))
+    if status.progress and status.progress.advice and status.age_s is not None:
+        found.append(Text(f"{name}: {plain(status.progress.advice)}", "yellow"))
+    return found
+
+
+def _fitting(console: Console, statuses: Sequence[JobStatus]) -> Table:
+    """Columns without content are left out; then one rank after the other, until it fits."""
+    cells = [(column, [column.cell(status) for status in statuses]) for column in COLUMNS]
+    kept = [(column, texts) for column, texts in cells if column.rank == 0 or any(map(str, texts))]
+    options = console.options.update(width=4000)
+    while True:
+        table = _table(kept)
+        last = max(column.rank for column, _ in kept)
+        if last == 0 or Measurement.get(console, options, table).maximum <= console.width:
+            return table
+        kept = [(column, texts) for column, texts in kept if column.rank < last]
+
+
+def _table(kept: Sequence[tuple[Column, Sequence[Text | str]]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, _ in kept:
+        wraps = column.rank == 0
+        table.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=not wraps, overflow="fold"
+        )  # fmt: skip
+    for row in zip(*(texts for _, texts in kept), strict=True):
+        table.add_row(*(text if isinstance(text, Text) else Text(text) for text in row))
+    return table
+
+
+def _bar(status: JobStatus) -> str:
+    done, total = words.progress_of(status)
+    return words.bar(done / total, 12) if total else ""
+
+
+def _age(status: JobStatus) -> Text:
+    return Text(words.age(status), "bold red" if words.is_old(status) else "")

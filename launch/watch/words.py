@@ -1,0 +1,128 @@
+"""A status in words: each cell of the table and each line of the page comes from here, so that they never differ."""
+
+from launch.job.attempts import Attempt, What
+from launch.watch.standing import Standing
+from launch.watch.status import JobStatus
+from sharding.words import counted, duration
+
+COLOURS = {
+    Standing.RUNNING: "green",
+    Standing.DONE: "bold green",
+    Standing.FAILED: "bold red",
+    Standing.SILENT: "bold red",
+    Standing.CANCELLED: "yellow",
+    Standing.ENDING: "yellow",
+    Standing.UNSENT: "yellow",
+}
+OLD_S = 120.0
+"""A heartbeat may be so old before anybody wonders: a validation, or a checkpoint on a slow disk."""
+
+
+def percent(share: float | None) -> str:
+    """`4%`."""
+    return "" if share is None else f"{share:.0%}"
+
+
+def bar(share: float, cells: int) -> str:
+    """`━━━━────`."""
+    full = round(min(max(share, 0.0), 1.0) * cells)
+    return "━" * full + "─" * (cells - full)
+
+
+def progress_of(status: JobStatus) -> tuple[int, int]:
+    """Done, of how many: steps of a run, tasks of an array; 0 of 0 when nothing is known."""
+    if status.progress:
+        return status.progress.step, status.progress.steps
+    return (status.tasks.done, status.tasks.total) if status.tasks else (0, 0)
+
+
+def moved(status: JobStatus, cells: int = 0) -> str:
+    """`━━━─── 12,000/100,000 12%`."""
+    done, total = progress_of(status)
+    if not total:
+        return ""
+    share = done / total
+    said = f"{done:,}/{total:,} {share:.0%}" if not status.tasks else told_tasks(status)
+    return f"{bar(share, cells)} {said}" if cells else said
+
+
+def told_tasks(status: JobStatus) -> str:
+    """`12/32 tasks, 4 running, 1 failed`."""
+    tasks = status.tasks
+    if not tasks:
+        return ""
+    parts = ((tasks.running, "running"), (tasks.failed, "failed"))
+    return f"{tasks.done}/{tasks.total} tasks" + "".join(f", {count} {word}" for count, word in parts if count)
+
+
+def queue_said(status: JobStatus) -> str:
+    """`running`, `waiting: others come first`."""
+    long = status.standing in (Standing.FAILED, Standing.SILENT, Standing.UNKNOWN)
+    why = "" if long or status.standing is Standing.DONE else status.why
+    phase = status.progress.phase if status.progress and status.standing is Standing.RUNNING else ""
+    why = why or (phase if phase not in ("training", "stopped", "done") else "")
+    return f"{status.standing}: {why}" if why else str(status.standing)
+
+
+def pace(status: JobStatus) -> str:
+    """Clips a second, while it runs."""
+    return f"{status.progress.clips_per_s:,.0f}" if status.progress and _moves(status) else ""
+
+
+def eta(status: JobStatus) -> str:
+    """Time to the end, while it runs."""
+    known = status.progress and status.progress.eta_s is not None and _moves(status)
+    return duration(round(status.progress.eta_s or 0)) if known and status.progress else ""
+
+
+def waits(status: JobStatus) -> str:
+    """Share of time that a step waits for data."""
+    return percent(status.progress.data_wait) if status.progress and _moves(status) else ""
+
+
+def gpu(status: JobStatus) -> str:
+    """Share of time that the GPUs are busy."""
+    return percent(status.progress.gpu_busy) if status.progress and _moves(status) else ""
+
+
+def validated(status: JobStatus) -> str:
+    """Accuracy of the last validation, and its step."""
+    score = status.progress.validation if status.progress else None
+    return f"{score.accuracy:.1%} at {score.step:,}" if score else ""
+
+
+def age(status: JobStatus) -> str:
+    """Of the heartbeat."""
+    return "" if status.age_s is None else duration(round(status.age_s))
+
+
+def is_old(status: JobStatus) -> bool:
+    """The heartbeat ought to have come."""
+    limit = max(OLD_S, 10 * status.progress.step_s) if status.progress else OLD_S
+    return status.age_s is not None and status.age_s > limit
+
+
+def tries(status: JobStatus) -> str:
+    """`3: preempted`: how many attempts, and how the last one that ended, ended."""
+    ended = [one.ended for one in status.attempts if one.ended and one.ended.what is not What.DONE]
+    count = len(status.attempts)
+    return "" if not count else f"{count}: {ended[-1].what}" if ended and count > 1 else str(count)
+
+
+def how_it_ended(attempt: Attempt, standing: Standing) -> str:
+    """`preempted: another job needs the nodes`."""
+    if attempt.ended is None:
+        return "runs" if standing in (Standing.RUNNING, Standing.ENDING) else "no word"
+    ended = attempt.ended
+    return f"{ended.what}: {ended.detail}" if ended.detail and ended.detail != ended.what else str(ended.what)
+
+
+def summed(statuses: list[JobStatus]) -> str:
+    """`3 jobs: 2 running, 1 waiting`."""
+    each = [(standing, sum(status.standing is standing for status in statuses)) for standing in Standing]
+    parts = ", ".join(f"{count} {standing}" for standing, count in each if count)
+    return f"{counted(len(statuses), 'job')}: {parts}"
+
+
+def _moves(status: JobStatus) -> bool:
+    return status.standing in (Standing.RUNNING, Standing.ENDING, Standing.UNKNOWN) and bool(status.progress)
