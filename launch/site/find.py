@@ -1,0 +1,94 @@
+"""Finds a cluster's profile by its name: a file's path, the user's own folder, then those that come with avsync."""
+
+import os
+import re
+import tomllib
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import launch
+from launch.site.profile import ClusterProfile
+from sharding.errors import AvsyncError, InputError
+
+SUFFIX = ".toml"
+NAME_VARIABLE = "AVSYNC_CLUSTER"
+"""Environment variable that names the cluster where --cluster is not typed."""
+SHIPPED = Path(launch.__file__).parent.parent / "slurm" / "profiles"
+_PLACE = re.compile(r" - at `\$\.?(?P<key>[^`]*)`")
+
+
+def own_folder() -> Path:
+    """Where a user's own profiles lie."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avsync" / "clusters"
+
+
+def known_profiles() -> dict[str, Path]:
+    """Name -> file; of two with the same name the user's own."""
+    files = (
+        path for folder in (SHIPPED, own_folder()) if folder.is_dir() for path in sorted(folder.glob("*" + SUFFIX))
+    )
+    return {path.stem: path for path in files}
+
+
+def find_profile(name: str) -> ClusterProfile:
+    """The profile of a cluster: `name` as typed, or from the environment when empty.
+
+    Raises InputError when there is none, or when it has a setting that cannot be.
+    """
+    name = name or os.environ.get(NAME_VARIABLE, "")
+    if not name:
+        raise InputError(f"--cluster NAME is missing, and {NAME_VARIABLE} is not set; {_choices()}")
+    if os.sep in name or name.endswith(SUFFIX):
+        return read_profile(Path(name))
+    known = known_profiles()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else _choices()
+        raise InputError(f"--cluster {name}: there is no profile of that name; {hint}")
+    return read_profile(known[name])
+
+
+def _choices() -> str:
+    names = ", ".join(known_profiles()) or "none"
+    return f"there are {names}; your own go to {own_folder()}/NAME{SUFFIX}, or name a file: ./NAME{SUFFIX}"
+
+
+def read_profile(path: Path) -> ClusterProfile:
+    """A file as a profile. Raises InputError that names file and setting."""
+    try:
+        told = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read the profile {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    _refuse_unknown(told, ClusterProfile, "", path)
+    try:
+        return replace(msgspec.convert(told, ClusterProfile), name=path.stem)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {_placed(str(error))}") from error
+    except AvsyncError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _placed(said: str) -> str:
+    """What msgspec says, with the setting first."""
+    place = _PLACE.search(said)
+    key, problem = (place["key"], _PLACE.sub("", said)) if place else ("the profile", said)
+    hint = "; write it in quotes" if problem.startswith("Expected `str") else ""
+    return f"{key}: {problem[0].lower()}{problem[1:]}{hint}"
+
+
+def _refuse_unknown(told: dict[str, Any], kind: Any, above: str, path: Path) -> None:
+    """A typing error must not pass for a setting that is left out."""
+    settings = {field.name: field.type for field in fields(kind) if field.name != "name" or above}
+    for key, value in told.items():
+        if key not in settings:
+            near = get_close_matches(key, settings, n=1)
+            hint = f"did you mean {above}{near[0]}?" if near else f"there are {', '.join(settings)}"
+            raise InputError(f"{path}: the setting {above}{key} is not known; {hint}")
+        if is_dataclass(settings[key]) and isinstance(value, dict):
+            _refuse_unknown(value, settings[key], f"{above}{key}.", path)

@@ -1,0 +1,114 @@
+"""What is looked at before anything is queued: the folders, and the profile against the real cluster."""
+
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from launch.site.units import as_clock
+from launch.submit.kinds import Place
+from launch.submit.partitions import Nodes
+from launch.submit.plan import Plan
+from sharding.errors import InputError
+from sharding.words import counted, first_few
+
+OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
+"""File systems that a machine has for itself, unless it hands them out by NFS."""
+
+
+def check_places(plans: Sequence[Plan]) -> None:
+    """Everything that a job reads is there, or is made by one before it; where it writes, it may. Raises InputError."""
+    made = set[Path]()
+    for plan in plans:
+        for place in plan.reads:
+            if place.path.absolute() not in made:
+                _check_place(place, plan)
+        made.add(plan.paths.target)
+        _check_writable(plan)
+
+
+def _check_place(place: Place, plan: Plan) -> None:
+    kind, path = plan.record.kind, place.path
+    if not path.exists():
+        raise InputError(f"{kind}: {place.flag} {path} does not exist; give what is there, or make it before: --then")
+    if place.whole and not (path / place.whole).is_file():
+        raise InputError(f"{kind}: {place.flag} {path} has no {place.whole}: it is none, or not finished")
+
+
+def _check_writable(plan: Plan) -> None:
+    folder = plan.paths.root
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{plan.record.kind}: {folder} is a file, and a folder is to be made there; name another one")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{plan.record.kind}: cannot write in {folder}; choose another folder or change its rights")
+
+
+def warnings(plans: Sequence[Plan]) -> list[str]:
+    """What may go wrong, but need not."""
+    folders = sorted({plan.paths.target for plan in plans})
+    return [
+        f"{folder} lies on a disk that other machines may not see ({what}); the nodes must find it under the same name"
+        for folder in folders
+        if (what := _own_disk(folder))
+    ]
+
+
+def _own_disk(folder: Path) -> str:
+    """Why the nodes might not see it; empty when nothing speaks for that."""
+    if Path("/tmp") in folder.parents:
+        return "/tmp"
+    try:
+        mounts = Path("/proc/mounts").read_text().splitlines()
+    except OSError:  # no Linux
+        return ""
+    points = [line.split()[1:3] for line in mounts]
+    above = [(point, kind) for point, kind in points if folder.is_relative_to(_unescaped(point))]
+    kind = max(above, key=lambda mount: len(mount[0]), default=("", ""))[1]
+    return kind if kind in OF_ONE_NODE else ""
+
+
+def _unescaped(point: str) -> str:
+    """/proc/mounts writes a space as backslash 040."""
+    return point.encode().decode("unicode_escape")
+
+
+def check_partition(plan: Plan, nodes: Sequence[Nodes]) -> None:
+    """Whether any node of its partition has what the job wants. Raises InputError naming the setting."""
+    record, asked = plan.record, plan.record.resources
+    name = asked.partition or next((row.partition for row in nodes if row.default), "")
+    if not name:
+        return  # the site chooses by rules of its own
+    for one in name.split(","):
+        known = sorted({row.partition for row in nodes})
+        if one not in known:
+            near = get_close_matches(one, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InputError(f"{record.kind}: the cluster has no partition {one}; {hint}there are {', '.join(known)}")
+    rows = [row for row in nodes if row.partition in name.split(",")]
+    for what, flag, wanted, most in (
+        ("GPUs", "--gpus-per-node", asked.gpus_per_node, max(row.gpus for row in rows)),
+        ("CPUs", "--cpus-per-task", asked.cpus_per_task * asked.tasks_per_node, max(row.cpus for row in rows)),
+        ("MiB of memory", "--memory", asked.memory_mb, max(row.memory_mb for row in rows)),
+        ("nodes", "--nodes", asked.nodes, sum(row.count for row in rows)),
+    ):
+        if wanted > most:
+            per = "" if what == "nodes" else " on a node"
+            raise InputError(
+                f"{record.kind}: {wanted:,} {what}{per} are wanted, and partition {name} has at most {most:,}{per}; "
+                f"lower {flag} or the profile {record.profile.name}"
+            )
+    limits = [row.limit_s for row in rows]
+    if None not in limits and asked.time_s > (longest := max(limit for limit in limits if limit is not None)):
+        raise InputError(
+            f"{record.kind}: a time limit of {as_clock(asked.time_s)} is wanted, and partition {name} allows "
+            f"{as_clock(longest)}; lower --time or the profile's time: the job is requeued at its end"
+        )
+    if not any(row.up for row in rows):
+        raise InputError(f"{record.kind}: partition {name} is closed; choose another one: {_open(nodes)}")
+
+
+def _open(nodes: Sequence[Nodes]) -> str:
+    names = sorted({row.partition for row in nodes if row.up})
+    return first_few(names) if names else f"all {counted(len(nodes), 'partition')} are"

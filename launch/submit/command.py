@@ -1,0 +1,130 @@
+"""`avsync submit COMMAND ...` and `avsync resubmit RUN` as typed.
+
+The command behind `submit` is built by its own class: a wrong flag is found now, not in the job.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Self
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+import launch.commands
+from launch.parse import Parsed, registry
+from launch.submit.kinds import KINDS
+from launch.submit.plan import Link
+from launch.submit.resources import Wanted
+from launch.submit.typed import Split, flags_in, leading, links, split
+from sharding.errors import InputError
+
+HELP = ("-h", "--help")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForAll:
+    """Flags of the whole call."""
+
+    cluster: Annotated[str, arg(metavar="NAME")] = ""
+    """Profile of the cluster: a file's path, or its name in the own folder or among those that come with avsync.
+    Default: what the variable AVSYNC_CLUSTER says."""
+    dry_run: bool = False
+    """Print what would be queued, each script word for word, and what was checked; write and queue nothing."""
+    after: Annotated[str, arg(metavar="JOB,...")] = ""
+    """Begin when these jobs of SLURM ended well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flags:
+    """Queue pack, train, evaluate or verify as SLURM jobs that survive preemption, time limits and failures.
+
+    avsync submit train DATASET RUN --steps 50000 --cluster NAME
+    avsync submit pack VIDEOS DATASET --then train DATASET RUN --then evaluate RUN DATASET --cluster NAME
+
+    The words behind `submit` are the command as it is typed without it. --then: what begins when the one before
+    ended well. Flags below that stand before the first command are for all of a chain, those within it for that one.
+    """
+
+    call: Annotated[ForAll, arg(name="")] = field(default_factory=ForAll)
+    wanted: Annotated[Wanted, arg(name="")] = field(default_factory=Wanted)
+
+
+OF_ALL, OF_ONE = flags_in(ForAll), flags_in(Wanted)
+OWN = OF_ALL | OF_ONE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submit:
+    """A chain of commands for a cluster."""
+
+    chain: tuple[Link, ...]
+    call: ForAll
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
+        """Raises SystemExit for a wrong or missing flag, InputError for a value that cannot be."""
+        first = leading(arguments, OWN)
+        if not arguments[first:] or arguments[first] in HELP:
+            _read(HELP[1:] if first == len(arguments) - 1 or not arguments else arguments, prog)
+            raise InputError(f"what shall be submitted? {' | '.join(KINDS)} and its words are missing")
+        common = split(arguments[:first], OWN).own
+        parts = [split(words, OWN) for words in links(arguments[first:])]
+        whole = tuple(word for part in parts for word in split(part.own, OF_ALL).own)
+        own = [split(part.own, OF_ALL).words for part in parts]
+        chain = tuple(
+            _link(part, _read((*common, *mine), prog).wanted, prog) for part, mine in zip(parts, own, strict=True)
+        )
+        return cls(chain=chain, call=_read((*common, *whole), prog).call)
+
+    def execute(self) -> str:
+        from launch.submit.submit import submit
+
+        after = tuple(job for job in self.call.after.replace(",", " ").split())
+        return submit(self.chain, self.call.cluster, after, dry_run=self.call.dry_run)
+
+
+def _read(words: Sequence[str], prog: str) -> Flags:
+    return tyro.cli(Flags, args=list(words), prog=prog, config=(FlagCreatePairsOff,), registry=registry(words))
+
+
+def _link(part: Split, wanted: Wanted, prog: str) -> Link:
+    name, *rest = part.words or ("",)
+    if name not in KINDS:
+        near = get_close_matches(name, KINDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"what can be: {', '.join(KINDS)}"
+        raise InputError(f"avsync submit {name or '(nothing)'}: this cannot be submitted; {hint}")
+    try:
+        command = getattr(launch.commands, KINDS[name].command).parse(rest, f"{prog} {name}")
+    except SystemExit:
+        _hint(rest)
+        raise
+    return Link(kind=name, words=(name, *rest), command=command, wanted=wanted)
+
+
+def _hint(words: Sequence[str]) -> None:
+    """The command does not know a flag: it may have been meant for submit."""
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    for flag in flags:
+        if near := get_close_matches(flag, OWN, n=1, cutoff=0.8):
+            sys.stderr.write(f"avsync: submit's own flag is {near[0]}; you typed {flag}\n")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resubmit(Parsed):
+    """Queue a job again that ended, as it was: same words, same cluster, same code."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of a run or dataset, or of a job in it."""
+    kind: Annotated[str, arg(metavar="KIND")] = ""
+    """Which of its jobs: train, evaluate, pack ...; default: the newest."""
+    new_code: bool = False
+    """Run avsync as it is now, not as it was when the job was first submitted."""
+    dry_run: bool = False
+    """Print what would be queued; write and queue nothing."""
+
+    def execute(self) -> str:
+        from launch.submit.submit import resubmit
+
+        return resubmit(self.run, self.kind, new_code=self.new_code, dry_run=self.dry_run)

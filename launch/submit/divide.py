@@ -1,0 +1,65 @@
+"""How many tasks an array of packers gets: the dataset's missing shards are divided here, on the login node."""
+
+from dataclasses import replace
+
+from launch.job.record import JobRecord
+from launch.submit.kinds import MERGE, PACK
+from launch.submit.plan import Plan
+
+
+def divide(plans: list[Plan]) -> list[Plan]:
+    """The plans with arrays as long as there are shares; those that have nothing to do are left out.
+
+    Raises what packing raises: InputError, FormatError, BusyError.
+    """
+    shares = {plan.paths.target: _divide(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def foresee(plans: list[Plan]) -> list[Plan]:
+    """The same, and nothing is written. Raises the same."""
+    shares = {plan.paths.target: _foresee(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def _fitted(plans: list[Plan], shares: dict) -> list[Plan]:
+    kept = list[Plan]()
+    for plan in plans:
+        count = shares.get(plan.paths.target, 0)
+        if plan.record.kind == PACK and count:
+            kept.append(replace(plan, record=_sized(plan.record, count)))
+        elif plan.record.kind == MERGE and (count or not (plan.paths.target / "dataset.json").is_file()):
+            kept.append(plan)
+        elif plan.record.kind not in (PACK, MERGE):
+            kept.append(plan)
+    return kept
+
+
+def _sized(record: JobRecord, count: int) -> JobRecord:
+    return replace(record, array=count)
+
+
+def _divide(plan: Plan) -> int:
+    from rich.console import Console
+
+    from sharding.share import divide as divide_shards
+
+    pack = plan.command
+    division = divide_shards(
+        pack.videos, pack.dataset, pack.config, pack.wishes, plan.record.array, Console(stderr=True)
+    )
+    return len(division.shares)
+
+
+def _foresee(plan: Plan) -> int:
+    from rich.console import Console
+
+    from sharding.agenda import agenda, listed
+    from sharding.division import divided
+    from sharding.target import check_folder
+
+    pack = plan.command
+    found = listed(pack.videos, pack.config, pack.wishes)
+    check_folder(pack.dataset)
+    work = agenda(found, pack.dataset, pack.config, pack.wishes, Console(stderr=True))
+    return len(divided(work.todo, plan.record.array))

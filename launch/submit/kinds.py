@@ -1,0 +1,195 @@
+"""What can be submitted, and how each command becomes a job. To add one: a class here, a line in KINDS."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from launch.job.record import SCRATCH, SHARE, Resources
+from launch.site.profile import ClusterProfile, JobWishes
+from launch.site.units import size
+from launch.submit.resources import Wanted
+from launch.submit.typed import given
+
+PACK, MERGE = "pack", "pack-merge"
+GB = 10**9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A folder or file that a command reads."""
+
+    path: Path
+    flag: str
+    """How --help calls it."""
+    whole: str = ""
+    """File that is in it when it is what it should be."""
+
+
+class Kind(Protocol):
+    """A command as a job."""
+
+    @property
+    def command(self) -> str:
+        """Its class in launch.commands."""
+        ...
+
+    @property
+    def gpus(self) -> int | None:
+        """Of each node; None: all that the profile gives."""
+        ...
+
+    @property
+    def ranks(self) -> bool:
+        """It runs as many processes, on as many nodes, as it gets."""
+        ...
+
+    def target(self, command: Any) -> Path:
+        """The run or dataset that it works on, and that its job's folder lies in."""
+        ...
+
+    def reads(self, command: Any) -> list[Place]:
+        """What must be there when it starts."""
+        ...
+
+    def places(self, command: Any) -> list[Path]:
+        """What was typed without a flag and names a file or folder."""
+        ...
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        """What the profile says of such jobs."""
+        ...
+
+    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        """Words that the cluster adds to those typed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackJob:
+    """An array of tasks, each packs its share; a job after them puts the shares together."""
+
+    command: str = "Pack"
+    gpus: int | None = 0
+    ranks: bool = False
+    share: bool = True
+
+    def target(self, command: Any) -> Path:
+        return command.dataset.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [Place(path=command.videos, flag="VIDEOS")]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.videos, command.dataset]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.pack
+
+    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return _unless_given(words, {"--workers": str(asked.cpus_per_task)}) + ["--share", SHARE] * self.share
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """As many ranks as there are GPUs."""
+
+    command: str = "Train"
+    gpus: int | None = None
+    ranks: bool = True
+
+    def target(self, command: Any) -> Path:
+        return command.run.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [] if _is_url(command.dataset) else [dataset_at(Path(command.dataset))]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.run] if _is_url(command.dataset) else [Path(command.dataset), command.run]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.train
+
+    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        guard, own_scratch = profile.efficiency, given(words, "--runtime.scratch")
+        added = {"--runtime.workers": str(asked.cpus_per_task)}
+        if guard.gpu_below:
+            added |= {
+                "--runtime.gpu-floor": str(guard.gpu_below),
+                "--runtime.gpu-floor-s": str(guard.averaged_over_s),
+            }
+        if profile.scratch and not own_scratch:
+            added["--runtime.scratch"] = SCRATCH
+            if profile.scratch_size:
+                added["--runtime.scratch-gb"] = f"{size(profile.scratch_size, 'scratch_size') / GB:g}"
+        preflight = wanted.preflight and not given(words, "--runtime.preflight")
+        return _unless_given(words, added) + ["--runtime.preflight"] * preflight
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateJob:
+    """One process, on one GPU where there is one."""
+
+    command: str = "Evaluate"
+    gpus: int | None = 1
+    ranks: bool = False
+
+    def target(self, command: Any) -> Path:
+        return command.run.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [Place(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.run, command.dataset]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.evaluate
+
+    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyJob:
+    """One process on the cores that packing gets."""
+
+    command: str = "Verify"
+    gpus: int | None = 0
+    ranks: bool = False
+
+    def target(self, command: Any) -> Path:
+        return command.dataset.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [dataset_at(command.dataset)]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.dataset]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.pack
+
+    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return _unless_given(words, {"--jobs": str(asked.cpus_per_task)})
+
+
+def dataset_at(folder: Path) -> Place:
+    """A packed dataset."""
+    return Place(path=folder, flag="DATASET", whole="dataset.json")
+
+
+def _unless_given(words: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+    """Flags and their values, but for those that were typed."""
+    return [word for flag, value in flags.items() if not given(words, flag) for word in (flag, value)]
+
+
+def _is_url(text: str) -> bool:
+    from avsync.staging.location import is_url
+
+    return is_url(text)
+
+
+KINDS: dict[str, Kind] = {"pack": PackJob(), "train": TrainJob(), "evaluate": EvaluateJob(), "verify": VerifyJob()}
+MERGE_KIND = PackJob(share=False)
+"""Plain pack puts together what is packed already."""

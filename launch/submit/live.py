@@ -1,0 +1,90 @@
+"""Whether a job may be queued: not while one of it waits or runs, nor while somebody works in its folder by hand."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from launch.flags import typed
+from launch.job.paths import JobPaths
+from launch.job.record import End, JobRecord, Outcome, Queued
+from launch.queue.reasons import plainly
+from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
+from launch.submit.plan import Plan
+from sharding.errors import AvsyncError, BusyError
+from sharding.files import folder_lock, read_json, write_json
+
+
+@contextmanager
+def held(plans: Sequence[Plan]) -> Iterator[None]:
+    """Hold the jobs' folders: of two submissions at the same moment one is refused. Raises BusyError, InputError."""
+    with ExitStack() as stack:
+        for folder in sorted({plan.paths.root.parent for plan in plans}):
+            stack.enter_context(folder_lock(folder, "avsync submit"))
+        yield
+
+
+def refuse_live(plans: Sequence[Plan]) -> None:
+    """Raises BusyError that names the job and what to do; InputError, QueueError without an answer of SLURM."""
+    rows = read_queue(users={own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))})
+    for plan in plans:
+        if alive := live_rows(plan.paths, rows):
+            _recover(plan.paths, alive)
+            row, target = alive[0], plan.paths.target
+            why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""
+            raise BusyError(
+                f"{target} has a {plan.record.kind} job in SLURM already: {row.job} is {row.state}{why}; "
+                f"{typed('status', target)} tells how it stands, {typed('cancel', target)} ends it"
+            )
+        if (plan.record.run or plan.record.dataset) and plan.paths.target.is_dir():
+            with folder_lock(plan.paths.target, "avsync submit"):
+                pass
+
+
+def live_rows(paths: JobPaths, rows: Sequence[QueueRow]) -> list[QueueRow]:
+    """What the queue holds of a job: by its mark, or by number where the site keeps no comments."""
+    ids, real = noted(paths), os.path.realpath(paths.root)
+    return [
+        row for row in rows if row.live and (os.path.realpath(row.folder) == real if row.folder else row.job in ids)
+    ]
+
+
+def noted(paths: JobPaths) -> tuple[str, ...]:
+    """SLURM's numbers in queued.json; none where it cannot be read."""
+    try:
+        return read_json(paths.queued, Queued).ids
+    except AvsyncError:
+        return ()
+
+
+def _recover(paths: JobPaths, alive: Sequence[QueueRow]) -> None:
+    """A submission was killed just after sbatch: what it did not write is written now."""
+    ids = noted(paths)
+    if lost := sorted({row.job for row in alive} - set(ids), key=int):
+        sys.stderr.write(f"avsync: job {', '.join(lost)} was queued, but not noted in {paths.queued}; it is now\n")
+        write_json(paths.queued, Queued(ids=(*ids, *lost)))
+
+
+def _owners(target: Path) -> list[str]:
+    with suppress(OSError):
+        return [owner_of(target)]
+    return []
+
+
+def is_done(plan: Plan) -> bool:
+    """The same words brought it to its end before."""
+    try:
+        outcome = read_json(plan.paths.task(None).outcome, Outcome)
+        before = read_json(plan.paths.record, JobRecord)
+    except AvsyncError:
+        return False
+    return outcome.end is End.DONE and before.words == plan.record.words
+
+
+def clear(paths: JobPaths) -> None:
+    """Take away what would end a new attempt at once. Raises OSError."""
+    tasks = [paths.task(None), *(paths.task(int(folder.name)) for folder in (paths.root / "tasks").glob("[0-9]*"))]
+    files = [paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))]
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""A script handed to SLURM, by submitit: without its pickles, and without files left over."""
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+from launch.queue.ask import PATIENCE_S, QueueError, ask
+from sharding.errors import InputError
+
+SLURMS_OWN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_")
+KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURMRESTD"})
+"""Of them, what says where SLURM is, not what another job was given."""
+
+
+def in_the_way(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that would change what is asked for.
+
+    Inside a job they tell of that job, and sbatch puts SBATCH_... before what its script says.
+    """
+    return sorted(name for name in environment if name.startswith(SLURMS_OWN) and name not in KEPT)
+
+
+def submit_script(text: str, *, sbatch: str = "sbatch") -> str:
+    """Queue a script; returns SLURM's number of it. Raises InputError without SLURM, QueueError when it says no."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+    from submitit.slurm.slurm import SlurmExecutor
+
+    class Scripted(SlurmExecutor):
+        """Submits a text of ours."""
+
+        def _make_submission_file_text(self, command: str, uid: str) -> str:
+            return text
+
+        def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+            hidden = [word for name in in_the_way() for word in ("-u", name)]
+            return ["timeout", str(int(PATIENCE_S)), "env", *hidden, sbatch, str(submission_file_path)]
+
+    if shutil.which("srun") is None:
+        raise InputError(NO_SLURM)
+    said = StringIO()
+    # sbatch reads the script at once, so the folder in which submitit keeps its notes need not stay
+    with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder, redirect_stderr(said):
+        try:
+            return Scripted(folder)._submit_command("").job_id
+        except (FailedJobError, FailedSubmissionError) as error:
+            lines = str(error).strip().splitlines() or [f"no answer for {PATIENCE_S:.0f} s: SLURM is busy or down"]
+            raise QueueError(f"sbatch says no: {lines[-1].removeprefix('sbatch: error: ')}") from error
+
+
+NO_SLURM = (
+    "srun is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in PATH; "
+    "try where you type sbatch"
+)
+
+
+def try_script(text: str) -> str:
+    """What SLURM would say to a script; nothing is queued. Returns when and where it would start.
+
+    Raises InputError without SLURM, QueueError when it would say no.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in in_the_way()}
+    with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder:
+        path = Path(folder) / "script.sh"
+        path.write_text(text)
+        # it answers on stderr, and ask() gives stdout
+        words = ["sh", "-c", f"sbatch --test-only {shlex.quote(str(path))} 2>&1"]
+        return ask(words, environment=environment).strip().removeprefix("sbatch: ")
+
+
+def withdraw(jobs: tuple[str, ...]) -> None:
+    """Take jobs out of the queue. Raises QueueError, InputError."""
+    if jobs:
+        ask(["scancel", *jobs])

@@ -1,0 +1,144 @@
+"""The text that sbatch is given: every line of it is readable, and the same that --dry-run shows."""
+
+import shlex
+from dataclasses import dataclass
+
+from launch.job.attempt import OFFSET
+from launch.job.paths import JobPaths
+from launch.job.record import JobRecord
+from launch.queue.squeue import MARK
+from launch.site.units import as_clock
+from sharding.errors import InputError
+
+OURS = frozenset(
+    "array comment dependency error export kill-on-invalid-dep job-name open-mode output parsable requeue signal "
+    "test-only wait wrap".split()
+)
+"""Options of sbatch that a profile must leave alone: avsync counts on them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One call of sbatch: the whole job, or of an array as much as the site allows at once."""
+
+    number: int = 0
+    """Of the piece, from 0 ..."""
+    of: int = 1
+    """... of so many."""
+    first: int = 0
+    """Number of its first task in the whole array."""
+    tasks: int = 0
+    """0: it is no array."""
+
+
+def pieces(tasks: int, most: int) -> list[Piece]:
+    """An array of that many tasks in pieces of at most `most`; 0 tasks: a job that is no array."""
+    firsts = range(0, tasks, most) if tasks else range(1)
+    return [
+        Piece(number=number, of=len(firsts), first=first, tasks=min(most, tasks - first))
+        for number, first in enumerate(firsts)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """What a job waits for."""
+
+    well: tuple[str, ...] = ()
+    """Jobs that must end well; when one does not, this one is removed from the queue."""
+    over: str = ""
+    """Job that must end, however: the one before in a line of successors."""
+
+    @property
+    def text(self) -> str:
+        """Of --dependency; a comma means `and`."""
+        return ",".join([*(f"afterok:{job}" for job in self.well), *([f"afterany:{self.over}"] if self.over else [])])
+
+
+def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> str:
+    """Raises InputError for what no script can hold."""
+    asked = [_option(name, value) for name, value in _options(record, paths, piece, waits).items()]
+    profile = record.profile
+    lines = [
+        "#!/bin/bash",
+        f"# {' '.join(shlex.quote(word) for word in ('avsync', *record.words))}",
+        "# Written by avsync submit; what it runs is described in job.json beside it.",
+        "",
+        *asked,
+        "",
+        *(["# The site's own lines, from its profile.", *profile.setup, ""] if profile.setup else []),
+        "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
+        f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        "export PYTHONSAFEPATH=1",
+        *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
+        *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),
+        *_cpus(record),
+        "",
+        f"cd {shlex.quote(record.directory)} || exit",
+        "# It starts the tasks, passes signals on, and decides at the end whether there is more to do.",
+        f"exec {shlex.quote(record.argv[0])} -m launch.job.supervise {shlex.quote(str(paths.root))}",
+        "",
+    ]
+    return _whole(lines)
+
+
+def _cpus(record: JobRecord) -> list[str]:
+    """Some versions of SLURM do not hand --cpus-per-task on to srun."""
+    count = record.resources.cpus_per_task
+    return [f"export SRUN_CPUS_PER_TASK={count}"] if count else []
+
+
+def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> dict[str, str]:
+    """Name -> value; empty ones are left out."""
+    asked, profile = record.resources, record.profile
+    log = paths.logs / "%A_%a.txt" if piece.tasks else paths.log
+    options = {
+        "job-name": record.name,
+        "comment": f"{MARK}{paths.root}",
+        "output": _pattern(str(log.parent)) + f"/{log.name}",
+        "open-mode": "append",
+        "requeue": YES,
+        "signal": f"B:USR2@{profile.signal_lead_s}",
+        "array": f"0-{piece.tasks - 1}" if piece.tasks else "",
+        "dependency": waits.text,
+        "kill-on-invalid-dep": "yes" if waits.well else "",
+        "partition": asked.partition,
+        "account": asked.account,
+        "qos": asked.qos,
+        "constraint": asked.constraint,
+        "exclude": ",".join(asked.exclude),
+        "time": as_clock(asked.time_s),
+        "nodes": str(asked.nodes),
+        "ntasks-per-node": str(asked.tasks_per_node),
+        "gpus-per-node": str(asked.gpus_per_node or ""),
+        "cpus-per-task": str(asked.cpus_per_task or ""),
+        "mem": f"{asked.memory_mb}M" if asked.memory_mb else "",
+    }
+    if taken := sorted(OURS & profile.sbatch.keys()):
+        raise InputError(f"{profile.name}: sbatch.{taken[0]} is set by avsync itself; take it out of the profile")
+    own = {name.lstrip("-"): value or YES for name, value in profile.sbatch.items()}
+    return {name: value for name, value in (options | own).items() if value}
+
+
+YES = "\0"
+"""Value of an option that takes none."""
+
+
+def _option(name: str, value: str) -> str:
+    return f"#SBATCH --{name}" if value == YES else f"#SBATCH --{name}={_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    """As sbatch reads its lines: quotes as in a shell, but a backslash takes the next letter even within quotes."""
+    return shlex.quote(value.replace("\\", "\\\\"))
+
+
+def _pattern(path: str) -> str:
+    """A path in which sbatch shall fill nothing in."""
+    return path.replace("%", "%%")
+
+
+def _whole(lines: list[str]) -> str:
+    if wrong := [line for line in lines if "\0" in line]:
+        raise InputError(f"no script can hold {wrong[0]!r}; choose another name")
+    return "\n".join(lines)

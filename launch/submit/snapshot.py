@@ -1,0 +1,86 @@
+"""What a job must find as it was when it was submitted: a copy of avsync, and a note of everything around it."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import launch
+from sharding.files import publish, publish_folder
+
+HOME = Path(launch.__file__).parent.parent
+"""Where the packages lie: the checkout, the installation, or the copy that a job runs."""
+PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
+SOURCES = (".py", ".toml")
+TOLD = re.compile(
+    r"AVSYNC_|CC$|CONDA|CUDA|CXX$|GLOO_|HOSTNAME$|KMP_|LANG$|LC_|LD_|LOADEDMODULES$|MKL_|MPI|NCCL_|NVIDIA_|OMP_|PATH$|"
+    r"PYTHON|SBATCH_|SLURM_|TMPDIR$|TORCH|USER$|VIRTUAL_ENV$|XLA_"
+)
+"""Variables that can change what a job does; others are a person's own business."""
+SECRET = re.compile(r"TOKEN|SECRET|PASS|KEY|CREDENTIAL|AUTH|JWT", re.IGNORECASE)
+_LOGIN = re.compile(r"(\w+://)[^/@\s]+@")
+
+
+def take_snapshot(folder: Path, home: Path = HOME) -> None:
+    """Copy the packages to `folder`; the one that was there is replaced. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with publish_folder(folder) as part:
+        for path in sources(home):
+            copy = part / path.relative_to(home)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def sources(home: Path = HOME) -> list[Path]:
+    """Every file of a snapshot; no caches, and nothing that an editor left behind."""
+    found = (path for package in PACKAGES for path in sorted((home / package).rglob("*")))
+    return [path for path in found if path.suffix in SOURCES and not path.name.startswith(".") and path.is_file()]
+
+
+def snapshot_bytes(home: Path = HOME) -> int:
+    """How much a snapshot takes."""
+    return sum(path.stat().st_size for path in sources(home))
+
+
+def commit_of(home: Path = HOME) -> str:
+    """The checkout's commit, with + when it has uncommitted changes; empty when it is none."""
+    if not (home / ".git").exists():  # nor one that avsync only happens to lie in
+        return ""
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(home), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()
+
+
+def write_environment(path: Path, commit: str) -> None:
+    """Versions of all packages, and the variables that matter. Raises OSError."""
+    with publish(path, lasting=False) as file:
+        file.write(environment_text(commit).encode(errors="backslashreplace"))
+
+
+def environment_text(commit: str) -> str:
+    """For a person, and for `pip install -r`: what is no package is a comment."""
+    packages = {f"{found.name}=={found.version}" for found in distributions()}
+    variables = [f"#   {name}={_shown(name, value)}" for name, value in sorted(os.environ.items()) if TOLD.match(name)]
+    lines = [
+        f"# python {platform.python_version()} ({sys.executable})",
+        f"# on {platform.platform()}, {platform.node()}",
+        f"# avsync of commit {commit or 'unknown'}",
+        "# variables:",
+        *variables,
+        *sorted(packages, key=str.lower),
+    ]
+    return "\n".join(line.replace("\n", "\\n") for line in lines) + "\n"
+
+
+def _shown(name: str, value: str) -> str:
+    """Without what must not lie in a folder that others can read."""
+    return "***" if SECRET.search(name) else _LOGIN.sub(r"\1***@", value)

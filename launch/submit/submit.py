@@ -1,0 +1,105 @@
+"""`avsync submit` and `avsync resubmit`: look first, then write the jobs' folders, then queue."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from launch.queue.ask import QueueError
+from launch.site.find import find_profile
+from launch.submit.again import check_snapshot, plan_again
+from launch.submit.chain import queue_chain, sheets
+from launch.submit.check import check_partition, check_places, warnings
+from launch.submit.divide import divide, foresee
+from launch.submit.live import clear, held, is_done, refuse_live
+from launch.submit.partitions import largest_array, read_nodes
+from launch.submit.plan import Link, Plan, plan_chain
+from launch.submit.sbatch import try_script
+from launch.submit.snapshot import commit_of, take_snapshot, write_environment
+from launch.submit.told import said_of_dry_run, said_of_queued
+from launch.watch.find import job_of
+from sharding.errors import InputError
+from sharding.files import write_json
+
+USUAL_ARRAY = 1001
+"""SLURM's own MaxArraySize, for a dry run where there is no SLURM."""
+
+
+def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run: bool) -> str:
+    """Queue a chain of commands; returns what to say. Raises AvsyncError before anything is queued, or afterwards
+    with nothing left in the queue.
+    """
+    plans = plan_chain(chain, find_profile(cluster), commit_of())
+    check_places(plans)
+    for warning in warnings(plans):
+        sys.stderr.write(f"avsync: warning: {warning}\n")
+    if dry_run:
+        return _foreseen(foresee([plan for plan in plans if not is_done(plan)]), plans, after)
+    return _queue([plan for plan in plans if not is_done(plan)], plans, after, new_code=True)
+
+
+def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
+    """Queue a job again as its folder tells, and of a packing what follows it. Raises AvsyncError as `submit` does."""
+    plans = plan_again(job_of(name, kind))
+    check_places(plans)
+    if dry_run:
+        return _foreseen(foresee(plans), plans, ())
+    if not new_code:
+        for plan in plans:
+            check_snapshot(plan)
+    return _queue(plans, plans, (), new_code=new_code)
+
+
+def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_code: bool) -> str:
+    estimates = _asked(todo)
+    with held(plans):
+        refuse_live(plans)
+        todo = divide(todo)
+        for plan in todo:
+            _prepare(plan, new_code=new_code)
+        queued = queue_chain(todo, largest_array(), after)
+    return said_of_queued(plans, list(zip(todo, queued, strict=True)), estimates)
+
+
+def _foreseen(todo: list[Plan], plans: list[Plan], after: Sequence[str]) -> str:
+    """The dry run. It also works where there is no SLURM."""
+    try:
+        estimates, most = _asked(todo), largest_array()
+    except InputError as error:
+        if "not found" not in str(error):
+            raise
+        estimates, most = {}, USUAL_ARRAY
+        sys.stderr.write(f"avsync: warning: nothing was checked against the cluster: {error}\n")
+    return said_of_dry_run(plans, todo, most, after, estimates)
+
+
+def _asked(plans: Sequence[Plan]) -> dict[str, str]:
+    """What SLURM says to each job by itself, by the name of its folder. Raises InputError, QueueError."""
+    nodes, said = read_nodes(), dict[str, str]()
+    for plan in plans:
+        check_partition(plan, nodes)
+    for plan in plans:
+        text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
+        try:
+            said[str(plan.paths.root)] = try_script(text)
+        except QueueError as error:
+            raise InputError(
+                f"{plan.record.kind}: SLURM would refuse it with profile {_name(plan)}: {error}"
+            ) from error
+    return said
+
+
+def _name(plan: Plan) -> str:
+    return plan.record.profile.name
+
+
+def _prepare(plan: Plan, *, new_code: bool) -> None:
+    """Write the job's folder. Raises OSError."""
+    paths, record = plan.paths, plan.record
+    paths.root.mkdir(parents=True, exist_ok=True)
+    clear(paths)
+    if new_code:
+        record = replace(record, commit=commit_of())
+        take_snapshot(paths.code)
+    write_environment(paths.environment, record.commit)
+    write_json(paths.record, replace(record, submitted=time.time()))

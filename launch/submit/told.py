@@ -1,0 +1,80 @@
+"""What submit says at its end: what is queued, when it may start, what to type next; or what a dry run shows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from launch.flags import typed
+from launch.job.record import Queued, Resources
+from launch.site.units import as_clock
+from launch.submit.chain import sheets
+from launch.submit.plan import Plan
+from launch.submit.snapshot import snapshot_bytes
+from sharding.words import counted, size
+
+RULE = "-" * 78
+
+
+def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]], estimates: Mapping[str, str]) -> str:
+    """Job numbers, and the next commands."""
+    lines = [f"{_title(plan)}: done already, nothing to do" for plan in _left_out(plans, [plan for plan, _ in queued])]
+    for plan, told in queued:
+        first = not told.depends_on
+        when = estimates.get(str(plan.paths.root), "") if first else f"after {', '.join(told.depends_on)}"
+        lines.append(f"{_title(plan)}: job {', '.join(told.ids)}" + (f"; {when}" if when else ""))
+    if queued:
+        target = queued[-1][0].paths.target
+        lines += [f"Next: {typed('status', target)}", f"      {typed('logs', target, '-f')}"]
+    return "\n".join(lines)
+
+
+def said_of_dry_run(
+    plans: Sequence[Plan], todo: Sequence[Plan], most: int, after: Sequence[str], estimates: Mapping[str, str]
+) -> str:
+    """Every script word for word, and what would happen."""
+    lines, well = list[str](), tuple(after)
+    table = [f"{_title(plan)}: done already, nothing would be queued" for plan in _left_out(plans, todo)]
+    for plan in todo:
+        made = sheets(plan, most, well)
+        for sheet in made:
+            lines += [f"{RULE}\n{plan.paths.script(sheet.piece.number, sheet.piece.of)}\n{RULE}", sheet.text]
+        table += _foreseen(plan, len(made), well, estimates)
+        well = (f"JOB-OF-{plan.paths.root.name}",)
+    table.append(f"each keeps its own copy of avsync: {size(snapshot_bytes())}")
+    table.append("dry run: nothing was written or queued")
+    return "\n".join([*lines, RULE, *table])
+
+
+def _foreseen(plan: Plan, sheets: int, well: Sequence[str], estimates: Mapping[str, str]) -> list[str]:
+    array = f", an array of {counted(plan.record.array, 'task')}" if plan.record.array else ""
+    several = f" in {sheets} jobs" if sheets > 1 else ""
+    line = f", and {counted(plan.copies - 1, 'job')} in line behind it" if plan.copies > 1 else ""
+    told = [f"{_title(plan)}{array}{several}{line}: {_asked(plan.record.resources)}"]
+    if well:
+        told.append(f"  after {', '.join(well)} ended well")
+    if said := estimates.get(str(plan.paths.root)):
+        told.append(f"  SLURM: {said}")
+    return told
+
+
+def _asked(asked: Resources) -> str:
+    nodes = f"{counted(asked.nodes, 'node')} with " if asked.nodes > 1 else ""
+    gpus = f"{counted(asked.gpus_per_node, 'GPU')}, " if asked.gpus_per_node else ""
+    cpus = f"{counted(asked.cpus_per_task * asked.tasks_per_node, 'CPU')}, "
+    memory = f"{asked.memory_mb:,} MiB, " if asked.memory_mb else ""
+    return f"{nodes}{gpus}{cpus}{memory}{as_clock(asked.time_s)}" + (f", {asked.partition}" if asked.partition else "")
+
+
+def _left_out(plans: Sequence[Plan], todo: Sequence[Plan]) -> list[Plan]:
+    roots = {plan.paths.root for plan in todo}
+    return [plan for plan in plans if plan.paths.root not in roots]
+
+
+def _title(plan: Plan) -> str:
+    return f"{plan.record.kind} {_short(plan.paths.target)}"
+
+
+def _short(folder: Path) -> str:
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
