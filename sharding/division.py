@@ -96,7 +96,7 @@ def write_division(
 def forget_division(dataset: Path) -> None:
     """Delete what an earlier one left."""
     (dataset / PARTS / SHARES).unlink(missing_ok=True)
-    for path in (dataset / PARTS).glob("share-*.json*"):
+    for path in (dataset / PARTS).glob("share*.json*"):
         path.unlink()
     with suppress(OSError):
         (dataset / PARTS).rmdir()  # there is none, or it holds parts
