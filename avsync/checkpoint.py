@@ -5,6 +5,8 @@ RUN/receipts.jsonl                 Receipt (avsync/receipt.py): a line for each 
 RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only
                                    whole ones, and the newest is taken up. One damaged later stops the run with the
                                    remedy: a person decides to lose its steps, not the program
+RUN/progress.json                    RunProgress (avsync/progress.py): where it stands now
+RUN/jobs/                            of who started it on a cluster
 RUN/best.json                      Best: which checkpoint had the highest validation accuracy
 RUN/tensorboard/                   train, validation and chance curves
 RUN/evaluation/, RUN/localize/     answers of the trained network (avsync/places.py)
@@ -23,6 +25,7 @@ import torch
 from avsync.config import TrainConfig
 from avsync.fingerprint import SplitPrint
 from avsync.models.parts import InputSpec, SyncNet
+from avsync.progress import PROGRESS
 from avsync.state import Best, State
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
@@ -48,6 +51,10 @@ class RunPaths:
     @property
     def receipts(self) -> Path:
         return self.root / "receipts.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        return self.root / PROGRESS
 
     @property
     def best(self) -> Path:

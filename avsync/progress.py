@@ -1,4 +1,4 @@
-"""RUN/progress.json: where a run stands now, for whoever watches it from outside. No torch here; anyone may import this.
+"""RUN/progress.json: where a run stands now, for whoever watches it from outside. No torch here; launch imports it.
 
 It is also the run's heartbeat. While a step waits for data nothing is written: `updated` grows old, and that is what a
 watcher must see. Written anew, never waited for; a disk that takes it no more does not end the training.
@@ -101,10 +101,11 @@ class Pulse:
 
     def beat(self, step: int) -> None:
         """Something was done: `step` steps are."""
+        self.now = replace(self.now, step=step)
         if self.now.phase == "starting":
-            self.tell(step=step, phase="training")
+            self.tell(phase="training")
         elif time.monotonic() - self._written >= BEAT_S:
-            self.tell(step=step)
+            self.tell()
 
     def point(self, step: int, **changes: Any) -> None:
         """A point of the curves, with the pace since the first one."""

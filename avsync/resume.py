@@ -26,6 +26,7 @@ from avsync.feed import Feed
 from avsync.models.parts import SyncNet
 from avsync.network import check_network
 from avsync.order import Digest, Order, check_batch
+from avsync.progress import PROGRESS
 from avsync.receipt import Opening, Receipt, keep_receipt
 from avsync.same_run import check_origin, check_same_run
 from avsync.staging.mirror import Source
@@ -34,9 +35,12 @@ from avsync.validation import open_validation
 from avsync.world import World
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
-from sharding.files import LOCK_NAME, folder_lock, to_json, write_json
+from sharding.files import LOCK_NAME, PART, folder_lock, to_json, write_json
 from sharding.index import INFO
 from sharding.words import first_few
+
+JOBS = "jobs"
+"""What the launcher keeps in a run's folder, before there is a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -111,7 +115,8 @@ def _check_folder(paths: RunPaths) -> None:
         raise InputError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
         return
-    foreign = sorted(path.name for path in paths.root.iterdir() if path.name not in (LOCK_NAME, "tensorboard"))
+    known = (LOCK_NAME, paths.tensorboard.name, PROGRESS, PROGRESS + PART, JOBS)
+    foreign = sorted(path.name for path in paths.root.iterdir() if path.name not in known)
     if foreign:
         raise InputError(
             f"{paths.root} holds other files ({first_few(foreign)}) and is no run; give the run a new folder"

@@ -50,6 +50,10 @@ class State:
     origin: Origin | None = None
     ranks: int = 1
     """Processes that trained together."""
+    sums: tuple[float, ...] = ()
+    """Loss, correct, examples since the last point of the curves, where a wish to stop came between two points."""
+    unscored: bool = False
+    """The validation of this step was left for a wish to stop: whoever goes on begins with it."""
 
     def after(self, digest: Digest) -> "State":
         """One more step, which `digest` has counted."""

@@ -56,13 +56,18 @@ class Stepper:
     def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
         """Train on a step's batches. Returns this rank's sums: loss, correct, examples, unreadable clips.
 
-        `see` is shown the first one. Raises StoppedWaiting when nothing of the step has been done yet.
+        `see` is shown the first one. StoppedWaiting of `batches` leaves all as if the step had not begun.
         """
         config, parts = self._config, self._config.runtime.accumulate
         totals = torch.zeros(4, device=next(self.network.parameters()).device)
         self.network.train()
+        before = [buffer.clone() for buffer in self.network.buffers()] if parts > 1 else []
         for part in range(parts):
-            batch = _next(batches, begun=part > 0)
+            try:
+                batch = next(batches)
+            except StoppedWaiting:
+                self._undo(before)
+                raise
             if not part:
                 see(batch)
             with nullcontext() if part == parts - 1 else self._accelerator.no_sync(self._model):
@@ -83,6 +88,13 @@ class Stepper:
         """What the network is shown."""
         return prepare(batch, self._view, self._config.pairs.mute_samples, self._convert)
 
+    @torch.no_grad()
+    def _undo(self, before: list[Tensor]) -> None:
+        """Forget the parts of a step: batch norm's statistics have moved, and gradients have come."""
+        for buffer, value in zip(self.network.buffers(), before, strict=False):  # one part: nothing has been done
+            buffer.copy_(value)
+        self.optimizer.zero_grad()
+
     def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
         seen = self.prepared(batch)
         out: SyncOutput = self._model(self._laid_out(seen.frames), seen.sounds)
@@ -93,12 +105,3 @@ class Stepper:
 
     def _laid_out(self, frames: Tensor) -> Tensor:
         return frames.contiguous(memory_format=torch.channels_last_3d) if self._config.channels_last else frames
-
-
-def _next(batches: Iterator[Batch], *, begun: bool) -> Batch:
-    try:
-        return next(batches)
-    except StoppedWaiting:
-        if begun:  # batch norm has seen a part of the step: what could be saved now is no step's state
-            raise KeyboardInterrupt from None
-        raise

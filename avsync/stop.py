@@ -1,24 +1,71 @@
-"""Ctrl-C and SIGTERM as a wish that is granted between two steps, when everything is whole and can be saved."""
+"""A wish to stop, from a person, a site or a launcher; granted between two steps, when all is whole and can be saved.
 
+Every rank may be wished to stop, by SIGINT, SIGTERM or SIGUSR2, or by a file that appears. One wish is enough: before
+each batch the ranks ask each other (`agreed`), so all of them leave the same step undone.
+"""
+
+import os
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from avsync.loading.options import StoppedWaiting
+from sharding.errors import AvsyncError
+
+T = TypeVar("T")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+STOP_FILE = "AVSYNC_STOP_FILE"
+"""Environment variable: the path of a file that is a wish when it exists."""
+LOOK_S = 1.0
+"""Between looks at the file: it lies on a disk that many share."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The wish was granted: what was trained is saved."""
 
 
 class StopFlag:
-    """A context manager for the main thread. The second signal of a kind acts at once, as if this were not here."""
+    """A context manager for the main thread; elsewhere only the file and what is blocked count.
 
-    def __init__(self, *, active: bool) -> None:
-        """Not `active`: signals act as ever. Several ranks would have to agree on the step to stop at."""
-        self.asked, self._active = False, active
+    SIGTERM may come again and again (SLURM sends it twice at once): that changes nothing. A second Ctrl-C acts at once.
+    A signal that was ignored stays ignored (nohup).
+    """
+
+    def __init__(self, *, looks: bool = True) -> None:
+        """looks: for the file. One rank is enough while there is no trouble; see `waiting`."""
+        path = os.environ.get(STOP_FILE)
+        self._file, self._looks, self._looked = Path(path) if path else None, looks, -LOOK_S
+        self._asked = False
         self._before: dict[signal.Signals, Any] = {}
 
+    @property
+    def asked(self) -> bool:
+        """Whether this rank is wished to stop. Cheap: for every step."""
+        if not self._asked:
+            # blocked by whoever started us: so it kills no helper that has not learned of it, and waits to be seen
+            self._asked = signal.SIGUSR2 in signal.sigpending() or (self._looks and self._file_is_there())
+        return self._asked
+
+    def waiting(self) -> bool:
+        """The same, of a rank whose batch does not come: it looks for the file itself, as the others wait for it."""
+        return self.asked or self._file_is_there()
+
+    def _file_is_there(self) -> bool:
+        now = time.monotonic()
+        if self._file is None or now - self._looked < LOOK_S:
+            return False
+        self._looked = now
+        self._asked = self._asked or self._file.exists()
+        return self._asked
+
     def __enter__(self) -> Self:
-        if self._active and threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            free = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            self._before = {number: signal.signal(number, self._ask) for number in free}
         return self
 
     def __exit__(
@@ -28,5 +75,34 @@ class StopFlag:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(number, self._before[signal.Signals(number)])
+        self._asked = True
+        if number == signal.SIGINT:
+            signal.signal(number, self._before[signal.SIGINT])
+
+
+def agreed(things: Iterator[T], stop: StopFlag, any_rank: Callable[[bool], bool]) -> Iterator[T]:
+    """`things`, each given only when no rank wishes to stop; every rank must ask for as many.
+
+    Raises StoppedWaiting on every rank alike, before the same thing. A rank that is waiting for its batch leaves the
+    wait when it is wished to stop itself: SLURM tells all ranks, and the file is seen by all that wait. The others wait
+    here, on their CPU, their GPUs having nothing to do anyway. If the wish reached one rank only, by a signal, it waits
+    here for a rank that knows of nothing until that one's batch comes or its patience (stop_after_s) ends; then, as in
+    any failure of one rank, all end. A worker or a copy that fails while a stop is wished has most likely got the
+    same signals: that is a stop, too.
+    """
+    while True:
+        thing, wish = None, stop.asked
+        if not wish:
+            try:
+                thing = next(things, None)
+            except StoppedWaiting:
+                wish = True
+            except AvsyncError:
+                if not stop.waiting():
+                    raise
+                wish = True
+        if any_rank(wish):
+            raise StoppedWaiting
+        if thing is None:
+            return
+        yield thing

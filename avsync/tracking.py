@@ -6,7 +6,7 @@ came after it (purge_step), so no step is drawn twice.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -91,8 +91,10 @@ class Progress:
 class LogWindow:
     """Sums of one rank between two points of the curves, in the order of Sums."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, before: Sequence[float] = ()) -> None:
+        """before: what an earlier attempt has summed up, on one rank."""
         self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
+        self.totals[: len(before)] = torch.tensor(before, device=device)
 
     def add(self, totals: Tensor) -> None:
         self.totals += totals

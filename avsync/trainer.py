@@ -4,6 +4,7 @@ Our loader is never given to prepare(): it would make rank 0 read for all. `trai
 """
 
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
+from torch.distributed.constants import default_pg_timeout
 
 from avsync import pictures
 from avsync.batch import Batch
@@ -22,20 +24,18 @@ from avsync.config import TrainConfig
 from avsync.gpu import GpuMeter
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions, StoppedWaiting
-from avsync.metrics import roc_auc
 from avsync.network import build_network
 from avsync.predict import Answer
 from avsync.receipt import in_order
-from avsync.report import TrainReport
 from avsync.resume import OpenRun, begin, introduce, open_run
-from avsync.staging.location import is_url
 from avsync.staging.stager import keep_ahead
 from avsync.state import Best
 from avsync.step import Stepper
-from avsync.stop import StopFlag
-from avsync.tracking import LogWindow, Progress, Sums, Tracker
+from avsync.stop import StopFlag, Stopped, agreed
+from avsync.tracking import LogWindow, Progress, Sums
 from avsync.validation import Validation
-from avsync.world import World, use_cores
+from avsync.voice import Voice
+from avsync.world import World, counter, use_cores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,24 +50,30 @@ class TrainSummary:
 def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
     """Train until `config.steps`; the same call again resumes at the exact step.
 
-    Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use.
+    Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use,
+    Stopped when somebody wished to stop and all is saved.
     """
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
-    patience = InitProcessGroupKwargs(timeout=timedelta(seconds=2 * config.runtime.stop_after_s))  # a named error first
+    patience = timedelta(seconds=2 * config.runtime.stop_after_s)  # a named error first
     accelerator = Accelerator(
-        cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no", kwargs_handlers=[patience]
-    )
+        cpu=on_cpu, mixed_precision="bf16" if config.precision == "bf16" else "no",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
+    )  # fmt: skip
     use_cores(accelerator.device)
-    world = world_of(accelerator)
+    world = world_of(accelerator, patience)
     with ExitStack() as held:
         opened = world.together(lambda: open_run(dataset, run, config, world, held))
         trainer = Trainer(accelerator, world, opened)
-        summary = trainer.run(Tracker(opened.paths, opened.info, trainer.state.step) if world.is_main else None)
+        try:
+            summary = trainer.run()
+        except Stopped:
+            accelerator.end_training()
+            raise
     accelerator.end_training()  # else a rank's threads may abort its exit
     return summary
 
 
-def world_of(accelerator: Accelerator) -> World:
+def world_of(accelerator: Accelerator, patience: timedelta = default_pg_timeout) -> World:
     """What accelerate found out about this process."""
 
     def broadcast(tensor: Tensor) -> None:
@@ -78,6 +84,7 @@ def world_of(accelerator: Accelerator) -> World:
         rank=accelerator.process_index, ranks=accelerator.num_processes, device=accelerator.device,
         gather=lambda table: cast(Tensor, accelerator.gather(table)), broadcast=broadcast,
         autocast=lambda: accelerator.autocast(),
+        count=counter(patience) if accelerator.num_processes > 1 else int,
     )  # fmt: skip
 
 
@@ -89,52 +96,39 @@ class Trainer:
         self.paths, self.config, self.feed, self.order = opened.paths, opened.config, opened.feed, opened.order
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.gpu = GpuMeter(world.device)
-        self.dataset = "DATASET" if is_url(opened.info.dataset_path) else opened.info.dataset_path
-        self.stop = StopFlag(active=world.ranks == 1)
-        self.options = LoaderOptions.of(self.config.runtime, world, lambda: self.stop.asked)
+        self.stop = StopFlag(looks=world.is_main)
+        self.options = LoaderOptions.of(self.config.runtime, world, self.stop.waiting)
         self.network = build_network(self.config, self.feed)
         self.stepper = Stepper(accelerator, self.network, self.config, self.feed.view)
         self.state, self.digest, self.opening = begin(opened, world, self.network, self.stepper.optimizer)
+        self.on_disk = self.state
+        self.voice = Voice(opened, self.state, speaks=world.is_main)
         self.stepper.ready()
 
-    def run(self, tracker: Tracker | None) -> TrainSummary:
-        """All remaining steps. Only rank 0 has a tracker."""
-        self.tracker, start = tracker, self.state.step
+    def run(self) -> TrainSummary:
+        """All remaining steps. Raises Stopped on a wish to stop."""
+        start, steps = self.state.step, self.config.steps
         kept = [self.validation.kept] if self.validation else []
-        with (
-            self.stop,
-            keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming,
-            TrainReport(self.config.steps, start, quiet=tracker is None) as self.report,
-        ):
-            if start >= self.config.steps:
-                self.report.say(f"all {start} steps are done already")
+        with self.stop, self.voice, keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming:
+            if start >= steps:
+                self.voice.say(f"all {start} steps are done already")
             low = self.config.low_rate
-            for first, end, every in ((0, low.steps, low.every), (low.steps, self.config.steps, 1)):
+            if self.state.unscored:
+                self._validate_late(low.every if start <= low.steps else 1)
+            for first, end, every in ((0, low.steps, low.every), (low.steps, steps, 1)):
                 if first == self.state.step:
                     self.state = replace(self.state, best=None)  # scores at another frame rate do not compare
                 if max(first, start) < end:
                     self._train_stage(max(first, start), end, every)
-            self.report.done("evaluate", self.paths.root, self.dataset)
-        if tracker:
-            tracker.close()
+            self.voice.done(self.state)
         return TrainSummary(steps=self.state.step, resumed_at=start, best=self.state.best)
-
-    def _introduce(self, first: Batch) -> None:
-        """The receipt of a resumed run, now that its first clips are there, and what of the data is not used."""
-        receipt = introduce(self.opening, self.world, first)
-        if self.tracker:
-            self.tracker.receipt(receipt)
-        if self.state.step:
-            self.report.say(str(receipt))
-        if too_short := (clips := len(self.feed.dataset.index)) - len(self.feed.clips):
-            self.report.say(f"{too_short} of {clips} clips are too short for a pair; left out")
 
     def _train_stage(self, first: int, end: int, every: int) -> None:
         """Steps `first` to `end`, on every n-th picture."""
         rows = self.feed.training_rows(self.order, self.config, self.world, range(first, end), self.coming)
         with self.feed.loader(self.options, every) as loader:
-            stream = in_order(loader.batches, rows)
-            window = LogWindow(self.world.device)
+            stream = agreed(in_order(loader.batches, rows), self.stop, self.world.any)
+            window = LogWindow(self.world.device, self.state.sums if self.world.is_main else ())
             for step in range(first, end):
                 try:
                     window.add(self.stepper.step(step, stream, self._see))
@@ -142,18 +136,29 @@ class Trainer:
                     self._leave(window)
                 self.digest.add(self.order.step(step))
                 self.state = self.state.after(self.digest)
+                self.voice.beat(self.state.step)
                 if step + 1 == end or self._log_is_due():
                     self._log(window, loader)
+                    window = LogWindow(self.world.device)
                     self._validate_and_save(every)
                     window = LogWindow(self.world.device)
-                if self.stop.asked:
-                    self._leave(window)
 
     def _leave(self, window: LogWindow) -> NoReturn:
-        """Save between two steps, as somebody wishes to stop; there is one rank only, see StopFlag."""
-        self.state = replace(self.state, skipped=self.state.skipped + int(window.totals[-1]))
-        self._save()
-        raise KeyboardInterrupt
+        """Save between two steps, as somebody wishes to stop; all ranks come here alike.
+
+        They leave together when all is on the disk: srun ends a step's other processes when one has left like this.
+        """
+        if window.steps:
+            sums = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
+            self.state = replace(self.state, skipped=self.state.skipped + int(sums[-1]), sums=tuple(sums[:-1]))
+
+        def last() -> None:
+            if self.state != self.on_disk:
+                self._save()
+            self.voice.stopped()
+
+        self.world.together(last)
+        raise Stopped from None
 
     def _log_is_due(self) -> bool:
         """Also where a checkpoint may lie, so that a resumed run's curve has the same points."""
@@ -168,25 +173,25 @@ class Trainer:
         load = loader.meter.take(time.perf_counter() - window.started)
         waits = self.world.gather(torch.tensor([load.wait_share], device=self.world.device))
         sums = Sums(*cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist())
-        self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable))
-        if not self.tracker:
-            return
-        if sums.unreadable:
-            self.report.say(
-                f"step {self.state.step}: {sums.unreadable:.0f} clips could not be read: {loader.budget.last}"
-            )
+        self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable), sums=())
         now = Progress(
             step=self.state.step, sums=sums, learning_rate=self.stepper.rate, load=load,
             clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
             gpu=self.gpu.read(), copies=self.feed.shelf.counts,
         )  # fmt: skip
-        self.tracker.progress(now)
-        self.report.progress(now)
+        self.voice.point(now, loader.budget.last)
 
     def _validate_and_save(self, every: int) -> None:
         better = bool(self.validation) and self._due(self.config.validate_every) and self._validate(every)
         if better or self._due(self.config.runtime.checkpoint_every):
             self.world.together(self._save)
+
+    def _validate_late(self, every: int) -> None:
+        """What the last attempt was wished to leave out."""
+        self.state = replace(self.state, unscored=False)
+        if self.validation:
+            self._validate(every)
+        self.world.together(self._save)
 
     def _validate(self, every: int) -> bool:
         """Score the fixed pairs; True when this is the best so far. The same on every rank."""
@@ -194,34 +199,45 @@ class Trainer:
         self.network.eval()
         for buffer in self.network.buffers():  # batch norm's statistics: those that the checkpoint will hold
             self.world.broadcast(buffer)
-        got = self.validation.score(self.stepper.infer, self.options, every, self._look)
+        try:
+            with self.voice.phase("validating"):
+                got = self.validation.score(self.stepper.infer, self.options, every, self._look, self._guarded)
+        except StoppedWaiting:
+            self.state = replace(self.state, unscored=True)
+            self._leave(LogWindow(self.world.device))
         if not len(got.hits):
-            self.report.say(f"step {self.state.step}: none of the validation clips could be read; no score")
+            self.voice.say(f"step {self.state.step}: none of the validation clips could be read; no score")
             return False
-        accuracy = float(got.hits.mean())
-        if self.tracker:
-            self.report.say(f"step {self.state.step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
-            self.tracker.validated(self.state.step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))
-        score, best = Best(self.state.step, accuracy, got.loss), self.state.best
+        self.voice.validated(self.state.step, got)
+        score, best = Best(self.state.step, float(got.hits.mean()), got.loss), self.state.best
         better = bool(self.world.agree(best is None or score.beats(best)))  # what ranks see of a disk may differ
         if better:
             self.state = replace(self.state, best=score)
+            self.voice.better(score)
         return better
+
+    def _guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches of a validation."""
+        for batch in agreed(batches, self.stop, self.world.any):
+            yield batch
+            self.voice.beat(self.state.step)
 
     def _see(self, batch: Batch) -> None:
         if self.state.step == self.opening.done:
-            self._introduce(batch)
-        if self.tracker and not self.state.step:
-            self.tracker.first_batch(pictures.batch_sheet(self.stepper.prepared(batch), batch))
+            self.voice.receipt(introduce(self.opening, self.world, batch))
+        if not self.state.step:
+            self.voice.first_batch(lambda: pictures.batch_sheet(self.stepper.prepared(batch), batch))
 
     def _look(self, answer: Answer) -> None:
-        if self.tracker:
-            self.tracker.heat_maps(pictures.cam_sheet(answer), self.state.step)
+        self.voice.heat_maps(lambda: pictures.cam_sheet(answer), self.state.step)
 
     def _save(self) -> None:
         """Rank 0 writes."""
-        if self.tracker:
-            self.tracker.flush()  # curves reach the disk before the checkpoint that continues them
+        self.on_disk = self.state
+        if not self.world.is_main:
+            return
+        with self.voice.phase("saving"):
+            self.voice.flush()  # curves reach the disk before the checkpoint that continues them
             saved = Saved(
                 state=self.state, model=self.network.state_dict(), optimizer=self.stepper.optimizer.state_dict()
             )

@@ -1,10 +1,11 @@
 """Scores the fixed pairs of the val split during training: always the same pairs, so that points can be compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from avsync.batch import Batch
 from avsync.config import TrainConfig
 from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
 from avsync.feed import Feed
@@ -48,15 +49,17 @@ class Validation:
         }
 
     def score(
-        self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None]
-    ) -> Predictions:
+        self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None],
+        guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
+    ) -> Predictions:  # fmt: skip
         """All ranks' predictions, the same on every rank.
 
-        `look` is shown the first batch; `every` n-th picture is used, see LowRateConfig.
+        `look` is shown the first batch; batches pass through `guarded`, which may end it all; `every` n-th picture is
+        used, see LowRateConfig.
         """
         world, tables = self._world, list[Tensor]()
         with self._feed.loader(options, every) as loader, world.autocast():
-            stream = loader.batches(self._share)
+            stream = guarded(loader.batches(self._share))
             for answer in answers(network, stream, self._feed.view, self._mute):
                 if not tables:
                     look(answer)

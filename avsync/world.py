@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar, cast
 
 import torch
@@ -29,6 +30,8 @@ class World:
 
     broadcast: Callable[[Tensor], None]
     """Every rank's tensor becomes rank 0's, in place."""
+    count: Callable[[bool], int] = int
+    """How many ranks say yes; every rank must call it. From CPU to CPU: no GPU waits for it, or is waited for."""
 
     @property
     def is_main(self) -> bool:
@@ -41,6 +44,10 @@ class World:
         self.broadcast(shared)
         return int(shared)
 
+    def any(self, yes: bool) -> bool:
+        """Whether any rank says yes, on every rank. With one rank it costs nothing."""
+        return self.count(yes) > 0
+
     def together(self, work: Callable[[], T]) -> T:
         """Do something that may fail on one rank only; then all ranks fail, instead of waiting for it for ever."""
         result, error = None, None
@@ -48,12 +55,24 @@ class World:
             result = work()
         except Exception as caught:  # whatever it is, the others must hear of it; it is raised again below
             error = caught
-        failed = int(self.gather(torch.tensor([int(error is not None)], device=self.device)).sum())
+        failed = self.count(error is not None)
         if error is not None:
             raise error
         if failed:
             raise AvsyncError(f"{failed} of {self.ranks} processes failed; its message says why")
         return cast(T, result)
+
+
+def counter(patience: timedelta) -> Callable[[bool], int]:
+    """World.count over a group of its own: what is asked between two steps must not wait in line with gradients."""
+    control = torch.distributed.new_group(backend="gloo", timeout=patience)
+
+    def count(yes: bool) -> int:
+        votes = torch.tensor(int(yes))
+        torch.distributed.all_reduce(votes, group=control)
+        return int(votes)
+
+    return count
 
 
 def cores_of_rank() -> int:

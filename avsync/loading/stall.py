@@ -26,7 +26,9 @@ class Patience:
         self._next = options.report_after_s
 
     def again(self) -> None:
-        """Something came in: the clock starts anew."""
+        """Something came in: the clock starts anew. Raises StoppedWaiting on a wish: drops may come for long."""
+        if self._options.stopping():
+            raise StoppedWaiting
         self._started, self._next = time.monotonic(), self._options.report_after_s
 
     @property

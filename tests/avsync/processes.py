@@ -34,21 +34,23 @@ def finish(words: list[str]) -> str:
     return done.stdout
 
 
-def start_ranks(words: list[str], ranks: int) -> list[subprocess.Popen[str]]:
-    """The command as `ranks` processes that find each other as under SLURM or torchrun."""
+def start_ranks(words: list[str], ranks: int, **environment: str) -> list[subprocess.Popen[str]]:
+    """The command as `ranks` processes that find each other as under SLURM or torchrun, in a process group of theirs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    return [
-        subprocess.Popen(
+    children: list[subprocess.Popen[str]] = []
+    for rank in range(ranks):
+        child = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=os.environ | {
+            process_group=children[0].pid if children else 0,
+            env=os.environ | environment | {
                 "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
             },
-        )
-        for rank in range(ranks)
-    ]  # fmt: skip
+        )  # fmt: skip
+        children.append(child)
+    return children
 
 
 def run_ranks(words: list[str], ranks: int) -> str:

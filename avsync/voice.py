@@ -1,0 +1,123 @@
+"""What a run tells, in one place: the terminal, TensorBoard and progress.json. Rank 0 speaks, the others are silent."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.metrics import roc_auc
+from avsync.predict import Predictions
+from avsync.progress import Phase, Pulse, RunProgress, Score, finite
+from avsync.receipt import Receipt
+from avsync.report import TrainReport
+from avsync.resume import OpenRun
+from avsync.staging.location import is_url
+from avsync.state import Best, State
+from avsync.tracking import Progress, Tracker
+from sharding.words import counted
+
+Picture = NDArray[np.uint8]
+
+
+class Voice:
+    """A context manager, for all of a run's steps."""
+
+    def __init__(self, opened: OpenRun, state: State, *, speaks: bool) -> None:
+        """state: where the attempt begins."""
+        self._opened, self._batch = opened, opened.config.batch
+        self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
+        self._report = TrainReport(opened.config.steps, state.step, quiet=not speaks)
+        now = RunProgress(steps=opened.config.steps, step=state.step, first_step=state.step, best=_score(state.best))
+        self._pulse = Pulse(opened.paths.progress if speaks else None, now)
+        self._pulse.tell()
+
+    def __enter__(self) -> Self:
+        self._report.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._report.__exit__(kind, error, trace)
+        if self._tracker and not kind:
+            self._tracker.close()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._report.say(text)
+
+    def phase(self, phase: Phase) -> AbstractContextManager[None]:
+        """What the run is at, inside."""
+        return self._pulse.phase(phase)
+
+    def beat(self, step: int) -> None:
+        """A step is done, or a part of a validation: the run lives."""
+        self._pulse.beat(step)
+
+    def stopped(self) -> None:
+        """The wish to stop was granted."""
+        self._pulse.tell(phase="stopped")
+
+    def done(self, state: State) -> None:
+        """The last line: which command follows."""
+        self._pulse.tell(phase="done", step=state.step, eta_s=0.0, best=_score(state.best))
+        dataset = self._opened.info.dataset_path
+        self._report.done("evaluate", self._opened.paths.root, "DATASET" if is_url(dataset) else dataset)
+
+    def receipt(self, receipt: Receipt) -> None:
+        """How this attempt began, now that its first clips are there; and what of the data is not used."""
+        self._pulse.tell(attempt=receipt.attempt)
+        if self._tracker:
+            self._tracker.receipt(receipt)
+        if receipt.step:
+            self.say(str(receipt))
+        feed = self._opened.feed
+        if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
+            self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
+
+    def point(self, now: Progress, trouble: str) -> None:
+        """A point of the training curves. `trouble`: the last of the clips that could not be read."""
+        if now.sums.unreadable:
+            self.say(f"step {now.step}: {now.sums.unreadable:.0f} clips could not be read: {trouble}")
+        if self._tracker:
+            self._tracker.progress(now)
+        self._report.progress(now)
+        self._pulse.point(
+            now.step, step_s=now.load.seconds * self._batch / now.clips, clips_per_s=now.clips_per_s,
+            loss=finite(now.loss), accuracy=now.accuracy, data_wait=now.data_wait,
+            gpu_busy=now.gpu.busy if now.gpu else None,
+        )  # fmt: skip
+
+    def validated(self, step: int, got: Predictions) -> None:
+        """A point of the validation curves."""
+        accuracy = float(got.hits.mean())
+        self.say(f"step {step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
+        if self._tracker:
+            self._tracker.validated(step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))
+        self._pulse.tell(validation=Score(step, accuracy, finite(got.loss)))
+
+    def better(self, best: Best) -> None:
+        """That was the best validation so far."""
+        self._pulse.tell(best=_score(best))
+
+    def first_batch(self, draw: Callable[[], Picture]) -> None:
+        """What the network is shown; drawn only where somebody looks."""
+        if self._tracker:
+            self._tracker.first_batch(draw())
+
+    def heat_maps(self, draw: Callable[[], Picture], step: int) -> None:
+        """Where the network looks."""
+        if self._tracker:
+            self._tracker.heat_maps(draw(), step)
+
+    def flush(self) -> None:
+        """Curves reach the disk."""
+        if self._tracker:
+            self._tracker.flush()
+
+
+def _score(best: Best | None) -> Score | None:
+    return Score(best.step, best.accuracy, finite(best.loss)) if best else None
