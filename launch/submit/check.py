@@ -18,12 +18,12 @@ OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".
 
 def check_places(plans: Sequence[Plan]) -> None:
     """Everything that a job reads is there, or is made by one before it; where it writes, it may. Raises InputError."""
-    made = set[Path]()
+    made = set[str]()
     for plan in plans:
         for place in plan.reads:
-            if place.path.absolute() not in made:
+            if os.path.realpath(place.path) not in made:
                 _check_place(place, plan)
-        made.add(plan.paths.target)
+        made.add(os.path.realpath(plan.paths.target))
         _check_writable(plan)
 
 

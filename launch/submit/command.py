@@ -3,6 +3,7 @@
 The command behind `submit` is built by its own class: a wrong flag is found now, not in the job.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from launch.submit.typed import Split, flags_in, leading, links, split
 from sharding.errors import InputError
 
 HELP = ("-h", "--help")
+_JOB = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +37,21 @@ class ForAll:
     after: Annotated[str, arg(metavar="JOB,...")] = ""
     """Begin when these jobs of SLURM ended well."""
 
+    def __post_init__(self) -> None:
+        if wrong := [job for job in self.jobs if not _JOB.fullmatch(job)]:
+            raise InputError(f"--after {wrong[0]} is no number of a job; write it like 1234 or 1234,1235")
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        return tuple(self.after.replace(",", " ").split())
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
     """Queue pack, train, evaluate or verify as SLURM jobs that survive preemption, time limits and failures.
 
     avsync submit train DATASET RUN --steps 50000 --cluster NAME
+
     avsync submit pack VIDEOS DATASET --then train DATASET RUN --then evaluate RUN DATASET --cluster NAME
 
     The words behind `submit` are the command as it is typed without it. --then: what begins when the one before
@@ -81,8 +92,7 @@ class Submit:
     def execute(self) -> str:
         from launch.submit.submit import submit
 
-        after = tuple(job for job in self.call.after.replace(",", " ").split())
-        return submit(self.chain, self.call.cluster, after, dry_run=self.call.dry_run)
+        return submit(self.chain, self.call.cluster, self.call.jobs, dry_run=self.call.dry_run)
 
 
 def _read(words: Sequence[str], prog: str) -> Flags:

@@ -27,19 +27,30 @@ def held(plans: Sequence[Plan]) -> Iterator[None]:
 
 def refuse_live(plans: Sequence[Plan]) -> None:
     """Raises BusyError that names the job and what to do; InputError, QueueError without an answer of SLURM."""
-    rows = read_queue(users={own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))})
+    for plan, alive in queued_already(plans):
+        _recover(plan.paths, alive)
+        raise BusyError(said_of(plan, alive[0]))
     for plan in plans:
-        if alive := live_rows(plan.paths, rows):
-            _recover(plan.paths, alive)
-            row, target = alive[0], plan.paths.target
-            why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""
-            raise BusyError(
-                f"{target} has a {plan.record.kind} job in SLURM already: {row.job} is {row.state}{why}; "
-                f"{typed('status', target)} tells how it stands, {typed('cancel', target)} ends it"
-            )
         if (plan.record.run or plan.record.dataset) and plan.paths.target.is_dir():
             with folder_lock(plan.paths.target, "avsync submit"):
                 pass
+
+
+def queued_already(plans: Sequence[Plan]) -> list[tuple[Plan, list[QueueRow]]]:
+    """The plans that are in SLURM's queue, or run, with what is of them there. Raises InputError, QueueError."""
+    rows = read_queue(users={own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))})
+    found = ((plan, live_rows(plan.paths, rows)) for plan in plans)
+    return [(plan, alive) for plan, alive in found if alive]
+
+
+def said_of(plan: Plan, row: QueueRow) -> str:
+    """Why it is refused, and what to do."""
+    target = plan.paths.target
+    why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""
+    return (
+        f"{target} has a {plan.record.kind} job in SLURM already: {row.job} is {row.state}{why}; "
+        f"{typed('status', target)} tells how it stands, {typed('cancel', target)} ends it"
+    )
 
 
 def live_rows(paths: JobPaths, rows: Sequence[QueueRow]) -> list[QueueRow]:
@@ -73,7 +84,9 @@ def _owners(target: Path) -> list[str]:
 
 
 def is_done(plan: Plan) -> bool:
-    """The same words brought it to its end before."""
+    """The same words brought its training to the end before. What else there is may be wanted again."""
+    if not plan.record.run:
+        return False
     try:
         outcome = read_json(plan.paths.task(None).outcome, Outcome)
         before = read_json(plan.paths.record, JobRecord)

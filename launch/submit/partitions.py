@@ -1,5 +1,6 @@
 """What the real cluster has: its partitions and their nodes, and how large an array may be."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ class Nodes:
 
 def read_nodes() -> list[Nodes]:
     """Of all partitions. Raises InputError without SLURM, QueueError without an answer."""
-    return rows_of(ask(["sinfo", "--noheader", "--exact", f"--format={FORM}"]))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SINFO_")}
+    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"], environment=environment))
 
 
 def rows_of(text: str) -> list[Nodes]:

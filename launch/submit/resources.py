@@ -76,6 +76,8 @@ def resources(shape: Shape, wishes: JobWishes, profile: ClusterProfile, wanted: 
     nodes = _first(wanted.nodes, wishes.nodes)
     if not shape.ranks and (wanted.nodes or 1) > 1:
         raise InputError(f"--nodes {wanted.nodes}: only train runs on more than one node; leave it out")
+    if (wanted.gpus_per_node or 0) > gpus:
+        raise InputError(f"--gpus-per-node {wanted.gpus_per_node}: this job uses {gpus or 'none'}; leave it out")
     tasks = (gpus or wishes.tasks_per_node or 1) if shape.ranks else 1
     memory = wanted.memory or wishes.memory or ""
     share = size(profile.memory_per_gpu, "memory_per_gpu") * (gpus or 1) if profile.memory_per_gpu else 0

@@ -1,6 +1,7 @@
 """A script handed to SLURM, by submitit: without its pickles, and without files left over."""
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -15,6 +16,9 @@ from sharding.errors import InputError
 SLURMS_OWN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_")
 KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURMRESTD"})
 """Of them, what says where SLURM is, not what another job was given."""
+
+
+_START = re.compile(r"to start at (\S+)")
 
 
 def in_the_way(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -59,7 +63,7 @@ NO_SLURM = (
 
 
 def try_script(text: str) -> str:
-    """What SLURM would say to a script; nothing is queued. Returns when and where it would start.
+    """Ask SLURM about a script; nothing is queued. Returns when it would start, as SLURM writes it; empty: unknown.
 
     Raises InputError without SLURM, QueueError when it would say no.
     """
@@ -69,7 +73,8 @@ def try_script(text: str) -> str:
         path.write_text(text)
         # it answers on stderr, and ask() gives stdout
         words = ["sh", "-c", f"sbatch --test-only {shlex.quote(str(path))} 2>&1"]
-        return ask(words, environment=environment).strip().removeprefix("sbatch: ")
+        said = ask(words, environment=environment)
+    return found.group(1) if (found := _START.search(said)) else ""
 
 
 def withdraw(jobs: tuple[str, ...]) -> None:

@@ -15,6 +15,8 @@ OURS = frozenset(
     "test-only wait wrap".split()
 )
 """Options of sbatch that a profile must leave alone: avsync counts on them."""
+OF_GPUS = frozenset("cpus-per-gpu gpu-bind gpu-freq gpus gpus-per-node gpus-per-task gres mem-per-gpu".split())
+"""Options that are for jobs with GPUs only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +118,7 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
     }
     if taken := sorted(OURS & profile.sbatch.keys()):
         raise InputError(f"{profile.name}: sbatch.{taken[0]} is set by avsync itself; take it out of the profile")
-    own = {name.lstrip("-"): value or YES for name, value in profile.sbatch.items()}
+    own = {name: value or YES for name, value in profile.sbatch.items() if asked.gpus_per_node or name not in OF_GPUS}
     return {name: value for name, value in (options | own).items() if value}
 
 

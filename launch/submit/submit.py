@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from shutil import which
 
 from launch.queue.ask import QueueError
 from launch.site.find import find_profile
@@ -11,7 +12,7 @@ from launch.submit.again import check_snapshot, plan_again
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_places, warnings
 from launch.submit.divide import divide, foresee
-from launch.submit.live import clear, held, is_done, refuse_live
+from launch.submit.live import clear, held, is_done, queued_already, refuse_live, said_of
 from launch.submit.partitions import largest_array, read_nodes
 from launch.submit.plan import Link, Plan, plan_chain
 from launch.submit.sbatch import try_script
@@ -51,30 +52,28 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
 
 
 def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_code: bool) -> str:
-    estimates = _asked(todo)
+    starts = _asked(todo)
     with held(plans):
         refuse_live(plans)
         todo = divide(todo)
         for plan in todo:
             _prepare(plan, new_code=new_code)
         queued = queue_chain(todo, largest_array(), after)
-    return said_of_queued(plans, list(zip(todo, queued, strict=True)), estimates)
+    return said_of_queued(plans, list(zip(todo, queued, strict=True)), starts)
 
 
 def _foreseen(todo: list[Plan], plans: list[Plan], after: Sequence[str]) -> str:
     """The dry run. It also works where there is no SLURM."""
-    try:
-        estimates, most = _asked(todo), largest_array()
-    except InputError as error:
-        if "not found" not in str(error):
-            raise
-        estimates, most = {}, USUAL_ARRAY
-        sys.stderr.write(f"avsync: warning: nothing was checked against the cluster: {error}\n")
-    return said_of_dry_run(plans, todo, most, after, estimates)
+    if which("sbatch") is None:
+        sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
+        return said_of_dry_run(plans, todo, USUAL_ARRAY, after, {})
+    told = said_of_dry_run(plans, todo, largest_array(), after, _asked(todo))
+    refused = [f"it would be refused: {said_of(plan, rows[0])}" for plan, rows in queued_already(plans)]
+    return "\n".join([told, *refused])
 
 
 def _asked(plans: Sequence[Plan]) -> dict[str, str]:
-    """What SLURM says to each job by itself, by the name of its folder. Raises InputError, QueueError."""
+    """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
     nodes, said = read_nodes(), dict[str, str]()
     for plan in plans:
         check_partition(plan, nodes)

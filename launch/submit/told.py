@@ -14,13 +14,11 @@ from sharding.words import counted, size
 RULE = "-" * 78
 
 
-def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]], estimates: Mapping[str, str]) -> str:
+def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]], starts: Mapping[str, str]) -> str:
     """Job numbers, and the next commands."""
     lines = [f"{_title(plan)}: done already, nothing to do" for plan in _left_out(plans, [plan for plan, _ in queued])]
     for plan, told in queued:
-        first = not told.depends_on
-        when = estimates.get(str(plan.paths.root), "") if first else f"after {', '.join(told.depends_on)}"
-        lines.append(f"{_title(plan)}: job {', '.join(told.ids)}" + (f"; {when}" if when else ""))
+        lines.append(f"{_title(plan)}: job {', '.join(told.ids)}{_when(plan, told.depends_on, starts)}")
     if queued:
         target = queued[-1][0].paths.target
         lines += [f"Next: {typed('status', target)}", f"      {typed('logs', target, '-f')}"]
@@ -28,7 +26,7 @@ def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]],
 
 
 def said_of_dry_run(
-    plans: Sequence[Plan], todo: Sequence[Plan], most: int, after: Sequence[str], estimates: Mapping[str, str]
+    plans: Sequence[Plan], todo: Sequence[Plan], most: int, after: Sequence[str], starts: Mapping[str, str]
 ) -> str:
     """Every script word for word, and what would happen."""
     lines, well = list[str](), tuple(after)
@@ -37,23 +35,25 @@ def said_of_dry_run(
         made = sheets(plan, most, well)
         for sheet in made:
             lines += [f"{RULE}\n{plan.paths.script(sheet.piece.number, sheet.piece.of)}\n{RULE}", sheet.text]
-        table += _foreseen(plan, len(made), well, estimates)
+        table.append(_foreseen(plan, len(made), well, starts))
         well = (f"JOB-OF-{plan.paths.root.name}",)
     table.append(f"each keeps its own copy of avsync: {size(snapshot_bytes())}")
     table.append("dry run: nothing was written or queued")
     return "\n".join([*lines, RULE, *table])
 
 
-def _foreseen(plan: Plan, sheets: int, well: Sequence[str], estimates: Mapping[str, str]) -> list[str]:
+def _foreseen(plan: Plan, sheets: int, well: Sequence[str], starts: Mapping[str, str]) -> str:
     array = f", an array of {counted(plan.record.array, 'task')}" if plan.record.array else ""
     several = f" in {sheets} jobs" if sheets > 1 else ""
     line = f", and {counted(plan.copies - 1, 'job')} in line behind it" if plan.copies > 1 else ""
-    told = [f"{_title(plan)}{array}{several}{line}: {_asked(plan.record.resources)}"]
+    return f"{_title(plan)}{array}{several}{line}: {_asked(plan.record.resources)}{_when(plan, well, starts)}"
+
+
+def _when(plan: Plan, well: Sequence[str], starts: Mapping[str, str]) -> str:
     if well:
-        told.append(f"  after {', '.join(well)} ended well")
-    if said := estimates.get(str(plan.paths.root)):
-        told.append(f"  SLURM: {said}")
-    return told
+        return f", begins when {', '.join(well)} ended well"
+    start = starts.get(str(plan.paths.root), "")
+    return f", SLURM expects it to start at {start.replace('T', ' ')}" if start else ""
 
 
 def _asked(asked: Resources) -> str:
