@@ -14,11 +14,12 @@ $(error TORCH=$(TORCH) is not known; choose pinned or keep)
 endif
 STAMP := $(VENV)/.complete-$(TORCH)
 PYTEST_FLAGS ?= -n 2
+SLURM_FLAGS ?= $(if $(findstring -n,$(PYTEST_FLAGS)),--dist loadfile)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint types pytest demo format clean
+.PHONY: help setup test lint types slurm pytest demo format clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +55,17 @@ lint: setup
 types: setup
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-pytest: setup
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+slurm: setup  ## get SLURM's packages for the tests on a real cluster: installed as root, else unpacked into .slurm/
+	@$(BIN)/python -m slurm.cluster install
+
+# The tests on the cluster mostly wait, and need the cores when they do not: they do not share them with the others. They
+# go first, so that the last line counts the many. A part that -k leaves empty (5) is no failure; nothing at all is.
+pytest: slurm
+	@echo "the tests on a real cluster:"
+	@$(BIN)/python -m pytest -m slurm $(PYTEST_FLAGS) $(SLURM_FLAGS); first=$$?; \
+	    echo "all other tests:"; \
+	    $(BIN)/python -m pytest -m "not slurm" $(PYTEST_FLAGS); second=$$?; \
+	    case $$first,$$second in 0,0|0,5|5,0) ;; *) exit 1;; esac
 
 demo: setup  ## the whole path on generated scenes, minutes on a laptop; ends by saying what to open
 	$(BIN)/avsync demo
@@ -65,5 +75,5 @@ format: setup  ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove .venv, caches and the demo's folder
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo build *.egg-info
+	rm -rf $(VENV) .slurm .pytest_cache .ruff_cache .hypothesis demo build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,11 +1,12 @@
 """What all tests share: marks that skip themselves, and runs that repeat."""
 
 import os
-import shutil
 import signal
 
 import hypothesis
 import pytest
+
+from slurm.cluster.packages import HOW, find_programs
 
 # Two pytest workers whose torch each starts a thread per core slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,13 +26,33 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-MISSING = {"gpu": lambda: not has_gpu(), "slurm": lambda: shutil.which("sbatch") is None}
+def no_slurm() -> str:
+    missing = find_programs().missing(accounting=True)
+    return f"this machine has no {', '.join(missing)}: {HOW}" if missing else ""
+
+
+MISSING = {"gpu": lambda: "" if has_gpu() else "this machine has no gpu", "slurm": no_slurm}
+"""Mark -> why this machine cannot run it; nothing where it can."""
+REQUIRED = {"slurm": "AVSYNC_REQUIRE_SLURM"}
+"""Mark -> variable that makes a failure of what would be skipped."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run."""
-    for mark, missing in MISSING.items():
+    """Find out, once a mark, what this machine cannot run."""
+    for mark, why in MISSING.items():
         marked = [item for item in items if item.get_closest_marker(mark)]
-        if marked and missing():
+        if marked and (reason := why()):
             for item in marked:
-                item.add_marker(pytest.mark.skip(reason=f"this machine has no {mark}"))
+                item.stash[CANNOT] = (mark, reason)
+
+
+CANNOT = pytest.StashKey[tuple[str, str]]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, or fail where it has to be run."""
+    mark, reason = item.stash.get(CANNOT, ("", ""))
+    if reason and os.environ.get(REQUIRED.get(mark, "")):
+        pytest.fail(f"{reason}; {REQUIRED[mark]} is set, so this is a failure", pytrace=False)
+    if reason:
+        pytest.skip(reason)

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("sharding", "avsync", "launch")
+PACKAGES = ("sharding", "avsync", "launch", "slurm")
 
 # Package -> what it may import of the other packages while it is itself imported. Data flows down, imports point up.
 MAY_IMPORT = {
@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "sharding.timeline_audio",
         "sharding.timeline_video",
     },
+    "slurm": {"sharding.errors", "sharding.files"},
     "launch": {
         "sharding.errors",
         "sharding.config",
@@ -130,7 +131,13 @@ def test_imports_point_upwards(module: str) -> None:
 
 @pytest.mark.parametrize("module", [module for module in SOURCES if is_in(module, ("sharding",))])
 def test_sharding_knows_nothing_of_the_others_not_even_late(module: str) -> None:
-    assert not {name for name in ANYWHERE[module] if is_in(name, ("avsync", "launch"))}
+    assert not {name for name in ANYWHERE[module] if is_in(name, ("avsync", "launch", "slurm"))}
+
+
+def test_the_program_does_not_know_the_test_cluster_nor_the_cluster_the_program() -> None:
+    for module, names in ANYWHERE.items():
+        strangers = ("avsync", "launch") if is_in(module, ("slurm",)) else ("slurm",)
+        assert not {name for name in names if is_in(name, strangers)}, module
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -38,6 +38,8 @@ class Cluster:
         """For every process that is to use this cluster."""
         self._daemons = Daemons(paths=self.paths, programs=self.programs, environment=self.environment)
 
+        self._guardian: subprocess.Popen[bytes] | None = None  # of a cluster that this process started
+
     @classmethod
     def attach(cls, folder: Path) -> Self:
         """The cluster that another process started in `folder`. Raises ClusterError when none runs there."""
@@ -66,9 +68,9 @@ class Cluster:
         if self.is_running:
             raise ClusterError(f"a cluster runs in {self.paths.folder} already; stop it, or choose another folder")
         prepare_folder(self.settings, self.paths)
-        ports = self._daemons.start_guardian(os.getpid() if owner is None else owner)
+        self._guardian = self._daemons.start_guardian(os.getpid() if owner is None else owner)
         try:
-            self._start_daemons(ports)
+            self._start_daemons(self._daemons.ports)
         except BaseException:
             self.stop()
             raise
@@ -97,6 +99,8 @@ class Cluster:
             guardian = self._daemons.ask("state")["pid"]
             self._daemons.ask("stop")
             wait_gone([guardian])
+        if self._guardian is not None:
+            self._guardian.wait()
 
     def run(self, *argv: str | Path, timeout: float = COMMAND_TIMEOUT_S, check: bool = True) -> str:
         """Run a command in the cluster's environment; returns what it wrote to stdout.

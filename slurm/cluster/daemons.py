@@ -46,7 +46,11 @@ class Daemons:
             raise ClusterError(f"the cluster in {self.paths.folder} could not {do} {fields}: {answer['error']}")
         return answer
 
-    def start_guardian(self, owner: int) -> Ports:
+    @property
+    def ports(self) -> Ports:
+        return Ports(first=self.ask("state")["first_port"])
+
+    def start_guardian(self, owner: int) -> subprocess.Popen[bytes]:
         """Start the guardian, and wait until it listens; it lives as long as process `owner` (0: until stopped)."""
         argv = [sys.executable, "-m", "slurm.cluster.guardian", str(self.paths.guardian_socket), str(owner)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])}
@@ -64,10 +68,12 @@ class Daemons:
         end = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < end and guardian.poll() is None:
             try:
-                return Ports(first=self.ask("state")["first_port"])
+                self.ask("state")
+                return guardian
             except ClusterError:
                 time.sleep(0.02)
         guardian.kill()
+        guardian.wait()
         raise ClusterError(f"the guardian of {self.paths.folder} did not start: {log.read_text().strip()}")
 
     def start(self, name: str, argv: list[str | Path], ready: Callable[[], bool]) -> None:
@@ -91,13 +97,11 @@ class Daemons:
             time.sleep(0.02)
 
     def tail(self, name: str, lines: int = 20) -> str:
-        """The last lines of what a daemon logged and printed."""
-        texts = list[str]()
+        """The last lines that a daemon logged; what it printed, if it did not come to logging."""
         for path in (self.paths.log_of(name), self.paths.logs / f"{name}.out"):
             if path.is_file() and path.stat().st_size:
-                end = path.read_text(errors="replace").splitlines()[-lines:]
-                texts.append("\n".join([f"== {path}", *end]))
-        return "\n".join(texts)
+                return "\n".join([f"== {path}", *path.read_text(errors="replace").splitlines()[-lines:]])
+        return f"== {name} logged nothing"
 
     def start_munged(self) -> None:
         """--force: it would refuse to work below a folder that all may write, such as /tmp."""
@@ -144,7 +148,7 @@ class Daemons:
     def start_node(self, node: str) -> None:
         """The same, and wait until it listens: slurmctld may not know yet that it was gone."""
         self.launch_node(node)
-        port = Ports(first=self.ask("state")["first_port"]).node(int(node.removeprefix("n")))
+        port = self.ports.node(int(node.removeprefix("n")))
         self.wait_until(lambda: _answers(socket.AF_INET, ("127.0.0.1", port)), node)
 
 

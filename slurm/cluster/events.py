@@ -1,4 +1,8 @@
-"""What happened to the jobs, read from the controller's log."""
+"""What happened to the jobs, read from the controller's log.
+
+The log says it at once, to the millisecond, for every attempt. sacct lags by seconds, needs accounting, and knows no
+causes; asking for the state again and again misses what is short.
+"""
 
 import re
 from dataclasses import dataclass
@@ -19,14 +23,15 @@ class Event:
 
 
 WORDS = {
-    "submitted": r"_slurm_rpc_submit_batch_job: JobId=(\S+)",
-    "started": r"(?:Started|Allocate) JobId=(\S+)",
-    "preempted": r"(?:preempted|Preempting|preempting) JobId=(\S+)",
-    "cancelled": r"REQUEST_KILL_JOB JobId=(\S+)",
-    "timed out": r"Time limit exhausted for JobId=(\S+)",
-    "lost its node": r"JobId=(\S+) .*failed node",
-    "requeued": r"Requeuing JobId=(\S+)",
-    "ended": r"_job_complete: JobId=(\S+) done",
+    "submitted": r"_slurm_rpc_submit_batch_job: JobId=([\d_]+)",
+    "started": r"(?:Started|Allocate) JobId=([\d_]+)",
+    "given grace": r"setting \d+ sec preemption grace time for JobId=([\d_]+)",
+    "preempted": r"preempted JobId=([\d_]+)",
+    "cancelled": r"REQUEST_KILL_JOB JobId=([\d_]+)",
+    "timed out": r"Time limit exhausted for JobId=([\d_]+)",
+    "lost its node": r"requeue job JobId=([\d_]+) due to failure of node",
+    "requeued": r"Requeuing JobId=([\d_]+)",
+    "ended": r"_job_complete: JobId=([\d_]+) done",
 }
 """What happened -> how slurmctld says it, in 22.05; the group is the job."""
 LINE = re.compile(r"\[(\S+)\] (.*)")

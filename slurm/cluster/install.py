@@ -59,6 +59,8 @@ def unpack(folder: Path) -> Programs:
                 raise ClusterError(f"apt-get update worked, but the packages {' '.join(WANTED)} are not to be had")
         for package in sorted(archives.glob("*.deb")):
             _run(["dpkg", "-x", str(package), str(part)], dict(os.environ))
+        for program in part.glob("usr/*bin/*-wlm"):  # Debian's names; its alternatives give them the usual ones
+            program.with_name(program.name.removesuffix("-wlm")).symlink_to(program.name)
         for leftover in (archives, part / "lists"):
             shutil.rmtree(leftover)
         for leftover in part.glob("*.bin"):

@@ -1,35 +1,33 @@
 """One cluster for all tests of a worker; after each test it is as new."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from slurm.cluster import Cluster, ClusterSettings
-from slurm.cluster.packages import find_programs
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Four nodes of 4 CPUs and 2 fake GPUs; with accounting where the programs are there."""
-    accounting = not find_programs().missing(accounting=True)
-    folder: Path = tmp_path_factory.mktemp("cluster")
-    with Cluster(ClusterSettings(folder=folder, accounting=accounting)) as running:
+    """Four nodes of 4 CPUs and 2 fake GPUs, with accounting."""
+    with Cluster(ClusterSettings(folder=tmp_path_factory.mktemp("cluster"))) as running:
         yield running
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
-    cluster = getattr(item, "funcargs", {}).get("cluster")
-    if report.failed and cluster is not None:
-        report.sections.append(("cluster", cluster.logs()))
-    return report
-
-
 @pytest.fixture(autouse=True)
-def leave_it_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+def cluster_is_left_as_new(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test that used the cluster: cancel what is left, switch dead nodes on, wait until all are idle."""
+    used: Cluster | None = request.getfixturevalue("cluster") if "cluster" in request.fixturenames else None
     yield
-    if "cluster" in request.fixturenames:
-        request.getfixturevalue("cluster").tidy()
+    if used is not None:
+        used.tidy()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the ends of the cluster's logs."""
+    report = yield
+    used = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(used, Cluster):
+        report.sections.append(("the cluster's logs", used.logs()))
+    return report
