@@ -3,12 +3,14 @@
 import shlex
 from dataclasses import dataclass
 
+from launch.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.queue.squeue import MARK
 from launch.site.units import as_clock
 from sharding.errors import InputError
+from sharding.words import plain
 
 OURS = frozenset(
     "array comment dependency error export kill-on-invalid-dep job-name open-mode output parsable requeue signal "
@@ -17,6 +19,9 @@ OURS = frozenset(
 """Options of sbatch that a profile must leave alone: avsync counts on them."""
 OF_GPUS = frozenset("cpus-per-gpu gpu-bind gpu-freq gpus gpus-per-node gpus-per-task gres mem-per-gpu".split())
 """Options that are for jobs with GPUs only."""
+
+YES = "\0"
+"""Value of an option that takes none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +68,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
     profile = record.profile
     lines = [
         "#!/bin/bash",
-        f"# {' '.join(shlex.quote(word) for word in ('avsync', *record.words))}",
+        f"# {plain(typed(*record.words))}",
         "# Written by avsync submit; what it runs is described in job.json beside it.",
         "",
         *asked,
@@ -81,7 +86,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         f"exec {shlex.quote(record.argv[0])} -m launch.job.supervise {shlex.quote(str(paths.root))}",
         "",
     ]
-    return _whole(lines)
+    return "\n".join(lines)
 
 
 def _cpus(record: JobRecord) -> list[str]:
@@ -122,12 +127,12 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
     return {name: value for name, value in (options | own).items() if value}
 
 
-YES = "\0"
-"""Value of an option that takes none."""
-
-
 def _option(name: str, value: str) -> str:
-    return f"#SBATCH --{name}" if value == YES else f"#SBATCH --{name}={_quoted(value)}"
+    if value == YES:
+        return f"#SBATCH --{name}"
+    if not value.isprintable() or ("\\" in value and name == "output"):  # a backslash there means: fill nothing in
+        raise InputError(f"sbatch cannot read {name} = {plain(value)}: a letter of it is special; choose another name")
+    return f"#SBATCH --{name}={_quoted(value)}"
 
 
 def _quoted(value: str) -> str:
@@ -138,9 +143,3 @@ def _quoted(value: str) -> str:
 def _pattern(path: str) -> str:
     """A path in which sbatch shall fill nothing in."""
     return path.replace("%", "%%")
-
-
-def _whole(lines: list[str]) -> str:
-    if wrong := [line for line in lines if "\0" in line]:
-        raise InputError(f"no script can hold {wrong[0]!r}; choose another name")
-    return "\n".join(lines)
