@@ -2,7 +2,9 @@
 
 import os
 import re
-from dataclasses import dataclass
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launch.job.attempts import Action, Attempt, Event, What, note, now, read_attempts
@@ -15,7 +17,10 @@ TAIL_LINES = 40
 TAIL_BYTES = 16_384
 OFFSET = "AVSYNC_SHARE_OFFSET"
 """Of the first task of this piece of an array, in the whole array."""
-_OUT_OF_MEMORY = re.compile(r"oom.kill|Out Of Memory|exceeded (step|job) memory limit|memory limit \(", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(
+    r"^(\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
+)
+"""What SLURM itself says; a GPU's memory is another matter, and is told of by the work."""
 _FAILED_ON = re.compile(r"srun: error: ([\w.-]+): tasks? [\d,\-]+: (?!Terminated)(?!Force Terminated)")
 
 
@@ -31,6 +36,8 @@ class ThisAttempt:
     restart: int
     nodes: str
     past: Past
+    had: int
+    """Steps that were saved when it began."""
     log: Path
     log_begins: int
     """Bytes in the log that are of earlier attempts."""
@@ -44,7 +51,7 @@ class ThisAttempt:
         return cls(
             paths=paths, record=record, share=share, job=os.environ["SLURM_JOB_ID"],
             restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")), nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
-            past=Past(read_attempts(paths.task(share).attempts)), log=log,
+            past=Past(read_attempts(paths.task(share).attempts)), had=saved(record), log=log,
             log_begins=log.stat().st_size if log.is_file() else 0,
         )  # fmt: skip
 
@@ -58,19 +65,31 @@ class ThisAttempt:
         return self.past.attempts[-1].began.attempt + 1 if self.past.attempts else 1
 
     def begin(self) -> None:
-        """Note it, and first that the one before has left no word, if so."""
-        self.task.stop.unlink(missing_ok=True)
-        if self.past.attempts and self.past.attempts[-1].ended is None:
-            note(self.task.attempts, _lost(self.past.attempts[-1]))
-        note(self.task.attempts, self._event(What.BEGAN))
+        """Note it, and first that the one before has left no word, if so. A full disk ends nothing."""
+        try:
+            self.task.stop.unlink(missing_ok=True)
+            if self.past.attempts and self.past.attempts[-1].ended is None:
+                note(self.task.attempts, _lost(self.past.attempts[-1]))
+            note(self.task.attempts, self._event(What.BEGAN))
+        except OSError as error:
+            say(f"warning: cannot note this attempt in {self.task.attempts}: {error.strerror}")
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
-        """Note how it ended."""
+        """Note how it ended. What cannot be noted for want of room is printed at least."""
         found = _FAILED_ON.search(self.printed()) if decision.what in FAILURES else None
         node = found.group(1) if found else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
-        note(self.task.attempts, event)
+        try:
+            note(self.task.attempts, event)
+        except OSError as error:
+            say(f"warning: cannot note the end in {self.task.attempts}: {error.strerror}")
         return event
+
+    def amend(self, event: Event) -> None:
+        """Its end was noted while it still saved: note what came of that."""
+        if (now_saved := saved(self.record)) > event.saved:
+            with suppress(OSError):
+                note(self.task.attempts, replace(event, saved=now_saved))
 
     def printed(self) -> str:
         """The last of what this attempt has printed."""
@@ -93,8 +112,8 @@ class ThisAttempt:
 
     @property
     def gained(self) -> int:
-        """Beyond what any attempt before had saved."""
-        return saved(self.record) - self.past.most
+        """Beyond what any attempt before had saved, or somebody without a job."""
+        return saved(self.record) - max(self.had, self.past.most)
 
     def _event(
         self, what: What, action: Action = Action.NONE, code: int = 0, detail: str = "", node: str = ""
@@ -103,6 +122,13 @@ class ThisAttempt:
             what=what, attempt=self.number, job=self.job, restart=self.restart, nodes=self.nodes,
             saved=saved(self.record), at=now(), action=action, exit=code, detail=detail, failed_node=node,
         )  # fmt: skip
+
+
+def say(text: str) -> None:
+    """A line of the log."""
+    with suppress(OSError):  # it may lie on a full disk
+        sys.stdout.write(f"avsync: {text}\n")
+        sys.stdout.flush()
 
 
 def _lost(before: Attempt) -> Event:

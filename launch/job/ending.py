@@ -1,11 +1,10 @@
 """A decision carried out: SLURM is asked to start the job again, or it is written down that it is over."""
 
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from launch.job.attempt import ThisAttempt
+from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Action, Event
 from launch.job.moves import saved
 from launch.job.notify import Notification, tell
@@ -28,14 +27,26 @@ def over_already(this: ThisAttempt) -> int | None:
     """
     path = this.task.outcome
     if not path.exists():
+        return _cancelled_before(this)
+    try:
+        outcome = read_json(path, Outcome)
+    except AvsyncError as error:  # nobody can say that it is over: the work itself finds out what is left of it
+        say(f"warning: {error}")
         return None
-    outcome = read_json(path, Outcome)
     by_hand = outcome.end is End.CANCELLED and not this.paths.cancelled.exists() and this.restart
     if by_hand:
         path.unlink()
         return None
-    sys.stdout.write(f"avsync: nothing to do: {outcome.end} before ({outcome.reason})\n")
+    say(f"nothing to do: {outcome.end} before ({outcome.reason})")
     return 0 if outcome.end is End.DONE else 1
+
+
+def _cancelled_before(this: ThisAttempt) -> int | None:
+    """SLURM has started it at the moment in which a person cancelled it."""
+    if not this.paths.cancelled.exists():
+        return None
+    say("nothing to do: cancelled before it began")
+    return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +56,18 @@ class Ending:
     this: ThisAttempt
     scontrol: Scontrol
 
-    def carry_out(self, decision: Decision, code: int | None) -> None:
-        """Do it and note it. What cannot be noted for want of room is printed."""
+    def carry_out(self, decision: Decision, code: int | None) -> Event:
+        """Do it, note it, print it, tell somebody."""
         action = self._requeue() if decision.do is Do.REQUEUE else ACTIONS[decision.do]
         if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
             decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
-        with suppress(OSError):
-            event = self.this.end(decision, action, code)
-            self._avoid_bad_nodes(event)
-        sys.stdout.write(f"avsync: attempt {self.this.number} {_said(decision, action)}\n")
-        sys.stdout.flush()
+        event = self.this.end(decision, action, code)
+        say(f"attempt {self.this.number} {_said(decision, action)}")
         if decision.do in ENDS:
             self._over(decision)
+        self._avoid_bad_nodes(event)
         self._tell(decision)
+        return event
 
     def _requeue(self) -> Action:
         """How the job goes on."""
@@ -71,7 +81,7 @@ class Ending:
             except QueueError as error:
                 if "pending" in str(error).lower():  # SLURM was faster
                     return Action.BY_SLURM
-                sys.stdout.write(f"avsync: {error}\n")
+                say(str(error))
             else:
                 return Action.REQUEUED
         return Action.SUCCESSOR if self._has_successor() else Action.GIVEN_UP
@@ -95,7 +105,7 @@ class Ending:
         for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too
             with suppress(QueueError):
                 self.scontrol.exclude(this.job, sorted({*this.record.profile.exclude, *bad}))
-                sys.stdout.write(f"avsync: the next attempt avoids {', '.join(sorted(bad))}\n")
+                say(f"the next attempt avoids {', '.join(sorted(bad))}")
                 return
             time.sleep(AGAIN_S / 2)
 
@@ -113,7 +123,10 @@ class Ending:
             end=ENDS[decision.do], reason=decision.why or decision.what, at=time.time(),
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
         )  # fmt: skip
-        write_json(self.this.task.outcome, outcome)
+        try:
+            write_json(self.this.task.outcome, outcome)
+        except OSError as error:
+            say(f"warning: cannot write {self.this.task.outcome}: {error.strerror}")
 
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsync.progress import read_progress
-from launch.job.attempts import Attempt, What
+from launch.job.attempts import Action, Attempt, What
 from launch.job.record import JobRecord
 from sharding.errors import AvsyncError
 
@@ -59,6 +59,8 @@ class Past:
                 count, most = 0, one.ended.saved
             elif one.ended.what in FAILURES:
                 count += 1
+            if one.ended.action is Action.GIVEN_UP:
+                count = 0  # somebody has queued it again nevertheless
         return count
 
     def failed_on(self, node: str) -> int:

@@ -78,10 +78,13 @@ def decide(seen: Seen) -> Decision:
     if seen.terminated or (seen.facts is None and seen.exit in TERMINATED):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
     if seen.out_of_memory:
-        return _again(What.OUT_OF_MEMORY, seen, "a process took more memory than the job has")
+        return _again(What.OUT_OF_MEMORY, seen, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, seen, f"exit code {seen.exit}")
 
 
+TOO_LITTLE_MEMORY = (
+    "a process took more memory than the job has: ask for more (--memory, or memory_per_gpu in the profile)"
+)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of ranks that were asked to go, and did."""
 
@@ -96,7 +99,7 @@ def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
         return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="another job needs the nodes")
     if facts.reason == "TimeLimit" or facts.state in ("TIMEOUT", "DEADLINE"):
         return _again(What.TIME_LIMIT, seen, "the time limit was reached")
-    if seen.terminated and facts.state in ("COMPLETING", "CANCELLED"):
+    if facts.state in ("COMPLETING", "CANCELLED"):  # SLURM is ending it, and neither for its own sake nor another job's
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="scancel")
     return None
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.job.attempt import ThisAttempt
-from launch.job.attempts import What
+from launch.job.attempt import ThisAttempt, say
+from launch.job.attempts import Event, What
 from launch.job.clock import EndClock
 from launch.job.ending import Ending, over_already
 from launch.job.moves import Heartbeat
@@ -23,17 +23,19 @@ from launch.job.paths import JobPaths
 from launch.job.rank import MASTER, PORT, STOP_FILE
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
-from launch.job.told import Told
+from launch.job.told import STOP, Told
 from launch.queue.facts import JobFacts
 from launch.queue.scontrol import Scontrol
 from sharding.errors import AvsyncError
 from sharding.files import read_json
 
+Ranks = subprocess.Popen[bytes]
 LOOK_S = 0.5
 MEETING_PORTS = (20_000, 32_000)
 """Below those that Linux gives to outgoing connections."""
-LINGER_S = 900.0
-"""As long as a site may give preempted jobs before it kills them."""
+LINGER_S, BELIEVED_S, ASK_S = 900.0, 60.0, 5.0
+"""As long as a site may give preempted jobs before it kills them; as long as SLURM takes, at most, to say that it is
+going to end a job; between two questions."""
 HUNG_LEAVES_S = 20.0
 """A run that does not move is asked to save first; it may only have been slow."""
 
@@ -41,10 +43,13 @@ HUNG_LEAVES_S = 20.0
 def main(folder: str) -> int:
     """Run one attempt; returns the batch script's exit code."""
     paths = JobPaths(Path(folder))
-    record = read_json(paths.record, JobRecord)
-    this = ThisAttempt.of(paths, record)
-    if (code := over_already(this)) is not None:
-        return code
+    try:
+        this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
+        if (code := over_already(this)) is not None:
+            return code
+    except AvsyncError as error:
+        say(f"error: {error}")
+        return 1
     with Told() as told:
         return Supervisor(this, told).run()
 
@@ -57,6 +62,7 @@ class Supervisor:
     told: Told
     wish: Wish = Wish.NONE
     decided: Decision | None = None
+    _noted: Event | None = None
     _wished: float = 0.0
     scontrol: Scontrol = field(init=False)
     clock: EndClock = field(init=False)
@@ -76,31 +82,39 @@ class Supervisor:
         # a session of its own: what is sent to this process is not meant for srun, SLURM tells the ranks itself
         ranks = subprocess.Popen(self._srun(), env=self._environment(), start_new_session=True)
         while (code := _wait(ranks)) is None:
-            self._look()
+            self._look(ranks)
             if self._to_be_ended():
                 ranks.kill()  # the job's end takes what is left of the ranks with it
-        if not self.decided:
+        if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
+        elif self._noted:
+            this.amend(self._noted)
         assert self.decided
         if self.decided.what is What.STOPPED:
-            self._linger()
+            self._linger(code)
         return 0 if self.decided.do is Do.FINISH else 1
 
-    def _look(self) -> None:
+    def _look(self, ranks: Ranks) -> None:
         if self.told.to_end and not self.decided:
             self._conclude(None)  # now: what is to be asked of SLURM must be asked before its SIGKILL comes
+            self._ask_to_leave(ranks)  # it may be that nobody else has told them
         if self.wish or self.decided:
             return
         if self.told.to_save or self.clock.near:
-            self._ask_to_leave(Wish.TIME, "the time limit is near: the run is asked to save and leave")
+            say("the time limit is near: the run is asked to save and leave")
+            self.wish = Wish.TIME
         elif self.heartbeat.lost:
-            self._ask_to_leave(Wish.HEARTBEAT, f"no sign of life for {self.heartbeat.still_for():.0f} s: it is ended")
+            say(f"no sign of life for {self.heartbeat.still_for():.0f} s: it is ended")
+            self.wish = Wish.HEARTBEAT
+        if self.wish:
+            self._wished = time.monotonic()
+            self._ask_to_leave(ranks)
 
-    def _ask_to_leave(self, wish: Wish, why: str) -> None:
-        self.wish, self._wished = wish, time.monotonic()
-        say(why)
-        with suppress(OSError):  # a full disk: SLURM's own signals come later
+    def _ask_to_leave(self, ranks: Ranks) -> None:
+        try:
             self.this.task.stop.touch()
+        except OSError:  # a full disk; srun passes this on to all ranks
+            ranks.send_signal(STOP)
 
     def _to_be_ended(self) -> bool:
         """Who hangs does not leave when asked."""
@@ -108,31 +122,43 @@ class Supervisor:
             self._conclude(None)
         return self.decided is not None and self.decided.do in (Do.GIVE_UP, Do.REQUEUE) and self.wish is Wish.HEARTBEAT
 
-    def _conclude(self, code: int | None) -> None:
-        """Decide, and do it."""
+    def _conclude(self, code: int | None, *, believed: bool = True) -> None:
+        """Decide, and do it. believed: that a SIGTERM was SLURM's."""
         this = self.this
         facts = self.scontrol.job_once(this.job, lambda facts: self._clear(facts, code))
+        told = believed and self.told.to_end
         seen = Seen(
-            exit=code, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=self.told.to_end,
-            facts=facts, restart=this.restart, gained=this.gained, failures=this.past.failures,
+            exit=code, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told, facts=facts,
+            restart=this.restart, gained=this.gained, failures=this.past.failures,
             retries=this.record.profile.retries, out_of_memory=this.out_of_memory,
         )  # fmt: skip
         self.decided = decide(seen)
-        Ending(this, self.scontrol).carry_out(self.decided, code)
+        self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)
 
     def _clear(self, facts: JobFacts, code: int | None) -> bool:
         """Whether to believe SLURM at once: not that a job is cancelled, nor that it runs on while its ranks left."""
-        return code == 0 or self.wish is not Wish.NONE or is_clear(facts, self.this.restart)
+        asked_by_us = self.wish is not Wish.NONE and not self.told.to_end and facts.state == "RUNNING"
+        return code == 0 or asked_by_us or is_clear(facts, self.this.restart)
 
-    def _linger(self) -> None:
-        """Stay until SLURM's SIGKILL: a preempted job that leaves by itself before is not requeued by SLURM."""
+    def _linger(self, code: int) -> None:
+        """Stay until SLURM's SIGKILL: a preempted job that leaves by itself before is not requeued by SLURM.
+
+        Where SLURM can be asked and goes on to call the job a running one, that SIGTERM was somebody else's.
+        """
         say("waiting for SLURM to say what becomes of the job")
-        self.told.wait(LINGER_S)
+        end = time.monotonic() + LINGER_S
+        while time.monotonic() < end:
+            time.sleep(ASK_S)
+            facts = self.scontrol.job(self.this.job)
+            if facts and (is_clear(facts, self.this.restart) or time.monotonic() > end - LINGER_S + BELIEVED_S):
+                break
+        self._conclude(code, believed=False)
 
     def _srun(self) -> list[str]:
         record = self.this.record
         return [
-            "srun", "--kill-on-bad-exit=1", f"--cpus-per-task={record.resources.cpus_per_task}",
+            "srun", "--kill-on-bad-exit=1",
+            *([f"--cpus-per-task={record.resources.cpus_per_task}"] if record.resources.cpus_per_task else []),
             *(["--label"] if record.resources.nodes * record.resources.tasks_per_node > 1 else []),
             *record.profile.srun, sys.executable, "-m", "launch.job.rank", str(self.this.paths.root),
         ]  # fmt: skip
@@ -147,7 +173,7 @@ class Supervisor:
         }
 
 
-def _wait(ranks: subprocess.Popen[bytes]) -> int | None:
+def _wait(ranks: Ranks) -> int | None:
     try:
         return ranks.wait(LOOK_S)
     except subprocess.TimeoutExpired:
@@ -161,12 +187,6 @@ def _free_port() -> int:
             tried.bind(("", port))
             return port
     raise AvsyncError(f"no free port from {MEETING_PORTS[0]} to {MEETING_PORTS[1]} for the ranks to meet at")
-
-
-def say(text: str) -> None:
-    """A line of the log."""
-    sys.stdout.write(f"avsync: {text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

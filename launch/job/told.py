@@ -1,7 +1,6 @@
 """Signals that the batch script gets, as facts to be looked at: nothing happens inside a handler."""
 
 import signal
-import time
 from types import FrameType
 from typing import Self
 
@@ -27,12 +26,6 @@ class Told:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    def wait(self, limit_s: float) -> None:
-        """For SIGKILL."""
-        end = time.monotonic() + limit_s
-        while time.monotonic() < end:
-            time.sleep(1)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if number == STOP:
