@@ -1,0 +1,44 @@
+"""`avsync doctor --cluster NAME`: as in launch/commands.py, the work is imported when it runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from launch.parse import Parsed
+from launch.site.units import seconds
+from sharding.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doctor(Parsed):
+    """Find out, by four short jobs, what a cluster does to jobs: signals, requeue, network, disks, GPUs, versions.
+
+    Prints what to set in the profile, and what to ask the administrator for. About two minutes, once the jobs start.
+    """
+
+    cluster: Annotated[str, arg(metavar="NAME")] = ""
+    """Profile of the cluster: a name, or a file."""
+    nodes: int = 2
+    """Nodes to look at together; one of them is enough for runs that use no more."""
+    wait: str = "15 min"
+    """So long at most; jobs that still wait then are taken back."""
+    folder: Path | None = None
+    """Where the probes write, on a disk that the nodes see; default: a new folder here."""
+    dry_run: Annotated[bool, arg(name="dry-run")] = False
+    """Print the jobs' scripts, and submit nothing."""
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1:
+            raise InputError(f"--nodes {self.nodes} must be at least 1")
+        seconds(self.wait, "--wait")
+
+    def execute(self) -> str:
+        from launch.doctor.doctor import dry_run, examine
+        from launch.site.find import find_profile
+
+        profile = find_profile(self.cluster)
+        if self.dry_run:
+            return dry_run(profile, self.folder, self.nodes)
+        return examine(profile, self.folder, self.nodes, seconds(self.wait, "--wait"))

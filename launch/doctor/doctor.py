@@ -1,0 +1,80 @@
+"""The check-up from its first job to the lines for the profile."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from launch.doctor.examine import Examination
+from launch.doctor.findings import Finding, Verdict, unknown
+from launch.doctor.of_nodes import of_nodes
+from launch.doctor.of_signals import of_signals
+from launch.doctor.of_site import of_site
+from launch.doctor.results import read_tasks
+from launch.doctor.scripts import scripts
+from launch.queue.site import keeps_books, read_config, read_partitions
+from launch.site.profile import ClusterProfile
+from sharding.errors import AvsyncError, InputError
+from sharding.words import counted, plain
+
+
+def dry_run(profile: ClusterProfile, folder: Path | None, nodes: int) -> str:
+    """The scripts, as text."""
+    where = _folder(profile, folder)
+    return "\n".join(f"# {where / name}.sh\n{text}" for name, text in scripts(profile, where, nodes).items())
+
+
+def examine(profile: ClusterProfile, folder: Path | None, nodes: int, patience_s: float) -> str:
+    """Look at everything and print it; returns that all is well. Raises AvsyncError when something must be changed."""
+    from avsync.terminal import open_console
+
+    console, where = open_console(), _folder(profile, folder)
+    if where.exists():
+        raise InputError(f"--folder {where} is there already; name a new one, or leave it out")
+    found = of_site(profile, read_config(), read_partitions(), keeps_books())
+    looked = Examination(profile, where, nodes, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
+    looked.run(patience_s)
+    tasks = read_tasks(where)
+    found += of_nodes(profile, tasks, nodes)
+    found += of_signals(profile, where, looked.cancelled)
+    found += [unknown(f"job {name}", why) for name, why in {**looked.refused, **looked.left}.items()]
+    show(console, found)
+    return _closing(found, where)
+
+
+def show(console: Console, findings: Sequence[Finding]) -> None:
+    """The table, and what to paste."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("check", "found", "what to do"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        style = finding.verdict.value
+        table.add_row(Text(finding.check, style), Text(plain(finding.found)), Text(plain(finding.advice), style))
+    console.print(table)
+    if lines := toml(findings):
+        console.print("For the profile:", style="bold")
+        console.print("\n".join(lines), soft_wrap=True)
+
+
+def toml(findings: Iterable[Finding]) -> list[str]:
+    """Lines of a profile; those of a table after the others, as TOML wants it."""
+    told = {key: value for finding in findings for key, value in finding.profile.items()}
+    return [f"{key} = {told[key]}" for key in sorted(told, key=lambda key: ("." in key, key))]
+
+
+def _closing(findings: Sequence[Finding], where: Path) -> str:
+    changes = [finding.check for finding in findings if finding.verdict is Verdict.CHANGE]
+    unclear = [finding.check for finding in findings if finding.verdict is Verdict.UNKNOWN]
+    if changes:
+        raise AvsyncError(f"{counted(len(changes), 'thing')} must be changed, as told above: {', '.join(changes)}")
+    if unclear:
+        raise AvsyncError(f"not found out: {', '.join(unclear)}; what the probes wrote is in {where}; try again later")
+    return f"Nothing must be changed. What the probes wrote is in {where}"
+
+
+def _folder(profile: ClusterProfile, folder: Path | None) -> Path:
+    return (folder or Path(f"avsync-doctor-{profile.name or 'cluster'}-{time.strftime('%m%d-%H%M%S')}")).absolute()

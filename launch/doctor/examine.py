@@ -1,0 +1,115 @@
+"""The check-up itself: submit the probes, answer them by the shared folder, wait, and clear away."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import launch
+from launch.doctor.results import read_signals
+from launch.doctor.scripts import scripts
+from launch.queue.ask import QueueError, ask
+from launch.queue.reasons import plainly
+from launch.queue.squeue import QueueRow, read_queue
+from launch.site.profile import ClusterProfile
+from launch.submit.sbatch import submit_script
+from sharding.errors import InputError
+
+LOOK_S, ASK_S = 0.2, 3.0
+PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/shared", "doctor/meeting",
+          "doctor/probe_node", "doctor/probe_signals")  # fmt: skip
+
+
+@dataclass(slots=True)
+class Examination:
+    """Four jobs."""
+
+    profile: ClusterProfile
+    folder: Path
+    nodes: int
+    say: Callable[[str], None]
+    jobs: dict[str, str] = field(default_factory=dict[str, str])
+    """Name of the script -> SLURM's number."""
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    """... -> why SLURM did not take it."""
+    left: dict[str, str] = field(default_factory=dict[str, str])
+    """... -> why it did not end in time."""
+    cancelled: float | None = None
+    """UNIX seconds of scancel."""
+    _answered: bool = False
+
+    def run(self, patience_s: float) -> None:
+        """Until all have ended, or patience has; whatever happens, no job is left. Raises InputError without SLURM."""
+        lay_out(self.folder)
+        try:
+            self._submit()
+            self._wait(patience_s)
+        finally:
+            if self.jobs:
+                with suppress(QueueError):
+                    ask(["scancel", "--quiet", *self.jobs.values()])
+
+    def _submit(self) -> None:
+        for name, text in scripts(self.profile, self.folder, self.nodes).items():
+            (self.folder / f"{name}.sh").write_text(text)
+            try:
+                self.jobs[name] = submit_script(text)
+            except QueueError as error:
+                self.refused[name] = str(error)
+        if self.jobs:
+            self.say(f"jobs {', '.join(self.jobs.values())} are queued; what they write goes to {self.folder}")
+
+    def _wait(self, patience_s: float) -> None:
+        ends, asked, rows = time.monotonic() + patience_s, 0.0, list[QueueRow]()
+        told = ""
+        while self.jobs:
+            self._answer()
+            if time.monotonic() - asked > ASK_S:
+                rows, asked = self._rows(), time.monotonic()
+                if not rows:
+                    return
+                told = self._tell(rows, told)
+            if time.monotonic() > ends:
+                break
+            time.sleep(LOOK_S)
+        names = {job: name for name, job in self.jobs.items()}
+        self.left = {names[row.job]: plainly(row.reason) or row.state.lower() for row in rows}
+
+    def _answer(self) -> None:
+        """What the probes wait for."""
+        if not self._answered and (self.folder / "meet.json").exists():
+            (self.folder / "from-login.part").write_text(f"{time.time():.6f}")
+            (self.folder / "from-login.part").replace(self.folder / "from-login")
+            self._answered = True
+        if self.cancelled is None and "cancel" in self.jobs:
+            ready = [read_signals(self.folder, f"cancel-{who}").first("beat") for who in ("batch", "task")]
+            if all(ready):
+                self.cancelled = time.time()
+                with suppress(QueueError):
+                    ask(["scancel", self.jobs["cancel"]])
+
+    def _rows(self) -> list[QueueRow]:
+        return [row for row in read_queue() if row.live and row.job in self.jobs.values()]
+
+    def _tell(self, rows: list[QueueRow], told: str) -> str:
+        names = {job: name for name, job in self.jobs.items()}
+        now = ", ".join(
+            f"{names[row.job]} {row.state.lower()}" + f" ({plainly(row.reason)})" * bool(row.reason) for row in rows
+        )
+        if now != told:
+            self.say(now)
+        return now
+
+
+def lay_out(folder: Path) -> None:
+    """The probes' code, where the nodes see it. Raises InputError for a folder that cannot be written."""
+    source = Path(launch.__file__).parent
+    try:
+        for name in PROBES:
+            copy = folder / "code" / "launch" / f"{name}.py"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / f"{name}.py", copy)
+    except OSError as error:
+        raise InputError(f"cannot use the folder {folder}: {error.strerror}; name another one with --folder") from error

@@ -1,0 +1,68 @@
+"""What the signal probes saw: which process is told of its end, how long before, and whether a job can come back."""
+
+from pathlib import Path
+
+from launch.doctor.findings import Finding, Verdict, fine, judged, noted, unknown
+from launch.doctor.results import Signals, read_signals
+from launch.doctor.scripts import LEAD_S
+from launch.site.profile import ClusterProfile
+
+SUCCESSORS = 3
+
+
+def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, ssh: str = "") -> list[Finding]:
+    """`cancelled`: UNIX seconds of scancel. `ssh`: login node where scontrol is to be had, if that is known."""
+    limit, cancel = (
+        {who: read_signals(folder, f"{job}-{who}") for who in ("batch", "task")} for job in ("limit", "cancel")
+    )
+    return [
+        _warning(limit["batch"]),
+        *(_end("time limit", who, limit[who]) for who in limit),
+        *(_end("scancel", who, cancel[who] if cancelled else Signals(())) for who in cancel),
+        _requeue(profile, read_signals(folder, "requeue-batch"), ssh),
+    ]
+
+
+def _warning(batch: Signals) -> Finding:
+    """--signal=B:USR2@40."""
+    check = "signal before the time limit"
+    if batch.first("ready") is None:
+        return unknown(check, "its job did not run")
+    came, ended = batch.first("signal", "SIGUSR2"), batch.first("signal", "SIGTERM") or batch.last
+    if came is None or ended is None:
+        advice = "nothing is lost: the job looks at the clock itself, signal_lead before its end"
+        return noted(check, "it never came", False, advice)
+    return fine(check, f"it comes; {LEAD_S} s were asked for, {ended - came:.0f} s were given")
+
+
+def _end(what: str, who: str, seen: Signals) -> Finding:
+    """SIGTERM, and SIGKILL after it."""
+    check = f"{what}: {'batch script' if who == 'batch' else 'tasks'}"
+    if seen.first("ready") is None:
+        return unknown(check, "its job did not run")
+    lived = seen.after("SIGTERM")
+    if lived is None:
+        advice = "ask why SIGTERM does not come: a run that is preempted cannot save"
+        return judged(check, "SIGKILL without SIGTERM", False, advice)
+    return fine(check, f"SIGTERM, and {lived:.0f} s until SIGKILL")
+
+
+def _requeue(profile: ClusterProfile, batch: Signals, ssh: str) -> Finding:
+    check, readies = "requeue from within", [line for line in batch.lines if line.word == "ready"]
+    asked = next((line for line in batch.lines if line.word == "asked"), None)
+    if asked is None:
+        return unknown(check, "its job did not run")
+    back = [line for line in readies if line.at > asked.at and line.rest.split()[-1] != "0"]
+    if back:
+        same = back[0].rest.split()[0] == readies[0].rest.split()[0]
+        number = "under the same number" if same else "under another number"
+        return fine(check, f"it is back after {back[0].at - asked.at:.0f} s, {number}")
+    code, _, said = asked.rest.partition(" ")
+    if code == "0":
+        return Finding(
+            check=check, found="SLURM took it, but the job did not come back in time", verdict=Verdict.UNKNOWN
+        )
+    line = {"scontrol": f'["ssh", "{ssh}", "scontrol"]'} if ssh else {"scontrol": "[]", "successors": str(SUCCESSORS)}
+    settled = not profile.scontrol and profile.successors > 0
+    how = "let it ask by ssh" if ssh else "let other jobs wait in line behind each"
+    return judged(check, f"refused: {said or code}", settled, f"ask for JobRequeue=1, or {how}", line)

@@ -1,0 +1,85 @@
+"""What the site's settings mean for a run, as SLURM's controller tells them on the login node."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from launch.doctor.findings import Finding, fine, judged, noted, unknown
+from launch.queue.site import Partition, SiteConfig
+from launch.site.profile import ClusterProfile
+from launch.submit.partitions import clock_s
+from sharding.errors import AvsyncError
+
+ENOUGH_S = 20
+"""A checkpoint of a small network on a busy disk."""
+
+
+def of_site(profile: ClusterProfile, config: SiteConfig, partitions: Sequence[Partition], books: bool) -> list[Finding]:
+    """From the configuration alone."""
+    wanted = profile.train.partition or profile.partition
+    found = [one for one in partitions if one.name == wanted or (not wanted and one.default)]
+    return [
+        fine("SLURM", config.word("SLURM_VERSION") or "version not told"),
+        *(_of_partition(profile, config, found[0]) if found else [_no_partition(wanted, partitions)]),
+        fine("array jobs", f"up to {config.word('MaxArraySize') or '?'} tasks each; more are submitted in pieces"),
+        noted(
+            "book-keeping", "sacct answers" if books else "sacct does not answer", books,
+            "avsync status cannot say how a job ended that was killed by force; nothing else needs it",
+        ),
+        noted(
+            "mail", config.word("MailProg") or "none", bool(config.word("MailProg")),
+            "let avsync tell you: [notify] webhook or command in the profile",
+        ),
+    ]  # fmt: skip
+
+
+def _no_partition(wanted: str, partitions: Sequence[Partition]) -> Finding:
+    names = ", ".join(one.name for one in partitions) or "none"
+    found = f"{wanted or 'no default'}; there are {names}"
+    return judged(
+        "partition", found, False, "name one of these", {"partition": f'"{partitions[0].name}"'} if partitions else {}
+    )
+
+
+def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> list[Finding]:
+    state = partition.told.get("State", "?")
+    return [
+        judged("partition", f"{partition.name} is {state}", state == "UP", "ask why, or choose another partition"),
+        _limit(profile, partition),
+        _preemption(config, partition),
+    ]
+
+
+def _limit(profile: ClusterProfile, partition: Partition) -> Finding:
+    longest: int | None = None
+    with suppress(AvsyncError):  # UNLIMITED
+        longest = clock_s(partition.longest)
+    found = f"partition {partition.longest or '?'}, profile {profile.time}"
+    if longest is None or profile.time_s <= longest:
+        return fine("time limit", found)
+    return judged("time limit", found, False, "ask for no more than there is", {"time": f'"{partition.longest}"'})
+
+
+def _preemption(config: SiteConfig, partition: Partition) -> Finding:
+    """What happens when somebody more important comes."""
+    if config.word("PreemptType") in ("", "preempt/none"):
+        return fine("preemption", "nobody is preempted here")
+    mode, grace, wait = partition.preempt_mode, partition.grace_s, config.number("KillWait")
+    if mode == "OFF":
+        return fine("preemption", "jobs of this partition are not preempted")
+    if wait is None:
+        return unknown("preemption", f"{mode}; KillWait is not told")
+    time = grace + wait
+    found = f"{mode}; {time} s to save: GraceTime {grace} s, KillWait {wait} s"
+    if "CANCEL" in mode and not grace:
+        return judged(
+            "preemption",
+            found,
+            False,
+            "ask for PreemptMode=REQUEUE, or for a GraceTime in which a job can requeue itself",
+        )
+    return noted(
+        "preemption",
+        found,
+        time >= ENOUGH_S,
+        "ask for a GraceTime longer than a checkpoint takes; else what came after the last one is lost",
+    )

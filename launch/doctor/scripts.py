@@ -1,0 +1,66 @@
+"""The jobs of a check-up, as sbatch is given them: small, short, all at the same time."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from launch.site.profile import ClusterProfile
+
+LEAD_S = 40
+"""Asked for before a limit of one minute, the shortest that SLURM knows."""
+MOST_GPUS, MOST_CPUS = 2, 2
+"""Of a node, and of a task: enough to see who gets which."""
+
+
+def scripts(profile: ClusterProfile, folder: Path, nodes: int) -> dict[str, str]:
+    """Name -> text."""
+    gpus = min(profile.train.gpus_per_node or profile.gpus_per_node, MOST_GPUS)
+    command = " ".join(map(shlex.quote, profile.scontrol)) or "scontrol"
+    signals, where = "launch.doctor.probe_signals", shlex.quote(str(folder))
+    cpus = str(min(profile.cpus_per_gpu, MOST_CPUS))
+    shape = {"nodes": str(nodes), "ntasks-per-node": str(max(gpus, 1)), "cpus-per-task": cpus}
+    step = " ".join(map(shlex.quote, ["srun", f"--cpus-per-task={cpus}", *profile.srun]))
+    return {
+        "nodes": _script(
+            profile, folder, "nodes", {"time": "5", **shape},
+            f'{step} "$PY" -m launch.doctor.probe_node {where} {shlex.quote(profile.scratch)}', gpus,
+        ),
+        "limit": _script(
+            profile, folder, "limit", {"time": "1", "signal": f"B:USR2@{LEAD_S}", "no-requeue": ""},
+            f'exec "$PY" -m {signals} batch limit {where}', min(gpus, 1),
+        ),
+        "cancel": _script(
+            profile, folder, "cancel", {"time": "5", "no-requeue": ""}, f'exec "$PY" -m {signals} batch cancel {where}',
+            min(gpus, 1),
+        ),
+        "requeue": _script(
+            profile, folder, "requeue", {"time": "5", "requeue": "", "open-mode": "append"},
+            f'exec "$PY" -m {signals} requeue requeue {where} {command}', min(gpus, 1),
+        ),
+    }  # fmt: skip
+
+
+def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str], work: str, gpus: int) -> str:
+    options = {
+        "job-name": f"avsync-doctor-{name}",
+        "output": f"{folder}/{name}.log".replace("%", "%%"),
+        "partition": profile.train.partition or profile.partition,
+        "account": profile.train.account or profile.account,
+        "qos": profile.train.qos or profile.qos,
+        "constraint": profile.train.constraint or profile.constraint,
+        "exclude": ",".join(profile.exclude),
+        "gpus-per-node": str(gpus or ""),
+    }
+    flags = [f"#SBATCH --{key}={shlex.quote(value)}" for key, value in options.items() if value]
+    flags += [f"#SBATCH --{key}{'=' * bool(value)}{value}" for key, value in {**profile.sbatch, **own}.items()]
+    return "\n".join([
+        "#!/bin/bash",
+        *flags,
+        *profile.setup,
+        *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
+        f"export PYTHONPATH={shlex.quote(str(folder / 'code'))} PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1",
+        f"PY={shlex.quote(sys.executable)}",
+        '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',
+        work,
+        "",
+    ])  # fmt: skip

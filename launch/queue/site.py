@@ -1,0 +1,76 @@
+"""How a cluster is set up, as `scontrol show config` and `show partition` tell it."""
+
+import re
+from dataclasses import dataclass
+
+from launch.queue.ask import QueueError, ask
+from launch.queue.facts import fields_of
+from sharding.errors import InputError
+
+_LINE = re.compile(r"^([\w/]+)\s*=\s*(.*)$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    """slurm.conf, as the controller has it."""
+
+    told: dict[str, str]
+
+    def word(self, name: str) -> str:
+        """Empty where it is not told."""
+        value = self.told.get(name, "").strip()
+        return "" if value in ("(null)", "NONE", "none") else value
+
+    def number(self, name: str) -> int | None:
+        """The first number of it: `30 sec` is 30."""
+        found = _NUMBER.search(self.word(name))
+        return int(found.group()) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition's rules."""
+
+    name: str
+    told: dict[str, str]
+
+    @property
+    def preempt_mode(self) -> str:
+        """REQUEUE, CANCEL, SUSPEND, OFF ..."""
+        return self.told.get("PreemptMode", "")
+
+    @property
+    def grace_s(self) -> int:
+        """Seconds that a preempted job gets."""
+        found = _NUMBER.search(self.told.get("GraceTime", "0"))
+        return int(found.group()) if found else 0
+
+    @property
+    def longest(self) -> str:
+        return self.told.get("MaxTime", "")
+
+    @property
+    def default(self) -> bool:
+        return self.told.get("Default") == "YES"
+
+
+def read_config() -> SiteConfig:
+    """Raises InputError without SLURM, QueueError without an answer."""
+    return SiteConfig(dict(_LINE.findall(ask(["scontrol", "show", "config"]))))
+
+
+def read_partitions() -> list[Partition]:
+    """All that this user may see. Raises InputError, QueueError."""
+    lines = ask(["scontrol", "-o", "show", "partition"]).splitlines()
+    told = (fields_of(line) for line in lines)
+    return [Partition(fields["PartitionName"], fields) for fields in told if "PartitionName" in fields]
+
+
+def keeps_books() -> bool:
+    """Whether sacct answers."""
+    try:
+        ask(["sacct", "--noheader", "--allocations", "--format=JobID"], timeout_s=20)
+    except (QueueError, InputError):
+        return False
+    return True
