@@ -53,11 +53,11 @@ class Flags:
     avsync submit train DATASET RUN --steps 50000 --cluster NAME
 
     avsync submit pack VIDEOS DATASET --then train DATASET RUN --then evaluate RUN DATASET --cluster NAME
-
-    The words behind `submit` are the command as it is typed without it. --then: what begins when the one before
-    ended well. Flags below that stand before the first command are for all of a chain, those within it for that one.
     """
 
+    command: Annotated[Positional[tuple[str, ...]], arg(metavar="COMMAND ...", help_behavior_hint="")] = ()
+    """What to run, as it is typed without submit. --then begins another one, for when the one before ended well.
+    Flags below that stand before the first command are for all of a chain, those within a command for that one."""
     call: Annotated[ForAll, arg(name="")] = field(default_factory=ForAll)
     wanted: Annotated[Wanted, arg(name="")] = field(default_factory=Wanted)
 
@@ -77,9 +77,10 @@ class Submit:
     def parse(cls, arguments: Sequence[str], prog: str) -> Self:
         """Raises SystemExit for a wrong or missing flag, InputError for a value that cannot be."""
         first = leading(arguments, OWN)
-        if not arguments[first:] or arguments[first] in HELP:
-            _read(HELP[1:] if first == len(arguments) - 1 or not arguments else arguments, prog)
-            raise InputError(f"what shall be submitted? {' | '.join(KINDS)} and its words are missing")
+        if arguments[first : first + 1] and arguments[first] in HELP:
+            _read(HELP[:1], prog)
+        if not arguments[first:]:
+            raise InputError(f"what shall be submitted? {', '.join(KINDS)} and its words are missing; {prog} --help")
         common = split(arguments[:first], OWN).own
         parts = [split(words, OWN) for words in links(arguments[first:])]
         whole = tuple(word for part in parts for word in split(part.own, OF_ALL).own)

@@ -1,0 +1,124 @@
+"""The text that sbatch gets: what is in it, that bash can read it, and that nothing in it can become a command."""
+
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch.job.paths import JobPaths
+from launch.job.record import VERSION, JobRecord, Resources
+from launch.site.profile import ClusterProfile
+from launch.submit.script import OURS, Piece, Waits, pieces, script
+from sharding.errors import InputError
+
+ASKED = Resources(
+    partition="gpu", account="us", qos="", constraint="", exclude=("n1", "n2"), nodes=2, tasks_per_node=4,
+    gpus_per_node=4, cpus_per_task=8, memory_mb=1000, time_s=90_061,
+)  # fmt: skip
+
+
+def record(asked: Resources = ASKED, **settings: Any) -> JobRecord:
+    return JobRecord(
+        version=VERSION, kind="train", name="train-run", words=("train", "/data", "/run"), argv=("/bin/python", "x"),
+        run="/run", dataset="", profile=ClusterProfile(**settings), resources=asked, array=0, commit="",
+        directory="/some where", submitted=time.time(),
+    )  # fmt: skip
+
+
+def text(one: JobRecord, piece: Piece | None = None, waits: Waits | None = None, root: str = "/run/jobs/train") -> str:
+    return script(one, JobPaths(Path(root)), piece or Piece(), waits or Waits())
+
+
+def options(made: str) -> dict[str, str]:
+    """As bash reads the quotes; sbatch's own reading of them is tested on the cluster."""
+    lines = [line.removeprefix("#SBATCH --") for line in made.splitlines() if line.startswith("#SBATCH ")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def test_a_script_asks_for_what_the_record_says() -> None:
+    assert options(text(record(signal_lead="2 min"))) == {
+        "job-name": "train-run", "comment": "avsync:/run/jobs/train", "output": "/run/jobs/train/log.txt",
+        "open-mode": "append", "requeue": "", "signal": "B:USR2@120", "partition": "gpu", "account": "us",
+        "exclude": "n1,n2", "time": "1-01:01:01", "nodes": "2", "ntasks-per-node": "4", "gpus-per-node": "4",
+        "cpus-per-task": "8", "mem": "1000M",
+    }  # fmt: skip
+
+
+def test_what_is_empty_is_left_to_the_site() -> None:
+    made = options(text(record(replace(ASKED, partition="", account="", exclude=(), gpus_per_node=0, memory_mb=0))))
+    assert not {"partition", "account", "qos", "exclude", "gpus-per-node", "mem", "dependency", "array"} & made.keys()
+
+
+def test_a_dependency_on_a_good_end_removes_the_job_when_it_cannot_come() -> None:
+    made = options(text(record(), waits=Waits(well=("7", "8"))))
+    assert (made["dependency"], made["kill-on-invalid-dep"]) == ("afterok:7,afterok:8", "yes")
+    line = options(text(record(), waits=Waits(well=("7",), over="9")))
+    assert (line["dependency"], line["kill-on-invalid-dep"]) == ("afterok:7,afterany:9", "yes")
+    assert "kill-on-invalid-dep" not in options(text(record(), waits=Waits(over="9")))
+
+
+@pytest.mark.parametrize(("tasks", "most"), [(0, 5), (1, 5), (5, 5), (6, 5), (12, 5), (10, 1)])
+def test_the_pieces_of_an_array_are_all_its_tasks_each_once(tasks: int, most: int) -> None:
+    made = pieces(tasks, most)
+    assert [piece.first + task for piece in made for task in range(piece.tasks)] == list(range(tasks))
+    assert all(piece.tasks <= most and piece.of == len(made) for piece in made)
+    assert len(made) == max(1, -(-tasks // most))
+
+
+def test_a_piece_of_an_array_says_which_task_is_its_first() -> None:
+    made = text(replace(record(), array=12), pieces(12, 5)[1])
+    assert options(made)["array"] == "0-4"
+    assert options(made)["output"] == "/run/jobs/train/logs/%A_%a.txt"
+    assert "export AVSYNC_SHARE_OFFSET=5\n" in made
+    assert "AVSYNC_SHARE_OFFSET" not in text(record())
+
+
+def test_lines_and_variables_of_the_site_come_before_the_work() -> None:
+    made = text(record(setup=("module load cuda",), environment={"A": "b c"}))
+    lines = made.splitlines()
+    work = next(line for line in lines if line.startswith("exec "))
+    assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(work)
+    assert work == "exec /bin/python -m launch.job.supervise /run/jobs/train"
+    assert "cd '/some where' || exit" in lines
+
+
+def test_an_option_of_the_profile_replaces_ours() -> None:
+    made = options(text(record(sbatch={"mem": "0", "exclusive": "", "hint": "nomultithread"})))
+    assert (made["mem"], made["exclusive"], made["hint"]) == ("0", "", "nomultithread")
+
+
+def test_options_for_gpus_are_for_jobs_with_gpus() -> None:
+    gres = {"gres": "gpu:a100:4"}
+    assert options(text(record(sbatch=gres)))["gres"] == "gpu:a100:4"
+    assert "gres" not in options(text(record(replace(ASKED, gpus_per_node=0), sbatch=gres)))
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_an_option_that_avsync_counts_on_cannot_be_replaced(name: str) -> None:
+    with pytest.raises(InputError, match=rf"sbatch.{name} is set by avsync itself"):
+        text(record(sbatch={name: "x"}))
+
+
+HOSTILE = "/a b/$(touch pwned)/`touch pwned`/'; touch pwned; '/\"x\"/#1"
+
+
+def test_no_name_becomes_a_command(tmp_path: Path) -> None:
+    one = replace(
+        record(environment={"A": HOSTILE}), directory=str(tmp_path), words=("train", HOSTILE, "a\ntouch pwned")
+    )
+    made = text(replace(one, argv=("true", HOSTILE)), root=HOSTILE)
+    subprocess.run(["bash", "-c", made], cwd=tmp_path, check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("root", ["/a\nb/jobs/train", "/a\\b/jobs/train"])
+def test_a_folder_that_sbatch_cannot_read_is_refused(root: str) -> None:
+    with pytest.raises(InputError, match="sbatch cannot read"):
+        text(record(), root=root)
+
+
+def test_a_percent_in_a_folder_is_no_pattern() -> None:
+    assert options(text(record(), root="/a%j/jobs/train"))["output"] == "/a%%j/jobs/train/log.txt"
