@@ -27,7 +27,7 @@ def has_gpu() -> bool:
 
 
 def no_slurm() -> str:
-    missing = find_programs().missing(accounting=True)
+    missing = find_programs().missing(accounting=REQUIRED["slurm"] in os.environ)
     return f"this machine has no {', '.join(missing)}: {HOW}" if missing else ""
 
 

@@ -5,13 +5,22 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from slurm.cluster import Cluster, ClusterSettings
+from slurm.cluster.packages import HOW, find_programs
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Four nodes of 4 CPUs and 2 fake GPUs, with accounting."""
-    with Cluster(ClusterSettings(folder=tmp_path_factory.mktemp("cluster"))) as running:
+    """Four nodes of 4 CPUs and 2 fake GPUs, with accounting where its programs are there."""
+    accounting = not find_programs().missing(accounting=True)
+    with Cluster(ClusterSettings(folder=tmp_path_factory.mktemp("cluster"), accounting=accounting)) as running:
         yield running
+
+
+@pytest.fixture
+def accounting(cluster: Cluster) -> None:
+    """For tests that ask sacct: skips them where slurmdbd and MariaDB are missing."""
+    if not cluster.settings.accounting:
+        pytest.skip(f"no sacct without {', '.join(cluster.programs.missing(accounting=True))}: {HOW}")
 
 
 @pytest.fixture(autouse=True)
