@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from sharding.cores import available_cores
+from sharding.cores import GRANTED, available_cores
 from sharding.errors import AvsyncError
 
 T = TypeVar("T")
@@ -76,7 +76,9 @@ def counter(patience: timedelta) -> Callable[[bool], int]:
 
 
 def cores_of_rank() -> int:
-    """This process's share of the cores that the processes of this machine may use together."""
+    """This process's share of the cores that the processes of this machine may use together, or what a job gave it."""
+    if os.environ.get(GRANTED):
+        return available_cores()
     return max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 

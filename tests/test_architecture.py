@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "launch": {
         "sharding.errors",
         "sharding.config",
+        "sharding.cores",
         "sharding.files",
         "sharding.scenes.config",
         "sharding.words",

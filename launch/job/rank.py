@@ -15,6 +15,7 @@ from pathlib import Path
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
+from sharding.cores import GRANTED
 from sharding.files import read_json
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
@@ -26,6 +27,9 @@ _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 def main(folder: str) -> None:
     """Never returns: the process becomes the work. Raises InputError, FormatError, OSError."""
     record = read_json(JobPaths(Path(folder)).record, JobRecord)
+    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+        os.environ[GRANTED] = cores
+        os.environ.setdefault("OMP_NUM_THREADS", cores)
     if int(os.environ["SLURM_NTASKS"]) > 1:
         describe_rank(os.environ)
     # SIGUSR2 reaches every process of a step at some sites, and kills those that do not expect it. What is blocked here
