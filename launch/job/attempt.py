@@ -21,6 +21,7 @@ _OUT_OF_MEMORY = re.compile(
     r"^(\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
 )
 """What SLURM itself says; a GPU's memory is another matter, and is told of by the work."""
+_NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
 _FAILED_ON = re.compile(r"srun: error: ([\w.-]+): tasks? [\d,\-]+: (?!Terminated)(?!Force Terminated)")
 
 
@@ -109,6 +110,11 @@ class ThisAttempt:
     def out_of_memory(self) -> bool:
         """SLURM has written so."""
         return _OUT_OF_MEMORY.search(self.printed()) is not None
+
+    @property
+    def node_failed(self) -> bool:
+        """SLURM has written so; where the batch script's own node fails, it writes nothing."""
+        return _NODE_FAILED.search(self.printed()) is not None
 
     @property
     def gained(self) -> int:

@@ -52,6 +52,7 @@ class Seen:
     retries: int
     """So many in a row are too many."""
     out_of_memory: bool = False
+    node_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +92,8 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
     """Where SLURM itself gives the reason."""
+    if seen.node_failed and facts.restarts > seen.restart:
+        return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed; SLURM has requeued the job already")
     if facts.restarts > seen.restart:
         return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="SLURM has requeued the job already")
     if facts.state in ("NODE_FAIL", "BOOT_FAIL"):

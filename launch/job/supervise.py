@@ -130,7 +130,7 @@ class Supervisor:
         seen = Seen(
             exit=code, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told, facts=facts,
             restart=this.restart, gained=this.gained, failures=this.past.failures,
-            retries=this.record.profile.retries, out_of_memory=this.out_of_memory,
+            retries=this.record.profile.retries, out_of_memory=this.out_of_memory, node_failed=this.node_failed,
         )  # fmt: skip
         self.decided = decide(seen)
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,17 @@ class Job:
         return [json.loads(line) for line in (self.run / f"ranks-{rank}.txt").read_text().splitlines()]
 
 
+def processes(*words: str) -> list[int]:
+    """Processes whose command line has all these words, as parts."""
+    found = list[int]()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+                found += [int(entry.name)] if all(word in line for word in words) else []
+    return found
+
+
 def profile(**settings: Any) -> ClusterProfile:
     """Of the test cluster."""
     return ClusterProfile(**{"name": "test", "time": "1 h", "exclude_after": 0} | settings)
@@ -130,8 +142,7 @@ def record(run: Path, argv: Sequence[str], site: ClusterProfile, resources: Reso
 def queue(cluster: Cluster, one: JobRecord, target: Path, edit: Callable[[str], str] = str) -> Job:
     """Write a job's folder and queue its script, changed by `edit`; with its successors."""
     paths = JobPaths.of(target, one.kind)
-    paths.root.mkdir(parents=True)
-    paths.logs.mkdir()
+    paths.logs.mkdir(parents=True)
     paths.code.symlink_to(ROOT)
     write_json(paths.record, one)
     ids = list[str]()
@@ -148,7 +159,7 @@ def toy(
     edit: Callable[[str], str] = str, orders: dict[str, Any] | None = None, **wanted: Any,
 ) -> Job:  # fmt: skip
     """Queue the toy trainer; `orders` go to its toy.json."""
-    run.mkdir(parents=True)
+    run.mkdir(parents=True, exist_ok=True)
     (run / "toy.json").write_text(json.dumps(orders or {}))
     one = record(run, (sys.executable, str(TOY), str(run), str(steps)), site or profile(), asked(**wanted))
     return queue(cluster, one, run, edit)

@@ -1,0 +1,186 @@
+"""On a real cluster: nodes that die, programs that are missing, files that are damaged, moments that are bad."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from jobs import ROOT, Job, processes, profile, toy
+
+from launch.job.record import End
+from slurm.cluster import Cluster, ClusterSettings
+
+pytestmark = pytest.mark.slurm
+
+
+def assert_done(job: Job, steps: int = 40, ranks: int = 2) -> None:
+    """To the end, with no step left out and none done twice."""
+    assert job.outcome().end is End.DONE, job.log
+    for rank in range(ranks):
+        assert job.trained(rank) == list(range(steps)), f"rank {rank}\n{job.log}"
+
+
+def test_a_run_goes_on_elsewhere_when_a_node_dies_and_that_is_no_crash_of_its_own(cluster: Cluster, tmp_path: Path):
+    """The node of the batch script, and one of the others. No more than one fruitless attempt is allowed."""
+    first = toy(cluster, tmp_path / "first", 200, site=profile(retries=1), nodes=1)
+    other = toy(cluster, tmp_path / "other", 200, site=profile(retries=1, sbatch={"exclude": "n1"}))
+    for job in (first, other):
+        job.until_step(11)
+    assert [job.attempts()[0].began.nodes for job in (first, other)] == ["n1", "n[2-3]"]
+    cluster.kill_node("n1")
+    cluster.kill_node("n3")
+    for job in (first, other):
+        job.until_begun(2)
+        (job.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+    for job, nodes in ((first, "n2"), (other, "n[2,4]")):
+        assert job.outcome().end is End.DONE, job.log
+        assert (job.ends(), job.attempts()[1].began.nodes) == (["lost", "done"], nodes), job.log
+        assert sorted(set(job.trained())) == list(range(200))
+
+
+def test_without_scontrol_on_the_nodes_slurm_itself_or_a_successor_goes_on(cluster: Cluster, tmp_path: Path):
+    """Preempted, crashed with somebody in line and with nobody; and where scontrol is reached by another word."""
+    without = f"export PATH={cluster.environment_without('scontrol')['PATH']}"
+    wrapper = tmp_path / "elsewhere"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    preempted = toy(cluster, tmp_path / "preempted", site=profile(setup=(without,)))
+    by_ssh = toy(cluster, tmp_path / "ssh", site=profile(scontrol=(str(wrapper), "scontrol")), partition="grace")
+    crash = {"kill_once_at": [15]}
+    in_line = toy(cluster, tmp_path / "line", nodes=1, site=profile(setup=(without,), successors=2), orders=crash)
+    alone = toy(cluster, tmp_path / "alone", nodes=1, site=profile(setup=(without,)), orders=crash)
+    for job in (preempted, by_ssh):
+        job.until_step(3)
+    alone.until_step(12)
+    failed = alone.outcome()
+    assert failed.end is End.FAILED
+    assert "does not reach scontrol (profile: scontrol)" in failed.reason
+    assert "avsync resubmit goes on" in failed.reason
+    cluster.preempt(seconds=1, wait=False)
+    assert_done(preempted)
+    assert_done(by_ssh)
+    assert "scontrol requeue" in (tmp_path / "asked").read_text()
+    assert in_line.outcome().end is End.DONE
+    assert in_line.ends()[-1] == "done"
+    assert "crashed" in in_line.ends()
+    assert in_line.attempts()[-1].began.job == in_line.ids[1], "the next in line went on"
+    assert cluster.wait_for(in_line.ids[2], ("COMPLETED", "FAILED"))["JobState"] == "COMPLETED", "nothing left to do"
+    assert (len(in_line.trained()), len(set(in_line.trained()))) == (45, 40)
+
+
+def test_what_ends_well_is_done_whatever_slurm_sends_in_that_moment(cluster: Cluster, tmp_path: Path):
+    """SIGTERM of a preemption, of a scancel; also a driver that is killed as soon as it has queued its job."""
+    ending = {"end_s": 4}
+    preempted = toy(cluster, tmp_path / "preempted", 10, orders=ending)
+    cancelled = toy(cluster, tmp_path / "cancelled", 10, orders=ending)
+    orphan = toy(cluster, tmp_path / "orphan", 10)
+    text = f"""
+import sys, time
+sys.path[:0] = [{str(ROOT)!r}]
+from launch.submit.sbatch import submit_script
+print(submit_script(open({str(orphan.paths.script(0, 1))!r}).read()), flush=True)
+time.sleep(100)
+"""
+    cluster.run("scancel", orphan.id)
+    words = [sys.executable, "-c", text]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=cluster.environment, start_new_session=True
+    ) as driver:
+        assert driver.stdout
+        number = driver.stdout.readline().strip()
+        os.killpg(driver.pid, signal.SIGKILL)
+    for job in (preempted, cancelled):
+        job.until(lambda job=job: job.trained()[-1:] == [9], "last step")
+    cluster.run("scancel", cancelled.id)
+    cluster.preempt(seconds=1, wait=False)
+    assert cancelled.state("CANCELLED", "COMPLETED") == "CANCELLED", "SLURM's word for it, and no batch script is left"
+    for job in (preempted, cancelled, orphan):
+        assert_done(job, 10)
+    assert cancelled.ends() == ["done"]
+    assert preempted.state("COMPLETED", "FAILED", "CANCELLED") == "COMPLETED"
+    assert "nothing to do: done before" in preempted.log
+    assert orphan.attempts()[-1].began.job == number != orphan.id
+
+
+def test_damaged_files_of_a_job_stop_only_what_cannot_go_on_without_them(cluster: Cluster, tmp_path: Path):
+    """job.json, outcome.json, attempts.jsonl cut short, a supervisor that is killed."""
+
+    def damaged(name: str):
+        def edit(text: str) -> str:
+            (tmp_path / name / "jobs/train" / f"{name}.json").write_text('{"version": 1, "ki')
+            return text
+
+        return edit
+
+    lost = toy(cluster, tmp_path / "job", 10, nodes=1, edit=damaged("job"))
+    over = toy(cluster, tmp_path / "outcome", 10, nodes=1, edit=damaged("outcome"))
+    torn = toy(cluster, tmp_path / "torn")
+    killed = toy(cluster, tmp_path / "killed", 100, nodes=1)
+    for job in (torn, killed):
+        job.until_step(11)
+    for process in processes("launch.job.supervise", str(killed.paths.root)):
+        os.kill(process, signal.SIGKILL)
+    cluster.run("scontrol", "requeue", torn.id)
+    torn.until(lambda: torn.ends() == ["preempted"], "end of the first attempt")
+    attempts = torn.paths.task(None).attempts
+    attempts.write_bytes(attempts.read_bytes()[:-20])
+    assert_done(torn)
+    assert torn.ends() == ["lost", "done"], "the end that could not be read is told anew"
+    assert lost.state("FAILED", "COMPLETED") == "FAILED"
+    assert "avsync: error:" in lost.log
+    assert "job.json is damaged or was written by another version" in lost.log
+    assert "Traceback" not in lost.log
+    assert_done(over, 10, ranks=1)
+    assert "outcome.json is damaged" in over.log
+    assert killed.state("FAILED", "COMPLETED") == "FAILED"
+    killed.cluster.submit(str(killed.paths.script(0, 1)))
+    assert killed.outcome().end is End.DONE
+    assert killed.ends() == ["lost", "done"]
+    assert len(killed.trained()) < 100 + 10, "it went on at its last checkpoint"
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Where nearly nothing fits."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(b"x" * 512)
+            except OSError:
+                return
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+def test_a_run_goes_on_while_its_jobs_folder_lies_on_a_full_disk(cluster: Cluster, tmp_path: Path):
+    with small_disk(tmp_path / "run/jobs/train") as disk:
+        job = toy(cluster, tmp_path / "run", 60)
+        job.until_step(3)
+        fill(disk)
+        cluster.preempt(seconds=1)
+        job.until(lambda: job.trained()[-1:] == [59], "last step")
+        assert job.state("COMPLETED", "FAILED") == "COMPLETED"
+        assert job.trained() == list(range(60)), "every step once, though nothing could be written about it"
+
+
+def test_out_of_memory_is_told_as_what_it_is_with_what_to_do(tmp_path: Path):
+    with Cluster(ClusterSettings(folder=tmp_path / "c", nodes=1, accounting=False, over_memory_kill=True)) as cluster:
+        site = profile(retries=1)
+        job = toy(cluster, tmp_path / "run", nodes=1, orders={"eat_at": 5}, site=site, memory_mb=200)
+        outcome = job.outcome()
+        assert (outcome.end, job.ends()) == (End.FAILED, ["out of memory"]), job.log
+        assert "ask for more (--memory" in outcome.reason
+        assert job.state("FAILED", "COMPLETED", "OUT_OF_MEMORY") != "COMPLETED"
