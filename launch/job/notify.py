@@ -92,7 +92,7 @@ def _why(error: Exception) -> str:
         case HTTPError():
             return f"HTTP {error.code}"
         case URLError():
-            return str(error.reason)
+            return getattr(error.reason, "strerror", None) or type(error.reason).__name__
         case subprocess.TimeoutExpired():
             return f"no end after {error.timeout:.0f} s"
         case subprocess.CalledProcessError():

@@ -33,7 +33,7 @@ class Status(Parsed):
         """`--watch` needs no number."""
         words = list(arguments)
         for place, word in reversed(list(enumerate(words))):
-            if word == "--watch" and not "".join(words[place + 1 : place + 2]).isdecimal():
+            if word == "--watch" and not "".join(words[place + 1 : place + 2]).lstrip("-").isdecimal():
                 words.insert(place + 1, str(WATCH_S))
         return super(Status, cls).parse(words, prog)
 

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -77,7 +77,7 @@ def show_errors(paths: JobPaths, wanted: Wanted) -> str:
     return _closing(status)
 
 
-def errors_in(lines: list[str]) -> Iterator[str]:
+def errors_in(lines: Sequence[str]) -> Iterator[str]:
     """Lines that tell of an error; of a traceback all."""
     inside = False
     for line in lines:

@@ -1,0 +1,283 @@
+"""How a job stands, told from its folder and from what SLURM's commands print; and its log, as it grows."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import made
+import pytest
+from made import ran
+
+from launch.job.attempts import What
+from launch.job.record import End, Outcome
+from launch.queue.reasons import PLAIN, plainly
+from launch.queue.sacct import BookRow
+from launch.queue.squeue import QueueRow, indices, read_rows
+from launch.watch.board import named_apart, tunnel
+from launch.watch.standing import Seen, Standing, stands
+from launch.watch.status import Queue, ask_queue, read_status
+
+pytestmark = pytest.mark.usefixtures("laptop")
+
+
+def row(state: str = "RUNNING", job: str = "7", **told: object) -> QueueRow:
+    words = {
+        "tasks": "", "reason": "", "nodes": "", "start": None, "partition": "low", "name": "x", "dependency": "",
+        "comment": "",
+    }  # fmt: skip
+    return QueueRow(**{**words, "job": job, "state": state, **told})  # type: ignore[arg-type]
+
+
+def seen(**told: object) -> Seen:
+    return Seen(**{"ids": ("7",), "outcome": None, "rows": (), **told})  # type: ignore[arg-type]
+
+
+# ---- what the queue prints
+
+
+def test_a_row_of_the_queue_is_read_field_by_field_whatever_its_name_holds() -> None:
+    line = "\x1f".join(
+        ("7", "N/A", "PENDING", "Priority", "", "N/A", "low", "my | run", "afterok:3(unfulfilled)", "avsync:/a b/c")
+    )
+    (got,) = read_rows(line + "\nslurm_load_jobs error: a line that is no row\n")
+    assert (got.job, got.tasks, got.waiting, got.live, got.count) == ("7", "", True, True, 1)
+    assert (got.name, got.dependency, got.folder, got.start) == (
+        "my | run",
+        "afterok:3(unfulfilled)",
+        Path("/a b/c"),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tasks", "numbers"),
+    [("4", [4]), ("0-3", [0, 1, 2, 3]), ("1,5-9:2%4", [1, 5, 7, 9]), ("0-200:2%3", list(range(0, 201, 2)))],
+)
+def test_the_tasks_that_a_row_stands_for_are_counted(tasks: str, numbers: list[int]) -> None:
+    assert indices(tasks) == numbers
+    assert row(tasks=tasks).count == len(numbers)
+
+
+@pytest.mark.parametrize("reason", PLAIN)
+def test_a_known_reason_is_told_in_more_than_one_word(reason: str) -> None:
+    assert " " in plainly(reason)
+    assert reason not in plainly(reason)
+
+
+def test_a_limit_of_the_site_is_told_with_slurms_own_word_and_what_is_unknown_stays() -> None:
+    assert "under this qos (QOSMaxJobsPerUserLimit)" in plainly("QOSMaxJobsPerUserLimit")
+    assert "under this account (AssocGrpCpuLimit)" in plainly("AssocGrpCpuLimit")
+    assert plainly("ReqNodeNotAvail, UnavailableNodes:n[1-4]") == PLAIN["ReqNodeNotAvail"]
+    assert plainly("SomethingNew") == "SomethingNew"
+    assert plainly("") == ""
+
+
+# ---- how a job stands
+
+
+def test_what_the_job_has_written_at_its_end_is_believed_before_the_queue() -> None:
+    done = Outcome(end=End.DONE, reason="all steps", at=0)
+    for rows in ((), (row("RUNNING"),), (row("COMPLETING"),), None):
+        assert stands(seen(outcome=done, rows=rows)) == (Standing.DONE, "all steps")
+
+
+@pytest.mark.parametrize(
+    ("state", "standing"),
+    [
+        ("RUNNING", Standing.RUNNING), ("CONFIGURING", Standing.RUNNING), ("SUSPENDED", Standing.RUNNING),
+        ("PENDING", Standing.WAITING), ("REQUEUE_HOLD", Standing.WAITING), ("COMPLETING", Standing.ENDING),
+    ],
+)  # fmt: skip
+def test_a_job_in_the_queue_stands_as_the_queue_says(state: str, standing: Standing) -> None:
+    assert stands(seen(rows=(row(state),)))[0] is standing
+    assert stands(seen(rows=(row("FAILED"), row(state, job="8")), ids=("7", "8")))[0] is standing
+
+
+def test_a_requeued_job_says_when_it_starts() -> None:
+    rows = (row("PENDING", reason="BeginTime", start=1005.0),)
+    assert stands(seen(rows=rows), now=1000.0) == (Standing.WAITING, "requeued, starts in 5.0 s")
+
+
+@pytest.mark.parametrize(
+    ("rows", "books", "standing", "said"),
+    [
+        ((), (), Standing.SILENT, "job 7 is not in SLURM's queue any more"),
+        ((row("NODE_FAIL"),), (), Standing.SILENT, "SLURM says NODE_FAIL"),
+        ((row("CANCELLED"),), (), Standing.CANCELLED, "scancel"),
+        ((), (("CANCELLED by 1000", "0:0"),), Standing.CANCELLED, "scancel"),
+        ((), (("PREEMPTED", "0:0"), ("OUT_OF_MEMORY", "0:125")), Standing.SILENT, "OUT_OF_MEMORY, exit code 0:125"),
+    ],
+)
+def test_a_job_that_left_the_queue_without_a_word_is_told_with_what_slurm_knows(
+    rows: tuple[QueueRow, ...], books: tuple[tuple[str, str], ...], standing: Standing, said: str
+) -> None:
+    kept = [BookRow(job="7", state=state, exit_code=code, nodes="", start="", end="") for state, code in books]
+    got, why = stands(seen(rows=rows, books=kept))
+    assert got is standing
+    assert said in why
+
+
+def test_a_job_queued_after_the_question_is_not_taken_for_lost() -> None:
+    assert stands(seen(fresh=True))[0] is Standing.WAITING
+    assert stands(seen(ids=()))[0] is Standing.UNSENT
+    assert stands(seen(rows=None))[0] is Standing.UNKNOWN
+
+
+def test_a_folder_is_read_by_the_numbers_it_was_queued_under(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run", ids=("7", "9"))
+    os.utime(paths.queued, (0, 0))
+    others = [row("RUNNING", job="70"), row("PENDING", job="8")]
+    assert (
+        read_status(paths, Queue(rows=others, problem="", asked=time.time()), books=False).standing is Standing.SILENT
+    )
+    mine = Queue(rows=[*others, row("RUNNING", job="9", nodes="n3")], problem="", asked=time.time())
+    got = read_status(paths, mine)
+    assert (got.standing, got.nodes, [one.job for one in got.rows]) == (Standing.RUNNING, "n3", ["9"])
+
+
+@pytest.mark.parametrize(
+    ("ends", "standing"),
+    [
+        ([End.DONE] * 3, Standing.DONE),
+        ([End.DONE, End.FAILED, End.DONE], Standing.FAILED),
+        ([End.DONE, End.CANCELLED, End.DONE], Standing.CANCELLED),
+        ([End.DONE, End.DONE], Standing.UNKNOWN),
+    ],
+)
+def test_an_array_is_over_when_each_of_its_tasks_is(tmp_path: Path, ends: list[End], standing: Standing) -> None:
+    paths = made.job(tmp_path / "data", kind="pack", array=3)
+    for share, end in enumerate(ends):
+        made.over(paths, end, share=share)
+    got = read_status(paths, ask_queue())
+    assert got.standing is standing
+    assert got.tasks
+    assert (got.tasks.done, got.tasks.failed) == (ends.count(End.DONE), len(ends) - ends.count(End.DONE))
+
+
+def test_a_damaged_or_half_written_file_hides_no_job(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run")
+    made.began(paths, 1)
+    (paths.target / "progress.json").write_text('{"step": 1')
+    paths.task(None).outcome.write_text("")
+    with paths.task(None).attempts.open("a") as file:
+        file.write('{"what": "pree')
+    got = read_status(paths, ask_queue())
+    assert (got.progress, got.outcome, len(got.attempts)) == (None, None, 1)
+
+
+# ---- avsync status
+
+
+def test_without_slurm_the_folders_are_shown_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = made.job(tmp_path / "deep" / "er" / "my run")
+    made.progress(paths, clips_per_s=212.4, data_wait=0.04, gpu_busy=0.91, eta_s=3600)
+    made.over(made.job(tmp_path / "other", kind="pack", array=0), End.FAILED, "no room on the disk")
+    assert ran("status") == 0
+    shown = capsys.readouterr().out
+    for word in ("deep/er/my run", "250/1,000 25%", "212", "4%", "91%", "1.0 h", "failed: no room on the disk"):
+        assert word in shown
+    assert "From the folders alone: squeue is not found" in shown
+    assert "2 jobs: 1 failed, 1 not known" in shown
+
+
+def test_a_page_tells_each_attempt_the_failure_and_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    made.began(paths, 1)
+    made.ended(paths, What.PREEMPTED, 1, 40, "another job needs the nodes")
+    made.began(paths, 2, 40)
+    made.ended(paths, What.CRASHED, 2, 40, "exit code 1")
+    made.over(paths, End.FAILED, "exit code 1; 3 attempts in a row", "Traceback\nValueError: [/boom]")
+    assert ran("status", "run") == 0
+    shown = capsys.readouterr().out
+    for word in (
+        "failed: exit code 1; 3 attempts", "preempted: another job needs the nodes", "requeued",
+        "ValueError: [/boom]", "avsync logs run --errors", "avsync resubmit run",
+    ):  # fmt: skip
+        assert word in shown
+
+
+def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.progress(made.job(tmp_path / "run"), age_s=900)
+    ran("status", "run")
+    assert "no sign of life for 15.0 min; after 30.0 min it is ended and requeued" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 120])
+def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
+    tmp_path: Path, columns: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avsync.terminal import open_console
+    from launch.watch.show import look
+    from launch.watch.table import show_table
+
+    for name in ("one", "two"):
+        paths = made.job(tmp_path / name)
+        made.progress(paths, clips_per_s=212.4, data_wait=0.04, gpu_busy=0.91, eta_s=3600)
+    console = open_console()
+    console.width = columns
+    show_table(console, look(()).statuses)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum("250/1,000" in line for line in lines) == 2 or columns == 40
+    assert len([line for line in lines if line.strip()]) == 4, "a title, a line under it, and one for each job"
+
+
+def test_json_holds_what_the_table_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = made.job(tmp_path / "run")
+    made.progress(paths)
+    assert ran("status", "run", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["folder"], told["standing"], told["progress"]["step"]) == (str(paths.root), "not known", 250)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status", "nowhere"), "nowhere is no folder"),
+        (("status", "empty"), "empty was not submitted"),
+        (("status", "--watch", "--json"), "--watch and --json do not go together"),
+        (("status", "--watch", "-3"), "--watch -3 must be"),
+        (("logs", "run", "--kind", "pack"), "--kind pack: run has no such job; it has train"),
+        (("logs", "run", "--task", "3"), "--task 3: run is no array"),
+        (("cancel", "run"), "is over already: done"),
+        (("board", "empty"), "empty is no run"),
+        (("board", "run", "--port", "99999"), "--port 99999 must be"),
+        (("doctor", "--cluster", "x", "--nodes", "0"), "--nodes 0 must be"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = made.job(tmp_path / "run")
+    made.over(paths, End.DONE)
+    paths.log.write_text("hello\n")
+    assert ran(*words) in (1, 2)
+    assert said in capsys.readouterr().err
+
+
+def test_a_search_leaves_out_what_holds_no_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (".hidden", "run/checkpoints", "run/tensorboard"):
+        made.job(tmp_path / name / "inside")
+    made.job(tmp_path / "run", kind="evaluate")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    ran("status", "--json")
+    assert [job["kind"] for job in json.loads(capsys.readouterr().out)] == ["evaluate"]
+
+
+# ---- avsync board
+
+
+def test_runs_get_the_shortest_names_that_tell_them_apart() -> None:
+    assert list(named_apart([Path("/a/x"), Path("/a/y")])) == ["x", "y"]
+    assert list(named_apart([Path("/a/b/run"), Path("/a/c/run"), Path("/a/b/run")])) == ["b/run", "c/run"]
+    assert list(named_apart([Path("/run"), Path("/a/run")])) == ["run", "a/run"]
+
+
+def test_the_tunnel_leads_through_the_login_node_only_into_a_job() -> None:
+    assert tunnel(6006, "me", "login1", {}) == "ssh -N -L 6006:localhost:6006 me@login1"
+    inside = {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_HOST": "login1"}
+    assert tunnel(6006, "me", "n3", inside) == "ssh -N -L 6006:localhost:6006 -J me@login1 me@n3"
