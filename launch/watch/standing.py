@@ -76,7 +76,7 @@ def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
 
 def why_it_waits(row: QueueRow, now: float) -> str:
     """The reason, and when SLURM means to start it."""
-    said = plainly(row.reason or "Priority")
+    said = plainly(row.reason) or "SLURM has not looked at it yet"
     if row.state in ("REQUEUE_HOLD", "SPECIAL_EXIT"):
         said = plainly("JobHeldUser")
     if row.start is None or row.start <= now:
