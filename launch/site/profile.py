@@ -40,13 +40,13 @@ class Efficiency:
     """What the site does to jobs that leave their GPUs idle."""
 
     gpu_below: float = 0.0
-    """Share of time, 0 to 1, below which a job is killed; 0: nobody looks."""
+    """Share of time, from 0, below 1, below which a job is killed; 0: nobody looks."""
     averaged_over: str = "1 h"
     """Time over which the site averages."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gpu_below <= 1:
-            raise InputError(f"efficiency.gpu_below = {self.gpu_below} must be a share from 0 to 1")
+        if not 0 <= self.gpu_below < 1:
+            raise InputError(f"efficiency.gpu_below = {self.gpu_below} must be a share: from 0, below 1")
         if self.averaged_over_s < 1:
             raise InputError(f'efficiency.averaged_over = "{self.averaged_over}" must be above 0')
 

@@ -1,11 +1,11 @@
 """What can be submitted, and how each command becomes a job. To add one: a class here, a line in KINDS."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from launch.job.record import SCRATCH, SHARE, Resources
+from launch.job.record import SCRATCH, SHARE
 from launch.site.profile import ClusterProfile, JobWishes
 from launch.site.units import size
 from launch.submit.resources import Wanted
@@ -60,7 +60,7 @@ class Kind(Protocol):
         """What the profile says of such jobs."""
         ...
 
-    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
         """Words that the cluster adds to those typed."""
         ...
 
@@ -86,8 +86,8 @@ class PackJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.pack
 
-    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
-        return _unless_given(words, {"--workers": str(asked.cpus_per_task)}) + ["--share", SHARE] * self.share
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return ["--share", SHARE] if self.share else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ class TrainJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.train
 
-    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
         guard, own_scratch = profile.efficiency, given(words, "--runtime.scratch")
-        added = {"--runtime.workers": str(asked.cpus_per_task)}
+        added = dict[str, str]()
         if guard.gpu_below:
             added |= {
                 "--runtime.gpu-floor": str(guard.gpu_below),
@@ -123,7 +123,8 @@ class TrainJob:
             if profile.scratch_size:
                 added["--runtime.scratch-gb"] = f"{size(profile.scratch_size, 'scratch_size') / GB:g}"
         preflight = wanted.preflight and not given(words, "--runtime.preflight")
-        return _unless_given(words, added) + ["--runtime.preflight"] * preflight
+        extra = [word for flag, value in added.items() if not given(words, flag) for word in (flag, value)]
+        return extra + ["--runtime.preflight"] * preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class EvaluateJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.evaluate
 
-    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
         return []
 
 
@@ -170,18 +171,13 @@ class VerifyJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.pack
 
-    def more(self, words: Sequence[str], asked: Resources, profile: ClusterProfile, wanted: Wanted) -> list[str]:
-        return _unless_given(words, {"--jobs": str(asked.cpus_per_task)})
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return []
 
 
 def dataset_at(folder: Path) -> Place:
     """A packed dataset."""
     return Place(path=folder, flag="DATASET", whole="dataset.json")
-
-
-def _unless_given(words: Sequence[str], flags: Mapping[str, str]) -> list[str]:
-    """Flags and their values, but for those that were typed."""
-    return [word for flag, value in flags.items() if not given(words, flag) for word in (flag, value)]
 
 
 def _is_url(text: str) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 from launch.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
+from launch.queue.ask import QueueError, ask
 from launch.queue.reasons import plainly
 from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
 from launch.submit.plan import Plan
-from sharding.errors import AvsyncError, BusyError
+from sharding.errors import AvsyncError, BusyError, InputError
 from sharding.files import folder_lock, read_json, write_json
 
 
@@ -51,6 +52,17 @@ def said_of(plan: Plan, row: QueueRow) -> str:
         f"{target} has a {plan.record.kind} job in SLURM already: {row.job} is {row.state}{why}; "
         f"{typed('status', target)} tells how it stands, {typed('cancel', target)} ends it"
     )
+
+
+def check_known(jobs: Sequence[str]) -> None:
+    """SLURM itself would let a job that waits for an unknown one begin at once, or never. Raises InputError."""
+    for job in jobs:
+        try:
+            ask(["scontrol", "--oneliner", "show", "job", job])
+        except QueueError as error:
+            raise InputError(
+                f"--after {job}: SLURM does not know this job, or not any more ({error}); leave it out if it ended well"
+            ) from error
 
 
 def live_rows(paths: JobPaths, rows: Sequence[QueueRow]) -> list[QueueRow]:

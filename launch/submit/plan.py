@@ -80,7 +80,7 @@ def _plan(link: Link, kind: Kind, name: str, profile: ClusterProfile, commit: st
         kind=name,
         name=link.wanted.name or f"{name}-{target.name}",
         words=words,
-        argv=(sys.executable, "-m", "launch", *words, *kind.more(words, asked, profile, link.wanted)),
+        argv=(sys.executable, "-m", "launch", *words, *kind.more(words, profile, link.wanted)),
         run=str(target) if kind.ranks else "",
         dataset=str(target) if link.kind == PACK else "",
         profile=profile,

@@ -73,7 +73,11 @@ def try_script(text: str) -> str:
         path.write_text(text)
         # it answers on stderr, and ask() gives stdout
         words = ["sh", "-c", f"sbatch --test-only {shlex.quote(str(path))} 2>&1"]
-        said = ask(words, environment=environment)
+        try:
+            said = ask(words, environment=environment)
+        except QueueError as error:
+            why = str(error).partition("): ")[2].removeprefix("allocation failure: ")
+            raise QueueError(f"sbatch says no: {why or error}") from error
     return found.group(1) if (found := _START.search(said)) else ""
 
 

@@ -12,7 +12,7 @@ from launch.submit.again import check_snapshot, plan_again
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_places, warnings
 from launch.submit.divide import divide, foresee
-from launch.submit.live import clear, held, is_done, queued_already, refuse_live, said_of
+from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
 from launch.submit.partitions import largest_array, read_nodes
 from launch.submit.plan import Link, Plan, plan_chain
 from launch.submit.sbatch import try_script
@@ -53,6 +53,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
 
 def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_code: bool) -> str:
     starts = _asked(todo)
+    check_known(after)
     with held(plans):
         refuse_live(plans)
         todo = divide(todo)
@@ -82,14 +83,9 @@ def _asked(plans: Sequence[Plan]) -> dict[str, str]:
         try:
             said[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
-            raise InputError(
-                f"{plan.record.kind}: SLURM would refuse it with profile {_name(plan)}: {error}"
-            ) from error
+            site = plan.record.profile.name
+            raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
     return said
-
-
-def _name(plan: Plan) -> str:
-    return plan.record.profile.name
 
 
 def _prepare(plan: Plan, *, new_code: bool) -> None:

@@ -126,17 +126,16 @@ def test_a_share_is_not_for_a_person_to_submit() -> None:
 
 def test_the_cluster_adds_what_training_there_needs() -> None:
     argv = plans("train", "d", "r", cluster="public-cluster")[0].record.argv
-    added = argv[argv.index("--runtime.workers") :]
-    assert added == (
-        "--runtime.workers", "12", "--runtime.gpu-floor", "0.5", "--runtime.gpu-floor-s", "7200",
+    assert argv[argv.index(str(Path.cwd() / "r")) + 1 :] == (
+        "--runtime.gpu-floor", "0.5", "--runtime.gpu-floor-s", "7200",
         "--runtime.scratch", "{scratch}", "--runtime.scratch-gb", "800",
     )  # fmt: skip
 
 
 def test_what_was_typed_is_not_added_again() -> None:
-    words = ("--runtime.scratch", "/mine", "--runtime.workers=3")
+    words = ("--runtime.scratch", "/mine", "--runtime.gpu-floor=0.2")
     argv = plans("train", "d", "r", *words, cluster="public-cluster")[0].record.argv
-    assert not {"{scratch}", "--runtime.scratch-gb", "12"} & set(argv)
+    assert not {"{scratch}", "--runtime.scratch-gb", "0.5"} & set(argv)
 
 
 def test_the_words_that_a_job_runs_are_understood_by_the_command() -> None:
