@@ -1,0 +1,329 @@
+"""`avsync submit` on a real cluster: what it refuses, what it queues, and what the jobs then run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from launch.job.attempts import read_attempts
+from launch.job.paths import JobPaths
+from launch.job.record import End, JobRecord, Outcome, Queued
+from launch.submit.snapshot import take_snapshot
+from sharding.config import PackConfig
+from sharding.files import read_json
+from sharding.pack import pack
+from slurm.cluster import Cluster, ClusterSettings
+from tests.media import Video, write_video
+
+pytestmark = pytest.mark.slurm
+
+ROOT = Path(__file__).parents[2]
+SITE = 'partition = "low"\ncpus_per_gpu = 1\ntime = "5 min"\nsignal_lead = "1 min"\nretries = 1\n'
+HELD = '[sbatch]\nhold = ""\n'
+VIDEOS = 7
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("media") / "videos"
+    for number in range(VIDEOS):
+        write_video(folder / "bell" / f"{number}.mp4", Video(seed=number))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def packed(videos: Path) -> Path:
+    """Read only."""
+    dataset = videos.parent / "packed"
+    pack(videos, dataset, PackConfig(size=32, sources_per_shard=4, workers=1), Console(quiet=True))
+    return dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody who types at a login node of the cluster, in a folder of their own."""
+
+    cluster: Cluster
+    folder: Path
+    code: Path = ROOT
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        environment = self.cluster.environment | {"PYTHONPATH": str(self.code)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "launch", *map(str, words)], cwd=self.folder, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def types(self, *words: str | Path) -> str:
+        """What is printed."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == 0, out + err
+        return out
+
+    def is_refused(self, *words: str | Path) -> str:
+        """What the error says."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode in (1, 2), out + err
+        assert "Traceback" not in err
+        return err
+
+    def profile(self, text: str) -> str:
+        """A profile of one's own; returns what to type for it."""
+        (self.folder / "site.toml").write_text(text)
+        return "./site.toml"
+
+    def queue(self) -> list[str]:
+        """Numbers of all jobs that wait or run."""
+        return self.cluster.run("squeue", "--noheader", "--format=%F").split()
+
+    def ends(self, target: str | Path, kind: str, *states: str) -> JobPaths:
+        """Wait for the end of the last job of that kind, in one of these states."""
+        paths = JobPaths.of(self.folder / target, kind)
+        self.cluster.wait_for(read_json(paths.queued, Queued).ids[-1], set(states or ("COMPLETED",)), timeout=90)
+        return paths
+
+
+@pytest.fixture
+def person(cluster: Cluster, tmp_path: Path, packed: Path) -> Person:
+    shutil.copytree(packed, tmp_path / "data")
+    return Person(cluster=cluster, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("train", "data", "run", "--partition", "hihg"),
+            "no partition hihg; did you mean high? there are grace, high",
+        ),
+        (
+            ("train", "data", "run", "--gpus-per-node", "3"),
+            "3 GPUs on a node are wanted, and partition low has at most 2",
+        ),
+        (("train", "data", "run", "--memory", "1 TB"), "MiB of memory on a node are wanted"),
+        (("train", "data", "run", "--nodes", "5"), "5 nodes are wanted"),
+        (
+            ("train", "data", "run", "--constraint", "gold"),
+            "sbatch says no: Invalid feature specification; change what profile site",
+        ),
+        (("train", "nowhere", "run"), "DATASET nowhere does not exist"),
+        (("train", "data", "run", "--stesp", "3"), "--stesp"),
+        (("evaluate", "run", "data"), "RUN run does not exist"),
+        (("train", "data", "run", "--after", "999999"), "SLURM does not know this job"),
+        (("train", "data", "run", "--cluster", "lba"), "there is no profile of that name"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_run_is_refused_before_anything_is_queued(
+    person: Person, words: tuple[str, ...], said: str
+) -> None:
+    assert said in person.is_refused("submit", "--cluster", person.profile(SITE), *words)
+    assert person.queue() == []
+    assert not (person.folder / "run" / "jobs" / "train" / "queued.json").exists()
+
+
+def test_a_dry_run_shows_word_for_word_what_is_queued_and_leaves_nothing(person: Person) -> None:
+    words = ("submit", "verify", "data", "--cluster", person.profile(SITE + HELD))
+    before = sorted(person.folder.rglob("*"))
+    shown = person.types(*words, "--dry-run")
+    assert sorted(person.folder.rglob("*")) == before
+    assert person.queue() == []
+    person.types(*words)
+    script = JobPaths.of(person.folder / "data", "verify").script(0, 1)
+    assert script.read_text() in shown
+    (job,) = person.queue()
+    assert person.cluster.run("scontrol", "write", "batch_script", job, "-").strip() == script.read_text().strip()
+
+
+def test_a_job_runs_the_code_that_it_was_submitted_with_and_says_where_it_was(person: Person) -> None:
+    checkout = person.folder / "checkout"
+    take_snapshot(checkout, ROOT)
+    Person(cluster=person.cluster, folder=person.folder, code=checkout).types(
+        "submit", "verify", "data", "--cluster", person.profile(SITE + HELD)
+    )
+    shutil.rmtree(checkout)
+    person.cluster.run("scontrol", "release", *person.queue())
+    paths = person.ends("data", "verify")
+    assert "all as packed" in paths.log.read_text()
+    assert read_json(paths.task(None).outcome, Outcome).end is End.DONE
+    assert read_json(paths.record, JobRecord).words == ("verify", str(person.folder / "data"))
+    assert "numpy==" in paths.environment.read_text()
+
+
+def test_a_job_can_submit_another_one_that_asks_only_for_what_its_own_profile_says(person: Person) -> None:
+    words = ["verify", "data", "--cluster", person.profile(SITE)]
+    outer = f"cd {person.folder}; PYTHONPATH={ROOT} {sys.executable} -m launch submit {' '.join(words)}"
+    output = person.folder / "outer.txt"
+    job = person.cluster.submit("--nodes=2", "--cpus-per-task=3", f"--output={output}", f"--wrap={outer}")
+    person.cluster.wait_for(job, ("COMPLETED", "FAILED"))
+    assert "verify data: job " in output.read_text()
+    paths = person.ends("data", "verify")
+    fields = person.cluster.job(read_json(paths.queued, Queued).ids[0])
+    assert (fields["NumNodes"], fields["NumCPUs"], fields["JobState"]) == ("1", "1", "COMPLETED")
+
+
+def test_a_live_job_is_not_submitted_again_even_if_its_number_was_lost(person: Person) -> None:
+    words = ("submit", "verify", "data", "--cluster", person.profile(SITE + HELD))
+    person.types(*words)
+    (job,) = person.queue()
+    said = person.is_refused(*words)
+    assert f"data has a verify job in SLURM already: {job} is PENDING (held by you" in said
+    assert f"avsync cancel {person.folder / 'data'} ends it" in said
+    queued = JobPaths.of(person.folder / "data", "verify").queued
+    queued.unlink()  # as if killed between sbatch and this note
+    assert f"job {job} was queued, but not noted" in person.is_refused(*words)
+    assert read_json(queued, Queued).ids == (job,)
+    assert person.queue() == [job]
+    assert f"it would be refused: {person.folder / 'data'} has a verify job" in person.types(*words, "--dry-run")
+
+
+def test_of_submissions_at_the_same_moment_one_is_queued(person: Person) -> None:
+    words = ("submit", "verify", "data", "--cluster", person.profile(SITE + HELD))
+    started = [person.start(*words) for _ in range(3)]
+    codes = sorted(process.wait(timeout=60) for process in started)
+    said = "".join(process.communicate()[1] for process in started)
+    assert codes == [0, 1, 1], said
+    assert len(person.queue()) == 1
+    assert said.count("is in use by avsync submit") + said.count("has a verify job in SLURM already") == 2
+
+
+def test_a_run_that_somebody_trains_by_hand_is_not_submitted(person: Person) -> None:
+    from sharding.files import folder_lock
+
+    with folder_lock(person.folder / "run", "avsync train"):
+        said = person.is_refused("submit", "train", "data", "run", "--cluster", person.profile(SITE))
+    assert "run is in use by avsync train" in said
+    assert person.queue() == []
+
+
+def test_a_chain_stops_at_a_failure_and_resubmit_takes_it_up_with_the_same_code(person: Person) -> None:
+    (shard,) = (person.folder / "data" / "train").glob("000000.tar")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:2000])
+    shutil.copytree(person.folder / "data", person.folder / "other")
+    said = person.types("submit", "verify", "data", "--then", "verify", "other", "--cluster", person.profile(SITE))
+    first = person.ends("data", "verify", "FAILED")
+    second = person.ends("other", "verify", "CANCELLED")
+    depends_on = read_json(first.queued, Queued).ids
+    assert read_json(second.queued, Queued).depends_on == depends_on
+    assert f"begins when {depends_on[0]} ended well" in said
+    assert read_attempts(second.task(None).attempts) == []
+    outcome = read_json(first.task(None).outcome, Outcome)
+    assert (outcome.end, "000000" in outcome.log_tail) == (End.FAILED, True)
+
+    shard.write_bytes(whole)
+    mark = first.code / "launch" / "mark.py"
+    mark.touch()
+    assert "verify data: job " in person.types("resubmit", "data")
+    person.ends("data", "verify")
+    assert read_json(first.task(None).outcome, Outcome).end is End.DONE
+    assert len(read_attempts(first.task(None).attempts)) == 2
+    assert mark.exists()
+    person.types("resubmit", "data", "--new-code")
+    person.ends("data", "verify")
+    assert not mark.exists()
+
+
+@pytest.fixture
+def small_arrays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A site that allows three tasks in an array."""
+    folder = tmp_path_factory.mktemp("c")
+    with Cluster(ClusterSettings(folder=folder, accounting=False, max_array_size=3)) as running:
+        yield running
+
+
+def test_an_array_larger_than_the_site_allows_is_queued_in_pieces_and_put_together(
+    small_arrays: Cluster, tmp_path: Path, videos: Path
+) -> None:
+    person = Person(cluster=small_arrays, folder=tmp_path)
+    site = person.profile(SITE + '[pack]\narray = 7\nmemory = "200 MiB"\n')
+    words = ("submit", "pack", videos, "new", "--size", "32", "--sources-per-shard", "1", "--cluster", site)
+    assert f"pack new, an array of {VIDEOS} tasks in 3 jobs" in person.types(*words, "--dry-run")
+    person.types(*words)
+    arrays, merge = JobPaths.of(tmp_path / "new", "pack"), JobPaths.of(tmp_path / "new", "pack-merge")
+    ids = read_json(arrays.queued, Queued).ids
+    assert (len(ids), read_json(merge.queued, Queued).depends_on) == (3, ids)
+    person.ends("new", "pack-merge")
+    ends = [read_json(arrays.task(number).outcome, Outcome).end for number in range(VIDEOS)]
+    assert ends == [End.DONE] * VIDEOS
+    assert len(list((tmp_path / "new").glob("*/*.tar"))) == VIDEOS
+    assert "all as packed" in person.types("verify", "new")
+    said = person.types(*words)
+    assert "pack new: done already, nothing to do" in said
+    assert "pack-merge new: done already, nothing to do" in said
+    assert person.queue() == []
+
+
+def test_after_a_failure_only_what_is_missing_is_packed_again(person: Person, videos: Path) -> None:
+    words = ("submit", "pack", videos, "data", "--size", "32", "--sources-per-shard", "4", "--cluster")
+    site = person.profile(SITE + '[pack]\nmemory = "200 MiB"\n')
+    lost, *kept = sorted((person.folder / "data").glob("*/*.tar"))
+    times = [shard.stat().st_mtime_ns for shard in kept]
+    lost.unlink()
+    (person.folder / "data" / "dataset.json").unlink()
+    assert "pack data, an array of 1 task:" in person.types(*words, site, "--dry-run")
+    person.types(*words, site)
+    person.ends("data", "pack-merge")
+    assert lost.exists()
+    assert [shard.stat().st_mtime_ns for shard in kept] == times
+    assert "all as packed" in person.types("verify", "data")
+
+
+def test_where_jobs_cannot_requeue_the_next_link_waits_for_the_last_in_line(person: Person) -> None:
+    shutil.copytree(person.folder / "data", person.folder / "other")
+    site = person.profile("successors = 2\n" + SITE)
+    person.types("submit", "verify", "data", "--then", "verify", "other", "--cluster", site)
+    paths = JobPaths.of(person.folder / "data", "verify")
+    line, other = read_json(paths.queued, Queued).ids, JobPaths.of(person.folder / "other", "verify")
+    assert len(line) == 3
+    assert read_json(other.queued, Queued).depends_on == line[-1:]
+    person.ends("other", "verify")
+    assert {person.cluster.job(job)["JobState"] for job in line} == {"COMPLETED"}
+    assert len(read_attempts(paths.task(None).attempts)) == 1
+    assert paths.log.read_text().count("nothing to do: done before") == 2
+
+
+def test_when_slurm_takes_only_a_part_of_a_chain_nothing_of_it_stays(person: Person) -> None:
+    shutil.copytree(person.folder / "data", person.folder / "other")
+    real = shutil.which("sbatch", path=person.cluster.environment["PATH"])
+    bin_folder = person.folder / "bin"
+    bin_folder.mkdir()
+    # the real sbatch, until the site's limit of one job is reached
+    (bin_folder / "sbatch").write_text(
+        f'#!/bin/sh\ncase "$*" in *--test-only*) exec {real} "$@";; esac\n'
+        f'if mkdir {bin_folder}/full 2>/dev/null; then exec {real} "$@"; fi\n'
+        'echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1\n'
+    )
+    (bin_folder / "sbatch").chmod(0o755)
+    environment = person.cluster.environment | {"PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{bin_folder}{os.pathsep}{environment['PATH']}"
+    words = ("submit", "verify", "data", "--then", "verify", "other", "--cluster", person.profile(SITE + HELD))
+    run = subprocess.run(
+        [sys.executable, "-m", "launch", *words], cwd=person.folder, env=environment, capture_output=True, text=True
+    )
+    assert (run.returncode, "sbatch says no: QOSMaxSubmitJobPerUserLimit" in run.stderr) == (1, True), run.stderr
+    assert person.queue() == []
+    assert not JobPaths.of(person.folder / "data", "verify").queued.exists()
+    assert len(person.types(*words).split("job ")) > 2
+
+
+@pytest.mark.parametrize("name", ["a b'c\"d", "50%j", "ü #1", "$(x);&"])
+def test_a_folder_of_any_name_can_be_submitted(person: Person, name: str) -> None:
+    (person.folder / "data").rename(person.folder / name)
+    person.types("submit", "verify", name, "--cluster", person.profile(SITE))
+    assert "all as packed" in person.ends(name, "verify").log.read_text()
+
+
+def test_the_profile_of_the_test_cluster_trains_on_two_of_its_nodes(person: Person) -> None:
+    person.types("submit", "train", "data", "run", "--cluster", "test", "--name", "mine")
+    (job,) = person.queue()
+    fields = person.cluster.job(job)
+    assert (fields["NumNodes"].split("-")[0], fields["JobName"], fields["Partition"]) == ("2", "mine", "low")
