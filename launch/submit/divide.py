@@ -1,6 +1,7 @@
 """How many tasks an array of packers gets: the dataset's missing shards are divided here, on the login node."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from launch.job.record import JobRecord
 from launch.submit.kinds import MERGE, PACK
@@ -22,7 +23,7 @@ def foresee(plans: list[Plan]) -> list[Plan]:
     return _fitted(plans, shares)
 
 
-def _fitted(plans: list[Plan], shares: dict) -> list[Plan]:
+def _fitted(plans: list[Plan], shares: dict[Path, int]) -> list[Plan]:
     kept = list[Plan]()
     for plan in plans:
         count = shares.get(plan.paths.target, 0)

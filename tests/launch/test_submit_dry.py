@@ -1,0 +1,80 @@
+"""`avsync submit` where there is no SLURM: a dry run shows all, with every profile, and nothing is written."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launch.site.find import SHIPPED, find_profile
+from launch.submit.command import Resubmit, Submit
+from launch.submit.plan import plan_chain
+from sharding.errors import InputError
+from sharding.files import to_json
+from tests.media import write_video
+
+CHAIN = ("pack", "videos", "data", "--then", "train", "data", "run", "--then", "evaluate", "run", "data")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "0.mp4")
+
+
+@pytest.fixture
+def here(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a video, on a machine without SLURM."""
+    (tmp_path / "here" / "videos" / "bell").mkdir(parents=True)
+    shutil.copy(video, tmp_path / "here" / "videos" / "bell")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def submit(*words: str) -> str:
+    return Submit.parse(words, "avsync submit").execute()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
+def test_a_chain_is_shown_whole_without_slurm(here: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = submit(*CHAIN, "--cluster", name, "--dry-run")
+    assert "nothing was checked against the cluster: there is no SLURM here" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["videos"]
+    scripts = [part.split("-" * 78)[0] for part in shown.split("#!/bin/bash\n")[1:]]
+    assert len(scripts) == 4
+    for text in scripts:
+        subprocess.run(["/bin/bash", "-n"], input=text, text=True, check=True)
+        assert "#SBATCH --partition=" in text
+    for line in ("pack data, an array of 1 task", "pack-merge data", "train run", "evaluate run"):
+        assert f"\n{line}" in shown
+    assert "afterok:JOB-OF-train" in scripts[3]
+
+
+def test_without_slurm_nothing_is_written(here: Path) -> None:
+    with pytest.raises(InputError, match="sinfo is not found: this machine is no login node"):
+        submit(*CHAIN, "--cluster", "test")
+    assert [path.name for path in here.iterdir()] == ["videos"]
+
+
+def test_videos_that_are_not_there_are_missed_before_anything_else(here: Path) -> None:
+    with pytest.raises(InputError, match="pack: VIDEOS nowhere does not exist"):
+        submit("pack", "nowhere", "data", "--cluster", "test")
+
+
+def test_what_was_never_submitted_cannot_be_resubmitted(here: Path) -> None:
+    with pytest.raises(InputError, match="videos was not submitted"):
+        Resubmit.parse(("videos",), "avsync resubmit").execute()
+
+
+def test_a_job_whose_code_is_gone_needs_a_new_copy(here: Path) -> None:
+    (here / "data").mkdir()
+    (here / "data" / "dataset.json").touch()
+    chain = Submit.parse(("verify", "data"), "avsync submit").chain
+    (plan,) = plan_chain(chain, find_profile("test"), "")
+    plan.paths.root.mkdir(parents=True)
+    plan.paths.record.write_bytes(to_json(plan.record))
+    with pytest.raises(InputError, match=r"code is gone.*--new-code"):
+        Resubmit.parse(("data",), "avsync resubmit").execute()
+    shown = Resubmit.parse(("data", "--dry-run"), "avsync resubmit").execute()
+    assert "verify data: 1 CPU" in shown
