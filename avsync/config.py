@@ -134,6 +134,12 @@ class RuntimeConfig:
     A dataset behind a URL needs it."""
     scratch_gb: float = 0
     """GB that all copies there may take, those of other jobs included; 0: what the disk gives."""
+    gpu_floor: float = 0
+    """Share of time, 0 to 1, in which a GPU must be busy, or the site ends the job: warn in time. 0: nobody looks."""
+    gpu_floor_s: float = 3600
+    """Seconds over which the site averages that."""
+    preflight: bool = False
+    """First measure the loader alone and the network alone, for some seconds, and say what to expect."""
 
     def __post_init__(self) -> None:
         if min(self.prefetch, self.log_every, self.checkpoint_every, self.keep, self.error_budget) < 1:
@@ -151,6 +157,10 @@ class RuntimeConfig:
             )
         if not 0 <= self.scratch_gb < float("inf"):
             raise InputError(f"--runtime.scratch-gb {self.scratch_gb} must be a number of GB, or 0 for no limit")
+        if not 0 <= self.gpu_floor < 1 or not 0 < self.gpu_floor_s < float("inf"):
+            raise InputError(
+                f"--runtime.gpu-floor {self.gpu_floor} must lie in [0, 1), --runtime.gpu-floor-s above 0, in seconds"
+            )
         if self.scratch_gb and not self.scratch:
             raise InputError(f"--runtime.scratch-gb {self.scratch_gb} needs a folder: name it with --runtime.scratch")
 

@@ -1,25 +1,34 @@
 """How busy the GPU is, from NVIDIA's own library; nothing where there is none."""
 
-from typing import NamedTuple
+import threading
+from typing import Any, NamedTuple, Self
 
 import pynvml
 import torch
 
+LOOK_S = 1.0
+"""Of so much time NVIDIA's library tells."""
+
 
 class GpuUse(NamedTuple):
-    """What one device does now."""
+    """What a device does."""
 
     busy: float
-    """Share of the last second in which a kernel ran, 0 to 1."""
+    """Share of time in which a kernel ran, 0 to 1."""
     memory_gb: float
     """Memory in use on the device, GB."""
 
 
 class GpuMeter:
-    """Reads one device. `read` gives None on a machine without one."""
+    """Looks at one device every second, whatever the run is at: as a site does. Use as a context manager.
+
+    `read` gives None on a machine without one.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._handle = None
+        self._handle: Any = None
+        self._seen, self._left = list[float](), threading.Event()
+        self._thread = threading.Thread(target=self._look, name="avsync-gpu", daemon=True)
         if device.type == "cuda":
             try:
                 pynvml.nvmlInit()
@@ -28,12 +37,32 @@ class GpuMeter:
             except pynvml.NVMLError:  # driver without NVML, MIG slices, other vendors: training goes on unmeasured
                 self._handle = None
 
+    def __enter__(self) -> Self:
+        if self._handle is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.set()
+
     def read(self) -> GpuUse | None:
+        """Since the last time."""
         if self._handle is None:
             return None
+        seen, self._seen = self._seen, []
         try:
-            busy = int(pynvml.nvmlDeviceGetUtilizationRates(self._handle).gpu)
+            busy = sum(seen) / len(seen) if seen else self._busy()
             used = int(pynvml.nvmlDeviceGetMemoryInfo(self._handle).used)
         except pynvml.NVMLError:
             return None
-        return GpuUse(busy / 100, used / 1e9)
+        return GpuUse(busy, used / 1e9)
+
+    def _busy(self) -> float:
+        return int(pynvml.nvmlDeviceGetUtilizationRates(self._handle).gpu) / 100
+
+    def _look(self) -> None:
+        while not self._left.wait(LOOK_S):
+            try:
+                self._seen.append(self._busy())
+            except pynvml.NVMLError:
+                continue

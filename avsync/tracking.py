@@ -72,6 +72,7 @@ class Progress:
     skipped: int
     """Unreadable clips so far."""
     gpu: GpuUse | None
+    """Busy: mean of all ranks; memory: of rank 0."""
     copies: Counts | None
     """Of rank 0; None without a scratch folder."""
 
@@ -159,6 +160,15 @@ class Tracker:
         self.validation.add_scalar("accuracy", accuracy, step)
         self.validation.add_scalar("roc_auc", auc, step)
         self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
+
+    def efficiency(self, step: int, busy: float, floor: float) -> None:
+        """What the site looks at, and what it wants."""
+        self.train.add_scalar("efficiency/gpu_busy_mean", busy, step)
+        self.train.add_scalar("efficiency/floor", floor, step)
+
+    def note(self, name: str, text: str, step: int) -> None:
+        """Something worth reading."""
+        self.train.add_text(name, text, step)
 
     def first_batch(self, picture: NDArray[np.uint8]) -> None:
         """What the network is shown. picture: (H, W, 3) uint8"""

@@ -17,7 +17,6 @@ from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 from torch.distributed.constants import default_pg_timeout
 
-from avsync import pictures
 from avsync.batch import Batch
 from avsync.checkpoint import Saved, keep_checkpoint
 from avsync.config import TrainConfig
@@ -25,7 +24,7 @@ from avsync.gpu import GpuMeter
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.network import build_network
-from avsync.predict import Answer
+from avsync.preflight import preflight
 from avsync.receipt import in_order
 from avsync.resume import OpenRun, begin, introduce, open_run
 from avsync.staging.stager import keep_ahead
@@ -109,9 +108,14 @@ class Trainer:
         """All remaining steps. Raises Stopped on a wish to stop."""
         start, steps = self.state.step, self.config.steps
         kept = [self.validation.kept] if self.validation else []
-        with self.stop, self.voice, keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming:
-            if start >= steps:
-                self.voice.say(f"all {start} steps are done already")
+        with (
+            self.stop,
+            self.gpu,
+            self.voice,
+            keep_ahead(self.feed.shelf, self.order.blocks(start), *kept) as self.coming,
+        ):
+            if start < steps and self.config.runtime.preflight:
+                self.voice.preflight(preflight(self.feed, self.order, self.config, self.world, self.options, start))
             low = self.config.low_rate
             if self.state.unscored:
                 self._validate_late(low.every if start <= low.steps else 1)
@@ -171,13 +175,15 @@ class Trainer:
     def _log(self, window: LogWindow, loader: Loader) -> None:
         """Average over ranks and draw. Every rank must come here at the same steps."""
         load = loader.meter.take(time.perf_counter() - window.started)
-        waits = self.world.gather(torch.tensor([load.wait_share], device=self.world.device))
+        use = self.gpu.read()
+        mine = torch.tensor([[load.wait_share, use.busy if use else 0.0]], device=self.world.device)
+        waits, busy = self.world.gather(mine).unbind(1)
         sums = Sums(*cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist())
         self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable), sums=())
         now = Progress(
             step=self.state.step, sums=sums, learning_rate=self.stepper.rate, load=load,
             clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
-            gpu=self.gpu.read(), copies=self.feed.shelf.counts,
+            gpu=use and use._replace(busy=float(busy.mean())), copies=self.feed.shelf.counts,
         )  # fmt: skip
         self.voice.point(now, loader.budget.last)
 
@@ -201,7 +207,9 @@ class Trainer:
             self.world.broadcast(buffer)
         try:
             with self.voice.phase("validating"):
-                got = self.validation.score(self.stepper.infer, self.options, every, self._look, self._guarded)
+                got = self.validation.score(
+                    self.stepper.infer, self.options, every, self.voice.heat_maps, self._guarded
+                )
         except StoppedWaiting:
             self.state = replace(self.state, unscored=True)
             self._leave(LogWindow(self.world.device))
@@ -226,10 +234,7 @@ class Trainer:
         if self.state.step == self.opening.done:
             self.voice.receipt(introduce(self.opening, self.world, batch))
         if not self.state.step:
-            self.voice.first_batch(lambda: pictures.batch_sheet(self.stepper.prepared(batch), batch))
-
-    def _look(self, answer: Answer) -> None:
-        self.voice.heat_maps(lambda: pictures.cam_sheet(answer), self.state.step)
+            self.voice.first_batch(batch, self.stepper.prepared)
 
     def _save(self) -> None:
         """Rank 0 writes."""

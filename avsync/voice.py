@@ -1,15 +1,17 @@
 """What a run tells, in one place: the terminal, TensorBoard and progress.json. Rank 0 speaks, the others are silent."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from avsync import pictures
+from avsync.batch import Batch
+from avsync.efficiency import Floor, Guard, Span
 from avsync.metrics import roc_auc
-from avsync.predict import Predictions
+from avsync.predict import Answer, Predictions
+from avsync.preflight import Forecast
 from avsync.progress import Phase, Pulse, RunProgress, Score, finite
 from avsync.receipt import Receipt
 from avsync.report import TrainReport
@@ -17,9 +19,8 @@ from avsync.resume import OpenRun
 from avsync.staging.location import is_url
 from avsync.state import Best, State
 from avsync.tracking import Progress, Tracker
+from avsync.transforms import NetworkInput
 from sharding.words import counted
-
-Picture = NDArray[np.uint8]
 
 
 class Voice:
@@ -30,12 +31,18 @@ class Voice:
         self._opened, self._batch = opened, opened.config.batch
         self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
         self._report = TrainReport(opened.config.steps, state.step, quiet=not speaks)
+        runtime = opened.config.runtime
+        self._floor = Floor(runtime.gpu_floor, runtime.gpu_floor_s)
+        self._looked = time.monotonic()
+        self._guard: Guard | None = None
         now = RunProgress(steps=opened.config.steps, step=state.step, first_step=state.step, best=_score(state.best))
         self._pulse = Pulse(opened.paths.progress if speaks else None, now)
         self._pulse.tell()
 
     def __enter__(self) -> Self:
         self._report.__enter__()
+        if self._pulse.now.step >= self._pulse.now.steps:
+            self.say(f"all {self._pulse.now.step} steps are done already")
         return self
 
     def __exit__(
@@ -78,6 +85,11 @@ class Voice:
         if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
             self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
 
+    def preflight(self, forecast: Forecast) -> None:
+        """What to expect of this attempt."""
+        self.note("preflight", str(forecast), self._pulse.now.step)
+        self._pulse.tell(preflight=str(forecast))
+
     def point(self, now: Progress, trouble: str) -> None:
         """A point of the training curves. `trouble`: the last of the clips that could not be read."""
         if now.sums.unreadable:
@@ -88,8 +100,32 @@ class Voice:
         self._pulse.point(
             now.step, step_s=now.load.seconds * self._batch / now.clips, clips_per_s=now.clips_per_s,
             loss=finite(now.loss), accuracy=now.accuracy, data_wait=now.data_wait,
-            gpu_busy=now.gpu.busy if now.gpu else None,
+            gpu_busy=now.gpu.busy if now.gpu else None, advice=self._judge(now),
         )  # fmt: skip
+
+    def _judge(self, now: Progress) -> str:
+        """What the guard says; aloud when it is time."""
+        busy, data_wait, seconds = now.gpu.busy if now.gpu else 1 - now.data_wait, now.data_wait, now.load.seconds
+        if now.gpu:  # it was looked at all the time, not only in steps
+            (seconds, self._looked) = time.monotonic() - self._looked, time.monotonic()
+        if not self._guard:
+            measured = "GPUs were busy" if now.gpu else "there is no GPU to measure, but steps did not wait for data"
+            self._guard = Guard(self._floor, measured=measured)
+        verdict = self._guard.add(Span(seconds, busy, data_wait))
+        if not verdict:
+            return ""
+        advice = self._guard.advice(verdict)
+        if self._tracker:
+            self._tracker.efficiency(now.step, verdict.recent.busy, self._floor.share)
+        if self._guard.is_time_to_say(advice):
+            self.note("efficiency", advice, now.step)
+        return advice
+
+    def note(self, name: str, text: str, step: int) -> None:
+        """Something worth reading, at the terminal and in TensorBoard."""
+        self.say(f"{name}: {text}")
+        if self._tracker:
+            self._tracker.note(name, text, step)
 
     def validated(self, step: int, got: Predictions) -> None:
         """A point of the validation curves."""
@@ -103,15 +139,15 @@ class Voice:
         """That was the best validation so far."""
         self._pulse.tell(best=_score(best))
 
-    def first_batch(self, draw: Callable[[], Picture]) -> None:
+    def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
         """What the network is shown; drawn only where somebody looks."""
         if self._tracker:
-            self._tracker.first_batch(draw())
+            self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
 
-    def heat_maps(self, draw: Callable[[], Picture], step: int) -> None:
-        """Where the network looks."""
+    def heat_maps(self, answer: Answer) -> None:
+        """Where the network looks, now."""
         if self._tracker:
-            self._tracker.heat_maps(draw(), step)
+            self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
 
     def flush(self) -> None:
         """Curves reach the disk."""

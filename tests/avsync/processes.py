@@ -35,7 +35,7 @@ def finish(words: list[str]) -> str:
 
 
 def start_ranks(words: list[str], ranks: int, **environment: str) -> list[subprocess.Popen[str]]:
-    """The command as `ranks` processes that find each other as under SLURM or torchrun, in a process group of theirs."""
+    """The command as `ranks` processes that find each other as under SLURM; they are a process group."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A wish to stop: by any signal, at any rank, at any moment; all ranks leave the same step, saved, and nothing is lost."""
+"""A wish to stop: by any signal, at any rank, at any moment; all ranks leave at one step, saved, nothing is lost."""
 
 import os
 import re
@@ -30,14 +30,15 @@ STALL = """
 import os, time
 from avsync.loading import fetch
 fill = fetch.Fetcher.fill
-def held_up(self, *rest):
-    while os.path.exists(os.environ["AVSYNC_TEST_STALL"] + os.environ["RANK"]):
+def held_up(self, request, *rest):
+    names = os.environ["RANK"], str(request.place.path).split("/")[-2]
+    while any(os.path.exists(os.environ["AVSYNC_TEST_STALL"] + name) for name in names):
         time.sleep(0.02)
-    return fill(self, *rest)
+    return fill(self, request, *rest)
 fetch.Fetcher.fill = held_up
 """
 STALLED = f"from avsync.loading import spawner\nspawner.PROGRAM = {STALL!r} + spawner.PROGRAM\n{CHILD}"
-"""Workers of rank N read nothing while there is a file: $AVSYNC_TEST_STALL with N behind it."""
+"""Workers of a rank, or for a split, wait while there is a file: $AVSYNC_TEST_STALL with number or name behind it."""
 SLOW_SAVE = (
     """
 import sys, time
@@ -70,8 +71,12 @@ def is_training(run: Path) -> bool:
     return now is not None and now.phase == "training" and now.step > now.first_step
 
 
-def ended(children: list[subprocess.Popen[str]]) -> list[str]:
-    """What they said, once all have ended, by the wish."""
+def ended(children: list[subprocess.Popen[str]], *stalls: Path) -> list[str]:
+    """What they said, once all have ended, by the wish; then `stalls` go, and with them workers that still hold on."""
+    for child in children:
+        child.wait(60)
+    for stall in stalls:
+        stall.unlink()
     said = [child.communicate(timeout=60)[0] for child in children]
     for text in said:
         assert text.rstrip().endswith("avsync.stop.Stopped"), text
@@ -87,12 +92,13 @@ def saved_step(run: Path) -> int:
     return step
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def undisturbed(request, dataset, tmp_path_factory) -> tuple[int, Path]:
-    """Number of ranks, and a run of so many that nobody stopped."""
+@pytest.fixture(scope="module")
+def undisturbed(dataset, tmp_path_factory) -> dict[int, Path]:
+    """By number of ranks: a run that nobody stopped."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    run_ranks(command(dataset, folder / "run", stop_config(), folder), request.param)
-    return request.param, folder / "run"
+    for ranks in (1, 2):
+        run_ranks(command(dataset, folder / str(ranks), stop_config(), folder), ranks)
+    return {ranks: folder / str(ranks) for ranks in (1, 2)}
 
 
 def end_as(undisturbed: Path, run: Path) -> None:
@@ -107,20 +113,20 @@ def end_as(undisturbed: Path, run: Path) -> None:
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(
-    ("numbers", "script"),
+    ("ranks", "numbers", "script", "to_all"),
     [
-        ((signal.SIGTERM, signal.SIGCONT, signal.SIGTERM), CHILD),
-        ((signal.SIGINT,), CHILD),
-        ((signal.SIGUSR2,), CHILD),
-        ((signal.SIGUSR2,), BLOCKED),
+        (1, (signal.SIGINT,), CHILD, True),
+        (1, (signal.SIGUSR2,), BLOCKED, True),
+        (2, (signal.SIGTERM, signal.SIGCONT, signal.SIGTERM), CHILD, True),
+        (2, (signal.SIGUSR2,), CHILD, True),
+        (2, (signal.SIGUSR2,), BLOCKED, False),
+        (2, (signal.SIGTERM,), CHILD, False),
     ],
-    ids=["as SLURM ends a job", "Ctrl-C", "USR2", "USR2, blocked"],
+    ids=["Ctrl-C", "USR2, blocked", "as SLURM ends a job", "USR2", "USR2, blocked, one rank", "TERM, one rank"],
 )
-@pytest.mark.parametrize("to_all", [True, False], ids=["to every process", "to one rank"])
 def test_any_signal_stops_all_ranks_at_one_step_and_they_go_on_as_if_nothing_had_been(
-    dataset, undisturbed, tmp_path, numbers, script, to_all
+    dataset, undisturbed, tmp_path, ranks, numbers, script, to_all
 ):
-    ranks, whole = undisturbed
     run = tmp_path / "run"
     children = start_ranks(command(dataset, run, stop_config(), tmp_path, script), ranks)
     wait_until(lambda: is_training(run), children)
@@ -129,7 +135,7 @@ def test_any_signal_stops_all_ranks_at_one_step_and_they_go_on_as_if_nothing_had
     ended(children)
     assert saved_step(run) < STEPS, "it was over before it could be stopped: the test saw nothing"
     run_ranks(command(dataset, run, stop_config(), tmp_path), ranks)
-    end_as(whole, run)
+    end_as(undisturbed[ranks], run)
 
 
 @pytest.mark.timeout(100)
@@ -143,8 +149,11 @@ def test_a_file_that_appears_stops_all_ranks(dataset, tmp_path):
 
 
 @pytest.mark.timeout(100)
-@pytest.mark.parametrize("accumulate", [1, 2], ids=["between steps", "in the middle of a step"])
-@pytest.mark.parametrize("wish", ["signal", "file"])
+@pytest.mark.parametrize(
+    ("accumulate", "wish"),
+    [(1, "file"), (2, "signal")],
+    ids=["between steps, a file", "perhaps in the middle of a step, a signal"],
+)
 def test_ranks_stop_and_save_also_while_the_batch_of_one_does_not_come(dataset, tmp_path, accumulate, wish):
     run, stall, file = tmp_path / "run", tmp_path / "stall-", tmp_path / "stop"
     config = stop_config(ENDLESS)
@@ -153,11 +162,10 @@ def test_ranks_stop_and_save_also_while_the_batch_of_one_does_not_come(dataset, 
     children = start_ranks(words, 2, AVSYNC_TEST_STALL=str(stall), **{STOP_FILE: str(file)})
     wait_until(lambda: is_training(run), children)
     Path(f"{stall}1").touch()
-    time.sleep(2)  # the stalled rank's batches are used up; if not, it must stop all the same
+    time.sleep(1)  # the stalled rank's batches are used up; if not, it must stop all the same
     os.killpg(children[0].pid, signal.SIGTERM) if wish == "signal" else file.touch()
-    ended(children)
+    ended(children, Path(f"{stall}1"))
     step = saved_step(run)
-    Path(f"{stall}1").unlink()
     file.unlink(missing_ok=True)
     done = replace(config, steps=ENDLESS)
     children = start_ranks(command(dataset, run, done, tmp_path, STALLED), 2, AVSYNC_TEST_STALL=str(stall))
@@ -173,13 +181,12 @@ def test_a_validation_that_was_left_is_made_up_for_and_the_curves_are_the_same(d
     config = stop_config(8, validate_every=4, validate_clips=6)
     run_ranks(command(dataset, tmp_path / "whole", config, tmp_path), ranks)
     run, stall = tmp_path / "run", tmp_path / "stall-"
-    words = command(dataset, run, config, tmp_path, STALLED.replace("fill(self", "stall_val(self, *rest) or fill(self"))
-    words[2] = words[2].replace("import os, time", "import os, time\\n" + STALL_VAL.replace("\n", "\\n"))
-    children = start_ranks(words, ranks, AVSYNC_TEST_STALL=str(stall))
     Path(f"{stall}val").touch()
+    words = command(dataset, run, config, tmp_path, STALLED)
+    children = start_ranks(words, ranks, AVSYNC_TEST_STALL=str(stall))
     wait_until(lambda: (now := read_progress(run)) and now.phase == "validating", children)
     os.killpg(children[0].pid, signal.SIGTERM)
-    ended(children)
+    ended(children, Path(f"{stall}val"))
     assert saved_step(run) == 4
     run_ranks(command(dataset, run, config, tmp_path), ranks)
     for tag in ("loss", "accuracy", "roc_auc"):
@@ -187,11 +194,6 @@ def test_a_validation_that_was_left_is_made_up_for_and_the_curves_are_the_same(d
     assert sorted(curve(run, "validation", "loss")) == [4, 8]
     ends = [load_checkpoint(RunPaths(folder).checkpoint(8)).state for folder in (run, tmp_path / "whole")]
     assert ends[0] == ends[1]
-
-
-STALL_VAL = """def stall_val(self, request, *rest):
-    while "val" in str(request.place.path.parent.name) and os.path.exists(os.environ["AVSYNC_TEST_STALL"] + "val"):
-        time.sleep(0.02)"""
 
 
 @pytest.mark.timeout(60)
