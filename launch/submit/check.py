@@ -16,23 +16,31 @@ OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".
 """File systems that a machine has for itself, unless it hands them out by NFS."""
 
 
-def check_places(plans: Sequence[Plan]) -> None:
-    """Everything that a job reads is there, or is made by one before it; where it writes, it may. Raises InputError."""
-    made = set[str]()
+def missing_places(plans: Sequence[Plan]) -> list[str]:
+    """What a job reads and is not there, nor made by one before it in the chain."""
+    made, missing = set[str](), list[str]()
     for plan in plans:
-        for place in plan.reads:
-            if os.path.realpath(place.path) not in made:
-                _check_place(place, plan)
+        missing += [
+            f"{plan.record.kind}: {place.flag} {why}"
+            for place in plan.reads
+            if os.path.realpath(place.path) not in made and (why := _missing(place))
+        ]
         made.add(os.path.realpath(plan.paths.target))
+    return missing
+
+
+def _missing(place: Place) -> str:
+    if not place.path.exists():
+        return f"{place.path} does not exist; give what is there, or make it before: --then"
+    if place.whole and not (place.path / place.whole).is_file():
+        return f"{place.path} has no {place.whole}: it is none, or not finished"
+    return ""
+
+
+def check_writable(plans: Sequence[Plan]) -> None:
+    """Where a job writes, there it may. Raises InputError."""
+    for plan in plans:
         _check_writable(plan)
-
-
-def _check_place(place: Place, plan: Plan) -> None:
-    kind, path = plan.record.kind, place.path
-    if not path.exists():
-        raise InputError(f"{kind}: {place.flag} {path} does not exist; give what is there, or make it before: --then")
-    if place.whole and not (path / place.whole).is_file():
-        raise InputError(f"{kind}: {place.flag} {path} has no {place.whole}: it is none, or not finished")
 
 
 def _check_writable(plan: Plan) -> None:

@@ -14,7 +14,7 @@ from launch.queue.ask import PATIENCE_S, QueueError, ask
 from sharding.errors import InputError
 
 SLURMS_OWN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_")
-KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURMRESTD"})
+KEPT = frozenset({"SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})
 """Of them, what says where SLURM is, not what another job was given."""
 
 

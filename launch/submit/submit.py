@@ -10,7 +10,7 @@ from launch.queue.ask import QueueError
 from launch.site.find import find_profile
 from launch.submit.again import check_snapshot, plan_again
 from launch.submit.chain import queue_chain, sheets
-from launch.submit.check import check_partition, check_places, warnings
+from launch.submit.check import check_partition, check_writable, missing_places, warnings
 from launch.submit.divide import divide, foresee
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
 from launch.submit.partitions import largest_array, read_nodes
@@ -31,8 +31,11 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     with nothing left in the queue.
     """
     plans = plan_chain(chain, find_profile(cluster), commit_of())
-    check_places(plans)
-    for warning in warnings(plans):
+    check_writable(plans)
+    missing = missing_places(plans)
+    if missing and not after:
+        raise InputError(missing[0])
+    for warning in (*missing, *warnings(plans)):  # what is missing may be made by the jobs that it waits for
         sys.stderr.write(f"avsync: warning: {warning}\n")
     if dry_run:
         return _foreseen(foresee([plan for plan in plans if not is_done(plan)]), plans, after)
@@ -42,7 +45,9 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
 def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     """Queue a job again as its folder tells, and of a packing what follows it. Raises AvsyncError as `submit` does."""
     plans = plan_again(job_of(name, kind))
-    check_places(plans)
+    check_writable(plans)
+    if missing := missing_places(plans):
+        raise InputError(missing[0])
     if dry_run:
         return _foreseen(foresee(plans), plans, ())
     if not new_code:

@@ -12,7 +12,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resources
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
-from launch.submit.check import check_partition, check_places, warnings
+from launch.submit.check import check_partition, check_writable, missing_places, warnings
 from launch.submit.kinds import Place, dataset_at
 from launch.submit.live import clear, is_done, live_rows
 from launch.submit.partitions import Nodes, array_limit, clock_s, rows_of
@@ -85,21 +85,22 @@ def test_what_fits_is_not_refused() -> None:
 def test_what_a_job_reads_must_be_there_or_be_made_before_it(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
     train = plan(run, [dataset_at(data)])
-    with pytest.raises(InputError, match=r"train: DATASET .*data does not exist; .*--then"):
-        check_places([train])
-    check_places([plan(data, kind="pack"), train])
+    said = f"train: DATASET {data} does not exist; give what is there, or make it before: --then"
+    assert missing_places([train]) == [said]
+    assert missing_places([plan(data, kind="pack"), train]) == []
+    assert missing_places([train, plan(data, kind="pack")]) == [said]
     data.mkdir()
-    with pytest.raises(InputError, match=r"has no dataset\.json"):
-        check_places([train])
+    assert "has no dataset.json" in missing_places([train])[0]
     (data / "dataset.json").touch()
-    check_places([train])
+    assert missing_places([train]) == []
     assert not run.exists()
 
 
 def test_where_a_job_writes_there_must_be_no_file(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match=r"run is a file, and a folder is to be made there"):
-        check_places([plan(tmp_path / "run")])
+        check_writable([plan(tmp_path / "run")])
+    check_writable([plan(tmp_path / "new" / "run")])
 
 
 def test_a_folder_that_each_machine_has_for_itself_is_warned_of() -> None:

@@ -62,6 +62,17 @@ def test_videos_that_are_not_there_are_missed_before_anything_else(here: Path) -
         submit("pack", "nowhere", "data", "--cluster", "test")
 
 
+def test_what_is_missing_may_be_made_by_a_job_that_is_waited_for(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="train: DATASET data does not exist"):
+        submit("train", "data", "run", "--cluster", "test", "--dry-run")
+    assert "--dependency=afterok:12" in submit(
+        "train", "data", "run", "--cluster", "test", "--dry-run", "--after", "12"
+    )
+    assert "warning: train: DATASET data does not exist" in capsys.readouterr().err
+
+
 def test_what_was_never_submitted_cannot_be_resubmitted(here: Path) -> None:
     with pytest.raises(InputError, match="videos was not submitted"):
         Resubmit.parse(("videos",), "avsync resubmit").execute()
