@@ -11,6 +11,8 @@ from typing import get_args
 
 import pytest
 
+from launch.cli import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("sharding", "avsync", "launch", "slurm")
 
@@ -222,9 +224,7 @@ def test_the_overview_loads_no_library(arguments: tuple[str, ...]) -> None:
     assert not loaded_by(*arguments) & HEAVY
 
 
-@pytest.mark.parametrize(
-    "command", ["demo", "scenes", "pack", "advise", "show", "verify", "train", "evaluate", "localize"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_no_torch(command: str) -> None:
     assert not loaded_by(command, "--help") & {"torch", "torchaudio", "accelerate", "matplotlib"}
 
