@@ -22,6 +22,8 @@ class Doctor(Parsed):
     """Profile of the cluster: a name, or a file."""
     nodes: int = 2
     """Nodes to look at together; one of them is enough for runs that use no more."""
+    quick: bool = False
+    """Leave out what happens at the time limit, which takes more than a minute."""
     wait: str = "15 min"
     """So long at most; jobs that still wait then are taken back."""
     folder: Path | None = None
@@ -36,9 +38,11 @@ class Doctor(Parsed):
 
     def execute(self) -> str:
         from launch.doctor.doctor import dry_run, examine
+        from launch.doctor.scripts import Looks
         from launch.site.find import find_profile
 
         profile = find_profile(self.cluster)
+        looks = Looks(nodes=self.nodes, limit=not self.quick)
         if self.dry_run:
-            return dry_run(profile, self.folder, self.nodes)
-        return examine(profile, self.folder, self.nodes, seconds(self.wait, "--wait"))
+            return dry_run(profile, self.folder, looks)
+        return examine(profile, self.folder, looks, seconds(self.wait, "--wait"))

@@ -15,20 +15,20 @@ from launch.doctor.of_nodes import of_nodes
 from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
 from launch.doctor.results import read_tasks
-from launch.doctor.scripts import scripts
+from launch.doctor.scripts import Looks, scripts
 from launch.queue.site import keeps_books, read_config, read_partitions
 from launch.site.profile import ClusterProfile
 from sharding.errors import AvsyncError, InputError
 from sharding.words import counted, plain
 
 
-def dry_run(profile: ClusterProfile, folder: Path | None, nodes: int) -> str:
+def dry_run(profile: ClusterProfile, folder: Path | None, looks: Looks) -> str:
     """The scripts, as text."""
     where = _folder(profile, folder)
-    return "\n".join(f"# {where / name}.sh\n{text}" for name, text in scripts(profile, where, nodes).items())
+    return "\n".join(f"# {where / name}.sh\n{text}" for name, text in scripts(profile, where, looks).items())
 
 
-def examine(profile: ClusterProfile, folder: Path | None, nodes: int, patience_s: float) -> str:
+def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience_s: float) -> str:
     """Look at everything and print it; returns that all is well. Raises AvsyncError when something must be changed."""
     from avsync.terminal import open_console
 
@@ -36,11 +36,11 @@ def examine(profile: ClusterProfile, folder: Path | None, nodes: int, patience_s
     if where.exists():
         raise InputError(f"--folder {where} is there already; name a new one, or leave it out")
     found = of_site(profile, read_config(), read_partitions(), keeps_books())
-    looked = Examination(profile, where, nodes, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
+    looked = Examination(profile, where, looks, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
     looked.run(patience_s)
     tasks = read_tasks(where)
-    found += of_nodes(profile, tasks, nodes)
-    found += of_signals(profile, where, looked.cancelled)
+    found += of_nodes(profile, tasks, looks.nodes)
+    found += of_signals(profile, where, looked.cancelled, looks)
     found += [unknown(f"job {name}", why) for name, why in {**looked.refused, **looked.left}.items()]
     show(console, found)
     return _closing(found, where)
@@ -61,8 +61,11 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def toml(findings: Iterable[Finding]) -> list[str]:
-    """Lines of a profile; those of a table after the others, as TOML wants it."""
-    told = {key: value for finding in findings for key, value in finding.profile.items()}
+    """Lines of a profile; those of a table after the others, as TOML wants it. Of two answers the first counts."""
+    told = dict[str, str]()
+    for finding in findings:
+        if not told.keys() & finding.profile.keys():
+            told |= finding.profile
     return [f"{key} = {told[key]}" for key in sorted(told, key=lambda key: ("." in key, key))]
 
 

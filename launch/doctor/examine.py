@@ -9,7 +9,7 @@ from pathlib import Path
 
 import launch
 from launch.doctor.results import read_signals
-from launch.doctor.scripts import scripts
+from launch.doctor.scripts import Looks, scripts
 from launch.queue.ask import QueueError, ask
 from launch.queue.reasons import plainly
 from launch.queue.squeue import QueueRow, read_queue
@@ -28,7 +28,7 @@ class Examination:
 
     profile: ClusterProfile
     folder: Path
-    nodes: int
+    looks: Looks
     say: Callable[[str], None]
     jobs: dict[str, str] = field(default_factory=dict[str, str])
     """Name of the script -> SLURM's number."""
@@ -52,7 +52,7 @@ class Examination:
                     ask(["scancel", "--quiet", *self.jobs.values()])
 
     def _submit(self) -> None:
-        for name, text in scripts(self.profile, self.folder, self.nodes).items():
+        for name, text in scripts(self.profile, self.folder, self.looks).items():
             (self.folder / f"{name}.sh").write_text(text)
             try:
                 self.jobs[name] = submit_script(text)

@@ -1,9 +1,11 @@
 """What the tasks found on their nodes: network, shared folder, disks, GPUs, programs."""
 
+import socket
 import sys
 from collections.abc import Sequence
 
 from launch.doctor.findings import Finding, fine, judged, noted, unknown
+from launch.doctor.of_signals import IN_LINE
 from launch.doctor.results import Task
 from launch.site.profile import ClusterProfile
 from sharding.words import duration, first_few, size
@@ -94,7 +96,7 @@ def _tools(profile: ClusterProfile, firsts: Sequence[Task]) -> Finding:
     )
     settled = have or profile.scontrol[:1] != ("scontrol",)
     ssh = all(task.ssh_scontrol for task in firsts)
-    line = {"scontrol": '["ssh", "LOGIN_NODE", "scontrol"]'} if ssh else {"scontrol": "[]", "successors": "3"}
+    line = {"scontrol": f'["ssh", "{socket.gethostname()}", "scontrol"]'} if ssh else IN_LINE
     how = "by ssh it does: name the login node" if ssh else "let other jobs wait in line behind each"
     return judged("SLURM on the nodes", found, settled, how, line)
 

@@ -4,22 +4,23 @@ from pathlib import Path
 
 from launch.doctor.findings import Finding, Verdict, fine, judged, noted, unknown
 from launch.doctor.results import Signals, read_signals
-from launch.doctor.scripts import LEAD_S
+from launch.doctor.scripts import LEAD_S, Looks
 from launch.site.profile import ClusterProfile
 
-SUCCESSORS = 3
+IN_LINE = {"scontrol": "[]", "successors": "3"}
+"""For a job that cannot queue itself again."""
 
 
-def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, ssh: str = "") -> list[Finding]:
-    """`cancelled`: UNIX seconds of scancel. `ssh`: login node where scontrol is to be had, if that is known."""
+def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, looks: Looks) -> list[Finding]:
+    """`cancelled`: UNIX seconds of scancel; None: it was not sent."""
     limit, cancel = (
         {who: read_signals(folder, f"{job}-{who}") for who in ("batch", "task")} for job in ("limit", "cancel")
     )
     return [
-        _warning(limit["batch"]),
-        *(_end("time limit", who, limit[who]) for who in limit),
+        *([_warning(limit["batch"])] if looks.limit else []),
+        *(_end("time limit", who, limit[who]) for who in limit if looks.limit),
         *(_end("scancel", who, cancel[who] if cancelled else Signals(())) for who in cancel),
-        _requeue(profile, read_signals(folder, "requeue-batch"), ssh),
+        _requeue(profile, read_signals(folder, "requeue-batch")),
     ]
 
 
@@ -47,7 +48,7 @@ def _end(what: str, who: str, seen: Signals) -> Finding:
     return fine(check, f"SIGTERM, and {lived:.0f} s until SIGKILL")
 
 
-def _requeue(profile: ClusterProfile, batch: Signals, ssh: str) -> Finding:
+def _requeue(profile: ClusterProfile, batch: Signals) -> Finding:
     check, readies = "requeue from within", [line for line in batch.lines if line.word == "ready"]
     asked = next((line for line in batch.lines if line.word == "asked"), None)
     if asked is None:
@@ -62,7 +63,11 @@ def _requeue(profile: ClusterProfile, batch: Signals, ssh: str) -> Finding:
         return Finding(
             check=check, found="SLURM took it, but the job did not come back in time", verdict=Verdict.UNKNOWN
         )
-    line = {"scontrol": f'["ssh", "{ssh}", "scontrol"]'} if ssh else {"scontrol": "[]", "successors": str(SUCCESSORS)}
     settled = not profile.scontrol and profile.successors > 0
-    how = "let it ask by ssh" if ssh else "let other jobs wait in line behind each"
-    return judged(check, f"refused: {said or code}", settled, f"ask for JobRequeue=1, or {how}", line)
+    return judged(
+        check,
+        f"refused: {said or code}",
+        settled,
+        "ask for JobRequeue=1, or let other jobs wait in line behind each",
+        IN_LINE,
+    )

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from launch.site.profile import ClusterProfile
@@ -12,15 +13,25 @@ MOST_GPUS, MOST_CPUS = 2, 2
 """Of a node, and of a task: enough to see who gets which."""
 
 
-def scripts(profile: ClusterProfile, folder: Path, nodes: int) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looks:
+    """What to look at."""
+
+    nodes: int = 2
+    """So many together."""
+    limit: bool = True
+    """What happens at the time limit, too."""
+
+
+def scripts(profile: ClusterProfile, folder: Path, looks: Looks) -> dict[str, str]:
     """Name -> text."""
     gpus = min(profile.train.gpus_per_node or profile.gpus_per_node, MOST_GPUS)
     command = " ".join(map(shlex.quote, profile.scontrol)) or "scontrol"
     signals, where = "launch.doctor.probe_signals", shlex.quote(str(folder))
     cpus = str(min(profile.cpus_per_gpu, MOST_CPUS))
-    shape = {"nodes": str(nodes), "ntasks-per-node": str(max(gpus, 1)), "cpus-per-task": cpus}
+    shape = {"nodes": str(looks.nodes), "ntasks-per-node": str(max(gpus, 1)), "cpus-per-task": cpus}
     step = " ".join(map(shlex.quote, ["srun", f"--cpus-per-task={cpus}", *profile.srun]))
-    return {
+    found = {
         "nodes": _script(
             profile, folder, "nodes", {"time": "5", **shape},
             f'{step} "$PY" -m launch.doctor.probe_node {where} {shlex.quote(profile.scratch)}', gpus,
@@ -38,6 +49,7 @@ def scripts(profile: ClusterProfile, folder: Path, nodes: int) -> dict[str, str]
             f'exec "$PY" -m {signals} requeue requeue {where} {command}', min(gpus, 1),
         ),
     }  # fmt: skip
+    return {name: text for name, text in found.items() if name != "limit" or looks.limit}
 
 
 def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str], work: str, gpus: int) -> str:
