@@ -22,7 +22,11 @@ _OUT_OF_MEMORY = re.compile(
 )
 """What SLURM itself says; a GPU's memory is another matter, and is told of by the work."""
 _NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
-_FAILED_ON = re.compile(r"srun: error: ([\w.-]+): tasks? [\d,\-]+: (?!Terminated)(?!Force Terminated)")
+_FAULT = re.compile(
+    r"^srun: error: (?P<node>[\w.-]+): (?P<task>tasks? [\d,\-]+): "
+    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)", re.MULTILINE
+)  # fmt: skip
+"""A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,8 +81,8 @@ class ThisAttempt:
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
         """Note how it ended. What cannot be noted for want of room is printed at least."""
-        found = _FAILED_ON.search(self.printed()) if decision.what in FAILURES else None
-        node = found.group(1) if found else ""
+        found = _FAULT.search(self.printed()) if decision.what in FAILURES else None
+        node = found["node"] if found else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
         try:
             note(self.task.attempts, event)
@@ -86,11 +90,13 @@ class ThisAttempt:
             say(f"warning: cannot note the end in {self.task.attempts}: {error.strerror}")
         return event
 
-    def amend(self, event: Event) -> None:
-        """Its end was noted while it still saved: note what came of that."""
+    def amend(self, event: Event) -> Event:
+        """Its end was noted while it still saved: note what has come of that."""
         if (now_saved := saved(self.record)) > event.saved:
+            event = replace(event, saved=now_saved)
             with suppress(OSError):
-                note(self.task.attempts, replace(event, saved=now_saved))
+                note(self.task.attempts, event)
+        return event
 
     def printed(self) -> str:
         """The last of what this attempt has printed."""
@@ -110,6 +116,17 @@ class ThisAttempt:
     def out_of_memory(self) -> bool:
         """SLURM has written so."""
         return _OUT_OF_MEMORY.search(self.printed()) is not None
+
+    @property
+    def fault(self) -> str:
+        """Which task was the first to fail, and how; empty where none did, but were told to end."""
+        found = _FAULT.search(self.printed())
+        return f"{found['task']} on {found['node']}: {found['how']}" if found else ""
+
+    @property
+    def kept(self) -> str:
+        """To go on a line of the log."""
+        return f"; saved: {self.had}" if self.had else ""
 
     @property
     def node_failed(self) -> bool:

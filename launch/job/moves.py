@@ -44,15 +44,17 @@ class Past:
         """How the last one ended, to go on a line of the log."""
         if not self.attempts:
             return ""
-        last = self.attempts[-1]
-        return f"; the last one ended: {last.ended.what if last.ended else What.LOST}, step {self.most} is saved"
+        last = self.attempts[-1].ended
+        return f"; the last one ended: {last.what if last else What.LOST}"
 
-    @property
-    def failures(self) -> int:
-        """Failed attempts without gain, in a row, up to now; those that SLURM ended do not count, nor end the row."""
+    def failures_at(self, now: int) -> int:
+        """Failed attempts without gain, in a row, up to now that `now` steps are saved; those that SLURM ended do not
+        count, nor end the row.
+        """
         count = most = 0
         for one in self.attempts:
-            most = max(most, one.began.saved)
+            if one.began.saved > most:  # saved after the end of the one before was noted
+                count, most = 0, one.began.saved
             if one.ended is None:
                 continue
             if one.ended.saved > most:
@@ -61,7 +63,7 @@ class Past:
                 count += 1
             if one.ended.action is Action.GIVEN_UP:
                 count = 0  # somebody has queued it again nevertheless
-        return count
+        return 0 if now > most else count
 
     def failed_on(self, node: str) -> int:
         """Attempts that failed there."""

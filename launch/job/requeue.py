@@ -36,6 +36,8 @@ class Seen:
 
     exit: int | None
     """Of srun; negative: killed by that signal; None: it still runs."""
+    fault: str
+    """Which task failed on its own account, and how; empty: none, for all that srun tells."""
     wish: Wish
     cancelled: bool
     """`avsync cancel` has left its mark."""
@@ -76,11 +78,11 @@ def decide(seen: Seen) -> Decision:
         return _again(What.TIME_LIMIT, seen, "the time limit was near")
     if seen.wish is Wish.HEARTBEAT:
         return _again(What.HUNG, seen, "the run did not move any more")
-    if seen.terminated or (seen.facts is None and seen.exit in TERMINATED):
+    if seen.terminated or (seen.facts is None and seen.exit in TERMINATED and not seen.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
     if seen.out_of_memory:
         return _again(What.OUT_OF_MEMORY, seen, TOO_LITTLE_MEMORY)
-    return _again(What.CRASHED, seen, f"exit code {seen.exit}")
+    return _again(What.CRASHED, seen, seen.fault or f"exit code {seen.exit}")
 
 
 TOO_LITTLE_MEMORY = (

@@ -78,17 +78,17 @@ class Supervisor:
         """Start the ranks and see them to their end."""
         this = self.this
         this.begin()
-        say(f"attempt {this.number} of job {this.job} begins on {this.nodes}{this.past.told}")
+        say(f"attempt {this.number} of job {this.job} begins on {this.nodes}{this.past.told}{this.kept}")
         # a session of its own: what is sent to this process is not meant for srun, SLURM tells the ranks itself
         ranks = subprocess.Popen(self._srun(), env=self._environment(), start_new_session=True)
         while (code := _wait(ranks)) is None:
             self._look(ranks)
+            if self._noted:
+                self._noted = this.amend(self._noted)
             if self._to_be_ended():
                 ranks.kill()  # the job's end takes what is left of the ranks with it
         if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
-        elif self._noted:
-            this.amend(self._noted)
         assert self.decided
         if self.decided.what is What.STOPPED:
             self._linger(code)
@@ -128,8 +128,8 @@ class Supervisor:
         facts = self.scontrol.job_once(this.job, lambda facts: self._clear(facts, code))
         told = believed and self.told.to_end
         seen = Seen(
-            exit=code, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told, facts=facts,
-            restart=this.restart, gained=this.gained, failures=this.past.failures,
+            exit=code, fault=this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told,
+            facts=facts, restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),
             retries=this.record.profile.retries, out_of_memory=this.out_of_memory, node_failed=this.node_failed,
         )  # fmt: skip
         self.decided = decide(seen)

@@ -128,14 +128,15 @@ def asked(**wanted: Any) -> Resources:
     return replace(usual, **wanted)
 
 
-def record(run: Path, argv: Sequence[str], site: ClusterProfile, resources: Resources, **more: Any) -> JobRecord:
-    """Of a job that trains `run`."""
+def record(
+    target: Path, argv: Sequence[str], site: ClusterProfile, resources: Resources, kind: str = "train", array: int = 0
+) -> JobRecord:
+    """Of a job that trains a run, or packs a dataset, in `target`."""
+    trains = kind == "train"
     return JobRecord(
-        **{
-            "version": VERSION, "kind": "train", "name": run.name, "words": (), "argv": tuple(argv), "run": str(run),
-            "dataset": "", "profile": site, "resources": resources, "array": 0, "commit": "", "directory": str(ROOT),
-            "submitted": time.time(),
-        } | more
+        version=VERSION, kind=kind, name=target.name, words=(), argv=tuple(argv), run=str(target) if trains else "",
+        dataset="" if trains else str(target), profile=site, resources=resources, array=array, commit="",
+        directory=str(ROOT), submitted=time.time(),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from avsync.progress import RunProgress
+from avsync.progress import Phase, RunProgress
 from sharding.files import write_json
 
 run, steps = Path(sys.argv[1]), int(sys.argv[2])
@@ -37,7 +37,7 @@ def save(step: int) -> None:
             part.rename(part.with_suffix(""))
 
 
-def tell(step: int, phase: str) -> None:
+def tell(step: int, phase: Phase) -> None:
     if rank == 0:
         told = RunProgress(updated=time.time(), phase=phase, step=step, steps=steps)
         write_json(run / "progress.json", told, lasting=False)

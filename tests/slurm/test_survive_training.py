@@ -1,0 +1,116 @@
+"""On a real cluster, the real trainer: two processes on two nodes, disturbed again and again, train as if left alone.
+
+Before each blow the processes are frozen, so that even a fast machine is not done before it falls; SLURM thaws what it
+is about to end.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from jobs import Job, asked, processes, profile, queue, record
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avsync.checkpoint import RunPaths
+from avsync.receipt import read_receipts
+from launch.job.record import End
+from sharding.config import PackConfig
+from sharding.pack import pack
+from sharding.scenes.config import SceneConfig
+from sharding.scenes.generate import generate
+from slurm.cluster import Cluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+STEPS = 60
+SETTINGS = (
+    f"--preset small --steps {STEPS} --batch 4 --view.size 48 --pairs.window-s 2 --pairs.min-shift-s 1 "
+    "--pairs.max-shift-s 2.5 --validate-every 20 --validate-clips 4 --runtime.device cpu --runtime.workers 1 "
+    "--runtime.log-every 1 --runtime.checkpoint-every 25"
+).split()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated scenes, packed: 48x48, 10 fps, 8 kHz."""
+    folder = tmp_path_factory.mktemp("data")
+    scenes = SceneConfig(count=20, seconds=5, size=48, fps=10, sample_rate=8000, val_share=0.2, test_share=0)
+    generate(folder / "scenes", scenes)
+    settings = PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", sources_per_shard=5, workers=2)
+    pack(folder / "scenes/scenes.csv", folder / "dataset", settings)
+    return folder / "dataset"
+
+
+def train(cluster: Cluster, dataset: Path, run: Path, nodes: str) -> Job:
+    """Queue the real trainer."""
+    run.mkdir()
+    argv = (sys.executable, "-m", "launch", "train", str(dataset), str(run), *SETTINGS)
+    site = profile(environment={"OMP_NUM_THREADS": "1"}, sbatch={"nodelist": nodes})
+    return queue(cluster, record(run, argv, site, asked(memory_mb=900)), run)
+
+
+def freeze(job: Job, step: int) -> None:
+    """As soon as it has done `step` steps."""
+    job.until_step(step)
+    for process in processes("launch\0train", str(job.run)):
+        os.kill(process, signal.SIGSTOP)
+
+
+def thaw(job: Job) -> None:
+    for process in processes("launch\0train", str(job.run)):
+        os.kill(process, signal.SIGCONT)
+
+
+def curve(run: Path) -> dict[int, float]:
+    """Step -> loss, as TensorBoard draws it. Fails when a step is drawn twice."""
+    events = EventAccumulator(str(run / "tensorboard/train"), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    points = events.Scalars("loss")
+    steps = [point.step for point in points]
+    assert len(set(steps)) == len(steps), f"a step is drawn twice: {steps}"
+    return {point.step: point.value for point in points}
+
+
+def test_a_disturbed_run_trains_each_step_once_and_its_curve_is_that_of_a_run_left_alone(
+    cluster: Cluster, dataset: Path, tmp_path: Path
+):
+    """Three preemptions, two without grace and one with 30 s, and a time limit; SIGUSR2 to each process of another."""
+    hit = train(cluster, dataset, tmp_path / "hit", "n[1-2]")
+    told = train(cluster, dataset, tmp_path / "told", "n[3-4]")
+    alone = train(cluster, dataset, tmp_path / "alone", "n[3-4]")
+    frozen = [0]
+    for attempt in range(1, 4):
+        freeze(hit, frozen[-1] + 3)
+        frozen.append(hit.step)
+        cluster.preempt(["n1", "n2"], seconds=1, wait=False)
+        hit.until(lambda count=attempt: len(hit.ends()) == count and hit.ends()[-1], "end of the attempt")
+        if attempt == 2:
+            hit.state("PENDING")
+            cluster.run("scontrol", "update", f"JobId={hit.id}", "Partition=grace")
+        if attempt == 1:
+            freeze(told, 5)
+            cluster.run("scancel", "--signal=USR2", told.id)  # as sites do that signal each process before the limit
+            thaw(told)
+        hit.until_begun(attempt + 1)
+    freeze(hit, frozen[-1] + 3)
+    frozen.append(hit.step)
+    cluster.run("scontrol", "update", f"JobId={hit.id}", "EndTime=now+1")
+    hit.until(lambda: hit.ends()[3:4] == ["time limit"], "time limit")
+    cluster.run("scontrol", "update", f"JobId={hit.id}", "TimeLimit=60")
+    for job in (alone, hit, told):
+        assert job.outcome().end is End.DONE, job.log
+    straight = curve(alone.run)
+    assert sorted(straight) == list(range(1, STEPS + 1))
+    for job in (hit, told):
+        assert curve(job.run) == straight, "to the last bit what the run left alone has trained"
+        receipts = read_receipts(RunPaths(job.run))
+        assert all((receipt.skipped, receipt.repeated) == (0, 0) for receipt in receipts), job.log
+        assert len(receipts) == len(job.attempts())
+        assert len({one.began.job for one in job.attempts()}) == 1
+    assert hit.ends() == ["preempted"] * 3 + ["time limit", "done"]
+    starts = [receipt.step for receipt in read_receipts(RunPaths(hit.run))]
+    assert all(start >= step for start, step in zip(starts, frozen, strict=True)), "what was done when it fell is kept"
+    assert [one.began.saved for one in hit.attempts()] == starts
+    assert len(told.attempts()) == 2
