@@ -1,7 +1,6 @@
 """How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
 
 import hashlib
-import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from avsync.staging.mirror import Source
 from avsync.state import Origin, State
 from avsync.validation import open_validation
 from avsync.world import World
+from sharding.checkout import commit_of
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
 from sharding.files import LOCK_NAME, PART, folder_lock, to_json, write_json
@@ -105,7 +105,7 @@ def describe(source: Source, config: TrainConfig, feed: Feed, validation: Feed |
         dataset_path=str(source.location),
         data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
         draws=hashlib.blake2b(to_json(draws(0)), digest_size=8).hexdigest(),
-        git=git_hash(), torch=str(torch.__version__), numpy=np.__version__,
+        git=commit_of(), torch=str(torch.__version__), numpy=np.__version__,
     )  # fmt: skip
 
 
@@ -214,16 +214,3 @@ def check_order(opened: OpenRun, state: State, step: int) -> Digest:
             "use that one, or start a new run in another folder"
         )
     return digest
-
-
-def git_hash() -> str:
-    """The checkout's commit, with + when it has uncommitted changes; empty when this is no checkout."""
-    here = Path(__file__).parent
-    try:
-        commit = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit.stdout.strip()

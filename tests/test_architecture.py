@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "sharding": set[str](),
     "avsync": {
         "sharding.aac",
+        "sharding.checkout",
         "sharding.clip",
         "sharding.codec",
         "sharding.cores",
@@ -39,6 +40,7 @@ MAY_IMPORT = {
     },
     "slurm": {"sharding.errors", "sharding.files"},
     "launch": {
+        "sharding.checkout",
         "sharding.errors",
         "sharding.config",
         "sharding.cores",

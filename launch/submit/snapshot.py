@@ -4,16 +4,13 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-import launch
+from sharding.checkout import HOME, NOTE, commit_of
 from sharding.files import publish, publish_folder
 
-HOME = Path(launch.__file__).parent.parent
-"""Where the packages lie: the checkout, the installation, or the copy that a job runs."""
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
 SOURCES = (".py", ".toml")
 TOLD = re.compile(
@@ -33,6 +30,7 @@ def take_snapshot(folder: Path, home: Path = HOME) -> None:
             copy = part / path.relative_to(home)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+        (part / NOTE).write_text(commit_of(home) + "\n")
 
 
 def sources(home: Path = HOME) -> list[Path]:
@@ -44,20 +42,6 @@ def sources(home: Path = HOME) -> list[Path]:
 def snapshot_bytes(home: Path = HOME) -> int:
     """How much a snapshot takes."""
     return sum(path.stat().st_size for path in sources(home))
-
-
-def commit_of(home: Path = HOME) -> str:
-    """The checkout's commit, with + when it has uncommitted changes; empty when it is none."""
-    if not (home / ".git").exists():  # nor one that avsync only happens to lie in
-        return ""
-    try:
-        told = subprocess.run(
-            ["git", "-C", str(home), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return told.stdout.strip()
 
 
 def write_environment(path: Path, commit: str) -> None:

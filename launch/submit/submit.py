@@ -16,9 +16,10 @@ from launch.submit.live import check_known, clear, held, is_done, queued_already
 from launch.submit.partitions import largest_array, read_nodes
 from launch.submit.plan import Link, Plan, plan_chain
 from launch.submit.sbatch import try_script
-from launch.submit.snapshot import commit_of, take_snapshot, write_environment
+from launch.submit.snapshot import take_snapshot, write_environment
 from launch.submit.told import said_of_dry_run, said_of_queued
 from launch.watch.find import job_of
+from sharding.checkout import commit_of
 from sharding.errors import InputError
 from sharding.files import write_json
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.submit.snapshot import HOME, PACKAGES, commit_of, environment_text, sources, take_snapshot
+from launch.submit.snapshot import PACKAGES, environment_text, sources, take_snapshot
+from sharding.checkout import HOME, NOTE, commit_of
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_snapshot_holds_every_module_and_no_cache(copy: Path) -> None:
-    kept = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()}
+    kept = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()} - {Path(NOTE)}
     assert kept == {path.relative_to(HOME) for path in sources()}
     assert {path.parts[0] for path in kept} == {name.split("/")[0] for name in PACKAGES}
     assert {path.suffix for path in kept} == {".py", ".toml"}
@@ -86,3 +87,10 @@ def test_a_checkout_tells_its_commit_and_whether_it_was_changed(tmp_path: Path) 
     assert commit_of(tmp_path) == clean + "+"
     (tmp_path / "inner").mkdir()
     assert commit_of(tmp_path / "inner") == ""
+
+
+def test_a_snapshot_knows_the_commit_it_was_taken_from(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # a run may lie in somebody's checkout
+    take_snapshot(tmp_path / "inner" / "code")
+    assert commit_of(tmp_path / "inner" / "code") == commit_of()
