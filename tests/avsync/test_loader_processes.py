@@ -12,6 +12,7 @@ import torch
 from feeds import copies, open_feed, rows_of, running, spawner_process, workers_of, workers_that
 
 from avsync.loading.options import LoaderOptions, StoppedWaiting
+from avsync.loading.worker import LEFT_TO_PARENT
 from sharding.errors import AvsyncError
 
 
@@ -116,12 +117,24 @@ def test_signals_that_stop_a_run_leave_its_workers_alone(dataset):
     """SLURM and terminals signal every process of a job; the trainer needs its workers until it has saved."""
     feed = open_feed(dataset)
     rows = rows_of(feed) * 3
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2} < set(LEFT_TO_PARENT)
     with feed.loader(LoaderOptions(workers=2)) as loader:
         for batch in loader.batches(rows):
             for worker in [spawner_process(), *workers_of(spawner_process(), 2)]:
-                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+                for number in LEFT_TO_PARENT:
                     worker.send_signal(number)
             assert batch.valid.any()
+    assert loader.meter.replaced == 0
+
+
+def test_signals_to_workers_that_are_still_starting_leave_them_alone(dataset):
+    feed = open_feed(dataset)
+    with workers_that("import time; time.sleep(0.3)"), feed.loader(LoaderOptions(workers=2)) as loader:
+        born = spawner_process()
+        for number in LEFT_TO_PARENT:
+            born.send_signal(number)
+        assert all(batch.valid.any() for batch in loader.batches(rows_of(feed)[:2]))
+        assert born.is_running()
     assert loader.meter.replaced == 0
 
 

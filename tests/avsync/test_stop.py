@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -247,6 +248,27 @@ def test_all_workers_leave_when_the_ranks_have_stopped(dataset, tmp_path):
     ended(children)
     _, alive = psutil.wait_procs(helpers, timeout=10)
     assert not alive
+
+
+@pytest.mark.timeout(100)
+def test_a_reader_that_the_same_signal_ends_is_no_failure(dataset, tmp_path):
+    """SLURM finds every process of a step, also those in a session of their own."""
+    run, config = tmp_path / "run", stop_config(ENDLESS)
+    config = replace(config, runtime=replace(config.runtime, scratch=str(tmp_path / "scratch")))
+    words = command(dataset, run, config, tmp_path)
+    words[3] = f"pipe:case {{}} in *.tar) sleep 3;; esac; cat {shlex.quote(str(dataset))}/{{}}"
+    words[2] = words[2].replace("Path(sys.argv[1])", "sys.argv[1]")
+    (child,) = start_ranks(words, 1)
+    wait_until(lambda: read_progress(run), [child])
+
+    def readers() -> list[psutil.Process]:
+        return [one for one in psutil.Process(child.pid).children(recursive=True) if one.name() == "sleep"]
+
+    wait_until(readers, [child])
+    for process in [*readers(), psutil.Process(child.pid)]:
+        process.send_signal(signal.SIGTERM)
+    ended([child])
+    assert not RunPaths(run).saved_steps()
 
 
 def failing(error: Exception):
