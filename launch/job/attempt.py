@@ -65,6 +65,15 @@ class ThisAttempt:
         return self.paths.task(self.share)
 
     @property
+    def called(self) -> str:
+        """In SLURM's commands: one task of an array has the number of the whole array for its own."""
+        return (
+            self.job
+            if self.share is None
+            else f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        )
+
+    @property
     def number(self) -> int:
         """1: the first."""
         return self.past.attempts[-1].began.attempt + 1 if self.past.attempts else 1

@@ -77,7 +77,7 @@ class Ending:
             if attempt:
                 time.sleep(AGAIN_S)
             try:
-                self.scontrol.requeue(self.this.job)
+                self.scontrol.requeue(self.this.called)
             except QueueError as error:
                 if "pending" in str(error).lower():  # SLURM was faster
                     return Action.BY_SLURM
@@ -104,7 +104,7 @@ class Ending:
         bad = {node for node in bad if this.past.failed_on(node) + (node == event.failed_node) >= limit}
         for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too
             with suppress(QueueError):
-                self.scontrol.exclude(this.job, sorted({*this.record.profile.exclude, *bad}))
+                self.scontrol.exclude(this.called, sorted({*this.record.profile.exclude, *bad}))
                 say(f"the next attempt avoids {', '.join(sorted(bad))}")
                 return
             time.sleep(AGAIN_S / 2)

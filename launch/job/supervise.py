@@ -71,7 +71,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         record, profile = self.this.record, self.this.record.profile
         self.scontrol = Scontrol(profile.scontrol)
-        self.clock = EndClock(self.this.job, self.scontrol, record.resources.time_s, profile.signal_lead_s)
+        self.clock = EndClock(self.this.called, self.scontrol, record.resources.time_s, profile.signal_lead_s)
         self.heartbeat = Heartbeat(record.run, profile.heartbeat_s, time.time())
 
     def run(self) -> int:
@@ -125,7 +125,7 @@ class Supervisor:
     def _conclude(self, code: int | None, *, believed: bool = True) -> None:
         """Decide, and do it. believed: that a SIGTERM was SLURM's."""
         this = self.this
-        facts = self.scontrol.job_once(this.job, lambda facts: self._clear(facts, code))
+        facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
         told = believed and self.told.to_end
         seen = Seen(
             exit=code, fault=this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told,
@@ -149,7 +149,7 @@ class Supervisor:
         end = time.monotonic() + LINGER_S
         while time.monotonic() < end:
             time.sleep(ASK_S)
-            facts = self.scontrol.job(self.this.job)
+            facts = self.scontrol.job(self.this.called)
             if facts and (is_clear(facts, self.this.restart) or time.monotonic() > end - LINGER_S + BELIEVED_S):
                 break
         self._conclude(code, believed=False)

@@ -28,14 +28,14 @@ class JobFacts:
 
 
 def read_facts(line: str) -> JobFacts | None:
-    """The facts of one line; None when it tells of no job, as while SLURM is busy with it."""
-    told = fields_of(line)
-    if "JobState" not in told:
+    """The facts of the first line; None when it tells of no job, as while SLURM is busy with it."""
+    told = fields_of(line.partition("\n")[0])
+    if not told.get("JobState"):
         return None
     return JobFacts(
         state=told["JobState"].split()[0],
         reason=_known(told.get("Reason", "")),
-        restarts=int(told.get("Restarts", "0")),
+        restarts=int(restarts) if (restarts := told.get("Restarts", "")).isdecimal() else 0,
         preempted=bool(_known(told.get("PreemptTime", ""))),
         end_time=_moment(told.get("EndTime", "")),
         nodes=_known(told.get("NodeList", "")),
@@ -47,7 +47,7 @@ def read_facts(line: str) -> JobFacts | None:
 def fields_of(line: str) -> dict[str, str]:
     """`Key=value` pairs; a value may hold spaces."""
     marks = list(_FIELD.finditer(line))
-    ends = [mark.start() for mark in marks[1:]] + [len(line)]
+    ends = [*(mark.start() for mark in marks), len(line)][1:]
     return {mark.group(1): line[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}
 
 

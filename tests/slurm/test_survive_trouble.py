@@ -72,7 +72,8 @@ def test_without_scontrol_on_the_nodes_slurm_itself_or_a_successor_goes_on(clust
     assert "crashed" in in_line.ends()
     assert in_line.attempts()[-1].began.job == in_line.ids[1], "the next in line went on"
     assert cluster.wait_for(in_line.ids[2], ("COMPLETED", "FAILED"))["JobState"] == "COMPLETED", "nothing left to do"
-    assert (len(in_line.trained()), len(set(in_line.trained()))) == (45, 40)
+    assert sorted(set(in_line.trained())) == list(range(40))
+    assert len(in_line.trained()) <= 45
 
 
 def test_what_ends_well_is_done_whatever_slurm_sends_in_that_moment(cluster: Cluster, tmp_path: Path):
