@@ -13,6 +13,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from launch.job.attempt import OFFSET
+from launch.job.interface import interface_towards
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
 from sharding.cores import GRANTED
@@ -56,6 +57,9 @@ def describe_rank(environment: MutableMapping[str, str]) -> None:
             "MASTER_PORT": environment[PORT],
         }
     )
+    leads = interface_towards(environment.get("SLURM_LAUNCH_NODE_IPADDR", ""), environment["MASTER_ADDR"])
+    if leads and "GLOO_SOCKET_IFNAME" not in environment:
+        environment["GLOO_SOCKET_IFNAME"] = leads
 
 
 def tasks_here(environment: MutableMapping[str, str]) -> int:
