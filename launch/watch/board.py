@@ -1,5 +1,6 @@
 """`avsync board`: TensorBoard, its own program, as a child of this one; and the line that brings it to a laptop."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -24,7 +25,7 @@ def board(runs: Sequence[Path], host: str, port: int) -> str:
     from avsync.terminal import open_console
 
     folders = named_apart([_run(path) for path in runs] or _all_here())
-    port = port or free_port(host)
+    port = free_port(host, port)
     with tempfile.TemporaryDirectory(prefix="avsync-board-") as links:
         for name, run in folders.items():
             link = Path(links, "runs", name)
@@ -57,7 +58,7 @@ def named_apart(runs: Sequence[Path]) -> dict[str, Path]:
 
 def how_to_reach(runs: Mapping[str, Path], host: str, port: int) -> str:
     """What to type and what to open."""
-    user, here = own_name(), socket.getfqdn()
+    user, here = own_name(), _own_address()
     lines = [f"TensorBoard shows {counted(len(runs), 'run')}: {', '.join(map(plain, runs))}"]
     if host in ("localhost", "127.0.0.1", "::1"):
         lines += ["On your own machine, type", f"  {tunnel(port, user, here, os.environ)}", "and open there"]
@@ -67,6 +68,12 @@ def how_to_reach(runs: Mapping[str, Path], host: str, port: int) -> str:
     return "\n".join([*lines, "Ctrl-C ends it."])
 
 
+def _own_address() -> str:
+    """With its domain, if this machine knows that."""
+    full = socket.getfqdn()
+    return socket.gethostname() if full.startswith("localhost") else full
+
+
 def tunnel(port: int, user: str, here: str, environment: Mapping[str, str]) -> str:
     """The ssh line. Into a job's node the way leads through the machine that the job was submitted on."""
     login = environment.get("SLURM_SUBMIT_HOST", "") if "SLURM_JOB_ID" in environment else ""
@@ -74,13 +81,15 @@ def tunnel(port: int, user: str, here: str, environment: Mapping[str, str]) -> s
     return f"ssh -N -L {port}:localhost:{port} {jump}{user}@{here}"
 
 
-def free_port(host: str) -> int:
-    """One that nobody listens on. Raises InputError for a host that is not this machine."""
+def free_port(host: str, port: int = 0) -> int:
+    """One that nobody listens on, or `port` itself if given. Raises InputError when it is taken, or no host here."""
     try:
-        with socket.create_server((host, 0)) as tried:
+        with socket.create_server((host, port)) as tried:
             return int(tried.getsockname()[1])
     except OSError as error:
-        raise InputError(f"--host {host} is no address of this machine ({error.strerror}); leave it out") from error
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"--port {port}: port {port} of {host} is in use; leave it out for a free one") from error
+        raise InputError(f"--host {host}: it cannot be listened on ({error.strerror}); leave it out") from error
 
 
 def _run(path: Path) -> Path:

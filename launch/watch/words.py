@@ -120,7 +120,7 @@ def how_it_ended(attempt: Attempt, standing: Standing) -> str:
 def summed(statuses: list[JobStatus]) -> str:
     """`3 jobs: 2 running, 1 waiting`."""
     each = [(standing, sum(status.standing is standing for status in statuses)) for standing in Standing]
-    parts = ", ".join(f"{count} {standing}" for standing, count in each if count)
+    parts = ", ".join(f"{count:,} {standing}" for standing, count in each if count)
     return f"{counted(len(statuses), 'job')}: {parts}"
 
 
