@@ -1,5 +1,6 @@
 """`avsync cancel`: the job is told by its folder, so that it saves and stays ended, and then taken from the queue."""
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ def cancel(paths: JobPaths, wait_s: float) -> str:
     ids = queued.ids if queued else ()
     if not ids:
         raise InputError(f"{short(paths.target)}: {record.kind} is not in the queue; nothing is to be cancelled")
-    rows = _live(paths, ids)
+    rows, followers = _live(paths, ids), _followers(ids)
     _mark(paths)
     _scancel([_name(row) for row in rows if row.waiting])  # first: else one that waits takes the place of one that ends
     _ask_to_save(paths, record)
@@ -41,7 +42,7 @@ def cancel(paths: JobPaths, wait_s: float) -> str:
     if not left:
         _conclude(paths, record)
     after = read_status(paths, ask_queue([paths]))
-    return "\n".join((_said(paths, after, left), *_followers(ids)))
+    return "\n".join((_said(paths, after, left), *_said_of(followers)))
 
 
 def _mark(paths: JobPaths) -> None:
@@ -102,16 +103,27 @@ def _said(paths: JobPaths, status: JobStatus, left: Sequence[QueueRow]) -> str:
     return f"{target}: {status.standing}{kept}. Next: {typed('resubmit', target)}"
 
 
-def _followers(ids: Sequence[str]) -> list[str]:
-    """Jobs that wait for this one to end well: they never start."""
-    waiting = [row for row in read_queue() if row.live and any(_needs(row, job) for job in ids)]
-    names = [f"{row.name} (job {row.job})" for row in waiting]
-    if not names:
-        return []
-    targets = [short(row.folder.parent.parent) for row in waiting if row.folder]
-    remedy = typed("cancel", targets[0]) if targets else f"scancel {waiting[0].job}"
-    return [f"Waiting for it, and now for ever: {first_few(names)}. Next: {remedy}"]
+def _followers(ids: Sequence[str]) -> list[QueueRow]:
+    """Jobs that wait for this one to end well."""
+    return [row for row in read_queue() if row.live and any(_needs(row, job) for job in ids) and row.job not in ids]
+
+
+def _said_of(followers: Sequence[QueueRow]) -> list[str]:
+    """They never start; those that were submitted so, SLURM takes from the queue itself."""
+    live = {row.job for row in read_queue() if row.live} if followers else set[str]()
+    gone, left = ([row for row in followers if (row.job in live) is here] for here in (False, True))
+    said = [f"SLURM has taken out what waited for it: {first_few([_named(row) for row in gone])}"] if gone else []
+    if left:
+        targets = [short(row.folder.parent.parent) for row in left if row.folder]
+        remedy = typed("cancel", targets[0]) if targets else f"scancel {left[0].job}"
+        said.append(f"Waiting for it, and now for ever: {first_few([_named(row) for row in left])}. Next: {remedy}")
+    return said
+
+
+def _named(row: QueueRow) -> str:
+    return f"{row.name} (job {row.job})"
 
 
 def _needs(row: QueueRow, job: str) -> bool:
-    return any(f":{job}{end}" in f"{row.dependency}," for end in "(,_:+")
+    """It waits for a good end of that job."""
+    return re.search(rf"after(ok|corr):{job}\b", row.dependency) is not None

@@ -5,13 +5,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 
 BLOCK = 65_536
 BEGINS = re.compile(r"avsync: attempt (\d+) of job (\S+) begins")
 """What each attempt prints first."""
 _OF_TASK = re.compile(r"(\d+)_(\d+)\.txt")
-_OFFSET = re.compile(r"AVSYNC_SHARE_OFFSET=['\"]?(\d+)")
+_OFFSET = re.compile(rf"{OFFSET}=['\"]?(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

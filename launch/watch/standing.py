@@ -92,7 +92,9 @@ def _gone(seen: Seen) -> tuple[Standing, str]:
     telling = [state for state in states if state not in ("COMPLETED", "REQUEUED", "PREEMPTED")] or states
     last = telling[-1] if telling else ""  # of an array: of a task that did not end well
     if last.startswith("CANCELLED") or (seen.cancelled and not last):
-        return Standing.CANCELLED, "avsync cancel" if seen.cancelled else "scancel"
+        waited = any(row.reason.startswith("Dependency") for row in seen.rows or ())
+        said = "the job it waited for did not end well" if waited else "scancel"
+        return Standing.CANCELLED, "avsync cancel" if seen.cancelled else said
     number = seen.ids[-1]
     said = f"; SLURM says {last}{_code(seen.books)}" if last else ""
     return Standing.SILENT, f"job {number} is not in SLURM's queue any more{said}"

@@ -105,6 +105,7 @@ def test_a_requeued_job_says_when_it_starts() -> None:
         ((), (), Standing.SILENT, "job 7 is not in SLURM's queue any more"),
         ((row("NODE_FAIL"),), (), Standing.SILENT, "SLURM says NODE_FAIL"),
         ((row("CANCELLED"),), (), Standing.CANCELLED, "scancel"),
+        ((row("CANCELLED", reason="DependencyNeverSatisfied"),), (), Standing.CANCELLED, "the job it waited for"),
         ((), (("CANCELLED by 1000", "0:0"),), Standing.CANCELLED, "scancel"),
         ((), (("PREEMPTED", "0:0"), ("OUT_OF_MEMORY", "0:125")), Standing.SILENT, "OUT_OF_MEMORY, exit code 0:125"),
     ],

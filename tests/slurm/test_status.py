@@ -83,6 +83,13 @@ def test_cancel_lets_a_run_save_takes_one_that_waits_and_names_who_waits_for_it(
         cluster, tmp_path / "follower", 5, nodes=1,
         edit=lambda text: text.replace("#SBATCH --time", f"#SBATCH --dependency=afterok:{running.id}\n#SBATCH --time"),
     )  # fmt: skip
+    removed = toy(
+        cluster, tmp_path / "removed", 5, nodes=1,
+        edit=lambda text: text.replace(
+            "#SBATCH --time",
+            f"#SBATCH --dependency=afterok:{running.id}\n#SBATCH --kill-on-invalid-dep=yes\n#SBATCH --time",
+        ),
+    )  # fmt: skip
     waiting = toy(cluster, tmp_path / "waiting", 1000, site=profile(sbatch={"hold": ""}))
     line = toy(cluster, tmp_path / "line", 1000, nodes=1, site=profile(scontrol=(), successors=2))
     for job in (running, line):
@@ -93,7 +100,11 @@ def test_cancel_lets_a_run_save_takes_one_that_waits_and_names_who_waits_for_it(
     assert running.ends() == ["cancelled"]
     assert running.saved >= 2, "asked by its folder, it has saved"
     assert f"step {running.saved:,} is saved. Next: avsync resubmit running" in said
-    assert f"now for ever: follower (job {follower.id}). Next: avsync cancel follower" in said
+    # SLURM takes the other out a moment later, or has already
+    assert f"removed (job {removed.id})" in said
+    assert f"now for ever: follower (job {follower.id})" in said
+    removed.state("CANCELLED")
+    assert until_told(capsys, removed, "cancelled")["why"] == "the job it waited for did not end well"
     assert main(["cancel", "waiting"]) == 0
     assert (waiting.outcome().end, waiting.outcome().reason) == (End.CANCELLED, "avsync cancel")
     assert main(["cancel", "line", "--now"]) == 0
