@@ -13,10 +13,10 @@ _NAME = 15
 
 
 def interface_towards(*hosts: str) -> str:
-    """Name of the interface that leads to the first of `hosts` that is not this machine's loopback; failing that, of the
-    loopback; empty when nothing leads there.
+    """Name of the interface that leads to the first of `hosts` that is not this machine itself; failing that, the
+    loopback's; empty when nothing leads there.
     """
-    found = [name for host in hosts if (name := _interface_of(_source_towards(host)))]
+    found = [name for host in hosts if host and (name := _interface_of(_source_towards(host)))]
     return next((name for name in found if name != "lo"), found[0] if found else "")
 
 
