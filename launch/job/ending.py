@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from launch.job.attempt import ThisAttempt, say
-from launch.job.attempts import Action, Event
+from launch.job.attempts import Action, Event, What
 from launch.job.moves import saved
 from launch.job.notify import Notification, tell
 from launch.job.record import End, Outcome, Queued
@@ -59,6 +59,8 @@ class Ending:
     def carry_out(self, decision: Decision, code: int | None) -> Event:
         """Do it, note it, print it, tell somebody."""
         action = self._requeue() if decision.do is Do.REQUEUE else ACTIONS[decision.do]
+        if decision.what is What.STOPPED:
+            action = Action.NONE  # nobody knows yet
         if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
             decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
         event = self.this.end(decision, action, code)

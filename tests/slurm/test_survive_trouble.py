@@ -76,6 +76,19 @@ def test_without_scontrol_on_the_nodes_slurm_itself_or_a_successor_goes_on(clust
     assert len(in_line.trained()) <= 45
 
 
+def test_where_slurm_cancels_what_it_preempts_the_job_queues_itself_again(cluster: Cluster, tmp_path: Path):
+    """As sites with PreemptMode=CANCEL do; SLURM then shows the job as it shows a cancelled one, but for one field."""
+    words = "PartitionName=cancels Nodes=ALL PriorityTier=1 PreemptMode=CANCEL State=UP"
+    cluster.run("scontrol", "create", *words.split())
+    job = toy(cluster, tmp_path / "run", partition="cancels")
+    job.until_step(3)
+    cluster.preempt(seconds=1, wait=False)
+    assert_done(job)
+    assert job.ends() == ["preempted", "done"]
+    job.state("COMPLETED")
+    cluster.run("scontrol", "delete", "PartitionName=cancels")
+
+
 def test_what_ends_well_is_done_whatever_slurm_sends_in_that_moment(cluster: Cluster, tmp_path: Path):
     """SIGTERM of a preemption, of a scancel; also a driver that is killed as soon as it has queued its job."""
     ending = {"end_s": 4}
