@@ -9,7 +9,8 @@ from launch.queue.ask import QueueError, ask
 from launch.queue.facts import JobFacts, read_facts
 from sharding.errors import InputError
 
-PATIENCE_S = 60.0
+PATIENCE_S, LOOK_PATIENCE_S = 60.0, 15.0
+"""For a wish, and for a question: who waits for an answer does not see what else happens."""
 AGAIN_S = 0.4
 """Between looks: slurmctld tells a job's processes before it has written down why."""
 
@@ -27,7 +28,7 @@ class Scontrol:
     def job(self, job: str) -> JobFacts | None:
         """None when SLURM does not answer, or not clearly."""
         try:
-            return read_facts(self._ask("-o", "show", "job", job)) if self.works else None
+            return read_facts(self._ask("-o", "show", "job", job, patience_s=LOOK_PATIENCE_S)) if self.works else None
         except (QueueError, InputError):
             return None
 
@@ -50,5 +51,5 @@ class Scontrol:
         """A pending job shall not start on these nodes. Raises QueueError, InputError."""
         self._ask("update", f"JobId={job}", f"ExcNodeList={','.join(nodes)}")
 
-    def _ask(self, *words: str) -> str:
-        return ask((*self.words, *words), PATIENCE_S)
+    def _ask(self, *words: str, patience_s: float = PATIENCE_S) -> str:
+        return ask((*self.words, *words), patience_s)

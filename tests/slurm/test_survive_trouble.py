@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def on(node: str) -> ClusterProfile:
 def small_disk(folder: Path) -> Iterator[Path]:
     """Where nearly nothing fits."""
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:
@@ -176,24 +177,29 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file:
+    """Until it takes no byte and no file more."""
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
         while True:
-            try:
-                file.write(b"x" * 512)
-            except OSError:
-                return
+            file.write(b"x" * 512)
+    with suppress(OSError):
+        for number in count():
+            (disk / f"file-{number}").touch()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
 def test_a_run_goes_on_while_its_jobs_folder_lies_on_a_full_disk(cluster: Cluster, tmp_path: Path):
     with small_disk(tmp_path / "run/jobs/train") as disk:
-        job = toy(cluster, tmp_path / "run", 60)
+        job = toy(cluster, tmp_path / "run", 100)
         job.until_step(3)
         fill(disk)
         cluster.preempt(seconds=1)
-        job.until(lambda: job.trained()[-1:] == [59], "last step")
+        half = len(job.trained())
+        job.until(lambda: len(job.trained()) > half, "next step")
+        cluster.run("scancel", "--batch", "--signal=USR2", job.id)  # as near the time limit: no file can pass it on
+        job.until(lambda: job.trained()[-1:] == [99], "last step")
         assert job.state("COMPLETED", "FAILED") == "COMPLETED"
-        assert job.trained() == list(range(60)), "every step once, though nothing could be written about it"
+        assert job.trained() == list(range(100)), "every step once, though nothing could be written about it"
+        assert cluster.job(job.id)["Restarts"] == "2"
 
 
 def test_out_of_memory_is_told_as_what_it_is_with_what_to_do(tmp_path: Path):
