@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 _FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w:/]*)=")
-NEVER = ("None", "Unknown", "N/A", "(null)", "")
+NEVER = ("None", "Unknown", "N/A", "n/a", "(null)", "")
+"""What SLURM writes where there is nothing to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +35,11 @@ def read_facts(line: str) -> JobFacts | None:
         return None
     return JobFacts(
         state=told["JobState"].split()[0],
-        reason=_known(told.get("Reason", "")),
+        reason=known(told.get("Reason", "")),
         restarts=int(restarts) if (restarts := told.get("Restarts", "")).isdecimal() else 0,
-        preempted=bool(_known(told.get("PreemptTime", ""))),
-        end_time=_moment(told.get("EndTime", "")),
-        nodes=_known(told.get("NodeList", "")),
+        preempted=bool(known(told.get("PreemptTime", ""))),
+        end_time=moment(told.get("EndTime", "")),
+        nodes=known(told.get("NodeList", "")),
         exit_code=told.get("ExitCode", ""),
         requeue=told.get("Requeue", "1") == "1",
     )
@@ -51,13 +52,14 @@ def fields_of(line: str) -> dict[str, str]:
     return {mark.group(1): line[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}
 
 
-def _known(value: str) -> str:
-    return "" if value in NEVER else value
+def known(value: str) -> str:
+    """Empty where SLURM has nothing to tell."""
+    return "" if value.strip() in NEVER else value.strip()
 
 
-def _moment(value: str) -> float | None:
-    """SLURM writes local time without a zone."""
+def moment(value: str) -> float | None:
+    """UNIX seconds; None where it is no time. SLURM writes local time without a zone."""
     try:
         return datetime.fromisoformat(value).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -9,6 +9,9 @@ from sharding.errors import InputError
 
 _LINE = re.compile(r"^([\w/]+)\s*=\s*(.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
+_TASKS = re.compile(r"max_array_tasks=(\d+)")
+USUAL_ARRAY = 1001
+"""SLURM's own MaxArraySize, where the site says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,13 @@ class SiteConfig:
         """The first number of it: `30 sec` is 30."""
         found = _NUMBER.search(self.word(name))
         return int(found.group()) if found else None
+
+    @property
+    def largest_array(self) -> int:
+        """Tasks that one array job may have: SLURM's MaxArraySize is the first index that is too high."""
+        size = self.number("MaxArraySize") or USUAL_ARRAY
+        tasks = _TASKS.search(self.word("SchedulerParameters"))
+        return max(1, min(size, int(tasks.group(1)) if tasks else size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,12 @@ class Partition:
 
 def read_config() -> SiteConfig:
     """Raises InputError without SLURM, QueueError without an answer."""
-    return SiteConfig(dict(_LINE.findall(ask(["scontrol", "show", "config"]))))
+    return config_of(ask(["scontrol", "show", "config"]))
+
+
+def config_of(text: str) -> SiteConfig:
+    """What scontrol printed."""
+    return SiteConfig(dict(_LINE.findall(text)))
 
 
 def read_partitions() -> list[Partition]:

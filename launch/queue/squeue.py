@@ -3,27 +3,23 @@
 import os
 import pwd
 import re
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from launch.queue.ask import ask
+from launch.queue.facts import known, moment
 
 MARK = "avsync:"
 """Before the job's folder, in the comment that SLURM keeps with a job."""
-LIVE = frozenset(
-    "PENDING RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED RESIZING SIGNALING STAGE_OUT REQUEUED REQUEUE_FED "
-    "REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split()
+OVER = frozenset(
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
 )
-"""States of a job that may still do something, or be let go on."""
+"""States of a job that will do nothing more. Newer versions of SLURM have states that are not known here: they live."""
 WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split())
 _BETWEEN = "\x1f"  # the unit separator: no name or path holds it
 _FIELDS = "FKTrNSPjEk"  # letters of squeue --format: old, and the same in all versions
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
-_IN_WAY = ("SQUEUE_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
-"""Variables by which a person changes what squeue prints, or hides jobs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +49,7 @@ class QueueRow:
 
     @property
     def live(self) -> bool:
-        return self.state in LIVE
+        return self.state not in OVER
 
     @property
     def waiting(self) -> bool:
@@ -72,9 +68,7 @@ def read_queue(users: Collection[str] = ()) -> list[QueueRow]:
     """
     whose = ["--user", ",".join(sorted(users))] if users else ["--me"]
     form = _BETWEEN.join(f"%{letter}" for letter in _FIELDS)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(_IN_WAY)}
-    environment |= {"SLURM_BITSTR_LEN": "0"}  # else a long list of waiting tasks is cut short
-    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"], environment=environment))
+    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"]))
 
 
 def read_rows(text: str) -> list[QueueRow]:
@@ -89,15 +83,15 @@ def _row(
 ) -> QueueRow:  # fmt: skip
     return QueueRow(
         job=job,
-        tasks=_known(tasks),
+        tasks=known(tasks),
         state=state.strip(),
-        reason=_known(reason),
-        nodes=_known(nodes),
-        start=_moment(start),
+        reason=known(reason),
+        nodes=known(nodes),
+        start=moment(start),
         partition=partition,
         name=name,
-        dependency=_known(needs),
-        comment=_known(comment).strip(),
+        dependency=known(needs),
+        comment=known(comment),
     )
 
 
@@ -133,15 +127,3 @@ def by_folder(rows: Iterable[QueueRow]) -> dict[Path, list[QueueRow]]:
         if row.folder is not None:
             found.setdefault(row.folder, []).append(row)
     return found
-
-
-def _known(value: str) -> str:
-    return "" if value.strip() in ("", "None", "N/A", "(null)", "Unknown", "n/a") else value.strip()
-
-
-def _moment(value: str) -> float | None:
-    """SLURM writes local time without a zone."""
-    try:
-        return time.mktime(datetime.fromisoformat(value).timetuple())
-    except (ValueError, OverflowError):
-        return None

@@ -1,6 +1,5 @@
-"""What the real cluster has: its partitions and their nodes, and how large an array may be."""
+"""What the real cluster has: its partitions and their nodes."""
 
-import os
 import re
 from dataclasses import dataclass
 
@@ -8,8 +7,6 @@ from launch.queue.ask import ask
 from launch.site.units import seconds
 
 _GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
-_LIMIT = re.compile(r"^(MaxArraySize|SchedulerParameters)\s*=\s*(.*)$", re.MULTILINE)
-_TASKS = re.compile(r"max_array_tasks=(\d+)")
 _BETWEEN = "\x1f"  # the unit separator: no name holds it
 FORM = _BETWEEN.join(("%P", "%l", "%c", "%m", "%G", "%D", "%a"))
 
@@ -31,8 +28,7 @@ class Nodes:
 
 def read_nodes() -> list[Nodes]:
     """Of all partitions. Raises InputError without SLURM, QueueError without an answer."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SINFO_")}
-    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"], environment=environment))
+    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"]))
 
 
 def rows_of(text: str) -> list[Nodes]:
@@ -63,16 +59,3 @@ def clock_s(text: str) -> int:
 def _number(text: str) -> int:
     """`16+` where nodes differ."""
     return int(found.group()) if (found := re.search(r"\d+", text)) else 0
-
-
-def largest_array() -> int:
-    """Tasks that one array job may have. Raises InputError, QueueError."""
-    return array_limit(ask(["scontrol", "show", "config"]))
-
-
-def array_limit(text: str) -> int:
-    """From what scontrol printed. SLURM's MaxArraySize is the first index that is too high."""
-    told = dict(_LIMIT.findall(text))
-    size = _number(told.get("MaxArraySize", "")) or 1001
-    tasks = _TASKS.search(told.get("SchedulerParameters", ""))
-    return max(1, min(size, int(tasks.group(1)) if tasks else size))

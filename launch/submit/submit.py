@@ -7,13 +7,14 @@ from dataclasses import replace
 from shutil import which
 
 from launch.queue.ask import QueueError
+from launch.queue.site import USUAL_ARRAY, read_config
 from launch.site.find import find_profile
 from launch.submit.again import check_snapshot, plan_again
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, warnings
 from launch.submit.divide import divide, foresee
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
-from launch.submit.partitions import largest_array, read_nodes
+from launch.submit.partitions import read_nodes
 from launch.submit.plan import Link, Plan, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
@@ -22,9 +23,6 @@ from launch.watch.find import job_of
 from sharding.checkout import commit_of
 from sharding.errors import InputError
 from sharding.files import write_json
-
-USUAL_ARRAY = 1001
-"""SLURM's own MaxArraySize, for a dry run where there is no SLURM."""
 
 
 def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run: bool) -> str:
@@ -65,7 +63,7 @@ def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_cod
         todo = divide(todo)
         for plan in todo:
             _prepare(plan, new_code=new_code)
-        queued = queue_chain(todo, largest_array(), after)
+        queued = queue_chain(todo, read_config().largest_array, after)
     return said_of_queued(plans, list(zip(todo, queued, strict=True)), starts)
 
 
@@ -74,7 +72,7 @@ def _foreseen(todo: list[Plan], plans: list[Plan], after: Sequence[str]) -> str:
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
         return said_of_dry_run(plans, todo, USUAL_ARRAY, after, {})
-    told = said_of_dry_run(plans, todo, largest_array(), after, _asked(todo))
+    told = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
     refused = [f"it would be refused: {said_of(plan, rows[0])}" for plan, rows in queued_already(plans)]
     return "\n".join([told, *refused])
 

@@ -30,6 +30,7 @@ class Standing(StrEnum):
 OVER = {Standing.DONE, Standing.FAILED, Standing.CANCELLED}
 """Nothing more will happen."""
 _ENDS = {End.DONE: Standing.DONE, End.FAILED: Standing.FAILED, End.CANCELLED: Standing.CANCELLED}
+_RUNS = {"RUNNING": "", "SUSPENDED": "suspended by SLURM", "CONFIGURING": "its nodes are started for it"}
 _ENDING = ("COMPLETING", "STAGE_OUT", "SIGNALING")
 
 
@@ -70,7 +71,7 @@ def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
         return Standing.ENDING, "its processes are on their way out"
     running = [row for row in live if not row.waiting]
     if running:
-        return Standing.RUNNING, "suspended by SLURM" if running[0].state == "SUSPENDED" else ""
+        return Standing.RUNNING, _RUNS.get(running[0].state, f"SLURM says {running[0].state}")
     return Standing.WAITING, why_it_waits(live[0], now)
 
 

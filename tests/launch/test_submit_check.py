@@ -10,12 +10,13 @@ import pytest
 
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resources
+from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
 from launch.submit.check import check_partition, check_writable, missing_places, warnings
 from launch.submit.kinds import Place, dataset_at
 from launch.submit.live import clear, is_done, live_rows
-from launch.submit.partitions import Nodes, array_limit, clock_s, rows_of
+from launch.submit.partitions import Nodes, clock_s, rows_of
 from launch.submit.plan import Plan
 from launch.submit.sbatch import in_the_way
 from sharding.errors import InputError
@@ -117,7 +118,7 @@ def test_a_folder_that_each_machine_has_for_itself_is_warned_of() -> None:
     ],
 )
 def test_the_sites_limit_of_arrays_is_understood(config: str, tasks: int) -> None:
-    assert array_limit(config) == tasks
+    assert config_of(config).largest_array == tasks
 
 
 def test_variables_of_another_job_do_not_reach_sbatch() -> None:

@@ -13,7 +13,7 @@ from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.reasons import PLAIN, plainly
 from launch.queue.sacct import BookRow
-from launch.queue.squeue import QueueRow, indices, read_rows
+from launch.queue.squeue import OVER, QueueRow, indices, read_rows
 from launch.watch.board import named_apart, tunnel
 from launch.watch.standing import Seen, Standing, stands
 from launch.watch.status import Queue, ask_queue, read_status
@@ -92,6 +92,17 @@ def test_what_the_job_has_written_at_its_end_is_believed_before_the_queue() -> N
 def test_a_job_in_the_queue_stands_as_the_queue_says(state: str, standing: Standing) -> None:
     assert stands(seen(rows=(row(state),)))[0] is standing
     assert stands(seen(rows=(row("FAILED"), row(state, job="8")), ids=("7", "8")))[0] is standing
+
+
+@pytest.mark.parametrize("state", ["EXPEDITING", "POWER_UP_NODE", "LAUNCH_FAILED"])
+def test_a_state_that_is_not_known_here_is_of_a_job_that_lives_and_is_told(state: str) -> None:
+    """Newer versions of SLURM have more of them: a second submission must not be let in beside such a job."""
+    assert stands(seen(rows=(row(state),))) == (Standing.RUNNING, f"SLURM says {state}")
+
+
+@pytest.mark.parametrize("state", sorted(OVER))
+def test_a_state_that_is_over_is_not_alive(state: str) -> None:
+    assert stands(seen(rows=(row(state),)))[0] in (Standing.SILENT, Standing.CANCELLED)
 
 
 def test_a_requeued_job_says_when_it_starts() -> None:
