@@ -5,6 +5,7 @@ watcher must see. Written anew, never waited for; a disk that takes it no more d
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -96,8 +97,11 @@ class Pulse:
         self.now = replace(self.now, **changes, updated=time.time())
         self._written = time.monotonic()
         if self._path:
-            with suppress(OSError):  # a full disk, a quota: no reason to end what it tells of
+            try:
                 write_json(self._path, self.now, lasting=False)
+            except OSError:  # a full disk, a quota: no reason to end what it tells of
+                with suppress(OSError):
+                    os.utime(self._path)  # takes no room, and is a sign of life
 
     def beat(self, step: int) -> None:
         """Something was done: `step` steps are."""

@@ -56,7 +56,7 @@ class ThisAttempt:
         return cls(
             paths=paths, record=record, share=share, job=os.environ["SLURM_JOB_ID"],
             restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")), nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
-            past=Past(read_attempts(paths.task(share).attempts)), had=saved(record), log=log,
+            past=Past(read_attempts(paths.task(share).attempts)), had=saved(record, share), log=log,
             log_begins=log.stat().st_size if log.is_file() else 0,
         )  # fmt: skip
 
@@ -101,7 +101,7 @@ class ThisAttempt:
 
     def amend(self, event: Event) -> Event:
         """Its end was noted while it still saved: note what has come of that."""
-        if (now_saved := saved(self.record)) > event.saved:
+        if (now_saved := self.saved) > event.saved:
             event = replace(event, saved=now_saved)
             with suppress(OSError):
                 note(self.task.attempts, event)
@@ -143,16 +143,21 @@ class ThisAttempt:
         return _NODE_FAILED.search(self.printed()) is not None
 
     @property
+    def saved(self) -> int:
+        """Steps in the newest checkpoint; of pack: parts on disk."""
+        return saved(self.record, self.share)
+
+    @property
     def gained(self) -> int:
         """Beyond what any attempt before had saved, or somebody without a job."""
-        return saved(self.record) - max(self.had, self.past.most)
+        return self.saved - max(self.had, self.past.most)
 
     def _event(
         self, what: What, action: Action = Action.NONE, code: int = 0, detail: str = "", node: str = ""
     ) -> Event:
         return Event(
             what=what, attempt=self.number, job=self.job, restart=self.restart, nodes=self.nodes,
-            saved=saved(self.record), at=now(), action=action, exit=code, detail=detail, failed_node=node,
+            saved=self.saved, at=now(), action=action, exit=code, detail=detail, failed_node=node,
         )  # fmt: skip
 
 

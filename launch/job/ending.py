@@ -1,12 +1,13 @@
 """A decision carried out: SLURM is asked to start the job again, or it is written down that it is over."""
 
+import os
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Action, Event, What
-from launch.job.moves import saved
 from launch.job.notify import Notification, tell
 from launch.job.record import End, Outcome, Queued
 from launch.job.requeue import Decision, Do
@@ -59,8 +60,10 @@ class Ending:
     def carry_out(self, decision: Decision, code: int | None) -> Event:
         """Do it, note it, print it, tell somebody."""
         action = self._requeue() if decision.do is Do.REQUEUE else ACTIONS[decision.do]
-        if decision.what is What.STOPPED:
+        if decision.do is Do.LEAVE and decision.what is What.STOPPED:
             action = Action.NONE  # nobody knows yet
+        if decision.do is Do.REQUEUE and action is Action.NONE:
+            decision = Decision(what=What.CANCELLED, do=Do.CANCEL, why="cancelled while it was being requeued")
         if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
             decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
         event = self.this.end(decision, action, code)
@@ -68,16 +71,18 @@ class Ending:
         if decision.do in ENDS:
             self._over(decision)
         self._avoid_bad_nodes(event)
-        self._tell(decision)
+        self.tell(TOLD.get(decision.do, "requeued"), decision.why)
         return event
 
     def _requeue(self) -> Action:
-        """How the job goes on."""
+        """How the job goes on; NONE: a person has cancelled it meanwhile."""
         if not self.scontrol.works:
             return Action.SUCCESSOR if self._has_successor() else Action.GIVEN_UP
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(AGAIN_S)
+                if self._is_cancelled():
+                    return Action.NONE
             try:
                 self.scontrol.requeue(self.this.called)
             except QueueError as error:
@@ -87,6 +92,11 @@ class Ending:
             else:
                 return Action.REQUEUED
         return Action.SUCCESSOR if self._has_successor() else Action.GIVEN_UP
+
+    def _is_cancelled(self) -> bool:
+        """Meanwhile: SLURM would start it again all the same."""
+        facts = self.scontrol.job(self.this.called)
+        return self.this.paths.cancelled.exists() or (facts is not None and facts.state == "CANCELLED")
 
     def _has_successor(self) -> bool:
         try:
@@ -98,26 +108,33 @@ class Ending:
     def _avoid_bad_nodes(self, event: Event) -> None:
         """Where it has failed often, the next attempt shall not begin."""
         this, limit = self.this, self.this.record.profile.exclude_after
-        if event.action is not Action.REQUEUED or not limit or not event.failed_node:
+        if event.action is not Action.REQUEUED or not limit or not event.failed_node or this.gained > 0:
             return
-        if this.past.failed_on(event.failed_node) + 1 < limit:
-            return
-        bad = {event.failed_node, *(one.ended.failed_node for one in this.past.attempts if one.ended)} - {""}
-        bad = {node for node in bad if this.past.failed_on(node) + (node == event.failed_node) >= limit}
+        failed = Counter(end.failed_node for end in (*this.past.fruitless_at(this.had), event) if end.failed_node)
+        bad = {node for node, times in failed.items() if times >= limit}
+        avoided = sorted({*this.record.profile.exclude, *bad})
+        if not bad or self._nodes() - len(avoided) < this.record.resources.nodes:
+            return  # too few would be left, or nobody knows
         for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too
             with suppress(QueueError):
-                self.scontrol.exclude(this.called, sorted({*this.record.profile.exclude, *bad}))
+                self.scontrol.exclude(this.called, avoided)
                 say(f"the next attempt avoids {', '.join(sorted(bad))}")
                 return
             time.sleep(AGAIN_S / 2)
 
-    def _tell(self, decision: Decision) -> None:
+    def _nodes(self) -> int:
+        """Of the partition; 0 where that cannot be known."""
+        for _ in range(TRIES):
+            if number := self.scontrol.nodes_of(os.environ.get("SLURM_JOB_PARTITION", "")):
+                return number
+            time.sleep(AGAIN_S / 2)  # the requeue's SIGTERM may have hit scontrol, too
+        return 0
+
+    def tell(self, kind: Told, why: str) -> None:
+        """Whom the profile names."""
         this = self.this
-        kind: Told = TOLD.get(decision.do, "requeued")
         target = this.record.run or this.record.dataset or str(this.paths.target)
-        message = Notification(
-            kind=kind, name=this.record.name, run=target, job=this.job, step=saved(this.record), reason=decision.why
-        )
+        message = Notification(kind=kind, name=this.record.name, run=target, job=this.job, step=this.saved, reason=why)
         tell(this.record.profile, message)
 
     def _over(self, decision: Decision) -> None:

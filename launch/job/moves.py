@@ -1,30 +1,64 @@
 """How far a job has come, read from what it leaves on disk: what is saved counts, not what was tried."""
 
+import math
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from avsync.progress import read_progress
-from launch.job.attempts import Action, Attempt, What
+import msgspec
+
+from avsync.progress import PROGRESS, read_progress
+from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.errors import AvsyncError
+from sharding.files import read_json
 
 FAILURES = (What.CRASHED, What.OUT_OF_MEMORY, What.HUNG, What.TIME_LIMIT)
 """Of these, too many in a row without a new checkpoint end a job. What SLURM does to it is not its fault."""
+WHOLE = 10_000
+"""Parts that a whole shard is worth: more than it was made of, since these go when it comes."""
 _CHECKPOINT = re.compile(r"\d{8,}", re.ASCII)
 
 
-def saved(record: JobRecord) -> int:
-    """Of a run: steps in its newest checkpoint. Of a packing: parts and shards that are whole. Of others: 0."""
+def saved(record: JobRecord, share: int | None = None) -> int:
+    """Of a run: steps in its newest checkpoint. Of a packing: parts and shards that are whole, of a task of an array
+    those of its share. Of others: 0.
+    """
     if record.run:
         found = Path(record.run, "checkpoints").glob("*")
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
+    if record.dataset and share is not None:
+        return _packed_of(Path(record.dataset), share)
     if record.dataset:
         dataset = Path(record.dataset)
         return sum(1 for pattern in (".parts/*/*.json", "*/??????.json") for _ in dataset.glob(pattern))
     return 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shard:
+    split: Literal["train", "val", "test"]
+    number: int
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16,}$")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Share:
+    """What of a share's file (docs/data-format.md) tells where its parts and shards lie."""
+
+    shards: tuple[_Shard, ...]
+
+
+def _packed_of(dataset: Path, share: int) -> int:
+    try:
+        shards = read_json(dataset / ".parts" / f"share-{share:05d}.json", _Share).shards
+    except AvsyncError:  # the merge has come and gone, or it was never divided
+        return 0
+    whole = sum((dataset / one.split / f"{one.number:06d}.json").exists() for one in shards)
+    return whole * WHOLE + sum(1 for one in shards for _ in (dataset / ".parts" / one.digest[:16]).glob("*.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +81,30 @@ class Past:
         last = self.attempts[-1].ended
         return f"; the last one ended: {last.what if last else What.LOST}"
 
-    def failures_at(self, now: int) -> int:
-        """Failed attempts without gain, in a row, up to now that `now` steps are saved; those that SLURM ended do not
-        count, nor end the row.
+    def fruitless_at(self, now: int) -> list[Event]:
+        """Ends of failed attempts without gain, in a row, up to now that `now` steps are saved; those that SLURM ended
+        do not count, nor end the row.
         """
-        count = most = 0
+        row, most = list[Event](), 0
         for one in self.attempts:
             if one.began.saved > most:  # saved after the end of the one before was noted
-                count, most = 0, one.began.saved
+                row, most = [], one.began.saved
             if one.ended is None:
                 continue
             if one.ended.saved > most:
-                count, most = 0, one.ended.saved
+                row, most = [], one.ended.saved
             elif one.ended.what in FAILURES:
-                count += 1
+                row.append(one.ended)
             if one.ended.action is Action.GIVEN_UP:
-                count = 0  # somebody has queued it again nevertheless
-        return 0 if now > most else count
+                row = []  # somebody has queued it again nevertheless
+        return [] if now > most else row
 
-    def failed_on(self, node: str) -> int:
-        """Attempts that failed there."""
-        return sum(1 for one in self.attempts if one.ended and one.ended.failed_node == node)
+    def failures_at(self, now: int) -> int:
+        """How many these are."""
+        return len(self.fruitless_at(now))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Heartbeat:
     """Whether a run still moves."""
 
@@ -80,14 +114,22 @@ class Heartbeat:
     began: float
     """UNIX seconds; what is older was an earlier attempt's."""
 
-    def still_for(self) -> float:
-        """Seconds since its last sign of life."""
-        try:
-            told = read_progress(Path(self.run))
-        except AvsyncError:
-            told = None
-        return time.time() - max(self.began, told.updated if told else 0.0)
-
     @property
-    def lost(self) -> bool:
-        return bool(self.run and self.limit_s) and self.still_for() > self.limit_s
+    def patience_s(self) -> float:
+        return self.limit_s if self.run and self.limit_s else math.inf
+
+    def still_for(self) -> float:
+        """Seconds since its last sign of life: what it wrote; on a full disk it sets the file's date only."""
+        if not self.run:
+            return 0.0
+        progress = Path(self.run, PROGRESS)
+        told = read_progress(Path(self.run))
+        try:
+            touched = progress.stat().st_mtime
+        except OSError:
+            touched = 0.0
+        return time.time() - max(self.began, touched, told.updated if told else 0.0)
+
+    def begin_anew(self) -> None:
+        """What was before now does not count."""
+        self.began = time.time()

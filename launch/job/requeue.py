@@ -53,6 +53,8 @@ class Seen:
     """Attempts before this one, in a row, that failed and gained nothing."""
     retries: int
     """So many in a row are too many."""
+    lingered: bool = False
+    """It has waited in vain for SLURM to end the job."""
     out_of_memory: bool = False
     node_failed: bool = False
 
@@ -78,6 +80,8 @@ def decide(seen: Seen) -> Decision:
         return _again(What.TIME_LIMIT, seen, "the time limit was near")
     if seen.wish is Wish.HEARTBEAT:
         return _again(What.HUNG, seen, "the run did not move any more")
+    if seen.lingered:
+        return _again(What.STOPPED, seen, "SIGTERM, and SLURM goes on with the job")
     if seen.terminated or (seen.facts is None and seen.exit in TERMINATED and not seen.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
     if seen.out_of_memory:
@@ -98,20 +102,22 @@ def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
         return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed; SLURM has requeued the job already")
     if facts.restarts > seen.restart:
         return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="SLURM has requeued the job already")
-    if facts.state in ("NODE_FAIL", "BOOT_FAIL"):
-        return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed")
+    if facts.state in ("NODE_FAIL", "BOOT_FAIL") or facts.reason.startswith("Node"):
+        return Decision(what=What.LOST, do=Do.REQUEUE, why="a node failed")
     if facts.preempted:
         return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="another job needs the nodes")
     if facts.reason == "TimeLimit" or facts.state in ("TIMEOUT", "DEADLINE"):
         return _again(What.TIME_LIMIT, seen, "the time limit was reached")
-    if facts.state in ("COMPLETING", "CANCELLED"):  # SLURM is ending it, and neither for its own sake nor another job's
+    if facts.state == "CANCELLED" or (facts.state == "COMPLETING" and not facts.reason):
+        # SLURM is ending it, and neither for its own sake nor another job's
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="scancel")
     return None
 
 
 def is_clear(facts: JobFacts, restart: int) -> bool:
     """SLURM gives a reason. A cancelled job never does: who sees none should look again before believing it."""
-    return facts.restarts > restart or facts.preempted or facts.reason == "TimeLimit" or facts.state in SURE
+    because = facts.reason == "TimeLimit" or facts.reason.startswith("Node")
+    return facts.restarts > restart or facts.preempted or because or facts.state in SURE
 
 
 SURE = ("NODE_FAIL", "BOOT_FAIL", "TIMEOUT", "DEADLINE", "CANCELLED")

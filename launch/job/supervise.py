@@ -4,40 +4,35 @@ It starts the ranks, watches over them, and decides when they end whether the jo
 folder is its memory; it has none of its own, since SLURM may kill it at any moment.
 """
 
-import os
-import random
-import socket
-import subprocess
 import sys
 import time
-from contextlib import suppress
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avsync.progress import read_progress
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Event, What
 from launch.job.clock import EndClock
 from launch.job.ending import Ending, over_already
 from launch.job.moves import Heartbeat
 from launch.job.paths import JobPaths
-from launch.job.rank import MASTER, PORT, STOP_FILE
+from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
-from launch.job.told import STOP, Told
+from launch.job.told import Told
 from launch.queue.facts import JobFacts
 from launch.queue.scontrol import Scontrol
 from sharding.errors import AvsyncError
 from sharding.files import read_json
 
-Ranks = subprocess.Popen[bytes]
 LOOK_S = 0.5
-MEETING_PORTS = (20_000, 32_000)
-"""Below those that Linux gives to outgoing connections."""
 LINGER_S, BELIEVED_S, ASK_S = 900.0, 60.0, 5.0
 """As long as a site may give preempted jobs before it kills them; as long as SLURM takes, at most, to say that it is
 going to end a job; between two questions."""
-HUNG_LEAVES_S = 20.0
-"""A run that does not move is asked to save first; it may only have been slow."""
+STOOD_STILL_S = 30.0
+"""When this program itself was not heard of for so long, the whole job was suspended."""
+LEAST_TO_SAVE_S = 20.0
 
 
 def main(folder: str) -> int:
@@ -51,7 +46,13 @@ def main(folder: str) -> int:
         say(f"error: {error}")
         return 1
     with Told() as told:
-        return Supervisor(this, told).run()
+        supervisor = Supervisor(this, told)
+        try:
+            return supervisor.run()
+        except (AvsyncError, OSError) as error:  # srun is missing on this node, a disk does not answer ...
+            say(f"error: {error}")
+            traceback.print_exc()
+            return supervisor.fail(str(error))
 
 
 @dataclass(slots=True)
@@ -62,8 +63,13 @@ class Supervisor:
     told: Told
     wish: Wish = Wish.NONE
     decided: Decision | None = None
+    fault: str = ""
+    """Of this program, or of its node."""
+    lingered: bool = False
     _noted: Event | None = None
     _wished: float = 0.0
+    _looked: float = field(default_factory=time.monotonic)
+    _advised: bool = False
     scontrol: Scontrol = field(init=False)
     clock: EndClock = field(init=False)
     heartbeat: Heartbeat = field(init=False)
@@ -75,18 +81,17 @@ class Supervisor:
         self.heartbeat = Heartbeat(record.run, profile.heartbeat_s, time.time())
 
     def run(self) -> int:
-        """Start the ranks and see them to their end."""
+        """Start the ranks and see them to their end. Raises OSError, AvsyncError."""
         this = self.this
         this.begin()
         say(f"attempt {this.number} of job {this.job} begins on {this.nodes}{this.past.told}{this.kept}")
-        # a session of its own: what is sent to this process is not meant for srun, SLURM tells the ranks itself
-        ranks = subprocess.Popen(self._srun(), env=self._environment(), start_new_session=True)
-        while (code := _wait(ranks)) is None:
+        ranks = Ranks(this)
+        while (code := ranks.wait(LOOK_S)) is None:
             self._look(ranks)
             if self._noted:
                 self._noted = this.amend(self._noted)
-            if self._to_be_ended():
-                ranks.kill()  # the job's end takes what is left of the ranks with it
+            if self._hangs_on():
+                ranks.kill()
         if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
         assert self.decided
@@ -94,42 +99,64 @@ class Supervisor:
             self._linger(code)
         return 0 if self.decided.do is Do.FINISH else 1
 
+    def fail(self, fault: str) -> int:
+        """End an attempt that could not be seen to its end: as a crash."""
+        self.fault = fault
+        if not self.decided:
+            self._conclude(1)
+        return 1
+
     def _look(self, ranks: Ranks) -> None:
+        self._mind_the_gap()
         if self.told.to_end and not self.decided:
+            ranks.ask_to_leave()  # it may be that nobody else has told them
             self._conclude(None)  # now: what is to be asked of SLURM must be asked before its SIGKILL comes
-            self._ask_to_leave(ranks)  # it may be that nobody else has told them
         if self.wish or self.decided:
             return
         if self.told.to_save or self.clock.near:
-            say("the time limit is near: the run is asked to save and leave")
-            self.wish = Wish.TIME
-        elif self.heartbeat.lost:
-            say(f"no sign of life for {self.heartbeat.still_for():.0f} s: it is ended")
-            self.wish = Wish.HEARTBEAT
-        if self.wish:
-            self._wished = time.monotonic()
-            self._ask_to_leave(ranks)
+            self._wish(Wish.TIME, "the time limit is near: it is asked to save and leave", ranks)
+        elif (still := self.heartbeat.still_for()) > self.heartbeat.patience_s:
+            self._wish(Wish.HEARTBEAT, f"no sign of life for {still:.0f} s: it is asked to save, then ended", ranks)
+        elif self.this.task.stop.exists():
+            ranks.ask_to_leave()  # avsync cancel; a run sees the file itself
+        self._pass_advice_on()
 
-    def _ask_to_leave(self, ranks: Ranks) -> None:
-        try:
-            self.this.task.stop.touch()
-        except OSError:  # a full disk; srun passes this on to all ranks
-            ranks.send_signal(STOP)
+    def _mind_the_gap(self) -> None:
+        """A job that was suspended has not hung."""
+        now = time.monotonic()
+        if now - self._looked > STOOD_STILL_S:
+            self.heartbeat.begin_anew()
+        self._looked = now
 
-    def _to_be_ended(self) -> bool:
+    def _wish(self, wish: Wish, why: str, ranks: Ranks) -> None:
+        say(why)
+        self.wish, self._wished = wish, time.monotonic()
+        ranks.ask_to_leave()
+
+    def _hangs_on(self) -> bool:
         """Who hangs does not leave when asked."""
-        if self.wish is Wish.HEARTBEAT and not self.decided and time.monotonic() - self._wished > HUNG_LEAVES_S:
+        if self.wish is not Wish.HEARTBEAT:
+            return False
+        patience = max(LEAST_TO_SAVE_S, self.this.record.profile.signal_lead_s)
+        if not self.decided and time.monotonic() - self._wished > patience:
             self._conclude(None)
-        return self.decided is not None and self.decided.do in (Do.GIVE_UP, Do.REQUEUE) and self.wish is Wish.HEARTBEAT
+        return self.decided is not None and self.decided.do in (Do.GIVE_UP, Do.REQUEUE)
 
-    def _conclude(self, code: int | None, *, believed: bool = True) -> None:
-        """Decide, and do it. believed: that a SIGTERM was SLURM's."""
+    def _pass_advice_on(self) -> None:
+        """Once in an attempt: that it wastes its GPUs, or whatever the run warns of."""
+        progress = read_progress(Path(self.this.record.run)) if self.this.record.run and not self._advised else None
+        if progress and progress.advice and progress.updated > self.heartbeat.began:
+            self._advised = True
+            Ending(self.this, self.scontrol).tell("warning", progress.advice)
+
+    def _conclude(self, code: int | None) -> None:
+        """Decide, and do it."""
         this = self.this
         facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
-        told = believed and self.told.to_end
         seen = Seen(
-            exit=code, fault=this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(), terminated=told,
-            facts=facts, restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),
+            exit=code, fault=self.fault or this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(),
+            terminated=self.told.to_end and not self.lingered, lingered=self.lingered, facts=facts,
+            restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),
             retries=this.record.profile.retries, out_of_memory=this.out_of_memory, node_failed=this.node_failed,
         )  # fmt: skip
         self.decided = decide(seen)
@@ -152,41 +179,8 @@ class Supervisor:
             facts = self.scontrol.job(self.this.called)
             if facts and (is_clear(facts, self.this.restart) or time.monotonic() > end - LINGER_S + BELIEVED_S):
                 break
-        self._conclude(code, believed=False)
-
-    def _srun(self) -> list[str]:
-        record = self.this.record
-        return [
-            "srun", "--kill-on-bad-exit=1",
-            *([f"--cpus-per-task={record.resources.cpus_per_task}"] if record.resources.cpus_per_task else []),
-            *(["--label"] if record.resources.nodes * record.resources.tasks_per_node > 1 else []),
-            *record.profile.srun, sys.executable, "-m", "launch.job.rank", str(self.this.paths.root),
-        ]  # fmt: skip
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            PORT: str(_free_port()),
-            MASTER: os.environ.get("SLURMD_NODENAME", ""),
-            STOP_FILE: str(self.this.task.stop),
-            "PYTHONUNBUFFERED": "1",
-        }
-
-
-def _wait(ranks: Ranks) -> int | None:
-    try:
-        return ranks.wait(LOOK_S)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _free_port() -> int:
-    """On this node, where rank 0 will be. Chosen anew each time: a node may hold several runs."""
-    for port in random.SystemRandom().sample(range(*MEETING_PORTS), 50):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("", port))
-            return port
-    raise AvsyncError(f"no free port from {MEETING_PORTS[0]} to {MEETING_PORTS[1]} for the ranks to meet at")
+        self.lingered = True
+        self._conclude(code)
 
 
 if __name__ == "__main__":

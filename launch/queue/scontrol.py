@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from launch.queue.ask import QueueError, ask
-from launch.queue.facts import JobFacts, read_facts
+from launch.queue.facts import JobFacts, fields_of, read_facts
 from sharding.errors import InputError
 
 PATIENCE_S, LOOK_PATIENCE_S = 60.0, 15.0
@@ -42,6 +42,16 @@ class Scontrol:
             if facts and clear(facts):
                 break
         return facts
+
+    def nodes_of(self, partition: str) -> int:
+        """How many it has; 0 where that cannot be known."""
+        if not partition:
+            return 0
+        try:
+            told = fields_of(self._ask("-o", "show", "partition", partition)).get("TotalNodes", "0")
+        except (QueueError, InputError):
+            return 0
+        return int(told) if told.isdecimal() else 0
 
     def requeue(self, job: str) -> None:
         """Ask for it. Raises QueueError when SLURM refuses, InputError where there is no scontrol."""

@@ -1,7 +1,9 @@
 """The parts of a job that need no SLURM: what scontrol's lines mean, what is noted, who is which rank, durations."""
 
 import json
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.attempts import Attempt, Event, What, note, read_attempts, read_events
-from launch.job.moves import Heartbeat
+from launch.job.moves import Heartbeat, Past, saved
 from launch.job.rank import MASTER, PORT, describe_rank, meeting_place, tasks_here
 from launch.queue.facts import fields_of, read_facts
 from launch.queue.scontrol import Scontrol
 from launch.site.units import as_clock, seconds, size
 from sharding.errors import InputError
+from tests.slurm.jobs import asked, profile, record
 
 LINE = (
     "JobId=7 JobName=train a=b UserId=me(1000) GroupId=me(1000) MCS_label=N/A Priority=4294901758 JobState=RUNNING "
@@ -155,13 +158,67 @@ def test_a_node_whose_name_does_not_resolve_is_met_by_its_number():
 def test_a_heart_beats_from_the_attempts_begin_and_only_a_watched_run_can_lose_it(tmp_path: Path):
     old = {"updated": time.time() - 500, "phase": "training", "step": 3, "steps": 9}
     (tmp_path / "progress.json").write_text(json.dumps(old))
-    assert not Heartbeat(str(tmp_path), 100, time.time()).lost, "what is older than the attempt says nothing of it"
-    assert Heartbeat(str(tmp_path), 100, time.time() - 600).lost
-    assert not Heartbeat(str(tmp_path), 1000, time.time() - 600).lost
-    assert not Heartbeat(str(tmp_path), 0, 0.0).lost
-    assert not Heartbeat("", 100, 0.0).lost
+    os.utime(tmp_path / "progress.json", (old := time.time() - 500, old))
+    assert not lost(Heartbeat(str(tmp_path), 100, time.time())), "what is older than the attempt says nothing of it"
+    assert lost(Heartbeat(str(tmp_path), 100, time.time() - 600))
+    assert not lost(Heartbeat(str(tmp_path), 1000, time.time() - 600))
+    assert not lost(Heartbeat(str(tmp_path), 0, 0.0))
+    assert not lost(Heartbeat("", 100, 0.0))
+
+
+def lost(heartbeat: Heartbeat) -> bool:
+    return heartbeat.still_for() > heartbeat.patience_s
+
+
+def test_a_full_disk_takes_no_words_but_a_date_is_a_sign_of_life_too(tmp_path: Path):
     (tmp_path / "progress.json").write_text("{")
-    assert Heartbeat(str(tmp_path), 100, time.time() - 600).lost, "who cannot be understood does not beat"
+    os.utime(tmp_path / "progress.json", (old := time.time() - 500, old))
+    heartbeat = Heartbeat(str(tmp_path), 100, time.time() - 600)
+    assert lost(heartbeat)
+    os.utime(tmp_path / "progress.json")
+    assert not lost(heartbeat)
+
+
+def test_a_job_that_was_suspended_has_not_hung(tmp_path: Path):
+    heartbeat = Heartbeat(str(tmp_path), 100, time.time() - 600)
+    assert lost(heartbeat)
+    heartbeat.begin_anew()
+    assert not lost(heartbeat)
+
+
+def failed(attempt: int, saved: int, node: str) -> Attempt:
+    begun = Event(what=What.BEGAN, attempt=attempt, job="1", restart=attempt, nodes=node, saved=saved, at=0.0)
+    return Attempt(began=begun, ended=replace(begun, what=What.CRASHED, failed_node=node))
+
+
+def test_only_failures_in_a_row_speak_against_a_node():
+    past = Past([failed(1, 0, "n1"), failed(2, 10, "n1"), failed(3, 10, "n2")])
+    assert [end.failed_node for end in past.fruitless_at(10)] == ["n1", "n2"], "before the second the run had gained"
+    assert past.failures_at(10) == 2
+    assert past.failures_at(11) == 0
+
+
+def test_a_task_of_an_array_gains_by_its_own_share_alone(tmp_path: Path):
+    shard = {"split": "train", "digest": "0123456789abcdef" * 4}
+    parts = tmp_path / ".parts"
+    parts.mkdir()
+    for share in (0, 1):
+        (parts / f"share-{share:05d}.json").write_text(json.dumps({"shards": [shard | {"number": share}]}))
+    one = record(tmp_path, (), profile(), asked(), kind="pack", array=2)
+    assert (saved(one, 0), saved(one, 1)) == (0, 0)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "000001.json").touch()
+    assert saved(one, 0) == 0
+    assert saved(one, 1) > 0
+    assert saved(one, 2) == 0, "there is no such share"
+
+
+def test_a_share_that_names_what_is_no_shard_counts_nothing(tmp_path: Path):
+    (tmp_path / ".parts").mkdir()
+    (tmp_path / ".parts" / "share-00000.json").write_text(
+        json.dumps({"shards": [{"split": "train", "number": 1, "digest": "../../../etc/passwd"}]})
+    )
+    assert saved(record(tmp_path, (), profile(), asked(), kind="pack", array=1), 0) == 0
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,23 @@ ROWS = {
         Do.REQUEUE,
     ),
     "a node has failed": (seen({"state": "PENDING", "restarts": 1}, node_failed=True), What.LOST, Do.LEAVE),
-    "a node fails": (seen({"state": "NODE_FAIL"}), What.LOST, Do.LEAVE),
+    "a node fails": (seen({"state": "NODE_FAIL"}), What.LOST, Do.REQUEUE),
+    "a node fails, and SLURM may not requeue": (
+        seen({"state": "COMPLETING", "reason": "NodeDown", "requeue": False}, exit=None, terminated=True),
+        What.LOST,
+        Do.REQUEUE,
+    ),
+    "ended for its memory": (
+        seen({"state": "COMPLETING", "reason": "OutOfMemory"}, out_of_memory=True),
+        What.OUT_OF_MEMORY,
+        Do.REQUEUE,
+    ),
+    "SLURM goes on with a job that got SIGTERM": (seen(exit=143, fault="", lingered=True), What.STOPPED, Do.REQUEUE),
+    "nobody ever says why it got SIGTERM": (
+        replace(CRASH, exit=143, fault="", lingered=True, **NO_ANSWER),
+        What.STOPPED,
+        Do.REQUEUE,
+    ),
     "the limit is near": (replace(CRASH, exit=143, wish=Wish.TIME, gained=5), What.TIME_LIMIT, Do.REQUEUE),
     "the limit is near, and SLURM gives no answer": (
         replace(CRASH, exit=143, wish=Wish.TIME, **NO_ANSWER),

@@ -78,7 +78,9 @@ def test_a_crash_is_tried_again_as_long_as_the_run_gains(cluster: Cluster, tmp_p
     """SIGKILL of one rank, with progress and without; a hung rank that ignores SIGTERM; the supervisor's own end."""
     gains = toy(cluster, tmp_path / "gains", orders={"kill_once_at": [15, 25], "rank": 1}, site=profile(retries=1))
     stuck = toy(cluster, tmp_path / "stuck", orders={"kill_at": 15, "rank": 1}, site=profile(retries=2))
-    hung = toy(cluster, tmp_path / "hung", orders={"hang_at": 15, "rank": 1}, site=profile(heartbeat="3 s"))
+    hung = toy(
+        cluster, tmp_path / "hung", orders={"hang_at": 15, "rank": 1}, site=profile(heartbeat="10 s", signal_lead="1 s")
+    )
     assert gains.outcome().end is End.DONE, gains.log
     assert gains.ends() == ["crashed", "crashed", "done"], "one fruitless attempt would have been the last"
     assert sorted(set(gains.trained())) == list(range(40))

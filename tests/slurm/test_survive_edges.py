@@ -1,0 +1,78 @@
+"""On a real cluster: what is nobody's fault, or everybody's: suspended, forbidden to be requeued, few nodes left."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from jobs import asked, profile, queue, record, toy
+
+from launch.job.record import End
+from launch.site.profile import Notify
+from slurm.cluster import Cluster
+
+pytestmark = pytest.mark.slurm
+
+
+def test_a_bad_node_is_avoided_but_never_so_many_that_too_few_are_left(cluster: Cluster, tmp_path: Path):
+    """One rank is killed at the same step again and again; all four nodes have failed, or one of four."""
+    bad = toy(cluster, tmp_path / "bad", nodes=1, site=profile(exclude_after=1, retries=3), orders={"kill_at": 5})
+    crowd = toy(cluster, tmp_path / "crowd", nodes=4, site=profile(exclude_after=1, retries=2), orders={"kill_at": 5})
+    assert bad.outcome().end is End.FAILED
+    places = [one.began.nodes for one in bad.attempts()]
+    assert len(set(places)) == 3, f"each attempt began elsewhere: {places}"
+    assert crowd.outcome().end is End.FAILED, "it needs all nodes, so none was avoided"
+    assert len(crowd.attempts()) == 2
+
+
+def test_a_suspended_job_has_not_hung_and_a_dead_node_is_no_cancel(cluster: Cluster, tmp_path: Path):
+    """The second may not be requeued by SLURM, so a successor goes on; the third hears its run's warning."""
+    told = tmp_path / "told"
+    warned = Notify(command=f"cat >> {told}; echo >> {told}", on=("warning",))
+    patient = toy(cluster, tmp_path / "suspended", 60, nodes=1, site=profile(heartbeat="15 s", notify=warned))
+    forbidden = toy(
+        cluster, tmp_path / "forbidden", 300, site=profile(successors=1, scontrol=()), nodes=2,
+        edit=lambda text: text.replace("#SBATCH --requeue", "#SBATCH --no-requeue"),
+    )  # fmt: skip
+    patient.until_step(3)
+    forbidden.until_step(12)
+    cluster.run("scontrol", "suspend", patient.id)
+    victim = cluster.run("scontrol", "show", "hostnames", forbidden.attempts()[0].began.nodes).split()[1]
+    cluster.kill_node(victim)
+    forbidden.until_begun(2)
+    (forbidden.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+    assert forbidden.outcome().end is End.DONE, forbidden.log
+    assert "cancelled" not in forbidden.ends()
+    pause = cluster.submit("--partition=low", "--wrap=sleep 20", "--output=/dev/null")
+    cluster.wait_for(pause, "COMPLETED")
+    advice = json.loads((patient.run / "progress.json").read_text()) | {"advice": "the GPUs are idle"}
+    (patient.run / "progress.json").write_text(json.dumps(advice))
+    cluster.run("scontrol", "resume", patient.id)
+    assert patient.outcome().end is End.DONE, patient.log
+    assert patient.ends() == ["done"], patient.log
+
+
+def test_a_node_without_srun_is_a_crash_that_says_so_not_the_end_of_the_job(cluster: Cluster, tmp_path: Path):
+    without = f"export PATH={cluster.environment_without('srun')['PATH']}"
+    job = toy(cluster, tmp_path / "run", nodes=1, site=profile(setup=(without,), retries=2))
+    failed = job.outcome()
+    assert (failed.end, job.ends()) == (End.FAILED, ["crashed", "crashed"])
+    assert "srun" in failed.reason
+
+
+def test_what_is_no_training_ends_tidily_when_it_is_cancelled(cluster: Cluster, tmp_path: Path):
+    """Only a training looks for a stop file; other work is told by SIGTERM."""
+    program = (
+        "import pathlib, signal, sys, time\n"
+        "def leave(*_):\n    pathlib.Path(sys.argv[1], 'left').touch(); sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, leave); pathlib.Path(sys.argv[1], 'begun').touch()\n"
+        "while True: time.sleep(0.1)"
+    )
+    argv = (sys.executable, "-c", program, str(tmp_path))
+    job = queue(cluster, record(tmp_path, argv, profile(), asked(nodes=1), kind="verify"), tmp_path)
+    job.until((tmp_path / "begun").exists, "work")
+    job.paths.cancelled.touch()
+    job.paths.task(None).stop.touch()
+    assert job.outcome().end is End.CANCELLED
+    assert (tmp_path / "left").exists()
+    assert job.state("FAILED", "COMPLETED", "CANCELLED") == "FAILED", "what waits for it must not begin"
