@@ -37,10 +37,8 @@ from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
 from sharding.files import LOCK_NAME, PART, folder_lock, to_json, write_json
 from sharding.index import INFO
+from sharding.jobs import JOBS
 from sharding.words import first_few
-
-JOBS = "jobs"
-"""What the launcher keeps in a run's folder, before there is a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

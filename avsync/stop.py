@@ -15,11 +15,10 @@ from typing import Any, Self, TypeVar
 
 from avsync.loading.options import StoppedWaiting
 from sharding.errors import AvsyncError
+from sharding.jobs import STOP_FILE
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-STOP_FILE = "AVSYNC_STOP_FILE"
-"""Environment variable: the path of a file that is a wish when it exists."""
 LOOK_S = 1.0
 """Between looks at the file: it lies on a disk that many share."""
 

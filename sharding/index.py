@@ -32,8 +32,6 @@ SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
 PLAN = "plan.json"
 INDEX = "index.npz"
-JOBS = "jobs"
-"""Scripts and logs of the SLURM jobs that work on a dataset: no part of it, and never touched."""
 T = TypeVar("T")
 
 

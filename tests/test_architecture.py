@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "sharding.errors",
         "sharding.files",
         "sharding.index",
+        "sharding.jobs",
         "sharding.shard_reader",
         "sharding.words",
         "sharding.decode",  # localize looks at videos exactly as pack did
@@ -45,6 +46,7 @@ MAY_IMPORT = {
         "sharding.config",
         "sharding.cores",
         "sharding.files",
+        "sharding.jobs",
         "sharding.scenes.config",
         "sharding.words",
         "avsync.config",

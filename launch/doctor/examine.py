@@ -19,7 +19,7 @@ from sharding.errors import InputError
 
 LOOK_S, ASK_S = 0.2, 3.0
 PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/shared", "doctor/meeting",
-          "doctor/probe_node", "doctor/probe_signals")  # fmt: skip
+          "doctor/probe_node", "doctor/probe_signals", "job/__init__", "job/interface")  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -3,19 +3,15 @@
 Runs on a node, with Python's own library alone.
 """
 
-import fcntl
 import json
 import os
 import socket
-import struct
 import threading
 import time
 from typing import Any
 
 from launch.doctor.shared import PATIENCE_S, wait_for, write
-
-SIOCGIFADDR = 0x8915
-"""Of Linux: the address of a network device."""
+from launch.job.interface import interface_of
 
 
 class Meeting:
@@ -88,20 +84,7 @@ def goodbye(name: str, port: int) -> dict[str, Any]:
         own, before = connection.getsockname()[0], time.time()
         connection.sendall(b"bye")
         there, after = float(connection.recv(64)), time.time()
-    return {"clock_between_s": there - (before + after) / 2, "device": device_of(own)}
-
-
-def device_of(address: str) -> str:
-    """`eth0`: the network device with this address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for _, name in socket.if_nameindex():
-            try:
-                answer = fcntl.ioctl(asking, SIOCGIFADDR, struct.pack("256s", name.encode()))
-            except OSError:
-                continue
-            if socket.inet_ntoa(answer[20:24]) == address:
-                return name
-    return ""
+    return {"clock_between_s": there - (before + after) / 2, "device": interface_of(own)}
 
 
 def resolved(name: str) -> str:

@@ -20,7 +20,7 @@ def of_site(profile: ClusterProfile, config: SiteConfig, partitions: Sequence[Pa
     return [
         fine("SLURM", config.word("SLURM_VERSION") or "version not told"),
         *(_of_partition(profile, config, found[0]) if found else [_no_partition(wanted, partitions)]),
-        fine("array jobs", f"up to {config.largest_array:,} tasks each; more are submitted in pieces"),
+        fine("array jobs", f"up to {config.largest_array} tasks each; more are submitted in pieces"),
         noted(
             "book-keeping", "sacct answers" if books else "sacct does not answer", books,
             "avsync status cannot say how a job ended that was killed by force; nothing else needs it",

@@ -1,5 +1,6 @@
 """Which network interface leads to the other nodes. gloo looks its own host name up, and where that fails, or names the
-loopback as Debian does, ranks of different nodes wait for each other in vain.
+loopback as Debian does, ranks of different nodes wait for each other in vain. Python's own library alone: the doctor's
+probes run this, too.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ def interface_towards(*hosts: str) -> str:
     """Name of the interface that leads to the first of `hosts` that is not this machine itself; failing that, the
     loopback's; empty when nothing leads there.
     """
-    found = [name for host in hosts if host and (name := _interface_of(_source_towards(host)))]
+    found = [name for host in hosts if host and (name := interface_of(_source_towards(host)))]
     return next((name for name in found if name != "lo"), found[0] if found else "")
 
 
@@ -30,7 +31,8 @@ def _source_towards(host: str) -> str:
         return ""
 
 
-def _interface_of(address: str) -> str:
+def interface_of(address: str) -> str:
+    """Name of the interface with this IPv4 address; empty: there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _, name in socket.if_nameindex():
             try:

@@ -16,8 +16,9 @@ TARGET/jobs/train/
 from dataclasses import dataclass
 from pathlib import Path
 
-JOBS = "jobs"
-"""Folder in a run or dataset."""
+from sharding.jobs import JOBS
+
+RECORD = "job.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class JobPaths:
 
     @property
     def record(self) -> Path:
-        return self.root / "job.json"
+        return self.root / RECORD
 
     @property
     def queued(self) -> Path:

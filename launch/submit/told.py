@@ -1,7 +1,6 @@
 """What submit says at its end: what is queued, when it may start, what to type next; or what a dry run shows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from launch.flags import typed
 from launch.job.record import Queued, Resources
@@ -9,6 +8,7 @@ from launch.site.units import as_clock
 from launch.submit.chain import sheets
 from launch.submit.plan import Plan
 from launch.submit.snapshot import snapshot_bytes
+from launch.watch.find import short
 from sharding.words import counted, size
 
 RULE = "-" * 78
@@ -70,11 +70,4 @@ def _left_out(plans: Sequence[Plan], todo: Sequence[Plan]) -> list[Plan]:
 
 
 def _title(plan: Plan) -> str:
-    return f"{plan.record.kind} {_short(plan.paths.target)}"
-
-
-def _short(folder: Path) -> str:
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
+    return f"{plan.record.kind} {short(plan.paths.target)}"

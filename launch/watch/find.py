@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from launch.job.paths import JOBS, JobPaths
+from launch.job.paths import RECORD, JobPaths
 from sharding.errors import InputError
+from sharding.jobs import JOBS
 from sharding.words import first_few
 
-RECORD = "job.json"
 MOST_FOLDERS, DEEPEST, PATIENCE_S = 20_000, 6, 3.0
 """Where a search ends: a home folder on a slow disk holds millions of files."""
 DULL = frozenset({JOBS, "checkpoints", "tensorboard", "evaluation", "localize", "node_modules", "site-packages"})

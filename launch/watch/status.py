@@ -125,7 +125,7 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
 def jobs_in(queue: Queue) -> list[JobPaths]:
     """The user's jobs that are in the queue, by the folder in their comment, as far as it is there."""
     folders = {row.folder: None for row in queue.rows or () if row.folder and row.live}
-    return [JobPaths(folder) for folder in folders if (folder / "job.json").is_file()]
+    return [JobPaths(folder) for folder in folders if JobPaths(folder).record.is_file()]
 
 
 def read_queued(paths: JobPaths) -> Queued | None:

@@ -21,8 +21,9 @@ from avsync.config import RuntimeConfig, TrainConfig
 from avsync.loading.options import StoppedWaiting
 from avsync.progress import read_progress
 from avsync.receipt import read_receipts
-from avsync.stop import STOP_FILE, StopFlag, agreed
+from avsync.stop import StopFlag, agreed
 from sharding.errors import AvsyncError
+from sharding.jobs import STOP_FILE
 
 STEPS = 16
 ENDLESS = 100_000

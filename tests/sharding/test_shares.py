@@ -19,13 +19,13 @@ from rich.console import Console
 
 import sharding.progress
 from launch.cli import FAILED, USAGE, main
-from launch.job.paths import JOBS as JOBS_OF_THE_LAUNCHER
 from sharding.agenda import agenda, listed
 from sharding.config import PackConfig, Wishes
 from sharding.division import SHARES, divided, read_division, read_share
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.files import folder_lock, share_lock
-from sharding.index import INFO, JOBS, SPLITS, read_info
+from sharding.index import INFO, SPLITS, read_info
+from sharding.jobs import JOBS
 from sharding.pack import NO_WISHES, pack
 from sharding.part import PARTS
 from sharding.plan import ShardPlan
@@ -401,7 +401,6 @@ def test_too_many_failures_in_a_row_stop_a_share_and_it_tries_them_again(tmp_pat
 
 
 def test_the_launcher_may_keep_its_files_beside_a_dataset(two: Path, tmp_path: Path):
-    assert JOBS == JOBS_OF_THE_LAUNCHER
     shutil.rmtree(tmp_path / "out")
     log = tmp_path / "out" / JOBS / "pack" / "log.txt"
     log.parent.mkdir(parents=True)
