@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -27,6 +28,8 @@ LOCK_NAME = ".lock"
 NOTE_BYTES = 256
 """Of the lock file: the first so many say who holds the folder, the next who holds share 0, and so on."""
 TAKEN = (errno.EACCES, errno.EAGAIN)
+PRIVATE = 0o600
+"""Mode of a file that may hold passwords: for nobody but its owner. The usual mode is as the umask says."""
 PART, OLD = ".part", ".old"
 """Suffix of what is being written, and of the folder that it is about to replace."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
@@ -34,7 +37,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 
 
 @contextmanager
-def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
+def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Write under `path`.part and rename at the end: a file that has its name is whole.
 
     What need not last beyond a power failure is not waited for: that costs much on network file systems.
@@ -42,7 +45,7 @@ def publish(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     part = path.with_name(path.name + PART)
     part.unlink(missing_ok=True)  # never through a link, nor into a file that another process may still hold
     try:
-        with part.open("xb") as file:
+        with open(part, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
             file.flush()
             if lasting:
@@ -230,7 +233,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     return from_json(data, kind, str(path))
 
 
-def write_json(path: Path, value: Any, *, lasting: bool = True) -> None:
+def write_json(path: Path, value: Any, *, lasting: bool = True, mode: int = 0o666) -> None:
     """Write a dataclass as JSON, atomically."""
-    with publish(path, lasting=lasting) as file:
+    with publish(path, lasting=lasting, mode=mode) as file:
         file.write(to_json(value))

@@ -16,6 +16,7 @@ from launch.queue.squeue import QueueRow, read_queue
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
 from sharding.errors import InputError
+from sharding.files import PRIVATE, publish
 
 LOOK_S, ASK_S = 0.2, 3.0
 PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/shared", "doctor/meeting",
@@ -53,7 +54,10 @@ class Examination:
 
     def _submit(self) -> None:
         for name, text in scripts(self.profile, self.folder, self.looks).items():
-            (self.folder / f"{name}.sh").write_text(text)
+            with publish(
+                self.folder / f"{name}.sh", lasting=False, mode=PRIVATE
+            ) as file:
+                file.write(text.encode())
             try:
                 self.jobs[name] = submit_script(text)
             except QueueError as error:

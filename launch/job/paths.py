@@ -11,6 +11,8 @@ TARGET/jobs/train/
   outcome.json      Outcome: when it is over for good
   stop              while it lies there, the ranks save and leave
   cancelled         a person has cancelled the job
+
+job.json, scripts and environment.txt are for their owner alone: a webhook's address, keys of a profile's [environment].
 """
 
 from dataclasses import dataclass

@@ -21,7 +21,6 @@ from sharding.files import read_json
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
-STOP_FILE = "AVSYNC_STOP_FILE"
 _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 

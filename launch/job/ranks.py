@@ -9,8 +9,9 @@ import sys
 from contextlib import suppress
 
 from launch.job.attempt import ThisAttempt
-from launch.job.rank import MASTER, PORT, STOP_FILE
+from launch.job.rank import MASTER, PORT
 from sharding.errors import AvsyncError
+from sharding.jobs import STOP_FILE
 
 MEETING_PORTS = (20_000, 32_000)
 """Below those that Linux gives to outgoing connections."""

@@ -9,7 +9,7 @@ from launch.submit.plan import Plan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
 from sharding.errors import AvsyncError
-from sharding.files import publish, write_json
+from sharding.files import PRIVATE, publish, write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,8 @@ def _queue(plan: Plan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, 
     ids = list[str]()
     plan.paths.logs.mkdir(exist_ok=True)
     for sheet in sheets(plan, most, well):
-        with publish(plan.paths.script(sheet.piece.number, sheet.piece.of), lasting=False) as file:
+        path = plan.paths.script(sheet.piece.number, sheet.piece.of)
+        with publish(path, lasting=False, mode=PRIVATE) as file:
             file.write(sheet.text.encode())
         before = ""
         for _ in range(plan.copies):

@@ -9,10 +9,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from sharding.checkout import HOME, NOTE, commit_of
-from sharding.files import publish, publish_folder
+from sharding.files import PRIVATE, publish, publish_folder
 
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
-SOURCES = (".py", ".toml")
+PROFILE = ".toml"
+SOURCES = (".py", PROFILE)
 TOLD = re.compile(
     r"AVSYNC_|CC$|CONDA|CUDA|CXX$|GLOO_|HOSTNAME$|KMP_|LANG$|LC_|LD_|LOADEDMODULES$|MKL_|MPI|NCCL_|NVIDIA_|OMP_|PATH$|"
     r"PYTHON|SBATCH_|SLURM_|TMPDIR$|TORCH|USER$|VIRTUAL_ENV$|XLA_"
@@ -30,6 +31,8 @@ def take_snapshot(folder: Path, home: Path = HOME) -> None:
             copy = part / path.relative_to(home)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+            if path.suffix == PROFILE:  # it may hold a key, and a run's folder is open to more people than a checkout
+                copy.chmod(PRIVATE)
         (part / NOTE).write_text(commit_of(home) + "\n")
 
 
@@ -46,7 +49,7 @@ def snapshot_bytes(home: Path = HOME) -> int:
 
 def write_environment(path: Path, commit: str) -> None:
     """Versions of all packages, and the variables that matter. Raises OSError."""
-    with publish(path, lasting=False) as file:
+    with publish(path, lasting=False, mode=PRIVATE) as file:
         file.write(environment_text(commit).encode(errors="backslashreplace"))
 
 

@@ -22,7 +22,7 @@ from launch.submit.told import said_of_dry_run, said_of_queued
 from launch.watch.find import job_of
 from sharding.checkout import commit_of
 from sharding.errors import InputError
-from sharding.files import write_json
+from sharding.files import PRIVATE, write_json
 
 
 def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run: bool) -> str:
@@ -101,4 +101,4 @@ def _prepare(plan: Plan, *, new_code: bool) -> None:
         record = replace(record, commit=commit_of())
         take_snapshot(paths.code)
     write_environment(paths.environment, record.commit)
-    write_json(paths.record, replace(record, submitted=time.time()))
+    write_json(paths.record, replace(record, submitted=time.time()), mode=PRIVATE)

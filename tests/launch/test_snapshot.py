@@ -28,6 +28,10 @@ def test_a_snapshot_holds_every_module_and_no_cache(copy: Path) -> None:
     assert Path("slurm/profiles/test.toml") in kept
 
 
+def test_profiles_in_a_snapshot_are_for_its_owner_alone(copy: Path) -> None:
+    assert {path.stat().st_mode & 0o777 for path in copy.rglob("*.toml")} == {0o600}
+
+
 def test_avsync_runs_from_its_snapshot_though_the_checkout_is_the_working_folder(copy: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONSAFEPATH": "1"}
     program = (

@@ -92,6 +92,13 @@ class Person:
 
 
 @pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
 def person(cluster: Cluster, tmp_path: Path, packed: Path) -> Person:
     shutil.copytree(packed, tmp_path / "data")
     return Person(cluster=cluster, folder=tmp_path)
@@ -327,3 +334,20 @@ def test_the_profile_of_the_test_cluster_trains_on_two_of_its_nodes(person: Pers
     (job,) = person.queue()
     fields = person.cluster.job(job)
     assert (fields["NumNodes"].split("-")[0], fields["JobName"], fields["Partition"]) == ("2", "mine", "low")
+
+
+def test_what_a_profile_keeps_secret_no_other_user_can_read(person: Person, usual_umask: None) -> None:
+    site = person.profile(
+        f'setup = ["export HUSH_A=1"]\n{SITE}{HELD}[environment]\nAPI = "HUSH_B"\n[notify]\nwebhook = "http://x/HUSH_C"\n'
+    )
+    shown = person.types("submit", "train", "data", "run", "--preset", "small", "--cluster", site, "--dry-run")
+    assert "HUSH_B" in shown, "who typed it may see it"
+    person.types("submit", "train", "data", "run", "--preset", "small", "--cluster", site)
+    folder = person.folder / "run" / "jobs" / "train"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    telling = {path.name for path in files if b"HUSH_" in path.read_bytes()}
+    assert telling == {"job.json", "script.sh"}
+    closed = {path.name for path in files if not path.stat().st_mode & 0o077}
+    assert closed >= telling | {"environment.txt"}
+    assert folder.stat().st_mode & 0o555 == 0o555, "others may still look in"
+    assert (folder / "queued.json").stat().st_mode & 0o044 == 0o044
