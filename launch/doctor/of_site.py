@@ -45,7 +45,7 @@ def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partit
     return [
         judged("partition", f"{partition.name} is {state}", state == "UP", "ask why, or choose another partition"),
         _limit(profile, partition),
-        _preemption(config, partition),
+        _preemption(profile, config, partition),
     ]
 
 
@@ -59,7 +59,7 @@ def _limit(profile: ClusterProfile, partition: Partition) -> Finding:
     return judged("time limit", found, False, "ask for no more than there is", {"time": f'"{partition.longest}"'})
 
 
-def _preemption(config: SiteConfig, partition: Partition) -> Finding:
+def _preemption(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> Finding:
     """What happens when somebody more important comes."""
     if config.word("PreemptType") in ("", "preempt/none"):
         return fine("preemption", "nobody is preempted here")
@@ -70,12 +70,13 @@ def _preemption(config: SiteConfig, partition: Partition) -> Finding:
         return unknown("preemption", f"{mode}; KillWait is not told")
     time = grace + wait
     found = f"{mode}; {time} s to save: GraceTime {grace} s, KillWait {wait} s"
-    if "CANCEL" in mode and not grace:
+    if "CANCEL" in mode and not profile.scontrol and not profile.successors:
+        # with scontrol a job requeues itself in the time it has; without, and with nobody in line, it is over
         return judged(
             "preemption",
             found,
             False,
-            "ask for PreemptMode=REQUEUE, or for a GraceTime in which a job can requeue itself",
+            "SLURM does not requeue here, nor can the job: say in the profile how to reach scontrol, or set successors",
         )
     return noted(
         "preemption",

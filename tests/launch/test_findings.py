@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_a_process_that_is_killed_without_a_word_before_is_found(tmp_path: Path)
     ("mode", "grace", "verdict"),
     [
         ("REQUEUE", "60", Verdict.FINE), ("REQUEUE", "0", Verdict.NOTE), ("OFF", "0", Verdict.FINE),
-        ("CANCEL", "0", Verdict.CHANGE), ("CANCEL", "60", Verdict.FINE),
+        ("CANCEL", "0", Verdict.NOTE), ("CANCEL", "60", Verdict.FINE),
     ],
 )  # fmt: skip
 def test_preemption_is_judged_by_the_time_it_leaves(mode: str, grace: str, verdict: Verdict) -> None:
@@ -117,6 +118,20 @@ def test_preemption_is_judged_by_the_time_it_leaves(mode: str, grace: str, verdi
     got = {finding.check: finding for finding in of_site(site, config, [partition], True)}
     assert got["preemption"].verdict is verdict
     assert got["time limit"].profile == {"time": '"12:00:00"'}
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict"),
+    [({}, Verdict.FINE), ({"scontrol": ()}, Verdict.CHANGE), ({"scontrol": (), "successors": 3}, Verdict.FINE)],
+)
+def test_a_site_that_cancels_what_it_preempts_is_bad_only_where_nothing_goes_on_after_it(
+    settings: dict[str, Any], verdict: Verdict
+) -> None:
+    """Measured: a job that is cancelled so has the time to requeue itself, with and without GraceTime."""
+    config = SiteConfig({"PreemptType": "preempt/partition_prio", "KillWait": "30 sec"})
+    partition = Partition("gpu", {"PreemptMode": "CANCEL", "GraceTime": "0", "State": "UP"})
+    got = of_site(ClusterProfile(partition="gpu", **settings), config, [partition], True)
+    assert next(finding for finding in got if finding.check == "preemption").verdict is verdict
 
 
 def test_a_partition_that_is_not_there_is_answered_with_those_that_are() -> None:
