@@ -198,13 +198,29 @@ def test_the_tables_and_the_names_on_the_command_line_agree() -> None:
         assert preset() == preset(), name
 
 
+GROUPS = re.compile("Config|Wishes|ForAll|Wanted")
+"""Settings that are groups of settings: their help is that of their class."""
+
+
 @pytest.mark.parametrize(
-    "module", ["sharding.config", "sharding.scenes.config", "avsync.config", "launch.commands", "launch.show"]
+    "module",
+    [
+        "sharding.config",
+        "sharding.scenes.config",
+        "avsync.config",
+        "launch.commands",
+        "launch.show",
+        "launch.submit.command",
+        "launch.submit.resources",
+        "launch.watch.commands",
+        "launch.doctor.command",
+        "launch.site.profile",
+    ],
 )
 def test_every_setting_has_its_help_under_it(module: str) -> None:
     for config in (node for node in TREES[module].body if isinstance(node, ast.ClassDef)):
         for field, following in pairwise([*config.body, ast.Pass()]):
-            if isinstance(field, ast.AnnAssign) and not re.search("Config|Wishes", ast.unparse(field.annotation)):
+            if isinstance(field, ast.AnnAssign) and not GROUPS.search(ast.unparse(field.annotation)):
                 helps = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
                 assert helps, f"{module}.{config.name}.{ast.unparse(field.target)} has no help under it"
 

@@ -17,12 +17,17 @@ class JobWishes:
     """What one kind of job wants other than the profile at large; what is left out is as above."""
 
     partition: str | None = None
+    """Partition for this kind of job."""
     account: str | None = None
+    """Who pays for it."""
     qos: str | None = None
+    """Its quality of service."""
     constraint: str | None = None
+    """Features that its nodes must have."""
     time: str | None = None
     """Time limit of a job; it is requeued at the end as long as there is work."""
     nodes: int = 1
+    """Nodes of a job; of train only."""
     gpus_per_node: int | None = None
     """Each GPU gets a task of its own."""
     tasks_per_node: int | None = None
@@ -74,13 +79,19 @@ class ClusterProfile:
     name: str = ""
     """Of the file, without .toml; set when it is read."""
     partition: str = ""
+    """Partition that jobs go to; empty: the site's default. So with the next three."""
     account: str = ""
+    """Who pays."""
     qos: str = ""
+    """Quality of service."""
     constraint: str = ""
+    """Features that nodes must have, as a kind of GPU."""
     exclude: tuple[str, ...] = ()
     """Nodes not to use."""
     gpus_per_node: int = 0
+    """GPUs that a job takes of each node; each gets a task of its own."""
     cpus_per_gpu: int = 8
+    """CPU cores for each task: of a GPU, or of a job without one."""
     memory_per_gpu: str = ""
     """Of the node's memory, for each GPU; empty: the site's default."""
     time: str = "24 h"
@@ -111,7 +122,9 @@ class ClusterProfile:
     exclude_after: int = 2
     """Failures on a node after which the run avoids it; 0: never."""
     efficiency: Efficiency = field(default_factory=Efficiency)
+    """What the site does to jobs that leave their GPUs idle."""
     notify: Notify = field(default_factory=Notify)
+    """Who hears of a job's end."""
     pack: JobWishes = field(default_factory=JobWishes)
     train: JobWishes = field(default_factory=JobWishes)
     evaluate: JobWishes = field(default_factory=JobWishes)

@@ -71,6 +71,7 @@ class Submit:
     """A chain of commands for a cluster."""
 
     chain: tuple[Link, ...]
+    """In order."""
     call: ForAll
 
     @classmethod

@@ -57,10 +57,11 @@ def test_jobs_are_told_as_they_stand_with_one_question_to_slurm(
     assert now["running"]["nodes"] in cluster.settings.node_names
     assert (now["large"]["standing"], now["large"]["why"].split(";")[0]) == ("waiting", "waits for free nodes")
     assert (now["after"]["standing"], now["after"]["why"]) == ("waiting", "held by you; scontrol release lets it go")
-    assert "requeued" in now["requeued"]["why"] or now["requeued"]["standing"] in ("ending", "running")
+    back = until_told(capsys, requeued, "waiting")
+    assert back["why"].startswith("requeued, starts in ")
     main(["status"])
     shown = capsys.readouterr().out
-    for word in ("running", "waits for free nodes", "held by you", "4 jobs: "):
+    for word in ("running", "requeued, starts in", "waits for free nodes", "held by you", "4 jobs: "):
         assert word in shown
 
 
