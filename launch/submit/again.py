@@ -1,5 +1,6 @@
 """A job that was submitted before, read from its folder as a plan."""
 
+import os
 from contextlib import chdir
 from dataclasses import replace
 
@@ -30,6 +31,10 @@ def _plan(paths: JobPaths) -> Plan:
         raise InputError(
             f"cannot go to {record.directory}, where {paths.target} was submitted: {error.strerror}; submit it anew"
         ) from error
+    if os.path.realpath(works_on := kind.target(command)) != os.path.realpath(paths.target):
+        raise InputError(
+            f"{paths.target} was copied or moved: what was submitted there works on {works_on}; submit it anew"
+        )
     return Plan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
 
 

@@ -62,7 +62,7 @@ def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_cod
         refuse_live(plans)
         todo = divide(todo)
         for plan in todo:
-            _prepare(plan, new_code=new_code)
+            prepare(plan, new_code=new_code)
         queued = queue_chain(todo, read_config().largest_array, after)
     return said_of_queued(plans, list(zip(todo, queued, strict=True)), starts)
 
@@ -92,8 +92,17 @@ def _asked(plans: Sequence[Plan]) -> dict[str, str]:
     return said
 
 
-def _prepare(plan: Plan, *, new_code: bool) -> None:
-    """Write the job's folder. Raises OSError."""
+def prepare(plan: Plan, *, new_code: bool) -> None:
+    """Write the job's folder. Raises InputError when it cannot be written."""
+    try:
+        _write(plan, new_code=new_code)
+    except OSError as error:  # the error itself may name the file that was to be copied
+        raise InputError(
+            f"cannot write the job's folder {plan.paths.root}: {error.strerror}; make room, or name another folder"
+        ) from error
+
+
+def _write(plan: Plan, *, new_code: bool) -> None:
     paths, record = plan.paths, plan.record
     paths.root.mkdir(parents=True, exist_ok=True)
     clear(paths)

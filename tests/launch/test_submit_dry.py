@@ -1,5 +1,6 @@
 """`avsync submit` where there is no SLURM: a dry run shows all, with every profile, and nothing is written."""
 
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from launch.site.find import SHIPPED, find_profile
 from launch.submit.command import Resubmit, Submit
 from launch.submit.plan import plan_chain
+from launch.submit.submit import prepare
 from sharding.errors import InputError
 from sharding.files import to_json
 from tests.media import write_video
@@ -76,6 +78,31 @@ def test_what_is_missing_may_be_made_by_a_job_that_is_waited_for(
 def test_what_was_never_submitted_cannot_be_resubmitted(here: Path) -> None:
     with pytest.raises(InputError, match="videos was not submitted"):
         Resubmit.parse(("videos",), "avsync resubmit").execute()
+
+
+def test_a_full_disk_is_told_by_the_jobs_folder_not_by_what_was_to_be_copied(here: Path) -> None:
+    (plan,) = plan_chain(Submit.parse(("verify", "data"), "avsync submit").chain, find_profile("test"), "")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"job's folder .*data/jobs/verify: .*; make room") as error:
+            prepare(plan, new_code=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert ".py" not in str(error.value)
+
+
+def test_a_run_that_was_copied_is_not_resubmitted_for_the_old_one(here: Path) -> None:
+    (here / "data").mkdir()
+    (here / "data" / "dataset.json").touch()
+    (plan,) = plan_chain(Submit.parse(("verify", "data"), "avsync submit").chain, find_profile("test"), "")
+    plan.paths.root.mkdir(parents=True)
+    plan.paths.record.write_bytes(to_json(plan.record))
+    (here / "link").symlink_to("data")
+    assert "verify" in Resubmit.parse(("link", "--dry-run"), "avsync resubmit").execute()
+    shutil.copytree(here / "data", here / "copy")
+    with pytest.raises(InputError, match=r"copy was copied or moved: .* works on .*data; submit it anew"):
+        Resubmit.parse(("copy", "--dry-run"), "avsync resubmit").execute()
 
 
 def test_a_job_whose_code_is_gone_needs_a_new_copy(here: Path) -> None:
