@@ -43,20 +43,25 @@ class Examination:
 
     def run(self, patience_s: float) -> None:
         """Until all have ended, or patience has; whatever happens, no job is left. Raises InputError without SLURM."""
-        lay_out(self.folder)
         try:
-            self._submit()
-            self._wait(patience_s)
-        finally:
-            if self.jobs:
-                with suppress(QueueError):
-                    ask(["scancel", "--quiet", *self.jobs.values()])
+            lay_out(self.folder)
+            try:
+                self._submit()
+                self._wait(patience_s)
+            finally:
+                self._take_back()
+        except KeyboardInterrupt:
+            shutil.rmtree(self.folder, ignore_errors=True)  # half a check-up tells nothing
+            raise
+
+    def _take_back(self) -> None:
+        if self.jobs:
+            with suppress(QueueError):
+                ask(["scancel", "--quiet", *self.jobs.values()])
 
     def _submit(self) -> None:
         for name, text in scripts(self.profile, self.folder, self.looks).items():
-            with publish(
-                self.folder / f"{name}.sh", lasting=False, mode=PRIVATE
-            ) as file:
+            with publish(self.folder / f"{name}.sh", lasting=False, mode=PRIVATE) as file:
                 file.write(text.encode())
             try:
                 self.jobs[name] = submit_script(text)

@@ -6,12 +6,12 @@ import tomllib
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 import launch
-from launch.site.profile import ClusterProfile
+from launch.site.profile import ClusterProfile, Told
 from sharding.errors import AvsyncError, InputError
 
 SUFFIX = ".toml"
@@ -79,6 +79,7 @@ def _placed(said: str) -> str:
     place = _PLACE.search(said)
     key, problem = (place["key"], _PLACE.sub("", said)) if place else ("the profile", said)
     hint = "; write it in quotes" if problem.startswith("Expected `str") else ""
+    hint = f"; there are {', '.join(get_args(Told))}" if problem.startswith("Invalid enum value") else hint
     return f"{key}: {problem[0].lower()}{problem[1:]}{hint}"
 
 

@@ -15,7 +15,8 @@ from launch.watch.standing import OVER, Standing
 from launch.watch.status import JobStatus, Queue, ask_queue, jobs_in, read_status
 from launch.watch.table import show_table, widened
 from launch.watch.words import summed
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, FormatError
+from sharding.words import first_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +31,13 @@ class Found:
 
 
 def print_status(names: Sequence[str]) -> str:
-    """Raises InputError for a folder that was not submitted."""
+    """Raises InputError for a folder that was not submitted, AvsyncError when none that is named can be read."""
     from avsync.terminal import open_console
 
-    _print(widened(open_console()), look(names))
+    found = look(names)
+    if names and not found.statuses:
+        raise AvsyncError(first_few(found.notes))
+    _print(widened(open_console()), found)
     return ""
 
 
@@ -83,8 +87,10 @@ def look(names: Sequence[str]) -> Found:
     for paths in jobs:
         try:
             statuses.append(read_status(paths, queue))
+        except FormatError as error:
+            notes.append(f"{error}; the same {typed('submit', paths.root.name, '...')} again writes it anew")
         except AvsyncError as error:
-            notes.append(str(error))
+            notes.append(f"{error}; only whoever submitted it can")
     statuses.sort(key=lambda status: (status.standing in OVER, -status.submitted))
     return Found(
         statuses=statuses, notes=[*notes, *_strangers(queue, statuses, names)], one=len(names) == len(jobs) == 1

@@ -1,7 +1,7 @@
 """One line for each job, in a table that fits the terminal: the least important columns go first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich import box
@@ -30,9 +30,10 @@ class Column:
     right: bool = False
 
 
+KIND = Column("kind", lambda status: status.kind, 4)
 COLUMNS = (
     Column("run", lambda status: plain(short(Path(status.target))), 0),
-    Column("kind", lambda status: status.kind, 4),
+    KIND,
     Column("job", lambda status: ",".join(status.ids[-1:]), 7, right=True),
     Column("state", lambda status: Text(words.queue_said(status), words.COLOURS.get(status.standing, "")), 0),
     Column("done", lambda status: words.moved(status), 1),
@@ -78,7 +79,7 @@ def remarks(status: JobStatus) -> list[Text]:
 
 def _fitting(console: Console, statuses: Sequence[JobStatus]) -> Table:
     """Columns without content are left out; then one rank after the other, until it fits."""
-    cells = [(column, [column.cell(status) for status in statuses]) for column in COLUMNS]
+    cells = [(column, [column.cell(status) for status in statuses]) for column in _columns(statuses)]
     kept = [(column, texts) for column, texts in cells if column.rank == 0 or any(map(str, texts))]
     options = console.options.update(width=4000)
     while True:
@@ -87,6 +88,12 @@ def _fitting(console: Console, statuses: Sequence[JobStatus]) -> Table:
         if last == 0 or Measurement.get(console, options, table).maximum <= console.width:
             return table
         kept = [(column, texts) for column, texts in kept if column.rank < last]
+
+
+def _columns(statuses: Sequence[JobStatus]) -> list[Column]:
+    """The kind stays in any case where a run or dataset has jobs of several kinds: else nobody could tell the lines."""
+    several = len({status.target for status in statuses}) < len(statuses)
+    return [replace(column, rank=0) if several and column is KIND else column for column in COLUMNS]
 
 
 def _table(kept: Sequence[tuple[Column, Sequence[Text | str]]]) -> Table:

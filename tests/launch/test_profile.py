@@ -76,7 +76,7 @@ def test_an_unknown_name_is_told_what_there_is(own: Path) -> None:
         ('scratch_size = "9 cups"', r'scratch_size = "9 cups" is no size'),
         ("[efficiency]\ngpu_below = 2.0", r"efficiency.gpu_below = 2.0 must be a share"),
         ("[environment]\nTHREADS = 1", r"environment.*: expected `str`, got `int`; write it in quotes"),
-        ('[notify]\non = ["never"]', r"notify.on.*: invalid enum value 'never'"),
+        ('[notify]\non = ["never"]', r"notify.on.*: invalid enum value 'never'; there are done, failed"),
         ("pack = 3", r"site.toml: pack: expected `object`"),
         ("partition = ", r"site.toml is not TOML: "),
     ],

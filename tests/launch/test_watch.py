@@ -237,6 +237,36 @@ def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
     assert len([line for line in lines if line.strip()]) == 4, "a title, a line under it, and one for each job"
 
 
+def test_two_jobs_of_one_folder_can_be_told_apart_in_any_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avsync.terminal import open_console
+    from launch.watch.show import look
+    from launch.watch.table import show_table
+
+    for kind in ("train", "evaluate"):
+        made.progress(made.job(tmp_path / "run", kind), eta_s=3600, clips_per_s=212.4)
+    console = open_console()
+    console.width = 40
+    show_table(console, look(()).statuses)
+    shown = capsys.readouterr().out
+    assert "train" in shown
+    assert "evaluate" in shown
+
+
+@pytest.mark.parametrize("name", ["job.json", "queued.json"])
+def test_a_named_job_whose_file_is_damaged_is_an_error_with_the_remedy(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    (paths.root / name).write_text('{"ids"')
+    assert ran("status", "run") == 1
+    told = capsys.readouterr()
+    assert not told.out, "not that there are no jobs"
+    assert f"{name} is damaged" in told.err
+    assert "the same avsync submit train ... again writes it anew" in told.err
+
+
 def test_json_holds_what_the_table_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = made.job(tmp_path / "run")
     made.progress(paths)

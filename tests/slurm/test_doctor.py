@@ -2,6 +2,9 @@
 
 import os
 import re
+import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -90,6 +93,19 @@ def test_jobs_that_do_not_start_are_taken_back_and_named(
     assert code == 1
     assert found["job requeue"] == "held by you; scontrol release lets it go"
     assert "not found out: nodes, " in text
+    assert not cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING").strip()
+
+
+def test_a_check_up_that_is_interrupted_leaves_no_job_and_no_folder(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('partition = "low"\n[sbatch]\nhold = ""\n')
+    words = [sys.executable, "-m", "launch", "doctor", "--cluster", "./site.toml", "--quick"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "are queued" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert "nothing half-written is left" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["site.toml"]
     assert not cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING").strip()
 
 
