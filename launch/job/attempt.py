@@ -27,6 +27,8 @@ _FAULT = re.compile(
     r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)", re.MULTILINE
 )  # fmt: skip
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
+_COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
+"""What the work says when it ends for a reason that a person can mend: no node is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,7 @@ class ThisAttempt:
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
         """Note how it ended. What cannot be noted for want of room is printed at least."""
-        found = _FAULT.search(self.printed()) if decision.what in FAILURES else None
+        found = _FAULT.search(self.printed()) if decision.what in FAILURES and not self.complaint else None
         node = found["node"] if found else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
         try:
@@ -128,9 +130,17 @@ class ThisAttempt:
 
     @property
     def fault(self) -> str:
-        """Which task was the first to fail, and how; empty where none did, but were told to end."""
+        """Which task was the first to fail, and how, or its own words; empty where none did, but were told to end."""
         found = _FAULT.search(self.printed())
+        if found and self.complaint:
+            return self.complaint
         return f"{found['task']} on {found['node']}: {found['how']}" if found else ""
+
+    @property
+    def complaint(self) -> str:
+        """Why the work could not go on, in its own words; empty where it said nothing."""
+        found = _COMPLAINT.findall(self.printed())
+        return found[-1] if found else ""
 
     @property
     def kept(self) -> str:

@@ -10,9 +10,11 @@ from contextlib import suppress
 
 from launch.job.attempt import ThisAttempt
 from launch.job.rank import MASTER, PORT
+from launch.queue.ask import ask
 from sharding.errors import AvsyncError
 from sharding.jobs import STOP_FILE
 
+PATIENCE_S = 10.0
 MEETING_PORTS = (20_000, 32_000)
 """Below those that Linux gives to outgoing connections."""
 
@@ -38,12 +40,18 @@ class Ranks:
             return
         self._told = True
         if not self._this.record.run:
-            self._srun.send_signal(signal.SIGTERM)  # srun passes it on to every task
+            self._end_tidily()
             return
         try:
             self._this.task.stop.touch()
         except OSError:  # a full disk
             self._srun.send_signal(signal.SIGUSR2)
+
+    def _end_tidily(self) -> None:
+        try:
+            ask(["scancel", "--quiet", "--signal=TERM", self._this.called], PATIENCE_S)
+        except AvsyncError:  # there is none on this node: srun kills its tasks with little ado
+            self._srun.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """The job's end takes what is left of the tasks with it."""

@@ -17,6 +17,7 @@ OURS = frozenset(
     "test-only wait wrap".split()
 )
 """Options of sbatch that a profile must leave alone: avsync counts on them."""
+NO_CODE = "avsync: error: the code of this job is gone; avsync resubmit --new-code takes what is there now"
 OF_GPUS = frozenset("cpus-per-gpu gpu-bind gpu-freq gpus gpus-per-node gpus-per-task gres mem-per-gpu".split())
 """Options that are for jobs with GPUs only."""
 
@@ -80,6 +81,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export PYTHONSAFEPATH=1",
+        f"test -d {shlex.quote(str(paths.code))} || {{ echo '{NO_CODE}'; exit 1; }}",
         *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
         *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),
         *_cpus(record),

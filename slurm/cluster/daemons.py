@@ -18,6 +18,7 @@ from slurm.cluster.packages import Programs
 from slurm.cluster.settings import ClusterSettings
 
 START_TIMEOUT_S = 60
+CONTROLLER_STARTS = 3
 PROJECT = Path(__file__).parents[2]
 TABLES = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
 
@@ -137,7 +138,14 @@ class Daemons:
 
     def start_controller(self, ports: Ports) -> None:
         argv = [self.programs.path_of("slurmctld"), "-D", "-f", self.paths.slurm_conf]
-        self.start("slurmctld", argv, lambda: _answers(socket.AF_INET, ("127.0.0.1", ports.slurmctld)))
+        for attempt in range(CONTROLLER_STARTS, 0, -1):  # under load slurmdbd may listen before it can answer
+            try:
+                self.start("slurmctld", argv, lambda: _answers(socket.AF_INET, ("127.0.0.1", ports.slurmctld)))
+                return
+            except ClusterError:
+                if attempt == 1:
+                    raise
+                time.sleep(1)
 
     def launch_node(self, node: str) -> None:
         """Start the slurmd of a node. -d: it would look for slurmstepd where the package is usually installed."""

@@ -76,3 +76,20 @@ def test_what_is_no_training_ends_tidily_when_it_is_cancelled(cluster: Cluster, 
     assert job.outcome().end is End.CANCELLED
     assert (tmp_path / "left").exists()
     assert job.state("FAILED", "COMPLETED", "CANCELLED") == "FAILED", "what waits for it must not begin"
+
+
+def test_why_a_run_was_given_up_is_told_in_its_own_words_and_no_node_is_blamed(cluster: Cluster, tmp_path: Path):
+    job = toy(
+        cluster, tmp_path / "run", nodes=1, site=profile(retries=2, exclude_after=1),
+        orders={"complain_at": 3, "complaint": "1 of 3 shards are missing"},
+    )  # fmt: skip
+    failed = job.outcome()
+    assert failed.reason == "1 of 3 shards are missing; 2 attempts in a row brought no new checkpoint"
+    assert {one.ended.failed_node for one in job.attempts() if one.ended} == {""}
+
+
+def test_a_job_whose_code_is_gone_says_so_and_runs_no_other(cluster: Cluster, tmp_path: Path):
+    job = toy(cluster, tmp_path / "run", nodes=1, edit=lambda text: text.replace("/code ||", "/gone ||"))
+    assert job.state("FAILED", "COMPLETED") == "FAILED"
+    assert "--new-code" in job.log
+    assert not job.attempts()

@@ -67,6 +67,8 @@ def misbehave(step: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True:
             time.sleep(1)
+    if mine and step == orders.get("complain_at"):
+        sys.exit(f"avsync: error: {orders['complaint']}")
     if mine and step == orders.get("eat_at"):
         held = []
         while True:
