@@ -48,7 +48,8 @@ def test_every_link_leads_to_a_file_that_is_there(document: Path) -> None:
 
 def commands_in(text: str) -> Iterator[list[str]]:
     """The avsync commands of all code blocks, as words; `...` and a shell's other words are left out."""
-    for block in re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    for block in (block for language, block in blocks if language in ("", "sh", "bash", "console")):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             starts = [at for at, word in enumerate(words) if word in ("avsync", ".venv/bin/avsync")]
