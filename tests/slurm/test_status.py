@@ -1,6 +1,7 @@
 """On a real cluster: what a person is told of jobs that wait, run, are requeued, cancelled or killed by force."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def test_jobs_are_told_as_they_stand_with_one_question_to_slurm(
     assert (now["large"]["standing"], now["large"]["why"].split(";")[0]) == ("waiting", "waits for free nodes")
     assert (now["after"]["standing"], now["after"]["why"]) == ("waiting", "held by you; scontrol release lets it go")
     back = until_told(capsys, requeued, "waiting")
-    assert back["why"].startswith("requeued, starts in ")
+    # it takes a moment until SLURM gives the reason
+    assert re.fullmatch(r"(requeued, starts|SLURM has not looked at it yet; may start) in [\d.]+ s", back["why"])
     main(["status"])
     shown = capsys.readouterr().out
-    for word in ("running", "requeued, starts in", "waits for free nodes", "held by you", "4 jobs: "):
+    for word in ("running", "waits for free nodes", "held by you", "4 jobs: "):
         assert word in shown
+    requeued.until_begun(2)
+    assert len(until_told(capsys, requeued, "running")["attempts"]) == 2
 
 
 def test_a_job_that_was_killed_by_force_is_told_with_what_slurm_says(
