@@ -99,13 +99,13 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
     """Where SLURM itself gives the reason."""
     if seen.node_failed and facts.restarts > seen.restart:
-        return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed; SLURM has requeued the job already")
+        return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed")
     if facts.restarts > seen.restart:
-        return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="SLURM has requeued the job already")
+        return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="for another job, or by hand")
     if facts.state in ("NODE_FAIL", "BOOT_FAIL") or facts.reason.startswith("Node"):
         return Decision(what=What.LOST, do=Do.REQUEUE, why="a node failed")
     if facts.preempted:
-        return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="another job needs the nodes")
+        return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="for another job")
     if facts.reason == "TimeLimit" or facts.state in ("TIMEOUT", "DEADLINE"):
         return _again(What.TIME_LIMIT, seen, "the time limit was reached")
     if facts.state == "CANCELLED" or (facts.state == "COMPLETING" and not facts.reason):
