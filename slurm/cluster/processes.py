@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -49,10 +50,12 @@ def variable(process: int, name: str) -> str | None:
 
 def open_files(process: int) -> set[Path]:
     """Files, sockets and pipes that the process holds open; none without the process, or without the right to look."""
-    try:
-        return {Path(os.readlink(entry.path)) for entry in os.scandir(f"/proc/{process}/fd")}
-    except OSError:
-        return set()
+    found = set[Path]()
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{process}/fd"):
+            with suppress(OSError):  # just closed
+                found.add(Path(os.readlink(f"/proc/{process}/fd/{name}")))
+    return found
 
 
 def kill(processes: Iterable[int]) -> None:
