@@ -12,7 +12,7 @@ from sharding.config import PackConfig
 from sharding.pack import pack
 
 BATCHES = 10_000
-GROWTH = 6 << 20
+GROWTH = 24 << 20
 """Bytes that may come and go between two looks; a leak of one small clip a batch would be 300 MB."""
 
 
