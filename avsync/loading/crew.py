@@ -31,6 +31,7 @@ class _Worker:
     pid: int = 0
     in_hand: dict[int, Request] = field(default_factory=dict)
     """By number, in the order they were given; it is at the first."""
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +123,6 @@ class Crew:
             return self._bury(worker)
         if not worker.pid:
             worker.pid = int(message)
-            worker.spawner.born(worker.pid)
             return None
         reply = msgspec.msgpack.decode(message, type=Reply)
         del worker.in_hand[reply.number]
@@ -134,7 +134,7 @@ class Crew:
 
     def _bury(self, dead: _Worker) -> Reply | None:
         """Put another in its place and give it the same; a clip that costs worker after worker is given up."""
-        cause = dead.spawner.cause(dead.pid)
+        cause = dead.spawner.cause(dead.pid, dead.since)
         self._selector.unregister(dead.connection)
         dead.connection.close()
         if not dead.pid:

@@ -22,7 +22,7 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Workers multiply no matrices; and a process without threads is safe to fork."""
 LEAVE_S = 2.0
 """How long it may take to leave."""
-CAUSE_S = 1.0
+CAUSE_S = 5.0
 """How long to wait for the news of why a worker has ended."""
 
 
@@ -31,7 +31,7 @@ class Spawner:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ended: dict[int, int] = {}
+        self._ended: dict[int, tuple[int, float]] = {}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited: also while it is starting
         try:
             self._process = subprocess.Popen(
@@ -65,17 +65,15 @@ class Spawner:
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    def born(self, pid: int) -> None:
-        """A worker has told its pid: what is known of an earlier one with this number is old."""
-        self._ended.pop(pid, None)
-
-    def cause(self, pid: int) -> str:
-        """Why a worker has ended, in words."""
+    def cause(self, pid: int, since: float) -> str:
+        """Why a worker that was there at `since` (monotonic seconds) has ended, in words."""
         until = time.monotonic() + CAUSE_S
+        if pid in self._ended and self._ended[pid][1] < since:
+            del self._ended[pid]  # an earlier process had the same number
         while pid not in self._ended and (left := until - time.monotonic()) > 0 and wait([self._control], left):
             if not self._listen():
                 break
-        code = self._ended.pop(pid, None)
+        code, _ = self._ended.pop(pid, (None, 0.0))
         if code is None:
             return "ended"
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -85,7 +83,7 @@ class Spawner:
         try:
             while told := self._control.recv(64, socket.MSG_DONTWAIT):
                 number, status = map(int, told.split())
-                self._ended[number] = os.waitstatus_to_exitcode(status)
+                self._ended[number] = os.waitstatus_to_exitcode(status), time.monotonic()
             return False
         except BlockingIOError:
             return True
