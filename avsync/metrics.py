@@ -14,7 +14,7 @@ Z95 = 1.959964  # two-sided 95 % point of the normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of successes, with its 95 % interval."""
+    """A share of successes, with its interval: 95 %, unless said otherwise."""
 
     value: float
     low: float
@@ -23,15 +23,18 @@ class Share:
     """Examples, not corrected for dependence."""
 
 
-def share_of(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> Share:
-    """Share of true values in `hits`; `groups` says which source each example comes from."""
+def share_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z95) -> Share:
+    """Share of true values in `hits`; `groups` says which source each example comes from.
+
+    z: how many standard deviations the interval reaches; 1.96 for 95 %, more where many shares are looked at.
+    """
     count = len(hits)
     if not count:
         return Share(float("nan"), 0.0, 1.0, 0)
     value = float(hits.mean())
     independent = count / _design_effect(hits, groups)
-    centre = (value + Z95**2 / (2 * independent)) / (1 + Z95**2 / independent)
-    half = Z95 / (1 + Z95**2 / independent) * np.sqrt(value * (1 - value) / independent + Z95**2 / (4 * independent**2))
+    centre = (value + z**2 / (2 * independent)) / (1 + z**2 / independent)
+    half = z / (1 + z**2 / independent) * np.sqrt(value * (1 - value) / independent + z**2 / (4 * independent**2))
     return Share(value, max(0.0, float(centre - half)), min(1.0, float(centre + half)), count)
 
 
