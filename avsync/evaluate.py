@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from avsync.actions.table import action_table, action_words
 from avsync.cam import hottest_of
 from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig
@@ -151,7 +152,7 @@ def show(result: Evaluation, last_error: str) -> None:
         console.print(
             f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"
         )
-    console.print(_table("action", card.actions), _table("|shift|", card.shifts))
+    console.print(action_table(card.actions), action_words(card.actions), _table("|shift|", card.shifts))
     if place:
         console.print(
             Text.assemble(

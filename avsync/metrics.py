@@ -32,10 +32,14 @@ def share_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z9
     if not count:
         return Share(float("nan"), 0.0, 1.0, 0)
     value = float(hits.mean())
-    independent = count / _design_effect(hits, groups)
+    return Share(value, *wilson(value, count / _design_effect(hits, groups), z), count)
+
+
+def wilson(value: float, independent: float, z: float = Z95) -> tuple[float, float]:
+    """Wilson's interval of a share that was seen in so many independent examples, which need not be a whole number."""
     centre = (value + z**2 / (2 * independent)) / (1 + z**2 / independent)
     half = z / (1 + z**2 / independent) * np.sqrt(value * (1 - value) / independent + z**2 / (4 * independent**2))
-    return Share(value, max(0.0, float(centre - half)), min(1.0, float(centre + half)), count)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _design_effect(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> float:

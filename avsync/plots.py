@@ -6,22 +6,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from avsync.actions.table import easiest_and_hardest
+from avsync.actions.tails import CHANCE
+from avsync.actions.verdict import UNKNOWN, ActionRow
 from avsync.pictures import figure_png
 from avsync.predict import Predictions
 from avsync.scorecard import Row, Scorecard
 
-ACTIONS_SHOWN = 25
-"""Of many actions, the easiest and the hardest are drawn; by_action.csv has all."""
+COLORS = {"easy": "tab:green", "learned": "tab:blue", "hard": "tab:orange", "chance": "tab:red", UNKNOWN: "tab:gray"}
+"""Of verdicts."""
 
 
 def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     """PNG bytes."""
-    actions = card.actions
-    if len(actions) > ACTIONS_SHOWN:
-        actions = actions[: ACTIONS_SHOWN // 2] + actions[-(ACTIONS_SHOWN - ACTIONS_SHOWN // 2) :]
+    easiest, hardest = easiest_and_hardest(card.actions)
+    actions = (*easiest, *hardest)
     figure = Figure(figsize=(13, max(4.0, 0.28 * len(actions) + 1.5)), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    _bars(left, actions, "accuracy by action")
+    _estimates(left, actions)
     _bars(middle, card.shifts, "accuracy by |shift|")
     limit = max(1.0, float(np.abs(got.logit).max())) if len(got.logit) else 1.0
     for in_sync, color, label in ((True, "tab:green", "in sync"), (False, "tab:red", "shifted")):
@@ -38,6 +40,22 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
         parse_math=False,
     )
     return figure_png(figure)
+
+
+def _estimates(axes: Axes, rows: tuple[ActionRow, ...]) -> None:
+    """Of each action the interval and, as a point in its verdict's colour, the shrunken estimate."""
+    places = np.arange(len(rows))[::-1]
+    for place, row in zip(places, rows, strict=True):
+        share, color = row.accuracy, COLORS[row.verdict]
+        axes.hlines(place, share.low, share.high, color=color, linewidth=1.5)
+        axes.plot(share.value, place, "|", color=color, markersize=7)
+        axes.plot(row.estimate, place, "o", color=color, markersize=5)
+    for verdict in (verdict for verdict in COLORS if any(row.verdict == verdict for row in rows)):
+        axes.plot([], [], "o", color=COLORS[verdict], label=verdict)
+    axes.set_yticks(places, [f"{row.name} ({row.sources})" for row in rows], parse_math=False)
+    axes.axvline(CHANCE, color="black", linestyle="--", linewidth=0.8, label="chance level")
+    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), title="by action (sources): interval, accuracy |, estimate o")
+    axes.legend(loc="lower left", fontsize=7)
 
 
 def _bars(axes: Axes, lines: tuple[Row, ...], title: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avsync.actions.verdict import ActionRow, judge
 from avsync.metrics import Share, roc_auc, share_of
 from avsync.pointing import Point
 from avsync.predict import Predictions
@@ -59,20 +60,16 @@ class Scorecard:
     accuracy: Share
     auc: float
     loss: float
-    actions: tuple[Row, ...]
-    """Easiest first."""
+    actions: tuple[ActionRow, ...]
+    """Highest estimate first."""
     shifts: tuple[Row, ...]
     localisation: Localisation | None
 
 
-def by_action(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
-    """Accuracy of each action, highest first."""
+def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
+    """Accuracy of each action with its verdict, highest estimate first."""
     action, group = dataset.index.action[got.clip], dataset.index.group[got.clip]
-    rows = [
-        Row(dataset.info.actions[number], share_of(got.hits[action == number], group[action == number]))
-        for number in np.unique(action)
-    ]
-    return tuple(sorted(rows, key=lambda row: -row.accuracy.value))
+    return judge(dataset.info.actions, action, got.hits, group)
 
 
 def by_shift(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
@@ -102,11 +99,17 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "summary.json", card)
-    for name, rows in (("by_action", card.actions), ("by_shift", card.shifts)):
-        shares = [row.accuracy for row in rows]
-        lines = [(row.name, s.value, s.low, s.high, s.count) for row, s in zip(rows, shares, strict=True)]
-        _write_csv(folder / f"{name}.csv", (name[3:], "accuracy", "low_95", "high_95", "examples"), lines)
+    header = ("accuracy", "low_95", "high_95", "examples")
+    more = ("estimate", "sources", "verdict", "more_sources_to_tell")
+    actions = [(*_share(row), row.estimate, row.sources, row.verdict, row.more_sources) for row in card.actions]
+    _write_csv(folder / "by_action.csv", ("action", *header, *more), actions)
+    _write_csv(folder / "by_shift.csv", ("shift", *header), [_share(row) for row in card.shifts])
     _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), _lines(got, dataset))
+
+
+def _share(row: Row | ActionRow) -> tuple[object, ...]:
+    share = row.accuracy
+    return row.name, share.value, share.low, share.high, share.count
 
 
 def _lines(got: Predictions, dataset: Dataset) -> list[tuple[str, str, str, int, str]]:

@@ -48,6 +48,9 @@ def test_tables_files_and_plot_agree(trained, dataset):
         chosen = [hit for hit, line in zip(hits, rows, strict=True) if line["action"] == row.name]
         assert row.accuracy.value == pytest.approx(np.mean(chosen))
         assert row.accuracy.count == len(chosen)
+    with (folder / "by_action.csv").open() as file:
+        told = [(line["action"], float(line["estimate"]), line["verdict"]) for line in csv.DictReader(file)]
+    assert told == [(row.name, row.estimate, row.verdict) for row in card.actions]
     assert card.shifts[0].name == "in sync"
     assert sum(row.accuracy.count for row in card.shifts) == len(rows)
     assert all(abs(float(row["shift_s"])) >= 1 for row in rows if row["in_sync"] == "0")
