@@ -1,0 +1,34 @@
+"""Everything a person can set about an audit of labels. No torch here: help must come at once."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from avsync.config import PairConfig, ViewConfig
+from sharding.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditConfig:
+    """What is looked at, and as which labels."""
+
+    split: Literal["train", "val", "test"] = "train"
+    """Which part of the dataset."""
+    clips: int = 600
+    """Most clips that are decoded, spread evenly over the sources; more see smaller leaks and take longer."""
+    pairs_per_clip: int = 2
+    """Pairs drawn from each clip."""
+    seed: int = 0
+    """Other clips, pairs and probes; the verdict should stay."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU when there is one."""
+    pairs: PairConfig = field(default_factory=PairConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
+
+    def __post_init__(self) -> None:
+        if self.clips < 2 or self.pairs_per_clip < 1:
+            raise InputError(
+                f"--clips {self.clips} must be at least 2: a probe learns from one and is asked about another; "
+                f"--pairs-per-clip {self.pairs_per_clip} must be at least 1"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed {self.seed} must lie in 0 to 2**32 - 1")
