@@ -7,9 +7,10 @@ RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written a
                                    remedy: a person decides to lose its steps, not the program
 RUN/progress.json                    RunProgress (avsync/progress.py): where it stands now
 RUN/jobs/                            of who started it on a cluster
-RUN/best.json                      Best: which checkpoint had the highest validation accuracy
+RUN/best.json                      Best: which checkpoint had the highest audited accuracy
+RUN/maps.csv                       does each validation clip's map listen, at the last validation (avsync/honesty)
 RUN/tensorboard/                   train, validation and chance curves
-RUN/evaluation/, RUN/localize/     answers of the trained network (avsync/places.py)
+RUN/evaluation/, localize/, score/   answers of the trained network (avsync/places.py)
 """
 
 import io
@@ -61,6 +62,10 @@ class RunPaths:
         return self.root / "best.json"
 
     @property
+    def maps(self) -> Path:
+        return self.root / "maps.csv"
+
+    @property
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"
 
@@ -75,6 +80,10 @@ class RunPaths:
     @property
     def localized(self) -> Path:
         return self.root / "localize"
+
+    @property
+    def scored(self) -> Path:
+        return self.root / "score"
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"{step:08d}"

@@ -2,6 +2,7 @@
 
 RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
 RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+RUN/score/VIDEO.json .png                 the same
 
 The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
 """
@@ -34,7 +35,7 @@ class _Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Localized:
+class _OfVideo:
     video: str
 
 
@@ -53,7 +54,7 @@ def localize_place(paths: RunPaths, video: Path) -> Path:
     """The mp4 for one video."""
 
     def asked(mp4: Path) -> str:
-        return read_json(mp4.with_suffix(".json"), _Localized).video
+        return read_json(mp4.with_suffix(".json"), _OfVideo).video
 
     full = video.resolve()
     return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), str(full), asked)
@@ -62,6 +63,27 @@ def localize_place(paths: RunPaths, video: Path) -> Path:
 def record_localized(mp4: Path, record: LocalizeRecord) -> None:
     """Say beside the mp4 what it shows."""
     write_json(mp4.with_suffix(".json"), record)
+
+
+def score_place(folder: Path, video: Path) -> Path:
+    """The json for one video, in `folder`; its picture stands beside it."""
+
+    def asked(place: Path) -> str:
+        return read_json(place, _OfVideo).video
+
+    names = _numbered(full_name(Path(video.stem)))
+    places = (folder / f"{name}.json" for name in names)
+    return next(
+        place
+        for place in places
+        if (not place.exists() and not place.with_suffix(".png").exists())
+        or _answers(place, full_name(video.resolve()), asked)
+    )
+
+
+def full_name(path: Path) -> str:
+    """A path as text; bytes of it that are no text as escapes, for JSON has no place for them."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _free_or_own(places: Iterator[Path], question: str, asked: Callable[[Path], str]) -> Path:

@@ -31,7 +31,7 @@ class Window:
     yuv: NDArray[np.uint8]
     """(T, R, W)"""
     audio: NDArray[np.int16]
-    """(S, C)"""
+    """(S, C); with a reach, as many frames of sound more at either end"""
 
 
 def frames_of(source: Probe, clock: Clock) -> range:
@@ -40,20 +40,25 @@ def frames_of(source: Probe, clock: Clock) -> range:
     return range(first, max(first + 1, ceil(source.video.end * clock.fps)))
 
 
-def read_windows(source: Probe, form: Form, first: int, starts: Sequence[int], length: int) -> Iterator[Window]:
+def read_windows(
+    source: Probe, form: Form, first: int, starts: Sequence[int], length: int, reach: int = 0
+) -> Iterator[Window]:
     """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
 
-    Beyond the end of the file the last picture stays and there is silence. Raises RejectError.
+    Their sound begins `reach` frames earlier and ends as many later. Beyond the ends of the file the first and last
+    pictures stay and there is silence. Raises RejectError.
     """
-    clock, samples = form.clock, form.clock.sample_at(length)
-    ends = [first, *(first + start + length for start in starts)]
+    clock, around = form.clock, length + 2 * reach
+    ends = [first - reach, *(first + start + length + reach for start in starts)]
     pieces = [range(low, high) for low, high in pairwise(ends)]
     sound = _Sound(form.channels)
     yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
     for start, fresh in zip(starts, read_spans(source, pieces, form), strict=True):
-        yuv = np.concatenate((yuv, fresh.yuv))[-length:]
+        yuv = np.concatenate((yuv, fresh.yuv))[-around:]
         sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
-        yield Window(start=start, yuv=yuv, audio=sound.take(clock.sample_at(first + start), samples))
+        begin = clock.sample_at(first + start - reach)
+        samples = clock.sample_at(first + start + reach) + clock.sample_at(length) - begin
+        yield Window(start=start, yuv=yuv[reach : reach + length], audio=sound.take(begin, samples))
 
 
 class _Sound:
@@ -111,16 +116,23 @@ def _stored_share(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
 
 def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torch.device) -> NetworkInput:
     """One window through the transforms of training: frames (1, 3, T, h, w), sounds (1, 1, C, S)."""
+    return as_inputs(window.yuv, window.audio[None], source, network, device)
+
+
+def as_inputs(
+    yuv: NDArray[np.uint8], sounds: NDArray[np.int16], source: Probe, network: LoadedNetwork, device: torch.device
+) -> NetworkInput:
+    """The same for pictures (T, R, W) and several sounds (K, S, C): frames (1, 3, T, h, w), sounds (1, K, C, S)."""
     view = view_of(network)
     top, left = view.centre()
-    pair = Pair(window.start, (Sound(window.start, 0, in_sync=True),))
+    pair = Pair(0, tuple(Sound(0, 0, in_sync=True) for _ in sounds))
     batch = Batch(
-        keys=(f"{source.path.name}/{window.start:08d}",),
+        keys=(source.path.name,),
         jsons=(None,),
         draws=(Draw(0, pair, top, left, False),),
-        yuv=torch.from_numpy(window.yuv).unsqueeze(0),
-        audio=torch.from_numpy(window.audio).unsqueeze(0).unsqueeze(0),
-        in_sync=torch.ones(1, 1),
+        yuv=torch.from_numpy(yuv).unsqueeze(0),
+        audio=torch.from_numpy(sounds).unsqueeze(0),
+        in_sync=torch.ones(1, len(sounds)),
         matrix=torch.tensor([MATRICES.index(source.matrix)]),
         valid=torch.ones(1, dtype=torch.bool),
     )

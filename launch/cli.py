@@ -61,6 +61,7 @@ COMMANDS = {
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
+    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.score"),
     "submit": Entry("COMMAND ...", "pack, train or evaluate as SLURM jobs that survive", "Submit", False, SUBMIT),
     "status": Entry("[RUN ...]", "how jobs stand: queue, step, ETA, restarts and why", "Status", False, WATCH),
     "logs": Entry("RUN", "what a job printed; -f follows it", "Logs", False, WATCH),

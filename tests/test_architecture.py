@@ -52,6 +52,7 @@ MAY_IMPORT = {
         "avsync.config",
         "avsync.presets",
         "avsync.progress",
+        "avsync.score.config",
     },
 }
 # Library -> the only modules (by prefix) that may import it, anywhere in the file.
@@ -210,6 +211,8 @@ GROUPS = re.compile("Config|Wishes|ForAll|Wanted")
         "avsync.config",
         "launch.commands",
         "launch.show",
+        "launch.score",
+        "avsync.score.config",
         "launch.submit.command",
         "launch.submit.resources",
         "launch.watch.commands",

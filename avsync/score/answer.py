@@ -1,0 +1,84 @@
+"""What is written about a scored file: VIDEO.json. Times are seconds from the file's beginning, offsets milliseconds.
+
+An offset above 0 means that the sound comes late: what is heard at t + offset belongs to the picture seen at t.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from avsync.score.config import ScoreConfig
+
+Verdict = Literal["in sync", "off", "changes", "can't tell"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A stretch of the file for which one offset holds, or none."""
+
+    start_s: float
+    end_s: float
+    verdict: Verdict
+    """Never "changes"."""
+    offset_ms: float
+    """The best guess, also where the verdict is "can't tell"."""
+    interval_ms: tuple[float, float]
+    """90 % of what speaks for an offset at all lies between these."""
+    confidence: float
+    """Probability that the true offset is not further than `capture_ms` from `offset_ms`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowSays:
+    """What one window of the network says alone."""
+
+    start_s: float
+    offset_ms: float
+    """The offset that fits it best."""
+    in_sync_logit: float
+    """The network's answer at that offset; above 0: they belong together."""
+    support: float
+    """Nats in favour of the file's offset (see `Answer.offset_ms`); below 0: against it."""
+    loudness_db: float
+    """Of its own sound, below full scale."""
+    motion: float
+    """Mean change of brightness between its pictures, of 255 steps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """How well one offset fits the whole file."""
+
+    offset_ms: float
+    support: float
+    """Nats in favour; 0: no more than for no offset at all."""
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One file's score."""
+
+    video: str
+    """Full path."""
+    run: str
+    step: int
+    """Of the network."""
+    seconds: float
+    """Length of the picture."""
+    verdict: Verdict
+    offset_ms: float | None
+    """None when not a single window could be judged."""
+    interval_ms: tuple[float, float] | None
+    confidence: float
+    """0 to 1; see Part."""
+    capture_ms: float
+    tested_ms: tuple[float, float] | None
+    """Offsets that the file has enough sound for."""
+    sentence: str
+    """The answer in words."""
+    reason: str
+    """Why it can't be told; empty when it can."""
+    parts: tuple[Part, ...]
+    windows: tuple[WindowSays, ...]
+    curve: tuple[CurvePoint, ...]
+    settings: ScoreConfig

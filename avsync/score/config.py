@@ -1,0 +1,42 @@
+"""Everything a person can set about scoring a file. No torch here: help must come at once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sharding.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreConfig:
+    """How files are scored."""
+
+    early_ms: float = 40.0
+    """Sound that comes earlier than its picture by up to this is in sync (EBU R 37)."""
+    late_ms: float = 60.0
+    """Sound that comes later than its picture by up to this is in sync (EBU R 37)."""
+    sure: float = 0.8
+    """Below this probability the answer is "can't tell"."""
+    reach_s: float = 2.0
+    """Offsets up to so many seconds, either way, are tried."""
+    hop_s: float = 0.0
+    """Seconds from one window to the next; 0: 1 s, less for short files, more for those over 20 minutes."""
+    trust: float = 1.0
+    """How far the network's own certainty is believed, 1: in full. Lower it when sure answers prove wrong."""
+    output: str = ""
+    """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU when there is one."""
+    checkpoint: Literal["best", "last"] = "best"
+    """best: highest validation accuracy; last: newest."""
+
+    def __post_init__(self) -> None:
+        if min(self.early_ms, self.late_ms) < 0:
+            raise InputError(f"--early-ms {self.early_ms} and --late-ms {self.late_ms} must not be negative")
+        if not 0.5 <= self.sure < 1:
+            raise InputError(f"--sure {self.sure} is a probability: at least 0.5, below 1")
+        if not 0 < self.reach_s <= 30:
+            raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
+        if not 0 <= self.hop_s < float("inf"):
+            raise InputError(f"--hop-s {self.hop_s} must be a number of seconds, or 0 to let the length decide")
+        if not 0 < self.trust <= 1:
+            raise InputError(f"--trust {self.trust} must be above 0, and at most 1")

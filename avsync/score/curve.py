@@ -1,0 +1,172 @@
+"""From what a network said window by window to one curve over the offset, and to the parts that tell it.
+
+The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
+they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
+(`weight`), and all of them share the network's mistakes (`ScoreConfig.trust`, measured: benchmarks/score.py).
+
+A window may also have nothing to tell, as music over pictures does: so no window speaks against an offset for more
+than log(SILENT_SHARE). "None of these offsets" is a candidate like any other, with evidence 0.
+
+n windows, D offsets.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.score.config import ScoreConfig
+from avsync.score.listen import Evidence
+
+SILENT_SHARE = 0.3
+"""Of the windows of a file that is in sync, that tell nothing."""
+NONE_PRIOR = 0.25
+"""Of a file: that its sound does not belong to its picture, or is further off than is tried."""
+SWITCH = 1e-3
+"""Of a window: that another offset begins with it."""
+INTERVAL = 0.9
+"""Of the probability, within the interval that is given with an offset."""
+CAPTURE_FRAMES, CAPTURE_S = 1.5, 0.08
+"""The confidence is the probability that the true offset is not further than the larger of these from the best."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Curve:
+    """What some windows together say."""
+
+    offsets_s: Floats
+    """(D,) above 0: the sound comes late"""
+    support: Floats
+    """(D,) evidence in favour of each offset, in nats; 0 where nothing is known"""
+    probability: Floats
+    """(D,); what is missing to 1 is the probability of none of them"""
+    capture_s: float
+    """See CAPTURE_FRAMES."""
+
+    @property
+    def tested(self) -> tuple[float, float]:
+        """Smallest and largest offset, seconds, that the file has sound for."""
+        return float(self.offsets_s[0]), float(self.offsets_s[-1])
+
+    @property
+    def step_s(self) -> float:
+        """From one offset to the next; 0 when there is one only."""
+        return float(self.offsets_s[1] - self.offsets_s[0]) if len(self.offsets_s) > 1 else 0.0
+
+    @property
+    def best_s(self) -> float:
+        """The offset with most evidence, between the offsets that were tried where its neighbours say so."""
+        top = int(self.probability.argmax())
+        if not 0 < top < len(self.support) - 1:
+            return float(self.offsets_s[top])
+        left, middle, right = self.support[top - 1 : top + 2]
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        return float(self.offsets_s[top] + np.clip(shift, -0.5, 0.5) * self.step_s)
+
+    @property
+    def confidence(self) -> float:
+        """Probability that the true offset is near the best one."""
+        return float(self.probability[np.abs(self.offsets_s - self.best_s) <= self.capture_s + 1e-9].sum())
+
+    @property
+    def interval_s(self) -> tuple[float, float]:
+        """The shortest stretch of offsets with INTERVAL of what `probability` gives to offsets, around the best."""
+        low = high = int(self.probability.argmax())
+        want = INTERVAL * self.probability.sum()
+        while self.probability[low : high + 1].sum() < want:
+            below = self.probability[low - 1] if low else -1.0
+            above = self.probability[high + 1] if high + 1 < len(self.probability) else -1.0
+            low, high = (low - 1, high) if below > above else (low, high + 1)
+        middle = self.best_s
+        return (
+            min(middle, float(self.offsets_s[low])) - self.step_s / 2,
+            max(middle, float(self.offsets_s[high])) + self.step_s / 2,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Votes:
+    """The evidence of each window, ready to be added up."""
+
+    starts_s: Floats
+    """(n,)"""
+    window_s: float
+    offsets_s: Floats
+    """(D,) only those that some window could be asked about"""
+    nats: Floats
+    """(n, D) in favour of an offset; 0 where a window could not be asked"""
+    capture_s: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
+        """Without what `blind` windows, (n,), say."""
+        asked = ~np.isnan(evidence.logit)
+        known = asked.any(axis=0)
+        logit = np.where(asked, evidence.logit, 0.0).astype(np.float64)[:, known]
+        fps = float(evidence.clock.fps)
+        return cls(
+            starts_s=evidence.seconds(evidence.starts),
+            window_s=evidence.window / fps,
+            offsets_s=evidence.seconds(evidence.offsets[known]),
+            nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * config.trust,
+            capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
+        )
+
+    def curve(self, first: int = 0, stop: int | None = None) -> Curve:
+        """Windows first ... stop - 1 together."""
+        support = self.nats[first:stop].sum(axis=0)
+        prior = (1 - NONE_PRIOR) / len(support)
+        top = max(0.0, float(support.max()))
+        share = prior * np.exp(support - top)
+        return Curve(
+            offsets_s=self.offsets_s,
+            support=support,
+            probability=share / (share.sum() + NONE_PRIOR * np.exp(-top)),
+            capture_s=self.capture_s,
+        )
+
+    def parts(self) -> list[tuple[int, int]]:
+        """The file cut where another offset holds, or none: (first, stop) of windows. The likeliest cut (Viterbi)."""
+        count, offsets = self.nats.shape
+        nats = np.concatenate((self.nats, np.zeros((count, 1))), axis=1)  # the last column: none of them
+        best = np.concatenate((np.full(offsets, np.log((1 - NONE_PRIOR) / offsets)), [np.log(NONE_PRIOR)])) + nats[0]
+        back = np.zeros((count, offsets + 1), np.int64)
+        stay, leave = np.log(1 - SWITCH), np.log(SWITCH / (offsets + 1))
+        for number in range(1, count):
+            top = int(best.argmax())
+            moved = best[top] + leave > best + stay
+            back[number] = np.where(moved, top, np.arange(offsets + 1))
+            best = np.maximum(best[top] + leave, best + stay) + nats[number]
+        return _runs(_path(back, int(best.argmax())))
+
+
+def _nats(logit: Floats, asked: NDArray[np.bool_]) -> Floats:
+    """What each window says, as evidence; a network that says yes to everything of a window says nothing."""
+    usual = np.array([np.median(row[there]) if there.any() else 0.0 for row, there in zip(logit, asked, strict=True)])
+    told = np.logaddexp(np.log(1 - SILENT_SHARE) + logit - usual.clip(min=0)[:, None], np.log(SILENT_SHARE))
+    return np.where(asked, told, 0.0)
+
+
+def _weight(evidence: Evidence) -> float:
+    """Windows that overlap count as often as they would stand side by side."""
+    if len(evidence.starts) < 2:
+        return 1.0
+    span = int(evidence.starts[-1] - evidence.starts[0]) + evidence.window
+    return min(1.0, span / evidence.window / len(evidence.starts))
+
+
+def _path(back: NDArray[np.int64], last: int) -> list[int]:
+    states = [last]
+    for row in back[:0:-1]:
+        states.append(int(row[states[-1]]))
+    return states[::-1]
+
+
+def _runs(states: list[int]) -> list[tuple[int, int]]:
+    edges = [0, *(place for place in range(1, len(states)) if states[place] != states[place - 1]), len(states)]
+    return list(pairwise(edges))

@@ -1,0 +1,96 @@
+"""From a curve to a verdict: in sync, off, changing, or can't tell, and then why not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.score.answer import Part, Verdict
+from avsync.score.config import ScoreConfig
+from avsync.score.curve import Curve, Votes
+from avsync.score.listen import Evidence
+
+SILENT_DB = -60.0
+"""Below this a window's sound is called silent."""
+STILL = 0.15
+"""Below this mean change of brightness, of 255 steps, a window's picture is called still."""
+MOSTLY = 0.8
+"""Of the windows: what is said of so many is said of the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decision:
+    """What is said about a file, not yet in words."""
+
+    verdict: Verdict
+    curve: Curve | None
+    """Of the whole file; None when no window could be judged."""
+    parts: tuple[Part, ...]
+
+
+def decide(evidence: Evidence, config: ScoreConfig) -> tuple[Decision, Votes | None]:
+    """The verdict, and the votes it comes from; None when the file has no window to judge."""
+    if not len(evidence.starts) or np.isnan(evidence.logit).all():
+        return Decision(verdict="can't tell", curve=None, parts=()), None
+    votes = Votes.of(evidence, blind_windows(evidence), config)
+    curve = votes.curve()
+    parts = tuple(_part(votes, first, stop, config) for first, stop in _merged(votes, votes.parts()))
+    told = [part for part in parts if part.verdict != "can't tell"]
+    if len(told) > 1 and _differ(told, curve.capture_s * 1000):
+        return Decision(verdict="changes", curve=curve, parts=parts), votes
+    return Decision(verdict=verdict_of(curve, config), curve=curve, parts=parts), votes
+
+
+def blind_windows(evidence: Evidence) -> NDArray[np.bool_]:
+    """(n,) windows that cannot tell anything: silent, or still."""
+    return (evidence.loudness_db < SILENT_DB) | (evidence.motion < STILL)
+
+
+def verdict_of(curve: Curve, config: ScoreConfig) -> Verdict:
+    """Of one offset for all of the windows."""
+    if curve.confidence < config.sure:
+        return "can't tell"
+    low, high = sync_range_ms(curve, config)
+    return "in sync" if low <= curve.best_s * 1000 <= high else "off"
+
+
+def sync_range_ms(curve: Curve, config: ScoreConfig) -> tuple[float, float]:
+    """Best offsets that are called in sync: the tolerance, and what the grid of offsets cannot resolve."""
+    blur = curve.step_s * 1000 / 4
+    return -config.early_ms - blur, config.late_ms + blur
+
+
+def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> Part:
+    curve = votes.curve(first, stop)
+    low, high = curve.interval_s
+    middle = votes.window_s / 2  # a window speaks for what lies around its middle
+    return Part(
+        start_s=round(float(votes.starts_s[first]) + (middle if first else 0), 3),
+        end_s=round(
+            float(votes.starts_s[stop - 1] + votes.window_s)
+            if stop == len(votes.starts_s)
+            else float(votes.starts_s[stop]) + middle,
+            3,
+        ),
+        verdict=verdict_of(curve, config),
+        offset_ms=round(curve.best_s * 1000, 1),
+        interval_ms=(round(low * 1000, 1), round(high * 1000, 1)),
+        confidence=round(curve.confidence, 4),
+    )
+
+
+def _merged(votes: Votes, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Neighbours whose best offsets the grid cannot tell apart become one."""
+    merged = runs[:1]
+    for first, stop in runs[1:]:
+        before, here = votes.curve(*merged[-1]), votes.curve(first, stop)
+        if abs(before.best_s - here.best_s) <= here.step_s + 1e-9:
+            merged[-1] = merged[-1][0], stop
+        else:
+            merged.append((first, stop))
+    return merged
+
+
+def _differ(told: list[Part], capture_ms: float) -> bool:
+    offsets = [part.offset_ms for part in told]
+    return max(offsets) - min(offsets) > capture_ms

@@ -1,0 +1,208 @@
+"""What a network says of a file's pictures with its own sound moved: one pass, bounded memory.
+
+The pictures of a window are looked at once. The sound from each frame on is heard once, and set against every window
+that it is a candidate for. Only sound that the file has counts: a window is never filled up with silence.
+
+n windows, D offsets, T frames of a window, S samples, C channels, K sounds of one pass.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, floor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avsync.network import LoadedNetwork
+from avsync.score.config import ScoreConfig
+from avsync.windows import Window, as_inputs, form_of, frames_of, read_windows
+from sharding.clip import Clock
+from sharding.probe import Probe
+
+GRID_S = 0.04
+"""Offsets lie a frame apart, or the fewest frames that make so much: the peak is wider."""
+WINDOWS = 16
+"""Of a short file; more would tell the same again."""
+SHORTEST_HOP_S, USUAL_HOP_S = 0.25, 1.0
+LONG_S = 1200
+"""From this length on windows lie further apart, up to one window: more of the same makes no answer surer."""
+QUIETEST_DB = -120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Evidence:
+    """What was found, window by window."""
+
+    clock: Clock
+    window: int
+    """T, frames."""
+    starts: NDArray[np.int64]
+    """(n,) first frames, ascending; frame 0 is presentation time 0"""
+    offsets: NDArray[np.int64]
+    """(D,) frames by which the sound is taken from later in the file, ascending, evenly spaced, 0 among them"""
+    logit: NDArray[np.float32]
+    """(n, D) above 0: the two belong together; nan where the file has no such sound"""
+    loudness_db: NDArray[np.float32]
+    """(n,) root mean square of the window's own sound, dB below full scale"""
+    motion: NDArray[np.float32]
+    """(n,) mean change of brightness from frame to frame, in steps of 0 to 255"""
+    peaks: NDArray[np.float32]
+    """(frames,) loudest sample during each frame from the first window on, 0 to 1"""
+
+    def seconds(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Frames as seconds, for words and plots."""
+        return frames / float(self.clock.fps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Which windows are looked at."""
+
+    first: int
+    """Frame at which the picture begins."""
+    starts: tuple[int, ...]
+    """Frames after it; empty when the file is shorter than a window."""
+    reach: int
+    """Largest offset, frames."""
+    step: int
+    """From one offset to the next, frames."""
+    sound: range
+    """Frames from whose beginning on there is sound for a whole window."""
+
+    @property
+    def offsets(self) -> range:
+        return range(-self.reach, self.reach + 1, self.step)
+
+
+def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> Plan:
+    """Windows that lie inside the picture, spread evenly over it."""
+    fps, length = network.dataset.clock.fps, network.spec.frames
+    shown = frames_of(source, network.dataset.clock)
+    step = max(1, round(GRID_S * float(fps)))
+    reach = floor(config.reach_s * float(fps)) // step * step
+    last = len(shown) - length
+    hop = round((config.hop_s or usual_hop(len(shown) / float(fps), length / float(fps))) * float(fps))
+    starts = range(0, last + 1, max(1, hop))
+    if len(starts) > 1:  # the last one ends with the picture
+        starts = np.linspace(0, last, len(starts)).round().astype(int).tolist()
+    sound_first = ceil(source.audio.start * fps - 1)  # a frame may be missing at either end: codecs cut so much
+    sound_stop = floor(source.audio.end * fps + 1)
+    return Plan(
+        first=shown.start,
+        starts=tuple(starts),
+        reach=reach,
+        step=step,
+        sound=range(sound_first, sound_stop - length + 1),
+    )
+
+
+def usual_hop(seconds: float, window_s: float) -> float:
+    """From one window to the next, seconds."""
+    if seconds > LONG_S:
+        return min(window_s, USUAL_HOP_S * seconds / LONG_S)
+    return min(USUAL_HOP_S, max(SHORTEST_HOP_S, (seconds - window_s) / WINDOWS))
+
+
+@torch.inference_mode()
+def listen(
+    network: LoadedNetwork, source: Probe, plan: Plan, device: torch.device, advance: Callable[[], object]
+) -> Evidence:
+    """Ask the network about every window and offset of `plan`; `advance` is called after each window.
+
+    Raises RejectError.
+    """
+    clock, length = network.dataset.clock, network.spec.frames
+    ear = _Ear(network, source, plan, device)
+    rows, loudness, motion, peaks = list[NDArray[np.float32]](), list[float](), list[float](), list[float]()
+    starts = plan.starts
+    windows: Iterator[Window] = (
+        read_windows(source, form_of(network), plan.first, starts, length, plan.reach) if starts else iter(())
+    )
+    for number, window in enumerate(windows):
+        rows.append(ear.ask(window))
+        own = ear.own_sound(window)
+        loudness.append(_decibels(own))
+        motion.append(_motion(window.yuv))
+        until = starts[number + 1] - window.start if number + 1 < len(starts) else length
+        peaks += _peaks(own, clock, min(until, length))
+        peaks += [0.0] * max(0, until - length)
+        advance()
+    return Evidence(
+        clock=clock,
+        window=length,
+        starts=np.array(starts, np.int64) + plan.first,
+        offsets=np.array(plan.offsets, np.int64),
+        logit=np.array(rows, np.float32).reshape(len(rows), len(plan.offsets)),
+        loudness_db=np.array(loudness, np.float32),
+        motion=np.array(motion, np.float32),
+        peaks=np.array(peaks, np.float32),
+    )
+
+
+class _Ear:
+    """The sound from each frame on, as the network's sound part hears it, kept as long as a window may ask for it."""
+
+    BATCH = 16
+    """Sounds, and pairs, of one pass."""
+
+    def __init__(self, network: LoadedNetwork, source: Probe, plan: Plan, device: torch.device) -> None:
+        self._network, self._source, self._plan, self._device = network, source, plan, device
+        self._clock, self._samples = network.dataset.clock, network.dataset.clock.sample_at(network.spec.frames)
+        self._heard: dict[int, Tensor] = {}
+
+    def ask(self, window: Window) -> NDArray[np.float32]:
+        """(D,) logits of one window."""
+        start, plan, model = self._plan.first + window.start, self._plan, self._network.model
+        wanted = [start + offset for offset in plan.offsets if start + offset in plan.sound]
+        self._heard = {frame: heard for frame, heard in self._heard.items() if frame >= start - plan.reach}
+        row = np.full(len(plan.offsets), np.nan, np.float32)
+        if not wanted:
+            return row
+        new = [frame for frame in wanted if frame not in self._heard]
+        seen: Tensor | None = None
+        for first in range(0, max(1, len(new)), self.BATCH):
+            some = new[first : first + self.BATCH]
+            sounds = np.stack([self._cut(window, frame) for frame in some or [start]])
+            given = as_inputs(window.yuv, sounds, self._source, self._network, self._device)
+            if seen is None:
+                seen = model.video(given.frames)
+            if some:
+                self._heard.update(zip(some, model.audio(given.sounds[0]), strict=True))
+        assert seen is not None
+        places = [(frame - start + plan.reach) // plan.step for frame in wanted]
+        for first in range(0, len(wanted), self.BATCH):
+            some = wanted[first : first + self.BATCH]
+            heard = torch.stack([self._heard[frame] for frame in some])
+            said = model.fused(seen.expand(len(some), *seen.shape[1:]), heard)
+            row[places[first : first + self.BATCH]] = said.logit.float().cpu().numpy()
+        return row
+
+    def own_sound(self, window: Window) -> NDArray[np.int16]:
+        """(S, C): what is heard with the window's pictures."""
+        return self._cut(window, self._plan.first + window.start)
+
+    def _cut(self, window: Window, frame: int) -> NDArray[np.int16]:
+        """(S, C): a window of sound from `frame` on."""
+        begin = self._clock.sample_at(self._plan.first + window.start - self._plan.reach)
+        first = self._clock.sample_at(frame) - begin
+        return window.audio[first : first + self._samples]
+
+
+def _decibels(sound: NDArray[np.int16]) -> float:
+    power = float(np.square(sound.astype(np.float32) / 32768).mean())
+    return max(QUIETEST_DB, 10 * np.log10(max(power, 1e-20)))
+
+
+def _motion(yuv: NDArray[np.uint8]) -> float:
+    luma = yuv[:, : yuv.shape[1] * 2 // 3]
+    changes = [np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(luma)]
+    return float(np.mean(changes)) if changes else 0.0
+
+
+def _peaks(sound: NDArray[np.int16], clock: Clock, frames: int) -> list[float]:
+    edges = [clock.sample_at(frame) for frame in range(frames)]
+    loud = np.abs(sound.astype(np.float32)).max(axis=1)
+    return (np.maximum.reduceat(loud, edges) / 32768).tolist() if edges else []

@@ -1,0 +1,67 @@
+"""Scores on the terminal: a sentence for one file, a table with a row each for several."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from avsync.score.score import Scored
+from avsync.terminal import open_console
+from sharding.errors import InputError
+from sharding.words import counted, first_few, plain
+
+
+def tell(done: Sequence[Scored]) -> str:
+    """Print what was found; returns what to say at the end. Raises InputError when files could not be scored."""
+    console = open_console()
+    if len(done) == 1 and done[0].answer:
+        console.print(done[0].answer.sentence, soft_wrap=True)
+    elif len(done) > 1:
+        console.print(score_table(done))
+        for one in done:
+            if one.answer and one.answer.verdict in ("changes", "can't tell"):
+                console.print(one.answer.sentence, soft_wrap=True)
+    if bad := [one for one in done if one.answer is None]:
+        names = first_few([f"{plain(str(one.video))}: {one.error}" for one in bad])
+        rest = f"; the other {len(done) - len(bad)} are done" if len(bad) < len(done) else ""
+        raise InputError(
+            f"{counted(len(bad), 'file')} could not be scored, a video with picture and sound is needed: {names}{rest}"
+        )
+    return f"Next: open {_places(done)}"
+
+
+def score_table(done: Sequence[Scored]) -> Table:
+    """A row for each file."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for name in ("offset ms", "90 % between", "sure"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in done:
+        table.add_row(plain(one.video.name), *_cells(one))
+    return table
+
+
+def _cells(one: Scored) -> tuple[str, ...]:
+    answer = one.answer
+    if answer is None:
+        return f"failed: {one.error}", "", "", ""
+    if answer.offset_ms is None or answer.interval_ms is None:
+        return answer.verdict, "", "", ""
+    low, high = answer.interval_ms
+    return (
+        answer.verdict,
+        f"{round(answer.offset_ms):+}",
+        f"{round(low):+} to {round(high):+}",
+        f"{answer.confidence:.0%}",
+    )
+
+
+def _places(done: Sequence[Scored]) -> str:
+    pictures = [one.picture for one in done if one.picture]
+    return shlex.quote(str(pictures[0] if len(pictures) == 1 else _folder(pictures)))
+
+
+def _folder(pictures: Sequence[Path]) -> Path:
+    return pictures[0].parent

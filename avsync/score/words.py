@@ -1,0 +1,137 @@
+"""A score in plain words: one sentence for the verdict, and a reason where there is none."""
+
+import numpy as np
+
+from avsync.score.answer import Part, Verdict
+from avsync.score.config import ScoreConfig
+from avsync.score.curve import NONE_PRIOR, Curve
+from avsync.score.decide import MOSTLY, SILENT_DB, STILL, Decision
+from avsync.score.listen import Evidence
+from sharding.words import plain
+
+RIVAL = 0.1
+"""Probability from which on another offset is named."""
+
+
+def sentence_of(name: str, decision: Decision, reason: str, config: ScoreConfig) -> str:
+    """The verdict in one sentence or two. `name`: of the file."""
+    return f"{plain(name)}: {SAY[decision.verdict](decision, reason, config)}"
+
+
+def offset_words(milliseconds: float) -> str:
+    """`sound 400 ms late`."""
+    rounded = round(milliseconds)
+    if rounded == 0:
+        return "sound and picture together"
+    return f"sound {abs(rounded)} ms {'late' if rounded > 0 else 'early'}"
+
+
+def moment(seconds: float) -> str:
+    """`1:20`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _in_sync(decision: Decision, _: str, config: ScoreConfig) -> str:
+    curve = _curve(decision)
+    return (
+        f"in sync, {curve.confidence:.0%} sure ({offset_words(curve.best_s * 1000)}; "
+        f"{config.early_ms:g} ms early to {config.late_ms:g} ms late passes)"
+    )
+
+
+def _off(decision: Decision, *_: object) -> str:
+    curve = _curve(decision)
+    low, high = (round(edge * 1000) for edge in curve.interval_s)
+    late = "late" if curve.best_s > 0 else "early"
+    return (
+        f"out of sync, the sound comes {abs(round(curve.best_s * 1000))} ms {late}, {curve.confidence:.0%} sure "
+        f"(between {low:+} and {high:+} ms)"
+    )
+
+
+def _changes(decision: Decision, *_: object) -> str:
+    pieces = [f"{_stretch(part)} {_part_words(part)}" for part in decision.parts]
+    drift = " It drifts." if _drifts(decision.parts) else ""
+    return f"the offset changes: {'; '.join(pieces)}.{drift}"
+
+
+def _cannot_tell(decision: Decision, reason: str, _: ScoreConfig) -> str:
+    del decision
+    return f"can't tell. {reason}"
+
+
+SAY = {"in sync": _in_sync, "off": _off, "changes": _changes, "can't tell": _cannot_tell}
+
+
+def _curve(decision: Decision) -> Curve:
+    assert decision.curve is not None
+    return decision.curve
+
+
+def _stretch(part: Part) -> str:
+    return f"{moment(part.start_s)} to {moment(part.end_s)}"
+
+
+def _part_words(part: Part) -> str:
+    told: dict[Verdict, str] = {"in sync": "in sync", "can't tell": "nothing to go by"}
+    return told.get(part.verdict) or offset_words(part.offset_ms)
+
+
+def _drifts(parts: tuple[Part, ...]) -> bool:
+    """Three parts or more, each further off to the same side."""
+    steps = np.diff([part.offset_ms for part in parts if part.verdict != "can't tell"])
+    return len(steps) > 1 and bool((steps > 0).all() or (steps < 0).all())
+
+
+def why_not(decision: Decision, evidence: Evidence, config: ScoreConfig) -> str:
+    """Why it can't be told, as far as that shows; empty when it can."""
+    if decision.verdict != "can't tell":
+        return ""
+    need = evidence.window / float(evidence.clock.fps)
+    if decision.curve is None:
+        return (
+            f"It has no stretch of {need:g} s with both picture and sound, and the network needs that much at a time."
+        )
+    for share, what in (
+        (np.mean(evidence.loudness_db < SILENT_DB), "Its sound is silent"),
+        (np.mean(evidence.motion < STILL), "Its picture stands still"),
+        (np.mean((evidence.loudness_db < SILENT_DB) | (evidence.motion < STILL)), "It is silent, or stands still"),
+    ):
+        if share >= MOSTLY:
+            return (
+                f"{what}{'' if share == 1 else f' for {share:.0%} of its length'}: nothing shows when a sound belongs."
+            )
+    return _doubt(decision.curve, config)
+
+
+def _doubt(curve: Curve, config: ScoreConfig) -> str:
+    """The content would allow it, but no offset stands out."""
+    low, high = (edge * 1000 for edge in curve.tested)
+    if len(curve.support) < 2 or high - low < config.reach_s * 1000 / 4:
+        return f"It is so short that only {low:+.0f} to {high:+.0f} ms could be tried."
+    nothing = 1 - float(curve.probability.sum())
+    if nothing > max(NONE_PRIOR, 1 - nothing):
+        return (
+            f"No offset from {low:+.0f} to {high:+.0f} ms fits: the sound may not belong to the picture "
+            "(music, another recording), or be further off."
+        )
+    rivals = rivals_ms(curve)
+    if len(rivals) > 1:
+        named = ", ".join(f"{one:+.0f}" for one in rivals)
+        return f"Several offsets fit about as well, as when something repeats: {named} ms."
+    return "No offset fits clearly better than the others: the pictures hardly show when the sounds are made."
+
+
+def rivals_ms(curve: Curve) -> list[float]:
+    """Offsets with RIVAL of the probability around them, the likeliest first; at most three."""
+    left, found = curve.probability.copy(), list[float]()
+    while len(found) < 3:
+        top = int(left.argmax())
+        near = np.abs(curve.offsets_s - curve.offsets_s[top]) <= curve.capture_s + 1e-9
+        if left[near].sum() < RIVAL:
+            break
+        found.append(float(curve.offsets_s[top]) * 1000)
+        left[near] = 0
+    return found
