@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from avsync.honesty.alarm import Alarm
 from sharding.errors import AvsyncError
 from sharding.files import read_json, write_json
 
@@ -33,6 +34,8 @@ class Score:
     accuracy: float
     loss: float | None
     """None: not a finite number."""
+    audited: float | None = None
+    """The accuracy, less what one stream alone is worth; None: nobody has asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +69,8 @@ class RunProgress:
     validation: Score | None = None
     """The last."""
     best: Score | None = None
+    alarm: Alarm | None = None
+    """One stream alone tells the network the label, said the last validation."""
     advice: str = ""
     """What the guard of efficiency says now; empty: nothing."""
     preflight: str = ""

@@ -35,9 +35,9 @@ class TrainReport:
     ) -> None:
         self._bar.stop()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, style=style, soft_wrap=True)
 
     def done(self, *following: object) -> None:
         """The last line: which command follows."""

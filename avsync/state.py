@@ -6,20 +6,32 @@ All that a run needs to go on at the exact clip is the number of steps; the rest
 import math
 from dataclasses import dataclass, replace
 
+from avsync.honesty.alarm import Alarm
 from avsync.order import Digest
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """best.json: the checkpoint with the highest validation accuracy."""
+    """best.json: the checkpoint with the highest audited accuracy of validation."""
 
     step: int
     accuracy: float
     loss: float = math.inf
+    audited: float | None = None
+    """The accuracy, less what one stream alone is worth (avsync.honesty); None in files of before that was asked."""
+    cheats: bool = False
+    """An alarm stood."""
+
+    @property
+    def score(self) -> float:
+        return self.accuracy if self.audited is None else self.audited
 
     def beats(self, other: "Best") -> bool:
-        """Higher accuracy; of equal ones, common where the val split is small, lower loss."""
-        return (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
+        """Higher audited accuracy; of equal ones the one that owes less to one stream, then the lower loss.
+
+        Equal ones are common where the val split is small, and all that only cheat are at 50 %.
+        """
+        return (self.score, -self.accuracy, -self.loss) > (other.score, -other.accuracy, -other.loss)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +64,8 @@ class State:
     """Processes that trained together."""
     sums: tuple[float, ...] = ()
     """Loss, correct, examples since the last point of the curves, where a wish to stop came between two points."""
+    alarm: Alarm | None = None
+    """One stream alone tells the label, said the last validation."""
     unscored: bool = False
     """The validation of this step was left for a wish to stop: whoever goes on begins with it."""
 

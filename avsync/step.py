@@ -80,10 +80,6 @@ class Stepper:
         self._update.zero_grad()
         return totals
 
-    def infer(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
-        """The bare network: validation averages no gradients, so it needs no wrapper."""
-        return self.network(self._laid_out(frames), sounds)
-
     def prepared(self, batch: Batch) -> NetworkInput:
         """What the network is shown."""
         return prepare(batch, self._view, self._config.pairs.mute_samples, self._convert)
@@ -97,11 +93,12 @@ class Stepper:
 
     def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
         seen = self.prepared(batch)
-        out: SyncOutput = self._model(self._laid_out(seen.frames), seen.sounds)
+        out: SyncOutput = self._model(self.laid_out(seen.frames), seen.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self._accelerator.backward(result.loss / parts)
         unreadable = (~batch.valid).sum()
         return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
 
-    def _laid_out(self, frames: Tensor) -> Tensor:
+    def laid_out(self, frames: Tensor) -> Tensor:
+        """In the memory order that was chosen for the network."""
         return frames.contiguous(memory_format=torch.channels_last_3d) if self._config.channels_last else frames

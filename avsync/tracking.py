@@ -19,6 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from avsync.checkpoint import RunInfo, RunPaths
 from avsync.gpu import GpuUse
+from avsync.honesty.examination import Examination
 from avsync.loading.meter import LoadFigures
 from avsync.receipt import Receipt
 from avsync.staging.shelf import Counts
@@ -27,6 +28,21 @@ CHANCE_ACCURACY = 0.5
 PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
 
 PAGE = {
+    "Does it cheat?": {
+        "accuracy: as it is, and audited; with another clip's picture or muted sound an honest network is at 0.5": [
+            "Multiline",
+            [
+                "accuracy$",
+                "honesty/audited_accuracy",
+                "honesty/accuracy_with_another_picture",
+                "honesty/accuracy_with_muted_sound",
+            ],
+        ],
+        "maps: do they listen (0: the same map whatever is heard), do they point (0: whole frames are lit)": [
+            "Multiline",
+            ["honesty/maps_listened", "honesty/maps_spatial"],
+        ],
+    },
     "What starves the GPU": {
         "a step: waiting for data, copying it, computing (ms)": [
             "Multiline",
@@ -41,9 +57,9 @@ PAGE = {
             ["loading/batches_ready"],
         ],
         "read from disk (MB/s)": ["Multiline", ["loading/megabytes_per_s"]],
-    }
+    },
 }
-"""The page of the tab CUSTOM SCALARS that shows which stage the others wait for."""
+"""The pages of the tab CUSTOM SCALARS: whether one stream alone is enough, and which stage the others wait for."""
 
 
 class Sums(NamedTuple):
@@ -160,6 +176,22 @@ class Tracker:
         self.validation.add_scalar("accuracy", accuracy, step)
         self.validation.add_scalar("roc_auc", auc, step)
         self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
+
+    def honesty(self, step: int, got: Examination) -> None:
+        """One point of the curves that show a cheat: beside chance, where an honest network stays but for `audited`."""
+        shares = {
+            "accuracy_with_another_picture": got.with_another_picture().value,
+            "accuracy_with_muted_sound": got.with_muted_sound().value,
+            "audited_accuracy": got.audited,
+        }
+        for name, share in shares.items():
+            if math.isfinite(share):  # a val split of one source has no other picture to show
+                self.validation.add_scalar(f"honesty/{name}", share, step)
+            self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
+        for name in ("listened", "spatial") if (maps := got.maps) else ():
+            scores = getattr(maps, name)
+            self.validation.add_scalar(f"honesty/maps_{name}", scores.mean(), step)
+            self.validation.add_histogram(f"honesty/map_{name}", scores, step)
 
     def efficiency(self, step: int, busy: float, floor: float) -> None:
         """What the site looks at, and what it wants."""

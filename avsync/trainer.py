@@ -21,6 +21,7 @@ from avsync.batch import Batch
 from avsync.checkpoint import Saved, keep_checkpoint
 from avsync.config import TrainConfig
 from avsync.gpu import GpuMeter
+from avsync.honesty.judge import after, alarm_of, score_of
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.network import build_network
@@ -208,20 +209,19 @@ class Trainer:
         try:
             with self.voice.phase("validating"):
                 got = self.validation.score(
-                    self.stepper.infer, self.options, every, self.voice.heat_maps, self._guarded
+                    self.network, self.stepper.laid_out, self.options, every, self.voice.heat_maps, self._guarded
                 )
         except StoppedWaiting:
             self.state = replace(self.state, unscored=True)
             self._leave(LogWindow(self.world.device))
-        if not len(got.hits):
+        if not len(got.group):
             self.voice.say(f"step {self.state.step}: none of the validation clips could be read; no score")
             return False
-        self.voice.validated(self.state.step, got)
-        score, best = Best(self.state.step, float(got.hits.mean()), got.loss), self.state.best
-        better = bool(self.world.agree(best is None or score.beats(best)))  # what ranks see of a disk may differ
-        if better:
-            self.state = replace(self.state, best=score)
-            self.voice.better(score)
+        before, alarm = self.state, alarm_of(self.state.step, got, self.state.alarm)
+        score = score_of(before.step, got, alarm)
+        better = bool(self.world.agree(before.best is None or score.beats(before.best)))  # ranks may see other disks
+        self.state = after(before, score, alarm, better=better)
+        self.voice.validated(got, before, self.state)
         return better
 
     def _guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:

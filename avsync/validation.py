@@ -9,8 +9,11 @@ from avsync.batch import Batch
 from avsync.config import TrainConfig
 from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
 from avsync.feed import Feed
+from avsync.honesty.examination import Examination
+from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.options import LoaderOptions
-from avsync.predict import Answer, Network, Predictions, answers, rows
+from avsync.models.parts import SyncNet
+from avsync.predict import Answer
 from avsync.staging.mirror import Source
 from avsync.staging.stager import Kept
 from avsync.world import World
@@ -30,6 +33,10 @@ def open_validation(source: Source, config: TrainConfig) -> Feed | None:
         ) from error
 
 
+FEWEST = 4
+"""Clips in a batch, else the swap test finds no other picture in it. Without gradients they find room."""
+
+
 class Validation:
     """The val split's fixed pairs, shared out over the ranks."""
 
@@ -37,8 +44,11 @@ class Validation:
         self._feed, self._world, self._mute = feed, world, config.pairs.mute_samples
         chosen = fixed_choice(feed.clips, config.validate_clips)
         draws = fixed_draws(feed.dataset.index, chosen, feed.law, feed.view)
-        rows_at_once = config.batch // world.ranks // config.runtime.accumulate
-        self._share = batches_of_rank(draws, rows_at_once, world.rank, world.ranks)
+        most = max(FEWEST, config.batch // world.ranks // config.runtime.accumulate)
+        rounds = -(-len(draws) // (most * world.ranks))
+        rows_at_once = max(FEWEST, -(-len(draws) // (rounds * world.ranks)))  # alike: none is left with a single clip
+        mixed = [draw for first in range(rounds) for draw in draws[first::rounds]]  # neighbours are of one source
+        self._share = batches_of_rank(mixed, rows_at_once, world.rank, world.ranks)
 
     @property
     def kept(self) -> Kept:
@@ -49,19 +59,19 @@ class Validation:
         }
 
     def score(
-        self, network: Network, options: LoaderOptions, every: int, look: Callable[[Answer], None],
-        guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
-    ) -> Predictions:  # fmt: skip
-        """All ranks' predictions, the same on every rank.
+        self, network: SyncNet, lay_out: Callable[[Tensor], Tensor], options: LoaderOptions, every: int,
+        look: Callable[[Answer], None], guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
+    ) -> Examination:  # fmt: skip
+        """All ranks' answers, the same on every rank. `lay_out`: see honesty.swap.examined.
 
         `look` is shown the first batch; batches pass through `guarded`, which may end it all; `every` n-th picture is
         used, see LowRateConfig.
         """
-        world, tables = self._world, list[Tensor]()
+        world, tables, group = self._world, list[Tensor](), self._feed.dataset.index.group
         with self._feed.loader(options, every) as loader, world.autocast():
             stream = guarded(loader.batches(self._share))
-            for answer in answers(network, stream, self._feed.view, self._mute):
+            for got in examined(network, stream, self._feed.view, self._mute, group, lay_out):
                 if not tables:
-                    look(answer)
-                tables.append(rows(answer))
-        return Predictions.of(world.gather(torch.cat(tables)))
+                    look(got.answer)
+                tables.append(examined_rows(got))
+        return Examination.of(world.gather(torch.cat(tables)), group)

@@ -9,8 +9,10 @@ from typing import Self
 from avsync import pictures
 from avsync.batch import Batch
 from avsync.efficiency import Floor, Guard, Span
+from avsync.honesty.examination import Examination, in_words
+from avsync.honesty.table import write_maps
 from avsync.metrics import roc_auc
-from avsync.predict import Answer, Predictions
+from avsync.predict import Answer
 from avsync.preflight import Forecast
 from avsync.progress import Phase, Pulse, RunProgress, Score, finite
 from avsync.receipt import Receipt
@@ -35,7 +37,10 @@ class Voice:
         self._floor = Floor(runtime.gpu_floor, runtime.gpu_floor_s)
         self._looked = time.monotonic()
         self._guard: Guard | None = None
-        now = RunProgress(steps=opened.config.steps, step=state.step, first_step=state.step, best=_score(state.best))
+        now = RunProgress(
+            steps=opened.config.steps, step=state.step, first_step=state.step, best=_score(state.best),
+            alarm=state.alarm,
+        )  # fmt: skip
         self._pulse = Pulse(opened.paths.progress if speaks else None, now)
         self._pulse.tell()
 
@@ -52,9 +57,9 @@ class Voice:
         if self._tracker and not kind:
             self._tracker.close()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self._report.say(text)
+        self._report.say(text, style)
 
     def phase(self, phase: Phase) -> AbstractContextManager[None]:
         """What the run is at, inside."""
@@ -121,23 +126,27 @@ class Voice:
             self.note("efficiency", advice, now.step)
         return advice
 
-    def note(self, name: str, text: str, step: int) -> None:
+    def note(self, name: str, text: str, step: int, style: str = "") -> None:
         """Something worth reading, at the terminal and in TensorBoard."""
-        self.say(f"{name}: {text}")
+        self.say(f"{name}: {text}", style)
         if self._tracker:
             self._tracker.note(name, text, step)
 
-    def validated(self, step: int, got: Predictions) -> None:
-        """A point of the validation curves."""
-        accuracy = float(got.hits.mean())
-        self.say(f"step {step}: validation loss {got.loss:.3f}, accuracy {accuracy:.1%}")
+    def validated(self, got: Examination, before: State, now: State) -> None:
+        """A point of the validation curves, which has changed the run's state; and the alarm."""
+        step, said = now.step, got.got
+        self.say(f"step {step}: validation loss {said.loss:.3f}, {in_words(got)}")
         if self._tracker:
-            self._tracker.validated(step, got.loss, accuracy, roc_auc(got.logit, got.in_sync))
-        self._pulse.tell(validation=Score(step, accuracy, finite(got.loss)))
-
-    def better(self, best: Best) -> None:
-        """That was the best validation so far."""
-        self._pulse.tell(best=_score(best))
+            self._tracker.validated(step, said.loss, got.accuracy, roc_auc(said.logit, said.in_sync))
+            self._tracker.honesty(step, got)
+            if self._opened.validation:
+                write_maps(self._opened.paths.maps, got, self._opened.validation.dataset.key)
+        score = Score(step, got.accuracy, finite(said.loss), finite(got.audited))
+        self._pulse.tell(validation=score, best=_score(now.best), alarm=now.alarm)
+        if now.alarm and now.alarm.is_news(before.alarm):
+            self.note("alarm", now.alarm.text, step, "bold red")
+        elif before.alarm and not now.alarm:
+            self.note("alarm", f"over at step {step:,}: no stream alone tells the label any more", step, "green")
 
     def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
         """What the network is shown; drawn only where somebody looks."""
@@ -156,4 +165,4 @@ class Voice:
 
 
 def _score(best: Best | None) -> Score | None:
-    return Score(best.step, best.accuracy, finite(best.loss)) if best else None
+    return Score(best.step, best.accuracy, finite(best.loss), finite(best.audited)) if best else None

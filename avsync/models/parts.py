@@ -48,9 +48,13 @@ class SyncNet(nn.Module):
 
     def forward(self, frames: Tensor, sounds: Tensor) -> SyncOutput:
         """frames: (B, 3, T, H, W) in [-1, 1]; sounds: (B, K, C, S) in [-1, 1]."""
-        clips, per_clip = sounds.shape[:2]
-        seen = self.video(frames)  # (B, c, t, h, w)
-        heard = self.audio(sounds.flatten(0, 1))  # (B*K, c, t)
+        return self.fuse(self.video(frames), self.audio(sounds.flatten(0, 1)))
+
+    def fuse(self, seen: Tensor, heard: Tensor) -> SyncOutput:
+        """The answer from features that are there: seen (B, c, t, h, w) of the video part, heard (B*K, c, t) of the
+        audio part, K sounds for each clip in turn."""
+        clips = len(seen)
+        per_clip = len(heard) // clips
         out: SyncOutput = self.fused(seen.repeat_interleave(per_clip, dim=0), heard)  # (B*K,), (B*K, t, h, w)
         return SyncOutput(out.logit.view(clips, per_clip), out.cam.unflatten(0, (clips, per_clip)))
 

@@ -36,7 +36,7 @@ def test_a_finished_run_says_where_it_ended_and_how(dataset, config, tmp_path):
     assert now.validation.step == 10
     assert now.validation.accuracy == pytest.approx(curve(run, "validation", "accuracy")[10])
     assert summary.best is not None
-    assert now.best == Score(summary.best.step, summary.best.accuracy, summary.best.loss)
+    assert now.best == Score(summary.best.step, summary.best.accuracy, summary.best.loss, summary.best.audited)
 
 
 def test_an_attempt_that_goes_on_says_where_it_began(dataset, config, tmp_path):

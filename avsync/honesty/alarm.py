@@ -1,0 +1,46 @@
+"""The alarm: one stream alone tells the network the label. Part of state.json and of progress.json; no torch here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stream = Literal["sound", "picture"]
+
+TESTS: dict[Stream, str] = {"sound": "with another clip's picture", "picture": "with its sound muted"}
+"""The stream that gives the label away, and how that was found out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alarm:
+    """It stands as long as every validation confirms it."""
+
+    since: int
+    """Step of the validation that raised it."""
+    step: int
+    """... and of the last one that confirmed it."""
+    stream: Stream
+    """This stream is enough for the network."""
+    accuracy: float
+    """By this stream alone; 0.5 is honest."""
+    low: float
+    """Lower end of its interval."""
+    told: float
+    """The accuracy when the log was last told."""
+    honest: int = 0
+    """Step of the best checkpoint, if no alarm stood when it was made; 0: there is none."""
+
+    def is_news(self, before: "Alarm | None") -> bool:
+        """Whether the log should be told, when `before` stood until now."""
+        return before is None or self.told != before.told
+
+    @property
+    def text(self) -> str:
+        """One line for a person: what it means, since when, what is still good, and what to do."""
+        kept = f"step {self.honest:,} is the last honest checkpoint, kept as best" if self.honest else (
+            "no honest checkpoint is kept: it cheated from the start"
+        )  # fmt: skip
+        return (
+            f"CHEATING since step {self.since:,}: the {self.stream} alone tells the network the label. "
+            f"{TESTS[self.stream].capitalize()} it is still right in {self.accuracy:.1%} (honest: 50 %; "
+            f"surely more than {self.low:.1%}), step {self.step:,}. {kept.capitalize()}. "
+            "Its maps mean nothing now: stop it, and let avsync audit DATASET find the leak"
+        )
