@@ -1,6 +1,6 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -21,6 +21,7 @@ from avsync.staging.mirror import Source
 from avsync.staging.shelf import Shelf
 from avsync.staging.stager import Coming
 from avsync.world import World
+from sharding.clip import Clock
 from sharding.dataset import Dataset, open_dataset
 from sharding.errors import InputError
 from sharding.words import first_few
@@ -44,18 +45,21 @@ class Feed:
         return cls.of(Source.of_folder(folder), split, pairs, view)
 
     @classmethod
-    def of(cls, source: Source, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False) -> Self:
+    def of(
+        cls, source: Source, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False,
+        law: Callable[[PairConfig, Clock], PairLaw] = build_law,
+    ) -> Self:  # fmt: skip
         """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
         dataset = open_dataset(source.folder, split)
         if source.has_all_shards:
             _check_shards(dataset)
-        law = build_law(pairs, dataset.info.clock)
+        drawn = law(pairs, dataset.info.clock)
         return cls(
             dataset=dataset,
             shelf=source.shelf(dataset, staged=staged),
-            law=law,
+            law=drawn,
             view=View.build(view, dataset.info.height, dataset.info.width),
-            clips=usable_clips(dataset.index, law, dataset.info.clock),
+            clips=usable_clips(dataset.index, drawn, dataset.info.clock),
         )
 
     def shape(self, every: int = 1) -> WindowShape:
