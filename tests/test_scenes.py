@@ -244,3 +244,14 @@ def test_boxes_survive_the_json(folder: Path) -> None:
     wanted = draw_scene(SMALL, number).boxes()
     track = read_boxes(folder / row["boxes"])
     assert track.at(range(60), Fraction(15)) == tuple(tuple(boxes) for boxes in wanted)
+
+
+def test_a_hum_is_steady_and_leaves_the_rest_of_the_scene_as_it_was() -> None:
+    plain, humming = draw_scene(CLEAN, 3), draw_scene(replace(CLEAN, hum=0.03), 3)
+    assert np.array_equal(plain.pictures(), humming.pictures())
+    assert plain.boxes() == humming.boxes()
+    without, alone = (replace(CLEAN, sources=0, hum=level) for level in (0, 0.03))
+    assert not draw_scene(without, 3).sound().any()
+    seconds = draw_scene(alone, 3).sound().reshape(8, -1) / 32_000
+    levels = np.sqrt((seconds**2).mean(axis=1))
+    assert np.allclose(levels, 0.03, rtol=0.02)

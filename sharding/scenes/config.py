@@ -38,6 +38,8 @@ class SceneConfig:
     """Standard deviation of the grain, in steps of 0 to 255."""
     sound_noise: float = 0.01
     """Root mean square of the background noise; full scale is 1."""
+    hum: float = 0.0
+    """Root mean square of a steady hum, as rooms have one: a tone near 110 Hz with overtones. 0: none."""
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.seconds * self.fps < 1:
@@ -51,8 +53,8 @@ class SceneConfig:
             raise InputError(f"sources={self.sources} and lookalikes={self.lookalikes} must be 1 to 5 objects together")
         if self.val_share < 0 or self.test_share < 0 or self.val_share + self.test_share > 1:
             raise InputError(f"val_share={self.val_share} and test_share={self.test_share} must be shares of one whole")
-        if min(self.jitter, self.picture_noise, self.sound_noise, self.workers) < 0 or self.jitter > 0.05:
-            raise InputError("jitter (at most 0.05), picture_noise, sound_noise and workers must not be negative")
+        if min(self.jitter, self.picture_noise, self.sound_noise, self.hum, self.workers) < 0 or self.jitter > 0.05:
+            raise InputError("jitter (at most 0.05), picture_noise, sound_noise, hum and workers must not be negative")
 
     @property
     def frames(self) -> int:

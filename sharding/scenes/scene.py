@@ -9,7 +9,7 @@ from sharding.clip import Box
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.motion import MOTIONS, Lane, Motion, times
 from sharding.scenes.picture import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake
-from sharding.scenes.sound import background, draw_voice, sound_of, to_pcm
+from sharding.scenes.sound import background, draw_voice, hum, sound_of, to_pcm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -37,6 +37,8 @@ class Scene:
         rng = _random(config, self.number, "sound")
         samples = round(config.frames * config.sample_rate / config.fps)
         total = background(rng, samples, config.sound_noise)
+        if config.hum:
+            total += hum(_random(config, self.number, "hum"), samples, config.sample_rate, config.hum)
         for motion, _ in self.objects[: self.sources]:
             total += 0.6 * sound_of(motion, draw_voice(rng), samples, config.sample_rate)
         return to_pcm(total)

@@ -12,6 +12,8 @@ from sharding.scenes.motion import Curve, Motion
 
 RING_S = 0.5
 """Length of one impact's ringing; it has died away by then."""
+HUM_PARTS = 6
+"""Its tone and overtones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,20 @@ def background(rng: np.random.Generator, samples: int, level: float) -> Curve:
     white = rng.standard_normal(samples + 8)
     dull = sum(white[shift : shift + samples] * 0.7**shift for shift in range(8))
     return level * np.asarray(dull) / np.sqrt(sum(0.49**shift for shift in range(8)))
+
+
+def hum(rng: np.random.Generator, samples: int, rate: int, level: float) -> Curve:
+    """(S,) a tone that never changes, with overtones, of this root mean square: what mains and fans sound like.
+
+    Wherever a sound is cut and put together again, its phase jumps.
+    """
+    pitch, time = rng.uniform(90, 130), np.arange(samples) / rate
+    parts = [
+        rng.uniform(0.3, 1) / number * np.sin(2 * np.pi * pitch * number * time + rng.uniform(0, 2 * np.pi))
+        for number in range(1, HUM_PARTS + 1)
+    ]
+    whole = np.sum(parts, axis=0)
+    return level * whole / np.sqrt(np.mean(whole**2))
 
 
 def to_pcm(sound: Curve) -> NDArray[np.int16]:
