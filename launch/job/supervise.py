@@ -69,7 +69,7 @@ class Supervisor:
     _noted: Event | None = None
     _wished: float = 0.0
     _looked: float = field(default_factory=time.monotonic)
-    _advised: bool = False
+    _warned: set[str] = field(default_factory=set)
     scontrol: Scontrol = field(init=False)
     clock: EndClock = field(init=False)
     heartbeat: Heartbeat = field(init=False)
@@ -143,11 +143,14 @@ class Supervisor:
         return self.decided is not None and self.decided.do in (Do.GIVE_UP, Do.REQUEUE)
 
     def _pass_advice_on(self) -> None:
-        """Once in an attempt: that it wastes its GPUs, or whatever the run warns of."""
-        progress = read_progress(Path(self.this.record.run)) if self.this.record.run and not self._advised else None
-        if progress and progress.advice and progress.updated > self.heartbeat.began:
-            self._advised = True
-            Ending(self.this, self.scontrol).tell("warning", progress.advice)
+        """Each kind once in an attempt: that it wastes its GPUs, and that its network cheats."""
+        progress = read_progress(Path(self.this.record.run)) if self.this.record.run else None
+        if not progress or progress.updated <= self.heartbeat.began:
+            return
+        for kind, text in (("advice", progress.advice), ("alarm", progress.alarm.text if progress.alarm else "")):
+            if text and kind not in self._warned:
+                self._warned.add(kind)
+                Ending(self.this, self.scontrol).tell("warning", text)
 
     def _conclude(self, code: int | None) -> None:
         """Decide, and do it."""

@@ -49,13 +49,14 @@ def _facts(status: JobStatus) -> list[tuple[str, str]]:
     rates += [f"data wait {words.waits(status)}"] if words.waits(status) else []
     rates += [f"GPU busy {words.gpu(status)}"] if words.gpu(status) else []
     loss = f"loss {now.loss:.4f}" if now and now.loss is not None else ""
+    best_told = f"; best {best.accuracy if best.audited is None else best.audited:.1%} at {best.step:,}" if best else ""
     return [
         ("done", words.moved(status, 24)),
         ("saved", f"step {status.saved:,}" if now else ""),
         ("time left", words.eta(status)),
         ("pace", ", ".join(rates)),
         ("training", loss),
-        ("validation", words.validated(status) + (f"; best {best.accuracy:.1%} at {best.step:,}" if best else "")),
+        ("validation", words.validated(status) + best_told),
         ("preflight", now.preflight if now else ""),
         ("heartbeat", f"{words.age(status)} ago" if words.age(status) else ""),
         ("submitted", _when(status.submitted)),

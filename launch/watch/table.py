@@ -43,7 +43,7 @@ COLUMNS = (
     Column("data wait", words.waits, 6, right=True),
     Column("GPU", words.gpu, 6, right=True),
     Column("attempts", words.tries, 3),
-    Column("validation", words.validated, 8),
+    Column("validation", lambda status: Text(words.validated(status), words.honesty_colour(status)), 8),
     Column("heartbeat", lambda status: _age(status), 5, right=True),
 )
 
@@ -67,8 +67,10 @@ def widened(console: Console) -> Console:
 
 
 def remarks(status: JobStatus) -> list[Text]:
-    """What the guard of efficiency says, and what an old heartbeat means."""
+    """The alarm, what the guard of efficiency says, and what an old heartbeat means."""
     name, found = plain(short(Path(status.target))), list[Text]()
+    if alarm := words.alarm(status):
+        found.append(Text(f"{name}: {plain(alarm)}", "bold red"))
     if words.is_old(status):
         ends = f"; after {words.duration(status.heartbeat_s)} it is ended and requeued" if status.heartbeat_s else ""
         found.append(Text(f"{name}: no sign of life for {words.age(status)}{ends}", "yellow"))

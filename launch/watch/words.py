@@ -86,9 +86,22 @@ def gpu(status: JobStatus) -> str:
 
 
 def validated(status: JobStatus) -> str:
-    """Accuracy of the last validation, and its step."""
+    """Accuracy of the last validation, what an audit leaves of it, and its step."""
     score = status.progress.validation if status.progress else None
-    return f"{score.accuracy:.1%} at {score.step:,}" if score else ""
+    if not score:
+        return ""
+    left = "" if score.audited is None else f", audited {score.audited:.1%}"
+    return f"{score.accuracy:.1%}{left} at {score.step:,}"
+
+
+def alarm(status: JobStatus) -> str:
+    """That the network cheats, said its last validation: also of a job that is over, for its network will be used."""
+    return status.progress.alarm.text if status.progress and status.progress.alarm else ""
+
+
+def honesty_colour(status: JobStatus) -> str:
+    """Of an accuracy that means nothing."""
+    return "bold red" if alarm(status) else ""
 
 
 def age(status: JobStatus) -> str:

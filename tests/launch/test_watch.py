@@ -9,6 +9,8 @@ import made
 import pytest
 from made import ran
 
+from avsync.honesty.alarm import Alarm
+from avsync.progress import Score
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.reasons import PLAIN, plainly
@@ -209,6 +211,36 @@ def test_a_page_tells_each_attempt_the_failure_and_what_to_type(
         "ValueError: [/boom]", "avsync logs run --errors", "avsync resubmit run",
     ):  # fmt: skip
         assert word in shown
+
+
+ALARM = Alarm(since=100, step=200, stream="sound", accuracy=0.93, low=0.81, told=0.9, honest=80)
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "run")])
+@pytest.mark.parametrize("over", [False, True])
+def test_a_network_that_cheats_is_told_of_as_long_as_it_does_also_when_its_job_is_over(
+    tmp_path: Path, words: tuple[str, ...], over: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    if over:
+        made.over(paths, End.DONE)
+    made.progress(paths, validation=Score(200, 0.95, 0.1, 0.52), best=Score(80, 0.7, 0.6, 0.69))
+    ran(*words)
+    shown = capsys.readouterr().out
+    assert "CHEATING" not in shown
+    assert "95.0%, audited 52.0% at 200" in shown
+    assert ("; best 69.0% at 80" in shown) == (words == ("status", "run"))
+    made.progress(paths, alarm=ALARM)
+    ran(*words)
+    shown = capsys.readouterr().out
+    for said in (
+        "run: CHEATING since step 100: the sound alone tells the network the label",
+        "With another clip's picture it is still right in 93.0%", "Step 80 is the last honest checkpoint",
+        "avsync audit DATASET",
+    ):  # fmt: skip
+        assert said in shown
+    ran("status", "run", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["progress"]["alarm"]["stream"] == "sound"
 
 
 def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
