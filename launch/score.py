@@ -28,6 +28,11 @@ class Score(Parsed):
         if not self.videos:
             raise InputError("avsync score needs at least one video: avsync score RUN VIDEO ...")
 
+        if self.config.fix_to and (len(self.videos) > 1 or not self.config.fix):
+            raise InputError(
+                f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
+            )
+
     def execute(self) -> str:
         from avsync.score.score import score
         from avsync.score.tell import tell

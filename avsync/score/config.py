@@ -24,6 +24,11 @@ class ScoreConfig:
     """How far the network's own certainty is believed, 1: in full. Lower it when sure answers prove wrong."""
     output: str = ""
     """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
+    fix: bool = False
+    """Where the offset is known and out of tolerance: also write a copy whose sound is moved, VIDEO.fixed.SUFFIX beside
+    the video. Nothing is coded again; the picture stays as it is, byte by byte."""
+    fix_to: str = ""
+    """Another name for that copy; for one video."""
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"

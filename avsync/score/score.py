@@ -1,27 +1,30 @@
 """Is a file in sync? One pass over it; an answer in words, as JSON and as a picture."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from avsync.checkpoint import RunPaths
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.places import full_name, score_place
 from avsync.score.answer import Answer, CurvePoint, WindowSays
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import Votes
+from avsync.score.curve import Curve, Votes
 from avsync.score.decide import decide
+from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
 from avsync.score.listen import Evidence, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
 from avsync.terminal import open_console
 from sharding.errors import InputError, RejectError
 from sharding.files import publish, write_json
-from sharding.probe import Probe, probe
+from sharding.probe import probe
 from sharding.words import plain
 
 
@@ -30,11 +33,24 @@ class Scored:
     """One file, done or not."""
 
     video: Path
-    answer: Answer | None
+    answer: Answer | None = None
     error: str = ""
-    """Why there is no answer."""
-    json: Path | None = None
+    """What went wrong."""
     picture: Path | None = None
+    """Its json lies beside it."""
+    fixed: str = ""
+    """What --fix did, or why it did nothing."""
+
+
+class Steps(NamedTuple):
+    """Whom to tell how far the work is."""
+
+    begin: Callable[[int], object] = lambda _: None
+    """With the number of steps to come."""
+    advance: Callable[[], object] = lambda: None
+
+
+QUIET = Steps()
 
 
 def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored]:
@@ -46,68 +62,91 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     network = load_network(run, config.checkpoint, device)
     folder = Path(config.output) if config.output else RunPaths(run).scored
     _make(folder)
+    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
     done = list[Scored]()
     with _progress() as progress:
         for number, video in enumerate(videos, 1):
             count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
             task = progress.add_task(f"{count}{plain(video.name)}", total=None)
-            try:
-                answer, evidence = score_with(
-                    network, run, video, config, device,
-                    lambda total, task=task: progress.update(task, total=total),
-                    lambda task=task: progress.advance(task),
-                )  # fmt: skip
-                done.append(_written(video, answer, evidence, folder))
-            except (RejectError, InputError) as error:
-                told = error.detail if isinstance(error, RejectError) else str(error)
-                done.append(Scored(video=video, answer=None, error=told))
+            steps = Steps(partial(_begin, progress, task), partial(progress.advance, task))
+            done.append(scorer.work(video, steps))
             progress.remove_task(task)
     return done
 
 
-def score_with(
-    network: LoadedNetwork,
-    run: Path,
-    video: Path,
-    config: ScoreConfig,
-    device: torch.device,
-    begin: Callable[[int], object] = lambda _: None,
-    advance: Callable[[], object] = lambda: None,
-) -> tuple[Answer, Evidence]:
-    """The same for one file with a network in memory. Raises RejectError."""
-    source = probe(video)
-    plan = plan_windows(source, network, config)
-    begin(len(plan.starts))
-    evidence = listen(network, source, plan, device, advance)
-    decision, votes = decide(evidence, config)
-    reason = why_not(decision, evidence, config)
-    curve = decision.curve
-    answer = Answer(
-        video=full_name(video.resolve()),
-        run=full_name(run.resolve()),
-        step=network.step,
-        seconds=_seconds(source),
-        verdict=decision.verdict,
-        offset_ms=curve and round(curve.best_s * 1000, 1),
-        interval_ms=curve and (round(curve.interval_s[0] * 1000, 1), round(curve.interval_s[1] * 1000, 1)),
-        confidence=round(curve.confidence, 4) if curve else 0.0,
-        capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
-        tested_ms=curve and (round(curve.tested[0] * 1000, 1), round(curve.tested[1] * 1000, 1)),
-        sentence=sentence_of(video.name, decision, reason, config),
-        reason=reason,
-        parts=decision.parts,
-        windows=_windows(evidence, votes) if votes else (),
-        curve=tuple(
-            CurvePoint(offset_ms=round(offset * 1000, 3), support=round(support, 4), probability=round(probability, 6))
-            for offset, support, probability in zip(
-                curve.offsets_s.tolist(), curve.support.tolist(), curve.probability.tolist(), strict=True
-            )
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scorer:
+    """A network in memory, and what is wanted of it."""
+
+    network: LoadedNetwork
+    run: Path
+    """Where the network comes from."""
+    config: ScoreConfig
+    device: torch.device
+    folder: Path
+    """Where answers go."""
+
+    def work(self, video: Path, steps: Steps = QUIET) -> Scored:
+        """One file, with all that is wanted of it: answer, picture, fixed copy."""
+        scored = Scored(video=video)
+        try:
+            copy = fixed_place(video, self.config.fix_to) if self.config.fix else None
+            answer, evidence = self.ask(video, steps)
+            scored = replace(scored, answer=answer, picture=_written(video, answer, evidence, self.folder))
+            return replace(scored, fixed=_mended(video, answer, copy)) if copy else scored
+        except RejectError as error:
+            return replace(scored, error=error.detail)
+        except InputError as error:
+            return replace(scored, error=str(error))
+
+    def ask(self, video: Path, steps: Steps = QUIET) -> tuple[Answer, Evidence]:
+        """The answer, and what it rests on. Raises RejectError."""
+        source = probe(video)
+        plan = plan_windows(source, self.network, self.config)
+        steps.begin(len(plan.starts))
+        evidence = listen(self.network, source, plan, self.device, steps.advance)
+        decision, votes = decide(evidence, self.config)
+        reason, curve = why_not(decision, evidence, self.config), decision.curve
+        answer = Answer(
+            video=full_name(video.resolve()),
+            run=full_name(self.run.resolve()),
+            step=self.network.step,
+            seconds=round(float(source.video.end - source.video.start), 3),
+            verdict=decision.verdict,
+            offset_ms=curve and round(curve.best_s * 1000, 1),
+            interval_ms=curve and _milliseconds(curve.interval_s),
+            confidence=round(curve.confidence, 4) if curve else 0.0,
+            capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
+            tested_ms=curve and _milliseconds(curve.tested),
+            sentence=sentence_of(video.name, decision, reason, self.config),
+            reason=reason,
+            parts=decision.parts,
+            windows=_windows(evidence, votes) if votes else (),
+            curve=_points(curve) if curve else (),
+            settings=self.config,
         )
-        if curve
-        else (),
-        settings=config,
+        return answer, evidence
+
+
+def _milliseconds(stretch: tuple[float, float]) -> tuple[float, float]:
+    return round(stretch[0] * 1000, 1), round(stretch[1] * 1000, 1)
+
+
+def _points(curve: Curve) -> tuple[CurvePoint, ...]:
+    columns = (curve.offsets_s.tolist(), curve.support.tolist(), curve.probability.tolist())
+    return tuple(
+        CurvePoint(offset_ms=round(offset * 1000, 3), support=round(support, 4), probability=round(probability, 6))
+        for offset, support, probability in zip(*columns, strict=True)
     )
-    return answer, evidence
+
+
+def _mended(video: Path, answer: Answer, copy: Path) -> str:
+    """Write the fixed copy, or say why not. Raises InputError, RejectError."""
+    if why := why_not_fixed(answer):
+        return f"No fixed copy: {why}"
+    assert answer.offset_ms is not None
+    offset = round(answer.offset_ms)
+    return said_of(fix(video, copy, offset), offset)
 
 
 def _windows(evidence: Evidence, votes: Votes) -> tuple[WindowSays, ...]:
@@ -128,7 +167,8 @@ def _windows(evidence: Evidence, votes: Votes) -> tuple[WindowSays, ...]:
     return tuple(said)
 
 
-def _written(video: Path, answer: Answer, evidence: Evidence, folder: Path) -> Scored:
+def _written(video: Path, answer: Answer, evidence: Evidence, folder: Path) -> Path:
+    """The answer as json, and as the picture whose path is returned. Raises InputError."""
     place = score_place(folder, video)
     try:
         picture = place.with_suffix(".png")
@@ -137,7 +177,7 @@ def _written(video: Path, answer: Answer, evidence: Evidence, folder: Path) -> S
         write_json(place, answer)
     except OSError as error:
         raise InputError(f"cannot write {place}: {error.strerror}; make room, or choose another --output") from error
-    return Scored(video=video, answer=answer, json=place, picture=picture)
+    return picture
 
 
 def _make(folder: Path) -> None:
@@ -147,8 +187,8 @@ def _make(folder: Path) -> None:
         raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
 
 
-def _seconds(source: Probe) -> float:
-    return round(float(source.video.end - source.video.start), 3)
+def _begin(progress: Progress, task: TaskID, total: int) -> None:
+    progress.update(task, total=total)
 
 
 def _progress() -> Progress:

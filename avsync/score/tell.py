@@ -9,7 +9,10 @@ from rich.table import Table
 from avsync.score.score import Scored
 from avsync.terminal import open_console
 from sharding.errors import InputError
-from sharding.words import counted, first_few, plain
+from sharding.words import counted, plain
+
+NAMED = 3
+"""Files that failed, in the last line; the table has them all."""
 
 
 def tell(done: Sequence[Scored]) -> str:
@@ -22,12 +25,14 @@ def tell(done: Sequence[Scored]) -> str:
         for one in done:
             if one.answer and one.answer.verdict in ("changes", "can't tell"):
                 console.print(one.answer.sentence, soft_wrap=True)
-    if bad := [one for one in done if one.answer is None]:
-        names = first_few([f"{plain(str(one.video))}: {one.error}" for one in bad])
-        rest = f"; the other {len(done) - len(bad)} are done" if len(bad) < len(done) else ""
-        raise InputError(
-            f"{counted(len(bad), 'file')} could not be scored, a video with picture and sound is needed: {names}{rest}"
-        )
+    for fixed in (
+        one.fixed if len(done) == 1 else f"{plain(one.video.name)}: {one.fixed}" for one in done if one.fixed
+    ):
+        console.print(fixed, soft_wrap=True)
+    if bad := [one for one in done if one.error]:
+        told = "; ".join(f"{plain(str(one.video))}: {one.error}" for one in bad[:NAMED])
+        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        raise InputError(f"{len(bad)} of {counted(len(done), 'file')} failed: {told}{more}")
     return f"Next: open {_places(done)}"
 
 
