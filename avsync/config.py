@@ -10,7 +10,7 @@ from typing import Literal
 from sharding.errors import InputError
 
 ModelName = Literal["thesis", "paper", "small"]
-PairsName = Literal["symmetric", "cyclic"]
+PairsName = Literal["symmetric", "cyclic", "uniform"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 
 
@@ -24,8 +24,8 @@ class PairConfig:
     """How (picture window, sound window) pairs are drawn from a clip."""
 
     law: PairsName = "symmetric"
-    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. cyclic: the thesis's cyclic
-    shift of the sound, which leaks its join; kept to replay the thesis."""
+    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. To replay mistakes: cyclic, the
+    thesis's turned sound, leaks its join; uniform, a sound moved by any shift that fits, leaks its place."""
     window_s: float = 4.0
     """Seconds the network sees."""
     min_shift_s: float = 2.0

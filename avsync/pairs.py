@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avsync.config import PairConfig, exact_seconds
 from sharding.clip import Clock
@@ -39,6 +40,27 @@ class Pair:
         return heard.frame - self.picture - heard.roll
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Ways:
+    """A whole law: each example (a picture with one sound) that it can give of a clip, one row each, none twice.
+
+    Nothing is rounded: an example's chance is `ways / of`, where each of a pair's sounds is as likely to be looked at.
+    """
+
+    picture: NDArray[np.int64]
+    """First frame of the picture window, as in Pair."""
+    sound: NDArray[np.int64]
+    roll: NDArray[np.int64]
+    in_sync: NDArray[np.bool_]
+    ways: NDArray[np.int64]
+    of: NDArray[np.int64]
+
+    @property
+    def shift(self) -> NDArray[np.int64]:
+        """As Pair.shift."""
+        return self.sound - self.picture - self.roll
+
+
 class PairLaw(Protocol):
     """Draws pairs."""
 
@@ -60,11 +82,16 @@ class PairLaw(Protocol):
         """Frames a clip needs for this law."""
         ...
 
+    def ways(self, frames: int) -> Ways:
+        """All that a call with `frames` can give."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Symmetric:
     """Two windows p, q with low <= |p - q| <= high, every legal ordered pair equally likely; picture at p, sound at p
-    (in sync) and at q (not). p and q have one law, so neither stream's position says anything about the label.
+    (in sync) and at q (not). Neither stream's place says anything about the label, exactly: a picture has both, and
+    with (p, q) also (q, p) is legal, so as many pairs have the sound in sync at a place as have the other one there.
 
     Owens & Efros 2018, section 3; uniform over (frame, shift) pairs as in their released code.
     """
@@ -85,6 +112,11 @@ class Symmetric:
         early = int(rng.integers(last - distance + 1))
         p, q = (early, early + distance) if rng.random() < 0.5 else (early + distance, early)
         return Pair(p, (Sound(p, 0, True), Sound(q, 0, False)))
+
+    def ways(self, frames: int) -> Ways:
+        p, q = _ordered(self.low, self.high, frames - self.window)
+        partners = np.bincount(p)  # each of them gives p a sound in sync
+        return _join(partners, 2 * len(p), p, q, np.zeros_like(p), 2 * len(p))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +141,78 @@ class Cyclic:
         roll = int(rng.integers(self.low, min(self.high, self.window - 1), endpoint=True))
         return Pair(start, (Sound(start, roll, False),))
 
+    def ways(self, frames: int) -> Ways:
+        places = np.arange(frames - self.window + 1)
+        rolls = np.arange(self.low, min(self.high, self.window - 1) + 1)
+        start, roll = np.repeat(places, len(rolls)), np.tile(rolls, len(places))
+        return _join(np.full_like(places, len(rolls)), 2 * len(start), start, start, roll, 2 * len(start))
 
-PAIRS: dict[str, type[Symmetric] | type[Cyclic]] = {"symmetric": Symmetric, "cyclic": Cyclic}
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Uniform:
+    """What first comes to mind: the sound stays, or moves by low to high frames to either side, every shift equally
+    likely; then both windows begin at any place of the clip where they fit.
+
+    Kept to show its leak. A sound that moves far has less room, so a moved sound, and its picture, lie more often at
+    the ends of the clip than one in sync: 5 s of 10, moved by up to 2, are guessed right in 54.8 % by place alone.
+    """
+
+    window: int
+    low: int
+    high: int
+    sounds: int = 1
+
+    def shortest(self) -> int:
+        return self.window + self.low
+
+    def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
+        last = frames - self.window
+        if rng.random() < 0.5:
+            start = int(rng.integers(last + 1))
+            return Pair(start, (Sound(start, 0, True),))
+        distance = int(rng.integers(self.low, min(self.high, last), endpoint=True))
+        early = int(rng.integers(last - distance + 1))
+        p, q = (early, early + distance) if rng.random() < 0.5 else (early + distance, early)
+        return Pair(p, (Sound(q, 0, False),))
+
+    def ways(self, frames: int) -> Ways:
+        last = frames - self.window
+        p, q = _ordered(self.low, self.high, last)
+        distance = np.abs(p - q)
+        of = 4 * (min(self.high, last) - self.low + 1) * (last - distance + 1)  # label and side, distance, place
+        return _join(np.ones(last + 1, np.int64), 2 * (last + 1), p, q, np.zeros_like(p), of)
+
+
+def _ordered(low: int, high: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All (p, q) in 0 to `last` with low <= |p - q| <= high."""
+    distances = np.arange(low, min(high, last) + 1)
+    room = last - distances + 1  # how many places a distance leaves
+    distance = np.repeat(distances, room)
+    early = np.arange(len(distance)) - np.repeat(room.cumsum() - room, room)
+    return np.concatenate((early, early + distance)), np.concatenate((early + distance, early))
+
+
+def _join(
+    sync_ways: NDArray[np.int64], sync_of: int,
+    picture: NDArray[np.int64], sound: NDArray[np.int64], roll: NDArray[np.int64], of: NDArray[np.int64] | int,
+) -> Ways:  # fmt: skip
+    """Examples in sync, by place; then those that are not, each in one way."""
+    places = np.flatnonzero(sync_ways)
+    return Ways(
+        picture=np.concatenate((places, picture)),
+        sound=np.concatenate((places, sound)),
+        roll=np.concatenate((np.zeros_like(places), roll)),
+        in_sync=np.repeat((True, False), (len(places), len(picture))),
+        ways=np.concatenate((sync_ways[places], np.ones_like(picture))),
+        of=np.concatenate((np.full_like(places, sync_of), np.broadcast_to(of, picture.shape))),
+    )
+
+
+PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
+    "symmetric": Symmetric,
+    "cyclic": Cyclic,
+    "uniform": Uniform,
+}
 
 
 def build_law(config: PairConfig, clock: Clock) -> PairLaw:

@@ -6,11 +6,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
 from avsync.order import Order, clip_rng
-from avsync.pairs import PAIRS, Symmetric, build_law
+from avsync.pairs import PAIRS, Symmetric, Ways, build_law
 from sharding.clip import Clock
 from sharding.errors import InputError
 from sharding.index import Index
@@ -48,6 +50,62 @@ def test_every_law_stays_inside_the_clip_and_repeats_itself(name, seed):
         assert 0 <= sound.frame <= frames - 120
         assert sound.in_sync == (pair.shift(number) == 0)
         assert sound.in_sync or 60 <= abs(pair.shift(number)) <= 90
+
+
+Example = tuple[int, int, int, bool]
+"""Picture, sound, roll, in sync."""
+
+
+def examples(ways: Ways) -> dict[Example, Fraction]:
+    """Each with its chance."""
+    columns = (ways.picture, ways.sound, ways.roll, ways.in_sync, ways.ways, ways.of)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    chances = {row[:4]: Fraction(*row[4:]) for row in rows}
+    assert len(chances) == len(ways.ways), "an example has two rows"
+    return chances
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("frames", [6, 7, 9, 13, 20])
+def test_every_law_draws_as_it_says_it_does(name, frames):
+    """The support exactly; frequencies by chi-square."""
+    law, draws, rng = PAIRS[name](window=4, low=2, high=5), 20_000, np.random.default_rng(frames)
+    wanted, seen = examples(law.ways(frames)), Counter[Example]()
+    for _ in range(draws):
+        pair = law(frames, rng)
+        seen.update((pair.picture, sound.frame, sound.roll, sound.in_sync) for sound in pair.sounds)
+    assert set(seen) == set(wanted)
+    chi2 = sum((seen[one] - draws * law.sounds * chance) ** 2 / (draws * law.sounds * chance) for one, chance in
+               wanted.items())  # fmt: skip
+    assert chi2 < len(wanted) + 5 * np.sqrt(2 * len(wanted))
+
+
+LENGTHS = {"window": st.integers(3, 40), "low": st.integers(1, 30), "wide": st.integers(0, 60)}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@given(**LENGTHS, longer=st.integers(0, 100))
+def test_every_law_gives_every_clip_both_labels_half_and_half(name, window, low, wide, longer):
+    """So the clip, and its length, tell nothing of the label."""
+    low = min(low, window - 1)
+    law = PAIRS[name](window=window, low=low, high=low + wide)
+    chances = examples(law.ways(law.shortest() + longer))
+    assert sum(chances.values()) == 1
+    assert sum(chance for example, chance in chances.items() if example[3]) == Fraction(1, 2)
+    assert all(ways_in >= 0 for example in chances for ways_in in example[:3])
+
+
+@given(**LENGTHS, longer=st.integers(0, 300))
+def test_symmetric_windows_lie_at_every_place_in_as_many_ways_under_both_labels(window, low, wide, longer):
+    """Counts, not chances: the leak of either place is 0 bits, without rounding, whatever the lengths."""
+    law = Symmetric(window=window, low=low, high=low + wide)
+    ways = law.ways(law.shortest() + longer)
+    assert np.all(ways.of == ways.of[0])
+    for place in (ways.sound, ways.picture):
+        in_sync, out = (
+            np.bincount(place[label], ways.ways[label], place.max() + 1) for label in (ways.in_sync, ~ways.in_sync)
+        )
+        assert in_sync.tolist() == out.tolist()
 
 
 def test_symmetric_positions_have_one_law_under_both_labels():
