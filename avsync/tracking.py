@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,15 +119,18 @@ class LogWindow:
         self.steps += 1
 
 
+def curves_at(folder: Path, resumed_at: int) -> SummaryWriter:
+    """A writer into `folder`, where points after the step that work goes on from are forgotten."""
+    purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
+    return SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
+
+
 class Tracker:
     """Writes a run's curves and pictures."""
 
     def __init__(self, paths: RunPaths, info: RunInfo, resumed_at: int) -> None:
-        def writer(name: str) -> SummaryWriter:
-            purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
-            return SummaryWriter(str(paths.tensorboard / name), purge_step=purge, flush_secs=30)
-
-        self.train, self.validation, self.chance = writer("train"), writer("validation"), writer("chance")
+        names = ("train", "validation", "chance")
+        self.train, self.validation, self.chance = (curves_at(paths.tensorboard / name, resumed_at) for name in names)
         self.train.add_custom_scalars(PAGE)
         if not resumed_at:
             self._settings(info)

@@ -31,6 +31,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
+FINETUNE = "launch.finetune"
 SUBMIT, WATCH, DOCTOR = "launch.submit.command", "launch.watch.commands", "launch.doctor.command"
 
 
@@ -62,6 +63,9 @@ COMMANDS = {
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
     "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.score"),
+    "finetune": Entry(
+        "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", "Finetune", True, FINETUNE
+    ),
     "submit": Entry("COMMAND ...", "pack, train or evaluate as SLURM jobs that survive", "Submit", False, SUBMIT),
     "status": Entry("[RUN ...]", "how jobs stand: queue, step, ETA, restarts and why", "Status", False, WATCH),
     "logs": Entry("RUN", "what a job printed; -f follows it", "Logs", False, WATCH),

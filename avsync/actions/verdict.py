@@ -85,7 +85,7 @@ def judge(
     return tuple(sorted(rows, key=lambda row: (-row.estimate, -row.accuracy.value, row.name)))
 
 
-def source_scores(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> NDArray[np.float64]:
+def source_scores(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArray[np.integer]) -> NDArray[np.float64]:
     """Share of right answers of each source."""
     number = np.unique(groups, return_inverse=True)[1]
     return np.bincount(number, weights=hits) / np.bincount(number)

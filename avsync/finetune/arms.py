@@ -1,0 +1,96 @@
+"""The networks that are compared: the same one, from learned and from random weights, trained in the same way."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from avsync.finetune.config import ArmName, FinetuneConfig
+from avsync.finetune.head import TaskNet
+from avsync.models import build_model
+from avsync.network import LoadedNetwork
+from avsync.optim import build_optimizer, learning_rate
+from avsync.transforms import NetworkInput
+from sharding.errors import FormatError
+
+
+@dataclass(slots=True, eq=False)
+class Arm:
+    """One network with its optimiser, and what it was at its best."""
+
+    name: ArmName
+    network: TaskNet
+    optimizer: torch.optim.Optimizer
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """Its weights at the best validation so far; empty before the first."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.linear.weight.device
+
+    def step(self, seen: NetworkInput, labels: Tensor, valid: Tensor, rate: float, config: FinetuneConfig) -> Tensor:
+        """One update. labels (B,), valid (B,): what counts. Returns sums (3,): loss, right answers, clips."""
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits = self.network(seen.frames, seen.sounds)
+        weight = valid.float()
+        losses = functional.cross_entropy(logits.float(), labels, reduction="none") * weight
+        (losses.sum() / weight.sum().clamp(min=1)).backward()
+        if config.optim.clip_norm:
+            clip_grad_norm_(self.network.parameters(), config.optim.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        right = (logits.argmax(dim=1) == labels) * weight
+        return torch.stack((losses.detach().sum(), right.sum(), weight.sum()))
+
+    def remember(self) -> None:
+        """These are the best weights so far."""
+        self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+
+    def recall(self) -> None:
+        """Go back to the best weights."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+
+
+def build_arms(config: FinetuneConfig, loaded: LoadedNetwork, classes: int, device: torch.device) -> list[Arm]:
+    """All arms; every last layer begins with the same weights."""
+    arms = list[Arm]()
+    for name in config.arms:
+        torch.manual_seed(config.seed)
+        fresh = build_model(loaded.config.model, loaded.spec)
+        trunk = fresh if name == "scratch" else copy.deepcopy(loaded.model)
+        torch.manual_seed(config.seed)
+        network = TaskNet(trunk, classes, frozen=name == "frozen").to(device)
+        learning = [weight for weight in network.parameters() if weight.requires_grad]
+        arms.append(Arm(name, network, build_optimizer(learning, config.optim)))
+    return arms
+
+
+def rate_at(step: int, config: FinetuneConfig) -> float:
+    """Learning rate of step `step`, the same for all arms."""
+    return learning_rate(step, config.steps, config.optim)
+
+
+def weights_of(arms: list[Arm]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Networks and optimisers of all arms, as a checkpoint keeps them."""
+    model = {arm.name: {"now": arm.network.state_dict(), "best": arm.best} for arm in arms}
+    return model, {arm.name: arm.optimizer.state_dict() for arm in arms}
+
+
+def put_back(arms: list[Arm], model: dict[str, Any], optimizer: dict[str, Any], source: object) -> None:
+    """Put a checkpoint into the arms. Raises FormatError when it belongs to other networks."""
+    try:
+        for arm in arms:
+            arm.network.load_state_dict(model[arm.name]["now"])
+            arm.best = model[arm.name]["best"]
+            arm.optimizer.load_state_dict(optimizer[arm.name])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise FormatError(f"{source} holds other networks than these: {detail}; delete it to go on without") from error

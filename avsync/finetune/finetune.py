@@ -1,0 +1,75 @@
+"""`avsync finetune`: does a task profit from what a network has learned without labels?
+
+Owens & Efros 2018, section 5, ask it of UCF-101; here it is asked of the dataset's own actions. `finetune` is the table
+of contents.
+"""
+
+from pathlib import Path
+
+from avsync.evaluate import check_same_input
+from avsync.finetune.arms import build_arms
+from avsync.finetune.compare import Comparison, compare
+from avsync.finetune.config import FinetuneConfig
+from avsync.finetune.loop import Comparing, Finetuning
+from avsync.finetune.place import Begun, OutPaths, check_free, claim
+from avsync.finetune.show import save, show
+from avsync.finetune.task import Splits
+from avsync.network import LoadedNetwork, load_network, pick_device
+from sharding.errors import FormatError
+from sharding.files import folder_lock, read_json
+from sharding.words import counted
+
+
+def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Comparison:
+    """Train all arms, judge them on the test split, write and show it; the same call again goes on where one stopped.
+
+    Raises InputError, FormatError, BusyError when `out` is in use, Stopped when somebody wished to stop.
+    """
+    paths, device = OutPaths(out), pick_device(config.device)
+    loaded = load_network(run, config.checkpoint, device)
+    splits = Splits.open(dataset, config.task, loaded.config)
+    for feed in splits.feeds.values():
+        check_same_input(loaded, feed, dataset)
+    check_free(paths)
+    with folder_lock(out, "avsync finetune"):
+        begun = claim(paths, _describe(run, dataset, config, loaded, splits))
+        if paths.result.is_file() and config.steps in paths.run.saved_steps():
+            found = read_json(paths.result, Comparison)  # judged once: no second look at the test split
+            show(found, paths)
+            return found
+        what = Comparing(
+            begun=begun, splits=splits, arms=build_arms(config, loaded, len(splits.classes), device),
+            mute=loaded.config.pairs.mute_samples, flip=loaded.config.view.flip, device=device,
+        )  # fmt: skip
+        return _train_and_judge(what, paths)
+
+
+def _describe(run: Path, dataset: Path, config: FinetuneConfig, loaded: LoadedNetwork, splits: Splits) -> Begun:
+    return Begun(
+        config=config, run=str(run.resolve()), run_step=loaded.step, model=loaded.config.model,
+        dataset=str(dataset.resolve()), classes=splits.classes,
+        data={split: feed.fingerprint() for split, feed in splits.feeds.items()},
+    )  # fmt: skip
+
+
+def _train_and_judge(what: Comparing, paths: OutPaths) -> Comparison:
+    begun, train = what.begun, what.splits.feeds["train"]
+    with Finetuning(what, paths) as work:
+        names = " and ".join(arm.name for arm in what.arms)
+        work.report.say(
+            f"{begun.config.task} recognition, {len(begun.classes)} classes: {names}, network "
+            f"{begun.model} of step {begun.run_step}; one process, on {what.device}; "
+            f"{counted(len(train.clips), 'clip')} to train on, steps {work.state.step} to {begun.config.steps}"
+        )
+        work.train()
+        answers = work.judge()
+        if not len(answers.clips):
+            raise FormatError(
+                f"none of the {answers.unreadable} test clips of {begun.dataset} can be read: "
+                "check the disk, then pack the dataset again"
+            )
+        trained = what.splits.labels["train"][train.clips]
+        found = compare(begun, str(what.device), answers, trained, work.picked())
+        save(found, answers, work.points, what.splits, paths)
+    show(found, paths)
+    return found

@@ -1,0 +1,131 @@
+"""What is learned from the features: the classes of clips. To add a task: a class, a line in TASKS, its name in config.
+
+Splits are opened for single windows, sound in sync with the picture, so a clip needs no room for a shift. No torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.config import PairConfig, TrainConfig, exact_seconds
+from avsync.feed import Feed
+from avsync.pairs import Pair, Sound, Ways, seconds
+from avsync.staging.mirror import Source
+from sharding.clip import Clock
+from sharding.dataset import Dataset, open_dataset
+from sharding.errors import InputError
+from sharding.words import counted, first_few
+
+SPLITS = ("train", "val", "test")
+PURPOSE = {"train": "is trained on", "val": "picks the checkpoint", "test": "is judged on"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InSync:
+    """A law of pairs: one window, its own sound, every position equally likely."""
+
+    window: int
+    sounds: int = 1
+
+    def shortest(self) -> int:
+        return self.window
+
+    def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
+        start = int(rng.integers(frames - self.window + 1))
+        return Pair(start, (Sound(start, 0, in_sync=True),))
+
+    def ways(self, frames: int) -> Ways:
+        places = np.arange(frames - self.window + 1)
+        once = np.ones_like(places)
+        return Ways(
+            picture=places, sound=places, roll=0 * once, in_sync=once > 0, ways=once, of=len(places) * once
+        )  # fmt: skip
+
+
+class Task(Protocol):
+    """Gives every clip a class."""
+
+    def names(self, dataset: Dataset) -> tuple[str, ...]:
+        """Of all classes, by number."""
+        ...
+
+    def labels(self, dataset: Dataset) -> NDArray[np.int64]:
+        """(clips of the split,) their classes' numbers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTask:
+    """Which action a clip shows."""
+
+    def names(self, dataset: Dataset) -> tuple[str, ...]:
+        return dataset.info.actions
+
+    def labels(self, dataset: Dataset) -> NDArray[np.int64]:
+        return dataset.index.action.astype(np.int64)
+
+
+TASKS: dict[str, Task] = {"action": ActionTask()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Splits:
+    """A dataset, set up for a task: clips of the three splits and their classes, numbered anew without gaps."""
+
+    feeds: dict[str, Feed]
+    labels: dict[str, NDArray[np.int64]]
+    """Of each split, by clip id."""
+    classes: tuple[str, ...]
+    """Those that the train split has clips of."""
+
+    @classmethod
+    def open(cls, folder: Path, task: str, config: TrainConfig) -> "Splits":
+        """config: of the run whose network is used.
+
+        Raises InputError for a missing split, clips shorter than a window, a single class, or one not trained on.
+        """
+        feeds = {split: _open(folder, split, config) for split in SPLITS}
+        names = TASKS[task].names(feeds["train"].dataset)
+        given = {split: TASKS[task].labels(feed.dataset) for split, feed in feeds.items()}
+        present = {split: np.unique(given[split][feed.clips]) for split, feed in feeds.items()}
+        trained = present["train"]
+        if len(trained) < 2:
+            raise InputError(
+                f"split 'train' of {folder} has clips of one {task} only, {names[trained[0]]!r}: "
+                "to tell actions apart at least two are needed; pack videos of more"
+            )
+        for split in ("val", "test"):
+            if len(strange := np.setdiff1d(present[split], trained)):
+                raise InputError(
+                    f"split {split!r} of {folder} has clips of {counted(len(strange), task)} that split 'train' has "
+                    f"none of ({first_few([names[number] for number in strange])}), so nobody could learn to name "
+                    "them: name the splits in a CSV so that each is in train, and pack it"
+                )
+        renumbered = np.full(len(names), -1)
+        renumbered[trained] = np.arange(len(trained))
+        return cls(
+            feeds=feeds, labels={split: renumbered[those] for split, those in given.items()},
+            classes=tuple(names[number] for number in trained),
+        )  # fmt: skip
+
+
+def _open(folder: Path, split: str, config: TrainConfig) -> Feed:
+    try:
+        dataset = open_dataset(folder, split)
+    except InputError as error:
+        raise InputError(f"all three splits are needed, split {split!r} {PURPOSE[split]}: {error}") from error
+    law, longest = _law(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
+    if longest < law.window:
+        raise InputError(
+            f"no clip in split {split!r} of {folder} is as long as the network's window of "
+            f"{seconds(law.window, dataset.info.clock):.2f} s; the longest has "
+            f"{seconds(longest, dataset.info.clock):.2f} s: pack longer clips (--clip-s)"
+        )
+    return Feed.of(Source.of_folder(folder), split, config.pairs, config.view, law=_law)
+
+
+def _law(pairs: PairConfig, clock: Clock) -> InSync:
+    return InSync(window=clock.frames_in(exact_seconds(pairs.window_s)))
