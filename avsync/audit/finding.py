@@ -5,7 +5,9 @@ from typing import Literal
 
 from avsync.metrics import Share
 
-Kind = Literal["law", "network", "position", "rule"]
+Kind = Literal["law", "network", "position", "both", "rule"]
+"""position: where in its file one stream lies, which is no label; both: the label, guessed by comparing the places read
+in both streams."""
 Verdict = Literal["pass", "warning", "fail"]
 """warning: it is no leak by itself, but would become one together with another."""
 

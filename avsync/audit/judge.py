@@ -1,0 +1,178 @@
+"""From what a probe guessed to a verdict, with a reason in plain words and what to do. No torch here.
+
+One audit asks many questions, and each interval misses the truth now and then. So the strict interval is as wide as it
+takes that a clean dataset fails in one audit of a thousand, all probes together (Bonferroni), one-sided: to guess
+worse than chance is no leak. Sources, not examples, are the sample; where they are few, their scatter is known badly,
+so the width is that of Student's t law.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from avsync.audit.finding import Finding, Guesses, Verdict
+from avsync.audit.leak import Leak, Told
+from avsync.config import PairsName
+from avsync.metrics import Share
+
+CHANCE = 0.5
+FALSE_ALARMS = 1e-3
+"""Share of audits of clean data that fail."""
+PLAIN_PLACE = 0.6
+"""From here on a place that can be read in one stream alone is a fail. Were the other stream read as well, a label is
+guessed right when both readings are right or both are wrong: 0.6^2 + 0.4^2 = 52 %, too little for an audit to see.
+Above, one cue in the other stream, a counter or a tone, is all that is missing to a leak that a network finds."""
+ROUNDING = 1e-9
+"""Bits or shares below this are what adding up floats leaves."""
+FEW_SOURCES = 10
+"""Fewer can pass nothing."""
+WORST_LAST: tuple[Verdict, ...] = ("pass", "warning", "fail")
+HONEST: PairsName = "symmetric"
+"""The law under which one stream alone cannot tell the label, whatever is in it."""
+
+
+def strictness(probes: int, sources: int) -> float:
+    """Standard deviations that the strict interval reaches, for so many probes on so many sources."""
+    return _student(FALSE_ALARMS / max(1, probes), max(1, sources - 1))
+
+
+def _student(tail: float, freedom: int) -> float:
+    """The point beyond which `tail` of Student's law lies."""
+    if freedom > 1000:
+        return NormalDist().inv_cdf(1 - tail)
+    low, high = 0.0, np.pi / 2  # angle: arctan(t / sqrt(freedom))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 - _within(middle, freedom)) / 2 > tail else (low, middle)
+    return float(np.sqrt(freedom) * np.tan(low))
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Share of Student's law between -t and t (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
+    odd = freedom % 2
+    steps = np.arange(1 + odd, freedom - 1, 2)
+    terms = np.cos(angle) ** odd * np.cumprod(np.r_[1, steps / (steps + 1) * np.cos(angle) ** 2])
+    total = np.sin(angle) * terms.sum() if freedom > 1 else 0.0
+    return float(2 / np.pi * (angle + total)) if odd else float(total)
+
+
+def judge(guesses: Guesses, law: PairsName) -> Finding:
+    """What a probe's guesses on labels of `law` mean."""
+    share = guesses.strict
+    if not share.count:
+        return _finding(guesses, "warning", "No example could be looked at, so nothing is known.")
+    if share.low <= CHANCE:
+        return _finding(guesses, "pass", f"No better than guessing: {_right(share)}.")
+    if guesses.kind == "position":
+        return _finding(guesses, *_place(share))
+    return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, law)}")
+
+
+def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> Finding:
+    return Finding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
+
+
+def _right(share: Share) -> str:
+    return f"{share.value:.1%} of {share.count:,} right"
+
+
+def _place(share: Share) -> tuple[Verdict, str]:
+    """Of a place that can be read in one stream."""
+    if share.low <= PLAIN_PLACE:
+        return "warning", (
+            f"This stream shows a little of its place in the file: {_right(share)}. That is no leak while the other "
+            "stream shows none; compare the two before you trust a high score."
+        )
+    return "fail", (
+        f"This stream shows its place in the file: {_right(share)}. If the other one does too, a network compares the "
+        "places and never listens. Look for a counter, a tone, a fade or a change of level at the ends of the videos; "
+        "cut it away (avsync pack --trim-s) or pack the originals."
+    )
+
+
+def _remedy(guesses: Guesses, law: PairsName) -> str:
+    if guesses.kind == "law":
+        return f"the law of pairs itself tells the label to whoever can read the place. Use --pairs.law {HONEST}."
+    if guesses.kind == "both":
+        return (
+            "picture and sound both show their place in the file, and a network may compare the places instead of "
+            "what is seen and heard. Find and remove the trace in one of them: a counter in the picture, a tone, a "
+            "fade, a change of level, marks of an encoder; pack the originals."
+        )
+    if law == HONEST:
+        return (
+            "with symmetric pairs one stream alone cannot know that. It is the one audit in a thousand that errs: try "
+            "another --seed. If it stays, it is a bug: please report it."
+        )
+    return (
+        "one stream alone tells the label, so a network will learn that and need not compare picture and sound. "
+        f"Use --pairs.law {HONEST}; zeroing or fading the place of the join does not cure it."
+    )
+
+
+def detectable(strict: Share) -> float:
+    """Accuracy from which on the interval would have lain above chance, were its examples as many and as alike.
+
+    Wilson's bounds p of a share v are where (v - p)^2 = k p (1 - p); k tells how much the sample is worth, and at
+    p = 1/2 the share must lie sqrt(k) / 2 above.
+    """
+    bound = strict.low if strict.low > 0 else strict.high
+    if not strict.count or bound >= 1:
+        return 1.0
+    k = (strict.value - bound) ** 2 / (bound * (1 - bound))
+    return min(1.0, CHANCE + float(np.sqrt(k)) / 2)
+
+
+def judge_law(leak: Leak, law: PairsName) -> tuple[Finding, Finding]:
+    """What the law alone tells of the label; exact, so it has no interval."""
+    return _of_law("sound", leak.sound, law), _of_law("picture", leak.picture, law)
+
+
+def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
+    share = Share(told.accuracy, told.accuracy, told.accuracy, 0)
+    guesses = Guesses(
+        probe=f"place of the {stream}, by the law of pairs",
+        kind="law",
+        asks=f"Do sounds in sync and out of sync come with {stream} windows from other places of a clip?",
+        accuracy=share,
+        strict=share,
+        auc=told.auc,
+        note="Computed from the law and the lengths of all clips, without error.",
+    )
+    if told.bits < ROUNDING:
+        reason = f"Both labels have the same places, exactly: 0 bits, whatever the {stream} shows of its place."
+        return Finding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
+    reason = (
+        f"The place alone tells {told.bits:.4f} bits: {told.accuracy:.1%} right, where guessing gives 50 %: "
+        f"{_remedy(guesses, law)}"
+    )
+    return Finding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """All findings together."""
+
+    verdict: Verdict
+    sentence: str
+    notes: tuple[str, ...]
+    """What must be known beside it, one sentence each."""
+
+
+def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
+    """The worst verdict is that of the whole; with too few sources none passes."""
+    worst: Verdict = max((one.verdict for one in findings), key=WORST_LAST.index, default="pass")
+    blame = ", ".join(one.guesses.probe for one in findings if one.verdict == worst)
+    unseen = max((one.detectable for one in findings if one.guesses.kind != "law"), default=1.0)
+    notes = [f"{sources:,} sources: a leak that gives less than {unseen:.1%} right would go unseen."]
+    if sources < FEW_SOURCES and worst == "pass":
+        worst, blame = "warning", f"{sources} sources are too few"
+        notes.append(f"Audit at least {FEW_SOURCES} sources, better some hundred, before you trust a pass.")
+    sentence: dict[Verdict, str] = {
+        "pass": "No shortcut was found: to learn these labels, a network must compare picture and sound.",
+        "warning": f"Nothing gives the label away, but be careful: {blame}.",
+        "fail": f"A network can cheat on these labels: {blame}.",
+    }
+    return Outcome(verdict=worst, sentence=sentence[worst], notes=tuple(notes))
