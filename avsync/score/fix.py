@@ -46,6 +46,8 @@ EDIT_LISTS = frozenset((".mp4", ".m4v", ".mov", ".3gp"))
 """They can say that sound begins in the middle of a packet."""
 FINE = Fraction(1, 90_000)
 """A tick that moves no sound audibly when a move is rounded to it."""
+MOST_TICKS = 1_000_000
+"""A second; more would let a long file overflow the 32 bits of some fields."""
 SLACK_S = Fraction(3, 1000)
 """How far the move may miss: Matroska counts whole milliseconds, and so each of two streams is up to one off."""
 
@@ -104,13 +106,16 @@ def fix(video: Path, target: Path, offset_ms: int) -> Fixed:
 def _copy(source: Probe, file: BinaryIO, suffix: str, move: Fraction) -> tuple[str, ...]:
     """Every packet, in the order of the file; returns what the copy leaves out."""
     left_out = list[str]()
-    with open_media(source.path) as old, av.open(file, "w", format=FORMATS[suffix]) as new:
+    options = {"movie_timescale": str(_scale(source))} if suffix in EDIT_LISTS else {}
+    with open_media(source.path) as old, av.open(file, "w", format=FORMATS[suffix], options=options) as new:
         streams = dict[int, Any]()
         for stream in old.streams:
             if (made := _made(new, stream)) is None:
                 left_out.append(f"{stream.type} stream {stream.index}")
             else:
                 streams[stream.index] = made
+        if not {source.video.index, source.audio.index} <= streams.keys():
+            raise InputError(f"{suffix} takes not both picture and sound of {source.path}; try --fix-to NAME.mkv")
         new.metadata.update(old.metadata)
         with suppress(FFmpegError, ValueError, NotImplementedError):  # many containers have no chapters
             new.set_chapters(old.chapters())
@@ -120,6 +125,13 @@ def _copy(source: Probe, file: BinaryIO, suffix: str, move: Fraction) -> tuple[s
                 packet.stream = streams[packet.stream_index]
                 new.mux(packet)
     return tuple(left_out)
+
+
+def _scale(source: Probe) -> int:
+    """Ticks a second of an edit list, in which sound is moved: as fine as the sound's own."""
+    with open_media(source.path) as container:
+        tick = container.streams[source.audio.index].time_base or FINE
+    return tick.denominator if tick.denominator < MOST_TICKS else FINE.denominator
 
 
 def _made(new: Any, stream: Any) -> Any:

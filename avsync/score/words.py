@@ -120,7 +120,10 @@ def _doubt(curve: Curve, config: ScoreConfig) -> str:
     rivals = rivals_ms(curve)
     if len(rivals) > 1:
         named = ", ".join(f"{one:+.0f}" for one in rivals)
-        return f"Several offsets fit about as well, as when something repeats: {named} ms."
+        return (
+            f"Several offsets fit about as well ({named} ms): something repeats, or the sound may not belong to "
+            "the picture."
+        )
     return "No offset fits clearly better than the others: the pictures hardly show when the sounds are made."
 
 
