@@ -175,7 +175,7 @@ def _unknown(name: str) -> int:
 
 def overview() -> str:
     """The text of `avsync --help`."""
-    lines = [f"  {f'{name} {entry.usage}':<24}{entry.does}" for name, entry in COMMANDS.items()]
+    lines = [f"  {f'{name} {entry.usage}':<26}{entry.does}" for name, entry in COMMANDS.items()]
     return "\n".join(
         (
             "avsync: videos in; a trained, explained audio-visual synchronisation network out",

@@ -26,6 +26,9 @@ class FinetuneConfig:
     """Optimiser steps of each arm."""
     batch: int = 16
     """Clips per step; all arms see the same ones."""
+    train_clips: int = 0
+    """Clips of the train split that are learned from, always the same ones: what are the features worth where few
+    clips have a label? 0: all."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: mixed precision through autocast."""
     seed: int = 0
@@ -60,9 +63,10 @@ class FinetuneConfig:
             raise InputError(f"{' and '.join(wrong)} must be at least 1")
         if self.batch < 2:
             raise InputError(f"--batch {self.batch} must be at least 2: batch norm compares the clips of a step")
-        if self.workers < 0 or not 0 <= self.seed < 2**32:
+        if self.workers < 0 or self.train_clips < 0 or not 0 <= self.seed < 2**32:
             raise InputError(
-                f"--workers {self.workers} must not be negative, --seed {self.seed} must lie in 0 to 2**32 - 1"
+                f"--workers {self.workers} and --train-clips {self.train_clips} must not be negative, "
+                f"--seed {self.seed} must lie in 0 to 2**32 - 1"
             )
         if self.optim.warmup_steps >= self.steps:
             raise InputError(

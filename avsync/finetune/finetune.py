@@ -27,7 +27,7 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
     """
     paths, device = OutPaths(out), pick_device(config.device)
     loaded = load_network(run, config.checkpoint, device)
-    splits = Splits.open(dataset, config.task, loaded.config)
+    splits = Splits.open(dataset, config.task, loaded.config, config.train_clips)
     for feed in splits.feeds.values():
         check_same_input(loaded, feed, dataset)
     check_free(paths)

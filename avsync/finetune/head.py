@@ -28,7 +28,7 @@ class TaskNet(nn.Module):
         network.fused.head = PooledFeatures()
         self.trunk, self.frozen = network, frozen
         # features of other training may be tiny or huge: on one scale, one learning rate suits all arms
-        self.norm = nn.BatchNorm1d(head.linear.in_features, affine=False)
+        self.norm: nn.Module = nn.BatchNorm1d(head.linear.in_features, affine=False)
         self.linear = nn.Linear(head.linear.in_features, classes)
         network.requires_grad_(not frozen)
 

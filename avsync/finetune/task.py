@@ -3,7 +3,7 @@
 Splits are opened for single windows, sound in sync with the picture, so a clip needs no room for a shift. No torch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, exact_seconds
+from avsync.draw import fixed_choice
 from avsync.feed import Feed
 from avsync.pairs import Pair, Sound, Ways, seconds
 from avsync.staging.mirror import Source
@@ -82,12 +83,14 @@ class Splits:
     """Those that the train split has clips of."""
 
     @classmethod
-    def open(cls, folder: Path, task: str, config: TrainConfig) -> "Splits":
-        """config: of the run whose network is used.
+    def open(cls, folder: Path, task: str, config: TrainConfig, train_clips: int = 0) -> "Splits":
+        """config: of the run whose network is used; train_clips: so many of the train split, 0 for all.
 
         Raises InputError for a missing split, clips shorter than a window, a single class, or one not trained on.
         """
         feeds = {split: _open(folder, split, config) for split in SPLITS}
+        if train_clips:
+            feeds["train"] = replace(feeds["train"], clips=fixed_choice(feeds["train"].clips, train_clips))
         names = TASKS[task].names(feeds["train"].dataset)
         given = {split: TASKS[task].labels(feed.dataset) for split, feed in feeds.items()}
         present = {split: np.unique(given[split][feed.clips]) for split, feed in feeds.items()}
