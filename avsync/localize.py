@@ -18,9 +18,12 @@ from av.error import PyAVCallbackError
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from avsync.caption import note_on, title_of
 from avsync.checkpoint import RunPaths
 from avsync.config import LocalizeConfig
 from avsync.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
+from avsync.honesty.film import MapScorer, MapScores
+from avsync.honesty.reading import in_numbers, read_map
 from avsync.models import REFINE
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.overlay import HeatScale, Painter
@@ -34,9 +37,6 @@ from sharding.errors import InputError, RejectError, RejectReason
 from sharding.files import publish
 from sharding.probe import Probe, probe
 
-LITTLE_SOUND = 0.9
-"""A video with sound for less than this share of its pictures gets a remark."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalizeResult:
@@ -47,6 +47,8 @@ class LocalizeResult:
     windows: int
     in_sync: float
     """Mean probability that sound and picture belong together."""
+    scores: MapScores
+    """Whether the map listens, and whether it points."""
     note: str
     """What a reader of the result should know; mostly empty."""
 
@@ -64,11 +66,13 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     if not config.output:
         record_localized(result.mp4, LocalizeRecord(
             video=str(video.resolve()), step=network.step, windows=result.windows, in_sync=result.in_sync,
+            listened=result.scores.listened, spatial=result.scores.spatial,
         ))  # fmt: skip
     console = open_console()
     if result.note:
         console.print(result.note, style="yellow")
     console.print(f"In sync, says the network: {result.in_sync:.0%} (chance 50 %), {result.windows} windows")
+    console.print(f"{in_numbers(*result.scores).capitalize()} ({read_map(*result.scores)})", soft_wrap=True)
     console.print(f"Open {result.mp4} and {result.sheet}", soft_wrap=True)
     return result
 
@@ -81,9 +85,11 @@ def localize_with(
     with _naming(video), _progress() as progress:
         source = probe(video)
         look = _look(network, source, config.overlap, device, progress)
+        in_sync = float(look.track.in_sync.mean())
+        title = title_of(video, network, in_sync, look.scores)
         with _writing(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-            sheet = _draw(source, look, _title(video, network, look), output, config.strength, progress)
+            sheet = _draw(source, look, title, output, config.strength, progress)
             picture = output.with_suffix(".png")
             with publish(picture) as file:
                 file.write(sheet_png(sheet))
@@ -91,8 +97,9 @@ def localize_with(
         mp4=output,
         sheet=picture,
         windows=look.windows,
-        in_sync=float(look.track.in_sync.mean()),
-        note=_note(video, source, look, network),
+        in_sync=in_sync,
+        scores=look.scores,
+        note=note_on(video, source, len(look.shown) / look.fps, network.spec.frames / look.fps),
     )
 
 
@@ -144,6 +151,7 @@ class _Look:
     seen: Callable[[int, int], Box]
     """The part of the picture that the network saw."""
     windows: int
+    scores: MapScores
 
     def heat_at(self, moment: Fraction) -> NDArray[np.float32]:
         """(h, w): the cells while the picture of `moment` stands."""
@@ -163,15 +171,15 @@ def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.d
     shown = frames_of(source, clock)
     starts = window_starts(len(shown), length, overlap)
     task = progress.add_task("looking and listening", total=len(starts))
-    stitcher = Stitcher(len(shown), length)
+    stitcher, scorer = Stitcher(len(shown), length), MapScorer(network.model)
     for window in read_windows(source, form_of(network), shown.start, starts, length):
-        given = as_input(window, source, network, device)
-        said = network.model(given.frames, given.sounds)
+        said = scorer.ask(as_input(window, source, network, device))
         stitcher.add(window.start, float(said.logit[0, 0]), said.cam[0, 0])
         progress.advance(task)
     return _Look(
-        shown=shown, fps=clock.fps, track=stitcher.track(), seen=partial(seen_box, network), windows=len(starts)
-    )
+        shown=shown, fps=clock.fps, track=stitcher.track(), seen=partial(seen_box, network), windows=len(starts),
+        scores=scorer.mean(),
+    )  # fmt: skip
 
 
 def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float, progress: Progress) -> Sheet:
@@ -218,25 +226,3 @@ def _pass_on(sound: SourceSound, moment: Fraction, film: FilmWriter, envelope: E
     samples = sound.until(moment)
     film.sound(samples)
     envelope.add(samples)
-
-
-def _title(video: Path, network: LoadedNetwork, look: _Look) -> str:
-    share = float(look.track.in_sync.mean())
-    name = video.name.encode("utf-8", "replace").decode()  # fonts know nothing of bytes that are no text
-    return f"{name}     in sync: {share:.0%}     {network.config.model}, step {network.step:,}"
-
-
-def _note(video: Path, source: Probe, look: _Look, network: LoadedNetwork) -> str:
-    """What of the video the network could not see or hear."""
-    seconds, need = (float(count / look.fps) for count in (len(look.shown), network.spec.frames))
-    if seconds < need:
-        return (
-            f"{video.name} has {seconds:.2f} s, the network looks at {need:.2f} s: "
-            "its last picture and silence filled the rest, so trust the score less"
-        )
-    heard = float(min(source.audio.end, source.video.end) - max(source.audio.start, source.video.start))
-    if heard < LITTLE_SOUND * seconds:
-        return (
-            f"{video.name} has sound for {heard:.1f} of {seconds:.1f} s: the rest is judged in silence, trust it less"
-        )
-    return ""

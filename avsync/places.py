@@ -27,6 +27,10 @@ class LocalizeRecord:
     windows: int
     in_sync: float
     """Mean probability that sound and picture belong together."""
+    listened: float | None = None
+    """How much the map changes with the sound, 0 to 1 (avsync.honesty); None in records of before that was asked."""
+    spatial: float | None = None
+    """0: whole frames are lit; 1: one cell is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,9 +313,31 @@ def test_heat_of_another_video_of_the_same_name_stands_beside_the_first(
     drums, guitar, again = (localize(tmp_path / "run", video, LocalizeConfig()) for video in (*videos, videos[0]))
     assert (drums.mp4.name, guitar.mp4.name, again.mp4) == ("1.v2.mp4", "1.v2-2.mp4", drums.mp4)
     record = read_json(guitar.mp4.with_suffix(".json"), LocalizeRecord)
-    assert record == LocalizeRecord(video=str(videos[1]), step=7, windows=guitar.windows, in_sync=guitar.in_sync)
+    assert record == LocalizeRecord(
+        video=str(videos[1]), step=7, windows=guitar.windows, in_sync=guitar.in_sync,
+        listened=guitar.scores.listened, spatial=guitar.scores.spatial,
+    )  # fmt: skip
     names = {path.name for path in (tmp_path / "run" / "localize").iterdir()}
     assert names == {f"{stem}.{kind}" for stem in ("1.v2", "1.v2-2") for kind in ("mp4", "png", "json")}
+
+
+def test_it_says_whether_the_map_listened_and_what_that_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.REFINE", {})
+    result = localize(tmp_path / "run", square_video(tmp_path / "a.mp4", 30, 40), LocalizeConfig())
+    assert result.scores.listened == 0, "its map is what it sees"
+    assert result.scores.spatial > 0.36, "a square in the dark"
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"This map listened: 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
+    )
+
+
+def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"video": "/a.mp4", "step": 7, "windows": 3, "in_sync": 0.5}')
+    assert read_json(tmp_path / "a.json", LocalizeRecord).listened is None
 
 
 def test_any_name_can_be_drawn(tmp_path: Path) -> None:
