@@ -152,6 +152,30 @@ class EvaluateJob:
 
 
 @dataclass(frozen=True, slots=True)
+class FinetuneJob:
+    """One process, on one GPU where there is one; it works on its results' folder."""
+
+    command: str = "Finetune"
+    gpus: int | None = 1
+    ranks: bool = False
+
+    def target(self, command: Any) -> Path:
+        return command.out.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [Place(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.run, command.dataset, command.out]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.evaluate
+
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyJob:
     """One process on the cores that packing gets."""
 
@@ -186,6 +210,12 @@ def _is_url(text: str) -> bool:
     return is_url(text)
 
 
-KINDS: dict[str, Kind] = {"pack": PackJob(), "train": TrainJob(), "evaluate": EvaluateJob(), "verify": VerifyJob()}
+KINDS: dict[str, Kind] = {
+    "pack": PackJob(),
+    "train": TrainJob(),
+    "evaluate": EvaluateJob(),
+    "finetune": FinetuneJob(),
+    "verify": VerifyJob(),
+}
 MERGE_KIND = PackJob(share=False)
 """Plain pack puts together what is packed already."""

@@ -139,7 +139,8 @@ def test_what_was_typed_is_not_added_again() -> None:
 
 
 def test_the_words_that_a_job_runs_are_understood_by_the_command() -> None:
-    for words in (("pack", "v", "d"), ("train", "d", "r", "--preflight"), ("evaluate", "r", "d"), ("verify", "d")):
+    simple = (("evaluate", "r", "d"), ("finetune", "r", "d", "o", "--preset", "small"), ("verify", "d"))
+    for words in (("pack", "v", "d"), ("train", "d", "r", "--preflight"), *simple):
         for plan in plans(*words, cluster="public-cluster"):
             run = [word.replace("{share}", "3").replace("{scratch}", "/tmp") for word in plan.record.argv[4:]]
             getattr(launch.commands, KINDS[words[0]].command).parse(run, "avsync")
