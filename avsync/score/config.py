@@ -19,7 +19,7 @@ class ScoreConfig:
     reach_s: float = 2.0
     """Offsets up to so many seconds, either way, are tried."""
     hop_s: float = 0.0
-    """Seconds from one window to the next; 0: 1 s, less for short files, more for those over 20 minutes."""
+    """Seconds from one window to the next; 0: 1 s, less for short files, more for those over 5 minutes."""
     trust: float = 1.0
     """How far the network's own certainty is believed, 1: in full. Lower it when sure answers prove wrong."""
     output: str = ""

@@ -24,10 +24,10 @@ from sharding.probe import Probe
 
 GRID_S = 0.04
 """Offsets lie a frame apart, or the fewest frames that make so much: the peak is wider."""
-WINDOWS = 16
+WINDOWS = 8
 """Of a short file; more would tell the same again."""
 SHORTEST_HOP_S, USUAL_HOP_S = 0.25, 1.0
-LONG_S = 1200
+LONG_S = 300
 """From this length on windows lie further apart, up to one window: more of the same makes no answer surer."""
 QUIETEST_DB = -120.0
 

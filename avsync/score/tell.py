@@ -25,6 +25,8 @@ def tell(done: Sequence[Scored]) -> str:
         for one in done:
             if one.answer and one.answer.verdict in ("changes", "can't tell"):
                 console.print(one.answer.sentence, soft_wrap=True)
+            elif one.error:
+                console.print(f"{plain(one.video.name)}: {one.error}", style="yellow", soft_wrap=True)
     for fixed in (
         one.fixed if len(done) == 1 else f"{plain(one.video.name)}: {one.fixed}" for one in done if one.fixed
     ):
@@ -41,7 +43,7 @@ def score_table(done: Sequence[Scored]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    for name in ("offset ms", "90 % between", "sure"):
+    for name in ("offset ms", "90 % within", "sure"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in done:
         table.add_row(plain(one.video.name), *_cells(one))
@@ -51,7 +53,7 @@ def score_table(done: Sequence[Scored]) -> Table:
 def _cells(one: Scored) -> tuple[str, ...]:
     answer = one.answer
     if answer is None:
-        return f"failed: {one.error}", "", "", ""
+        return "failed", "", "", ""
     if answer.offset_ms is None or answer.interval_ms is None:
         return answer.verdict, "", "", ""
     low, high = answer.interval_ms

@@ -107,6 +107,7 @@ def test_the_answer_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:
     video = write_video(tmp_path / "late.mkv", late(500))
     done = scorer(tmp_path / "answers").work(video)
     assert done.error == ""
+    assert done.picture is not None
     assert done.picture == tmp_path / "answers" / "late.png"
     assert read_json(tmp_path / "answers" / "late.json", Answer) == done.answer
     with Image.open(done.picture) as picture:
