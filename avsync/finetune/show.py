@@ -96,10 +96,9 @@ def show(found: Comparison, paths: OutPaths) -> None:
     for name in ("arm", "top-1", "top-5", "mean of classes", "best step (val)"):
         table.add_column(name, justify="left" if name == "arm" else "right")
     for arm in found.arms:
-        mean = arm.per_class
         table.add_row(
             arm.name, _told(arm.top1), _told(arm.top5) if arm.top5 else "-",
-            f"{mean.value:.1%} ({mean.low:.1%} to {mean.high:.1%})", f"{arm.picked_step} ({arm.val_accuracy:.1%})",
+            _told(arm.per_class), f"{arm.picked_step} ({arm.val_accuracy:.1%})",
         )  # fmt: skip
     table.add_section()
     table.add_row("majority", _told(found.majority), "", f"{found.chance:.1%}", "")
