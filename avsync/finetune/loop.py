@@ -79,6 +79,7 @@ class Finetuning:
         try:
             if start and self._due(self._config.validate_every) and not self._is_validated():
                 self._validate()
+                self._save()
             with feed.loader(self._options) as loader:
                 for batch in self._guarded(loader.batches(draws(step)[0] for step in range(start, steps))):
                     self._step(batch)
