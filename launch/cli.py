@@ -57,6 +57,7 @@ COMMANDS = {
         "DATASET|RUN", "what is inside, rejects, the A/V clock, a contact sheet; clips of a run", "Show", False
     ),
     "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", "Verify", False),
+    "audit": Entry("DATASET", "can a network cheat on the labels? before any training", "Audit", False, "launch.audit"),
     "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
     "evaluate": Entry(
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False

@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
+from launch.audit import Audit as Audit
 from launch.finetune import Finetune as Finetune
 from launch.flags import flags_of, typed
 from launch.parse import Parsed, registry, values_of

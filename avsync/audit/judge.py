@@ -16,6 +16,7 @@ from avsync.audit.finding import Finding, Guesses, Verdict
 from avsync.audit.leak import Leak, Told
 from avsync.config import PairsName
 from avsync.metrics import Share
+from sharding.words import counted
 
 CHANCE = 0.5
 FALSE_ALARMS = 1e-3
@@ -64,7 +65,7 @@ def judge(guesses: Guesses, law: PairsName) -> Finding:
     if not share.count:
         return _finding(guesses, "warning", "No example could be looked at, so nothing is known.")
     if share.low <= CHANCE:
-        return _finding(guesses, "pass", f"No better than guessing: {_right(share)}.")
+        return _finding(guesses, "pass", "No better than guessing.")
     if guesses.kind == "position":
         return _finding(guesses, *_place(share))
     return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, law)}")
@@ -74,8 +75,13 @@ def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> Finding:
     return Finding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
 
 
+def percent(value: float) -> str:
+    """`50.1 %`, or a dash where there is no number."""
+    return f"{100 * value:.1f} %" if value == value else "–"
+
+
 def _right(share: Share) -> str:
-    return f"{share.value:.1%} of {share.count:,} right"
+    return f"{percent(share.value)} of {share.count:,} right"
 
 
 def _place(share: Share) -> tuple[Verdict, str]:
@@ -106,9 +112,11 @@ def _remedy(guesses: Guesses, law: PairsName) -> str:
             "with symmetric pairs one stream alone cannot know that. It is the one audit in a thousand that errs: try "
             "another --seed. If it stays, it is a bug: please report it."
         )
+    if guesses.kind == "rule":
+        return f"what so simple a rule finds in one stream, a network finds, too. Use --pairs.law {HONEST}."
     return (
         "one stream alone tells the label, so a network will learn that and need not compare picture and sound. "
-        f"Use --pairs.law {HONEST}; zeroing or fading the place of the join does not cure it."
+        f"Use --pairs.law {HONEST}; to mute or fade the sound's start or a join does not cure it."
     )
 
 
@@ -133,7 +141,7 @@ def judge_law(leak: Leak, law: PairsName) -> tuple[Finding, Finding]:
 def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
     share = Share(told.accuracy, told.accuracy, told.accuracy, 0)
     guesses = Guesses(
-        probe=f"place of the {stream}, by the law of pairs",
+        probe=f"law of the {stream}'s place",
         kind="law",
         asks=f"Do sounds in sync and out of sync come with {stream} windows from other places of a clip?",
         accuracy=share,
@@ -143,9 +151,11 @@ def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
     )
     if told.bits < ROUNDING:
         reason = f"Both labels have the same places, exactly: 0 bits, whatever the {stream} shows of its place."
+        if law == "cyclic":
+            reason += " Cyclic pairs leak elsewhere, at the join of the turned sound."
         return Finding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
     reason = (
-        f"The place alone tells {told.bits:.4f} bits: {told.accuracy:.1%} right, where guessing gives 50 %: "
+        f"The place alone tells {told.bits:.4f} bits: {percent(told.accuracy)} right, where guessing gives 50 %: "
         f"{_remedy(guesses, law)}"
     )
     return Finding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
@@ -163,10 +173,13 @@ class Outcome:
 
 def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
     """The worst verdict is that of the whole; with too few sources none passes."""
-    worst: Verdict = max((one.verdict for one in findings), key=WORST_LAST.index, default="pass")
+    worst = WORST_LAST[max((WORST_LAST.index(one.verdict) for one in findings), default=0)]
     blame = ", ".join(one.guesses.probe for one in findings if one.verdict == worst)
     unseen = max((one.detectable for one in findings if one.guesses.kind != "law"), default=1.0)
-    notes = [f"{sources:,} sources: a leak that gives less than {unseen:.1%} right would go unseen."]
+    limit = (
+        f"a leak that gives less than {percent(unseen)} right would go unseen" if unseen < 1 else "no leak can be seen"
+    )
+    notes = [f"{counted(sources, 'source')}: {limit}."]
     if sources < FEW_SOURCES and worst == "pass":
         worst, blame = "warning", f"{sources} sources are too few"
         notes.append(f"Audit at least {FEW_SOURCES} sources, better some hundred, before you trust a pass.")

@@ -199,6 +199,30 @@ class VerifyJob:
         return []
 
 
+@dataclass(frozen=True, slots=True)
+class AuditJob:
+    """One process on the cores that packing gets; it wants no GPU."""
+
+    command: str = "Audit"
+    gpus: int | None = 0
+    ranks: bool = False
+
+    def target(self, command: Any) -> Path:
+        return command.dataset.absolute()
+
+    def reads(self, command: Any) -> list[Place]:
+        return [dataset_at(command.dataset)]
+
+    def places(self, command: Any) -> list[Path]:
+        return [command.dataset]
+
+    def wishes(self, profile: ClusterProfile) -> JobWishes:
+        return profile.pack
+
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+        return []
+
+
 def dataset_at(folder: Path) -> Place:
     """A packed dataset."""
     return Place(path=folder, flag="DATASET", whole="dataset.json")
@@ -216,6 +240,7 @@ KINDS: dict[str, Kind] = {
     "evaluate": EvaluateJob(),
     "finetune": FinetuneJob(),
     "verify": VerifyJob(),
+    "audit": AuditJob(),
 }
 MERGE_KIND = PackJob(share=False)
 """Plain pack puts together what is packed already."""

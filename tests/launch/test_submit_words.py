@@ -101,6 +101,7 @@ def test_places_become_absolute_and_values_of_flags_stay() -> None:
         (("train", "d", "r"), "r/jobs/train"),
         (("evaluate", "r", "d"), "r/jobs/evaluate"),
         (("verify", "d"), "d/jobs/verify"),
+        (("audit", "d"), "d/jobs/audit"),
     ],
 )
 def test_a_job_lies_in_what_it_works_on(words: Sequence[str], target: str) -> None:
@@ -140,6 +141,7 @@ def test_what_was_typed_is_not_added_again() -> None:
 
 def test_the_words_that_a_job_runs_are_understood_by_the_command() -> None:
     simple = (("evaluate", "r", "d"), ("finetune", "r", "d", "o", "--preset", "small"), ("verify", "d"))
+    simple += (("audit", "d", "--pairs.law", "cyclic", "--page", "a.html"),)
     for words in (("pack", "v", "d"), ("train", "d", "r", "--preflight"), *simple):
         for plan in plans(*words, cluster="public-cluster"):
             run = [word.replace("{share}", "3").replace("{scratch}", "/tmp") for word in plan.record.argv[4:]]

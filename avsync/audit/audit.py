@@ -1,0 +1,139 @@
+"""`avsync audit DATASET`: can a network cheat on the labels? The law is computed, the probes are run, all is judged."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avsync.audit.config import AuditConfig
+from avsync.audit.finding import Guesses
+from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
+from avsync.audit.leak import leak
+from avsync.audit.report import print_audit
+from avsync.audit.result import Audit
+from avsync.feed import Feed
+from avsync.terminal import open_console
+from sharding.errors import AvsyncError, InputError
+from sharding.files import publish, write_json
+from sharding.words import counted
+
+NO_WINDOW = 160
+"""Cells of a line in a pipe or a file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """Files to write beside what is printed."""
+
+    page: Path | None = None
+    json: Path | None = None
+
+    def check(self, dataset: Path) -> None:
+        """Before anything is read for them. Raises InputError."""
+        for flag, path, suffix in (("--page", self.page, ".html"), ("--json", self.json, ".json")):
+            if path is None:
+                continue
+            if path.suffix.lower() != suffix:
+                raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
+            if not path.parent.is_dir():
+                raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
+            if path.is_dir():
+                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
+            if path.resolve().is_relative_to(dataset.resolve()):
+                raise InputError(
+                    f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of it"
+                )
+
+
+def audit(dataset: Path, config: AuditConfig, written: Written, repeat: str, console: Console | None = None) -> Audit:
+    """Print what was found, write it, and return it. repeat: the command as typed, for the page.
+
+    Raises InputError, FormatError when there is nothing to look at.
+    """
+    written.check(dataset)
+    feed = Feed.open(dataset, config.split, config.pairs, config.view)
+    found = look(feed, config)
+    if written.json is not None:
+        write_json(written.json, found)
+    if written.page is not None:
+        _write_page(written.page, found, feed, repeat)
+    print_audit(found, console or _console())
+    return found
+
+
+def look(feed: Feed, config: AuditConfig) -> Audit:
+    """Compute, probe and judge. Raises InputError when there are not two sources."""
+    from avsync.audit.probes import PROBES, run_probes
+
+    sources = min(len(np.unique(feed.dataset.index.group[feed.clips])), config.clips)
+    if sources < 2:
+        raise InputError(
+            f"{feed.dataset.folder} has clips of {counted(sources, 'source')} only in split {config.split!r}: a probe "
+            "learns from some sources and is asked about others; pack more, or name another --split"
+        )
+    z = strictness(len(PROBES), sources)
+    with _bar() as advance:
+        guesses = list(run_probes(feed, config, z, advance))
+    return sum_up(feed, config, guesses, sources, z)
+
+
+def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> Audit:
+    """Judge the law, and what probes guessed on clips of so many sources."""
+    told = leak(feed.law, feed.dataset.index.frames[feed.clips])
+    findings = (*judge_law(told, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
+    outcome = conclude(findings, sources)
+    return Audit(
+        dataset=str(feed.dataset.folder.resolve()), verdict=outcome.verdict, sentence=outcome.sentence,
+        notes=outcome.notes, config=config, clips=len(feed.clips), looked_at=min(len(feed.clips), config.clips),
+        sources=sources, z=z, leak=told, findings=findings,
+    )  # fmt: skip
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows what is done now, and how much of it, with the time left."""
+    console = open_console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left:"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("audit", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield advance
+
+
+def _write_page(path: Path, found: Audit, feed: Feed, repeat: str) -> None:
+    from avsync.audit.chart import place_chart  # late: what draws is slow to load
+    from avsync.audit.page import page_html
+
+    lengths, counts = np.unique(feed.dataset.index.frames[feed.clips], return_counts=True)
+    frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps
+    page = page_html(found, place_chart(feed.law, frames, fps), float(frames / fps), repeat)
+    with publish(path) as file:
+        file.write(page.encode())
+
+
+def _console() -> Console:
+    console = open_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WINDOW
+    return console
+
+
+def refuse(found: Audit, *, strict: bool) -> None:
+    """Raises AvsyncError when the audit failed; `strict`: also when it warns."""
+    if found.verdict == "pass" or (found.verdict == "warning" and not strict):
+        return
+    law, worst = found.config.pairs.law, [one for one in found.findings if one.verdict == found.verdict]
+    failed = "fails its audit" if found.verdict == "fail" else "passes its audit with a warning only (--strict)"
+    names = ", ".join(one.guesses.probe for one in worst) or found.notes[-1].rstrip(".")
+    remedy = f"use --pairs.law {HONEST}" if law != HONEST else "each reason above says what to do"
+    raise AvsyncError(f"{found.dataset} with {law} pairs {failed}: {names}; {remedy}")

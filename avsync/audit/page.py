@@ -1,0 +1,208 @@
+"""An audit as one HTML page: no scripts, nothing loaded from elsewhere, every word from data escaped."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import fields
+from html import escape
+from typing import Any
+
+from avsync.audit.chart import ACCENT, INK, PALE, interval_svg, scale_svg
+from avsync.audit.finding import Finding, Verdict
+from avsync.audit.judge import percent
+from avsync.audit.leak import Told
+from avsync.audit.report import about, bits, interval, seen_from
+from avsync.audit.result import Audit
+from sharding.words import plain
+
+ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What a browser may load for the page: nothing but what is in it."""
+SAID: dict[Verdict, str] = {"pass": "Passed", "warning": "Careful", "fail": "Failed"}
+STYLE = f"""
+:root {{ color-scheme: light; --ink: {INK}; --pale: #6c6c86; --line: #e4e4ee; --accent: {ACCENT};
+  --pass: #2f7d4f; --warning: #b07a08; --fail: #b3261e }}
+* {{ box-sizing: border-box }}
+body {{ margin: 0 auto; max-width: 1180px; padding: 28px 28px 64px; color: var(--ink); background: #fff;
+  font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif }}
+header {{ padding: 22px 26px; border-radius: 10px; border-left: 10px solid; background: #f6f6fa }}
+h1 {{ margin: 0; font-size: 34px; line-height: 1.15 }}
+header small {{ color: var(--pale); overflow-wrap: anywhere }}
+header p {{ margin: 8px 0 0; font-size: 19px; max-width: 66ch }}
+h2 {{ margin: 42px 0 10px; padding-top: 14px; border-top: 1px solid var(--line); font-size: 21px }}
+p, dl, ul {{ margin: 8px 0; max-width: 86ch }}
+li {{ margin: 6px 0 }}
+.pale {{ color: var(--pale); overflow-wrap: anywhere }}
+.pass {{ --tone: var(--pass) }} .warning {{ --tone: var(--warning) }} .fail {{ --tone: var(--fail) }}
+header, .word {{ border-color: var(--tone) }}
+h1, .word {{ color: var(--tone) }}
+.word {{ font-weight: 600 }}
+.trouble {{ margin: 12px 0; padding: 10px 16px; border-left: 5px solid var(--tone); background: #fafafc }}
+.trouble p {{ margin: 2px 0 }}
+.scroll {{ overflow-x: auto }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ padding: 8px 16px 8px 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle }}
+th {{ color: var(--pale); font-weight: 500; font-size: 13px; vertical-align: bottom }}
+td.number, th.number {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }}
+td small {{ display: block; color: var(--pale); font-size: 13px; max-width: 46ch }}
+.law table {{ width: auto }}
+figure {{ margin: 18px 0 0 }}
+img {{ display: block; width: 100%; height: auto }}
+figcaption {{ color: var(--pale); font-size: 13px; margin-top: 4px }}
+svg {{ display: block }}
+svg .axis {{ stroke: var(--line) }}
+svg .chance {{ stroke: {PALE}; stroke-dasharray: 3 3 }}
+svg .strict {{ stroke: var(--tone); stroke-width: 1.5 }}
+svg .usual {{ stroke: var(--tone); stroke-width: 5; stroke-linecap: round; opacity: .55 }}
+svg text {{ fill: var(--pale); font-size: 12px; text-anchor: middle }}
+svg circle {{ fill: var(--tone) }}
+dt {{ font-weight: 600; margin-top: 8px }}
+dd {{ margin: 0 }}
+code {{ font: 13px/1.6 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere }}
+.settings td, .settings th {{ padding: 3px 24px 3px 0; border: 0 }}
+.settings table {{ width: auto }}
+"""
+READING = (
+    ("probe", "A small network or a rule that tries to guess without doing the work: comparing picture with sound."),
+    (
+        "right",
+        "Its share of right guesses on labels of sources that it did not learn from. Guessing blindly gives 50 %.",
+    ),
+    (
+        "interval",
+        "The thick bar is the 95 % interval, the thin line the strict one. A verdict is made of the strict one: it is "
+        "so wide that a clean dataset fails in one audit of a thousand, all probes together. Both count sources, "
+        "because examples of one source are alike.",
+    ),
+    ("AUC", "The chance that the probe's score puts an example in sync above one out of sync; 0.5 is chance."),
+    (
+        "seen from",
+        "A probe that is right so often would have been noticed; what is below goes unseen in so small a sample.",
+    ),
+    (
+        "place",
+        "Where in its file a window lies. It is no label. But who can read it in the picture and in the sound only has "
+        "to compare the two: the same place means in sync. So it should not show; in one stream a little of it is a "
+        "warning, much of it a fail.",
+    ),
+)
+
+
+def page_html(audit: Audit, chart: str, seconds: float, repeat: str) -> str:
+    """The whole page. chart: SVG of a clip of so many seconds (place_chart); repeat: the command that made all this."""
+    parts = (_head(audit), _troubles(audit), _law(audit, chart, seconds), _probes(audit), _reading(), _settings(audit))
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{ELSEWHERE}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(audit.dataset)}: audit</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(filter(None, parts))
+        + f'\n<p class="pale">Made by <code>{_text(repeat)}</code></p>\n</body>\n</html>\n'
+    )
+
+
+def _text(words: str) -> str:
+    """Words from data, harmless."""
+    return escape(plain(words))
+
+
+def _word(verdict: Verdict) -> str:
+    return f'<span class="word {verdict}">{SAID[verdict]}</span>'
+
+
+def _head(audit: Audit) -> str:
+    notes = "".join(f"<p class='pale'>{_text(note)}</p>" for note in audit.notes)
+    return (
+        f'<header class="{audit.verdict}"><small>Audit of {_text(audit.dataset)}</small>'
+        f"<h1>{SAID[audit.verdict]}</h1>\n<p>{_text(audit.sentence)}</p></header>\n"
+        f'<p class="pale">{_text(about(audit))}</p>\n{notes}'
+    )
+
+
+def _troubles(audit: Audit) -> str:
+    if not audit.troubles:
+        return ""
+
+    def one(names: str, finding: Finding) -> str:
+        note = f'<p class="pale">{_text(finding.guesses.note)}</p>' if finding.guesses.note else ""
+        return (
+            f'<div class="trouble {finding.verdict}"><p>{_word(finding.verdict)}: <b>{_text(names)}</b></p>'
+            f"<p>{_text(finding.reason)}</p>{note}</div>"
+        )
+
+    return "<h2>Why, and what to do</h2>\n" + "\n".join(one(*trouble) for trouble in audit.troubles)
+
+
+def _law(audit: Audit, chart: str, seconds: float) -> str:
+    of_sound, of_picture = (_word(finding.verdict) for finding in audit.by_law)
+    rows: tuple[tuple[str, Told, str], ...] = (
+        ("the sound’s place", audit.leak.sound, of_sound),
+        ("the picture’s place", audit.leak.picture, of_picture),
+        ("both places", audit.leak.both, "this is the label itself"),
+    )
+    cells = ((name, bits(told), percent(told.accuracy), said) for name, told, said in rows)
+    passed = " ".join(f"<p>{_text(one.reason)}</p>" for one in audit.by_law if one.verdict == "pass")
+    picture = base64.b64encode(chart.encode()).decode()
+    return (
+        "<h2>What the law of pairs tells</h2>\n<p>Traces in a file, of an encoder or a fade, can give away where in it "
+        "a window lies. If sounds in sync lie at other places than sounds out of sync, that alone tells the label. "
+        "This is computed from the law and the clips’ lengths, for a guesser who knows both: nothing is estimated.</p>"
+        f'\n<div class="law">{_table(("who knows", "bits of 1", "guesses right", ""), cells, numbers=(1, 2))}</div>\n'
+        f"{passed}\n"
+        f'<figure><img alt="how often windows of each label begin at each place" '
+        f'src="data:image/svg+xml;base64,{picture}">'
+        f"<figcaption>Clips of {seconds:.1f} s, the most frequent length. Where line and area are alike, the place "
+        "tells nothing.</figcaption></figure>"
+    )
+
+
+def _probes(audit: Audit) -> str:
+    def row(finding: Finding) -> tuple[str, ...]:
+        guesses = finding.guesses
+        said = _text(finding.reason) if finding.verdict == "pass" else "see above"
+        return (
+            f"<b>{_text(guesses.probe)}</b><small>{_text(guesses.asks)}</small>",
+            interval_svg(guesses.accuracy, guesses.strict, finding.verdict),
+            f"{percent(guesses.accuracy.value)}<small>{interval(guesses.accuracy)}</small>",
+            f"{guesses.auc:.3f}",
+            seen_from(finding),
+            f"{_word(finding.verdict)}<small>{said}</small>",
+        )
+
+    head = ("probe", scale_svg(), "right", "AUC", "seen from", "verdict")
+    return (
+        "<h2>What probes guess</h2>\n<p>Each tries to get the label, or a window’s place, without comparing picture "
+        "and sound. On an honest dataset all stay on the dashed line.</p>\n"
+        + _table(head, map(row, audit.by_probes), numbers=(2, 3, 4))
+    )
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: tuple[int, ...] = ()) -> str:
+    """Cells are HTML already."""
+
+    def line(cells: Iterable[str], tag: str) -> str:
+        kinds = (' class="number"' if place in numbers else "" for place in range(99))
+        told = "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=False))
+        return f"<tr>{told}</tr>"
+
+    lines = [line(head, "th"), *(line(row, "td") for row in rows)]
+    return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def _reading() -> str:
+    items = "".join(f"<dt>{name}</dt><dd>{said}</dd>" for name, said in READING)
+    return f"<h2>How to read this</h2>\n<dl>{items}</dl>"
+
+
+def _settings(audit: Audit) -> str:
+    rows = (
+        (f"<code>{_text(flag)}</code>", f"<code>{_text(str(value))}</code>") for flag, value in _flags(audit.config)
+    )
+    return f'<h2>Settings</h2>\n<div class="settings">{_table((), rows)}</div>'
+
+
+def _flags(config: Any, before: str = "--") -> Iterable[tuple[str, object]]:
+    for field in fields(config):
+        value, flag = getattr(config, field.name), before + field.name.replace("_", "-")
+        if hasattr(value, "__dataclass_fields__"):
+            yield from _flags(value, flag + ".")
+        else:
+            yield flag, value

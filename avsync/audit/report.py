@@ -1,0 +1,93 @@
+"""An audit on the terminal: what the law tells, what every probe found, and the verdict at the end."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from avsync.audit.finding import Finding, Verdict
+from avsync.audit.judge import ROUNDING, percent
+from avsync.audit.leak import Told
+from avsync.audit.result import Audit
+from avsync.metrics import Share
+from sharding.words import counted, plain
+
+STYLE: dict[Verdict, str] = {"pass": "bold green", "warning": "bold yellow", "fail": "bold red"}
+WIDE = 120
+"""Cells from which on the table has room for what each probe asks."""
+
+
+def bits(told: Told) -> str:
+    """`0`, `0.0595`, `1`."""
+    near = round(told.bits)
+    return str(near) if abs(told.bits - near) < ROUNDING else f"{told.bits:.4f}"
+
+
+def interval(share: Share) -> str:
+    """`48.1 to 52.0 %`."""
+    return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
+
+
+def seen_from(finding: Finding) -> str:
+    """`56.1 %`: a leak of less would go unseen; `never` where the sample is too small for any."""
+    return "never" if finding.detectable >= 1 else percent(finding.detectable)
+
+
+def about(audit: Audit) -> str:
+    """What was looked at, in a line."""
+    config = audit.config
+    return (
+        f"split {config.split}, {config.pairs.law} pairs; law of {counted(audit.clips, 'clip')}, probes on "
+        f"{counted(audit.looked_at, 'clip')} of {counted(audit.sources, 'source')}"
+    )
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """All of it."""
+    console.print(Text.assemble((plain(audit.dataset), "bold"), f"  {about(audit)}"), soft_wrap=True)
+    console.print(_law(audit))
+    console.print(_probes(audit, asks=console.width >= WIDE))
+    for names, finding in audit.troubles:
+        note = f" ({finding.guesses.note})" if finding.guesses.note else ""
+        console.print(Text.assemble(_verdict(finding.verdict), " ", (names, "bold"), f": {finding.reason}{note}"))
+    for note in audit.notes:
+        console.print(Text(note))
+    console.print(Text.assemble(_verdict(audit.verdict), " ", (audit.sentence, "bold")))
+
+
+def _verdict(verdict: Verdict) -> tuple[str, str]:
+    return verdict.upper(), STYLE[verdict]
+
+
+def _law(audit: Audit) -> Table:
+    table = Table(title=Text("what the places of the windows tell about the label"), title_justify="left")
+    table.add_column("who knows")
+    table.add_column("bits", justify="right")
+    table.add_column("guesses right", justify="right")
+    table.add_column("verdict")
+    rows = (("the sound's place", audit.leak.sound), ("the picture's place", audit.leak.picture))
+    for (name, told), finding in zip(rows, audit.by_law, strict=True):
+        table.add_row(name, bits(told), percent(told.accuracy), Text(*_verdict(finding.verdict)))
+    table.add_row("both places: that is the label", bits(audit.leak.both), percent(audit.leak.both.accuracy), "")
+    return table
+
+
+def _probes(audit: Audit, *, asks: bool) -> Table:
+    table = Table(title=Text("what probes guess on labels of sources they never saw"), title_justify="left")
+    table.add_column("probe", overflow="fold")
+    for name in ("right", "95 % interval", "AUC", "seen from"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    if asks:
+        table.add_column("asks", overflow="fold", style="dim")
+    for finding in audit.by_probes:
+        guesses = finding.guesses
+        table.add_row(
+            Text(guesses.probe),
+            Text(percent(guesses.accuracy.value), STYLE[finding.verdict]),
+            interval(guesses.accuracy),
+            f"{guesses.auc:.3f}",
+            seen_from(finding),
+            Text(*_verdict(finding.verdict)),
+            *((Text(guesses.asks),) if asks else ()),
+        )
+    return table
