@@ -106,6 +106,11 @@ def fixed_choice(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.sort(shuffled(clips, FIXED_SEED, 0, 0)[:count])
 
 
+def even_batch(count: int, most: int) -> int:
+    """The size of batches, at most `most`, that share `count` rows alike: none is left with a row or two."""
+    return -(-count // max(1, -(-count // most)))
+
+
 def batches_of_rank(draws: list[Draw], batch: int, rank: int, ranks: int) -> list[list[Draw]]:
     """This rank's share in batches of one size, padded with ignored rows so that all ranks have as many batches."""
     padding = Draw(-1, draws[0].pair, 0, 0, False)

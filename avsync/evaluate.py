@@ -14,15 +14,18 @@ from avsync.actions.table import action_table, action_words
 from avsync.cam import hottest_of
 from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig
-from avsync.draw import batches_of_rank, fixed_draws
+from avsync.draw import batches_of_rank, even_batch, fixed_draws
 from avsync.feed import Feed
+from avsync.honesty.examination import Examination
+from avsync.honesty.summary import Honesty
+from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.options import LoaderOptions
 from avsync.models.parts import InputSpec
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.places import evaluation_place
 from avsync.plots import evaluation_plot
 from avsync.pointing import Point, point
-from avsync.predict import Answer, Predictions, answers, rows
+from avsync.predict import Answer
 from avsync.scorecard import Row, Scorecard, by_action, by_shift, localisation, overall, save
 from avsync.terminal import open_console
 from sharding.clip import Fit
@@ -49,7 +52,8 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
     check_same_input(network, feed, dataset)
     heard = _ask(network, feed, config, device)
-    got = Predictions.of(torch.cat(heard.tables))
+    exam = Examination.of(torch.cat(heard.tables), feed.dataset.index.group)
+    got = exam.got
     if not len(got.clip):
         raise FormatError(
             f"none of the {len(heard.unreadable)} clips in split {config.split!r} of {dataset} can be read; "
@@ -60,7 +64,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         run=str(run.resolve()), dataset=str(dataset.resolve()), split=config.split, step=network.step,
         clips=len(np.unique(got.clip)), unreadable=len(heard.unreadable), accuracy=accuracy, auc=auc, loss=got.loss,
         actions=by_action(got, feed.dataset), shifts=by_shift(got, feed.dataset),
-        localisation=localisation(heard.points, np.array(heard.groups)),
+        localisation=localisation(heard.points, np.array(heard.groups)), honesty=Honesty.of(exam, network.step),
     )  # fmt: skip
     result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
     save(card, got, feed.dataset, result.folder)
@@ -108,14 +112,15 @@ class _Heard:
 
 def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
-    share = batches_of_rank(draws, config.batch, 0, 1)
+    share = batches_of_rank(draws, even_batch(len(draws), config.batch), 0, 1)
     mute, heard = network.config.pairs.mute_samples, _Heard()
     with feed.loader(LoaderOptions(device=device)) as loader:
-        stream = answers(network.model, loader.batches(share), feed.view, mute)
+        stream = examined(network.model, loader.batches(share), feed.view, mute, feed.dataset.index.group)
         console = open_console(stderr=True)
         quiet = not console.is_terminal
-        for answer in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
-            heard.tables.append(rows(answer))
+        for got in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
+            heard.tables.append(examined_rows(got))
+            answer = got.answer
             _note_points(answer, feed, heard)
             pairs = zip(answer.batch.draws, answer.batch.jsons, strict=True)
             heard.unreadable |= {draw.clip for draw, json in pairs if draw.clip >= 0 and json is None}
@@ -148,6 +153,10 @@ def show(result: Evaluation, last_error: str) -> None:
             f"split {card.split}, step {card.step}",
         )
     )  # fmt: skip
+    if card.honesty:
+        console.print(card.honesty.text, soft_wrap=True)
+        if card.honesty.warning:
+            console.print(card.honesty.warning, style="bold red", soft_wrap=True)
     if card.unreadable:
         console.print(
             f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"

@@ -1,6 +1,5 @@
 """A network's answers on fixed pairs, for validation and evaluation. Knows no ranks: the trainer gathers."""
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,11 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsync.batch import Batch
-from avsync.draw import View
 from avsync.models.parts import SyncOutput
-from avsync.transforms import NetworkInput, prepare
-
-Network = Callable[[Tensor, Tensor], SyncOutput]
+from avsync.transforms import NetworkInput
 
 
 class Answer(NamedTuple):
@@ -23,14 +19,6 @@ class Answer(NamedTuple):
     batch: Batch
     seen: NetworkInput
     said: SyncOutput
-
-
-@torch.no_grad()
-def answers(network: Network, batches: Iterable[Batch], view: View, mute: int) -> Iterator[Answer]:
-    """The network's answers, batch by batch, on their device. The network must be in evaluation mode."""
-    for batch in batches:
-        seen = prepare(batch, view, mute)
-        yield Answer(batch, seen, network(seen.frames, seen.sounds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,7 +44,7 @@ class Predictions:
 
     @classmethod
     def of(cls, table: Tensor) -> "Predictions":
-        """From rows (clip, shift, in_sync, logit, valid), as `rows` makes them."""
+        """From rows (clip, shift, in_sync, logit, valid), as `rows` makes them; further columns are left alone."""
         kept = table[table[:, 4] > 0.5].double().cpu().numpy()
         return cls(
             clip=kept[:, 0].astype(np.int64),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.actions.verdict import ActionRow, judge
+from avsync.honesty.summary import Honesty
 from avsync.metrics import Share, roc_auc, share_of
 from avsync.pointing import Point
 from avsync.predict import Predictions
@@ -64,6 +65,8 @@ class Scorecard:
     """Highest estimate first."""
     shifts: tuple[Row, ...]
     localisation: Localisation | None
+    honesty: Honesty | None = None
+    """None in summaries of before it was asked."""
 
 
 def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:

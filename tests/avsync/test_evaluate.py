@@ -59,6 +59,12 @@ def test_tables_files_and_plot_agree(trained, dataset):
         assert min(plot.size) > 300
     assert card.localisation is not None
     assert 0 < card.localisation.chance < 0.5
+    assert card.honesty is not None
+    assert card.honesty.muted.value == 0.5, "each picture has both labels"
+    assert card.honesty.other_picture.count == len(rows)
+    assert card.honesty.audited <= card.accuracy.value
+    assert 0 <= (card.honesty.listened or 0) <= 1
+    assert json.loads((folder / "summary.json").read_text())["honesty"]["spatial"] == card.honesty.spatial
 
 
 def test_the_same_question_gives_the_same_answer(trained, dataset):
