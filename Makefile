@@ -19,7 +19,7 @@ SLURM_FLAGS ?= $(if $(findstring -n,$(PYTEST_FLAGS)),--dist loadfile)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint types slurm pytest demo cluster-demo format clean
+.PHONY: help setup test lint types slurm pytest demo replay cluster-demo format clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ pytest: slurm
 demo: setup  ## the whole path on generated scenes, minutes on a laptop; ends by saying what to open
 	$(BIN)/avsync demo
 
+replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm, and the cure; about 20 minutes
+	$(BIN)/avsync replay
+
 cluster-demo: slurm  ## a run that survives two preemptions, on a real SLURM cluster of this machine; about four minutes
 	@$(BIN)/python -m slurm.demo
 
@@ -77,6 +80,6 @@ format: setup  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:  ## remove .venv, caches and the demo's folder
-	rm -rf $(VENV) .slurm .pytest_cache .ruff_cache .hypothesis demo cluster-demo build *.egg-info
+clean:  ## remove .venv, caches and the folders of demos
+	rm -rf $(VENV) .slurm .pytest_cache .ruff_cache .hypothesis demo replay cluster-demo build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

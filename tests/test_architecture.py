@@ -64,7 +64,7 @@ ONLY_IN = {
     "torchaudio": ("avsync.models", "avsync.transforms"),
     "tyro": ("launch",),
     "submitit": ("launch",),
-    "tensorboard": ("avsync.tracking",),
+    "tensorboard": ("avsync.tracking", "avsync.replay.curves"),
     "torch.utils.tensorboard": ("avsync.tracking",),
 }
 # Module prefix -> what it must not import, anywhere in the file.
@@ -216,6 +216,7 @@ GROUPS = re.compile("Config|Wishes|ForAll|Wanted")
         "launch.audit",
         "launch.commands",
         "launch.finetune",
+        "launch.replay.command",
         "launch.show",
         "launch.score",
         "avsync.score.config",

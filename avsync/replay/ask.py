@@ -1,0 +1,126 @@
+"""What a trained network says about clips that it never saw: by its own labels, without a stream, and by honest labels.
+
+Labels that leak make every network look good by its own labels. So each one is asked twice: about pairs of the law it
+was trained on, and about symmetric pairs, which tell nothing but by sound and picture together.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avsync.cam import hottest_of
+from avsync.config import PairConfig
+from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
+from avsync.feed import Feed
+from avsync.honesty.examination import Examination
+from avsync.honesty.swap import Examined, examined, examined_rows
+from avsync.loading.options import LoaderOptions
+from avsync.metrics import Share, share_of
+from avsync.network import LoadedNetwork, load_network
+from avsync.pointing import Point, point
+from avsync.scorecard import Localisation, localisation
+
+SPLIT = "test"
+BATCH = 16
+"""Clips at once."""
+PAIRS_PER_CLIP = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The answers, as shares of right ones with their intervals."""
+
+    step: int
+    """Of the checkpoint."""
+    own: Share
+    """By the labels of the law it was trained on."""
+    other: Share
+    """... with the picture of another clip: by the sound alone."""
+    muted: Share
+    """... with the sound muted: by the picture alone."""
+    audited: float
+    """`own`, less what one stream alone is worth."""
+    honest: Share
+    """On symmetric pairs: what it knows of picture and sound together."""
+    listened: float | None
+    """Mean over the maps of symmetric pairs in sync, as in avsync/honesty/maps.py; None: there was none."""
+    spatial: float | None
+    localisation: Localisation | None
+    """Where the same maps point; None where no true boxes are known."""
+
+
+def ask(run: Path, dataset: Path, which: Literal["best", "last"]) -> Asked:
+    """Ask a run's network about the test split. Raises InputError, FormatError."""
+    network = load_network(run, which, torch.device("cpu"))
+    pairs = network.config.pairs
+    found, group = list[Point](), list[int]()
+
+    def look(got: Examined, feed: Feed) -> None:
+        for where, source in _points(got, feed):
+            found.append(where)
+            group.append(source)
+
+    by_honest = _examination(network, dataset, honest(pairs), look)
+    own = _examination(network, dataset, pairs) if pairs != honest(pairs) else by_honest
+    maps = by_honest.maps
+    return Asked(
+        step=network.step, own=_accuracy(own), other=own.with_another_picture(), muted=own.with_muted_sound(),
+        audited=own.audited, honest=_accuracy(by_honest), listened=maps and float(np.nanmean(maps.listened)),
+        spatial=maps and float(np.nanmean(maps.spatial)), localisation=localisation(found, np.array(group)),
+    )  # fmt: skip
+
+
+def honest(pairs: PairConfig) -> PairConfig:
+    """The same windows under the law that leaks nothing."""
+    return replace(pairs, law="symmetric")
+
+
+def answers_of(
+    network: LoadedNetwork, dataset: Path, pairs: PairConfig, *, clips: int | None = None,
+    per_clip: int = PAIRS_PER_CLIP,
+) -> Iterator[tuple[Examined, Feed]]:  # fmt: skip
+    """Batch by batch about the test split, or `clips` clips spread over it; always the same pairs of a law."""
+    feed = Feed.open(dataset, SPLIT, pairs, network.config.view)
+    index = feed.dataset.index
+    chosen = feed.clips if clips is None else fixed_choice(feed.clips, clips)
+    draws = fixed_draws(index, chosen, feed.law, feed.view, per_clip)
+    rounds = -(-len(draws) // BATCH)
+    mixed = [draw for first in range(rounds) for draw in draws[first::rounds]]  # neighbours are of one source
+    with feed.loader(LoaderOptions()) as loader:
+        stream = loader.batches(batches_of_rank(mixed, BATCH, 0, 1))
+        for got in examined(network.model, stream, feed.view, pairs.mute_samples, index.group):
+            yield got, feed
+
+
+def _examination(
+    network: LoadedNetwork, dataset: Path, pairs: PairConfig,
+    look: Callable[[Examined, Feed], None] = lambda got, feed: None,
+) -> Examination:  # fmt: skip
+    tables, group = list[Tensor](), np.empty(0, np.int64)
+    for got, feed in answers_of(network, dataset, pairs):
+        tables.append(examined_rows(got))
+        group = feed.dataset.index.group
+        look(got, feed)
+    return Examination.of(torch.cat(tables), group)
+
+
+def _accuracy(got: Examination) -> Share:
+    return share_of(got.got.hits, got.group)
+
+
+def _points(got: Examined, feed: Feed) -> Iterator[tuple[Point, int]]:
+    """The pointing game on sounds in sync, and each clip's source; nothing where the truth is not known."""
+    answer = got.answer
+    frames = answer.seen.frames.shape[2]
+    for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
+        for number, sound in enumerate(draw.pair.sounds):
+            if meta is None or not sound.in_sync:
+                continue
+            hottest = hottest_of(answer.said.cam[row, number], frames)
+            if (outcome := point(hottest, meta, draw.pair.picture, feed.view)) is not None:
+                yield outcome, int(feed.dataset.index.group[draw.clip])

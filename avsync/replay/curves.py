@@ -1,0 +1,64 @@
+"""A run's curves, read back from its TensorBoard files: what a figure is drawn from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avsync.checkpoint import STATE, RunPaths
+from avsync.honesty.alarm import Alarm
+from avsync.state import Best, State
+from sharding.files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points in the order of steps."""
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curves:
+    """What a training looked like from outside, and from inside."""
+
+    train_loss: Curve
+    loss: Curve
+    """Of validation, as all that follow."""
+    train_accuracy: Curve
+    accuracy: Curve
+    audited: Curve
+    other: Curve
+    """Accuracy with another clip's picture."""
+    best: Best | None
+    alarm: Alarm | None
+    """That stands at the end."""
+
+
+def read_curves(run: Path) -> Curves:
+    """Of a run that has trained. Raises FormatError for a damaged checkpoint."""
+    paths = RunPaths(run)
+    train, validation = (_events(paths.tensorboard / name) for name in ("train", "validation"))
+    state = read_json(paths.checkpoint(paths.saved_steps()[0]) / STATE, State)
+    return Curves(
+        train_loss=_curve(train, "loss"), loss=_curve(validation, "loss"),
+        train_accuracy=_curve(train, "accuracy"), accuracy=_curve(validation, "accuracy"),
+        audited=_curve(validation, "honesty/audited_accuracy"),
+        other=_curve(validation, "honesty/accuracy_with_another_picture"), best=state.best, alarm=state.alarm,
+    )  # fmt: skip
+
+
+def _events(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return events
+
+
+def _curve(events: EventAccumulator, tag: str) -> Curve:
+    """Empty where nothing was drawn."""
+    if tag not in events.Tags()["scalars"]:
+        return Curve((), ())
+    points = {event.step: event.value for event in events.Scalars(tag)}  # of one drawn twice, the later
+    steps = tuple(sorted(points))
+    return Curve(steps, tuple(points[step] for step in steps))

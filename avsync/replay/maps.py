@@ -1,0 +1,143 @@
+"""Where trained networks listen: their maps on the same clips, and their heat around the join of a shifted sound."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avsync.cam import heat_in_time, hottest_of
+from avsync.config import PairConfig
+from avsync.draw import Draw
+from avsync.network import LoadedNetwork, load_network
+from avsync.overlay import HeatScale
+from avsync.pictures import to_uint8
+from avsync.pointing import cropped
+from avsync.replay.ask import answers_of, honest
+
+CLIPS = 6
+"""On a sheet of maps."""
+REACH_S = 1.0
+"""To either side of the join."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Shown:
+    """One clip with its true sound at the moment where the map is hottest."""
+
+    key: str
+    picture: NDArray[np.uint8]
+    """(H, W, 3)"""
+    heat: NDArray[np.float32]
+    """(h, w) cells"""
+    scale: HeatScale
+    """Of the whole window."""
+    boxes: NDArray[np.floating]
+    """(N, 4) true sources at that moment, as shares of the picture; none where they are not known."""
+    logit: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Around:
+    """Heat around the join, over all places, in times of the window's mean."""
+
+    offset_s: NDArray[np.floating]
+    """Middle of each span; 0 is the join."""
+    heat: NDArray[np.floating]
+    windows: int
+    """That were looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Joined:
+    """A sound that was shifted cyclically."""
+
+    sound: NDArray[np.floating]
+    """(S,) -1 to 1"""
+    rate: int
+    join: int
+    """First sample behind the join."""
+
+
+def shown_maps(run: Path, dataset: Path, which: Literal["best", "last"], clips: int = CLIPS) -> list[Shown]:
+    """Of symmetric pairs of the test split, always the same clips of a dataset."""
+    network = load_network(run, which, torch.device("cpu"))
+    found = list[Shown]()
+    for got, feed in answers_of(network, dataset, honest(network.config.pairs), clips=clips, per_clip=1):
+        answer = got.answer
+        for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
+            if meta is None:
+                continue
+            number = next(place for place, sound in enumerate(draw.pair.sounds) if sound.in_sync)
+            frames = to_uint8(answer.seen.frames[row])
+            heat = heat_in_time(answer.said.cam[row, number], len(frames))
+            moment = hottest_of(answer.said.cam[row, number], len(frames)).frame
+            place = draw.pair.picture + moment
+            known = meta.boxes[place] if meta.boxes else ()
+            boxes = cropped(known, feed.view) if known else np.empty((0, 4))
+            found.append(
+                Shown(
+                    key=meta.key, picture=frames[moment], heat=heat[moment], scale=HeatScale.of(heat), boxes=boxes,
+                    logit=float(answer.said.logit[row, number]),
+                )
+            )  # fmt: skip
+    return sorted(found, key=lambda one: one.key)
+
+
+def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[Around, Joined | None]:
+    """Where a run's last network is hot when it hears sounds of the test split that are shifted by the law `cyclic`.
+
+    And one of these sounds, as it is stored; None if there is none.
+    """
+    network = load_network(run, "last", torch.device("cpu"))
+    pairs = replace(cyclic, mute_samples=network.config.pairs.mute_samples)
+    fps, rate = network.dataset.clock.fps, network.dataset.clock.sample_rate
+    offsets, heats, joined = list[NDArray[np.floating]](), list[NDArray[np.floating]](), list[Joined]()
+    for got, _ in answers_of(network, dataset, pairs):
+        answer = got.answer
+        for row, draw in enumerate(answer.batch.draws):
+            if draw.clip < 0 or not draw.pair.sounds[0].roll:
+                continue
+            offset, heat = _heat_by_offset(answer.said.cam[row, 0], answer.seen.frames.shape[2], draw, float(fps))
+            offsets.append(offset)
+            heats.append(heat)
+            sound = answer.batch.audio[row, 0, :, 0].numpy().astype(np.float32) / 32768
+            joined.append(
+                Joined(sound=sound, rate=rate, join=network.dataset.clock.sample_at(draw.pair.sounds[0].roll))
+            )
+    return _mean_by_offset(offsets, heats, _cell_s(network)), _usual(joined)
+
+
+def _cell_s(network: LoadedNetwork) -> float:
+    """Width of the spans that heat is gathered in: two pictures."""
+    return 2 / float(network.dataset.clock.fps)
+
+
+def _heat_by_offset(
+    cam: torch.Tensor, frames: int, draw: Draw, fps: float
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """cam: (t, h, w) -> seconds from the join (t,), heat in times of the window's mean (t,)."""
+    heat = cam.detach().abs().mean(dim=(1, 2)).double().cpu().numpy()
+    moments = (np.arange(len(heat)) + 0.5) * frames / len(heat)
+    return (moments - draw.pair.sounds[0].roll) / fps, heat / max(heat.mean(), 1e-12)
+
+
+def _mean_by_offset(offsets: list[NDArray[np.floating]], heats: list[NDArray[np.floating]], width: float) -> Around:
+    half = max(1, round(REACH_S / width))
+    middles = np.arange(-half, half + 1) * width
+    if not offsets:
+        return Around(offset_s=middles, heat=np.full(len(middles), np.nan), windows=0)
+    bins = np.round(np.concatenate(offsets) / width).astype(int) + half
+    heat, kept = np.concatenate(heats), (bins >= 0) & (bins <= 2 * half)
+    count = np.bincount(bins[kept], minlength=len(middles))
+    total = np.bincount(bins[kept], heat[kept], minlength=len(middles))
+    return Around(offset_s=middles, heat=total / np.maximum(count, 1), windows=len(offsets))
+
+
+def _usual(joined: list[Joined]) -> Joined | None:
+    """The one whose jump is the median of all: no show-piece."""
+    if not joined:
+        return None
+    return sorted(joined, key=lambda one: abs(float(one.sound[one.join] - one.sound[one.join - 1])))[len(joined) // 2]

@@ -1,0 +1,148 @@
+"""One dataset's part of a replay: labels audited, networks trained and asked, figures drawn. What stands is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from avsync.config import PairsName
+from launch.flags import flags_of, typed
+from launch.replay.recipe import MUTED_S, Arm, Recipe
+from sharding.files import publish, read_json, write_json
+
+if TYPE_CHECKING:
+    from avsync.audit.result import Audit
+    from avsync.replay.ask import Asked
+    from avsync.replay.maps import Shown
+    from avsync.replay.result import ArmResult, StageResult
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePaths:
+    """FOLDER/STAGE: its videos (of scenes), dataset, runs/ARM, answers and figures."""
+
+    root: Path
+
+    @property
+    def videos(self) -> Path:
+        return self.root / "videos"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset"
+
+    def run(self, arm: str) -> Path:
+        return self.root / "runs" / arm
+
+    def answers(self, name: str) -> Path:
+        return self.root / "answers" / f"{name}.json"
+
+    def figure(self, name: str) -> Path:
+        return self.root / f"{name}.png"
+
+
+FIGURES = ("curves", "maps", "join")
+"""FOLDER/STAGE/NAME.png"""
+
+
+def play(paths: StagePaths, told: str, recipe: Recipe, say: Say) -> "StageResult":
+    """Audit, train, ask and draw. Raises what its steps raise; the same call goes on where it was stopped."""
+    from avsync.replay.result import StageResult
+    from sharding.index import read_info
+
+    paths.answers("").parent.mkdir(parents=True, exist_ok=True)
+    audits = tuple(_audit(paths, recipe, law, say) for law in recipe.audited)
+    for arm in recipe.arms:
+        _train(paths, recipe, arm, say)
+    say("the networks are asked about clips that they never saw, and figures drawn")
+    arms = tuple(_result(paths, arm) for arm in recipe.arms)
+    _draw(paths, recipe)
+    return StageResult(
+        name=paths.root.name, told=told, clips=dict(read_info(paths.dataset).clips), steps=recipe.train.steps,
+        audits=audits, arms=arms,
+    )  # fmt: skip
+
+
+def _audit(paths: StagePaths, recipe: Recipe, law: PairsName, say: Say) -> "Audit":
+    from avsync.audit.audit import Written, audit
+    from avsync.audit.result import Audit
+
+    pairs = recipe.pairs_of(law)
+    config = replace(recipe.audit, pairs=pairs)
+    words = [word.replace("--", "--pairs.") for word in flags_of(pairs)]
+    typed_in = typed("audit", paths.dataset, *words)
+    found, page = paths.answers(f"audit-{law}"), paths.root / f"audit-{law}.html"
+    if not (found.is_file() and page.is_file()):
+        say(f"{typed_in}: can a network cheat on these labels?")
+        audit(paths.dataset, config, Written(page=page, json=found), typed_in)
+    return read_json(found, Audit)
+
+
+def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
+    from avsync.replay.fork import fork
+    from avsync.trainer import train
+
+    run, config = paths.run(arm.name), recipe.config_of(arm)
+    say(f"avsync train {paths.dataset} {run}: labels by {arm.title}")
+    if arm.honest_steps:
+        fork(paths.run("symmetric"), arm.honest_steps, run, paths.dataset, config)
+    train(paths.dataset, run, config)
+
+
+def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
+    from avsync.replay.curves import read_curves
+    from avsync.replay.result import ArmResult
+
+    curves, last = read_curves(paths.run(arm.name)), _asked(paths, arm.name, "last")
+    other_best = curves.best is not None and curves.best.step != last.step
+    return ArmResult(
+        name=arm.name, title=arm.title, law=arm.law, cheats=curves.alarm is not None, alarm=curves.alarm,
+        best=curves.best, last=last, kept=_asked(paths, arm.name, "best") if other_best else None,
+    )  # fmt: skip
+
+
+def _asked(paths: StagePaths, arm: str, which: Which) -> "Asked":
+    from avsync.replay.ask import Asked, ask
+
+    return _kept(paths.answers(f"{arm}-{which}"), Asked, lambda: ask(paths.run(arm), paths.dataset, which))
+
+
+def _kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
+    """What was worked out before; delete the file to have it done again."""
+    if not path.is_file():
+        write_json(path, make())
+    return read_json(path, kind)
+
+
+def _draw(paths: StagePaths, recipe: Recipe) -> None:
+    from avsync.replay.curves import read_curves
+    from avsync.replay.figures import curves_figure, join_figure, maps_figure
+    from avsync.replay.maps import around_join
+
+    def write(name: str, png: bytes) -> None:
+        with publish(paths.figure(name)) as file:
+            file.write(png)
+
+    write("curves", curves_figure([(arm.title, read_curves(paths.run(arm.name))) for arm in recipe.arms]))
+    if not paths.figure("maps").exists():
+        write("maps", maps_figure([row for arm in recipe.arms for row in _maps(paths, arm)]))
+    if not paths.figure("join").exists():
+        cyclic = recipe.pairs_of("cyclic")
+        heard = [(arm.title, around_join(paths.run(arm.name), paths.dataset, cyclic)) for arm in recipe.arms]
+        joined = next((one for _, (_, one) in heard if one), None)
+        if joined:
+            write("join", join_figure(joined, [(title, heat) for title, (heat, _) in heard], float(MUTED_S)))
+
+
+def _maps(paths: StagePaths, arm: Arm) -> list[tuple[str, "list[Shown]"]]:
+    """Rows of the sheet: the last network; of one that began honestly, its best one, too."""
+    from avsync.replay.maps import shown_maps
+
+    kinds: tuple[tuple[Which, str], ...] = (("last", ""),)
+    if arm.honest_steps:
+        kinds = (("best", ": kept as best"), ("last", ": at the end"))
+    return [(arm.title + told, shown_maps(paths.run(arm.name), paths.dataset, which)) for which, told in kinds]

@@ -1,0 +1,129 @@
+"""The replay in sentences, made of what was measured: nothing is claimed that the numbers do not say."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from avsync.metrics import Share
+    from avsync.replay.result import ArmResult, ReplayResult, StageResult
+
+COLUMNS = (
+    "labels", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs", "alarm",
+    "kept as best", "points", "listened", "spatial",
+)  # fmt: skip
+
+
+def percent(value: float) -> str:
+    """`79.1 %`, or a dash where there is no number."""
+    return f"{100 * value:.1f} %" if value == value else "–"
+
+
+def interval(share: "Share") -> str:
+    """`79.1 % (73 to 84)`"""
+    return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def above_chance(share: "Share") -> bool:
+    """Surely."""
+    return share.low > 0.5
+
+
+def row(arm: "ArmResult") -> tuple[str, ...]:
+    """A line under COLUMNS: the network as it is at the end."""
+    last, place = arm.last, arm.last.localisation
+    return (
+        arm.title, interval(last.own), interval(last.other), interval(last.muted), interval(last.honest),
+        f"from step {arm.alarm.since}" if arm.alarm else "none",
+        f"step {arm.best.step}{', cheats' if arm.best.cheats else ''}" if arm.best else "–",
+        f"{place.times_chance:.1f}x chance" if place else "–",
+        _score(last.listened), _score(last.spatial),
+    )  # fmt: skip
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def sentence(arm: "ArmResult") -> str:
+    """What became of a network."""
+    last = arm.last
+    knows = "more than chance" if above_chance(last.honest) else "chance"
+    asked = f"On honest pairs it is right in {interval(last.honest)}: {knows}."
+    if arm.cheats and arm.alarm:
+        kept = arm.alarm.honest
+        best = f" Step {kept}, before the alarm, is kept as best." if kept else ""
+        return (
+            f"{arm.title}: cheats, and the alarm says so from step {arm.alarm.since} on. Right in "
+            f"{interval(last.own)} of its own labels, and in {interval(last.other)} with the picture of another clip. "
+            f"{asked}{best}"
+        )
+    return (
+        f"{arm.title}: no alarm. Right in {interval(last.own)} of its own labels; with the picture of another clip "
+        f"{interval(last.other)}. {asked}"
+    )
+
+
+def audits(stage: "StageResult") -> tuple[str, ...]:
+    """Their verdicts, one sentence each."""
+    return tuple(f"{one.config.pairs.law}: {one.verdict}. {one.sentence}" for one in stage.audits)
+
+
+def verdict(stage: "StageResult", result: "ReplayResult") -> tuple[str, ...]:
+    """The replay's answers to the thesis's question, one sentence each."""
+    return tuple(filter(None, (_cyclic(stage), _cure(stage, result), _symmetric(stage), _collapse(stage))))
+
+
+def _cyclic(stage: "StageResult") -> str:
+    arm, audit = stage.arm("cyclic"), stage.audit_of("cyclic")
+    if not arm:
+        return ""
+    before = f" The audit said so before: {audit.verdict}." if audit and audit.verdict != "pass" else ""
+    if arm.cheats:
+        return (
+            f"Labels by cyclic shift are learnt by the sound alone: {percent(arm.last.own.value)} right, "
+            f"{percent(arm.last.other.value)} with another clip's picture, {percent(arm.last.honest.value)} on honest "
+            f"pairs.{before}"
+        )
+    return f"Labels by cyclic shift raised no alarm here ({percent(arm.last.own.value)} right).{before}"
+
+
+def _cure(stage: "StageResult", result: "ReplayResult") -> str:
+    arm = stage.arm("muted")
+    if not arm:
+        return ""
+    what = f"Zeroing the first {result.muted_s:.3f} s ({result.muted_samples:,} samples)"
+    said = "did not cure it" if arm.cheats else "raised no alarm here"
+    return f"{what} {said}: {percent(arm.last.other.value)} with another clip's picture."
+
+
+def _symmetric(stage: "StageResult") -> str:
+    arm, audit = stage.arm("symmetric"), stage.audit_of("symmetric")
+    if not arm:
+        return ""
+    said = f" The audit's verdict: {audit.verdict}." if audit else ""
+    if arm.cheats:
+        return f"Two real windows of one clip raised an alarm, which should not be.{said}"
+    learnt = "and it learns" if above_chance(arm.last.own) else "but it has learnt nothing yet"
+    return (
+        f"Two real windows of one clip leave nothing to cheat with, {learnt}: {percent(arm.last.own.value)} right, "
+        f"{percent(arm.last.other.value)} with another clip's picture.{said}"
+    )
+
+
+def _collapse(stage: "StageResult") -> str:
+    arm = stage.arm("collapse")
+    if not arm:
+        return ""
+    if not arm.alarm:
+        return "A network that began honestly stayed so under cyclic labels, as long as it was trained here."
+    kept = f"; step {arm.alarm.honest}, honest, is kept as best" if arm.alarm.honest else ""
+    return (
+        f"A network that began honestly was given cyclic labels; the alarm rang at step {arm.alarm.since}{kept}. "
+        f"At the end it is right in {percent(arm.last.other.value)} with another clip's picture."
+    )
+
+
+def warnings(stage: "StageResult") -> Sequence[str]:
+    """What a reader must know of a small sample."""
+    clips = stage.clips.get("test", 0)
+    return () if clips >= 100 else (f"Only {clips} clips were held out: read the intervals, not the numbers.",)

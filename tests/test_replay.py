@@ -1,0 +1,146 @@
+"""The replay makes its page from nothing, goes on where it stopped, and claims nothing that its numbers do not say."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from PIL import Image
+
+from avsync.audit.config import AuditConfig
+from avsync.checkpoint import RunPaths
+from avsync.config import OptimConfig, PairConfig, RuntimeConfig
+from avsync.honesty.alarm import Alarm
+from avsync.metrics import Share
+from avsync.presets import small
+from avsync.replay.ask import Asked
+from avsync.replay.curves import read_curves
+from avsync.replay.fork import fork
+from avsync.replay.result import ArmResult, ReplayResult, StageResult
+from avsync.state import Best
+from launch.replay import told
+from launch.replay.recipe import ARMS, Recipe
+from launch.replay.replay import replay
+from sharding.config import PackConfig
+from sharding.errors import InputError
+from sharding.files import read_json
+from sharding.scenes.config import SceneConfig
+
+RECIPE = Recipe(
+    scenes=SceneConfig(
+        count=30, seconds=5, size=32, fps=10, sample_rate=8000, val_share=0.2, test_share=0.3, hum=0.05
+    ),
+    pack=PackConfig(fps="10", size=32, sample_rate=8000, min_clip_s="3", sources_per_shard=15),
+    train=replace(
+        small(), steps=4, batch=4, validate_every=2, pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
+        optim=OptimConfig(name="adamw", warmup_steps=1),
+        runtime=RuntimeConfig(device="cpu", checkpoint_every=2, keep=100, log_every=1),
+    ),
+    audit=AuditConfig(device="cpu", clips=16, pairs_per_clip=1),
+    arms=tuple(replace(arm, honest_steps=2 * bool(arm.honest_steps)) for arm in ARMS),
+    audited=("symmetric",),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for state in (AcceleratorState, PartialState, GradientState):
+        state._shared_state.clear()  # accelerate keeps its settings for the whole process
+    folder = tmp_path_factory.mktemp("replay") / "[/x]"  # a name that rich would take for markup
+    replay(folder, recipe=RECIPE)
+    return folder
+
+
+def test_every_number_of_the_table_is_in_the_files(folder: Path) -> None:
+    result = read_json(folder / "replay.json", ReplayResult)
+    with (folder / "replay.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert [arm.name for arm in result.stages[0].arms] == [arm.name for arm in ARMS]
+    assert rows[1:] == [["scenes", *told.row(arm)] for arm in result.stages[0].arms]
+    held_out = result.stages[0].clips["test"]
+    for arm in result.stages[0].arms:
+        assert arm.last.step == 4
+        assert arm.last.honest.count == 4 * held_out  # two pairs of each clip, two sounds of each pair
+        assert arm.last.localisation
+    assert [one.config.pairs.law for one in result.stages[0].audits] == ["symmetric"]
+
+
+def test_the_page_shows_everything_and_loads_nothing(folder: Path) -> None:
+    page = (folder / "replay.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 3
+    assert "http" not in page.replace("http-equiv", "")
+    for name in ("curves", "maps", "join"):
+        pixels = np.asarray(Image.open(folder / "scenes" / f"{name}.png"))
+        assert pixels.std() > 5
+    for arm in ARMS:
+        assert arm.title in page
+
+
+def test_a_second_call_does_nothing_twice(folder: Path) -> None:
+    def state() -> dict[str, int]:
+        kept = ("*.tar", "model.pt", "answers/*.json", "maps.png", "join.png")
+        return {str(path): path.stat().st_mtime_ns for name in kept for path in folder.rglob(name)}
+
+    before, page = state(), (folder / "replay.html").read_bytes()
+    replay(folder, recipe=RECIPE)
+    assert state() == before
+    assert (folder / "replay.html").read_bytes() == page
+
+
+def test_the_muted_time_is_the_thesis_s_at_any_rate() -> None:
+    assert Recipe().pairs_of("cyclic", muted=True).mute_samples == round(10_000 * 16_000 / 44_100)
+    assert Recipe().pairs_of("cyclic").mute_samples == 0
+
+
+def test_a_fork_goes_on_with_the_same_clips_and_one_curve(folder: Path) -> None:
+    honest, forked = (folder / "scenes" / "runs" / name for name in ("symmetric", "collapse"))
+    ends = [json.loads((RunPaths(run).checkpoint(4) / "state.json").read_text()) for run in (honest, forked)]
+    assert ends[0]["digest"] == ends[1]["digest"]
+    curves = [read_curves(run) for run in (honest, forked)]
+    assert curves[1].accuracy.steps == curves[0].accuracy.steps == (2, 4)
+    assert curves[1].loss.values[0] == curves[0].loss.values[0]
+    assert curves[1].loss.values[1] != curves[0].loss.values[1]
+
+
+def test_a_fork_of_a_step_that_was_not_kept_is_told(folder: Path, tmp_path: Path) -> None:
+    run, dataset = folder / "scenes" / "runs" / "symmetric", folder / "scenes" / "dataset"
+    with pytest.raises(InputError, match="no checkpoint of step 3"):
+        fork(run, 3, tmp_path / "new", dataset, RECIPE.config_of(ARMS[-1]))
+    assert not (tmp_path / "new").exists()
+
+
+def share(value: float) -> Share:
+    return Share(value, value - 0.05, value + 0.05, 200)
+
+
+def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> ArmResult:
+    alarm = Alarm(since=40, step=160, stream="sound", accuracy=other, low=other - 0.05, told=other, honest=20)
+    asked = Asked(
+        step=160, own=share(own), other=share(other), muted=share(0.5), audited=0.5, honest=share(honest),
+        listened=0.5, spatial=0.5, localisation=None,
+    )  # fmt: skip
+    return ArmResult(
+        name=name, title=name, law="cyclic", cheats=cheats, alarm=alarm if cheats else None,
+        best=Best(20, 0.6, audited=0.6), last=asked, kept=None,
+    )  # fmt: skip
+
+
+def sentences(*arms: ArmResult) -> str:
+    stage = StageResult(name="scenes", told="scenes", clips={"test": 200}, steps=160, audits=(), arms=arms)
+    return " ".join(told.verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
+
+
+def test_the_verdict_follows_the_numbers_whatever_they_are() -> None:
+    cheat = sentences(arm("cyclic", own=0.9, other=0.9, honest=0.5, cheats=True))
+    assert "learnt by the sound alone: 90.0 % right" in cheat
+    assert "raised no alarm" in sentences(arm("cyclic", own=0.6, other=0.5, honest=0.5, cheats=False))
+    assert "did not cure it" in sentences(arm("muted", own=0.9, other=0.9, honest=0.5, cheats=True))
+    assert "did not cure it" not in sentences(arm("muted", own=0.6, other=0.5, honest=0.5, cheats=False))
+    assert "and it learns" in sentences(arm("symmetric", own=0.8, other=0.5, honest=0.8, cheats=False))
+    assert "has learnt nothing yet" in sentences(arm("symmetric", own=0.52, other=0.5, honest=0.5, cheats=False))
+    assert "should not be" in sentences(arm("symmetric", own=0.8, other=0.7, honest=0.8, cheats=True))
+    assert "rang at step 40; step 20, honest" in sentences(arm("collapse", own=0.9, other=0.9, honest=0.5, cheats=True))
+    assert "stayed so" in sentences(arm("collapse", own=0.9, other=0.5, honest=0.8, cheats=False))
