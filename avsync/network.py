@@ -61,6 +61,8 @@ class LoadedNetwork:
 def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
     """The best or the newest network of a run; the newest, and a word about it, when the best is gone.
 
+    Best is the one with the highest audited accuracy. There is a word about a network that cheats, too.
+
     Raises InputError, FormatError.
     """
     paths = RunPaths(run)
@@ -69,6 +71,8 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
     check_model(saved.state, info.config.model, folder)
+    if alarm := saved.state.alarm:
+        open_console(stderr=True).print(f"{folder}: {alarm.warning}", style="bold red", soft_wrap=True)
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     return LoadedNetwork(

@@ -33,6 +33,15 @@ class Alarm:
         return before is None or self.told != before.told
 
     @property
+    def warning(self) -> str:
+        """For who uses a checkpoint that was made under it."""
+        other = f"step {self.honest:,} is honest" if self.honest else "no honest one is kept"
+        return (
+            f"this checkpoint CHEATS: the {self.stream} alone tells it the label in {self.accuracy:.1%} "
+            f"(honest: 50 %), so its scores and maps mean nothing; {other}"
+        )
+
+    @property
     def text(self) -> str:
         """One line for a person: what it means, since when, what is still good, and what to do."""
         kept = f"step {self.honest:,} is the last honest checkpoint, kept as best" if self.honest else (

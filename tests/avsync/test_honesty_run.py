@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from avsync_settings import quick_config
 from curves import curve, load
 from processes import command, run_ranks
@@ -15,8 +17,10 @@ from turncoat import AGE, CHILD, turning
 from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import TrainConfig
 from avsync.honesty.alarm import Alarm
+from avsync.network import load_network
 from avsync.progress import read_progress
 from avsync.state import Best, State
+from avsync.tracking import PAGE
 from avsync.trainer import train
 from sharding.config import PackConfig
 from sharding.files import from_json, read_json, to_json
@@ -94,6 +98,15 @@ def test_its_curves_lie_beside_chance_and_its_maps_in_a_table(turned: Path) -> N
     assert {row["spatial"] for row in rows} == {"0.0000"}
 
 
+def test_a_page_of_tensorboard_asks_whether_it_cheats_with_curves_that_are_there(turned: Path) -> None:
+    tags = set(load(turned, "validation").Tags()["scalars"])
+    charts = PAGE["Does it cheat?"].values()
+    wanted = [pattern for _, patterns in charts for pattern in patterns]
+    for pattern in wanted:
+        assert [tag for tag in tags if re.match(pattern, tag)] == [pattern.removesuffix("$")]
+    assert "custom_scalars__config__" in load(turned, "train").Tags()["tensors"]
+
+
 def test_the_log_is_told_when_it_begins_and_not_again(
     many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +143,18 @@ def test_two_ranks_come_to_the_same_verdict(many: Path, tmp_path: Path) -> None:
         assert mine == other
         assert bool(mine["alarm"]) == (step > AGE)
     assert read_json(tmp_path / "run" / "best.json", Best).step <= AGE
+
+
+def test_who_uses_a_network_that_cheats_is_told_and_who_uses_the_honest_one_is_not(
+    turned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with turning(turned.parent):
+        assert load_network(turned, "best", torch.device("cpu")).step <= AGE
+        assert not capsys.readouterr().err
+        assert load_network(turned, "last", torch.device("cpu")).step == 10
+    said = " ".join(capsys.readouterr().err.split())
+    assert "this checkpoint CHEATS: the sound alone tells it the label in 100.0%" in said
+    assert f"step {read_json(turned / 'best.json', Best).step} is honest" in said
 
 
 def test_files_of_before_the_audit_are_read(tmp_path: Path) -> None:
