@@ -42,7 +42,7 @@ REACH_S, IN_SYNC_SHARE = 2.0, 1 / 3
 KINDS = {"short": 1, "long": 1, "other sound": 3, "noise": 3, "silence": 9, "still": 9}
 """What files there are, and for every how many scenes there is one of them."""
 NEGATIVE = ("other sound", "noise", "silence", "still")
-TRUSTS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+TRUSTS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
 BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 

@@ -20,8 +20,9 @@ class ScoreConfig:
     """Offsets up to so many seconds, either way, are tried."""
     hop_s: float = 0.0
     """Seconds from one window to the next; 0: 1 s, less for short files, more for those over 5 minutes."""
-    trust: float = 1.0
-    """How far the network's own certainty is believed, 1: in full. Lower it when sure answers prove wrong."""
+    trust: float = 2.0
+    """How much the network's evidence counts. 2 makes the confidence true on generated scenes; lower it where sure
+    answers prove wrong."""
     output: str = ""
     """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
     fix: bool = False
@@ -43,5 +44,5 @@ class ScoreConfig:
             raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
         if not 0 <= self.hop_s < float("inf"):
             raise InputError(f"--hop-s {self.hop_s} must be a number of seconds, or 0 to let the length decide")
-        if not 0 < self.trust <= 1:
-            raise InputError(f"--trust {self.trust} must be above 0, and at most 1")
+        if not 0 < self.trust <= 10:
+            raise InputError(f"--trust {self.trust} must be above 0, and at most 10")

@@ -2,7 +2,8 @@
 
 The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
 they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
-(`weight`), and all of them share the network's mistakes (`ScoreConfig.trust`, measured: benchmarks/score.py).
+(`_weight`). How true the network's own numbers are differs between networks: `ScoreConfig.trust` multiplies them, and
+benchmarks/score.py measures it.
 
 A window may also have nothing to tell, as music over pictures does: so no window speaks against an offset for more
 than log(SILENT_SHARE). "None of these offsets" is a candidate like any other, with evidence 0.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from avsync.score.config import ScoreConfig
 from avsync.score.listen import Evidence
 
-SILENT_SHARE = 0.3
+SILENT_SHARE = 0.1
 """Of the windows of a file that is in sync, that tell nothing."""
 NONE_PRIOR = 0.25
 """Of a file: that its sound does not belong to its picture, or is further off than is tried."""
@@ -149,7 +150,21 @@ def _nats(logit: Floats, asked: NDArray[np.bool_]) -> Floats:
     """What each window says, as evidence; a network that says yes to everything of a window says nothing."""
     usual = np.array([np.median(row[there]) if there.any() else 0.0 for row, there in zip(logit, asked, strict=True)])
     told = np.logaddexp(np.log(1 - SILENT_SHARE) + logit - usual.clip(min=0)[:, None], np.log(SILENT_SHARE))
-    return np.where(asked, told, 0.0)
+    return _filled(np.where(asked, told, 0.0), asked)
+
+
+def _filled(nats: Floats, asked: NDArray[np.bool_]) -> Floats:
+    """Guess what windows that could not be asked about an offset would have said: else offsets that fewer windows can
+    be asked about, those far from 0, would lose to 0 by that alone, as where something repeats.
+
+    An offset is granted what it has shown elsewhere, a window that says nothing counted in, and never more than the
+    best offset shows in that window.
+    """
+    judged = asked.any(axis=1)
+    best = int(nats.sum(axis=0).argmax())
+    usual = nats.sum(axis=0) / (asked.sum(axis=0) + 1)
+    granted = np.minimum(usual[None, :], np.where(asked[:, best], nats[:, best], np.inf)[:, None])
+    return np.where(asked | ~judged[:, None], nats, granted)
 
 
 def _weight(evidence: Evidence) -> float:

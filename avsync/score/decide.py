@@ -14,6 +14,9 @@ SILENT_DB = -60.0
 """Below this a window's sound is called silent."""
 STILL = 0.15
 """Below this mean change of brightness, of 255 steps, a window's picture is called still."""
+PART_WINDOWS, PART_SURE = 2, 0.95
+"""A part with an offset of its own is as long as so many windows side by side, and at least so sure: among many parts
+that could be cut out, some fit by chance."""
 MOSTLY = 0.8
 """Of the windows: what is said of so many is said of the file."""
 
@@ -63,6 +66,8 @@ def sync_range_ms(curve: Curve, config: ScoreConfig) -> tuple[float, float]:
 def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> Part:
     curve = votes.curve(first, stop)
     low, high = curve.interval_s
+    span = float(votes.starts_s[stop - 1] - votes.starts_s[first]) + votes.window_s
+    long = span >= PART_WINDOWS * votes.window_s or stop - first == len(votes.starts_s)
     middle = votes.window_s / 2  # a window speaks for what lies around its middle
     return Part(
         start_s=round(float(votes.starts_s[first]) + (middle if first else 0), 3),
@@ -72,7 +77,7 @@ def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> Part:
             else float(votes.starts_s[stop]) + middle,
             3,
         ),
-        verdict=verdict_of(curve, config),
+        verdict=verdict_of(curve, config) if curve.confidence >= PART_SURE and long else "can't tell",
         offset_ms=round(curve.best_s * 1000, 1),
         interval_ms=(round(low * 1000, 1), round(high * 1000, 1)),
         confidence=round(curve.confidence, 4),
