@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from avsync.audit.config import AuditConfig
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig
 from launch.flags import flags_of, typed
 from launch.parse import Parsed
 
@@ -34,15 +34,14 @@ class Audit(Parsed):
 
         found = audit(self.dataset, self.config, Written(page=self.page, json=self.json), self._again())
         refuse(found, strict=self.strict)
-        following = typed("train", self.dataset, "RUN", *_flags_under("pairs", self.config.pairs))
+        following = typed("train", self.dataset, "RUN", *_pair_flags(self.config.pairs))
         return f"Next: {following}" if found.verdict == "pass" else ""
 
     def _again(self) -> str:
-        own = flags_of(self.config, leave_out=("pairs", "view"))
-        nested = (*_flags_under("pairs", self.config.pairs), *_flags_under("view", self.config.view))
-        return typed("audit", self.dataset, *own, *nested)
+        own = flags_of(self.config, leave_out=("pairs",))
+        return typed("audit", self.dataset, *own, *_pair_flags(self.config.pairs))
 
 
-def _flags_under(name: str, settings: PairConfig | ViewConfig) -> list[str]:
-    """`--pairs.law cyclic`: flags of a group of settings."""
-    return [f"--{name}.{word[2:]}" if word.startswith("--") else word for word in flags_of(settings)]
+def _pair_flags(pairs: PairConfig) -> list[str]:
+    """`--pairs.law cyclic`."""
+    return [f"--pairs.{word[2:]}" if word.startswith("--") else word for word in flags_of(pairs)]

@@ -16,12 +16,15 @@ from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
 from avsync.audit.result import Audit
+from avsync.config import ViewConfig
 from avsync.feed import Feed
 from avsync.terminal import open_console
 from sharding.errors import AvsyncError, InputError
 from sharding.files import publish, write_json
 from sharding.words import counted
 
+WHOLE = ViewConfig(crop=1, flip=False)
+"""A random crop of training may show any part of the picture."""
 NO_WINDOW = 160
 """Cells of a line in a pipe or a file."""
 
@@ -56,7 +59,7 @@ def audit(dataset: Path, config: AuditConfig, written: Written, repeat: str, con
     Raises InputError, FormatError when there is nothing to look at.
     """
     written.check(dataset)
-    feed = Feed.open(dataset, config.split, config.pairs, config.view)
+    feed = Feed.open(dataset, config.split, config.pairs, WHOLE)
     found = look(feed, config)
     if written.json is not None:
         write_json(written.json, found)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig
 from sharding.errors import InputError
 
 
@@ -22,7 +22,6 @@ class AuditConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     pairs: PairConfig = field(default_factory=PairConfig)
-    view: ViewConfig = field(default_factory=ViewConfig)
 
     def __post_init__(self) -> None:
         if self.clips < 2 or self.pairs_per_clip < 1:

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from avsync.audit.finding import Finding, Guesses, Verdict
+from avsync.audit.finding import Finding, Guesses, Kind, Verdict
 from avsync.audit.leak import Leak, Told
 from avsync.config import PairsName
 from avsync.metrics import Share
@@ -27,6 +27,8 @@ guessed right when both readings are right or both are wrong: 0.6^2 + 0.4^2 = 52
 Above, one cue in the other stream, a counter or a tone, is all that is missing to a leak that a network finds."""
 ROUNDING = 1e-9
 """Bits or shares below this are what adding up floats leaves."""
+NO_LEAK: tuple[Kind, ...] = ("law", "position")
+"""Kinds whose share of right guesses is computed, or not one of labels."""
 FEW_SOURCES = 10
 """Fewer can pass nothing."""
 WORST_LAST: tuple[Verdict, ...] = ("pass", "warning", "fail")
@@ -175,7 +177,7 @@ def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
     """The worst verdict is that of the whole; with too few sources none passes."""
     worst = WORST_LAST[max((WORST_LAST.index(one.verdict) for one in findings), default=0)]
     blame = ", ".join(one.guesses.probe for one in findings if one.verdict == worst)
-    unseen = max((one.detectable for one in findings if one.guesses.kind != "law"), default=1.0)
+    unseen = max((one.detectable for one in findings if one.guesses.kind not in NO_LEAK), default=1.0)
     limit = (
         f"a leak that gives less than {percent(unseen)} right would go unseen" if unseen < 1 else "no leak can be seen"
     )

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from avsync.audit.audit import Written, refuse, sum_up
+from avsync.audit.audit import WHOLE, Written, refuse, sum_up
 from avsync.audit.chart import place_chart
 from avsync.audit.config import AuditConfig
 from avsync.audit.finding import Guesses, Kind, Verdict
@@ -26,8 +27,11 @@ from avsync.config import PairConfig, PairsName
 from avsync.feed import Feed
 from avsync.metrics import Share, share_of, wilson
 from avsync.pairs import PAIRS
+from launch.cli import DONE, FAILED, USAGE, main
+from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
 from sharding.files import read_json, write_json
+from sharding.pack import pack
 
 SOURCES, EACH = 300, 4
 Z = strictness(8, SOURCES)
@@ -49,7 +53,7 @@ def pairs_of(law: PairsName) -> PairConfig:
 
 def made(dataset: Path, law: PairsName, guesses: Sequence[Guesses]) -> tuple[Audit, Feed]:
     config = AuditConfig(pairs=pairs_of(law))
-    feed = Feed.open(dataset, "train", config.pairs, config.view)
+    feed = Feed.open(dataset, "train", config.pairs, WHOLE)
     return sum_up(feed, config, guesses, SOURCES, Z), feed
 
 
@@ -280,3 +284,67 @@ def test_files_that_cannot_be_written_are_told_before_any_work(written, message,
     Path("data").mkdir()
     with pytest.raises(InputError, match=message):
         written.check(Path("data"))
+
+
+def audit(*words: object) -> int:
+    return main(["audit", *map(str, words)])
+
+
+PAIRS_HERE = ("--pairs.window-s", "2.0", "--pairs.min-shift-s", "1.0", "--pairs.max-shift-s", "1.9")
+
+
+def test_a_clean_dataset_passes_and_is_told_how_to_go_on(dataset, tmp_path, capsys):
+    page, json = tmp_path / "a.html", tmp_path / "a.json"
+    assert audit(dataset, *PAIRS_HERE, "--page", page, "--json", json, "--strict") == DONE
+    said = capsys.readouterr().out.splitlines()
+    assert shlex.split(said[-1])[1:] == ["avsync", "train", str(dataset), "RUN", *PAIRS_HERE]
+    found = read_json(json, Audit)
+    assert (found.verdict, found.sources, found.clips) == ("pass", 18, 18)
+    assert found.leak.sound.bits == found.leak.picture.bits == 0
+    assert {"law", "network", "rule", "position", "both"} == {one.guesses.kind for one in found.findings}
+    assert found.sentence in page.read_text()
+    assert f"avsync audit {dataset} --pairs.window-s 2.0 --pairs.min-shift-s 1.0" in page.read_text()
+
+
+def test_a_law_that_leaks_fails_with_exit_code_1_after_the_page_is_written(dataset, tmp_path, capsys):
+    page = tmp_path / "a.html"
+    assert audit(dataset, *PAIRS_HERE, "--pairs.law", "uniform", "--page", page) == FAILED
+    told = capsys.readouterr()
+    error = told.err.splitlines()[-1]
+    assert error.startswith("avsync: error: ")
+    assert re.search(
+        "with uniform pairs fails its audit: law of the sound's place, .*; use --pairs.law symmetric", error
+    )
+    assert "Next:" not in told.out
+    assert "A network can cheat on these labels" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--clips", "1"), USAGE, "--clips 1 must be at least 2"),
+        (("--pairs-per-clip", "0"), USAGE, "--pairs-per-clip 0 must be at least 1"),
+        (("--seed", "-1"), USAGE, "--seed -1 must lie in 0"),
+        (("--pairs.min-shift-s", "9", "--pairs.max-shift-s", "10"), FAILED, "no clip is long enough"),
+        (("--page", "no-such-folder/a.html"), FAILED, "there is no folder no-such-folder"),
+    ],
+)
+def test_what_cannot_be_audited_is_told_with_its_flag(words, code, said, dataset, capsys):
+    assert audit(dataset, *words) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("percent", "said"), [("0", "has no clips in split 'val'"), ("100", "clips of 1 source only")])
+def test_an_empty_split_and_a_single_source_are_told(percent, said, scenes, tmp_path, capsys):
+    rows = (scenes / "scenes.csv").read_text().splitlines()
+    name = rows[1].split(",")[0]
+    (tmp_path / "one.csv").write_text(
+        f"path,action,split\n{scenes / name},a,{'val' if percent == '100' else 'train'}\n"
+    )
+    pack(
+        tmp_path / "one.csv",
+        tmp_path / "data",
+        PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", workers=1),
+    )
+    assert audit(tmp_path / "data", "--split", "val", *PAIRS_HERE) == FAILED
+    assert said in capsys.readouterr().err
