@@ -44,9 +44,7 @@ class Alarm:
     @property
     def text(self) -> str:
         """One line for a person: what it means, since when, what is still good, and what to do."""
-        kept = f"step {self.honest:,} is the last honest checkpoint, kept as best" if self.honest else (
-            "no honest checkpoint is kept: it cheated from the start"
-        )  # fmt: skip
+        kept = f"step {self.honest:,} is honest and kept as best" if self.honest else "no honest checkpoint is kept"
         return (
             f"CHEATING since step {self.since:,}: the {self.stream} alone tells the network the label. "
             f"{TESTS[self.stream].capitalize()} it is still right in {self.accuracy:.1%} (honest: 50 %; "

@@ -81,7 +81,7 @@ def test_the_alarm_is_in_state_progress_and_tensorboard_with_the_honest_step(tur
     texts = load(turned, "train")
     (told,) = texts.Tensors("alarm/text_summary")
     assert told.step == 6, "once, when it began"
-    assert f"Step {best.step} is the last honest checkpoint" in told.tensor_proto.string_val[0].decode()
+    assert f"Step {best.step} is honest and kept as best" in told.tensor_proto.string_val[0].decode()
 
 
 def test_its_curves_lie_beside_chance_and_its_maps_in_a_table(turned: Path) -> None:
@@ -125,6 +125,7 @@ def test_a_run_that_was_stopped_in_between_raises_the_same_alarm_at_the_same_ste
     run = tmp_path / "run"
     shutil.copytree(turned, run)
     whole = load_checkpoint(RunPaths(turned).checkpoint(10)).state
+    assert whole.best is not None
     with turning(tmp_path):
         shutil.rmtree(RunPaths(run).checkpoint(10))
         assert train(many, run, settings()).resumed_at == 8
@@ -133,7 +134,9 @@ def test_a_run_that_was_stopped_in_between_raises_the_same_alarm_at_the_same_ste
             shutil.rmtree(RunPaths(run).checkpoint(step))
         assert train(many, run, settings()).resumed_at == whole.best.step
     assert load_checkpoint(RunPaths(run).checkpoint(10)).state == whole
-    assert read_progress(run).alarm == whole.alarm
+    progress = read_progress(run)
+    assert progress is not None
+    assert progress.alarm == whole.alarm
 
 
 def test_two_ranks_come_to_the_same_verdict(many: Path, tmp_path: Path) -> None:

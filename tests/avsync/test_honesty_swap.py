@@ -164,6 +164,7 @@ def test_a_batch_with_one_clip_cannot_be_asked_and_says_nothing_of_the_sound():
     assert got.with_another_picture().count == 0
     assert got.audited == got.accuracy == 1
     assert alarm_of(7, got, None) is None
+    assert got.maps is not None
     assert len(got.maps.clip) == 1, "its map can still be asked with silence"
 
 
