@@ -152,7 +152,7 @@ def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
         note="Computed from the law and the lengths of all clips, without error.",
     )
     if told.bits < ROUNDING:
-        reason = f"Both labels have the same places, exactly: 0 bits, whatever the {stream} shows of its place."
+        reason = "Both labels have the same places, exactly: 0 bits, whatever a stream shows of its place."
         if law == "cyclic":
             reason += " Cyclic pairs leak elsewhere, at the join of the turned sound."
         return Finding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
@@ -187,7 +187,7 @@ def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
         notes.append(f"Audit at least {FEW_SOURCES} sources, better some hundred, before you trust a pass.")
     sentence: dict[Verdict, str] = {
         "pass": "No shortcut was found: to learn these labels, a network must compare picture and sound.",
-        "warning": f"Nothing gives the label away, but be careful: {blame}.",
-        "fail": f"A network can cheat on these labels: {blame}.",
+        "warning": f"Nothing gives the label away, but take care: {blame}.",
+        "fail": f"A network can cheat on these labels. Found by: {blame}.",
     }
     return Outcome(verdict=worst, sentence=sentence[worst], notes=tuple(notes))

@@ -125,7 +125,7 @@ def _troubles(audit: Audit) -> str:
         note = f'<p class="pale">{_text(finding.guesses.note)}</p>' if finding.guesses.note else ""
         return (
             f'<div class="trouble {finding.verdict}"><p>{_word(finding.verdict)}: <b>{_text(names)}</b></p>'
-            f"<p>{_text(finding.reason)}</p>{note}</div>"
+            f"<p><i>{_text(finding.guesses.asks)}</i></p><p>{_text(finding.reason)}</p>{note}</div>"
         )
 
     return "<h2>Why, and what to do</h2>\n" + "\n".join(one(*trouble) for trouble in audit.troubles)
@@ -139,7 +139,8 @@ def _law(audit: Audit, chart: str, seconds: float) -> str:
         ("both places", audit.leak.both, "this is the label itself"),
     )
     cells = ((name, bits(told), percent(told.accuracy), said) for name, told, said in rows)
-    passed = " ".join(f"<p>{_text(one.reason)}</p>" for one in audit.by_law if one.verdict == "pass")
+    passing = dict.fromkeys(one.reason for one in audit.by_law if one.verdict == "pass")
+    passed = " ".join(f"<p>{_text(reason)}</p>" for reason in passing)
     picture = base64.b64encode(chart.encode()).decode()
     return (
         "<h2>What the law of pairs tells</h2>\n<p>Traces in a file, of an encoder or a fade, can give away where in it "

@@ -48,7 +48,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(_probes(audit, asks=console.width >= WIDE))
     for names, finding in audit.troubles:
         note = f" ({finding.guesses.note})" if finding.guesses.note else ""
-        console.print(Text.assemble(_verdict(finding.verdict), " ", (names, "bold"), f": {finding.reason}{note}"))
+        said = f": {finding.guesses.asks} {finding.reason}{note}"
+        console.print(Text.assemble(_verdict(finding.verdict), " ", (names, "bold"), said))
     for note in audit.notes:
         console.print(Text(note))
     console.print(Text.assemble(_verdict(audit.verdict), " ", (audit.sentence, "bold")))

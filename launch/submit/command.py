@@ -48,7 +48,7 @@ class ForAll:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """Queue pack, train, evaluate or verify as SLURM jobs that survive preemption, time limits and failures.
+    """Queue pack, audit, train, evaluate and others as SLURM jobs that survive preemption, time limits and failures.
 
     avsync submit train DATASET RUN --steps 50000 --cluster NAME
 

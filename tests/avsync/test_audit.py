@@ -164,7 +164,7 @@ def test_the_worst_verdict_is_that_of_the_whole_and_names_who_found_it():
     assert conclude([fine, odd], SOURCES).verdict == "warning"
     whole = conclude([fine, odd, bad], SOURCES)
     assert whole.verdict == "fail"
-    assert whole.sentence == "A network can cheat on these labels: c."
+    assert whole.sentence == "A network can cheat on these labels. Found by: c."
 
 
 @pytest.mark.parametrize(("sources", "verdict"), [(9, "warning"), (10, "pass")])
