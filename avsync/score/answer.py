@@ -67,7 +67,8 @@ class Answer:
     """Length of the picture."""
     verdict: Verdict
     offset_ms: float | None
-    """None when not a single window could be judged."""
+    """Of the whole file, where it changes, too: then see `parts`. The best guess where it can't be told; None when not
+    a single window could be judged."""
     interval_ms: tuple[float, float] | None
     confidence: float
     """0 to 1; see Part."""

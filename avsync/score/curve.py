@@ -160,7 +160,7 @@ def _filled(nats: Floats, asked: NDArray[np.bool_]) -> Floats:
     An offset is granted what it has shown elsewhere, a window that says nothing counted in, and never more than the
     best offset shows in that window.
     """
-    judged = asked.any(axis=1)
+    judged = np.asarray(asked.any(axis=1))
     best = int(nats.sum(axis=0).argmax())
     usual = nats.sum(axis=0) / (asked.sum(axis=0) + 1)
     granted = np.minimum(usual[None, :], np.where(asked[:, best], nats[:, best], np.inf)[:, None])

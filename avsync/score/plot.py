@@ -105,7 +105,7 @@ def _draw_curve(axes: Any, answer: Answer) -> None:
     axes.axvline(0, color=PALE, linewidth=0.8)
     config = answer.settings
     axes.axhspan(-config.early_ms, config.late_ms, color=GOOD, alpha=0.18, linewidth=0)
-    if answer.offset_ms is not None and answer.verdict != "can't tell":
+    if answer.offset_ms is not None and answer.verdict in ("in sync", "off"):
         axes.axhline(answer.offset_ms, color="black", linewidth=0.8)
     axes.set_title("whole file", fontsize=9, color=INK, loc="left")
     axes.set_xlabel("evidence (nats)", fontsize=9, color=INK)
@@ -133,7 +133,7 @@ def _draw_support(axes: Any, answer: Answer, evidence: Evidence) -> None:
     width = min(middle * 2, max(0.05, float(np.diff(seconds).min()) if len(seconds) > 1 else middle * 2)) * 0.9
     axes.bar(seconds, support, width=width, color=np.where(support > 0, GOOD, BAD))
     axes.axhline(0, color=PALE, linewidth=0.8)
-    axes.set_ylabel("for / against\nthe offset", fontsize=9, color=INK)
+    axes.set_ylabel(f"for / against\n{round(answer.offset_ms or 0):+} ms", fontsize=9, color=INK)
 
 
 def _draw_key(axes: Any, answer: Answer) -> None:

@@ -11,6 +11,8 @@ from avsync.terminal import open_console
 from sharding.errors import InputError
 from sharding.words import counted, plain
 
+IN_WORDS = ("changes", "can't tell")
+"""Verdicts that no row of numbers explains: their sentences follow the table."""
 NAMED = 3
 """Files that failed, in the last line; the table has them all."""
 
@@ -23,7 +25,7 @@ def tell(done: Sequence[Scored]) -> str:
     elif len(done) > 1:
         console.print(score_table(done))
         for one in done:
-            if one.answer and one.answer.verdict in ("changes", "can't tell"):
+            if one.answer and one.answer.verdict in IN_WORDS:
                 console.print(one.answer.sentence, soft_wrap=True)
             elif one.error:
                 console.print(f"{plain(one.video.name)}: {one.error}", style="yellow", soft_wrap=True)
@@ -54,7 +56,7 @@ def _cells(one: Scored) -> tuple[str, ...]:
     answer = one.answer
     if answer is None:
         return "failed", "", "", ""
-    if answer.offset_ms is None or answer.interval_ms is None:
+    if answer.offset_ms is None or answer.interval_ms is None or answer.verdict in IN_WORDS:
         return answer.verdict, "", "", ""
     low, high = answer.interval_ms
     return (
