@@ -85,7 +85,7 @@ def network(fused: nn.Module | None = None) -> LoadedNetwork:
 
 
 def scorer(folder: Path, net: LoadedNetwork | None = None, **settings: object) -> Scorer:
-    config = replace(ScoreConfig(early_ms=80, late_ms=80, trust=1), **settings)  # type: ignore[arg-type]
+    config = replace(ScoreConfig(early_ms=80, late_ms=80), **settings)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     return Scorer(network=net or network(), run=folder, config=config, device=torch.device("cpu"), folder=folder)
 
