@@ -17,19 +17,19 @@ from avsync.pairs import Pair, Sound, Symmetric
 CLIPS, SOURCES = 1, 2
 """What is shuffled: each its own stream of random numbers."""
 PLACES = (1 << 24) - 1
-"""Stream of the places, beyond any number of pairs of a clip."""
+"""Streams of the places, from here downwards: those of a clip's pairs count upwards from 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Places:
-    """Two places of each of N clips, not nearer than a pair's windows; first the earlier one, then the later one."""
+    """N times two places of a clip, not nearer than a pair's windows; first the earlier one, then the later one."""
 
     clip: NDArray[np.int64]
     """(N,)"""
     start: NDArray[np.int64]
     """(N, 2) first frames"""
     couple: NDArray[np.int64]
-    """(N,) clips of two sources with the same number have the same two places; -1: alone"""
+    """(N,) two with the same number are of clips of two sources, and are the same two places; -1: alone"""
     pair_of_sources: NDArray[np.int64]
     """(N,) couples with the same number are made of the same two sources; -1: alone"""
 
@@ -55,25 +55,26 @@ def label_draws(feed: Feed, clips: NDArray[np.int64], per_clip: int, seed: int) 
     ]
 
 
-def draw_places(feed: Feed, clips: NDArray[np.int64], low: int, high: int, seed: int) -> Places:
-    """Two places of every clip that has room for them, as far apart as the windows of an honest pair.
+def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, high: int, seed: int) -> Places:
+    """So many times two places of every clip that has room for them, as far apart as the windows of an honest pair.
 
     low, high: frames, as in the law.
     """
     frames, window = feed.dataset.index.frames, feed.law.window
     roomy = clips[frames[clips] > window]
-    rows = list[tuple[int, int, int, int, int]]()
-    for number, (couples, both) in enumerate(_couples(feed, roomy, seed)):
+    rows = list[tuple[int, int, int, int, int, int]]()
+    for number, (couples, met) in enumerate(_couples(feed, roomy, seed)):
         for couple in couples:
             length = min(int(frames[clip]) for clip in couple)
             room = min(low, length - window)
-            rng = clip_rng(seed, PLACES, couple[0])
-            pair = Symmetric(window=window, low=room, high=max(room, high))(length, rng)
-            early, late = sorted(sound.frame for sound in pair.sounds)
-            met = len(couple) == 2 and both
-            rows += [(clip, early, late, couple[0] if met else -1, number if met else -1) for clip in couple]
-    table = np.array(sorted(rows), np.int64).reshape(len(rows), 5)
-    return Places(clip=table[:, 0], start=table[:, 1:3], couple=table[:, 3], pair_of_sources=table[:, 4])
+            law = Symmetric(window=window, low=room, high=max(room, high))
+            names = (couple[0] * per_clip, number) if met and len(couple) == 2 else (-1, -1)
+            for time in range(per_clip):
+                pair = law(length, clip_rng(seed, PLACES - time, couple[0]))
+                early, late = sorted(sound.frame for sound in pair.sounds)
+                rows += [(clip, time, early, late, names[0] + time * (names[0] >= 0), names[1]) for clip in couple]
+    table = np.array(sorted(rows), np.int64).reshape(len(rows), 6)
+    return Places(clip=table[:, 0], start=table[:, 2:4], couple=table[:, 4], pair_of_sources=table[:, 5])
 
 
 def _couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list[list[int]], bool]]:
@@ -91,7 +92,7 @@ def _couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list
 
 
 def place_draws(feed: Feed, places: Places) -> list[Draw]:
-    """Two rows a clip, one at each place; all sounds of a row are that place's own."""
+    """Two rows each, one at each place; all sounds of a row are that place's own."""
     return [
         Draw(clip, Pair(start, (Sound(start, 0, True),) * feed.law.sounds), 0, 0, False)
         for clip, starts in zip(places.clip.tolist(), places.start.tolist(), strict=True)

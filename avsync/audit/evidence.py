@@ -62,12 +62,12 @@ class Evidence:
     label_group: NDArray[np.int64]
     """(R,) source of each row"""
     early: Looked
-    """Of each clip the earlier place, K = 1; only clips both of whose places could be read."""
+    """The earlier one of each two places; only those both of which could be read."""
     late: Looked
     """The later places."""
     places: Places
     place_group: NDArray[np.int64]
-    """(N,) source of each clip"""
+    """(N,) source of each two places"""
     seed: int
 
 
@@ -76,7 +76,7 @@ def gather(feed: Feed, config: AuditConfig, advance: Advance) -> Evidence:
     clips = chosen_clips(feed, config.clips, config.seed)
     pairs, fps = config.pairs, feed.dataset.info.clock.fps
     low, high = (max(1, round(exact_seconds(s) * fps)) for s in (pairs.min_shift_s, pairs.max_shift_s))
-    places = draw_places(feed, clips, low, high, config.seed)
+    places = draw_places(feed, clips, config.pairs_per_clip, low, high, config.seed)
     labels = label_draws(feed, clips, config.pairs_per_clip, config.seed)
     there = place_draws(feed, places)
     read = look(feed, labels + there, config, advance)

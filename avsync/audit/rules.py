@@ -69,19 +69,34 @@ def bend(sound: Tensor) -> Tensor:
 
 def surprise(sound: Tensor, rate: int) -> Tensor:
     """(N, S') size of what linear prediction over 0.1 s does not foresee: a join breaks a tone's course."""
-    length = max(8 * ORDER, round(rate * 0.1))
-    blocks = sound.unfold(1, length, length - ORDER)
-    shaped = blocks * torch.hann_window(length, device=sound.device)
-    spectrum = torch.fft.rfft(shaped, 2 * length)
+    length = min(max(8 * ORDER, round(rate * 0.1)), sound.shape[1])
+    return _unforeseen(sound.unfold(1, length, length - ORDER)).abs().flatten(1)
+
+
+def _unforeseen(blocks: Tensor) -> Tensor:
+    """(..., length - ORDER) of blocks (..., length): each sample, less what was foreseen of it.
+
+    The predictor of least squares, by the autocorrelation method (Makhoul 1975).
+    """
+    length = blocks.shape[-1]
+    spectrum = torch.fft.rfft(blocks * torch.hann_window(length, device=blocks.device), 2 * length)
     lags = torch.fft.irfft(spectrum.abs().square())[..., : ORDER + 1].double()
-    step = torch.arange(ORDER, device=sound.device)
+    step = torch.arange(ORDER, device=blocks.device)
     matrix = lags[..., (step[:, None] - step).abs()]
-    matrix = matrix + torch.eye(ORDER, device=sound.device) * (lags[..., :1, None] * 1e-5 + 1e-9)
+    matrix = matrix + torch.eye(ORDER, device=blocks.device) * (lags[..., :1, None] * 1e-6 + 1e-10)
     taps = torch.linalg.solve(matrix, lags[..., 1:, None])[..., 0].float()
     left = blocks[..., ORDER:].clone()
     for back in range(1, ORDER + 1):
         left.addcmul_(taps[..., back - 1, None], blocks[..., ORDER - back : length - back], value=-1)
-    return left.abs().flatten(1)
+    return left
+
+
+def ends_meet(sound: Tensor, rate: int) -> Tensor:
+    """How badly the end foretells the start. It does so well in a sound that was turned round: there they were one."""
+    half = min(max(4 * ORDER, round(rate * 0.05)), sound.shape[1] // 2)
+    left = _unforeseen(torch.cat((sound[:, -half:], sound[:, :half]), 1)).square()
+    at = half - ORDER
+    return left[:, at : at + 2].mean(1).clamp(min=1e-12).log() - left.mean(1).clamp(min=1e-12).log()
 
 
 def join(sound: Tensor, rate: int) -> Tensor:
@@ -133,6 +148,7 @@ RULES: Mapping[str, Listed] = {
     "quiet lead-in": Listed(quiet_lead, "Do sounds of one label stay quiet for longer before they begin?"),
     "join": Listed(join, "Do sounds of one label have a click that nothing rings after?"),
     "broken course": Listed(broken_course, "Do sounds of one label break off in their course and begin anew?"),
+    "ends meet": Listed(ends_meet, "Do sounds of one label end where they begin, as if turned round?"),
     "quietest 6 ms": Listed(quietest, "Do sounds of one label have a moment that is quieter than any other?"),
     "silence run": Listed(silence_run, "Do sounds of one label have longer runs of digital silence?"),
     "level jump": Listed(level_jump, "Do sounds of one label change their level more suddenly?"),
