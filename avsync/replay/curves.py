@@ -1,5 +1,6 @@
 """A run's curves, read back from its TensorBoard files: what a figure is drawn from."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,11 @@ def read_curves(run: Path) -> Curves:
 
 def _events(folder: Path) -> EventAccumulator:
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    logger = logging.getLogger("tensorboard")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that a resumed run's curve has one point for each step is no warning
     events.Reload()
+    logger.setLevel(level)
     return events
 
 

@@ -22,15 +22,15 @@ LN2 = float(np.log(2))
 
 def curves_figure(arms: Sequence[tuple[str, Curves]]) -> bytes:
     """A column for each arm: loss above, accuracy below, with what the swap test and the alarm say."""
-    figure = Figure(figsize=(3.5 * len(arms), 5.4), layout="constrained")
+    figure = Figure(figsize=(3.5 * len(arms), 5.8), layout="constrained")
     grid = figure.subplots(2, len(arms), squeeze=False, sharex="col", sharey="row")
     for (title, curves), above, below in zip(arms, *grid, strict=True):
         above.set_title(title, fontsize=10, parse_math=False)
         _draw(above, curves.train_loss, PALE, "training")
-        _draw(above, curves.loss, BLUE, "validation")
+        _draw(above, curves.loss, BLUE, "validation", wide=True)
         above.axhline(LN2, color=INK, linewidth=0.7, linestyle=":")
         _draw(below, curves.train_accuracy, PALE, "training")
-        _draw(below, curves.accuracy, BLUE, "validation")
+        _draw(below, curves.accuracy, BLUE, "validation", wide=True)
         _draw(below, curves.other, RED, "validation, another clip's picture")
         _draw(below, curves.audited, GREEN, "audited accuracy")
         below.axhline(0.5, color=INK, linewidth=0.7, linestyle=":")
@@ -43,13 +43,16 @@ def curves_figure(arms: Sequence[tuple[str, Curves]]) -> bytes:
             below.plot([curves.best.step], [curves.best.score], "*", color=GREEN, markersize=11, label="best")
     grid[0, 0].set_ylabel("loss (dotted: ln 2)")
     grid[1, 0].set_ylabel("accuracy (dotted: chance)")
-    grid[0, 0].legend(fontsize=7)
-    grid[1, 0].legend(fontsize=7, loc="upper left")
+    if len(arms):
+        figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
     return figure_png(figure)
 
 
-def _draw(axes: Axes, curve: Curve, color: str, label: str) -> None:
-    axes.plot(curve.steps, curve.values, color=color, linewidth=1.4, label=label)
+def _draw(axes: Axes, curve: Curve, color: str, label: str, *, wide: bool = False) -> None:
+    """`wide`: can be seen under another one."""
+    axes.plot(
+        curve.steps, curve.values, color=color, linewidth=4 if wide else 1.4, alpha=0.5 if wide else 1, label=label
+    )
 
 
 def maps_figure(rows: Sequence[tuple[str, Sequence[Shown]]]) -> bytes:
@@ -91,7 +94,7 @@ def join_figure(joined: Joined, heats: Sequence[tuple[str, Around]], muted_s: fl
               color=BLUE, linewidth=1)  # fmt: skip
     near.axvline(0, color=RED, linewidth=1, linestyle="--")
     near.set(xlabel="milliseconds from the join", yticks=[])
-    for (title, heat), color in zip(heats, (RED, "#e0a030", GREEN, PALE), strict=False):
+    for (title, heat), color in zip(heats, (GREEN, RED, "#e0a030", PALE), strict=False):
         right.plot(heat.offset_s, heat.heat, color=color, marker="o", markersize=3, label=title)
     right.axvline(0, color=RED, linewidth=0.8, linestyle="--")
     right.axhline(1, color=INK, linewidth=0.7, linestyle=":")

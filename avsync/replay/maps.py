@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avsync.cam import heat_in_time, hottest_of
-from avsync.config import PairConfig
+from avsync.config import PairConfig, ViewConfig
 from avsync.draw import Draw
-from avsync.network import LoadedNetwork, load_network
+from avsync.network import LoadedNetwork
 from avsync.overlay import HeatScale
 from avsync.pictures import to_uint8
 from avsync.pointing import cropped
-from avsync.replay.ask import answers_of, honest
+from avsync.replay.ask import Which, answers_of, honest, network_of
 
 CLIPS = 6
 """On a sheet of maps."""
@@ -61,11 +60,11 @@ class Joined:
     """First sample behind the join."""
 
 
-def shown_maps(run: Path, dataset: Path, which: Literal["best", "last"], clips: int = CLIPS) -> list[Shown]:
-    """Of symmetric pairs of the test split, always the same clips of a dataset."""
-    network = load_network(run, which, torch.device("cpu"))
+def shown_maps(run: Path, dataset: Path, which: Which, view: ViewConfig | None = None) -> list[Shown]:
+    """Of symmetric pairs of the test split, always the same clips of a dataset. view: see ask.network_of."""
+    network = network_of(run, which, view)
     found = list[Shown]()
-    for got, feed in answers_of(network, dataset, honest(network.config.pairs), clips=clips, per_clip=1):
+    for got, feed in answers_of(network, dataset, honest(network.config.pairs), clips=CLIPS, per_clip=1):
         answer = got.answer
         for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
             if meta is None:
@@ -91,7 +90,7 @@ def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[Around, J
 
     And one of these sounds, as it is stored; None if there is none.
     """
-    network = load_network(run, "last", torch.device("cpu"))
+    network = network_of(run, "last")
     pairs = replace(cyclic, mute_samples=network.config.pairs.mute_samples)
     fps, rate = network.dataset.clock.fps, network.dataset.clock.sample_rate
     offsets, heats, joined = list[NDArray[np.floating]](), list[NDArray[np.floating]](), list[Joined]()

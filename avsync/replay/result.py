@@ -23,7 +23,7 @@ class ArmResult:
     last: Asked
     """The network as it is at the end: what one would have without an audit."""
     kept: Asked | None
-    """The same questions to the best checkpoint, where that is another one."""
+    """The same questions to the best checkpoint of a network that began honestly, where that is another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,8 +67,9 @@ def _write(folder: Path, result: "ReplayResult") -> None:
     }
     write_json(folder / f"{NAME}.json", result)
     text = io.StringIO()
-    rows = [("data", *told.COLUMNS), *((stage.name, *told.row(arm)) for stage in result.stages for arm in stage.arms)]
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(("data", *told.COLUMNS))
+    lines.writerows((stage.name, *row) for stage in result.stages for arm in stage.arms for row in told.rows(arm))
     for suffix, data in (("csv", text.getvalue()), ("html", page_html(result, pictures))):
         with publish(folder / f"{NAME}.{suffix}") as file:
             file.write(data.encode())
@@ -83,8 +84,8 @@ def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
     console = open_console()
     for stage in result.stages:
         table = Table(*told.COLUMNS, title=stage.told)
-        for arm in stage.arms:
-            table.add_row(*told.row(arm))
+        for row in (row for arm in stage.arms for row in told.rows(arm)):
+            table.add_row(*row)
         console.print(table)
         _print(*told.audits(stage), *told.warnings(stage), *told.verdict(stage, result))
     _print(f"\nDone in {duration(seconds)}. Open:\n  {folder / NAME}.html   all of it, with figures")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from avsync.metrics import Share
+    from avsync.replay.ask import Asked
     from avsync.replay.result import ArmResult, ReplayResult, StageResult
 
 COLUMNS = (
@@ -28,16 +29,18 @@ def above_chance(share: "Share") -> bool:
     return share.low > 0.5
 
 
-def row(arm: "ArmResult") -> tuple[str, ...]:
-    """A line under COLUMNS: the network as it is at the end."""
-    last, place = arm.last, arm.last.localisation
-    return (
-        arm.title, interval(last.own), interval(last.other), interval(last.muted), interval(last.honest),
-        f"from step {arm.alarm.since}" if arm.alarm else "none",
-        f"step {arm.best.step}{', cheats' if arm.best.cheats else ''}" if arm.best else "–",
-        f"{place.times_chance:.1f}x chance" if place else "–",
-        _score(last.listened), _score(last.spatial),
-    )  # fmt: skip
+def rows(arm: "ArmResult") -> tuple[tuple[str, ...], ...]:
+    """Lines under COLUMNS: the network as it is at the end; of one that began honestly its best checkpoint, too."""
+    alarm = f"from step {arm.alarm.since}" if arm.alarm else "none"
+    best = f"step {arm.best.step}{', cheats' if arm.best.cheats else ''}" if arm.best else "–"
+    end = (_row(arm.title, arm.last, alarm, best),)
+    return (*end, _row(f"... its step {arm.kept.step}", arm.kept, "", "")) if arm.kept else end
+
+
+def _row(title: str, asked: "Asked", alarm: str, best: str) -> tuple[str, ...]:
+    shares, place = (asked.own, asked.other, asked.muted, asked.honest), asked.localisation
+    points = f"{place.times_chance:.1f}x chance" if place else "–"
+    return (title, *map(interval, shares), alarm, best, points, _score(asked.listened), _score(asked.spatial))
 
 
 def _score(value: float | None) -> str:
