@@ -143,4 +143,4 @@ def test_the_verdict_follows_the_numbers_whatever_they_are() -> None:
     assert "has learnt nothing yet" in sentences(arm("symmetric", own=0.52, other=0.5, honest=0.5, cheats=False))
     assert "should not be" in sentences(arm("symmetric", own=0.8, other=0.7, honest=0.8, cheats=True))
     assert "rang at step 40; step 20, honest" in sentences(arm("collapse", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "stayed so" in sentences(arm("collapse", own=0.9, other=0.5, honest=0.8, cheats=False))
+    assert "began honestly raised no alarm" in sentences(arm("collapse", own=0.9, other=0.5, honest=0.8, cheats=False))

@@ -1,6 +1,7 @@
 """The replay's figures, as PNG bytes: training curves, maps, and the join."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ def curves_figure(arms: Sequence[tuple[str, Curves]]) -> bytes:
     figure = Figure(figsize=(3.5 * len(arms), 5.8), layout="constrained")
     grid = figure.subplots(2, len(arms), squeeze=False, sharex="col", sharey="row")
     for (title, curves), above, below in zip(arms, *grid, strict=True):
-        above.set_title(title, fontsize=10, parse_math=False)
+        above.set_title(fill(title, 34), fontsize=10, parse_math=False)
         _draw(above, curves.train_loss, PALE, "training")
         _draw(above, curves.loss, BLUE, "validation", wide=True)
         above.axhline(LN2, color=INK, linewidth=0.7, linestyle=":")
@@ -64,7 +65,7 @@ def maps_figure(rows: Sequence[tuple[str, Sequence[Shown]]]) -> bytes:
         axes.set(xticks=[], yticks=[])
         axes.set_frame_on(False)
     for (title, shown), line in zip(rows, grid, strict=True):
-        line[0].set_ylabel(title.replace(", ", ",\n"), fontsize=8, parse_math=False)
+        line[0].set_ylabel(fill(title, 24), fontsize=8, parse_math=False)
         for one, axes in zip(shown, line, strict=False):
             axes.imshow(_painted(one))
             for x0, y0, x1, y1 in one.boxes * SIDE:

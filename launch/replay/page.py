@@ -62,7 +62,8 @@ def _stage(stage: "StageResult", result: "ReplayResult", pictures: dict[tuple[st
     parts += [f"<p><b>{escape(line)}</b></p>" for line in told.warnings(stage)]
     if stage is not result.stages[0]:
         parts.append(_list(told.verdict(stage, result)))
-    parts.append(_table(told.COLUMNS, (map(escape, row) for arm in stage.arms for row in told.rows(arm))))
+    head, *lines = told.table(stage)
+    parts.append(_table(head, (map(escape, line) for line in lines)))
     parts += [f'<p class="pale">{escape(TERMS)}</p>', _list(map(told.sentence, stage.arms))]
     for name, caption in CAPTIONS.items():
         if png := pictures.get((stage.name, name)):

@@ -35,7 +35,13 @@ ARMS = (
     Arm(name="symmetric", title="two real windows of one clip", law="symmetric"),
     Arm(name="cyclic", title="cyclic shift", law="cyclic"),
     Arm(name="muted", title="cyclic shift, start zeroed", law="cyclic", muted=True),
-    Arm(name="collapse", title="honest at first, then cyclic shift", law="cyclic", honest_steps=80, pixels=8),
+    Arm(
+        name="collapse",
+        title="honest at first, then cyclic shift and tiny pictures",
+        law="cyclic",
+        honest_steps=80,
+        pixels=8,
+    ),
 )
 """Who goes on from another one stands behind it."""
 AUDITED: tuple[PairsName, ...] = ("cyclic", "uniform", "symmetric")

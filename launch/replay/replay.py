@@ -76,16 +76,17 @@ def _write(folder: Path, result: "ReplayResult") -> None:
 
 
 def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from avsync.terminal import open_console
     from sharding.words import duration
 
     console = open_console()
     for stage in result.stages:
-        table = Table(*told.COLUMNS, title=stage.told)
-        for row in (row for arm in stage.arms for row in told.rows(arm)):
-            table.add_row(*row)
+        head, *lines = told.table(stage)
+        table = Table(*(Column(name, overflow="fold") for name in head), title=stage.told)
+        for line in lines:
+            table.add_row(*line)
         console.print(table)
         _print(*told.audits(stage), *told.warnings(stage), *told.verdict(stage, result))
     _print(f"\nDone in {duration(seconds)}. Open:\n  {folder / NAME}.html   all of it, with figures")

@@ -87,7 +87,7 @@ def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
     from avsync.trainer import train
 
     run, config = paths.run(arm.name), recipe.config_of(arm)
-    say(f"avsync train {paths.dataset} {run}: labels by {arm.title}")
+    say(f"avsync train {paths.dataset} {run}: {arm.title}")
     if arm.honest_steps:
         fork(paths.run("symmetric"), arm.honest_steps, run, paths.dataset, config)
     train(paths.dataset, run, config)

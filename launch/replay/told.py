@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from avsync.replay.result import ArmResult, ReplayResult, StageResult
 
 COLUMNS = (
-    "labels", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs", "alarm",
-    "kept as best", "points", "listened", "spatial",
+    "trained on", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs",
+    "alarm", "kept as best", "points", "listened", "spatial",
 )  # fmt: skip
 
 
@@ -35,6 +35,11 @@ def rows(arm: "ArmResult") -> tuple[tuple[str, ...], ...]:
     best = f"step {arm.best.step}{', cheats' if arm.best.cheats else ''}" if arm.best else "–"
     end = (_row(arm.title, arm.last, alarm, best),)
     return (*end, _row(f"... its step {arm.kept.step}", arm.kept, "", "")) if arm.kept else end
+
+
+def table(stage: "StageResult") -> tuple[tuple[str, ...], ...]:
+    """A column for each network; the first line names them, the first column says what was asked."""
+    return tuple(zip(COLUMNS, *(row for arm in stage.arms for row in rows(arm)), strict=True))
 
 
 def _row(title: str, asked: "Asked", alarm: str, best: str) -> tuple[str, ...]:
@@ -118,11 +123,11 @@ def _collapse(stage: "StageResult") -> str:
     if not arm:
         return ""
     if not arm.alarm:
-        return "A network that began honestly stayed so under cyclic labels, as long as it was trained here."
+        return "A network that began honestly raised no alarm under cyclic labels, as long as it was trained here."
     kept = f"; step {arm.alarm.honest}, honest, is kept as best" if arm.alarm.honest else ""
     return (
-        f"A network that began honestly was given cyclic labels; the alarm rang at step {arm.alarm.since}{kept}. "
-        f"At the end it is right in {percent(arm.last.other.value)} with another clip's picture."
+        f"A network that began honestly got cyclic labels and tiny pictures; the alarm rang at step {arm.alarm.since}"
+        f"{kept}. At the end it is right in {percent(arm.last.other.value)} with another clip's picture."
     )
 
 
