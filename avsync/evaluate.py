@@ -22,7 +22,7 @@ from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.options import LoaderOptions
 from avsync.models.parts import InputSpec
 from avsync.network import LoadedNetwork, load_network, pick_device
-from avsync.places import evaluation_place
+from avsync.places import evaluation_place, full_name
 from avsync.plots import evaluation_plot
 from avsync.pointing import Point, point
 from avsync.predict import Answer
@@ -61,7 +61,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         )
     accuracy, auc = overall(got, feed.dataset)
     card = Scorecard(
-        run=str(run.resolve()), dataset=str(dataset.resolve()), split=config.split, step=network.step,
+        run=full_name(run.resolve()), dataset=full_name(dataset.resolve()), split=config.split, step=network.step,
         clips=len(np.unique(got.clip)), unreadable=len(heard.unreadable), accuracy=accuracy, auc=auc, loss=got.loss,
         actions=by_action(got, feed.dataset), shifts=by_shift(got, feed.dataset),
         localisation=localisation(heard.points, np.array(heard.groups)), honesty=Honesty.of(exam, network.step),

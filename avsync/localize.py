@@ -27,7 +27,7 @@ from avsync.honesty.reading import in_numbers, read_map
 from avsync.models import REFINE
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.overlay import HeatScale, Painter
-from avsync.places import LocalizeRecord, localize_place, record_localized
+from avsync.places import LocalizeRecord, full_name, localize_place, record_localized
 from avsync.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.stitch import HeatTrack, Stitcher, window_starts
 from avsync.terminal import open_console
@@ -65,7 +65,7 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     result = localize_with(network, video, output, config, device)
     if not config.output:
         record_localized(result.mp4, LocalizeRecord(
-            video=str(video.resolve()), step=network.step, windows=result.windows, in_sync=result.in_sync,
+            video=full_name(video.resolve()), step=network.step, windows=result.windows, in_sync=result.in_sync,
             listened=result.scores.listened, spatial=result.scores.spatial,
         ))  # fmt: skip
     console = open_console()

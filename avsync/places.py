@@ -51,7 +51,7 @@ def evaluation_place(paths: RunPaths, dataset: Path, split: str, step: int) -> P
 
     full = dataset.resolve()
     names = _numbered(f"{full.name}-{split}-step-{step}")
-    return _free_or_own((paths.evaluations / name for name in names), str(full), asked)
+    return _free_or_own((paths.evaluations / name for name in names), full_name(full), asked)
 
 
 def localize_place(paths: RunPaths, video: Path) -> Path:
@@ -61,7 +61,7 @@ def localize_place(paths: RunPaths, video: Path) -> Path:
         return read_json(mp4.with_suffix(".json"), _OfVideo).video
 
     full = video.resolve()
-    return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), str(full), asked)
+    return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), full_name(full), asked)
 
 
 def record_localized(mp4: Path, record: LocalizeRecord) -> None:

@@ -1,6 +1,7 @@
 """A heat video keeps the source's moments, shape and sound; its heat lies where the network says."""
 
 import errno
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -343,6 +344,16 @@ def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:
 def test_any_name_can_be_drawn(tmp_path: Path) -> None:
     video = square_video(tmp_path / "a$b_$c^ [/x].mp4", 40, 40)
     assert run(video, tmp_path).sheet.is_file()
+
+
+def test_a_name_that_is_no_text_is_kept_as_well_as_json_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.REFINE", {})
+    video = square_video(tmp_path / "plain.mp4", 30, 40).rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    first, again = (localize(tmp_path / "run", video, LocalizeConfig()) for _ in range(2))
+    assert first.mp4 == again.mp4, "the same question again replaces its answer"
+    record = read_json(first.mp4.with_suffix(".json"), LocalizeRecord)
+    assert record.video == str(tmp_path / r"caf\udce9.mp4")
 
 
 def test_moments_are_spread_evenly_over_any_film() -> None:
