@@ -116,13 +116,12 @@ def stump(values: NDArray[np.float64], label: NDArray[np.bool_]) -> tuple[int, f
     order = np.argsort(values, kind="stable")
     value, gain = values[order], np.where(label[order], -1, 1).cumsum()
     edges = np.flatnonzero(np.append(np.diff(value) > 0, True))  # equal values stay on one side
-    above = np.append(0, gain[edges])  # right guesses won by calling all up to an edge "no"
-    below = -above + gain[-1]
-    middle = np.append(value[0] - 1, (value[edges] + value[np.minimum(edges + 1, len(value) - 1)]) / 2)
-    middle[-1] = value[-1] + 1
-    # Over all edges: "yes" above wins `above`, "yes" below wins `gain[-1] - above` less all that "no" would have won.
-    sign = 1 if above.max() >= (below - gain[-1]).max() else -1
-    return sign, float(middle[int(above.argmax() if sign > 0 else above.argmin())])
+    right = int(label.sum()) + np.append(0, gain[edges])  # "in sync" above an edge, the first lies below all values
+    between = (value[edges] + value[np.minimum(edges + 1, len(value) - 1)]) / 2
+    thresholds = np.append(value[0] - 1, between)
+    thresholds[-1] = value[-1] + 1
+    sign = 1 if right.max() >= len(label) - right.min() else -1
+    return sign, float(thresholds[int(right.argmax() if sign > 0 else right.argmin())])
 
 
 def _place_of(blocks: Callable[..., Blocks], evidence: Evidence) -> NDArray[np.float64]:

@@ -128,7 +128,7 @@ def silence_run(sound: Tensor, rate: int) -> Tensor:
 
 def level_jump(sound: Tensor, rate: int) -> Tensor:
     """The largest change of level from one 40 ms to the next."""
-    return levels(sound, rate, 0.04).diff(dim=1).abs().amax(1)
+    return levels(sound, rate, min(0.04, sound.shape[1] / rate / 2)).diff(dim=1).abs().amax(1)
 
 
 def spectrum_change(sound: Tensor, rate: int) -> Tensor:
