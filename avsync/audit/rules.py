@@ -137,9 +137,9 @@ def spectrum_change(sound: Tensor, rate: int) -> Tensor:
     shown = torch.fft.rfft(sound.unfold(1, length, length) * torch.hann_window(length, device=sound.device))
     bands = functional.adaptive_avg_pool1d(shown.abs().square().flatten(0, 1)[:, None], 12)
     shape = bands[:, 0].clamp(min=SOFTEST**2).log().unflatten(0, shown.shape[:2])
-    smooth = functional.avg_pool1d(shape.transpose(1, 2), 2, 1)
-    if smooth.shape[2] < 3:
+    if shape.shape[1] < 4:
         return torch.zeros(len(sound), device=sound.device)
+    smooth = functional.avg_pool1d(shape.transpose(1, 2), 2, 1)
     return (smooth[..., 2:] - smooth[..., :-2]).abs().mean(1).amax(1)
 
 
