@@ -29,6 +29,8 @@ from sharding.errors import InputError
 from sharding.files import read_json
 from sharding.scenes.config import SceneConfig
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 RECIPE = Recipe(
     scenes=SceneConfig(
         count=30, seconds=5, size=32, fps=10, sample_rate=8000, val_share=0.2, test_share=0.3, hum=0.05
