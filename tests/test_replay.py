@@ -29,7 +29,7 @@ from sharding.errors import InputError
 from sharding.files import read_json
 from sharding.scenes.config import SceneConfig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 RECIPE = Recipe(
     scenes=SceneConfig(
