@@ -42,7 +42,7 @@ RECIPE = Recipe(
         runtime=RuntimeConfig(device="cpu", checkpoint_every=2, keep=100, log_every=1),
     ),
     audit=AuditConfig(device="cpu", clips=16, pairs_per_clip=1),
-    arms=tuple(replace(arm, honest_steps=2 * bool(arm.honest_steps)) for arm in ARMS),
+    arms=tuple(replace(arm, honest_steps=2 * bool(arm.honest_steps), steps=0) for arm in ARMS),
     audited=("symmetric",),
 )  # fmt: skip
 

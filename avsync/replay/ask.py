@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from avsync.cam import hottest_of
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig
 from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
 from avsync.feed import Feed
 from avsync.honesty.examination import Examination
@@ -57,9 +57,9 @@ class Asked:
 Which = Literal["best", "last"]
 
 
-def ask(run: Path, dataset: Path, which: Which, view: ViewConfig | None = None) -> Asked:
-    """Ask a run's network about the test split. Raises InputError, FormatError. view: see `network_of`."""
-    network = network_of(run, which, view)
+def ask(run: Path, dataset: Path, which: Which) -> Asked:
+    """Ask a run's network about the test split. Raises InputError, FormatError."""
+    network = load_network(run, which, torch.device("cpu"))
     pairs = network.config.pairs
     found, group = list[Point](), list[int]()
 
@@ -76,12 +76,6 @@ def ask(run: Path, dataset: Path, which: Which, view: ViewConfig | None = None) 
         audited=own.audited, honest=_accuracy(by_honest), listened=maps and float(np.nanmean(maps.listened)),
         spatial=maps and float(np.nanmean(maps.spatial)), localisation=localisation(found, np.array(group)),
     )  # fmt: skip
-
-
-def network_of(run: Path, which: Which, view: ViewConfig | None = None) -> LoadedNetwork:
-    """`view`: how it is shown pictures; as its run says by default. A fork's best may be from before the fork."""
-    network = load_network(run, which, torch.device("cpu"))
-    return replace(network, config=replace(network.config, view=view)) if view else network
 
 
 def honest(pairs: PairConfig) -> PairConfig:

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.cam import heat_in_time, hottest_of
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig
 from avsync.draw import Draw
-from avsync.network import LoadedNetwork
+from avsync.network import LoadedNetwork, load_network
 from avsync.overlay import HeatScale
 from avsync.pictures import to_uint8
 from avsync.pointing import cropped
-from avsync.replay.ask import Which, answers_of, honest, network_of
+from avsync.replay.ask import Which, answers_of, honest
 
 CLIPS = 6
 """On a sheet of maps."""
@@ -60,9 +60,9 @@ class Joined:
     """First sample behind the join."""
 
 
-def shown_maps(run: Path, dataset: Path, which: Which, view: ViewConfig | None = None) -> list[Shown]:
-    """Of symmetric pairs of the test split, always the same clips of a dataset. view: see ask.network_of."""
-    network = network_of(run, which, view)
+def shown_maps(run: Path, dataset: Path, which: Which) -> list[Shown]:
+    """Of symmetric pairs of the test split, always the same clips of a dataset."""
+    network = load_network(run, which, torch.device("cpu"))
     found = list[Shown]()
     for got, feed in answers_of(network, dataset, honest(network.config.pairs), clips=CLIPS, per_clip=1):
         answer = got.answer
@@ -90,7 +90,7 @@ def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[Around, J
 
     And one of these sounds, as it is stored; None if there is none.
     """
-    network = network_of(run, "last")
+    network = load_network(run, "last", torch.device("cpu"))
     pairs = replace(cyclic, mute_samples=network.config.pairs.mute_samples)
     fps, rate = network.dataset.clock.fps, network.dataset.clock.sample_rate
     offsets, heats, joined = list[NDArray[np.floating]](), list[NDArray[np.floating]](), list[Joined]()

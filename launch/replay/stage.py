@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from avsync.config import PairsName, ViewConfig
+from avsync.config import PairsName
 from launch.flags import flags_of, typed
 from launch.replay.recipe import MUTED_S, Arm, Recipe
 from sharding.files import publish, read_json, write_json
@@ -59,7 +59,7 @@ def play(paths: StagePaths, told: str, recipe: Recipe, say: Say) -> "StageResult
     for arm in recipe.arms:
         _train(paths, recipe, arm, say)
     say("the networks are asked about clips that they never saw, and figures drawn")
-    arms = tuple(_result(paths, recipe, arm) for arm in recipe.arms)
+    arms = tuple(_result(paths, arm) for arm in recipe.arms)
     _draw(paths, recipe)
     return StageResult(
         name=paths.root.name, told=told, clips=dict(read_info(paths.dataset).clips), steps=recipe.train.steps,
@@ -93,28 +93,22 @@ def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
     train(paths.dataset, run, config)
 
 
-def _result(paths: StagePaths, recipe: Recipe, arm: Arm) -> "ArmResult":
+def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
     from avsync.replay.curves import read_curves
     from avsync.replay.result import ArmResult
 
-    curves, last = read_curves(paths.run(arm.name)), _asked(paths, recipe, arm, "last")
+    curves, last = read_curves(paths.run(arm.name)), _asked(paths, arm.name, "last")
     turned = arm.honest_steps and curves.best is not None and curves.best.step != last.step
     return ArmResult(
         name=arm.name, title=arm.title, law=arm.law, cheats=curves.alarm is not None, alarm=curves.alarm,
-        best=curves.best, last=last, kept=_asked(paths, recipe, arm, "best") if turned else None,
+        best=curves.best, last=last, kept=_asked(paths, arm.name, "best") if turned else None,
     )  # fmt: skip
 
 
-def _asked(paths: StagePaths, recipe: Recipe, arm: Arm, which: Which) -> "Asked":
+def _asked(paths: StagePaths, arm: str, which: Which) -> "Asked":
     from avsync.replay.ask import Asked, ask
 
-    run, view = paths.run(arm.name), _view(recipe, arm, which)
-    return _kept(paths.answers(f"{arm.name}-{which}"), Asked, lambda: ask(run, paths.dataset, which, view))
-
-
-def _view(recipe: Recipe, arm: Arm, which: Which) -> ViewConfig:
-    """The best of an arm that began elsewhere saw the pictures whole."""
-    return recipe.train.view if which == "best" and arm.honest_steps else recipe.config_of(arm).view
+    return _kept(paths.answers(f"{arm}-{which}"), Asked, lambda: ask(paths.run(arm), paths.dataset, which))
 
 
 def _kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
@@ -135,7 +129,7 @@ def _draw(paths: StagePaths, recipe: Recipe) -> None:
 
     write("curves", curves_figure([(arm.title, read_curves(paths.run(arm.name))) for arm in recipe.arms]))
     if not paths.figure("maps").exists():
-        write("maps", maps_figure([row for arm in recipe.arms for row in _maps(paths, recipe, arm)]))
+        write("maps", maps_figure([row for arm in recipe.arms for row in _maps(paths, arm)]))
     if not paths.figure("join").exists():
         cyclic = recipe.pairs_of("cyclic")
         heard = [(arm.title, around_join(paths.run(arm.name), paths.dataset, cyclic)) for arm in recipe.arms]
@@ -144,14 +138,11 @@ def _draw(paths: StagePaths, recipe: Recipe) -> None:
             write("join", join_figure(joined, [(title, heat) for title, (heat, _) in heard], float(MUTED_S)))
 
 
-def _maps(paths: StagePaths, recipe: Recipe, arm: Arm) -> list[tuple[str, "list[Shown]"]]:
+def _maps(paths: StagePaths, arm: Arm) -> list[tuple[str, "list[Shown]"]]:
     """Rows of the sheet: the last network; of one that began honestly, its best one, too."""
     from avsync.replay.maps import shown_maps
 
     kinds: tuple[tuple[Which, str], ...] = (("last", ""),)
     if arm.honest_steps:
         kinds = (("best", ": kept as best"), ("last", ": at the end"))
-    return [
-        (arm.title + told, shown_maps(paths.run(arm.name), paths.dataset, which, _view(recipe, arm, which)))
-        for which, told in kinds
-    ]
+    return [(arm.title + told, shown_maps(paths.run(arm.name), paths.dataset, which)) for which, told in kinds]

@@ -126,8 +126,8 @@ def _collapse(stage: "StageResult") -> str:
         return "A network that began honestly raised no alarm under cyclic labels, as long as it was trained here."
     kept = f"; step {arm.alarm.honest}, honest, is kept as best" if arm.alarm.honest else ""
     return (
-        f"A network that began honestly got cyclic labels and tiny pictures; the alarm rang at step {arm.alarm.since}"
-        f"{kept}. At the end it is right in {percent(arm.last.other.value)} with another clip's picture."
+        f"A network that began honestly was then given cyclic labels. The alarm rang at step {arm.alarm.since}{kept}. "
+        f"At the end it is right in {percent(arm.last.other.value)} with another clip's picture."
     )
 
 
