@@ -70,7 +70,7 @@ pytest: slurm
 demo: setup  ## the whole path on generated scenes, minutes on a laptop; ends by saying what to open
 	$(BIN)/avsync demo
 
-replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm, and the cure; about 20 minutes
+replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm, and the cure; under ten minutes
 	$(BIN)/avsync replay
 
 cluster-demo: slurm  ## a run that survives two preemptions, on a real SLURM cluster of this machine; about four minutes
