@@ -223,7 +223,7 @@ class EvaluateConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"
-    """best: highest validation accuracy; last: newest."""
+    """best: highest audited accuracy in validation; last: newest."""
 
     def __post_init__(self) -> None:
         if self.pairs_per_clip < 1 or self.batch < 1:
@@ -243,7 +243,7 @@ class LocalizeConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"
-    """best: highest validation accuracy; last: newest."""
+    """best: highest audited accuracy in validation; last: newest."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1 or not 0 < self.strength <= 1:

@@ -1,7 +1,8 @@
 """What exactly is cut out of a clip: windows, crop, flip. A pure function of (seed, epoch, clip); no torch here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,7 @@ def training_draws(
     return step
 
 
+Row = TypeVar("Row")
 FIXED_SEED = 20180410  # arXiv 1804.03641's month; only has to stay the same for ever
 
 
@@ -109,6 +111,12 @@ def fixed_choice(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def even_batch(count: int, most: int) -> int:
     """The size of batches, at most `most`, that share `count` rows alike: none is left with a row or two."""
     return -(-count // max(1, -(-count // most)))
+
+
+def mixed(draws: Sequence[Row], batch: int) -> list[Row]:
+    """The same draws so ordered that a batch takes them from everywhere: neighbours are mostly of one source."""
+    rounds = -(-len(draws) // batch)
+    return [draw for first in range(rounds) for draw in draws[first::rounds]]
 
 
 def batches_of_rank(draws: list[Draw], batch: int, rank: int, ranks: int) -> list[list[Draw]]:

@@ -14,7 +14,7 @@ from avsync.actions.table import action_table, action_words
 from avsync.cam import hottest_of
 from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig
-from avsync.draw import batches_of_rank, even_batch, fixed_draws
+from avsync.draw import batches_of_rank, even_batch, fixed_draws, mixed
 from avsync.feed import Feed
 from avsync.honesty.examination import Examination
 from avsync.honesty.summary import Honesty
@@ -52,7 +52,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
     check_same_input(network, feed, dataset)
     heard = _ask(network, feed, config, device)
-    exam = Examination.of(torch.cat(heard.tables), feed.dataset.index.group)
+    exam = Examination.of(heard.table, feed.dataset.index.group)
     got = exam.got
     if not len(got.clip):
         raise FormatError(
@@ -101,7 +101,8 @@ def _traits(spec: InputSpec, fit: Fit) -> dict[str, str]:
 class _Heard:
     """All that the network's answers give, gathered batch by batch."""
 
-    tables: list[Tensor] = field(default_factory=list)
+    table: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Rows of examined_rows, in the order of the draws."""
     points: list[Point] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     """Of each point's clip."""
@@ -112,20 +113,29 @@ class _Heard:
 
 def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
-    share = batches_of_rank(draws, even_batch(len(draws), config.batch), 0, 1)
-    mute, heard = network.config.pairs.mute_samples, _Heard()
+    batch = even_batch(len(draws), config.batch)
+    share = batches_of_rank(mixed(draws, batch), batch, 0, 1)
+    mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()
     with feed.loader(LoaderOptions(device=device)) as loader:
         stream = examined(network.model, loader.batches(share), feed.view, mute, feed.dataset.index.group)
         console = open_console(stderr=True)
         quiet = not console.is_terminal
         for got in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
-            heard.tables.append(examined_rows(got))
+            tables.append(examined_rows(got))
             answer = got.answer
             _note_points(answer, feed, heard)
             pairs = zip(answer.batch.draws, answer.batch.jsons, strict=True)
             heard.unreadable |= {draw.clip for draw, json in pairs if draw.clip >= 0 and json is None}
         heard.last_error = loader.budget.last
+    heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(share) * batch, -1)), mixed(range(len(draws)), batch))
     return heard
+
+
+def _unmixed(rows: Tensor, order: list[int]) -> Tensor:
+    """Rows (draws, K, columns) as `order` has mixed them, then padding -> (draws*K, columns), as they were."""
+    back = torch.empty_like(rows[: len(order)])
+    back[order] = rows[: len(order)]
+    return back.flatten(0, 1)
 
 
 def _note_points(answer: Answer, feed: Feed, heard: _Heard) -> None:

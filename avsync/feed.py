@@ -62,6 +62,11 @@ class Feed:
             clips=usable_clips(dataset.index, drawn, dataset.info.clock),
         )
 
+    @property
+    def sources(self) -> int:
+        """Videos that the usable clips are of."""
+        return len(np.unique(self.dataset.index.group[self.clips]))
+
     def shape(self, every: int = 1) -> WindowShape:
         """Row sizes; `every` is the low-rate stage's factor."""
         return WindowShape.of(self.dataset, self.law, every)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from avsync.batch import Batch
 from avsync.config import TrainConfig
-from avsync.draw import batches_of_rank, even_batch, fixed_choice, fixed_draws
+from avsync.draw import batches_of_rank, even_batch, fixed_choice, fixed_draws, mixed
 from avsync.feed import Feed
 from avsync.honesty.examination import Examination
 from avsync.honesty.swap import examined, examined_rows
@@ -47,9 +47,7 @@ class Validation:
         most = max(FEWEST, config.batch // world.ranks // config.runtime.accumulate)
         of_rank = -(-len(draws) // world.ranks)
         rows_at_once = max(FEWEST, even_batch(of_rank, most))
-        rounds = -(-of_rank // rows_at_once)
-        mixed = [draw for first in range(rounds) for draw in draws[first::rounds]]  # neighbours are of one source
-        self._share = batches_of_rank(mixed, rows_at_once, world.rank, world.ranks)
+        self._share = batches_of_rank(mixed(draws, rows_at_once * world.ranks), rows_at_once, world.rank, world.ranks)
 
     @property
     def kept(self) -> Kept:

@@ -10,6 +10,7 @@ from avsync import pictures
 from avsync.batch import Batch
 from avsync.efficiency import Floor, Guard, Span
 from avsync.honesty.examination import Examination, in_words
+from avsync.honesty.judge import FEWEST_SOURCES
 from avsync.honesty.table import write_maps
 from avsync.metrics import roc_auc
 from avsync.predict import Answer
@@ -89,6 +90,11 @@ class Voice:
         feed = self._opened.feed
         if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
             self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
+        if (held_out := self._opened.validation) and (sources := held_out.sources) < FEWEST_SOURCES:
+            self.say(
+                f"the val split has {counted(sources, 'source')}: fewer than {FEWEST_SOURCES} cannot raise the alarm "
+                "of a cheating network; avsync audit DATASET looks at the train split"
+            )
 
     def preflight(self, forecast: Forecast) -> None:
         """What to expect of this attempt."""

@@ -21,7 +21,7 @@ class FinetuneConfig:
     frozen: bool = False
     """Train a linear layer on the learned features, which stay as they are, as well (linear probe)."""
     checkpoint: Literal["best", "last"] = "best"
-    """Of RUN. best: highest validation accuracy; last: newest."""
+    """Of RUN. best: highest audited accuracy in validation; last: newest."""
     steps: int = 5000
     """Optimiser steps of each arm."""
     batch: int = 16

@@ -15,6 +15,8 @@ RAISED_Z = 4.0
 """A long training looks at two streams at some 500 validations: 1000 looks. One-sided, 4 standard deviations are
 passed once in 31,600 looks, so that at most 3 % of all honest runs ever see an alarm. It costs little: who is right
 in all is caught with 17 sources (n / (n + z^2) > 1/2), who is right in 80 % with 60, in 60 % with some 400."""
+FEWEST_SOURCES = 17
+"""With fewer no share can pass RAISED_Z: a validation cannot raise the alarm."""
 ENDED_Z = Z95
 """It ends only when the doubt is an ordinary one, so that it does not come and go."""
 WORSE = 0.1

@@ -43,6 +43,8 @@ class Honesty:
         asked = [
             f"{words} {share.value:.1%} ({share.low:.1%} to {share.high:.1%})" for words, share in shares if share.count
         ]
+        if not asked:
+            return "does it cheat: could not be asked, for all clips are of one source"
         maps = [] if self.listened is None else [f"maps listened {self.listened:.2f}, spatial {self.spatial:.2f}"]
         return f"does it cheat: {', '.join(asked)}; honest is 50 %; " + "; ".join(
             [f"audited accuracy {self.audited:.1%}", *maps]

@@ -52,7 +52,8 @@ class SyncNet(nn.Module):
 
     def fuse(self, seen: Tensor, heard: Tensor) -> SyncOutput:
         """The answer from features that are there: seen (B, c, t, h, w) of the video part, heard (B*K, c, t) of the
-        audio part, K sounds for each clip in turn."""
+        audio part, K sounds for each clip in turn.
+        """
         clips = len(seen)
         per_clip = len(heard) // clips
         out: SyncOutput = self.fused(seen.repeat_interleave(per_clip, dim=0), heard)  # (B*K,), (B*K, t, h, w)

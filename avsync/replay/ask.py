@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avsync.cam import hottest_of
 from avsync.config import PairConfig
-from avsync.draw import batches_of_rank, fixed_choice, fixed_draws
+from avsync.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
 from avsync.feed import Feed
 from avsync.honesty.examination import Examination
 from avsync.honesty.swap import Examined, examined, examined_rows
@@ -92,10 +92,8 @@ def answers_of(
     index = feed.dataset.index
     chosen = feed.clips if clips is None else fixed_choice(feed.clips, clips)
     draws = fixed_draws(index, chosen, feed.law, feed.view, per_clip)
-    rounds = -(-len(draws) // BATCH)
-    mixed = [draw for first in range(rounds) for draw in draws[first::rounds]]  # neighbours are of one source
     with feed.loader(LoaderOptions()) as loader:
-        stream = loader.batches(batches_of_rank(mixed, BATCH, 0, 1))
+        stream = loader.batches(batches_of_rank(mixed(draws, BATCH), BATCH, 0, 1))
         for got in examined(network.model, stream, feed.view, pairs.mute_samples, index.group):
             yield got, feed
 

@@ -33,7 +33,7 @@ class ScoreConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"
-    """best: highest validation accuracy; last: newest."""
+    """best: highest audited accuracy in validation; last: newest."""
 
     def __post_init__(self) -> None:
         if min(self.early_ms, self.late_ms) < 0:

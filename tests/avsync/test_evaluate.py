@@ -73,6 +73,15 @@ def test_the_same_question_gives_the_same_answer(trained, dataset):
     assert cards[0].loss == pytest.approx(cards[1].loss, rel=1e-4)
 
 
+def test_predictions_stand_in_the_order_of_the_clips_however_they_were_asked(trained, dataset):
+    folders = [evaluate(trained, dataset, EvaluateConfig(split="test", batch=batch)).folder for batch in (2, 5)]
+    with (folders[0] / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    index = open_dataset(dataset, "test").index
+    keys = [open_dataset(dataset, "test").key(clip) for clip in range(len(index))]
+    assert [row["clip"] for row in rows] == [key for key in keys for _ in range(2 * 2)]
+
+
 def copy_with(dataset: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A copy of the dataset whose dataset.json is changed."""
     shutil.copytree(dataset, folder)

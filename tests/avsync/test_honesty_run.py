@@ -179,3 +179,5 @@ def test_an_honest_checkpoint_beats_a_cheat_with_more_accuracy_and_of_two_cheats
     assert not cheat.beats(honest)
     assert Best(3, 0.6, 0.9, 0.5, True).beats(cheat), "both know nothing: this one owes less to one stream"
     assert not cheat.beats(Best(3, 0.5, 0.69, 0.5))
+    assert not Best(3, 0.9, 0.3, 0.54, True).beats(Best(1, 0.5, 0.69, 0.5)), "luck among those that know nothing"
+    assert Best(3, 0.9, 0.3, 0.85, True).beats(Best(1, 0.6, 0.69, 0.6)), "a small cue does not make it worthless"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avsync.batch import Batch
-from avsync.draw import Draw, View
+from avsync.draw import Draw, View, mixed
 from avsync.honesty.examination import Examination, audited, upper_half
 from avsync.honesty.judge import RAISED_Z, alarm_of
 from avsync.honesty.swap import donors, examine, examined, examined_rows
@@ -181,6 +181,14 @@ def test_every_picture_comes_from_another_source_and_is_lent_once(seed):
     most = max(map(counted.count, counted), default=0)
     if 2 * most <= len(counted):
         assert len(lent) == len(counted), "nobody goes without"
+
+
+@pytest.mark.parametrize("clips", [1, 7, 16, 120])
+def test_mixed_batches_have_another_picture_for_every_row_however_many_clips_a_source_has(clips: int) -> None:
+    source = np.repeat(np.arange(30), clips).tolist()
+    rows = mixed(source, 16)
+    assert sorted(rows) == source
+    assert all(donor >= 0 for first in range(0, len(rows), 16) for donor in donors(rows[first : first + 16]))
 
 
 def test_the_upper_half_is_a_half_and_equal_answers_stay_together():
