@@ -1,0 +1,151 @@
+"""One cell of the table of learning: a network, a law of pairs and a seed; trained, then judged on honest pairs."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avsync.checkpoint import RunPaths, read_run
+from avsync.config import EvaluateConfig, ModelName, OptimizerName, PairConfig, PairsName, TrainConfig, ViewConfig
+from avsync.evaluate import evaluate
+from avsync.metrics import wilson
+from avsync.presets import PRESETS
+from avsync.trainer import train
+from sharding.files import read_json, write_json
+
+PLATEAU_BELOW = 0.6
+"""A loss that stays below this has left the plateau near ln 2 = 0.693."""
+JUDGED = PairConfig(min_shift_s=2, max_shift_s=5.9)
+"""Symmetric pairs: whatever taught a network, these leak nothing to it."""
+CYCLIC = (0.5, 3.5)
+"""Seconds of turning, least and most, as in the thesis; a window of 4 s cannot be turned by more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """What to train."""
+
+    network: ModelName
+    law: PairsName
+    seed: int
+    steps: int
+    batch: int
+    optimizer: OptimizerName
+    lr: float
+    low_rate_steps: int
+    window_s: float
+    size: int
+    """Side of the pictures in pixels."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder; every setting is in it, so that other settings are other cells."""
+        how = f"{self.optimizer}-{self.lr:g}" + (f"-low{self.low_rate_steps}" if self.low_rate_steps else "")
+        seen = f"{self.window_s:g}s-{self.size}px"
+        return f"{self.network}-{self.law}-{seen}-{how}-batch{self.batch}-steps{self.steps}-seed{self.seed}"
+
+    def config(self) -> TrainConfig:
+        """The preset of the small network with what this cell changes; the same for all networks, to compare them."""
+        start = PRESETS["small"]()
+        law = replace(JUDGED, law=self.law, window_s=self.window_s)
+        if self.law == "cyclic":
+            law = replace(law, min_shift_s=CYCLIC[0], max_shift_s=min(CYCLIC[1], self.window_s - CYCLIC[0]))
+        return replace(
+            start, model=self.network, steps=self.steps, batch=self.batch, seed=self.seed, pairs=law,
+            view=ViewConfig(size=self.size),
+            validate_every=max(1, self.steps // 4),
+            optim=replace(
+                start.optim, name=self.optimizer, lr=self.lr, warmup_steps=min(20, self.steps - 1),
+                schedule="constant",  # steps to learn should not depend on how many are planned
+            ),
+            low_rate=replace(start.low_rate, steps=self.low_rate_steps),
+            runtime=replace(start.runtime, workers=1, log_every=min(5, self.steps), checkpoint_every=self.steps),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What came of it."""
+
+    cell: Cell
+    accuracy: float
+    """On symmetric pairs of the test split, whatever law taught."""
+    low: float
+    high: float
+    own_accuracy: float
+    """On pairs of the law that taught, of the test split; what a leak gives is in here."""
+    loss: float
+    """Of training, mean of the last four points."""
+    left_at: int | None
+    """First step from which the loss of training stays below PLATEAU_BELOW; None: never."""
+    above_at: int | None
+    """First validation whose interval lies above one half; None: never."""
+    times_chance: float | None
+    """How much oftener than a blind point the hottest one lies on the source; None: no boxes are known."""
+    step_s: float
+    """Median seconds a step, on the machine as busy as it was."""
+    curve: tuple[tuple[int, float], ...]
+    """(step, loss of training)"""
+
+
+def find(cell: Cell, folder: Path, dataset: Path) -> Found:
+    """Train and judge, or take up what was done before. Raises what training and evaluation raise."""
+    place = folder / cell.name
+    result = place / "result.json"
+    if result.is_file():
+        return read_json(result, Found)
+    run = place / "run"
+    train(dataset, run, cell.config())
+    own = evaluate(run, dataset, EvaluateConfig(checkpoint="last")).card
+    judged = own
+    if cell.law != "symmetric":
+        judged = evaluate(_as_symmetric(run, place / "judged"), dataset, EvaluateConfig(checkpoint="last")).card
+    losses, speeds = curve(run, "train", "loss"), curve(run, "train", "speed/clips_per_s")
+    share, map_ = judged.accuracy, judged.localisation
+    found = Found(
+        cell=cell, accuracy=share.value, low=share.low, high=share.high, own_accuracy=own.accuracy.value,
+        loss=float(np.mean([loss for _, loss in losses[-4:]])), left_at=left_plateau(losses),
+        above_at=above_chance(curve(run, "validation", "accuracy"), _clips(dataset, "val")),
+        times_chance=map_.times_chance if map_ else None,
+        step_s=float(np.median([cell.batch / speed for _, speed in speeds])), curve=tuple(losses),
+    )  # fmt: skip
+    write_json(result, found)
+    return found
+
+
+def left_plateau(losses: list[tuple[int, float]]) -> int | None:
+    """First step from which all points are below PLATEAU_BELOW; at least two of them, one may be luck."""
+    above = [number for number, (_, loss) in enumerate(losses) if loss >= PLATEAU_BELOW]
+    first = above[-1] + 1 if above else 0
+    return losses[first][0] if len(losses) - first >= 2 else None
+
+
+def above_chance(accuracies: list[tuple[int, float]], clips: int) -> int | None:
+    """First step at which Wilson's 95 % interval lies above one half; the answers of a clip count as one."""
+    return next((step for step, value in accuracies if wilson(value, clips)[0] > 0.5), None)
+
+
+def curve(run: Path, name: str, tag: str) -> list[tuple[int, float]]:
+    """(step, value) of a curve in a run's TensorBoard files."""
+    events = EventAccumulator(str(run / "tensorboard" / name), size_guidance={"scalars": 0})
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def _as_symmetric(run: Path, copy: Path) -> Path:
+    """The same checkpoints under settings that draw symmetric pairs: evaluation asks the run which law to use."""
+    paths, there = RunPaths(run), RunPaths(copy)
+    info = read_run(paths)
+    pairs = replace(JUDGED, window_s=info.config.pairs.window_s)
+    copy.mkdir(exist_ok=True)
+    write_json(there.info, replace(info, config=replace(info.config, pairs=pairs)))
+    if not there.checkpoints.exists():
+        there.checkpoints.symlink_to(os.path.relpath(paths.checkpoints, copy))
+    return copy
+
+
+def _clips(dataset: Path, split: str) -> int:
+    return msgspec.json.decode((dataset / "dataset.json").read_bytes())["clips"].get(split, 0)
