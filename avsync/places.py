@@ -16,6 +16,9 @@ from avsync.checkpoint import RunPaths
 from sharding.errors import AvsyncError
 from sharding.files import read_json, write_json
 
+LONGEST_NAME = 200
+"""Bytes of a name that are kept: file systems take 255, and a number and a suffix are still to come."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalizeRecord:
@@ -102,5 +105,8 @@ def _answers(place: Path, question: str, asked: Callable[[Path], str]) -> bool:
 
 
 def _numbered(name: str) -> Iterator[str]:
+    raw = name.encode("utf-8", "surrogateescape")
+    if len(raw) > LONGEST_NAME:
+        name = raw[:LONGEST_NAME].decode("utf-8", "ignore")
     yield name
     yield from (f"{name}-{number}" for number in count(2))

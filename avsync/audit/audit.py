@@ -18,6 +18,7 @@ from avsync.audit.report import print_audit
 from avsync.audit.result import Audit
 from avsync.config import ViewConfig
 from avsync.feed import Feed
+from avsync.places import full_name
 from avsync.terminal import open_console
 from sharding.errors import AvsyncError, InputError
 from sharding.files import publish, write_json
@@ -91,7 +92,7 @@ def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources:
     findings = (*judge_law(told, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
     outcome = conclude(findings, sources)
     return Audit(
-        dataset=str(feed.dataset.folder.resolve()), verdict=outcome.verdict, sentence=outcome.sentence,
+        dataset=full_name(feed.dataset.folder.resolve()), verdict=outcome.verdict, sentence=outcome.sentence,
         notes=outcome.notes, config=config, clips=len(feed.clips), looked_at=min(len(feed.clips), config.clips),
         sources=sources, z=z, leak=told, findings=findings,
     )  # fmt: skip
@@ -121,7 +122,7 @@ def _write_page(path: Path, found: Audit, feed: Feed, repeat: str) -> None:
     frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps
     page = page_html(found, place_chart(feed.law, frames, fps), float(frames / fps), repeat)
     with publish(path) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # names may hold bytes that are no text
 
 
 def _console() -> Console:

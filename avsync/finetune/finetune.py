@@ -15,6 +15,7 @@ from avsync.finetune.place import Begun, OutPaths, check_free, claim
 from avsync.finetune.show import save, show
 from avsync.finetune.task import Splits
 from avsync.network import LoadedNetwork, load_network, pick_device
+from avsync.places import full_name
 from sharding.errors import FormatError
 from sharding.files import folder_lock, read_json
 from sharding.words import counted
@@ -46,8 +47,8 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
 
 def _describe(run: Path, dataset: Path, config: FinetuneConfig, loaded: LoadedNetwork, splits: Splits) -> Begun:
     return Begun(
-        config=config, run=str(run.resolve()), run_step=loaded.step, model=loaded.config.model,
-        dataset=str(dataset.resolve()), classes=splits.classes,
+        config=config, run=full_name(run.resolve()), run_step=loaded.step, model=loaded.config.model,
+        dataset=full_name(dataset.resolve()), classes=splits.classes,
         data={split: feed.fingerprint() for split, feed in splits.feeds.items()},
     )  # fmt: skip
 

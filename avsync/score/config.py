@@ -42,7 +42,7 @@ class ScoreConfig:
             raise InputError(f"--sure {self.sure} is a probability: at least 0.5, below 1")
         if not 0 < self.reach_s <= 30:
             raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
-        if not 0 <= self.hop_s < float("inf"):
-            raise InputError(f"--hop-s {self.hop_s} must be a number of seconds, or 0 to let the length decide")
+        if not 0 <= self.hop_s <= 60:
+            raise InputError(f"--hop-s {self.hop_s} must be at most 60 s, or 0 to let the length decide")
         if not 0 < self.trust <= 10:
             raise InputError(f"--trust {self.trust} must be above 0, and at most 10")

@@ -15,6 +15,7 @@ from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, Recipe
 from launch.replay.stage import FIGURES, StagePaths, play
 from sharding.files import publish, write_json
+from sharding.words import plain
 
 if TYPE_CHECKING:
     from avsync.replay.result import ReplayResult, StageResult
@@ -55,7 +56,7 @@ def _videos(folder: Path, videos: Path, recipe: Recipe) -> "StageResult":
     paths = StagePaths(folder / "videos")
     _say(f"avsync pack {videos} {paths.dataset}: videos to shards")
     pack(videos, paths.dataset, recipe.pack)
-    return play(paths, f"Real videos: {videos.name}", recipe, _say)
+    return play(paths, f"Real videos: {plain(videos.name)}", recipe, _say)
 
 
 def _write(folder: Path, result: "ReplayResult") -> None:

@@ -1,6 +1,5 @@
 """Scores of maps whose answer is known, and what avsync localize says of networks that look only, or listen only."""
 
-
 import pytest
 import torch
 from hypothesis import given

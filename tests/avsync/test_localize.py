@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,13 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from avsync.checkpoint import RunPaths
 from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
 from avsync.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
 from avsync.localize import LocalizeResult, localize, localize_with
 from avsync.models import paper
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.network import LoadedNetwork
-from avsync.places import LocalizeRecord
+from avsync.places import LocalizeRecord, localize_place, score_place
 from avsync.sheet import MOMENTS, Envelope, Moments
 from avsync.windows import as_input, form_of, read_windows, seen_box
 from sharding.clip import Clock, Fit
@@ -354,6 +356,18 @@ def test_a_name_that_is_no_text_is_kept_as_well_as_json_can(tmp_path: Path, monk
     assert first.mp4 == again.mp4, "the same question again replaces its answer"
     record = read_json(first.mp4.with_suffix(".json"), LocalizeRecord)
     assert record.video == str(tmp_path / r"caf\udce9.mp4")
+
+
+@pytest.mark.parametrize("place", [localize_place, lambda paths, video: score_place(paths.scored, video)])
+@pytest.mark.parametrize("stem", ["b" * 248, "\u00e9" * 124, os.fsdecode(b"\xff" * 248)])
+def test_the_longest_name_of_a_video_leaves_room_for_the_names_of_answers(
+    tmp_path: Path, stem: str, place: Callable[[RunPaths, Path], Path]
+) -> None:
+    video = tmp_path / f"{stem}.mp4"
+    video.touch()
+    answer = place(RunPaths(tmp_path), video).with_suffix(".json")
+    answer.parent.mkdir(parents=True)
+    answer.with_name(answer.name + ".part-12345").touch()
 
 
 def test_moments_are_spread_evenly_over_any_film() -> None:
