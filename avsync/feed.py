@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
-from avsync.draw import Draw, View, training_draws, usable_clips
+from avsync.draw import Draw, View, fixed_choice, training_draws, usable_clips
 from avsync.fingerprint import SplitPrint
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions
@@ -62,10 +62,9 @@ class Feed:
             clips=usable_clips(dataset.index, drawn, dataset.info.clock),
         )
 
-    @property
-    def sources(self) -> int:
-        """Videos that the usable clips are of."""
-        return len(np.unique(self.dataset.index.group[self.clips]))
+    def sources(self, most: int) -> int:
+        """Videos that the fixed choice of at most so many usable clips is of."""
+        return len(np.unique(self.dataset.index.group[fixed_choice(self.clips, most)]))
 
     def shape(self, every: int = 1) -> WindowShape:
         """Row sizes; `every` is the low-rate stage's factor."""

@@ -27,7 +27,7 @@ class Best:
     """An alarm stood."""
 
     @property
-    def score(self) -> float:
+    def worth(self) -> float:
         """What `best` goes by."""
         audited = self.accuracy if self.audited is None else self.audited
         return audited - HANDICAP * self.cheats
@@ -38,7 +38,7 @@ class Best:
         Of equal ones the one that owes less to one stream, then the lower loss. Equal ones are common where the val
         split is small, and all that only cheat are at 50 %.
         """
-        return (self.score, -self.accuracy, -self.loss) > (other.score, -other.accuracy, -other.loss)
+        return (self.worth, -self.accuracy, -self.loss) > (other.worth, -other.accuracy, -other.loss)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

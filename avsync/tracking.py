@@ -189,7 +189,7 @@ class Tracker:
             "audited_accuracy": got.audited,
         }
         for name, share in shares.items():
-            if math.isfinite(share):  # a val split of one source has no other picture to show
+            if share is not None and math.isfinite(share):  # a val split of one source has no other picture to show
                 self.validation.add_scalar(f"honesty/{name}", share, step)
             self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
         for name in ("listened", "spatial") if (maps := got.maps) else ():

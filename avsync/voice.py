@@ -90,10 +90,11 @@ class Voice:
         feed = self._opened.feed
         if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
             self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
-        if (held_out := self._opened.validation) and (sources := held_out.sources) < FEWEST_SOURCES:
+        held_out, most = self._opened.validation, self._opened.config.validate_clips
+        if held_out and (sources := held_out.sources(most)) < FEWEST_SOURCES:
             self.say(
-                f"the val split has {counted(sources, 'source')}: fewer than {FEWEST_SOURCES} cannot raise the alarm "
-                "of a cheating network; avsync audit DATASET looks at the train split"
+                f"validation asks about {counted(sources, 'source')}: fewer than {FEWEST_SOURCES} cannot raise the "
+                "alarm of a cheating network; avsync audit DATASET looks at the train split"
             )
 
     def preflight(self, forecast: Forecast) -> None:

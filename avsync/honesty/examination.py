@@ -11,6 +11,7 @@ from avsync.metrics import Z95, Share, share_of
 from avsync.predict import Predictions
 
 CHANCE = 0.5
+UNASKED = "not audited, for all clips are of one source"
 
 
 class Maps(NamedTuple):
@@ -68,8 +69,10 @@ class Examination:
         return share_of(hits, self.group[asked], z)
 
     @property
-    def audited(self) -> float:
-        """The accuracy, less what one stream alone is worth."""
+    def audited(self) -> float | None:
+        """The accuracy, less what one stream alone is worth; None where no clip found a picture of another source."""
+        if not self.with_another_picture().count:
+            return None
         return audited(self.accuracy, self.with_another_picture().value, self.with_muted_sound().value)
 
     @property
@@ -89,7 +92,8 @@ def in_words(got: Examination) -> str:
     if maps := got.maps:
         listened, spatial = (float(np.mean(column)) for column in (maps.listened, maps.spatial))
         asked.append(f"maps listened {listened:.2f}, spatial {spatial:.2f}")
-    return f"accuracy {got.accuracy:.1%}, audited {got.audited:.1%} ({', '.join(asked)})"
+    worth = UNASKED if got.audited is None else f"audited {got.audited:.1%}"
+    return f"accuracy {got.accuracy:.1%}, {worth} ({', '.join(asked)})"
 
 
 def upper_half(logit: NDArray[np.floating]) -> NDArray[np.bool_]:

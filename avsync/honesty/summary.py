@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avsync.honesty.alarm import Stream
-from avsync.honesty.examination import Examination
+from avsync.honesty.examination import UNASKED, Examination
 from avsync.honesty.judge import alarm_of
 from avsync.metrics import Share
 
@@ -18,8 +18,8 @@ class Honesty:
     """Accuracy with the picture of another clip: by the sound alone. An honest network is at 1/2."""
     muted: Share
     """Accuracy with silence: by the picture alone. An honest network is at 1/2."""
-    audited: float
-    """The accuracy, less what the better one of these is worth."""
+    audited: float | None
+    """The accuracy, less what the better one of these is worth; None: there was no picture of another source."""
     cheats: Stream | None
     """This stream alone tells it the label, beyond doubt (avsync.honesty.judge)."""
     listened: float | None
@@ -43,11 +43,9 @@ class Honesty:
         asked = [
             f"{words} {share.value:.1%} ({share.low:.1%} to {share.high:.1%})" for words, share in shares if share.count
         ]
-        if not asked:
-            return "does it cheat: could not be asked, for all clips are of one source"
         maps = [] if self.listened is None else [f"maps listened {self.listened:.2f}, spatial {self.spatial:.2f}"]
         return f"does it cheat: {', '.join(asked)}; honest is 50 %; " + "; ".join(
-            [f"audited accuracy {self.audited:.1%}", *maps]
+            [UNASKED if self.audited is None else f"audited accuracy {self.audited:.1%}", *maps]
         )
 
     @property

@@ -43,7 +43,7 @@ class Asked:
     """... with the picture of another clip: by the sound alone."""
     muted: Share
     """... with the sound muted: by the picture alone."""
-    audited: float
+    audited: float | None
     """`own`, less what one stream alone is worth."""
     honest: Share
     """On symmetric pairs: what it knows of picture and sound together."""

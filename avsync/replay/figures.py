@@ -41,7 +41,9 @@ def curves_figure(arms: Sequence[tuple[str, Curves]]) -> bytes:
                 axes.axvline(curves.alarm.since, color=RED, linewidth=1.2, linestyle="--")
             below.text(curves.alarm.since, 0.37, " alarm", color=RED, fontsize=8)
         if curves.best:
-            below.plot([curves.best.step], [curves.best.score], "*", color=GREEN, markersize=11, label="best")
+            best = curves.best
+            height = best.accuracy if best.audited is None else best.audited
+            below.plot([best.step], [height], "*", color=GREEN, markersize=11, label="best")
     grid[0, 0].set_ylabel("loss (dotted: ln 2)")
     grid[1, 0].set_ylabel("accuracy (dotted: chance)")
     if len(arms):

@@ -62,6 +62,7 @@ def test_tables_files_and_plot_agree(trained, dataset):
     assert card.honesty is not None
     assert card.honesty.muted.value == 0.5, "each picture has both labels"
     assert card.honesty.other_picture.count == len(rows)
+    assert card.honesty.audited is not None
     assert card.honesty.audited <= card.accuracy.value
     assert 0 <= (card.honesty.listened or 0) <= 1
     assert json.loads((folder / "summary.json").read_text())["honesty"]["spatial"] == card.honesty.spatial

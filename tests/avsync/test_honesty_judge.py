@@ -108,9 +108,11 @@ def test_an_evaluation_says_whether_it_cheats() -> None:
 def test_what_could_not_be_asked_is_not_said() -> None:
     exam = heard(0.9)
     alone = replace(exam, other=np.full_like(exam.other, np.nan))
-    assert in_words(alone) == "accuracy 100.0%, audited 100.0% (muted 50.0%)"
+    assert in_words(alone) == "accuracy 100.0%, not audited, for all clips are of one source (muted 50.0%)"
+    assert score_of(3, alone, None).audited is None
     assert math.isnan(alone.with_another_picture().value)
     assert "another" not in Honesty.of(alone, 1).text
+    assert "not audited, for all clips are of one source" in Honesty.of(alone, 1).text
 
 
 # ---- which clips share a batch

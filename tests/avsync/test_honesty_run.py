@@ -162,7 +162,7 @@ def test_who_uses_a_network_that_cheats_is_told_and_who_uses_the_honest_one_is_n
 
 def test_files_of_before_the_audit_are_read(tmp_path: Path) -> None:
     old = from_json(b'{"step": 4, "accuracy": 0.9, "loss": 0.2}', Best, "best.json")
-    assert (old.audited, old.cheats, old.score) == (None, False, 0.9)
+    assert (old.audited, old.cheats, old.worth) == (None, False, 0.9)
     state = from_json(b'{"step": 4, "model": "small", "digest": "", "skipped": 0}', State, "state.json")
     assert state.alarm is None
 
