@@ -92,6 +92,14 @@ def test_a_second_call_does_nothing_twice(folder: Path) -> None:
     assert (folder / "replay.html").read_bytes() == page
 
 
+def test_an_answer_of_another_checkpoint_is_asked_for_anew(folder: Path) -> None:
+    (answer,) = folder.rglob("answers/cyclic-last.json")
+    before = answer.read_bytes()
+    answer.write_bytes(before.replace(b'"step": ', b'"step": 1', 1))
+    replay(folder, recipe=RECIPE)
+    assert answer.read_bytes() == before
+
+
 def test_the_muted_time_is_the_thesis_s_at_any_rate() -> None:
     assert Recipe().pairs_of("cyclic", muted=True).mute_samples == round(10_000 * 16_000 / 44_100)
     assert Recipe().pairs_of("cyclic").mute_samples == 0

@@ -14,7 +14,8 @@ class Replay(Parsed):
     """Replay the thesis: networks that cheat by the sound alone, a cure that is none, and one that is. No GPU.
 
     Labels by cyclic shift, by cyclic shift with a zeroed start, by two real windows; and a network that begins
-    honestly and then cheats. Each is audited, trained, watched and asked; it ends with a page of figures.
+    honestly and then learns to listen only, too. Each is audited, trained, watched and asked; it ends with a page of
+    figures.
     """
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("replay")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from avsync.config import PairsName
 from launch.flags import flags_of, typed
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from avsync.replay.maps import Shown
     from avsync.replay.result import ArmResult, StageResult
 
-T = TypeVar("T")
 Say = Callable[[str], None]
 Which = Literal["best", "last"]
 
@@ -76,7 +75,7 @@ def _audit(paths: StagePaths, recipe: Recipe, law: PairsName, say: Say) -> "Audi
     words = [word.replace("--", "--pairs.") for word in flags_of(pairs)]
     typed_in = typed("audit", paths.dataset, *words)
     found, page = paths.answers(f"audit-{law}"), paths.root / f"audit-{law}.html"
-    if not (found.is_file() and page.is_file()):
+    if not (page.is_file() and found.is_file() and read_json(found, Audit).config == config):
         say(f"{typed_in}: can a network cheat on these labels?")
         audit(paths.dataset, config, Written(page=page, json=found), typed_in)
     return read_json(found, Audit)
@@ -97,25 +96,36 @@ def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
     from avsync.replay.curves import read_curves
     from avsync.replay.result import ArmResult
 
-    curves, last = read_curves(paths.run(arm.name)), _asked(paths, arm.name, "last")
+    curves = read_curves(paths.run(arm.name))
+    last = _asked(paths, arm.name, "last", _newest(paths.run(arm.name)))
     turned = arm.honest_steps and curves.best is not None and curves.best.step != last.step
     return ArmResult(
         name=arm.name, title=arm.title, law=arm.law, cheats=curves.alarm is not None, alarm=curves.alarm,
-        best=curves.best, last=last, kept=_asked(paths, arm.name, "best") if turned else None,
+        best=curves.best, last=last,
+        kept=_asked(paths, arm.name, "best", curves.best.step) if turned and curves.best else None,
     )  # fmt: skip
 
 
-def _asked(paths: StagePaths, arm: str, which: Which) -> "Asked":
+def _newest(run: Path) -> int:
+    from avsync.checkpoint import RunPaths
+
+    return RunPaths(run).saved_steps()[0]
+
+
+def _asked(paths: StagePaths, arm: str, which: Which, step: int) -> "Asked":
+    """What a network said before, if it was the one of `step`; else it is asked."""
     from avsync.replay.ask import Asked, ask
 
-    return _kept(paths.answers(f"{arm}-{which}"), Asked, lambda: ask(paths.run(arm), paths.dataset, which))
+    path = paths.answers(f"{arm}-{which}")
+    if not path.is_file() or read_json(path, Asked).step != step:
+        write_json(path, ask(paths.run(arm), paths.dataset, which))
+    return read_json(path, Asked)
 
 
-def _kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
-    """What was worked out before; delete the file to have it done again."""
-    if not path.is_file():
-        write_json(path, make())
-    return read_json(path, kind)
+def _stands(paths: StagePaths, figure: str) -> bool:
+    """It was drawn after the last answer: what it shows is of the same networks."""
+    drawn, answers = paths.figure(figure), paths.answers("").parent.glob("*.json")
+    return drawn.is_file() and all(answer.stat().st_mtime <= drawn.stat().st_mtime for answer in answers)
 
 
 def _draw(paths: StagePaths, recipe: Recipe) -> None:
@@ -128,9 +138,9 @@ def _draw(paths: StagePaths, recipe: Recipe) -> None:
             file.write(png)
 
     write("curves", curves_figure([(arm.title, read_curves(paths.run(arm.name))) for arm in recipe.arms]))
-    if not paths.figure("maps").exists():
+    if not _stands(paths, "maps"):
         write("maps", maps_figure([row for arm in recipe.arms for row in _maps(paths, arm)]))
-    if not paths.figure("join").exists():
+    if not _stands(paths, "join"):
         cyclic = recipe.pairs_of("cyclic")
         heard = [(arm.title, around_join(paths.run(arm.name), paths.dataset, cyclic)) for arm in recipe.arms]
         joined = next((one for _, (_, one) in heard if one), None)

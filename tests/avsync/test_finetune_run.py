@@ -93,12 +93,14 @@ def test_a_comparison_that_was_ended_by_a_signal_goes_on_to_the_same_weights_and
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert child.stdout
+    said = list[str]()
     for line in child.stdout:
+        said.append(line)
         if line.startswith("step 4: accuracy on val"):
             child.send_signal(signal.SIGTERM)
             break
     rest = child.communicate(timeout=120)[0]
-    assert child.returncode == STOPPED, rest
+    assert child.returncode == STOPPED, "".join(said) + rest
     assert "the same avsync finetune command again goes on" in rest
     (step,) = out.run.saved_steps()
     assert 4 <= step < STEPS
