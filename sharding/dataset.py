@@ -92,5 +92,5 @@ def _filled(info: DatasetInfo, missing: str) -> str:
     """The splits that have clips, and how to do with them."""
     filled = {name: count for name, count in info.clips.items() if count}
     have = ", ".join(f"{name} ({count} clips)" for name, count in filled.items()) or "none at all"
-    instead = next((f", or evaluate with --split {name}" for name in ("val", "train") if name in filled), "")
+    instead = next((f", or give --split {name}" for name in ("val", "train") if name in filled), "")
     return f"{have}: name the splits in a CSV and pack it{instead if missing != 'train' else ''}"

@@ -176,34 +176,10 @@ class FinetuneJob:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyJob:
-    """One process on the cores that packing gets."""
+class DatasetJob:
+    """Looks at a dataset: one process on the cores that packing gets, without a GPU."""
 
-    command: str = "Verify"
-    gpus: int | None = 0
-    ranks: bool = False
-
-    def target(self, command: Any) -> Path:
-        return command.dataset.absolute()
-
-    def reads(self, command: Any) -> list[Place]:
-        return [dataset_at(command.dataset)]
-
-    def places(self, command: Any) -> list[Path]:
-        return [command.dataset]
-
-    def wishes(self, profile: ClusterProfile) -> JobWishes:
-        return profile.pack
-
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
-        return []
-
-
-@dataclass(frozen=True, slots=True)
-class AuditJob:
-    """One process on the cores that packing gets; it wants no GPU."""
-
-    command: str = "Audit"
+    command: str
     gpus: int | None = 0
     ranks: bool = False
 
@@ -239,8 +215,8 @@ KINDS: dict[str, Kind] = {
     "train": TrainJob(),
     "evaluate": EvaluateJob(),
     "finetune": FinetuneJob(),
-    "verify": VerifyJob(),
-    "audit": AuditJob(),
+    "verify": DatasetJob("Verify"),
+    "audit": DatasetJob("Audit"),
 }
 MERGE_KIND = PackJob(share=False)
 """Plain pack puts together what is packed already."""

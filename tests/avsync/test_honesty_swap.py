@@ -221,15 +221,16 @@ def test_every_network_answers_true_pairs_as_ever_and_trick_questions_as_if_aske
     torch.manual_seed(0)
     spec = THESIS if name == "thesis" else SMALL
     model = build_model(name, spec).eval()
-    frames = torch.rand(3, 3, spec.frames, spec.height, spec.width) * 2 - 1
-    sounds = torch.rand(3, 2, 1, spec.samples) * 2 - 1
-    batch = planted(3)
+    clips = 2 if name == "thesis" else 3
+    frames = torch.rand(clips, 3, spec.frames, spec.height, spec.width) * 2 - 1
+    sounds = torch.rand(clips, 2, 1, spec.samples) * 2 - 1
+    batch = planted(clips)
     with torch.no_grad():
         plain = model(frames, sounds)
         seen, heard = model.video(frames), model.audio(sounds.flatten(0, 1))
         assert torch.equal(model.fuse(seen, heard).logit, plain.logit)
-        got = examine(model, batch, NetworkInput(frames, sounds), donors([0, 1, 2]))
-        other = model(frames[[1, 2, 0]], sounds)
+        got = examine(model, batch, NetworkInput(frames, sounds), donors(range(clips)))
+        other = model(frames.roll(-1, 0), sounds)
         muted = model(frames, torch.zeros_like(sounds))
     assert torch.equal(got.answer.said.logit, plain.logit)
     assert torch.equal(got.answer.said.cam, plain.cam)

@@ -128,7 +128,7 @@ def test_a_split_without_videos_is_told_with_the_remedy(config: dict[str, int], 
     assert "1 of 1 source packed" in said
     assert "1 shard written" in said
     if told[2]:
-        with pytest.raises(InputError, match=f"no clips in split 'test'; it has .*or evaluate with {told[2]}"):
+        with pytest.raises(InputError, match=f"no clips in split 'test'; it has .*or give {told[2]}"):
             open_dataset(tmp_path / "out", "test")
 
 
