@@ -1,15 +1,15 @@
 """How well `avsync score` knows offsets, and how well it knows what it knows: scenes with planted offsets.
 
 avsync scenes long --seconds 40 --count 40 --seed 7
-python benchmarks/score.py RUN SCENES LONG FOLDER [CASES]
+python -m benchmarks.score RUN SCENES LONG FOLDER [CASES]
 
 RUN was trained on SCENES (`avsync demo` makes both), whose test split is used. FOLDER keeps what the network said, so
 a second call adds nothing. Files are coded anew, cut so that neither stream is longer than the other: nothing but the
 content tells the offset. Half of the scenes choose `trust`; the tables are about the other half.
 """
 
+import argparse
 import csv
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -243,4 +243,9 @@ def main(run: Path, short: Path, long: Path, folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:5]), count=int(sys.argv[5]) if len(sys.argv) > 5 else 60)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("run", "scenes", "long", "folder"):
+        parser.add_argument(name, type=Path, metavar=name.upper())
+    parser.add_argument("cases", type=int, nargs="?", default=60, metavar="CASES", help="of each kind")
+    given = parser.parse_args()
+    main(given.run, given.scenes, given.long, given.folder, count=given.cases)
