@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from av.error import PyAVCallbackError
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from avsync.caption import note_on, title_of
 from avsync.checkpoint import RunPaths
@@ -30,7 +30,7 @@ from avsync.overlay import HeatScale, Painter
 from avsync.places import LocalizeRecord, full_name, localize_place, record_localized
 from avsync.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.stitch import HeatTrack, Stitcher, window_starts
-from avsync.terminal import open_console
+from avsync.terminal import open_console, passing_bar
 from avsync.windows import as_input, form_of, frames_of, read_windows, seen_box
 from sharding.clip import Box
 from sharding.errors import InputError, RejectError, RejectReason
@@ -82,7 +82,7 @@ def localize_with(
 ) -> LocalizeResult:
     """The same with a network in memory, on `device`. Raises InputError."""
     check_output(video, output)
-    with _naming(video), _progress() as progress:
+    with _naming(video), passing_bar() as progress:
         source = probe(video)
         look = _look(network, source, config.overlap, device, progress)
         in_sync = float(look.track.in_sync.mean())
@@ -132,12 +132,6 @@ def _writing(output: Path) -> Iterator[None]:
     except (PyAVCallbackError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "writing failed"
         raise InputError(f"cannot write {output}: {reason}; make room, or choose another --output") from error
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = open_console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

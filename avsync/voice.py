@@ -78,7 +78,7 @@ class Voice:
         """The last line: which command follows."""
         self._pulse.tell(phase="done", step=state.step, eta_s=0.0, best=_score(state.best))
         dataset = self._opened.info.dataset_path
-        self._report.done("evaluate", self._opened.paths.root, "DATASET" if is_url(dataset) else dataset)
+        self._report.finished("evaluate", self._opened.paths.root, "DATASET" if is_url(dataset) else dataset)
 
     def receipt(self, receipt: Receipt) -> None:
         """How this attempt began, now that its first clips are there; and what of the data is not used."""

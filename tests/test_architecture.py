@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "sharding.index",
         "sharding.jobs",
         "sharding.shard_reader",
+        "sharding.web_page",
         "sharding.words",
         "sharding.decode",  # localize looks at videos exactly as pack did
         "sharding.probe",
@@ -48,6 +49,7 @@ MAY_IMPORT = {
         "sharding.files",
         "sharding.jobs",
         "sharding.scenes.config",
+        "sharding.web_page",
         "sharding.words",
         "avsync.audit.config",
         "avsync.config",

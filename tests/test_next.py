@@ -104,7 +104,7 @@ def test_names_are_quoted_for_the_shell(
 
 def test_training_quotes_the_names_of_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainReport(steps=1, done=0, quiet=False) as report:
-        report.done("evaluate", Path(ODD), "data")
+        report.finished("evaluate", Path(ODD), "data")
     assert shlex.split("".join(capsys.readouterr()).partition("Next: ")[2]) == ["avsync", "evaluate", ODD, "data"]
 
 

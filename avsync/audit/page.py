@@ -1,9 +1,7 @@
 """An audit as one HTML page: no scripts, nothing loaded from elsewhere, every word from data escaped."""
 
-import base64
 from collections.abc import Iterable
 from dataclasses import fields
-from html import escape
 from typing import Any
 
 from avsync.audit.chart import ACCENT, INK, PALE, interval_svg, scale_svg
@@ -12,10 +10,8 @@ from avsync.audit.judge import percent
 from avsync.audit.leak import Told
 from avsync.audit.report import about, bits, interval, seen_from
 from avsync.audit.result import Audit
-from sharding.words import plain
+from sharding.web_page import image, text, web_page
 
-ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load for the page: nothing but what is in it."""
 SAID: dict[Verdict, str] = {"pass": "Passed", "warning": "Careful", "fail": "Failed"}
 STYLE = f"""
 :root {{ color-scheme: light; --ink: {INK}; --pale: #6c6c86; --line: #e4e4ee; --accent: {ACCENT};
@@ -89,19 +85,7 @@ READING = (
 def page_html(audit: Audit, chart: str, seconds: float, repeat: str) -> str:
     """The whole page. chart: SVG of a clip of so many seconds (place_chart); repeat: the command that made all this."""
     parts = (_head(audit), _troubles(audit), _law(audit, chart, seconds), _probes(audit), _reading(), _settings(audit))
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{ELSEWHERE}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(audit.dataset)}: audit</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(filter(None, parts))
-        + f'\n<p class="pale">Made by <code>{_text(repeat)}</code></p>\n</body>\n</html>\n'
-    )
-
-
-def _text(words: str) -> str:
-    """Words from data, harmless."""
-    return escape(plain(words))
+    return web_page(f"{audit.dataset}: audit", STYLE, parts, f"<code>{text(repeat)}</code>")
 
 
 def _word(verdict: Verdict) -> str:
@@ -109,11 +93,11 @@ def _word(verdict: Verdict) -> str:
 
 
 def _head(audit: Audit) -> str:
-    notes = "".join(f"<p class='pale'>{_text(note)}</p>" for note in audit.notes)
+    notes = "".join(f"<p class='pale'>{text(note)}</p>" for note in audit.notes)
     return (
-        f'<header class="{audit.verdict}"><small>Audit of {_text(audit.dataset)}</small>'
-        f"<h1>{SAID[audit.verdict]}</h1>\n<p>{_text(audit.sentence)}</p></header>\n"
-        f'<p class="pale">{_text(about(audit))}</p>\n{notes}'
+        f'<header class="{audit.verdict}"><small>Audit of {text(audit.dataset)}</small>'
+        f"<h1>{SAID[audit.verdict]}</h1>\n<p>{text(audit.sentence)}</p></header>\n"
+        f'<p class="pale">{text(about(audit))}</p>\n{notes}'
     )
 
 
@@ -122,10 +106,10 @@ def _troubles(audit: Audit) -> str:
         return ""
 
     def one(names: str, finding: Finding) -> str:
-        note = f'<p class="pale">{_text(finding.guesses.note)}</p>' if finding.guesses.note else ""
+        note = f'<p class="pale">{text(finding.guesses.note)}</p>' if finding.guesses.note else ""
         return (
-            f'<div class="trouble {finding.verdict}"><p>{_word(finding.verdict)}: <b>{_text(names)}</b></p>'
-            f"<p><i>{_text(finding.guesses.asks)}</i></p><p>{_text(finding.reason)}</p>{note}</div>"
+            f'<div class="trouble {finding.verdict}"><p>{_word(finding.verdict)}: <b>{text(names)}</b></p>'
+            f"<p><i>{text(finding.guesses.asks)}</i></p><p>{text(finding.reason)}</p>{note}</div>"
         )
 
     return "<h2>Why, and what to do</h2>\n" + "\n".join(one(*trouble) for trouble in audit.troubles)
@@ -140,16 +124,14 @@ def _law(audit: Audit, chart: str, seconds: float) -> str:
     )
     cells = ((name, bits(told), percent(told.accuracy), said) for name, told, said in rows)
     passing = dict.fromkeys(one.reason for one in audit.by_law if one.verdict == "pass")
-    passed = " ".join(f"<p>{_text(reason)}</p>" for reason in passing)
-    picture = base64.b64encode(chart.encode()).decode()
+    passed = " ".join(f"<p>{text(reason)}</p>" for reason in passing)
     return (
         "<h2>What the law of pairs tells</h2>\n<p>Traces in a file, of an encoder or a fade, can give away where in it "
         "a window lies. If sounds in sync lie at other places than sounds out of sync, that alone tells the label. "
         "This is computed from the law and the clips’ lengths, for a guesser who knows both: nothing is estimated.</p>"
         f'\n<div class="law">{_table(("who knows", "bits of 1", "guesses right", ""), cells, numbers=(1, 2))}</div>\n'
         f"{passed}\n"
-        f'<figure><img alt="how often windows of each label begin at each place" '
-        f'src="data:image/svg+xml;base64,{picture}">'
+        f"<figure>{image(chart.encode(), 'svg+xml', 'how often windows of each label begin at each place')}"
         f"<figcaption>Clips of {seconds:.1f} s, the most frequent length. Where line and area are alike, the place "
         "tells nothing.</figcaption></figure>"
     )
@@ -158,9 +140,9 @@ def _law(audit: Audit, chart: str, seconds: float) -> str:
 def _probes(audit: Audit) -> str:
     def row(finding: Finding) -> tuple[str, ...]:
         guesses = finding.guesses
-        said = _text(finding.reason) if finding.verdict == "pass" else "see above"
+        said = text(finding.reason) if finding.verdict == "pass" else "see above"
         return (
-            f"<b>{_text(guesses.probe)}</b><small>{_text(guesses.asks)}</small>",
+            f"<b>{text(guesses.probe)}</b><small>{text(guesses.asks)}</small>",
             interval_svg(guesses.accuracy, guesses.strict, finding.verdict),
             f"{percent(guesses.accuracy.value)}<small>{interval(guesses.accuracy)}</small>",
             f"{guesses.auc:.3f}",
@@ -194,9 +176,7 @@ def _reading() -> str:
 
 
 def _settings(audit: Audit) -> str:
-    rows = (
-        (f"<code>{_text(flag)}</code>", f"<code>{_text(str(value))}</code>") for flag, value in _flags(audit.config)
-    )
+    rows = ((f"<code>{text(flag)}</code>", f"<code>{text(str(value))}</code>") for flag, value in _flags(audit.config))
     return f'<h2>Settings</h2>\n<div class="settings">{_table((), rows)}</div>'
 
 

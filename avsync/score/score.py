@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from avsync.checkpoint import RunPaths
 from avsync.network import LoadedNetwork, load_network, pick_device
@@ -21,7 +21,7 @@ from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
 from avsync.score.listen import Evidence, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
-from avsync.terminal import open_console
+from avsync.terminal import passing_bar
 from sharding.errors import InputError, RejectError
 from sharding.files import publish, write_json
 from sharding.probe import probe
@@ -64,7 +64,7 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     _make(folder)
     scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
     done = list[Scored]()
-    with _progress() as progress:
+    with passing_bar() as progress:
         for number, video in enumerate(videos, 1):
             count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
             task = progress.add_task(f"{count}{plain(video.name)}", total=None)
@@ -189,9 +189,3 @@ def _make(folder: Path) -> None:
 
 def _begin(progress: Progress, task: TaskID, total: int) -> None:
     progress.update(task, total=total)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = open_console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

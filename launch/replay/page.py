@@ -1,11 +1,10 @@
 """replay.html: verdict first, then figures and tables; one file that any browser opens."""
 
-import base64
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING
 
 from launch.replay import told
+from sharding.web_page import image, text, web_page
 
 if TYPE_CHECKING:
     from avsync.audit.finding import Finding
@@ -23,8 +22,6 @@ th, .pale { color: #6a6a80; font-weight: 500 }
 .fail { color: #b03a20; font-weight: 600 } .pass { color: #2f7a45 } .warning { color: #9a6a00 }
 .scroll { overflow-x: auto }
 """
-ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load for the page: nothing but what is in it."""
 CAPTIONS = {
     "curves": "Training and validation. Where the red line, accuracy with the picture of another clip, follows the "
     "blue one, the network needs no picture: a cheat. Dashed: the alarm. Star: the checkpoint kept as best.",
@@ -44,27 +41,24 @@ TERMS = (
 def page_html(result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) -> str:
     """The whole page. pictures: (stage, figure) -> PNG."""
     first = result.stages[0]
-    head = "".join(f"<li>{escape(line)}</li>" for line in told.verdict(first, result))
-    parts = "\n".join(_stage(stage, result, pictures) for stage in result.stages)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{ELSEWHERE}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>The thesis replayed</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>The thesis replayed</h1>\n"
-        f'<ul class="verdict">{head}</ul>\n{parts}\n'
-        '<p class="pale">Made by avsync replay; every number here comes from this run of it.</p>\n</body>\n</html>\n'
+    parts = (
+        "<h1>The thesis replayed</h1>",
+        _list(told.verdict(first, result), "verdict"),
+        *(_stage(stage, result, pictures) for stage in result.stages),
     )
+    made_by = "avsync replay; every number here comes from this run of it."
+    return web_page("The thesis replayed", STYLE, parts, made_by)
 
 
 def _stage(stage: "StageResult", result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) -> str:
     counts = ", ".join(f"{count} {split}" for split, count in stage.clips.items())
-    parts = [f"<h2>{escape(stage.told)}</h2>", f"<p>Clips: {counts}. {stage.steps} steps of training.</p>"]
-    parts += [f"<p><b>{escape(line)}</b></p>" for line in told.warnings(stage)]
+    parts = [f"<h2>{text(stage.told)}</h2>", f"<p>Clips: {counts}. {stage.steps} steps of training.</p>"]
+    parts += [f"<p><b>{text(line)}</b></p>" for line in told.warnings(stage)]
     if stage is not result.stages[0]:
         parts.append(_list(told.verdict(stage, result)))
     head, *lines = told.table(stage)
-    parts.append(_table(head, (map(escape, line) for line in lines)))
-    parts += [f'<p class="pale">{escape(TERMS)}</p>', _list(map(told.sentence, stage.arms))]
+    parts.append(_table(head, (map(text, line) for line in lines)))
+    parts += [f'<p class="pale">{text(TERMS)}</p>', _list(map(told.sentence, stage.arms))]
     for name, caption in CAPTIONS.items():
         if png := pictures.get((stage.name, name)):
             parts.append(_figure(png, caption))
@@ -78,7 +72,7 @@ def _findings(stage: "StageResult") -> str:
     found = {(finding.guesses.probe, law): finding for one, law in zip(stage.audits, laws, strict=True)
              for finding in one.findings}  # fmt: skip
     probes = list(dict.fromkeys(probe for probe, _ in found))
-    rows = ((escape(probe), *(_cell(found.get((probe, law))) for law in laws)) for probe in probes)
+    rows = ((text(probe), *(_cell(found.get((probe, law))) for law in laws)) for probe in probes)
     return _table(("guessed from", *laws), rows)
 
 
@@ -87,20 +81,19 @@ def _cell(finding: "Finding | None") -> str:
         return ""
     share = finding.guesses.accuracy
     shown = told.interval(share) if share.count else told.percent(share.value)
-    return f'<span class="{finding.verdict}" title="{escape(finding.reason)}">{escape(shown)} {finding.verdict}</span>'
+    return f'<span class="{finding.verdict}" title="{text(finding.reason)}">{text(shown)} {finding.verdict}</span>'
 
 
 def _figure(png: bytes, caption: str) -> str:
-    data = base64.b64encode(png).decode()
-    return f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}"><p>{escape(caption)}</p></figure>'
+    return f"<figure>{image(png, 'png', caption)}<p>{text(caption)}</p></figure>"
 
 
-def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+def _list(lines: Iterable[str], kind: str = "") -> str:
+    return f'<ul class="{kind}">' + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Cells are HTML already."""
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
+    lines = ["".join(f"<th>{text(cell)}</th>" for cell in head)]
     lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
     return '<div class="scroll"><table>' + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"

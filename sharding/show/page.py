@@ -1,9 +1,7 @@
 """A dataset as one HTML page: no scripts, nothing loaded from elsewhere, every word from data escaped."""
 
-import base64
 import io
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from sharding.rejects import REJECTS
 from sharding.show import words
@@ -12,7 +10,8 @@ from sharding.show.charts import Chart, clock_charts, length_chart
 from sharding.show.contact_sheet import LEGEND, SplitSheet, caption, heading
 from sharding.show.strip import ACCENT, INK, ClipView, draw_strip
 from sharding.show.survey import Survey
-from sharding.words import counted, duration, plain, size
+from sharding.web_page import image, text, web_page
+from sharding.words import counted, duration, size
 
 ACTIONS, REJECTS_SHOWN = 12, 500
 """Largest and smallest actions, and rejects, that are listed."""
@@ -49,35 +48,21 @@ th:first-child, td:first-child, .left {{ text-align: left; white-space: normal; 
 .bar {{ width: 180px }}
 td i {{ display: block; height: 11px; min-width: 1px; background: var(--ink); border-radius: 2px }}
 """
-ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load for the page: nothing but what is in it."""
 
 
 def page_html(survey: Survey, clock: AvClock, sheets: Sequence[SplitSheet]) -> str:
     """The whole page."""
-    name = _text(survey.folder.name or str(survey.folder))
-    parts = (_head(survey), _contact_sheet(sheets), _inside(survey), _av_clock(survey, clock), _rejects(survey))
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{ELSEWHERE}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}: what is inside</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{name}</h1>\n"
-        + "\n".join(filter(None, parts))
-        + f'\n<p class="pale">Made by avsync show. {_text(survey.info.written_by)} packed it.</p>\n</body>\n</html>\n'
-    )
-
-
-def _text(name: str) -> str:
-    """Words from data, harmless."""
-    return escape(plain(name))
-
-
-def _picture(data: bytes, kind: str, told: str) -> str:
-    return f'<img alt="{_text(told)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+    name = survey.folder.name or str(survey.folder)
+    parts = (
+        f"<h1>{text(name)}</h1>",
+        _head(survey), _contact_sheet(sheets), _inside(survey), _av_clock(survey, clock), _rejects(survey),
+    )  # fmt: skip
+    made_by = f"avsync show. {text(survey.info.written_by)} packed it."
+    return web_page(f"{name}: what is inside", STYLE, parts, made_by)
 
 
 def _chart(chart: Chart) -> str:
-    return f"<figure>{_picture(chart.svg, 'svg+xml', chart.told)}</figure>"
+    return f"<figure>{image(chart.svg, 'svg+xml', chart.told)}</figure>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]], words_at: tuple[int, ...] = ()) -> str:
@@ -105,9 +90,9 @@ def _head(survey: Survey) -> str:
         (f"{info.lost_clips:,}", "clips lost to damage"),
     )
     shown = "".join(f"<div><b>{much}</b>{what}</div>" for much, what in tiles)
-    notes = "".join(f'<p class="note">{_text(note)}</p>' for note in survey.notes)
+    notes = "".join(f'<p class="note">{text(note)}</p>' for note in survey.notes)
     said = "; ".join(filter(None, (words.form(info), words.settings(info))))
-    return f'<p class="pale">{_text(said)}</p>\n<div class="tiles">{shown}</div>\n{notes}'
+    return f'<p class="pale">{text(said)}</p>\n<div class="tiles">{shown}</div>\n{notes}'
 
 
 def _contact_sheet(sheets: Sequence[SplitSheet]) -> str:
@@ -115,8 +100,8 @@ def _contact_sheet(sheets: Sequence[SplitSheet]) -> str:
         return ""
     parts = [f"<h2>Contact sheet</h2>\n<p>{LEGEND}</p>"]
     for sheet in sheets:
-        parts.append(f"<h3>{_text(heading(sheet))}</h3>")
-        parts += [f'<p class="note">{_text(note)}</p>' for note in sheet.notes]
+        parts.append(f"<h3>{text(heading(sheet))}</h3>")
+        parts += [f'<p class="note">{text(note)}</p>' for note in sheet.notes]
         parts.append('<div class="grid">' + "\n".join(map(_clip, sheet.views)) + "</div>")
     return "\n".join(parts)
 
@@ -125,10 +110,10 @@ def _clip(view: ClipView) -> str:
     sink = io.BytesIO()
     draw_strip(view).save(sink, "JPEG", quality=88, subsampling=0)
     action, clock = caption(view)
-    key = _text(view.meta.key)
-    told = f'<b>{escape(action)}</b><span>{_text(clock)}</span><small title="{key}">{key}</small>'
+    key = text(view.meta.key)
+    told = f'<b>{text(action)}</b><span>{text(clock)}</span><small title="{key}">{key}</small>'
     alt = f"moments of {view.meta.key} above its waveform"
-    return f"<figure><figcaption>{told}</figcaption>{_picture(sink.getvalue(), 'jpeg', alt)}</figure>"
+    return f"<figure><figcaption>{told}</figcaption>{image(sink.getvalue(), 'jpeg', alt)}</figure>"
 
 
 def _inside(survey: Survey) -> str:
@@ -145,10 +130,10 @@ def _actions(survey: Survey) -> str:
 
     def rows(some: Sequence[tuple[str, int]]) -> str:
         bars = (f'<i style="width:{100 * clips / most:.1f}%"></i>' for _, clips in some)
-        cells = ((_text(name), f"{clips:,}", bar) for (name, clips), bar in zip(some, bars, strict=True))
+        cells = ((text(name), f"{clips:,}", bar) for (name, clips), bar in zip(some, bars, strict=True))
         return _table(("action", "clips", '<div class="bar"></div>'), cells)
 
-    title = f"<h3>{_text(words.balance(actions))}</h3>"
+    title = f"<h3>{text(words.balance(actions))}</h3>"
     if len(actions) <= 2 * ACTIONS:
         half = -(-len(actions) // 2) if len(actions) > ACTIONS else len(actions)
         tables = (rows(some) for some in (actions[:half], actions[half:]) if some)
@@ -175,10 +160,10 @@ def _worst(survey: Survey, clock: AvClock) -> str:
         return f"<p>{words.UNTROUBLED}.</p>" if clock.worst is not None and len(survey.sources) else ""
     worst = words.worst_table(survey, clock.worst)
     names = (
-        _text(name) + (f'<br><span class="pale">{_text(damage)}</span>' if damage else "")
+        text(name) + (f'<br><span class="pale">{text(damage)}</span>' if damage else "")
         for name, damage in zip(worst.names, worst.damage, strict=True)
     )
-    rows = ((name, *map(_text, cells)) for name, cells in zip(names, worst.rows, strict=True))
+    rows = ((name, *map(text, cells)) for name, cells in zip(names, worst.rows, strict=True))
     points = ", ".join(f"{trouble.name} {trouble.weight:g}" for trouble in TROUBLES)
     return (
         f"<h3>The worst sources first</h3>\n{_table(('source', *worst.columns), rows, words_at=(2,))}\n"
@@ -191,13 +176,13 @@ def _rejects(survey: Survey) -> str:
     if not survey.rejects:
         return title
     reasons = (
-        (_text(one.reason), f"{one.sources:,}", _text(f"{one.example.path}: {one.example.detail}"))
+        (text(one.reason), f"{one.sources:,}", text(f"{one.example.path}: {one.example.detail}"))
         for one in words.reject_reasons(survey)
     )
     shown = survey.rejects[:REJECTS_SHOWN]
     everyone = _table(
         ("source", "reason", "detail"),
-        ((_text(r.path), _text(r.reason), _text(r.detail)) for r in shown),
+        ((text(r.path), text(r.reason), text(r.detail)) for r in shown),
         words_at=(1, 2),
     )
     return (
