@@ -9,7 +9,7 @@ from typing import Literal
 
 from sharding.errors import InputError
 
-ModelName = Literal["thesis", "paper", "small"]
+ModelName = Literal["thesis", "paper", "small", "covariance"]
 PairsName = Literal["symmetric", "cyclic", "uniform"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 

@@ -14,6 +14,7 @@ from typing import get_args
 
 from avsync.config import ModelName, OptimizerName, PairsName, ViewConfig
 from benchmarks.learning_cell import Cell, Found, find
+from benchmarks.learning_ears import Ears
 from benchmarks.learning_table import markdown, picture
 from sharding.config import PackConfig
 from sharding.files import publish
@@ -34,6 +35,9 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--optimizer", choices=get_args(OptimizerName), default="adamw")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--low-rate-steps", type=int, default=0, help="first steps on every fourth picture")
+    parser.add_argument("--wide-steps", type=int, default=0, help="first steps with windows at least 4 s apart")
+    parser.add_argument("--ears", choices=get_args(Ears), default="own", help="other ones for any network but thesis")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: also channels last")
     parser.add_argument("--window-s", type=float, default=4)
     parser.add_argument("--fps", default="15", help="of the scenes made here; thesis needs 97 pictures in a window")
     parser.add_argument("--size", type=int, default=48, help="side of the pictures in pixels; thesis needs 185")
@@ -61,6 +65,7 @@ def cells(options: argparse.Namespace) -> list[Cell]:
         Cell(
             network=network, law=law, seed=seed, steps=options.steps, batch=options.batch,
             optimizer=options.optimizer, lr=options.lr, low_rate_steps=options.low_rate_steps,
+            wide_steps=options.wide_steps, precision=options.precision, ears=options.ears,
             window_s=options.window_s, size=options.size,
         )
         for seed in range(options.seeds) for network in options.networks for law in options.laws

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,15 +12,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from avsync.checkpoint import RunPaths, read_run
 from avsync.config import EvaluateConfig, ModelName, OptimizerName, PairConfig, PairsName, TrainConfig, ViewConfig
 from avsync.evaluate import evaluate
+from avsync.feed import Feed
 from avsync.metrics import wilson
 from avsync.presets import PRESETS
+from avsync.resume import describe, order_of
+from avsync.staging.mirror import Source
 from avsync.trainer import train
+from avsync.validation import open_validation
+from benchmarks.learning_ears import Ears, other_ears
 from sharding.files import read_json, write_json
 
 PLATEAU_BELOW = 0.6
 """A loss that stays below this has left the plateau near ln 2 = 0.693."""
 JUDGED = PairConfig(min_shift_s=2, max_shift_s=5.9)
 """Symmetric pairs: whatever taught a network, these leak nothing to it."""
+WIDE_S = 4.0
+"""Seconds between windows that are far apart."""
 CYCLIC = (0.5, 3.5)
 """Seconds of turning, least and most, as in the thesis; a window of 4 s cannot be turned by more."""
 
@@ -36,6 +44,10 @@ class Cell:
     optimizer: OptimizerName
     lr: float
     low_rate_steps: int
+    wide_steps: int
+    """First steps with windows at least WIDE_S apart."""
+    precision: Literal["fp32", "bf16"]
+    ears: Ears
     window_s: float
     size: int
     """Side of the pictures in pixels."""
@@ -44,8 +56,17 @@ class Cell:
     def name(self) -> str:
         """Of its folder; every setting is in it, so that other settings are other cells."""
         how = f"{self.optimizer}-{self.lr:g}" + (f"-low{self.low_rate_steps}" if self.low_rate_steps else "")
+        how += f"-wide{self.wide_steps}" if self.wide_steps else ""
         seen = f"{self.window_s:g}s-{self.size}px"
-        return f"{self.network}-{self.law}-{seen}-{how}-batch{self.batch}-steps{self.steps}-seed{self.seed}"
+        how += "-bf16" if self.precision == "bf16" else ""
+        return (
+            f"{self.told.replace(' ', '-')}-{self.law}-{seen}-{how}-batch{self.batch}-steps{self.steps}-seed{self.seed}"
+        )
+
+    @property
+    def told(self) -> str:
+        """Which network it is."""
+        return self.network if self.ears == "own" else f"{self.network} with {self.ears}"
 
     def config(self) -> TrainConfig:
         """The preset of the small network with what this cell changes; the same for all networks, to compare them."""
@@ -55,7 +76,7 @@ class Cell:
             law = replace(law, min_shift_s=CYCLIC[0], max_shift_s=min(CYCLIC[1], self.window_s - CYCLIC[0]))
         return replace(
             start, model=self.network, steps=self.steps, batch=self.batch, seed=self.seed, pairs=law,
-            view=ViewConfig(size=self.size),
+            view=ViewConfig(size=self.size), precision=self.precision, channels_last=self.precision == "bf16",
             validate_every=max(1, self.steps // 4),
             optim=replace(
                 start.optim, name=self.optimizer, lr=self.lr, warmup_steps=min(20, self.steps - 1),
@@ -98,11 +119,14 @@ def find(cell: Cell, folder: Path, dataset: Path) -> Found:
     if result.is_file():
         return read_json(result, Found)
     run = place / "run"
-    train(dataset, run, cell.config())
-    own = evaluate(run, dataset, EvaluateConfig(checkpoint="last")).card
-    judged = own
-    if cell.law != "symmetric":
-        judged = evaluate(_as_symmetric(run, place / "judged"), dataset, EvaluateConfig(checkpoint="last")).card
+    config = cell.config()
+    with other_ears(cell.network, cell.ears):
+        if cell.wide_steps:
+            _train_wide(dataset, run, config, cell.wide_steps)
+        train(dataset, run, config)
+        judged = own = evaluate(run, dataset, EvaluateConfig(checkpoint="last")).card
+        if cell.law != "symmetric":
+            judged = evaluate(_as_symmetric(run, place / "judged"), dataset, EvaluateConfig(checkpoint="last")).card
     losses, speeds = curve(run, "train", "loss"), curve(run, "train", "speed/clips_per_s")
     share, map_ = judged.accuracy, judged.localisation
     found = Found(
@@ -114,6 +138,17 @@ def find(cell: Cell, folder: Path, dataset: Path) -> Found:
     )  # fmt: skip
     write_json(result, found)
     return found
+
+
+def _train_wide(dataset: Path, run: Path, config: TrainConfig, steps: int) -> None:
+    """The first steps, on windows far apart; then the run's settings are made `config`, which goes on from there."""
+    paths, wide = RunPaths(run), replace(config.pairs, min_shift_s=WIDE_S)
+    if paths.info.is_file() and read_run(paths).config.pairs == config.pairs:
+        return
+    train(dataset, run, replace(config, steps=steps, pairs=wide))
+    source = Source.open(dataset, config.runtime)
+    feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
+    write_json(paths.info, describe(source, config, feed, open_validation(source, config), order_of(feed, config)))
 
 
 def left_plateau(losses: list[tuple[int, float]]) -> int | None:

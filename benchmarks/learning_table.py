@@ -30,10 +30,11 @@ def _rows(found: Sequence[Found]) -> Iterator[Sequence[str]]:
     for group in grouped(found):
         cell = group[0].cell
         low = f", {cell.low_rate_steps} steps at low rate" if cell.low_rate_steps else ""
+        wide = f", {cell.wide_steps} steps with windows far apart" if cell.wide_steps else ""
         each = "; ".join(f"{row.low:.0%} to {row.high:.0%}" for row in group)
         yield (
-            cell.network, cell.law, f"{cell.window_s:g} s, {cell.size} px",
-            f"{cell.optimizer} {cell.lr:g}, {cell.batch} clips{low}", str(cell.steps),
+            cell.told, cell.law, f"{cell.window_s:g} s, {cell.size} px",
+            f"{cell.optimizer} {cell.lr:g}, {cell.batch} clips{low}{wide}", str(cell.steps),
             str(len(group)), f"{spread([row.accuracy for row in group], '.1%')} ({each})",
             spread([row.own_accuracy for row in group], ".1%"), spread([row.loss for row in group], ".3f"),
             spread([row.left_at for row in group], ".0f"), spread([row.above_at for row in group], ".0f"),
@@ -67,7 +68,7 @@ def picture(found: Sequence[Found]) -> bytes:
     for number, group in enumerate(grouped(found)):
         for row in group:
             steps, losses = zip(*row.curve, strict=True)
-            label = f"{row.cell.network}, {row.cell.law}" if row is group[0] else "_"
+            label = f"{row.cell.told}, {row.cell.law}" if row is group[0] else "_"
             axes.plot(steps, losses, color=f"C{number % 10}", alpha=0.8, label=label)
     axes.axhline(math.log(2), color="grey", linestyle=":", label="chance, ln 2")
     axes.legend()

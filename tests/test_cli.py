@@ -88,7 +88,7 @@ def test_an_unknown_command_gets_a_suggestion(typed: str, told: str, capsys: pyt
         ("pack videos dataset --sise 3", "Perhaps you meant"),
         ("pack videos", "DATASET"),
         ("train dataset run --steps many", "--steps"),
-        ("train dataset run --model big", "'thesis', 'paper', 'small'"),
+        ("train dataset run --model big", "'thesis', 'paper', 'small', 'covariance'"),
         ("train dataset run --preset big", "'paper', 'thesis', 'small'"),
         ("train dataset run --optim.name lion", "'sgd', 'momentum', 'adam', 'adamw'"),
     ],

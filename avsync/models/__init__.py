@@ -6,7 +6,7 @@ the cells of its map stand evenly over the picture and the window, cell i of n o
 
 from collections.abc import Callable
 
-from avsync.models import paper, small, thesis
+from avsync.models import covariance, paper, small, thesis
 from avsync.models.parts import InputSpec, SyncNet
 from avsync.models.sizes import check_size
 from sharding.errors import InputError
@@ -15,6 +15,7 @@ MODELS: dict[str, Callable[[InputSpec], SyncNet]] = {
     "thesis": thesis.build,
     "paper": paper.build,
     "small": small.build,
+    "covariance": covariance.build,
 }
 
 REFINE: dict[str, Callable[[SyncNet], None]] = {"paper": paper.refine}

@@ -17,6 +17,8 @@ from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput
 # 0.9997 a step in the release, right for 680,000 steps and useless before 10,000; this remembers some 100 steps
 NORM_MOMENTUM = 0.01
 NORM_EPSILON = 1e-3
+SEEN = 64
+"""Features of the pictures' part."""
 Stride = tuple[int, int, int]
 
 
@@ -106,11 +108,11 @@ class Video(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(3, 64, kernel_size=(5, 7, 7), stride=2, padding=(2, 3, 3), bias=False)
-        self.norm1 = _norm(64, 3)
+        self.conv1 = nn.Conv3d(3, SEEN, kernel_size=(5, 7, 7), stride=2, padding=(2, 3, 3), bias=False)
+        self.norm1 = _norm(SEEN, 3)
         self.pool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
-        self.block1 = Block3d(64, 64)
-        self.block2 = Block3d(64, 64, stride=(2, 2, 2))
+        self.block1 = Block3d(SEEN, SEEN)
+        self.block2 = Block3d(SEEN, SEEN, stride=(2, 2, 2))
 
     def forward(self, frames: Tensor) -> Tensor:
         """frames: (N, 3, T, H, W) -> (N, 64, t, h, w)."""

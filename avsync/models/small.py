@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avsync.models.blocks import match_time
 from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled
+from sharding.clip import Clock
 from sharding.errors import InputError
 
 FEATURES = 48
@@ -30,12 +31,17 @@ FLOOR = 1e-4
 
 def build(spec: InputSpec) -> SyncNet:
     """The network for `spec`. Raises InputError when the sound has too few samples a second for its bands."""
-    if spec.clock.sample_rate < LOWEST_RATE:
+    check_rate("small", spec.clock)
+    return SyncNet(VideoPart(), AudioPart(spec.clock.sample_rate), FusedPart())
+
+
+def check_rate(network: str, clock: Clock) -> None:
+    """Raises InputError when a mel band would be empty."""
+    if clock.sample_rate < LOWEST_RATE:
         raise InputError(
-            f"network 'small' needs sound of at least {LOWEST_RATE} Hz, this has {spec.clock.sample_rate}: "
+            f"network {network!r} needs sound of at least {LOWEST_RATE} Hz, this has {clock.sample_rate}: "
             "pack with a higher --sample-rate, or train network 'paper'"
         )
-    return SyncNet(VideoPart(), AudioPart(spec.clock.sample_rate), FusedPart())
 
 
 def conv3d(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Sequential:

@@ -16,6 +16,7 @@ SETTINGS = {  # kernel, stride, padding
     "thesis": ((5, 7, 7), (2, 2, 2), (0, 0, 0)),
     "paper": ((5, 7, 7), (2, 2, 2), (2, 3, 3)),
     "small": ((3, 6, 6), (1, 4, 4), (1, 1, 1)),
+    "covariance": ((5, 7, 7), (2, 2, 2), (2, 3, 3)),
     "a kernel below its stride": ((1, 2, 1), (2, 3, 2), (0, 1, 0)),
 }
 
