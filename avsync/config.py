@@ -62,8 +62,8 @@ class ViewConfig:
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
             raise InputError(f"--view.crop {self.crop} must be a share: above 0, at most 1 for the whole picture")
-        if self.size < 0:
-            raise InputError(f"--view.size {self.size} must be a number of pixels, or 0 to keep the cut-out's own")
+        if not 0 <= self.size <= 4096:
+            raise InputError(f"--view.size {self.size} must be 0 (the cut-out's own) to 4096 pixels")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,9 +84,9 @@ class OptimConfig:
     """Gradients longer than this are scaled down to it (Owens & Efros: 5). 0: never."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.weight_decay < 0 or self.clip_norm < 0 or self.warmup_steps < 0:
+        if not 0 < self.lr <= 1e6 or min(self.weight_decay, self.clip_norm, self.warmup_steps) < 0:
             raise InputError(
-                f"--optim: lr={self.lr} must be above 0; weight_decay={self.weight_decay}, "
+                f"--optim: lr={self.lr} must be above 0, at most 1e6; weight_decay={self.weight_decay}, "
                 f"clip_norm={self.clip_norm} and warmup_steps={self.warmup_steps} must not be negative"
             )
 
@@ -143,9 +143,8 @@ class RuntimeConfig:
 
     def __post_init__(self) -> None:
         if min(self.prefetch, self.log_every, self.checkpoint_every, self.keep, self.error_budget) < 1:
-            raise InputError(
-                "--runtime: prefetch, log-every, checkpoint-every, keep and error-budget must each be at least 1"
-            )
+            names = "prefetch, log-every, checkpoint-every, keep and error-budget"
+            raise InputError(f"--runtime: {names} must each be at least 1")
         if self.accumulate < 1:
             raise InputError(f"--runtime.accumulate {self.accumulate} must be at least 1: one pass takes all at once")
         if self.workers < 0:

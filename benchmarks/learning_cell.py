@@ -79,7 +79,7 @@ class Cell:
             view=ViewConfig(size=self.size), precision=self.precision, channels_last=self.precision == "bf16",
             validate_every=max(1, self.steps // 4),
             optim=replace(
-                start.optim, name=self.optimizer, lr=self.lr, warmup_steps=min(20, self.steps - 1),
+                start.optim, name=self.optimizer, lr=self.lr, warmup_steps=min(20, (self.wide_steps or self.steps) - 1),
                 schedule="constant",  # steps to learn should not depend on how many are planned
             ),
             low_rate=replace(start.low_rate, steps=self.low_rate_steps),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from types import NoneType
 from typing import Any, Self, get_args
@@ -31,9 +32,16 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _finite(text: str) -> float:
+    """Raises ValueError for nan, inf, and what is too large to be a number here: nothing that is set can mean them."""
+    if not isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
 KINDS: dict[Any, Kind] = {
     int: Kind("INT", "a whole number; write it like 12", int),
-    float: Kind("NUMBER", "a number; write it like 0.5 or 1e-3", float),
+    float: Kind("NUMBER", "a number; write it like 0.5 or 1e-3", _finite),
     Path: Kind("PATH", "a path", _path),
 }
 

@@ -89,7 +89,7 @@ def test_an_unknown_command_gets_a_suggestion(typed: str, told: str, capsys: pyt
         ("pack videos", "DATASET"),
         ("train dataset run --steps many", "--steps"),
         ("train dataset run --model big", "'thesis', 'paper', 'small', 'covariance'"),
-        ("train dataset run --preset big", "'paper', 'thesis', 'small'"),
+        ("train dataset run --preset big", "'paper', 'thesis', 'small', 'covariance'"),
         ("train dataset run --optim.name lion", "'sgd', 'momentum', 'adam', 'adamw'"),
     ],
 )
@@ -105,6 +105,11 @@ def test_a_wrong_flag_is_named_with_what_would_do(typed: str, told: str, capsys:
         ("pack videos dataset --fps fast", "--fps fast is not a number"),
         ("pack videos dataset --size abc", "--size abc is not a whole number; write it like 12"),
         ("pack videos dataset --workers=1.5", "--workers 1.5 is not a whole number"),
+        ("train dataset run --optim.lr nan", "--optim.lr nan is not a number"),
+        ("score run video.mp4 --late-ms inf", "--late-ms inf is not a number"),
+        ("train dataset run --optim.lr 1e300", "--optim: lr=1e+300 must be above 0, at most 1e6"),
+        ("train dataset run --view.size 99999999", "--view.size 99999999 must be 0 (the cut-out's own) to 4096 pixels"),
+        ("audit dataset --pairs-per-clip 101", "--pairs-per-clip 101 must lie in 1 to 100"),
         ("train dataset run --optim.weight-decay much", "--optim.weight-decay much is not a number"),
         ("verify dataset --jobs -1", "--jobs -1 must not be below 0; 0 is one for each CPU core"),
         (

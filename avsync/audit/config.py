@@ -6,6 +6,9 @@ from typing import Literal
 from avsync.config import PairConfig
 from sharding.errors import InputError
 
+MOST_PAIRS = 100
+"""Of a clip; they are alike, so more tell nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditConfig:
@@ -24,10 +27,11 @@ class AuditConfig:
     pairs: PairConfig = field(default_factory=PairConfig)
 
     def __post_init__(self) -> None:
-        if self.clips < 2 or self.pairs_per_clip < 1:
+        if self.clips < 2:
             raise InputError(
-                f"--clips {self.clips} must be at least 2: a probe learns from one and is asked about another; "
-                f"--pairs-per-clip {self.pairs_per_clip} must be at least 1"
+                f"--clips {self.clips} must be at least 2: a probe learns from one and is asked about another"
             )
+        if not 1 <= self.pairs_per_clip <= MOST_PAIRS:
+            raise InputError(f"--pairs-per-clip {self.pairs_per_clip} must lie in 1 to {MOST_PAIRS}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed} must lie in 0 to 2**32 - 1")

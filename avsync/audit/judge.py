@@ -186,7 +186,8 @@ def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
         worst, blame = "warning", f"{sources} sources are too few"
         notes.append(f"Audit at least {FEW_SOURCES} sources, better some hundred, before you trust a pass.")
     sentence: dict[Verdict, str] = {
-        "pass": "No shortcut was found: to learn these labels, a network must compare picture and sound.",
+        "pass": f"No shortcut was found, so none that gives {percent(unseen)} right or more: what tells the label is "
+        "how picture and sound go together.",
         "warning": f"Nothing gives the label away, but take care: {blame}.",
         "fail": f"A network can cheat on these labels. Found by: {blame}.",
     }

@@ -5,6 +5,9 @@ from typing import Literal
 
 from sharding.errors import InputError
 
+MOST_MS = 30_000
+"""Of tolerance: no larger offset is ever tried."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreConfig:
@@ -36,8 +39,10 @@ class ScoreConfig:
     """best: highest audited accuracy in validation; last: newest."""
 
     def __post_init__(self) -> None:
-        if min(self.early_ms, self.late_ms) < 0:
-            raise InputError(f"--early-ms {self.early_ms} and --late-ms {self.late_ms} must not be negative")
+        if not (0 <= self.early_ms <= MOST_MS and 0 <= self.late_ms <= MOST_MS):
+            raise InputError(
+                f"--early-ms {self.early_ms} and --late-ms {self.late_ms} must lie in 0 to {MOST_MS:,} milliseconds"
+            )
         if not 0.5 <= self.sure < 1:
             raise InputError(f"--sure {self.sure} is a probability: at least 0.5, below 1")
         if not 0 < self.reach_s <= 30:

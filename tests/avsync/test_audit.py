@@ -323,7 +323,7 @@ def test_a_law_that_leaks_fails_with_exit_code_1_after_the_page_is_written(datas
     ("words", "code", "said"),
     [
         (("--clips", "1"), USAGE, "--clips 1 must be at least 2"),
-        (("--pairs-per-clip", "0"), USAGE, "--pairs-per-clip 0 must be at least 1"),
+        (("--pairs-per-clip", "0"), USAGE, "--pairs-per-clip 0 must lie in 1 to 100"),
         (("--seed", "-1"), USAGE, "--seed -1 must lie in 0"),
         (("--pairs.min-shift-s", "9", "--pairs.max-shift-s", "10"), FAILED, "no clip is long enough"),
         (("--page", "no-such-folder/a.html"), FAILED, "there is no folder no-such-folder"),
