@@ -218,7 +218,9 @@ def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         detail = str(error).splitlines()[-1].strip()
-        raise FormatError(f"{source} does not hold a {name!r} network of this size: {detail}") from error
+        raise FormatError(
+            f"{source} does not hold a {name!r} network of this size: {detail}; delete it, and an older one is used"
+        ) from error
 
 
 def read_run(paths: RunPaths) -> RunInfo:
@@ -232,5 +234,8 @@ def read_run(paths: RunPaths) -> RunInfo:
     except FormatError as error:
         raise FormatError(f"{error}; put the right one back, or start a new run in another folder") from error
     if info.format_version != FORMAT_VERSION:
-        raise FormatError(f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}")
+        raise FormatError(
+            f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}: use the "
+            "avsync that trained it, or train anew in another folder"
+        )
     return info

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from avsync.checkpoint import RunInfo, RunPaths, check_model, load_checkpoint, read_run, restore_weights
 from avsync.config import TrainConfig
@@ -19,6 +20,7 @@ from avsync.world import use_cores
 from sharding.errors import FormatError, InputError
 from sharding.files import read_json
 from sharding.index import DatasetInfo
+from sharding.words import first_few
 
 
 def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
@@ -75,9 +77,20 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
         open_console(stderr=True).print(f"{folder}: {alarm.warning}", style="bold red", soft_wrap=True)
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
+    _check_finite(model, folder)
     return LoadedNetwork(
         model=model.to(device).eval(), config=info.config, spec=info.spec, dataset=info.dataset, step=step
     )
+
+
+def _check_finite(model: nn.Module, folder: Path) -> None:
+    """Raises FormatError for weights that are nan or infinite: their answers would look like "can't tell"."""
+    strange = [name for name, values in model.state_dict().items() if not values.isfinite().all()]
+    if strange:
+        raise FormatError(
+            f"{folder} holds weights that are no numbers ({first_few(strange)}): the training went astray. Choose "
+            "another checkpoint with --checkpoint best or last, or train anew with a lower --optim.lr"
+        )
 
 
 def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:

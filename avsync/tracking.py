@@ -24,6 +24,7 @@ from avsync.honesty.examination import Examination
 from avsync.loading.meter import LoadFigures
 from avsync.receipt import Receipt
 from avsync.staging.shelf import Counts
+from sharding.errors import InputError
 
 CHANCE_ACCURACY = 0.5
 PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
@@ -71,6 +72,15 @@ class Sums(NamedTuple):
     examples: float
     unreadable: float
     """Clips."""
+
+    def checked(self, step: int) -> "Sums":
+        """The same. Raises InputError when the loss is no number any more: no later step can mend the weights."""
+        if not math.isfinite(self.loss):
+            raise InputError(
+                f"the loss is {self.loss} at step {step}: the training went astray. Train anew in another folder "
+                "with a lower --optim.lr, or a smaller --optim.clip-norm"
+            )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -179,7 +179,8 @@ class Trainer:
         use = self.gpu.read()
         mine = torch.tensor([[load.wait_share, use.busy if use else 0.0]], device=self.world.device)
         waits, busy = self.world.gather(mine).unbind(1)
-        sums = Sums(*cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist())
+        totals = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
+        sums = Sums(*totals).checked(self.state.step)
         self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable), sums=())
         now = Progress(
             step=self.state.step, sums=sums, learning_rate=self.stepper.rate, load=load,

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from sharding.clip import Clock
 
+MOST_FRAMES, MOST_PIXELS, MOST_SAMPLES = 100_000, 8192, 1 << 30
+"""In a window: far more than any network is given."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputSpec:
@@ -26,6 +29,13 @@ class InputSpec:
     channels: int
     """Audio channels."""
     clock: Clock
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no window can be, before memory is asked for it."""
+        sides = 1 <= self.height <= MOST_PIXELS and 1 <= self.width <= MOST_PIXELS
+        sound = 1 <= self.samples <= MOST_SAMPLES and self.clock.sample_rate <= MOST_SAMPLES and self.channels in (1, 2)
+        if not (sides and sound and 1 <= self.frames <= MOST_FRAMES):
+            raise ValueError(f"no window is like this: {self}")
 
 
 class SyncOutput(NamedTuple):

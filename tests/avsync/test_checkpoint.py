@@ -125,6 +125,30 @@ def test_a_damaged_run_json_is_named(dataset, config, run, content):
         train(dataset, run, replace(config, steps=6))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("frames", 10**12), ("samples", 10**15), ("height", 0), ("width", 10**6), ("channels", 7)]
+)
+def test_a_run_json_that_speaks_of_impossible_windows_is_named(run, field, value):
+    info = json.loads((run / "run.json").read_text())
+    info["spec"][field] = value
+    (run / "run.json").write_text(json.dumps(info))
+    with pytest.raises(FormatError, match=r"run\.json.*no window is like this"):
+        load_network(run, "best", CPU)
+    info["spec"] |= {field: 1, "clock": {"fps": "15", "sample_rate": 10**15}}
+    (run / "run.json").write_text(json.dumps(info))
+    with pytest.raises(FormatError, match=r"run\.json.*no window is like this"):
+        load_network(run, "best", CPU)
+
+
+def test_weights_that_are_no_numbers_are_told_and_not_asked(run):
+    weights = torch.load(newest(run) / "model.pt", weights_only=True)
+    first = next(name for name, values in weights.items() if values.is_floating_point())
+    weights[first].fill_(float("nan"))
+    torch.save(weights, newest(run) / "model.pt")
+    with pytest.raises(FormatError, match=r"holds weights that are no numbers \(.*--checkpoint"):
+        load_network(run, "last", CPU)
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"is not a run: it has no run\.json; make one with avsync train"):
         load_network(tmp_path, "best", CPU)

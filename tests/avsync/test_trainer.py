@@ -54,6 +54,13 @@ def test_the_same_settings_give_the_same_run_and_another_seed_another(dataset, c
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_a_loss_that_is_no_number_ends_the_run_at_once(dataset, config, tmp_path):
+    optim = replace(config.optim, name="sgd", lr=1e6, warmup_steps=0, clip_norm=0, schedule="constant")
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+: .*lower --optim.lr"):
+        train(dataset, tmp_path / "run", replace(config, steps=200, optim=optim))
+    assert RunPaths(tmp_path / "run").saved_steps()[0] < 200
+
+
 def passes_of(config: TrainConfig, passes: int) -> TrainConfig:
     return replace(config, runtime=replace(config.runtime, accumulate=passes))
 
