@@ -229,6 +229,11 @@ def build_law(config: PairConfig, clock: Clock) -> PairLaw:
             f"--pairs.min-shift-s {config.min_shift_s} must be below --pairs.window-s {config.window_s} "
             "with cyclic pairs"
         )
+    if config.mute_samples >= clock.sample_at(window):
+        raise InputError(
+            f"--pairs.mute-samples {config.mute_samples} leaves nothing to hear: a window of {config.window_s} s has "
+            f"{clock.sample_at(window)} samples"
+        )
     return PAIRS[config.law](window=window, low=low, high=high)
 
 

@@ -69,7 +69,7 @@ COMMANDS = {
     "finetune": Entry(
         "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", "Finetune", True, FINETUNE
     ),
-    "submit": Entry("COMMAND ...", "pack, train or evaluate as SLURM jobs that survive", "Submit", False, SUBMIT),
+    "submit": Entry("COMMAND ...", "work of every kind as SLURM jobs that survive", "Submit", False, SUBMIT),
     "status": Entry("[RUN ...]", "how jobs stand: queue, step, ETA, restarts and why", "Status", False, WATCH),
     "logs": Entry("RUN", "what a job printed; -f follows it", "Logs", False, WATCH),
     "cancel": Entry("RUN", "end a job, and let it save", "Cancel", False, WATCH),

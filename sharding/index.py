@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sharding.clip import FORMAT_VERSION, Clock, Fit
 from sharding.columns import COLUMNS, load_columns, save_columns
+from sharding.config import MAX_SIDE
 from sharding.errors import FormatError, InputError
 from sharding.files import read_json
 from sharding.records import ShardRecord
@@ -148,7 +149,13 @@ def read_info(folder: Path) -> DatasetInfo:
             f"{folder} has format version {version}, this avsync reads {FORMAT_VERSION}: "
             "pack the videos again into another folder, or use the avsync that wrote it"
         )
-    return _read_part(path, DatasetInfo)
+    info = _read_part(path, DatasetInfo)
+    if not (0 < info.width <= MAX_SIDE and 0 < info.height <= MAX_SIDE and info.channels in (1, 2)):
+        raise FormatError(
+            f"{path} is damaged: pictures of {info.width}x{info.height} with {info.channels} channels of sound are not "
+            "packed; delete it and run the same avsync pack again"
+        )
+    return info
 
 
 def _read_part(path: Path, kind: type[T]) -> T:

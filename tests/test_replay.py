@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from launch.replay import told
 from launch.replay.recipe import ARMS, Recipe
 from launch.replay.replay import replay
 from sharding.config import PackConfig
-from sharding.errors import InputError
+from sharding.errors import BusyError, InputError
 from sharding.files import read_json
 from sharding.scenes.config import SceneConfig
 
@@ -54,6 +56,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("replay") / "[/x]"  # a name that rich would take for markup
     replay(folder, recipe=RECIPE)
     return folder
+
+
+def test_it_takes_no_folder_of_something_else_and_asks_for_videos_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "dataset.json").touch()
+    with pytest.raises(InputError, match=r"holds other files \(dataset.json\) and is no replay"):
+        replay(tmp_path / "mine", recipe=RECIPE)
+    with pytest.raises(InputError, match=r"--videos .*nowhere does not exist; name a folder of videos or a .csv"):
+        replay(tmp_path / "new", tmp_path / "nowhere", RECIPE)
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine", "dataset.json"}
+
+
+def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    holder = (
+        "import sys, time; from pathlib import Path; from sharding.files import folder_lock\n"
+        "with folder_lock(Path(sys.argv[1]), 'avsync replay'): print('held', flush=True); time.sleep(60)"
+    )
+    here = tmp_path / "here"
+    with subprocess.Popen([sys.executable, "-c", holder, str(here)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == "held"
+        with pytest.raises(BusyError, match=rf"in use by avsync replay \(process {other.pid} on "):
+            replay(here, recipe=RECIPE)
+        other.kill()
+    assert not (here / "scenes").exists()
 
 
 def test_every_number_of_the_table_is_in_the_files(folder: Path) -> None:

@@ -42,12 +42,12 @@ class Written:
         for flag, path, suffix in (("--page", self.page, ".html"), ("--json", self.json, ".json")):
             if path is None:
                 continue
+            if path.is_dir():
+                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
             if path.suffix.lower() != suffix:
                 raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
             if not path.parent.is_dir():
                 raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
-            if path.is_dir():
-                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
             if path.resolve().is_relative_to(dataset.resolve()):
                 raise InputError(
                     f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of it"
@@ -62,12 +62,23 @@ def audit(dataset: Path, config: AuditConfig, written: Written, repeat: str, con
     written.check(dataset)
     feed = Feed.open(dataset, config.split, config.pairs, WHOLE)
     found = look(feed, config)
-    if written.json is not None:
-        write_json(written.json, found)
-    if written.page is not None:
-        _write_page(written.page, found, feed, repeat)
     print_audit(found, console or _console())
+    if written.json is not None:
+        with _writing(written.json):
+            write_json(written.json, found)
+    if written.page is not None:
+        with _writing(written.page):
+            _write_page(written.page, found, feed, repeat)
     return found
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the disk refuses, with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; name another file, or make room") from error
 
 
 def look(feed: Feed, config: AuditConfig) -> Audit:

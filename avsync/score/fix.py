@@ -76,8 +76,10 @@ def fixed_place(video: Path, wanted: str) -> Path:
     """Where the copy goes. Raises InputError when it cannot."""
     suffix = INSTEAD.get(video.suffix.lower(), video.suffix)
     target = Path(wanted) if wanted else video.with_name(f"{video.stem}.fixed{suffix}")
+    if target.exists() and target.samefile(video):
+        raise InputError(f"{target} is the video itself; name another file with --fix-to")
     if target.exists() or target.is_symlink():
-        raise InputError(f"{target} exists already; delete it, or name another file with --fix-to")
+        raise InputError(f"{target} exists already; name another file with --fix-to, or delete that one")
     if target.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
         raise InputError(
@@ -226,4 +228,4 @@ def said_of(fixed: Fixed, offset_ms: int) -> str:
     """What was done, in words."""
     without = f", without its {first_few(fixed.left_out)}" if fixed.left_out else ""
     way = "earlier" if offset_ms > 0 else "later"
-    return f"Fixed copy, its sound {abs(offset_ms)} ms {way}{without}: {fixed.path}"
+    return f"Fixed copy, its sound {abs(offset_ms)} ms {way}{without}: {plain(str(fixed.path))}"

@@ -8,6 +8,7 @@ n windows, D offsets, T frames of a window, S samples, C channels, K sounds of o
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
 
@@ -20,6 +21,7 @@ from avsync.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from avsync.windows import Window, as_inputs, form_of, frames_of, read_windows
 from sharding.clip import Clock
+from sharding.errors import InputError
 from sharding.probe import Probe
 
 GRID_S = 0.04
@@ -77,11 +79,27 @@ class Plan:
         return range(-self.reach, self.reach + 1, self.step)
 
 
+def check_tolerance(network: LoadedNetwork, config: ScoreConfig) -> None:
+    """Raises InputError for a tolerance that offsets as far apart as ours cannot tell."""
+    fps = network.dataset.clock.fps
+    step_ms = float(offset_step(fps) / fps) * 1000
+    if min(config.early_ms, config.late_ms) < step_ms / 4:
+        raise InputError(
+            f"--early-ms {config.early_ms:g} and --late-ms {config.late_ms:g} are finer than this network can tell: "
+            f"offsets are tried {step_ms:.0f} ms apart; give at least {ceil(step_ms / 4)}"
+        )
+
+
+def offset_step(fps: Fraction) -> int:
+    """Frames from one offset to the next."""
+    return max(1, round(GRID_S * float(fps)))
+
+
 def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> Plan:
     """Windows that lie inside the picture, spread evenly over it."""
     fps, length = network.dataset.clock.fps, network.spec.frames
     shown = frames_of(source, network.dataset.clock)
-    step = max(1, round(GRID_S * float(fps)))
+    step = offset_step(fps)
     reach = floor(config.reach_s * float(fps)) // step * step
     last = len(shown) - length
     hop = round((config.hop_s or usual_hop(len(shown) / float(fps), length / float(fps))) * float(fps))

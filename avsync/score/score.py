@@ -18,7 +18,7 @@ from avsync.score.config import ScoreConfig
 from avsync.score.curve import Curve, Votes
 from avsync.score.decide import decide
 from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
-from avsync.score.listen import Evidence, listen, plan_windows
+from avsync.score.listen import Evidence, check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
 from avsync.terminal import passing_bar
@@ -60,6 +60,7 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     """
     device = pick_device(config.device)
     network = load_network(run, config.checkpoint, device)
+    check_tolerance(network, config)
     folder = Path(config.output) if config.output else RunPaths(run).scored
     _make(folder)
     scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
@@ -90,10 +91,9 @@ class Scorer:
         """One file, with all that is wanted of it: answer, picture, fixed copy."""
         scored = Scored(video=video)
         try:
-            copy = fixed_place(video, self.config.fix_to) if self.config.fix else None
             answer, evidence = self.ask(video, steps)
             scored = replace(scored, answer=answer, picture=_written(video, answer, evidence, self.folder))
-            return replace(scored, fixed=_mended(video, answer, copy)) if copy else scored
+            return replace(scored, fixed=_mended(video, answer, self.config.fix_to)) if self.config.fix else scored
         except RejectError as error:
             return replace(scored, error=error.detail)
         except InputError as error:
@@ -140,13 +140,13 @@ def _points(curve: Curve) -> tuple[CurvePoint, ...]:
     )
 
 
-def _mended(video: Path, answer: Answer, copy: Path) -> str:
+def _mended(video: Path, answer: Answer, wanted: str) -> str:
     """Write the fixed copy, or say why not. Raises InputError, RejectError."""
     if why := why_not_fixed(answer):
         return f"No fixed copy: {why}"
     assert answer.offset_ms is not None
     offset = round(answer.offset_ms)
-    return said_of(fix(video, copy, offset), offset)
+    return said_of(fix(video, fixed_place(video, wanted), offset), offset)
 
 
 def _windows(evidence: Evidence, votes: Votes) -> tuple[WindowSays, ...]:

@@ -69,7 +69,7 @@ def _cells(one: Scored) -> tuple[str, ...]:
 
 def _places(done: Sequence[Scored]) -> str:
     pictures = [one.picture for one in done if one.picture]
-    return shlex.quote(str(pictures[0] if len(pictures) == 1 else _folder(pictures)))
+    return shlex.quote(plain(str(pictures[0] if len(pictures) == 1 else _folder(pictures))))
 
 
 def _folder(pictures: Sequence[Path]) -> Path:

@@ -115,7 +115,7 @@ def _doubt(curve: Curve, config: ScoreConfig) -> str:
     if nothing > max(NONE_PRIOR, 1 - nothing):
         return (
             f"No offset from {low:+.0f} to {high:+.0f} ms fits: the sound may not belong to the picture "
-            "(music, another recording), or be further off."
+            "(music, another recording), be further off, or be unlike those the network learned from."
         )
     rivals = rivals_ms(curve)
     if len(rivals) > 1:

@@ -14,8 +14,9 @@ from launch.replay import told
 from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, Recipe
 from launch.replay.stage import FIGURES, StagePaths, play
-from sharding.files import publish, write_json
-from sharding.words import plain
+from sharding.errors import InputError
+from sharding.files import LOCK_NAME, PART, folder_lock, publish, write_json
+from sharding.words import first_few, plain
 
 if TYPE_CHECKING:
     from avsync.replay.result import ReplayResult, StageResult
@@ -25,12 +26,30 @@ NAME = "replay"
 
 def replay(folder: Path, videos: Path | None = None, recipe: Recipe | None = None) -> "ReplayResult":
     """Run or go on with the replay in `folder`; ends by saying what to open. Raises what its steps raise."""
+    recipe, started = recipe or Recipe(), time.monotonic()
+    _check(folder, videos)
+    with folder_lock(folder, "avsync replay"):
+        stages = [_scenes(folder, recipe)]
+        if videos is not None:
+            stages.append(_videos(folder, videos, recipe))
+        return _finish(folder, stages, recipe, started)
+
+
+def _check(folder: Path, videos: Path | None) -> None:
+    """Raises InputError for a folder of something else, and for videos that are not there, before any work."""
+    known = {LOCK_NAME, "scenes", "videos", *(f"{NAME}.{suffix}" for suffix in ("html", "json", "csv"))}
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in there if name.removesuffix(PART) not in known]:
+        raise InputError(
+            f"{folder} holds other files ({plain(first_few(foreign))}) and is no replay; name a new or empty folder"
+        )
+    if videos is not None and not videos.exists():
+        raise InputError(f"--videos {videos} does not exist; name a folder of videos or a .csv that lists them")
+
+
+def _finish(folder: Path, stages: "list[StageResult]", recipe: Recipe, started: float) -> "ReplayResult":
     from avsync.replay.result import ReplayResult
 
-    recipe, started = recipe or Recipe(), time.monotonic()
-    stages = [_scenes(folder, recipe)]
-    if videos is not None:
-        stages.append(_videos(folder, videos, recipe))
     muted = recipe.pairs_of("cyclic", muted=True).mute_samples
     result = ReplayResult(stages=tuple(stages), muted_s=float(MUTED_S), muted_samples=muted)
     _write(folder, result)

@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from sharding.codec import codec_named
-from sharding.config import MAX_SIDE
 from sharding.cores import available_cores
-from sharding.errors import AvsyncError, FormatError, InputError
+from sharding.errors import AvsyncError, InputError
 from sharding.index import INFO, SPLITS, DatasetInfo, read_info
 from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
@@ -78,12 +77,6 @@ def _form(folder: Path, decode: bool) -> Form:
         info = read_info(folder)
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}; change its rights, or name another one") from error
-    form = (info.width, info.height, info.channels)
-    if not (0 < info.width <= MAX_SIDE and 0 < info.height <= MAX_SIDE and info.channels in (1, 2)):
-        raise FormatError(
-            f"{folder / INFO} is damaged: pictures of {form[0]}x{form[1]} with {form[2]} channels are not packed; "
-            "delete it and run the same avsync pack again"
-        )
     return Form(info=info, codec=codec_named(info.codec), decode=decode)
 
 

@@ -108,6 +108,30 @@ def test_a_fixed_copy_is_written_once(run: Path, tmp_path: Path, capsys: pytest.
     assert (tmp_path / "b.mov").is_file()
 
 
+def test_a_copy_that_cannot_be_written_costs_no_verdict(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "late.mkv", late(500))
+    (tmp_path / "late.fixed.mkv").touch()
+    assert main(["score", str(run), str(video), "--fix"]) == FAILED
+    assert "late.mkv: out of sync" in capsys.readouterr().out
+
+
+def test_no_name_steers_the_terminal(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write_video(tmp_path / "a.mkv", late(500)).rename(tmp_path / "\x1b[31m\nred.mkv")
+    assert main(["score", str(run), str(video), "--fix"]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"Fixed copy, its sound" in said.out
+
+
+def test_a_tolerance_finer_than_the_offsets_that_are_tried_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(run), "a.mkv", "--early-ms", "3"]) == FAILED
+    assert "are finer than this network can tell: offsets are tried" in capsys.readouterr().err
+
+
 def test_moments_and_offsets_read_as_people_write_them() -> None:
     assert [moment(seconds) for seconds in (0, 79.6, 3723)] == ["0:00", "1:20", "1:02:03"]
     assert [offset_words(one) for one in (-400.2, 0.3, 60)] == [

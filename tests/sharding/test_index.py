@@ -208,3 +208,25 @@ def test_an_index_of_other_clips_than_the_dataset_names_is_refused(packed: Packe
     replace(index, **{name: getattr(index, name)[:-1] for name in CLIPS}).save(path)
     with pytest.raises(FormatError, match=f"has {len(index) - 1} clips of"):
         open_dataset(dataset, "train")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("width", 10**8, r"dataset\.json is damaged: pictures of 100000000x"),
+        ("height", 0, r"dataset\.json is damaged"),
+        ("channels", 70_000, r"with 70000 channels of sound are not packed"),
+        ("codec", "../../x", r"stored form '\.\./\.\./x' is not known"),
+    ],
+)
+def test_a_dataset_json_of_what_is_never_packed_is_refused_before_memory_is_asked_for(
+    packed: Packed, tmp_path: Path, field: str, value: object, told: str
+):
+    import json
+    import shutil
+
+    dataset = shutil.copytree(packed.dataset, tmp_path / "out")
+    facts = json.loads((dataset / "dataset.json").read_text())
+    (dataset / "dataset.json").write_text(json.dumps(facts | {field: value}))
+    with pytest.raises(AvsyncError, match=told):
+        open_dataset(dataset, "train")
