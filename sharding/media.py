@@ -41,7 +41,10 @@ def open_media(path: Path, **options: str) -> InputContainer:
     # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
     url = f"file:{os.path.abspath(path)}"
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # FFmpeg would wait at a pipe for ever
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise RejectError(RejectReason.UNREADABLE, "is a folder; name the videos in it")
+        if not stat.S_ISREG(mode):  # FFmpeg would wait at a pipe for ever
             raise RejectError(RejectReason.UNREADABLE, "is not a regular file")
         return av.open(url, metadata_errors="replace", options=OPTIONS | options, timeout=None)
     except MemoryError as error:

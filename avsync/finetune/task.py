@@ -95,6 +95,8 @@ class Splits:
         given = {split: TASKS[task].labels(feed.dataset) for split, feed in feeds.items()}
         present = {split: np.unique(given[split][feed.clips]) for split, feed in feeds.items()}
         trained = present["train"]
+        if len(trained) < 2 and train_clips:
+            raise InputError(f"--train-clips {train_clips} leaves clips of one {task} only; raise it, or leave it out")
         if len(trained) < 2:
             raise InputError(
                 f"split 'train' of {folder} has clips of one {task} only, {names[trained[0]]!r}: "

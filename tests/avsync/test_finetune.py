@@ -173,6 +173,11 @@ def test_fewer_clips_to_train_on_are_always_the_same_ones(dataset: Path) -> None
     assert len(few.feeds["test"].clips) == len(all_of_them.feeds["test"].clips)
 
 
+def test_so_few_clips_that_one_action_is_left_blame_the_flag(dataset: Path) -> None:
+    with pytest.raises(InputError, match="--train-clips 1 leaves clips of one action only; raise it"):
+        Splits.open(dataset, "action", quick_config(), 1)
+
+
 def test_tables_and_names_agree() -> None:
     assert set(TASK_NAMES) == set(TASKS)
     assert set(COLORS) == set(get_args(ArmName))

@@ -44,7 +44,7 @@ def test_a_bad_file_costs_only_itself(run: Path, tmp_path: Path, capsys: pytest.
     assert "and 2 more" in said.err
     for name in ("mute.mp4", "radio.mkv", "torn.mp4", "gone.mp4", "whole.mp4"):
         assert f"\n {name} " in said.out or f"\n{name} " in said.out
-    assert f"{tmp_path.name}: is not a regular file" in said.out
+    assert f"{tmp_path.name}: is a folder; name the videos in it" in said.out
     assert [path.name for path in (run / "score").glob("*.json")] == ["whole.json"]
 
 
