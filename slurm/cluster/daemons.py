@@ -120,6 +120,7 @@ class Daemons:
             "--no-defaults",
             f"--user={user_name()}",
             f"--datadir={folder}",
+            f"--tmpdir={self.paths.run}",  # it empties its folder for them when it starts: that of others, in /tmp
             f"--lc-messages-dir={texts}",
             f"--character-sets-dir={texts / 'charsets'}",
             "--innodb-buffer-pool-size=64M",
