@@ -36,19 +36,24 @@ def moment(seconds: float) -> str:
 def _in_sync(decision: Decision, _: str, config: ScoreConfig) -> str:
     curve = _curve(decision)
     return (
-        f"in sync, {curve.confidence:.0%} sure ({offset_words(curve.best_s * 1000)}; "
+        f"in sync, {curve.confidence:.0%} sure ({offset_words(curve.best_s * 1000)}, {_between(curve)}; "
         f"{config.early_ms:g} ms early to {config.late_ms:g} ms late passes)"
     )
 
 
 def _off(decision: Decision, *_: object) -> str:
     curve = _curve(decision)
-    low, high = (round(edge * 1000) for edge in curve.interval_s)
     late = "late" if curve.best_s > 0 else "early"
     return (
         f"out of sync, the sound comes {abs(round(curve.best_s * 1000))} ms {late}, {curve.confidence:.0%} sure "
-        f"(between {low:+} and {high:+} ms)"
+        f"({_between(curve)})"
     )
+
+
+def _between(curve: Curve) -> str:
+    """Where the offset lies with 90 %."""
+    low, high = (round(edge * 1000) for edge in curve.interval_s)
+    return f"between {low:+} and {high:+} ms"
 
 
 def _changes(decision: Decision, *_: object) -> str:
