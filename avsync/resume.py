@@ -35,7 +35,7 @@ from avsync.world import World
 from sharding.checkout import commit_of
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError, InputError
-from sharding.files import LOCK_NAME, PART, folder_lock, to_json, write_json
+from sharding.files import LOCK_NAME, PART, folder_lock, foreign, to_json, write_json
 from sharding.index import INFO
 from sharding.jobs import JOBS
 from sharding.words import first_few
@@ -114,10 +114,9 @@ def _check_folder(paths: RunPaths) -> None:
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
         return
     known = (LOCK_NAME, paths.tensorboard.name, PROGRESS, PROGRESS + PART, JOBS)
-    foreign = sorted(path.name for path in paths.root.iterdir() if path.name not in known)
-    if foreign:
+    if others := foreign(paths.root, known):
         raise InputError(
-            f"{paths.root} holds other files ({first_few(foreign)}) and is no run; give the run a new folder"
+            f"{paths.root} holds other files ({first_few(others)}) and is no run; give the run a new folder"
         )
 
 

@@ -76,7 +76,7 @@ def _tar(number: int) -> str:
 def open_dataset(folder: Path, split: str) -> Dataset:
     """Open one split of a packed dataset. Raises InputError, FormatError."""
     info = read_info(folder)
-    codec_named(info.codec)
+    codec_named(info.codec)  # raised here once, not by every worker
     if not info.clips.get(split):
         raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
     path = folder / split / INDEX

@@ -10,7 +10,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -99,6 +99,11 @@ def _sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def foreign(folder: Path, known: Collection[str]) -> list[str]:
+    """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
 
 
 @contextmanager

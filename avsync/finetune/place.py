@@ -15,7 +15,7 @@ from avsync.checkpoint import RunPaths, tidy
 from avsync.finetune.config import MAY_CHANGE, ArmName, FinetuneConfig
 from avsync.fingerprint import SplitPrint
 from sharding.errors import InputError
-from sharding.files import LOCK_NAME, read_json, write_json
+from sharding.files import LOCK_NAME, foreign, read_json, write_json
 from sharding.index import INFO
 from sharding.jobs import JOBS
 from sharding.words import first_few
@@ -92,9 +92,9 @@ def check_free(out: OutPaths) -> None:
     for name, kind in (("run.json", "a run"), (INFO, "a dataset")):
         if (out.root / name).exists():
             raise InputError(f"{out.root} is {kind}; give avsync finetune another folder for its results")
-    if foreign := sorted(path.name for path in out.root.iterdir() if path.name not in (LOCK_NAME, JOBS)):
+    if others := foreign(out.root, (LOCK_NAME, JOBS)):
         raise InputError(
-            f"{out.root} holds other files ({first_few(foreign)}); give avsync finetune a new folder for its results"
+            f"{out.root} holds other files ({first_few(others)}); give avsync finetune a new folder for its results"
         )
 
 

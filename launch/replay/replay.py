@@ -15,7 +15,7 @@ from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, Recipe
 from launch.replay.stage import FIGURES, StagePaths, play
 from sharding.errors import InputError
-from sharding.files import LOCK_NAME, PART, folder_lock, publish, write_json
+from sharding.files import LOCK_NAME, PART, folder_lock, foreign, publish, write_json
 from sharding.words import first_few, plain
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ def replay(folder: Path, videos: Path | None = None, recipe: Recipe | None = Non
 def _check(folder: Path, videos: Path | None) -> None:
     """Raises InputError for a folder of something else, and for videos that are not there, before any work."""
     known = {LOCK_NAME, "scenes", "videos", *(f"{NAME}.{suffix}" for suffix in ("html", "json", "csv"))}
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if foreign := [name for name in there if name.removesuffix(PART) not in known]:
+    if others := foreign(folder, known | {name + PART for name in known}):
         raise InputError(
-            f"{folder} holds other files ({plain(first_few(foreign))}) and is no replay; name a new or empty folder"
+            f"{folder} holds other files ({plain(first_few(others))}) and is no replay; name a new or empty folder"
         )
     if videos is not None and not videos.exists():
         raise InputError(f"--videos {videos} does not exist; name a folder of videos or a .csv that lists them")
