@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sharding.errors import InputError
 
 FORMAT_VERSION = 2
+MAX_SIDE = 4096
+"""Pixels of a stored picture's longer side."""
 
 Member = bytes | bytearray | memoryview
 """What one file of a tar holds."""

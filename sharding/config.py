@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sharding.clip import Clock, Fit
+from sharding.clip import MAX_SIDE, Clock, Fit
 from sharding.cores import available_cores
 from sharding.errors import InputError
 from sharding.exact import as_written, exact_number
 
-MAX_SIDE = 4096
 MAX_FPS = 240
 SAMPLE_RATES = (8_000, 192_000)
 MAX_RAW_BYTES = 4 * 2**30

@@ -11,8 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sharding.packet_times import PacketTimes, StreamFacts
-from sharding.pieces import Stretch
+from sharding.packet_times import PacketTimes, StreamFacts, Stretch
 
 LEAST_S = 1
 LEAST_SHARE = Fraction(1, 100)

@@ -15,8 +15,7 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.files import read_json, write_json
 from sharding.find import base_of
-from sharding.index import PLAN
-from sharding.part import PARTS
+from sharding.index import PARTS, PLAN
 from sharding.plan import SOFTWARE, Settings, ShardPlan, plan_shard
 from sharding.share_file import ShardRow, ShareFile, named_in, share_file, sources_of
 from sharding.words import first_few

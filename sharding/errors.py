@@ -42,6 +42,10 @@ class RejectReason(StrEnum):
     DUPLICATE = "duplicate"
 
 
+FAILURES = (RejectReason.UNREADABLE, RejectReason.CORRUPT)
+"""A source rejected for anything else (silent, too short, ...) was read."""
+
+
 class RejectError(AvsyncError):
     """One source cannot be packed."""
 

@@ -3,11 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from sharding.errors import InputError, RejectError, RejectReason
+from sharding.errors import FAILURES, InputError, RejectError, RejectReason
 from sharding.words import first_few
-
-FAILURES = (RejectReason.UNREADABLE, RejectReason.CORRUPT)
-"""A source rejected for what it holds (silent, too short, ...) was read: it ends the run."""
 
 
 class TooManyFailures(InputError):

@@ -9,8 +9,7 @@ from sharding.clip import FORMAT_VERSION
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.files import read_json, to_json, write_json
-from sharding.index import INDEX, INFO, SPLITS, DatasetInfo, Index
-from sharding.part import PARTS
+from sharding.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
 from sharding.plan import SOFTWARE, ShardPlan
 from sharding.records import ShardRecord
 from sharding.rejects import REJECTS, Reject, reasons, write_rejects

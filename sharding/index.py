@@ -20,9 +20,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import FORMAT_VERSION, Clock, Fit
+from sharding.clip import FORMAT_VERSION, MAX_SIDE, Clock, Fit
 from sharding.columns import COLUMNS, load_columns, save_columns
-from sharding.config import MAX_SIDE
 from sharding.errors import FormatError, InputError
 from sharding.files import read_json
 from sharding.records import ShardRecord
@@ -33,6 +32,8 @@ SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
 PLAN = "plan.json"
 INDEX = "index.npz"
+PARTS = ".parts"
+"""Folder of what is being packed: parts of shards, and the shares of machines."""
 T = TypeVar("T")
 
 

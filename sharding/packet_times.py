@@ -14,6 +14,9 @@ HOLE_S = 10
 """Where no picture appears for longer than this, nothing is shown."""
 MAX_HOLES = 100
 
+Stretch = tuple[Fraction, Fraction]
+"""Start and end, seconds on a source's timeline."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamFacts:

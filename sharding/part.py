@@ -17,7 +17,8 @@ from sharding.content import Loudness, Motion
 from sharding.decode import Form, Span, read_spans
 from sharding.errors import RejectError, RejectReason
 from sharding.files import publish, write_json
-from sharding.pieces import Stretch, cut
+from sharding.packet_times import Stretch
+from sharding.pieces import cut
 from sharding.plan import SOFTWARE
 from sharding.probe import Probe, probe
 from sharding.records import ClipRecord
@@ -25,7 +26,6 @@ from sharding.sources import Source
 from sharding.workers import Tell
 from sharding.writer import ShardWriter
 
-PARTS = ".parts"
 PART_CLIPS = 12
 """Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
 

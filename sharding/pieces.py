@@ -7,13 +7,10 @@ from math import ceil
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
+from sharding.packet_times import Stretch
 
 SHORT_PIECE = Fraction(3, 5)
 """A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
-
-
-Stretch = tuple[Fraction, Fraction]
-"""Start and end, seconds on a source's timeline."""
 
 
 def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:

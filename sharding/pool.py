@@ -9,8 +9,7 @@ from rich.console import Console
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError
 from sharding.failures import TooManyFailures
-from sharding.index import SPLITS
-from sharding.part import PARTS
+from sharding.index import PARTS, SPLITS
 from sharding.plan import ShardPlan
 from sharding.progress import PackProgress
 from sharding.schedule import Schedule

@@ -16,8 +16,7 @@ from sharding.clip import ColorMatrix
 from sharding.cutoff import Seen, missing_stretch
 from sharding.errors import RejectError, RejectReason
 from sharding.media import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
-from sharding.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
-from sharding.pieces import Stretch
+from sharding.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192

@@ -14,8 +14,9 @@ from sharding.config import PackConfig
 from sharding.errors import AvsyncError, RejectError, RejectReason
 from sharding.failures import FailureRun
 from sharding.files import read_json
+from sharding.index import PARTS
 from sharding.limits import OUT_OF_TIME
-from sharding.part import PARTS, PartCut, PartName, PartRecord, Survey
+from sharding.part import PartCut, PartName, PartRecord, Survey
 from sharding.plan import ShardPlan
 from sharding.tasks import Assemble, Pack, fault_of
 

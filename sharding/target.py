@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.config import PackConfig
-from sharding.errors import AvsyncError, FormatError, InputError, RejectReason
-from sharding.failures import FAILURES
+from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason
 from sharding.files import LOCK_NAME, open_file, read_json, write_json
-from sharding.index import INDEX, INFO, PLAN, SPLITS, read_info
+from sharding.index import INDEX, INFO, PARTS, PLAN, SPLITS, read_info
 from sharding.jobs import JOBS
-from sharding.part import PARTS
 from sharding.plan import SOFTWARE, PlanFile, ShardPlan, placed, plan_file
 from sharding.records import ShardRecord
 from sharding.rejects import REJECTS

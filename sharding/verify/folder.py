@@ -9,9 +9,8 @@ from pathlib import Path
 from sharding.clip import FORMAT_VERSION
 from sharding.errors import FormatError
 from sharding.files import LOCK_NAME, from_json, open_file
-from sharding.index import INDEX, INFO, PLAN, SPLITS, DatasetInfo
+from sharding.index import INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
 from sharding.jobs import JOBS
-from sharding.part import PARTS
 from sharding.plan import PlanFile
 from sharding.rejects import REJECTS, parse_rejects
 from sharding.verify.findings import Finding, Kind

@@ -24,10 +24,9 @@ from sharding.config import PackConfig, Wishes
 from sharding.division import SHARES, divided, read_division, read_share
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.files import folder_lock, share_lock
-from sharding.index import INFO, SPLITS, read_info
+from sharding.index import INFO, PARTS, SPLITS, read_info
 from sharding.jobs import JOBS
 from sharding.pack import NO_WISHES, pack
-from sharding.part import PARTS
 from sharding.plan import ShardPlan
 from sharding.share import ShareSummary, divide, pack_share
 from sharding.sources import Source
