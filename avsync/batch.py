@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from avsync.draw import Draw
-from sharding.clip import ClipMeta
-from sharding.files import from_json
+from sharding.base.files import from_json
+from sharding.format.clip import ClipMeta
 
 TENSORS = ("in_sync", "matrix", "valid", "yuv", "audio")
 """Small ones first: their memory is not locked, so the host waits for them, and for all copies before them."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from avsync.honesty.film import MapScores
 from avsync.honesty.reading import in_numbers
 from avsync.network import LoadedNetwork
-from sharding.probe import Probe
+from sharding.media.probe import Probe
 
 LITTLE_SOUND = 0.9
 """A video with sound for less than this share of its pictures gets a remark."""

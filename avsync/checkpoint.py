@@ -28,10 +28,16 @@ from avsync.fingerprint import SplitPrint
 from avsync.models.parts import InputSpec, SyncNet
 from avsync.progress import PROGRESS
 from avsync.state import Best, State
-from sharding.clip import FORMAT_VERSION
+from sharding.base.files import (
+    OLD,
+    PART,
+    publish_folder,
+    read_json,
+    write_json,
+)
 from sharding.errors import FormatError, InputError
-from sharding.files import OLD, PART, publish_folder, read_json, write_json
-from sharding.index import DatasetInfo
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.index import DatasetInfo
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""

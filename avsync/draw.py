@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from avsync.config import ViewConfig
 from avsync.order import Order, clip_rng, share_of_rank, shuffled
 from avsync.pairs import Pair, PairLaw, seconds
-from sharding.clip import Clock
 from sharding.errors import InputError
-from sharding.index import Index
+from sharding.format.clip import Clock
+from sharding.format.index import Index
 
 
 @dataclass(frozen=True, slots=True)

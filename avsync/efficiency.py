@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sharding.words import duration
+from sharding.base.text import duration
 
 MARGIN = 0.05
 """So near to the floor it is said, too: sites do not measure as we do."""

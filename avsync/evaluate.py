@@ -28,9 +28,9 @@ from avsync.pointing import Point, point
 from avsync.predict import Answer
 from avsync.scorecard import Row, Scorecard, by_action, by_shift, localisation, overall, save
 from avsync.terminal import open_console
-from sharding.clip import Fit
+from sharding.base.files import publish
 from sharding.errors import FormatError, InputError
-from sharding.files import publish
+from sharding.format.clip import Fit
 
 
 @dataclass(frozen=True, slots=True)

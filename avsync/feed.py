@@ -21,10 +21,10 @@ from avsync.staging.mirror import Source
 from avsync.staging.shelf import Shelf
 from avsync.staging.stager import Coming
 from avsync.world import World
-from sharding.clip import Clock
-from sharding.dataset import Dataset, open_dataset
+from sharding.base.text import first_few
 from sharding.errors import InputError
-from sharding.words import first_few
+from sharding.format.clip import Clock
+from sharding.format.dataset import Dataset, open_dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

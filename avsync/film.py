@@ -14,13 +14,13 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from sharding.aac import AAC_RATES
-from sharding.clip import ColorMatrix
-from sharding.picture import turn_of
-from sharding.probe import Probe, open_media
-from sharding.stream import Tally, decoded
-from sharding.timeline_audio import AudioLane
-from sharding.timeline_video import FrameClock
+from sharding.format.clip import ColorMatrix
+from sharding.media.audio import AudioLane
+from sharding.media.picture import turn_of
+from sharding.media.probe import Probe, open_media
+from sharding.media.stream import Tally, decoded
+from sharding.media.video import FrameClock
+from sharding.scenes.aac import AAC_RATES
 
 TICK = Fraction(1, 90_000)
 """What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
@@ -42,7 +42,7 @@ STEPS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "vflip": lambda rgb: rgb[::-1],
     "copy": lambda rgb: rgb,
 }
-"""The filters of sharding.picture.TURNS, on (H, W, 3) arrays."""
+"""The filters of sharding.media.picture.TURNS, on (H, W, 3) arrays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

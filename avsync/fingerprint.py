@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from sharding.index import Index
+from sharding.format.index import Index
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

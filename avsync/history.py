@@ -18,9 +18,9 @@ from avsync.same_run import check_same_run
 from avsync.staging.location import Location, is_url
 from avsync.staging.mirror import Source
 from avsync.state import State
+from sharding.base.files import read_json
+from sharding.base.text import plain
 from sharding.errors import InputError
-from sharding.files import read_json
-from sharding.words import plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,10 +32,10 @@ from avsync.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.stitch import HeatTrack, Stitcher, window_starts
 from avsync.terminal import open_console, passing_bar
 from avsync.windows import as_input, form_of, frames_of, read_windows, seen_box
-from sharding.clip import Box
+from sharding.base.files import publish
 from sharding.errors import InputError, RejectError, RejectReason
-from sharding.files import publish
-from sharding.probe import Probe, probe
+from sharding.format.clip import Box
+from sharding.media.probe import Probe, probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

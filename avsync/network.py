@@ -17,10 +17,10 @@ from avsync.models.sizes import check_size
 from avsync.state import Best
 from avsync.terminal import open_console
 from avsync.world import use_cores
+from sharding.base.files import read_json
+from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError
-from sharding.files import read_json
-from sharding.index import DatasetInfo
-from sharding.words import first_few
+from sharding.format.index import DatasetInfo
 
 
 def build_network(config: TrainConfig, feed: Feed) -> SyncNet:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from sharding.clip import Box
+from sharding.format.clip import Box
 
 LEVELS = 256
 COLD, HOT = 50, 99.5

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, exact_seconds
-from sharding.clip import Clock
 from sharding.errors import InputError
+from sharding.format.clip import Clock
 
 
 @dataclass(frozen=True, slots=True)

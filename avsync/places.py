@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from avsync.checkpoint import RunPaths
+from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json, write_json
 
 LONGEST_NAME = 200
 """Bytes of a name that are kept: file systems take 255, and a number and a suffix are still to come."""

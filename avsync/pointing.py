@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from avsync.cam import Hottest
 from avsync.draw import View
-from sharding.clip import Box, ClipMeta
+from sharding.format.clip import Box, ClipMeta
 
 
 @dataclass(frozen=True, slots=True)

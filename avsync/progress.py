@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avsync.honesty.alarm import Alarm
+from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json, write_json
 
 PROGRESS = "progress.json"
 BEAT_S = 5.0

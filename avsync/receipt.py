@@ -18,9 +18,9 @@ from avsync.checkpoint import STATE, RunPaths
 from avsync.draw import Draw
 from avsync.order import Order
 from avsync.state import State
+from sharding.base.files import from_json, publish
+from sharding.base.text import counted, duration
 from sharding.errors import FormatError
-from sharding.files import from_json, publish
-from sharding.words import counted, duration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

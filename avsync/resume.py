@@ -32,13 +32,20 @@ from avsync.staging.mirror import Source
 from avsync.state import Origin, State
 from avsync.validation import open_validation
 from avsync.world import World
-from sharding.checkout import commit_of
-from sharding.clip import FORMAT_VERSION
+from sharding.base.environment import commit_of
+from sharding.base.files import (
+    LOCK_NAME,
+    PART,
+    folder_lock,
+    foreign,
+    to_json,
+    write_json,
+)
+from sharding.base.jobs import JOBS
+from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError
-from sharding.files import LOCK_NAME, PART, folder_lock, foreign, to_json, write_json
-from sharding.index import INFO
-from sharding.jobs import JOBS
-from sharding.words import first_few
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.index import INFO
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from avsync.checkpoint import RunInfo
 from avsync.fingerprint import difference
 from avsync.state import Origin, State
 from sharding.errors import FormatError, InputError
-from sharding.index import DatasetInfo
+from sharding.format.index import DatasetInfo
 
 
 def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:

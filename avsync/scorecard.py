@@ -14,8 +14,8 @@ from avsync.honesty.summary import Honesty
 from avsync.metrics import Share, roc_auc, share_of
 from avsync.pointing import Point
 from avsync.predict import Predictions
-from sharding.dataset import Dataset
-from sharding.files import publish, write_json
+from sharding.base.files import publish, write_json
+from sharding.format.dataset import Dataset
 
 SHIFT_BIN_S = 1.0
 

@@ -19,10 +19,10 @@ from avsync.history import History, Row, open_history
 from avsync.order import Digest
 from avsync.receipt import read_receipts
 from avsync.terminal import open_console
-from sharding.clip import Clock
+from sharding.base.files import publish
+from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
-from sharding.files import publish
-from sharding.words import counted
+from sharding.format.clip import Clock
 
 LINES = 100
 """Most rows of a table at the terminal."""

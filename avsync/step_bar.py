@@ -7,7 +7,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avsync.terminal import open_console
-from sharding.words import duration
+from sharding.base.text import duration
 
 LINE_EVERY_S = 20.0
 """A log file gets a line this often."""

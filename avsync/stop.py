@@ -14,8 +14,8 @@ from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
 from avsync.loading.options import StoppedWaiting
+from sharding.base.jobs import STOP_FILE
 from sharding.errors import AvsyncError
-from sharding.jobs import STOP_FILE
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from avsync.batch import Batch
 from avsync.draw import View
-from sharding.clip import ColorMatrix
+from sharding.format.clip import ColorMatrix
 
 MATRICES: tuple[ColorMatrix, ...] = get_args(ColorMatrix)
 LUMA = 2 / 219

@@ -23,7 +23,7 @@ from avsync.staging.location import is_url
 from avsync.state import Best, State
 from avsync.tracking import Progress, Tracker
 from avsync.transforms import NetworkInput
-from sharding.words import counted
+from sharding.base.text import counted
 
 
 class Voice:

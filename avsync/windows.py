@@ -17,9 +17,9 @@ from avsync.draw import Draw, View
 from avsync.network import LoadedNetwork
 from avsync.pairs import Pair, Sound
 from avsync.transforms import MATRICES, NetworkInput, prepare
-from sharding.clip import Box, Clock, Fit
-from sharding.decode import Form, read_spans
-from sharding.probe import Probe
+from sharding.format.clip import Box, Clock, Fit
+from sharding.media.decode import Form, read_spans
+from sharding.media.probe import Probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

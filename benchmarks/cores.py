@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pack_sources import wall
+from sharding.base.cores import available_cores
 from sharding.config import PackConfig
-from sharding.cores import available_cores
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

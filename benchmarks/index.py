@@ -22,12 +22,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from sharding.clip import FORMAT_VERSION
-from sharding.files import read_json, to_json
-from sharding.index import Index
-from sharding.records import ClipRecord, ShardRecord
-from sharding.sources import source_id
-from sharding.tar import BLOCK, Layout, padded
+from sharding.base.files import read_json, to_json
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.index import Index
+from sharding.format.records import ClipRecord, ShardRecord
+from sharding.format.tar import BLOCK, Layout, padded
+from sharding.sources.source import source_id
 
 SOURCES_PER_SHARD = 32
 RUNS = 5

@@ -16,9 +16,9 @@ from avsync.config import ModelName, OptimizerName, PairsName, ViewConfig
 from benchmarks.learning_cell import Cell, Found, find
 from benchmarks.learning_ears import Ears
 from benchmarks.learning_table import markdown, picture
+from sharding.base.files import publish
 from sharding.config import PackConfig
-from sharding.files import publish
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

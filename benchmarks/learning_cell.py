@@ -20,7 +20,7 @@ from avsync.staging.mirror import Source
 from avsync.trainer import train
 from avsync.validation import open_validation
 from benchmarks.learning_ears import Ears, other_ears
-from sharding.files import read_json, write_json
+from sharding.base.files import read_json, write_json
 
 PLATEAU_BELOW = 0.6
 """A loss that stays below this has left the plateau near ln 2 = 0.693."""

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from benchmarks.load_catalog import ENTRIES, named
 from benchmarks.load_job import BATCH, Delivered, Job, Resident, drop, shape_of, warm
 from benchmarks.load_ways import MATRIX, to_rgb
-from sharding.dataset import Dataset
+from sharding.format.dataset import Dataset
 
 READ_AHEAD = 4
 """Batches not counted at the start: what lies ready then was not made in the time that is measured."""

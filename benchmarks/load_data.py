@@ -8,12 +8,12 @@ from rich.console import Console
 
 from benchmarks.load_job import BATCH, Job
 from sharding.config import PackConfig, Wishes
-from sharding.dataset import open_dataset
 from sharding.errors import InputError
-from sharding.find import SUFFIXES
-from sharding.pack import pack
+from sharding.format.dataset import open_dataset
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
+from sharding.sources.find import SUFFIXES
 
 CLIPS_PER_VIDEO = 2
 VIDEOS_PER_SHARD = 8

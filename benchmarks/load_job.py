@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import torch
 
-from sharding.dataset import Dataset, open_dataset
+from sharding.format.dataset import Dataset, open_dataset
 
 BATCH = 8
 Form = Literal["planes", "rgb", "float"]

@@ -34,7 +34,7 @@ from benchmarks.pack_ways import (
     segments,
 )
 from sharding.config import PackConfig
-from sharding.probe import probe
+from sharding.media.probe import probe
 
 WAYS: dict[str, Way] = {
     "decode only": decode_only,

@@ -12,11 +12,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import Clock
-from sharding.decode import Form, read_spans
 from sharding.errors import RejectError
-from sharding.find import SUFFIXES
-from sharding.probe import Probe, probe
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, read_spans
+from sharding.media.probe import Probe, probe
+from sharding.sources.find import SUFFIXES
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 TILE = Form(clock=CLOCK, width=640, height=360, channels=2)

@@ -18,15 +18,20 @@ from typing import Any
 import av
 import numpy as np
 
-from sharding.assemble import assemble
-from sharding.clip import Clip
-from sharding.codec import codec_named
 from sharding.config import PackConfig
-from sharding.h264 import GOP_FRAMES, H264
-from sharding.part import PartName, clips_of, pack_part, survey
-from sharding.plan import ShardPlan
-from sharding.probe import Probe
-from sharding.sources import Source
+from sharding.format.clip import Clip
+from sharding.format.codec import codec_named
+from sharding.format.h264 import GOP_FRAMES, H264
+from sharding.media.probe import Probe
+from sharding.pack.assemble import assemble
+from sharding.pack.part import (
+    PartName,
+    clips_of,
+    pack_part,
+    survey,
+)
+from sharding.plan.plan import ShardPlan
+from sharding.sources.source import Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.dataset import Dataset, open_dataset
-from sharding.files import write_json
-from sharding.index import INDEX, INFO, Index
+from sharding.base.files import write_json
+from sharding.format.dataset import Dataset, open_dataset
+from sharding.format.index import INDEX, INFO, Index
 
 NAME_BYTES = 48
 """Of a source's id: about as long as those of Kinetics-700."""

@@ -15,7 +15,7 @@ from avsync.loading.options import LoaderOptions
 from avsync.order import Digest, Order
 from avsync.state import Best, Origin, State
 from benchmarks.load_job import BATCH, Delivered, Job
-from sharding.files import from_json, to_json
+from sharding.base.files import from_json, to_json
 
 
 class Ours:

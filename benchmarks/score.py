@@ -32,10 +32,10 @@ from avsync.score.curve import Votes
 from avsync.score.decide import Decision, blind_windows, decide
 from avsync.score.listen import Evidence
 from avsync.score.score import Scorer
-from sharding.clip import Clock
-from sharding.files import publish
-from sharding.probe import Probe, probe
-from sharding.timeline_audio import AudioLane
+from sharding.base.files import publish
+from sharding.format.clip import Clock
+from sharding.media.audio import AudioLane
+from sharding.media.probe import Probe, probe
 
 FPS, RATE = 15, 16_000
 REACH_S, IN_SYNC_SHARE = 2.0, 1 / 3

@@ -25,7 +25,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Queued, Resources
 from launch.queue.squeue import MARK
 from launch.site.profile import ClusterProfile
-from sharding.files import write_json
+from sharding.base.files import write_json
 from slurm.cluster import Cluster, ClusterSettings
 
 ROOT = Path(__file__).parents[1]

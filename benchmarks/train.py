@@ -25,8 +25,8 @@ from benchmarks.train_jobs import Device, Job, MachineJob, Size
 from benchmarks.train_plan import FPS, Plan
 from benchmarks.train_settings import Computed, Machine, Results, Streamed, Trained, Trouble
 from benchmarks.train_table import line, markdown
+from sharding.base.files import publish, write_json
 from sharding.errors import AvsyncError
-from sharding.files import publish, write_json
 
 COMPILE_LIMITS = (60, 180)
 """On top of a job's own."""

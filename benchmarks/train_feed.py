@@ -22,9 +22,9 @@ from avsync.loading.options import LoaderOptions
 from avsync.order import Order
 from benchmarks.train_step import settle
 from sharding.config import PackConfig
-from sharding.dataset import open_dataset
 from sharding.errors import InputError
-from sharding.pack import pack
+from sharding.format.dataset import open_dataset
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

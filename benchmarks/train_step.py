@@ -25,7 +25,7 @@ from avsync.optim import build_optimizer
 from avsync.pairs import Pair, Sound
 from avsync.transforms import NetworkInput, prepare, to_rgb
 from benchmarks.train_settings import Case, Computed, Setting
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 
 OPTIM = OptimConfig()
 WARM_STEPS = 3

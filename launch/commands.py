@@ -86,7 +86,7 @@ class Pack(Parsed):
             raise InputError(f"--share {self.share} must not be below 0: shares are counted from 0")
 
     def execute(self) -> str:
-        from sharding.pack import dry_run, pack
+        from sharding.pack.pack import dry_run, pack
 
         if self.shares is not None:
             return self._divide(self.shares)
@@ -99,14 +99,14 @@ class Pack(Parsed):
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:
-        from sharding.share import divide
+        from sharding.pack.share import divide
 
         count = len(divide(self.videos, self.dataset, self.config, self.wishes, shares).shares)
         each = f"{self._again('--share', 'I')} for each I from 0 to {count - 1}, at once; then: " if count else ""
         return f"Next: {each}{self._again()}"
 
     def _pack_share(self, share: int) -> str:
-        from sharding.share import pack_share
+        from sharding.pack.share import pack_share
 
         pack_share(self.videos, self.dataset, self.config, self.wishes, share)
         return f"Next, when all shares are whole: {self._again()}"

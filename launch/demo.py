@@ -57,7 +57,7 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
 
 def _make_and_pack(folder: Path, recipe: Recipe) -> Path:
     """Returns the scenes' table."""
-    from sharding.pack import pack
+    from sharding.pack.pack import pack
     from sharding.scenes.generate import generate
 
     _say(1, f"avsync scenes {folder / 'scenes'}: moving objects, some of which make the sounds")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sharding.clip import MAX_SIDE, Clock, Fit
-from sharding.cores import available_cores
+from sharding.base.cores import available_cores
+from sharding.base.exact import as_written, exact_number
 from sharding.errors import InputError
-from sharding.exact import as_written, exact_number
+from sharding.format.clip import MAX_SIDE, Clock, Fit
 
 MAX_FPS = 240
 SAMPLE_RATES = (8_000, 192_000)
@@ -194,7 +194,7 @@ class PackConfig:
             raise InputError(f"--workers {self.workers} must not be below 0; 0 is one for each CPU core")
 
     def _check_codec(self) -> None:
-        from sharding.codec import codec_named  # late: it loads the media library
+        from sharding.format.codec import codec_named  # late: it loads the media library
 
         codec_named(self.codec)
         width, height = self.picture

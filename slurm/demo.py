@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sharding.base.files import read_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json
 from slurm.cluster import Cluster, ClusterSettings
 
 STEPS = 60

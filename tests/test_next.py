@@ -84,7 +84,7 @@ MADE = SimpleNamespace(made=1, kept=0, table=Path(ODD))
             SimpleNamespace(made=1, kept=0, table=Path(ODD)),
             "pack",
         ),
-        (("pack", "in", ODD), "sharding.pack.pack", SimpleNamespace(clips={"train": 1}), "train"),
+        (("pack", "in", ODD), "sharding.pack.pack.pack", SimpleNamespace(clips={"train": 1}), "train"),
         (("evaluate", ODD, "data"), "avsync.evaluate.evaluate", None, "localize"),
         (("show", "data"), "sharding.show.show.show", [Path(ODD)], ""),
     ],

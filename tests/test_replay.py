@@ -26,9 +26,9 @@ from avsync.state import Best
 from launch.replay import told
 from launch.replay.recipe import ARMS, Recipe
 from launch.replay.replay import replay
+from sharding.base.files import read_json
 from sharding.config import PackConfig
 from sharding.errors import BusyError, InputError
-from sharding.files import read_json
 from sharding.scenes.config import SceneConfig
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_it_takes_no_folder_of_something_else_and_asks_for_videos_before_any_wor
 
 def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
     holder = (
-        "import sys, time; from pathlib import Path; from sharding.files import folder_lock\n"
+        "import sys, time; from pathlib import Path; from sharding.base.files import folder_lock\n"
         "with folder_lock(Path(sys.argv[1]), 'avsync replay'): print('held', flush=True); time.sleep(60)"
     )
     here = tmp_path / "here"

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sharding.boxes import read_boxes
+from sharding.base.files import read_json
 from sharding.errors import InputError
-from sharding.files import read_json
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
 from sharding.scenes.generate import SceneReport, generate, make_scene, split_of, video_path
 from sharding.scenes.motion import MOTIONS, Lane, times
 from sharding.scenes.picture import boxes_of
 from sharding.scenes.scene import Scene, action_of, draw_scene
+from sharding.sources.boxes import read_boxes
 
 SMALL = SceneConfig(count=8, seconds=4, size=64, fps=15, sample_rate=16_000)
 CLEAN = replace(SMALL, seconds=8, picture_noise=0, sound_noise=0, jitter=0)

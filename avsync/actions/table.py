@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.actions.verdict import MEANS, RATE, UNKNOWN, ActionRow, counts
-from sharding.words import counted
+from sharding.base.text import counted
 
 T = TypeVar("T")
 SHOWN = 24

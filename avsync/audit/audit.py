@@ -20,9 +20,9 @@ from avsync.config import ViewConfig
 from avsync.feed import Feed
 from avsync.places import full_name
 from avsync.terminal import open_console
+from sharding.base.files import publish, write_json
+from sharding.base.text import counted
 from sharding.errors import AvsyncError, InputError
-from sharding.files import publish, write_json
-from sharding.words import counted
 
 WHOLE = ViewConfig(crop=1, flip=False)
 """A random crop of training may show any part of the picture."""

@@ -16,7 +16,7 @@ from avsync.audit.finding import Finding, Guesses, Kind, Verdict
 from avsync.audit.leak import Leak, Told
 from avsync.config import PairsName
 from avsync.metrics import Share
-from sharding.words import counted
+from sharding.base.text import counted
 
 CHANCE = 0.5
 FALSE_ALARMS = 1e-3

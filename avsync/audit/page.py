@@ -10,7 +10,7 @@ from avsync.audit.judge import percent
 from avsync.audit.leak import Told
 from avsync.audit.report import about, bits, interval, seen_from
 from avsync.audit.result import Audit
-from sharding.web_page import image, text, web_page
+from sharding.base.pages import image, text, web_page
 
 SAID: dict[Verdict, str] = {"pass": "Passed", "warning": "Careful", "fail": "Failed"}
 STYLE = f"""

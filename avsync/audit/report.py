@@ -9,7 +9,7 @@ from avsync.audit.judge import ROUNDING, percent
 from avsync.audit.leak import Told
 from avsync.audit.result import Audit
 from avsync.metrics import Share
-from sharding.words import counted, plain
+from sharding.base.text import counted, plain
 
 STYLE: dict[Verdict, str] = {"pass": "bold green", "warning": "bold yellow", "fail": "bold red"}
 WIDE = 120

@@ -16,9 +16,9 @@ from avsync.finetune.show import save, show
 from avsync.finetune.task import Splits
 from avsync.network import LoadedNetwork, load_network, pick_device
 from avsync.places import full_name
+from sharding.base.files import folder_lock, read_json
+from sharding.base.text import counted
 from sharding.errors import FormatError
-from sharding.files import folder_lock, read_json
-from sharding.words import counted
 
 
 def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Comparison:

@@ -26,8 +26,8 @@ from avsync.state import State
 from avsync.stop import StopFlag, Stopped, agreed
 from avsync.tracking import curves_at
 from avsync.transforms import prepare
+from sharding.base.files import read_json, write_json
 from sharding.errors import FormatError
-from sharding.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,11 +14,16 @@ from typing import Any
 from avsync.checkpoint import RunPaths, tidy
 from avsync.finetune.config import MAY_CHANGE, ArmName, FinetuneConfig
 from avsync.fingerprint import SplitPrint
+from sharding.base.files import (
+    LOCK_NAME,
+    foreign,
+    read_json,
+    write_json,
+)
+from sharding.base.jobs import JOBS
+from sharding.base.text import first_few
 from sharding.errors import InputError
-from sharding.files import LOCK_NAME, foreign, read_json, write_json
-from sharding.index import INFO
-from sharding.jobs import JOBS
-from sharding.words import first_few
+from sharding.format.index import INFO
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

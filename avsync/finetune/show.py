@@ -16,8 +16,8 @@ from avsync.finetune.task import Splits
 from avsync.metrics import Share
 from avsync.pictures import figure_png
 from avsync.terminal import open_console
-from sharding.files import publish, write_json
-from sharding.words import counted
+from sharding.base.files import publish, write_json
+from sharding.base.text import counted
 
 COLORS = {"learned": "tab:green", "scratch": "tab:gray", "frozen": "tab:blue"}
 

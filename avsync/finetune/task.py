@@ -15,10 +15,10 @@ from avsync.draw import fixed_choice
 from avsync.feed import Feed
 from avsync.pairs import Pair, Sound, Ways, seconds
 from avsync.staging.mirror import Source
-from sharding.clip import Clock
-from sharding.dataset import Dataset, open_dataset
+from sharding.base.text import counted, first_few
 from sharding.errors import InputError
-from sharding.words import counted, first_few
+from sharding.format.clip import Clock
+from sharding.format.dataset import Dataset, open_dataset
 
 SPLITS = ("train", "val", "test")
 PURPOSE = {"train": "is trained on", "val": "picks the checkpoint", "test": "is judged on"}

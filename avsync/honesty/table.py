@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from avsync.honesty.examination import Examination
-from sharding.files import publish
+from sharding.base.files import publish
 
 COLUMNS = ("clip", "listened", "spatial", "logit")
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.loading.request import Request, Stage
-from sharding.codec import Codec
-from sharding.shard_reader import ShardReader, StoredClip
+from sharding.format.codec import Codec
+from sharding.format.reader import ShardReader, StoredClip
 
 Tell = Callable[[Stage], None]
 """Called when a stage begins."""

@@ -15,7 +15,7 @@ from avsync.loading.shape import WindowShape
 from avsync.loading.spawner import spawner_of
 from avsync.loading.stream import Stream
 from avsync.staging.shelf import Shelf
-from sharding.dataset import Dataset
+from sharding.format.dataset import Dataset
 
 
 class Loader:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from avsync.loading.shape import SlotLayout
-from sharding.shard_reader import Place
+from sharding.format.reader import Place
 
 
 class Stage(IntEnum):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.pairs import PairLaw
-from sharding.dataset import Dataset
+from sharding.format.dataset import Dataset
 
 PAGE = 4096
 BOARD_COLUMNS = 3

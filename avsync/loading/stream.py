@@ -23,10 +23,10 @@ from avsync.loading.stall import Patience
 from avsync.staging.shelf import Shelf
 from avsync.transforms import MATRICES
 from avsync.world import cores_of_rank
-from sharding.clip import ColorMatrix
-from sharding.dataset import Dataset
+from sharding.base.files import from_json
 from sharding.errors import FormatError, SkipClip
-from sharding.files import from_json
+from sharding.format.clip import ColorMatrix
+from sharding.format.dataset import Dataset
 
 TRIES = 5
 """Places where a clip is looked for, while copies of its shard come and go."""

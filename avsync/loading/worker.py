@@ -19,8 +19,8 @@ import msgspec
 
 from avsync.loading.fetch import Fetcher
 from avsync.loading.request import Reply, Request, Setup, Stage
-from sharding.codec import codec_named
 from sharding.errors import AvsyncError, SkipClip
+from sharding.format.codec import codec_named
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Whoever stops a run stops its trainer, which may need its workers until it has saved; they leave when it does."""

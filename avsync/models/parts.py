@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 
 MOST_FRAMES, MOST_PIXELS, MOST_SAMPLES = 100_000, 8192, 1 << 30
 """In a window: far more than any network is given."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from avsync.models.blocks import match_time
 from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled
-from sharding.clip import Clock
 from sharding.errors import InputError
+from sharding.format.clip import Clock
 
 FEATURES = 48
 """c, where picture and sound meet."""

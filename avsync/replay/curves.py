@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from avsync.checkpoint import STATE, RunPaths
 from avsync.honesty.alarm import Alarm
 from avsync.state import Best, State
-from sharding.files import read_json
+from sharding.base.files import read_json
 
 
 @dataclass(frozen=True, slots=True)

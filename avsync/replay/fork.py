@@ -14,8 +14,8 @@ from avsync.resume import describe, order_of
 from avsync.staging.mirror import Source
 from avsync.state import State
 from avsync.validation import open_validation
+from sharding.base.files import publish_folder, read_json, write_json
 from sharding.errors import InputError
-from sharding.files import publish_folder, read_json, write_json
 
 
 def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) -> None:

@@ -17,10 +17,10 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from avsync.score.answer import Answer
+from sharding.base.files import publish
+from sharding.base.text import first_few, plain
 from sharding.errors import InputError, RejectError
-from sharding.files import publish
-from sharding.probe import Probe, open_media, probe
-from sharding.words import first_few, plain
+from sharding.media.probe import Probe, open_media, probe
 
 FORMATS = {
     ".mp4": "mp4",

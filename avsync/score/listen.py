@@ -20,9 +20,9 @@ from torch import Tensor
 from avsync.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from avsync.windows import Window, as_inputs, form_of, frames_of, read_windows
-from sharding.clip import Clock
 from sharding.errors import InputError
-from sharding.probe import Probe
+from sharding.format.clip import Clock
+from sharding.media.probe import Probe
 
 GRID_S = 0.04
 """Offsets lie a frame apart, or the fewest frames that make so much: the peak is wider."""

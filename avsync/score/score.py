@@ -22,10 +22,10 @@ from avsync.score.listen import Evidence, check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
 from avsync.terminal import passing_bar
+from sharding.base.files import publish, write_json
+from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
-from sharding.files import publish, write_json
-from sharding.probe import probe
-from sharding.words import plain
+from sharding.media.probe import probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

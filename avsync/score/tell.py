@@ -8,8 +8,8 @@ from rich.table import Table
 
 from avsync.score.score import Scored
 from avsync.terminal import open_console
+from sharding.base.text import counted, plain
 from sharding.errors import InputError
-from sharding.words import counted, plain
 
 IN_WORDS = ("changes", "can't tell")
 """Verdicts that no row of numbers explains: their sentences follow the table."""

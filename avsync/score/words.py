@@ -7,7 +7,7 @@ from avsync.score.config import ScoreConfig
 from avsync.score.curve import NONE_PRIOR, Curve
 from avsync.score.decide import MOSTLY, SILENT_DB, STILL, Decision
 from avsync.score.listen import Evidence
-from sharding.words import plain
+from sharding.base.text import plain
 
 RIVAL = 0.1
 """Probability from which on another offset is named."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from isal.isal_zlib import crc32
 
-from sharding.index import Index
+from sharding.format.index import Index
 
 TAIL = 1024
 """A tar ends with two blocks of zeros, after the padding of its last member."""

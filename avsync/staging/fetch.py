@@ -16,8 +16,8 @@ from isal.isal_zlib import crc32
 from avsync.staging.checksum import ClipCheck, ClipPlaces
 from avsync.staging.location import Location
 from avsync.staging.streams import PIECE, ByteStream, Refused
+from sharding.base.text import counted
 from sharding.errors import InputError
-from sharding.words import counted
 
 LONGEST_PAUSE_S = 30
 

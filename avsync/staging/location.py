@@ -17,8 +17,8 @@ from typing import Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from avsync.staging.streams import ByteStream, command_stream, file_stream, http_stream, webdataset_stream
+from sharding.base.text import plain
 from sharding.errors import InputError
-from sharding.words import plain
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PIPE = "pipe:"

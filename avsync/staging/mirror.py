@@ -20,9 +20,15 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
-from sharding.dataset import Dataset
 from sharding.errors import FormatError, InputError
-from sharding.index import INDEX, INFO, SPLITS, Index, read_info
+from sharding.format.dataset import Dataset
+from sharding.format.index import (
+    INDEX,
+    INFO,
+    SPLITS,
+    Index,
+    read_info,
+)
 
 GB = 10**9
 

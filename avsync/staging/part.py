@@ -14,8 +14,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
+from sharding.base.files import NO_LOCKS
 from sharding.errors import InputError
-from sharding.files import NO_LOCKS
 
 SUFFIX = ".part"
 WAIT_S = 60

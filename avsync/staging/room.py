@@ -12,8 +12,8 @@ from io import FileIO
 from pathlib import Path
 
 from avsync.staging.part import SUFFIX, Part, locked
+from sharding.base.text import size as in_words
 from sharding.errors import InputError
-from sharding.words import size as in_words
 
 MIRROR = "avsync-"
 MIRRORS = MIRROR + "[0-9a-f]" * 16

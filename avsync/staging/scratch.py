@@ -20,11 +20,11 @@ from avsync.staging.part import Part, last_moved
 from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from avsync.staging.wait import LOOK_S, wait_for
-from sharding.dataset import Dataset
+from sharding.base.files import read_json, write_json
+from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, InputError, SkipClip
-from sharding.files import read_json, write_json
-from sharding.shard_reader import ShardReader
-from sharding.words import counted, first_few
+from sharding.format.dataset import Dataset
+from sharding.format.reader import ShardReader
 
 GIVE_AGAIN_S = 1
 """A copy that is handed out again and again is marked so often (room.GIVEN_S)."""

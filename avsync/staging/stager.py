@@ -15,8 +15,8 @@ from avsync.staging.fetch import Stopped
 from avsync.staging.room import TOUCH_S
 from avsync.staging.scratch import Outcome, Scratch
 from avsync.staging.shelf import Shelf
+from sharding.base.text import size
 from sharding.errors import AvsyncError
-from sharding.words import size
 
 STREAMS_OF_A_FOLDER = 1
 """One large file after the other is what disks and network file systems give fastest."""

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from sharding.files import open_file
-from sharding.words import plain
+from sharding.base.files import open_file
+from sharding.base.text import plain
 
 PIECE = 1 << 20
 """Bytes asked for at a time: few large reads are what network file systems like best; still in the core's cache when

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.load_job import BATCH, Delivered, Job, Shape, shape_of
 from benchmarks.load_ways import MATRIX, to_rgb
 from benchmarks.peers.torch_loader import Endless
-from sharding.clip import ClipMeta
+from sharding.format.clip import ClipMeta
 
 CLIPS = 24
 """Of which there is a .pth: each has 72 MB, and they must stay in the page cache."""

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from benchmarks.load_job import Delivered, Job
-from sharding.codec import codec_named
+from sharding.format.codec import codec_named
 
 webdataset: Any = import_module("webdataset")  # its stubs tell little
 SHUFFLE = 24

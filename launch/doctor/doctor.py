@@ -18,8 +18,8 @@ from launch.doctor.results import read_tasks
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.site import keeps_books, read_config, read_partitions
 from launch.site.profile import ClusterProfile
+from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
-from sharding.words import counted, plain
 
 
 def dry_run(profile: ClusterProfile, folder: Path | None, looks: Looks) -> str:

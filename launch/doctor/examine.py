@@ -15,8 +15,8 @@ from launch.queue.reasons import plainly
 from launch.queue.squeue import QueueRow, read_queue
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
+from sharding.base.files import PRIVATE, publish
 from sharding.errors import InputError
-from sharding.files import PRIVATE, publish
 
 LOOK_S, ASK_S = 0.2, 3.0
 PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/shared", "doctor/meeting",

@@ -8,7 +8,7 @@ from launch.doctor.findings import Finding, fine, judged, noted, unknown
 from launch.doctor.of_signals import IN_LINE
 from launch.doctor.results import Task
 from launch.site.profile import ClusterProfile
-from sharding.words import duration, first_few, size
+from sharding.base.text import duration, first_few, size
 
 CLOCK_S, SHARED_S = 2.0, 15.0
 """More than this apart, or on the way, is worth a word."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sharding.base.files import read_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

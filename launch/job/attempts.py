@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from sharding.base.files import from_json
 from sharding.errors import FormatError
-from sharding.files import from_json
 
 
 class What(StrEnum):

@@ -14,8 +14,8 @@ from launch.job.requeue import Decision, Do
 from launch.queue.ask import QueueError
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Told
+from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json, write_json
 
 TRIES, AGAIN_S = 5, 1.0
 """Of a requeue that SLURM refuses, as it does for a moment while a job is changing its state."""

@@ -13,8 +13,8 @@ import msgspec
 from avsync.progress import PROGRESS, read_progress
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
+from sharding.base.files import read_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json
 
 FAILURES = (What.CRASHED, What.OUT_OF_MEMORY, What.HUNG, What.TIME_LIMIT)
 """Of these, too many in a row without a new checkpoint end a job. What SLURM does to it is not its fault."""

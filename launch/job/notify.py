@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 import msgspec
 
 from launch.site.profile import ClusterProfile, Told
-from sharding.words import plain
+from sharding.base.text import plain
 
 WEBHOOK_S, COMMAND_S = 10.0, 30.0
 """So long a telling may take."""

@@ -16,8 +16,8 @@ from launch.job.attempt import OFFSET
 from launch.job.interface import interface_towards
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
-from sharding.cores import GRANTED
-from sharding.files import read_json
+from sharding.base.cores import GRANTED
+from sharding.base.files import read_json
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""

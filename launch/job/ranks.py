@@ -11,8 +11,8 @@ from contextlib import suppress
 from launch.job.attempt import ThisAttempt
 from launch.job.rank import MASTER, PORT
 from launch.queue.ask import ask
+from sharding.base.jobs import STOP_FILE
 from sharding.errors import AvsyncError
-from sharding.jobs import STOP_FILE
 
 PATIENCE_S = 10.0
 MEETING_PORTS = (20_000, 32_000)

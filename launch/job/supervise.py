@@ -23,8 +23,8 @@ from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
 from launch.job.told import Told
 from launch.queue.facts import JobFacts
 from launch.queue.scontrol import Scontrol
+from sharding.base.files import read_json
 from sharding.errors import AvsyncError
-from sharding.files import read_json
 
 LOOK_S = 0.5
 LINGER_S, BELIEVED_S, ASK_S = 900.0, 60.0, 5.0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from launch.replay import told
-from sharding.web_page import image, text, web_page
+from sharding.base.pages import image, text, web_page
 
 if TYPE_CHECKING:
     from avsync.audit.finding import Finding

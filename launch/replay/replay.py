@@ -14,9 +14,16 @@ from launch.replay import told
 from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, Recipe
 from launch.replay.stage import FIGURES, StagePaths, play
+from sharding.base.files import (
+    LOCK_NAME,
+    PART,
+    folder_lock,
+    foreign,
+    publish,
+    write_json,
+)
+from sharding.base.text import first_few, plain
 from sharding.errors import InputError
-from sharding.files import LOCK_NAME, PART, folder_lock, foreign, publish, write_json
-from sharding.words import first_few, plain
 
 if TYPE_CHECKING:
     from avsync.replay.result import ReplayResult, StageResult
@@ -57,7 +64,7 @@ def _finish(folder: Path, stages: "list[StageResult]", recipe: Recipe, started: 
 
 
 def _scenes(folder: Path, recipe: Recipe) -> "StageResult":
-    from sharding.pack import pack
+    from sharding.pack.pack import pack
     from sharding.scenes.generate import generate
 
     paths = StagePaths(folder / "scenes")
@@ -69,7 +76,7 @@ def _scenes(folder: Path, recipe: Recipe) -> "StageResult":
 
 
 def _videos(folder: Path, videos: Path, recipe: Recipe) -> "StageResult":
-    from sharding.pack import pack
+    from sharding.pack.pack import pack
 
     paths = StagePaths(folder / "videos")
     _say(f"avsync pack {videos} {paths.dataset}: videos to shards")
@@ -98,7 +105,7 @@ def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
     from rich.table import Column, Table
 
     from avsync.terminal import open_console
-    from sharding.words import duration
+    from sharding.base.text import duration
 
     console = open_console()
     for stage in result.stages:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from avsync.config import PairsName
 from launch.flags import flags_of, typed
 from launch.replay.recipe import MUTED_S, Arm, Recipe
-from sharding.files import publish, read_json, write_json
+from sharding.base.files import publish, read_json, write_json
 
 if TYPE_CHECKING:
     from avsync.audit.result import Audit
@@ -51,7 +51,7 @@ FIGURES = ("curves", "maps", "join")
 def play(paths: StagePaths, told: str, recipe: Recipe, say: Say) -> "StageResult":
     """Audit, train, ask and draw. Raises what its steps raise; the same call goes on where it was stopped."""
     from avsync.replay.result import StageResult
-    from sharding.index import read_info
+    from sharding.format.index import read_info
 
     paths.answers("").parent.mkdir(parents=True, exist_ok=True)
     audits = tuple(_audit(paths, recipe, law, say) for law in recipe.audited)

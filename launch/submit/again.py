@@ -9,8 +9,8 @@ from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, Kind
 from launch.submit.plan import Plan
+from sharding.base.files import read_json
 from sharding.errors import InputError
-from sharding.files import read_json
 
 
 def plan_again(paths: JobPaths) -> list[Plan]:

@@ -8,8 +8,8 @@ from launch.job.record import Queued
 from launch.submit.plan import Plan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
+from sharding.base.files import PRIVATE, publish, write_json
 from sharding.errors import AvsyncError
-from sharding.files import PRIVATE, publish, write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

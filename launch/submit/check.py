@@ -9,8 +9,8 @@ from launch.site.units import as_clock
 from launch.submit.kinds import Place
 from launch.submit.partitions import Nodes
 from launch.submit.plan import Plan
+from sharding.base.text import counted, first_few
 from sharding.errors import InputError
-from sharding.words import counted, first_few
 
 OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
 """File systems that a machine has for itself, unless it hands them out by NFS."""

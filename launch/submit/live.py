@@ -13,8 +13,8 @@ from launch.queue.ask import QueueError, ask
 from launch.queue.reasons import plainly
 from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
 from launch.submit.plan import Plan
+from sharding.base.files import folder_lock, read_json, write_json
 from sharding.errors import AvsyncError, BusyError, InputError
-from sharding.files import folder_lock, read_json, write_json
 
 
 @contextmanager

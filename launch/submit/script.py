@@ -9,8 +9,8 @@ from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.queue.squeue import MARK
 from launch.site.units import as_clock
+from sharding.base.text import plain
 from sharding.errors import InputError
-from sharding.words import plain
 
 OURS = frozenset(
     "array comment dependency error export kill-on-invalid-dep job-name open-mode output parsable requeue signal "

@@ -8,8 +8,8 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from sharding.checkout import HOME, NOTE, commit_of
-from sharding.files import PRIVATE, publish, publish_folder
+from sharding.base.environment import HOME, NOTE, commit_of
+from sharding.base.files import PRIVATE, publish, publish_folder
 
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
 PROFILE = ".toml"

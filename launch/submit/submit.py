@@ -20,9 +20,9 @@ from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
 from launch.submit.told import said_of_dry_run, said_of_queued
 from launch.watch.find import job_of
-from sharding.checkout import commit_of
+from sharding.base.environment import commit_of
+from sharding.base.files import PRIVATE, write_json
 from sharding.errors import InputError
-from sharding.files import PRIVATE, write_json
 
 
 def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run: bool) -> str:

@@ -9,7 +9,7 @@ from launch.submit.chain import sheets
 from launch.submit.plan import Plan
 from launch.submit.snapshot import snapshot_bytes
 from launch.watch.find import short
-from sharding.words import counted, size
+from sharding.base.text import counted, size
 
 RULE = "-" * 78
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from launch.queue.squeue import own_name
 from launch.watch.find import runs_below
+from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
-from sharding.words import counted, plain
 
 START_S = 60.0
 """TensorBoard's imports, from a slow network disk."""

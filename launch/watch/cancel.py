@@ -13,9 +13,9 @@ from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
 from launch.watch.find import short
 from launch.watch.standing import OVER, Standing
 from launch.watch.status import JobStatus, ask_queue, read_queued, read_status
+from sharding.base.files import read_json, write_json
+from sharding.base.text import first_few
 from sharding.errors import InputError
-from sharding.files import read_json, write_json
-from sharding.words import first_few
 
 LOOK_S = 1.0
 LEAVE_S = 45.0

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from launch.job.paths import RECORD, JobPaths
+from sharding.base.jobs import JOBS
+from sharding.base.text import first_few
 from sharding.errors import InputError
-from sharding.jobs import JOBS
-from sharding.words import first_few
 
 MOST_FOLDERS, DEEPEST, PATIENCE_S = 20_000, 6, 3.0
 """Where a search ends: a home folder on a slow disk holds millions of files."""

@@ -16,8 +16,8 @@ from launch.watch.find import short
 from launch.watch.logfiles import BEGINS, LogFile, last_lines, log_files
 from launch.watch.standing import OVER, Standing
 from launch.watch.status import JobStatus, ask_queue, read_status
+from sharding.base.text import plain
 from sharding.errors import InputError
-from sharding.words import plain
 
 LOOK_S = 0.5
 ASK_S = 30.0

@@ -18,7 +18,7 @@ from launch.watch.logfiles import log_files, tail
 from launch.watch.standing import OVER, Standing
 from launch.watch.status import JobStatus
 from launch.watch.table import remarks
-from sharding.words import duration, plain
+from sharding.base.text import duration, plain
 
 TAIL = 15
 """Lines of the log under a failure."""

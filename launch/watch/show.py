@@ -15,8 +15,8 @@ from launch.watch.standing import OVER, Standing
 from launch.watch.status import JobStatus, Queue, ask_queue, jobs_in, read_status
 from launch.watch.table import show_table, widened
 from launch.watch.words import summed
+from sharding.base.text import first_few
 from sharding.errors import AvsyncError, FormatError
-from sharding.words import first_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from launch.job.record import End, Outcome
 from launch.queue.reasons import plainly
 from launch.queue.sacct import BookRow
 from launch.queue.squeue import QueueRow
-from sharding.words import duration
+from sharding.base.text import duration
 
 
 class Standing(StrEnum):

@@ -16,8 +16,8 @@ from launch.queue.ask import QueueError
 from launch.queue.sacct import read_books
 from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
 from launch.watch.standing import Seen, Standing, stands
+from sharding.base.files import read_json
 from sharding.errors import AvsyncError, InputError
-from sharding.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

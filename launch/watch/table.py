@@ -14,7 +14,7 @@ from launch.watch import words
 from launch.watch.find import short
 from launch.watch.standing import Standing
 from launch.watch.status import JobStatus
-from sharding.words import plain
+from sharding.base.text import plain
 
 WIDE = 220
 """Columns where there is no terminal."""

@@ -3,7 +3,7 @@
 from launch.job.attempts import Attempt, What
 from launch.watch.standing import Standing
 from launch.watch.status import JobStatus
-from sharding.words import counted, duration
+from sharding.base.text import counted, duration
 
 COLOURS = {
     Standing.RUNNING: "green",

@@ -22,15 +22,15 @@ from rich.text import Text
 from sharding.advise.advice import Figures, Means, choose, reason, table
 from sharding.advise.disk import forget
 from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial
-from sharding.clip import Clip
-from sharding.codec import CODECS
+from sharding.base.cores import available_cores
+from sharding.base.text import counted
 from sharding.config import PackConfig
-from sharding.cores import available_cores
 from sharding.errors import InputError
-from sharding.find import find_sources
-from sharding.sample import Sample, take
-from sharding.sources import Source
-from sharding.words import counted
+from sharding.format.clip import Clip
+from sharding.format.codec import CODECS
+from sharding.pack.sample import Sample, take
+from sharding.sources.find import find_sources
+from sharding.sources.source import Source
 
 BUDGET_S = 40.0
 """For looking, decoding and encoding; loading takes some seconds more."""

@@ -18,11 +18,11 @@ import numpy as np
 from isal.isal_zlib import crc32
 from numpy.typing import DTypeLike, NDArray
 
-from sharding.clip import Clip, ClipMeta
-from sharding.codec import Codec
 from sharding.errors import FormatError
-from sharding.records import ClipRecord
-from sharding.writer import ShardWriter
+from sharding.format.clip import Clip, ClipMeta
+from sharding.format.codec import Codec
+from sharding.format.records import ClipRecord
+from sharding.format.writer import ShardWriter
 
 WINDOW_S = 4
 """What a network sees of a clip, in seconds."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sharding.aac import AAC_RATES
 from sharding.errors import InputError
+from sharding.scenes.aac import AAC_RATES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sharding.clip import Box
-from sharding.cores import available_cores
+from sharding.base.cores import available_cores
+from sharding.base.files import publish, read_json, write_json
+from sharding.base.processes import ctrl_c_held, start_worker
 from sharding.errors import InputError
-from sharding.files import publish, read_json, write_json
-from sharding.processes import ctrl_c_held, start_worker
+from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
 from sharding.scenes.motion import MOTIONS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import Box
+from sharding.format.clip import Box
 from sharding.scenes.motion import Curve, Motion
 
 Pictures = NDArray[np.uint8]

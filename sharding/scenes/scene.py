@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import Box
+from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.motion import MOTIONS, Lane, Motion, times
 from sharding.scenes.picture import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 from sharding.show.sources import Sources
 
 Column = NDArray[np.float64]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from sharding.cores import available_cores
-from sharding.dataset import Dataset, open_dataset
+from sharding.base.cores import available_cores
+from sharding.base.text import counted, duration, plain
 from sharding.errors import FormatError, SkipClip
+from sharding.format.dataset import Dataset, open_dataset
 from sharding.show import words
 from sharding.show.strip import INK, PALE, PAPER, WIDTH, ClipView, draw_strip, font, read_view
 from sharding.show.survey import Survey
-from sharding.words import counted, duration, plain
 
 COLUMNS, GAP, MARGIN = 3, 28, 32
 LEGEND = "A line joins each picture to the sound heard with it; where every sample is 0, the sound is drawn red."

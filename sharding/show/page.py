@@ -3,15 +3,15 @@
 import io
 from collections.abc import Iterable, Sequence
 
-from sharding.rejects import REJECTS
+from sharding.base.pages import image, text, web_page
+from sharding.base.text import counted, duration, size
+from sharding.format.rejects import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import TROUBLES, AvClock
 from sharding.show.charts import Chart, clock_charts, length_chart
 from sharding.show.contact_sheet import LEGEND, SplitSheet, caption, heading
 from sharding.show.strip import ACCENT, INK, ClipView, draw_strip
 from sharding.show.survey import Survey
-from sharding.web_page import image, text, web_page
-from sharding.words import counted, duration, size
 
 ACTIONS, REJECTS_SHOWN = 12, 500
 """Largest and smallest actions, and rejects, that are listed."""

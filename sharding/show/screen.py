@@ -15,11 +15,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from sharding.rejects import REJECTS
+from sharding.base.text import (
+    counted,
+    duration,
+    plain,
+    size,
+)
+from sharding.format.rejects import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Doubtful, Histogram, OffsetHistogram
 from sharding.show.survey import Survey
-from sharding.words import counted, duration, plain, size
 
 BAR, HALF_BAR = 20, 13
 """Cells of the longest bar, alone and where two stand side by side."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from sharding.base.files import publish
 from sharding.errors import InputError
-from sharding.files import publish
 from sharding.show.av_clock import read_clock
 from sharding.show.screen import open_console, print_screen
 from sharding.show.survey import read_survey

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.records import SourceRecord
+from sharding.format.records import SourceRecord
 
 Counts = NDArray[np.int64]
 

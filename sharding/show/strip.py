@@ -14,8 +14,8 @@ from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from sharding.clip import ClipMeta, ColorMatrix
-from sharding.dataset import Dataset
+from sharding.format.clip import ClipMeta, ColorMatrix
+from sharding.format.dataset import Dataset
 
 MOMENTS = 4
 """Pictures of a clip."""

@@ -10,15 +10,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.dataset import open_dataset
+from sharding.base.files import open_file, read_json
+from sharding.base.text import counted
 from sharding.errors import AvsyncError, FormatError, InputError
-from sharding.files import open_file, read_json
-from sharding.index import INFO, PLAN, SPLITS, DatasetInfo, Index, read_info
-from sharding.plan import PlanFile
-from sharding.records import SourceRecord
-from sharding.rejects import REJECTS, Reject, parse_rejects
+from sharding.format.dataset import open_dataset
+from sharding.format.index import (
+    INFO,
+    PLAN,
+    SPLITS,
+    DatasetInfo,
+    Index,
+    read_info,
+)
+from sharding.format.records import SourceRecord
+from sharding.format.rejects import REJECTS, Reject, parse_rejects
+from sharding.plan.plan import PlanFile
 from sharding.show.sources import Sources
-from sharding.words import counted
 
 SIDE_FILES = "[0-9]*.json"
 READERS = 16

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.index import DatasetInfo
-from sharding.rejects import Reject
+from sharding.base.text import counted, duration
+from sharding.format.index import DatasetInfo
+from sharding.format.rejects import Reject
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
 from sharding.show.survey import SplitFacts, Survey
-from sharding.words import counted, duration
 
 STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))
 MOST_BINS = 8

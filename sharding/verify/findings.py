@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharding.words import counted, plain
+from sharding.base.text import counted, plain
 
 MOST_CLIPS = 3
 """Clips of one file that are named, of each kind: where more are wrong, it is the file that is."""

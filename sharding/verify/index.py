@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.columns import CLIPS
+from sharding.base.files import open_file
 from sharding.errors import AvsyncError, FormatError
-from sharding.files import open_file
-from sharding.index import INDEX, Index
+from sharding.format.columns import CLIPS
+from sharding.format.index import INDEX, Index
 from sharding.verify.findings import Finding, Kind, shortened
 from sharding.verify.shard import read_side
 

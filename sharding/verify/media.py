@@ -11,8 +11,8 @@ from typing import Any
 import av
 import numpy as np
 
-from sharding.clip import ClipMeta
-from sharding.codec import Codec
+from sharding.format.clip import ClipMeta
+from sharding.format.codec import Codec
 
 WINDOW_FRAMES = 120
 """Decoded at a time."""

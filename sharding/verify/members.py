@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from isal.isal_zlib import crc32
 
-from sharding.clip import ClipMeta
-from sharding.codec import Codec
+from sharding.base.files import from_json
 from sharding.errors import FormatError
-from sharding.files import from_json
-from sharding.index import DatasetInfo
-from sharding.records import ClipRecord
-from sharding.tar import BLOCK, member_header, padded
+from sharding.format.clip import ClipMeta
+from sharding.format.codec import Codec
+from sharding.format.index import DatasetInfo
+from sharding.format.records import ClipRecord
+from sharding.format.tar import BLOCK, member_header, padded
 from sharding.verify.media import header_of, problem_of_decoding, problem_of_headers
 from sharding.verify.tape import Tape
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from sharding.clip import FORMAT_VERSION, ClipMeta
+from sharding.base.files import from_json, open_file
 from sharding.errors import FormatError
-from sharding.files import from_json, open_file
-from sharding.records import ClipRecord, ShardRecord
-from sharding.rows import problem_of_clip
-from sharding.tar import BLOCK, END, padded
+from sharding.format.clip import FORMAT_VERSION, ClipMeta
+from sharding.format.records import ClipRecord, ShardRecord
+from sharding.format.rows import problem_of_clip
+from sharding.format.tar import BLOCK, END, padded
 from sharding.verify.findings import Finding, Kind, shortened
 from sharding.verify.members import CutOff, Difference, Form, check_clip
 from sharding.verify.sources import source_differences

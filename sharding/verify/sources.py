@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import groupby
 
-from sharding.clip import ClipMeta, Repairs
-from sharding.part import joined
-from sharding.records import SourceRecord
+from sharding.format.clip import ClipMeta, Repairs
+from sharding.format.records import SourceRecord
+from sharding.pack.part import joined
 
 
 def source_differences(told: Sequence[SourceRecord], clips: Sequence[ClipMeta]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sharding.files import read_json, write_json
+from sharding.base.files import read_json, write_json
 from slurm.cluster.config_files import ClusterPaths, Ports, write_config
 from slurm.cluster.daemons import Daemons, prepare_folder
 from slurm.cluster.errors import ClusterError

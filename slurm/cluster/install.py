@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from sharding.files import publish_folder
+from sharding.base.files import publish_folder
 from slurm.cluster.errors import ClusterError
 from slurm.cluster.packages import UNPACKED, Programs, find_programs
 

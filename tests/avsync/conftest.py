@@ -8,7 +8,7 @@ from avsync_settings import quick_config
 
 from avsync.config import TrainConfig
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
 from sharding.scenes.scene import draw_scene

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from avsync.config import TrainConfig
-from sharding.files import write_json
+from sharding.base.files import write_json
 
 CHILD = """
 import sys

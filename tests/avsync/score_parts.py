@@ -14,8 +14,8 @@ from avsync.network import LoadedNetwork
 from avsync.score.answer import Answer
 from avsync.score.config import ScoreConfig
 from avsync.score.score import Scorer
-from sharding.clip import Clock
-from sharding.index import DatasetInfo
+from sharding.format.clip import Clock
+from sharding.format.index import DatasetInfo
 from tests.media import Video, write_video
 
 CLOCK = Clock(fps=Fraction(10), sample_rate=8000)

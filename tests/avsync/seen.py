@@ -14,7 +14,7 @@ import avsync.step
 from avsync.batch import Batch
 from avsync.draw import Draw
 from avsync.history import open_history
-from sharding.files import from_json, to_json
+from sharding.base.files import from_json, to_json
 
 CHILD = f"""
 import sys

@@ -11,11 +11,21 @@ from avsync.staging.location import Location
 from avsync.staging.mirror import fingerprint
 from avsync.staging.room import Room
 from avsync.staging.scratch import Scratch
-from sharding.clip import FORMAT_VERSION, Clock
-from sharding.dataset import open_dataset
-from sharding.files import write_json
-from sharding.index import INDEX, INFO, DatasetInfo, Index
-from sharding.tar import END, Layout, member_header, padded
+from sharding.base.files import write_json
+from sharding.format.clip import FORMAT_VERSION, Clock
+from sharding.format.dataset import open_dataset
+from sharding.format.index import (
+    INDEX,
+    INFO,
+    DatasetInfo,
+    Index,
+)
+from sharding.format.tar import (
+    END,
+    Layout,
+    member_header,
+    padded,
+)
 
 QUICK = Retries(stall_s=0.4, slowest_bytes=100, tries=3, pause_s=0.01)
 

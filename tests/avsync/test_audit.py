@@ -28,10 +28,10 @@ from avsync.feed import Feed
 from avsync.metrics import Share, share_of, wilson
 from avsync.pairs import PAIRS
 from launch.cli import DONE, FAILED, USAGE, main
+from sharding.base.files import read_json, write_json
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
-from sharding.files import read_json, write_json
-from sharding.pack import pack
+from sharding.pack.pack import pack
 
 SOURCES, EACH = 300, 4
 Z = strictness(8, SOURCES)

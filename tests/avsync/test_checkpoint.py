@@ -19,8 +19,8 @@ from avsync.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_chec
 from avsync.network import load_network
 from avsync.state import Best, State
 from avsync.trainer import train
+from sharding.base.files import publish_folder
 from sharding.errors import AvsyncError, FormatError, InputError
-from sharding.files import publish_folder
 
 CPU = torch.device("cpu")
 

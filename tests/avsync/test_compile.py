@@ -13,7 +13,7 @@ from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec
 from avsync.models.stem import use_fast_stem
 from avsync.network import compile_network
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=16_000)
 SPEC = InputSpec(frames=16, height=32, width=32, samples=CLOCK.sample_at(16), channels=1, clock=CLOCK)

@@ -22,9 +22,9 @@ from avsync.pointing import cropped, point
 from avsync.predict import Predictions
 from avsync.scorecard import localisation
 from avsync.trainer import train
-from sharding.clip import ClipMeta, Clock
-from sharding.dataset import open_dataset
 from sharding.errors import FormatError, InputError
+from sharding.format.clip import ClipMeta, Clock
+from sharding.format.dataset import open_dataset
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ from avsync.models import MODELS, build_model
 from avsync.models.parts import CamHead
 from avsync.optim import build_optimizer
 from avsync.transforms import NetworkInput
-from sharding.dataset import open_dataset
 from sharding.errors import InputError
-from sharding.index import INDEX
+from sharding.format.dataset import open_dataset
+from sharding.format.index import INDEX
 
 
 @pytest.mark.parametrize("name", MODELS)

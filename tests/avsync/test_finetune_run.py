@@ -23,9 +23,9 @@ from avsync.network import load_network
 from avsync.stop import Stopped
 from avsync.trainer import train
 from launch.cli import STOPPED
+from sharding.base.files import read_json
+from sharding.base.jobs import STOP_FILE
 from sharding.errors import InputError
-from sharding.files import read_json
-from sharding.jobs import STOP_FILE
 
 STEPS = 12
 CONFIG = FinetuneConfig(

@@ -20,8 +20,8 @@ from avsync.history import Row, open_history, rebuild
 from avsync.show_run import Clips, show_clips
 from avsync.trainer import train
 from launch.cli import DONE, FAILED, main
-from sharding.dataset import open_dataset
 from sharding.errors import FormatError, InputError
+from sharding.format.dataset import open_dataset
 
 RECORD = """
 import os, sys, torch

@@ -22,9 +22,9 @@ from avsync.progress import read_progress
 from avsync.state import Best, State
 from avsync.tracking import PAGE
 from avsync.trainer import train
+from sharding.base.files import from_json, read_json, to_json
 from sharding.config import PackConfig
-from sharding.files import from_json, read_json, to_json
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

@@ -17,7 +17,7 @@ from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.pairs import Pair, Sound
 from avsync.transforms import NetworkInput, prepare
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 
 SIDE, FRAMES, SAMPLES = 16, 4, 400
 VIEW = View(height=SIDE, width=SIDE, crop_height=SIDE, crop_width=SIDE, out_height=SIDE, out_width=SIDE)

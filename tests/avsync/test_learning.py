@@ -15,7 +15,7 @@ from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, V
 from avsync.loss import Score, score
 from avsync.trainer import train
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.learning import cells, options_of
 from benchmarks.learning_cell import Cell, Found, above_chance, left_plateau
 from benchmarks.learning_table import markdown, spread
-from sharding.files import read_json
+from sharding.base.files import read_json
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -15,9 +15,9 @@ from avsync.draw import Draw, batches_of_rank
 from avsync.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.pairs import Pair, Sound
-from sharding.codec import CODECS
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.format.codec import CODECS
+from sharding.pack.pack import pack
 
 
 @pytest.mark.parametrize("law", ["symmetric", "cyclic"])

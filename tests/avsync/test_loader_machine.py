@@ -11,9 +11,9 @@ from feeds import open_feed, rows_of, workers_that
 from staging_data import write_noise
 
 from avsync.loading.options import LoaderOptions
-from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, SkipClip
-from sharding.shard_reader import ShardReader
+from sharding.format.dataset import open_dataset
+from sharding.format.reader import ShardReader
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import pytest
 from feeds import open_feed, rows_of, running, spawner_process
 
 from avsync.loading.options import LoaderOptions
-from sharding.codec import CODECS
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.format.codec import CODECS
+from sharding.pack.pack import pack
 
 BATCHES = 10_000
 GROWTH = 24 << 20

@@ -25,13 +25,13 @@ from avsync.network import LoadedNetwork
 from avsync.places import LocalizeRecord, localize_place, score_place
 from avsync.sheet import MOMENTS, Envelope, Moments
 from avsync.windows import as_input, form_of, read_windows, seen_box
-from sharding.clip import Clock, Fit
-from sharding.decode import decode_span
+from sharding.base.files import publish, read_json
 from sharding.errors import InputError
-from sharding.files import publish, read_json
-from sharding.index import DatasetInfo
-from sharding.picture import TURNS
-from sharding.probe import probe
+from sharding.format.clip import Clock, Fit
+from sharding.format.index import DatasetInfo
+from sharding.media.decode import decode_span
+from sharding.media.picture import TURNS
+from sharding.media.probe import probe
 from tests.media import Video, beep_samples, write_video
 
 CPU = torch.device("cpu")
@@ -220,7 +220,7 @@ def test_large_pictures_are_shrunk_with_their_shape_kept(tmp_path: Path) -> None
 def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What read_pictures shows, shrunk, is what packing stores."""
     video = square_video(tmp_path / "square.mp4", 40, 30, width=64, height=64)
-    for reader in ("sharding.picture", "avsync.film"):
+    for reader in ("sharding.media.picture", "avsync.film"):
         monkeypatch.setattr(f"{reader}.turn_of", lambda _: turn)
     source = probe(video)
     stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))

@@ -13,8 +13,8 @@ from torch.nn import functional
 from avsync.config import ModelName
 from avsync.models import MODELS, REFINE, build_model
 from avsync.models.parts import InputSpec, SyncNet
-from sharding.clip import Clock
 from sharding.errors import InputError
+from sharding.format.clip import Clock
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44100)
 

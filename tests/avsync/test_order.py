@@ -11,10 +11,10 @@ from avsync.config import ViewConfig
 from avsync.draw import Draw, View, training_draws
 from avsync.order import BLOCK_SHARDS, Digest, Order, check_batch, clip_rng, share_of_rank
 from avsync.pairs import Symmetric
-from sharding.columns import COLUMNS, Columns
+from sharding.base.files import to_json
 from sharding.errors import InputError
-from sharding.files import to_json
-from sharding.index import Index
+from sharding.format.columns import COLUMNS, Columns
+from sharding.format.index import Index
 
 LAW = Symmetric(window=20, low=10, high=25)
 VIEW = View.build(ViewConfig(), 64, 48)

@@ -13,10 +13,10 @@ from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
 from avsync.order import Order, clip_rng
 from avsync.pairs import PAIRS, Symmetric, Ways, build_law
-from sharding.clip import Clock
 from sharding.errors import InputError
-from sharding.index import Index
-from sharding.records import ClipRecord, ShardRecord
+from sharding.format.clip import Clock
+from sharding.format.index import Index
+from sharding.format.records import ClipRecord, ShardRecord
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 

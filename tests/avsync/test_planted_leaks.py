@@ -16,7 +16,7 @@ from avsync.audit.probes import PROBES, run_probes
 from avsync.batch import Batch
 from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.feed import Feed
-from sharding.clip import Clock
+from sharding.format.clip import Clock
 
 pytestmark = pytest.mark.slow
 Planted = Callable[..., Path]

@@ -28,9 +28,9 @@ from avsync.resume import open_run
 from avsync.state import Best, Origin, State
 from avsync.trainer import train
 from avsync.world import World
+from sharding.base.files import to_json
 from sharding.errors import AvsyncError, FormatError, InputError
-from sharding.files import to_json
-from sharding.index import Index
+from sharding.format.index import Index
 
 CONFIG = replace(quick_config(), steps=6, validate_every=0)
 

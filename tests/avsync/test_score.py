@@ -10,7 +10,7 @@ from PIL import Image
 from score_parts import EVENTS, Nodding, ask, film, joined, late, network, scorer
 
 from avsync.score.answer import Answer
-from sharding.files import read_json
+from sharding.base.files import read_json
 from tests.media import write_video
 
 
@@ -127,7 +127,7 @@ def test_videos_of_one_name_keep_their_own_answers(tmp_path: Path) -> None:
 def test_a_longer_file_needs_no_longer_buffers(tmp_path: Path) -> None:
     from avsync.score.listen import plan_windows
     from avsync.windows import form_of, read_windows
-    from sharding.probe import probe
+    from sharding.media.probe import probe
 
     net, sizes = network(), []
     for seconds in (8, 30):

@@ -10,7 +10,7 @@ from score_parts import film, late, network
 from avsync.score.answer import Answer
 from avsync.score.words import moment, offset_words
 from launch.cli import FAILED, USAGE, main
-from sharding.files import read_json
+from sharding.base.files import read_json
 from tests.media import write_video
 
 

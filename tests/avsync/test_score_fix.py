@@ -10,10 +10,10 @@ import pytest
 from score_parts import film, late, scorer
 
 from avsync.score.fix import FORMATS, fix, fixed_place
-from sharding.clip import Clock
-from sharding.decode import Form, decode_span
 from sharding.errors import InputError
-from sharding.probe import probe
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, decode_span
+from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 
 RATE = 48_000

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from avsync.models.parts import InputSpec, SyncNet
 from avsync.models.small import build
-from sharding.clip import Clock
 from sharding.errors import InputError
+from sharding.format.clip import Clock
 
 CLOCK = Clock(fps=Fraction(15), sample_rate=16_000)
 

@@ -20,7 +20,7 @@ from avsync.staging.fetch import Fetch, Fetched, Stopped
 from avsync.staging.location import Location
 from avsync.staging.streams import _end
 from sharding.errors import InputError
-from sharding.index import INDEX, Index
+from sharding.format.index import INDEX, Index
 
 SHARD = "train/000001.tar"
 ON_THE_WAY = [

@@ -18,9 +18,9 @@ from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder
 from launch.cli import main
 from launch.commands import Train
-from sharding.dataset import open_dataset
 from sharding.errors import FormatError, InputError
-from sharding.index import INDEX, INFO, Index
+from sharding.format.dataset import open_dataset
+from sharding.format.index import INDEX, INFO, Index
 
 
 @pytest.fixture

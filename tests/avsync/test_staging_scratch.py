@@ -25,7 +25,7 @@ from avsync.staging.room import FRESH_S, MIRROR, NoRoom, Room, release
 from avsync.staging.scratch import Outcome, Scratch
 from avsync.staging.shelf import DatasetFolder
 from sharding.errors import InputError
-from sharding.shard_reader import ShardReader
+from sharding.format.reader import ShardReader
 
 ROOT = Path(__file__).parents[2]
 STAGE = """

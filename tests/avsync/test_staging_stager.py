@@ -18,7 +18,7 @@ from avsync.staging.room import LONG_AGO
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import Counts
 from avsync.staging.stager import Stager, keep_ahead
-from sharding.dataset import open_dataset
+from sharding.format.dataset import open_dataset
 
 SIZE = 62_464
 BLOCKS = ((0, 1), (2, 3), (4, 5), (1, 4), (0, 2))

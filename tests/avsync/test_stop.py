@@ -22,8 +22,8 @@ from avsync.loading.options import StoppedWaiting
 from avsync.progress import read_progress
 from avsync.receipt import read_receipts
 from avsync.stop import StopFlag, agreed
+from sharding.base.jobs import STOP_FILE
 from sharding.errors import AvsyncError
-from sharding.jobs import STOP_FILE
 
 STEPS = 16
 ENDLESS = 100_000

@@ -18,8 +18,8 @@ from avsync.network import load_network
 from avsync.optim import OPTIMIZERS, learning_rate
 from avsync.tracking import PLATEAU_LOSS
 from avsync.trainer import train
+from sharding.base.files import folder_lock
 from sharding.errors import BusyError, InputError
-from sharding.files import folder_lock
 
 
 def test_a_run_leaves_curves_pictures_settings_and_checkpoints(dataset, config, tmp_path):
@@ -174,7 +174,7 @@ def test_a_run_folder_in_use_is_refused_and_named(dataset, config, tmp_path):
 
     run = tmp_path / "run"
     holder = (
-        "import sys, time; from pathlib import Path; from sharding.files import folder_lock\n"
+        "import sys, time; from pathlib import Path; from sharding.base.files import folder_lock\n"
         "with folder_lock(Path(sys.argv[1]), 'avsync train'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holder, str(run)], stdout=subprocess.PIPE, text=True) as other:

@@ -21,7 +21,7 @@ from avsync.models import MODELS
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.state import State
 from avsync.transforms import NetworkInput
-from sharding.files import write_json
+from sharding.base.files import write_json
 
 AGE = 4
 CHILD = f"""

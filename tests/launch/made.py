@@ -11,7 +11,7 @@ from launch.job.attempts import Action, Event, What, note
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
-from sharding.files import write_json
+from sharding.base.files import write_json
 
 
 def job(target: Path, kind: str = "train", ids: Sequence[str] = ("7",), array: int = 0) -> JobPaths:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launch.submit.snapshot import PACKAGES, environment_text, sources, take_snapshot
-from sharding.checkout import HOME, NOTE, commit_of
+from sharding.base.environment import HOME, NOTE, commit_of
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from launch.submit.live import clear, is_done, live_rows
 from launch.submit.partitions import Nodes, clock_s, rows_of
 from launch.submit.plan import Plan
 from launch.submit.sbatch import in_the_way
+from sharding.base.files import write_json
 from sharding.errors import InputError
-from sharding.files import write_json
 
 ASKED = Resources(
     partition="gpu", account="", qos="", constraint="", exclude=(), nodes=1, tasks_per_node=2, gpus_per_node=2,

@@ -11,8 +11,8 @@ from launch.site.find import SHIPPED, find_profile
 from launch.submit.command import Resubmit, Submit
 from launch.submit.plan import plan_chain
 from launch.submit.submit import prepare
+from sharding.base.files import to_json
 from sharding.errors import InputError
-from sharding.files import to_json
 from tests.media import write_video
 
 CHAIN = ("pack", "videos", "data", "--then", "train", "data", "run", "--then", "evaluate", "run", "data")

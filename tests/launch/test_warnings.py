@@ -14,7 +14,7 @@ from launch.job.record import JobRecord
 from launch.job.supervise import Supervisor
 from launch.job.told import Told
 from launch.site.profile import ClusterProfile, Notify
-from sharding.files import read_json, write_json
+from sharding.base.files import read_json, write_json
 
 ALARM = Alarm(since=100, step=200, stream="sound", accuracy=0.93, low=0.81, told=0.9, honest=80)
 

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sharding.codec import CODECS
+from sharding.base.workers import (
+    Died,
+    Done,
+    Told,
+    Workers,
+)
 from sharding.config import PackConfig
-from sharding.pack import pack
-from sharding.report import PackSummary
-from sharding.workers import Died, Done, Told, Workers
+from sharding.format.codec import CODECS
+from sharding.pack.pack import pack
+from sharding.pack.report import PackSummary
 from tests.media import Video, write_video
 
 QUIET = Console(quiet=True)
@@ -60,7 +65,7 @@ def packed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packing without worker processes, so that a test can put faults into their code."""
-    monkeypatch.setattr("sharding.pool.Workers", InProcess)
+    monkeypatch.setattr("sharding.pack.pool.Workers", InProcess)
 
 
 class InProcess(Workers[Any]):

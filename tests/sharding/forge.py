@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sharding.files import read_json, write_json
-from sharding.index import Index, read_info
-from sharding.records import ClipRecord, ShardRecord
-from sharding.tar import END, Layout, member_header, padded
+from sharding.base.files import read_json, write_json
+from sharding.format.index import Index, read_info
+from sharding.format.records import ClipRecord, ShardRecord
+from sharding.format.tar import (
+    END,
+    Layout,
+    member_header,
+    padded,
+)
 from sharding.verify.findings import Report
 from sharding.verify.verify import inspect
 from tests.sharding.conftest import QUIET

@@ -18,14 +18,19 @@ from rich.console import Console
 from launch.commands import Advise
 from sharding.advise.advise import advise
 from sharding.advise.trial import CodecTrial, FloatTrial
-from sharding.clip import Clip
-from sharding.codec import CODECS
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.find import find_sources
-from sharding.pack import pack
-from sharding.sample import DECODED, estimate, spread, take
-from sharding.tar import END
+from sharding.format.clip import Clip
+from sharding.format.codec import CODECS
+from sharding.format.tar import END
+from sharding.pack.pack import pack
+from sharding.pack.sample import (
+    DECODED,
+    estimate,
+    spread,
+    take,
+)
+from sharding.sources.find import find_sources
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharding.clip import Clock
-from sharding.codec import CODECS
 from sharding.config import PackConfig
-from sharding.dataset import open_dataset
-from sharding.decode import Form, decode_span, read_spans
-from sharding.pack import pack
-from sharding.probe import probe
-from sharding.timeline_video import FrameClock
+from sharding.format.clip import Clock
+from sharding.format.codec import CODECS
+from sharding.format.dataset import open_dataset
+from sharding.media.decode import Form, decode_span, read_spans
+from sharding.media.probe import probe
+from sharding.media.video import FrameClock
+from sharding.pack.pack import pack
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to
 from tests.sharding.conftest import QUIET
@@ -107,7 +107,7 @@ def test_seeking_into_a_long_file_gives_what_decoding_from_its_start_gives(tmp_p
     source = probe(write_video(tmp_path / "a.mov", video))
     assert source.seekable
     sought = decode_span(source, first_frame=1150, frames=120, form=FORM)
-    monkeypatch.setattr("sharding.stream.SEEK_FROM_S", 1000)
+    monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 1000)
     read = decode_span(source, first_frame=1150, frames=120, form=FORM)
     assert np.array_equal(sought.yuv, read.yuv)
     assert np.array_equal(sought.audio, read.audio)

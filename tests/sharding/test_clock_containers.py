@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sharding.config import PackConfig
-from sharding.dataset import Dataset, open_dataset
-from sharding.pack import pack
+from sharding.format.dataset import Dataset, open_dataset
+from sharding.pack.pack import pack
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to
 from tests.sharding.conftest import QUIET

@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharding.clip import Clock
-from sharding.decode import Form, Span, decode_span, read_spans
 from sharding.errors import RejectError
-from sharding.probe import Probe, probe
+from sharding.format.clip import Clock
+from sharding.media.decode import (
+    Form,
+    Span,
+    decode_span,
+    read_spans,
+)
+from sharding.media.probe import Probe, probe
 from tests.media import Video, write_video
 from tests.remux import spoil
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharding.clip import Clock
-from sharding.decode import Form, decode_span, read_spans
 from sharding.errors import RejectError
-from sharding.probe import probe
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, decode_span, read_spans
+from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import Edit, move, remux
 

@@ -9,9 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from sharding.clip import Clock
-from sharding.decode import Form, Span, decode_span, read_spans
-from sharding.probe import Probe, probe
+from sharding.format.clip import Clock
+from sharding.media.decode import (
+    Form,
+    Span,
+    decode_span,
+    read_spans,
+)
+from sharding.media.probe import Probe, probe
 from tests.media import FLASH, GROUND, Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to, move, remux
 
@@ -95,7 +100,7 @@ def both_ways(source: Probe, first_frame: int, monkeypatch: pytest.MonkeyPatch) 
     """The same four seconds, reached by seeking and by reading all before them."""
     assert source.seekable
     sought = decode_span(source, first_frame=first_frame, frames=120, form=FORM)
-    monkeypatch.setattr("sharding.stream.SEEK_FROM_S", 1000)
+    monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 1000)
     return sought, decode_span(source, first_frame=first_frame, frames=120, form=FORM)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sharding.clip import ClipMeta, Clock
 from sharding.config import PackConfig
-from sharding.dataset import open_dataset
-from sharding.decode import Form, decode_span
-from sharding.pack import pack
-from sharding.probe import probe
+from sharding.format.clip import ClipMeta, Clock
+from sharding.format.dataset import open_dataset
+from sharding.media.decode import Form, decode_span
+from sharding.media.probe import probe
+from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET
 
 DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[3] / "shared" / "data"))

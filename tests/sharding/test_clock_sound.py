@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from sharding.clip import Clock
-from sharding.decode import Form, Span, decode_span
-from sharding.probe import probe
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, Span, decode_span
+from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import move, remux
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sharding.clip import Clip, ClipMeta, Clock
-from sharding.codec import CODECS
+from sharding.format.clip import Clip, ClipMeta, Clock
+from sharding.format.codec import CODECS
 
 SIZES = [(64, 32), (34, 66), (98, 98), (66, 34), (128, 64)]
 """Multiples of 4 and not, of 16 and not, and of the width at which x264 may look ahead."""

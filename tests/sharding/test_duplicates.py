@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharding import duplicates
-from sharding.duplicates import END_BYTES, find_duplicates
-from sharding.sources import Source, source_id
+from sharding.sources import duplicates
+from sharding.sources.duplicates import END_BYTES, find_duplicates
+from sharding.sources.source import Source, source_id
 
 LONG = 3 * END_BYTES
 

@@ -17,16 +17,16 @@ from av import AudioFrame, AudioResampler
 from av.error import PermissionError
 from rich.console import Console
 
-from sharding.clip import Clock
+from sharding.base.files import folder_lock
 from sharding.config import PackConfig
-from sharding.dataset import open_dataset
-from sharding.decode import Form, decode_span
 from sharding.errors import AvsyncError, InputError, RejectError, SkipClip
-from sharding.files import folder_lock
-from sharding.pack import pack
-from sharding.picture import PictureFitter
-from sharding.probe import open_media, probe
-from sharding.timeline_audio import _Segment, _silence
+from sharding.format.clip import Clock
+from sharding.format.dataset import open_dataset
+from sharding.media.audio import _Segment, _silence
+from sharding.media.decode import Form, decode_span
+from sharding.media.picture import PictureFitter
+from sharding.media.probe import open_media, probe
+from sharding.pack.pack import pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
@@ -67,7 +67,7 @@ def test_a_source_that_ffmpeg_fails_on_is_a_reject_and_the_others_are_packed(
 
 
 def test_an_encoder_that_fails_is_not_blamed_on_the_disk(two: Path, monkeypatch, in_process):
-    monkeypatch.setattr("sharding.codec.H264.encode_video", failing())
+    monkeypatch.setattr("sharding.format.codec.H264.encode_video", failing())
     with pytest.raises(AvsyncError, match="FFmpeg cannot encode a clip of train/000000: Permission denied"):
         pack(two, two.parent / "out", TRAIN_ONLY, QUIET)
 
@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
     form = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
     source = probe(write_video(tmp_path / "a.mov", Video(audio_codec="pcm_s16le")))
     read = decode_span(source, first_frame=100, frames=30, form=form)
-    monkeypatch.setattr("sharding.stream.SEEK_FROM_S", 3)
+    monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 3)
     opened = list[Any]()
 
     class Unseekable:
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
         def __getattr__(self, name: str) -> Any:
             return failing() if name == "seek" else getattr(self._container, name)
 
-    monkeypatch.setattr("sharding.stream.open_media", Unseekable)
+    monkeypatch.setattr("sharding.media.stream.open_media", Unseekable)
     unsought = decode_span(source, first_frame=100, frames=30, form=form)
     assert len(opened) == 4
     assert np.array_equal(unsought.yuv, read.yuv)
@@ -157,9 +157,9 @@ def test_a_folder_that_cannot_be_written_is_named(name: str, tmp_path: Path, mon
 
 
 def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path: Path, monkeypatch, in_process):
-    import sharding.assemble
+    import sharding.pack.assemble
 
-    real, calls = sharding.assemble.write_json, []
+    real, calls = sharding.pack.assemble.write_json, []
 
     def full(path: Path, value: object) -> None:
         calls.append(path)
@@ -167,7 +167,7 @@ def test_a_full_disk_is_named_and_the_next_call_goes_on(packed: Packed, tmp_path
             raise OSError(28, "No space left on device")
         real(path, value)
 
-    monkeypatch.setattr("sharding.assemble.write_json", full)
+    monkeypatch.setattr("sharding.pack.assemble.write_json", full)
     with pytest.raises(InputError, match=r"No space left on device.*run the same command again"):
         pack(packed.videos, tmp_path / "out", SMALL, QUIET)
     summary = pack(packed.videos, tmp_path / "out", SMALL, QUIET)
@@ -179,7 +179,7 @@ def test_an_error_of_the_disk_at_the_end_of_packing_names_the_file(two: Path, mo
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error", "out/rejects.csv.part")
 
-    monkeypatch.setattr("sharding.finish.write_rejects", refuse)
+    monkeypatch.setattr("sharding.pack.finish.write_rejects", refuse)
     told = r"cannot write out/rejects.csv.part: Input/output error.*what is finished is kept"
     with pytest.raises(InputError, match=told):
         pack(two, two.parent / "out", TRAIN_ONLY, QUIET)

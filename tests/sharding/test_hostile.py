@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sharding.base.files import read_json
 from sharding.errors import RejectReason
-from sharding.files import read_json
-from sharding.probe import probe
-from sharding.records import ShardRecord
+from sharding.format.records import ShardRecord
+from sharding.media.probe import probe
 from tests.media import write_video
 from tests.sharding.hostile import ORIGINALS, TEXTS, write_hostile
 from tests.sharding.hostile_streams import ts_lies

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharding.columns import CLIPS, COLUMNS
-from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, FormatError, SkipClip
-from sharding.index import Index
-from sharding.records import ClipRecord, ShardRecord
-from sharding.tar import BLOCK, Layout, padded
+from sharding.format.columns import CLIPS, COLUMNS
+from sharding.format.dataset import open_dataset
+from sharding.format.index import Index
+from sharding.format.records import ClipRecord, ShardRecord
+from sharding.format.tar import BLOCK, Layout, padded
 from tests.sharding.conftest import Packed
 
 ACTIONS = ("run", "walk")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
 KILLS = 50

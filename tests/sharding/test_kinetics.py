@@ -10,10 +10,10 @@ import pytest
 
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.find import find_sources
-from sharding.index import SPLITS
-from sharding.pack import pack
-from sharding.sources import Source, assign_splits
+from sharding.format.index import SPLITS
+from sharding.pack.pack import pack
+from sharding.sources.find import find_sources
+from sharding.sources.source import Source, assign_splits
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from sharding.base.files import folder_lock
 from sharding.config import Wishes
-from sharding.dataset import open_dataset
 from sharding.errors import BusyError, FormatError, InputError
-from sharding.files import folder_lock
-from sharding.index import SPLITS, read_info
-from sharding.pack import dry_run, pack
+from sharding.format.dataset import open_dataset
+from sharding.format.index import SPLITS, read_info
+from sharding.pack.pack import dry_run, pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
@@ -97,7 +97,7 @@ def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: P
 
 
 def test_two_packers_in_one_folder_the_second_refuses(packed: Packed, tmp_path: Path):
-    holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.files import folder_lock\n"
+    holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.base.files import folder_lock\n"
     holder += "with folder_lock(Path(sys.argv[1]), 'avsync pack'):\n    print('held', flush=True)\n    time.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", holder, str(tmp_path / "out")]

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from sharding.base.files import read_json
+from sharding.base.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
 from sharding.config import PackConfig, Wishes
-from sharding.dataset import open_dataset
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
-from sharding.files import read_json
-from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
-from sharding.pack import pack
-from sharding.part import PART_CLIPS
-from sharding.plan import plan_shards
-from sharding.probe import Probe, probe
-from sharding.records import ShardRecord
-from sharding.schedule import TRIES, Schedule, Task
-from sharding.sources import Source
-from sharding.tasks import Assemble, Pack
+from sharding.format.dataset import open_dataset
+from sharding.format.records import ShardRecord
+from sharding.media.probe import Probe, probe
+from sharding.pack.pack import pack
+from sharding.pack.part import PART_CLIPS
+from sharding.pack.schedule import TRIES, Schedule, Task
+from sharding.pack.tasks import Assemble, Pack
+from sharding.plan.plan import plan_shards
+from sharding.sources.source import Source
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, contents
 
@@ -186,7 +186,7 @@ def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path
         write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
     config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=3, stop_after=5)
     with monkeypatch.context() as disk:
-        disk.setattr("sharding.part.probe", gone)
+        disk.setattr("sharding.pack.part.probe", gone)
         with pytest.raises(InputError, match=r"5 sources in a row could not be read \(5 unreadable; .*--stop-after 0"):
             pack(tmp_path / "in", tmp_path / "out", config, QUIET)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 6
@@ -210,7 +210,7 @@ def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
             raise RejectError(reason, "for once")
         return probe(path)
 
-    monkeypatch.setattr("sharding.part.probe", once)
+    monkeypatch.setattr("sharding.pack.part.probe", once)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
     again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, wishes)
     assert (again.shards_packed, again.clips["train"]) == (2 if wishes.retry else 1, 4)

@@ -8,12 +8,12 @@ import av
 import numpy as np
 import pytest
 
-from sharding.boxes import BoxTrack
-from sharding.clip import Clock
 from sharding.config import Fit
-from sharding.decode import Form, decode_span
-from sharding.picture import TURNS, PictureFitter
-from sharding.probe import probe
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, decode_span
+from sharding.media.picture import TURNS, PictureFitter
+from sharding.media.probe import probe
+from sharding.sources.boxes import BoxTrack
 from tests.media import Video, write_video
 
 CORNERS = np.array([[40, 90], [140, 200]], np.uint8)
@@ -36,7 +36,7 @@ def fitted(frame: av.VideoFrame, width: int, height: int, fit: Fit = "squash", s
 @pytest.mark.parametrize("signs", TURNS)
 def test_every_turn_of_a_display_matrix_moves_the_corners_where_it_says(signs, monkeypatch):
     a, b, c, d = signs
-    monkeypatch.setattr("sharding.picture.turn_of", lambda _: TURNS[signs])
+    monkeypatch.setattr("sharding.media.picture.turn_of", lambda _: TURNS[signs])
     got = fitted(gray(np.kron(CORNERS, np.ones((16, 16), np.uint8))), 32, 32)[8::16, 8::16]
     want = np.zeros_like(CORNERS)
     for y, x in np.ndindex(2, 2):

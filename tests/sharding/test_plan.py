@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
-from sharding.pieces import cut
-from sharding.sources import split_of
+from sharding.pack.pieces import cut
+from sharding.sources.source import split_of
 
 CONFIG = PackConfig()
 

@@ -20,14 +20,14 @@ import pytest
 from av.error import InvalidDataError
 from av.error import OSError as FFmpegOSError
 
-from sharding import media
-from sharding.clip import Clock
+from sharding.base.limits import OUT_OF_MEMORY
 from sharding.config import PackConfig
-from sharding.decode import Form, Span, read_spans
 from sharding.errors import RejectError
-from sharding.limits import OUT_OF_MEMORY
-from sharding.pieces import cut
-from sharding.probe import Probe, probe
+from sharding.format.clip import Clock
+from sharding.media import container as media
+from sharding.media.decode import Form, Span, read_spans
+from sharding.media.probe import Probe, probe
+from sharding.pack.pieces import cut
 from tests.media import Video, write_video
 
 FORM = Form(clock=Clock(fps=F(10), sample_rate=16_000), width=32, height=32, channels=1)
@@ -296,7 +296,7 @@ def test_nothing_is_decoded_of_what_is_missing(folder: Path, tmp_path: Path, mon
     data = written(folder / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
     source = probe(tmp_path / "a.mkv")
-    monkeypatch.setattr("sharding.decode.VideoLane", None)
+    monkeypatch.setattr("sharding.media.decode.VideoLane", None)
     assert all(span.damage for span in read_spans(source, PIECES[4:], FORM))
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from sharding.config import Wishes
 from sharding.errors import InputError
-from sharding.index import read_info
-from sharding.pack import pack
+from sharding.format.index import read_info
+from sharding.pack.pack import pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, contents
 
@@ -28,7 +28,7 @@ from sharding.config import Wishes
 from sharding.pack import pack
 videos, before, work = map(Path, sys.argv[1:4])
 config = PackConfig(size=32, sources_per_shard=2, workers=1, val_percent=30, test_percent=0)
-sharding.pool.Workers = InProcess
+sharding.pack.pool.Workers = InProcess
 
 def crash_at(moment):
     # Ends this process, as kill -9 would, just before the change number `moment` of the disk.
@@ -181,7 +181,7 @@ def test_a_dataset_that_only_grows_stays_one_until_the_end(before: tuple[Path, P
     videos = shutil.copytree(before[0], tmp_path / "videos")
     write_video(videos / "more.mp4", Video(seed=98))
     seen: list[int] = []
-    monkeypatch.setattr("sharding.pack.make_shards", lambda *_: seen.append(read_info(dataset).sources))
+    monkeypatch.setattr("sharding.pack.pack.make_shards", lambda *_: seen.append(read_info(dataset).sources))
     with pytest.raises(InputError):
         pack(videos, dataset, CONFIG, QUIET)
     assert seen == [8]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sharding.clip import Clock
-from sharding.dataset import open_dataset
+from sharding.base.files import from_json, publish_folder
 from sharding.errors import FormatError, InputError, RejectError
-from sharding.files import from_json, publish_folder
-from sharding.index import Index, read_info
-from sharding.pack import dry_run, pack
-from sharding.probe import open_media, probe
+from sharding.format.clip import Clock
+from sharding.format.dataset import open_dataset
+from sharding.format.index import Index, read_info
+from sharding.media.probe import open_media, probe
+from sharding.pack.pack import dry_run, pack
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from webdataset.compat import WebDataset
 
-from sharding.clip import Clip, ClipMeta, Clock
-from sharding.codec import CODECS, codec_named, members_of
-from sharding.dataset import open_dataset
+from sharding.base.files import read_json
 from sharding.errors import InputError, RejectError, RejectReason, SkipClip
-from sharding.files import read_json
-from sharding.index import SPLITS, read_info
-from sharding.pack import pack
-from sharding.records import ShardRecord
+from sharding.format.clip import Clip, ClipMeta, Clock
+from sharding.format.codec import CODECS, codec_named, members_of
+from sharding.format.dataset import open_dataset
+from sharding.format.index import SPLITS, read_info
+from sharding.format.records import ShardRecord
+from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET, SMALL, Packed
 
 

@@ -13,23 +13,33 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sharding.pack.progress
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-import sharding.progress
 from launch.cli import FAILED, USAGE, main
-from sharding.agenda import agenda, listed
+from sharding.base.files import folder_lock, share_lock
+from sharding.base.jobs import JOBS
 from sharding.config import PackConfig, Wishes
-from sharding.division import SHARES, divided, read_division, read_share
 from sharding.errors import BusyError, FormatError, InputError
-from sharding.files import folder_lock, share_lock
-from sharding.index import INFO, PARTS, SPLITS, read_info
-from sharding.jobs import JOBS
-from sharding.pack import NO_WISHES, pack
-from sharding.plan import ShardPlan
-from sharding.share import ShareSummary, divide, pack_share
-from sharding.sources import Source
+from sharding.format.index import (
+    INFO,
+    PARTS,
+    SPLITS,
+    read_info,
+)
+from sharding.pack.pack import NO_WISHES, pack
+from sharding.pack.share import ShareSummary, divide, pack_share
+from sharding.plan.agenda import agenda, listed
+from sharding.plan.plan import ShardPlan
+from sharding.plan.shares import (
+    SHARES,
+    divided,
+    read_division,
+    read_share,
+)
+from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
@@ -369,7 +379,7 @@ def test_a_dataset_grows_by_shares_and_a_failing_end_leaves_no_false_dataset(two
     small_share(two, out, 0, TRAIN_ONLY)
     assert read_info(out).clips["train"] == 2  # until the end it is the dataset it was
     with monkeypatch.context() as fault:
-        fault.setattr("sharding.finish.shutil.rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        fault.setattr("sharding.pack.finish.shutil.rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             pack(two, out, TRAIN_ONLY, QUIET)
     assert not (out / INFO).exists()  # the new index and the old dataset.json would be no dataset
@@ -435,7 +445,7 @@ def test_told_to_end_as_slurm_does_a_share_ends_tidily_and_goes_on_later(packed:
 
 
 def test_a_log_gets_plain_lines(two: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(sharding.progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(sharding.pack.progress, "LINE_EVERY_S", 0.0)
     log = io.StringIO()
     pack(two, tmp_path / "out", TRAIN_ONLY, Console(file=log, width=40))
     lines = [line for line in log.getvalue().splitlines() if line.startswith("packing")]

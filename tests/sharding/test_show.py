@@ -19,12 +19,13 @@ from PIL import Image
 from rich.console import Console
 
 from launch.cli import DONE, FAILED, USAGE, main
-from sharding.clip import Clock, Repairs
-from sharding.dataset import open_dataset
+from sharding.base.files import read_json, write_json
+from sharding.base.text import plain
 from sharding.errors import InputError
-from sharding.files import read_json, write_json
-from sharding.pack import pack
-from sharding.records import ShardRecord, SourceRecord
+from sharding.format.clip import Clock, Repairs
+from sharding.format.dataset import open_dataset
+from sharding.format.records import ShardRecord, SourceRecord
+from sharding.pack.pack import pack
 from sharding.show.av_clock import Histogram, offset_histogram, read_clock, worst_first
 from sharding.show.contact_sheet import read_sheets, sheet_png
 from sharding.show.page import page_html
@@ -34,7 +35,6 @@ from sharding.show.sources import Sources
 from sharding.show.strip import WIDTH, read_view
 from sharding.show.survey import read_survey
 from sharding.show.words import length_bins
-from sharding.words import plain
 from tests.media import Video, write_video
 from tests.remux import remux, spoil
 from tests.sharding.conftest import QUIET, SMALL, contents

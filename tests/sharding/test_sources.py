@@ -8,8 +8,8 @@ import pytest
 
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.find import find_sources
-from sharding.sources import assign_splits, source_id
+from sharding.sources.find import find_sources
+from sharding.sources.source import assign_splits, source_id
 
 
 def table(folder: Path, text: str | bytes) -> Path:
@@ -86,7 +86,7 @@ def test_an_id_fits_into_a_tar_name_with_all_that_follows_it(name: str):
 def test_two_names_with_one_id_are_refused(tmp_path: Path, monkeypatch):
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
-    monkeypatch.setattr("sharding.find.source_id", lambda rel: "0" * 16)
+    monkeypatch.setattr("sharding.sources.find.source_id", lambda rel: "0" * 16)
     with pytest.raises(InputError, match=r"'a.mp4' and 'b.mp4' would both be called 0000000000000000"):
         find_sources(tmp_path)
 

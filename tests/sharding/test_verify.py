@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sharding.errors import AvsyncError, InputError
-from sharding.index import read_info
-from sharding.pack import pack
+from sharding.format.index import read_info
+from sharding.pack.pack import pack
 from sharding.verify.findings import MOST_CLIPS, Kind
 from sharding.verify.verify import verify
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents

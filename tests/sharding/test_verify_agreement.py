@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharding.clip import ClipMeta
-from sharding.codec import codec_named
+from sharding.base.files import from_json, to_json, write_json
 from sharding.errors import FormatError, InputError
-from sharding.files import from_json, to_json, write_json
-from sharding.index import Index, read_info
+from sharding.format.clip import ClipMeta
+from sharding.format.codec import codec_named
+from sharding.format.index import Index, read_info
 from sharding.verify.findings import Kind
 from tests.sharding.conftest import Packed
 from tests.sharding.forge import check, edited, first, forge, record_of, told

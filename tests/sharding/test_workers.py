@@ -9,10 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sharding.base.limits import (
+    CRASHES,
+    OUT_OF_MEMORY,
+    OUT_OF_TIME,
+    limit_cpu,
+    limit_memory,
+)
+from sharding.base.processes import start_worker
+from sharding.base.workers import (
+    Died,
+    Done,
+    Task,
+    Tell,
+    Told,
+    Workers,
+)
 from sharding.errors import RejectError, RejectReason
-from sharding.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, limit_cpu, limit_memory
-from sharding.processes import start_worker
-from sharding.workers import Died, Done, Task, Tell, Told, Workers
 
 MEMORY = 200 * 2**20
 

@@ -14,7 +14,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
 from launch.submit.script import Piece, Waits, pieces, script
-from sharding.files import read_json, write_json
+from sharding.base.files import read_json, write_json
 from slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from launch.job.attempts import read_attempts
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.submit.snapshot import take_snapshot
+from sharding.base.files import read_json
 from sharding.config import PackConfig
-from sharding.files import read_json
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from slurm.cluster import Cluster, ClusterSettings
 from tests.media import Video, write_video
 
@@ -203,7 +203,7 @@ def test_of_submissions_at_the_same_moment_one_is_queued(person: Person) -> None
 
 
 def test_a_run_that_somebody_trains_by_hand_is_not_submitted(person: Person) -> None:
-    from sharding.files import folder_lock
+    from sharding.base.files import folder_lock
 
     with folder_lock(person.folder / "run", "avsync train"):
         said = person.is_refused("submit", "train", "data", "run", "--cluster", person.profile(SITE))

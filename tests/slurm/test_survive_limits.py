@@ -11,10 +11,10 @@ from jobs import Job, asked, profile, queue, record, toy
 
 from launch.job.record import SHARE, End
 from sharding.config import PackConfig, Wishes
-from sharding.pack import pack
+from sharding.pack.pack import pack
+from sharding.pack.share import divide
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
-from sharding.share import divide
 from slurm.cluster import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]

@@ -17,7 +17,7 @@ from avsync.checkpoint import RunPaths
 from avsync.receipt import read_receipts
 from launch.job.record import End
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 from slurm.cluster import Cluster

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from avsync.progress import Phase, RunProgress
-from sharding.files import write_json
+from sharding.base.files import write_json
 
 run, steps = Path(sys.argv[1]), int(sys.argv[2])
 rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,0 +1,161 @@
+"""Processes that do one task each at a time, and may die of it: who died is known, the others go on.
+
+Every worker has a pipe of its own, so that one that is killed leaves no lock behind. Knows nothing of media.
+"""
+
+import multiprocessing
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, Protocol, TypeVar
+
+from sharding.base.limits import OUT_OF_MEMORY
+from sharding.base.processes import ctrl_c_held, start_worker
+from sharding.errors import AvsyncError
+
+Tell = Callable[[int, int], None]
+"""Called by a task with what it has done and has to do."""
+LEAVE_S = 5
+
+
+class Task(Protocol):
+    """Something to do in another process; must survive pickling."""
+
+    def run(self, tell: Tell) -> Any:
+        """Do it; may raise AvsyncError."""
+        ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """A task is through."""
+
+    task: T
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[T]):
+    """A task is under way."""
+
+    task: T
+    done: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died(Generic[T]):
+    """A process ended in the middle of a task. `code` is minus the signal that ended it, or its exit code."""
+
+    task: T
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: AvsyncError | None
+    trace: str
+
+
+class _Worker(Generic[T]):
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, prepare), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.task: T | None = None
+
+    def end(self) -> None:
+        """Wait for the end of the process, not for ever: a library may hang at its exit."""
+        self.process.join(LEAVE_S)
+        self.process.kill()
+        self.process.join()
+
+
+class Workers(Generic[T]):
+    """Up to `count` processes; `prepare` is called once in each. Use as a context: at its end all are gone."""
+
+    def __init__(self, count: int, prepare: Callable[[], None]) -> None:
+        self._count, self._prepare = count, prepare
+        self._workers: list[_Worker[T]] = []
+
+    def __enter__(self) -> "Workers[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.kill() if worker.task else worker.pipe.close()  # an idle one sees the end and leaves
+        for worker in self._workers:
+            worker.end()
+
+    @property
+    def room(self) -> bool:
+        """Another task can be given."""
+        return self.busy < self._count
+
+    @property
+    def busy(self) -> int:
+        """Tasks in hand."""
+        return sum(worker.task is not None for worker in self._workers)
+
+    def give(self, task: T) -> None:
+        """Start a task; there must be room."""
+        worker = next((worker for worker in self._workers if worker.task is None), None)
+        if worker is None:
+            with ctrl_c_held():
+                worker = _Worker[T](self._prepare)
+            self._workers.append(worker)
+        worker.task = task
+        try:
+            worker.pipe.send(task)
+        except OSError:
+            pass  # it died while idle: told by the next `news`
+
+    def news(self, seconds: float) -> list[Done[T] | Told[T] | Died[T]]:
+        """What has happened; waits up to `seconds` for it. Raises the AvsyncError of a task that failed."""
+        busy = [worker for worker in self._workers if worker.task is not None]
+        ready = wait([worker.pipe for worker in busy], seconds)
+        return [self._hear(worker) for worker in busy if worker.pipe in ready]
+
+    def _hear(self, worker: _Worker[T]) -> Done[T] | Told[T] | Died[T]:
+        task = worker.task
+        assert task is not None
+        try:
+            said = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.end()
+            self._workers.remove(worker)
+            return Died(task, worker.process.exitcode or 0)
+        if isinstance(said, tuple):
+            return Told(task, *said)
+        worker.task = None
+        if isinstance(said, _Failed):
+            raise said.error or RuntimeError(f"in a worker process:\n{said.trace}")
+        return Done(task, said[0])
+
+
+def _work(pipe: Connection, prepare: Callable[[], None]) -> None:
+    """The life of a worker process: what it says is (done, of) under way, [result] or a _Failed at the end."""
+    start_worker()
+    prepare()
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = task.run(lambda done, of: pipe.send((done, of)))
+        except MemoryError:
+            raise SystemExit(OUT_OF_MEMORY) from None  # whatever has filled it goes with it
+        except AvsyncError as error:
+            pipe.send(_Failed(error, ""))
+        except Exception:  # a bug: the parent shows where
+            pipe.send(_Failed(None, traceback.format_exc()))
+        else:
+            pipe.send([result])

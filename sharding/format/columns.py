@@ -1,0 +1,125 @@
+"""index.npz as arrays: which columns there are, how they are written, and what must hold before anyone trusts them.
+
+What the columns mean is the business of sharding/format/index.py and docs/data-format.md.
+"""
+
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.base.files import open_file, publish
+from sharding.errors import FormatError, InputError
+from sharding.format.tar import BLOCK
+
+Columns = dict[str, NDArray[Any]]
+
+SOURCES = {"names": np.dtype(np.uint8), "name_end": np.dtype(np.int64)}
+"""What there is once for each source."""
+CLIPS = {
+    "source": np.dtype(np.int32),
+    "first_frame": np.dtype(np.int32),
+    "frames": np.dtype(np.int32),
+    "shard": np.dtype(np.int32),
+    "offset": np.dtype(np.int64),
+    "json_bytes": np.dtype(np.uint32),
+    "video_bytes": np.dtype(np.uint32),
+    "audio_bytes": np.dtype(np.uint32),
+    "crc32": np.dtype(np.uint32),
+    "action": np.dtype(np.int32),
+    "group": np.dtype(np.int32),
+}
+"""What there is once for each clip."""
+COLUMNS = SOURCES | CLIPS
+LAST_SHARD = 999_999
+"""Tars are named by six digits."""
+NAME_BYTES = range(ord("-"), ord("z") + 1)
+"""No name of a source holds a byte outside: no blank, no control character, nothing beyond ASCII."""
+
+
+def save_columns(path: Path, columns: Columns) -> None:
+    """Write them as they are: uncompressed, without dates, so that equal columns give equal bytes."""
+    arrays: dict[str, Any] = columns
+    with publish(path) as file:
+        np.savez(file, **arrays)
+
+
+def load_columns(path: Path) -> Columns:
+    """Read and check index.npz. Raises InputError when it cannot be read, FormatError when it is damaged."""
+    try:
+        columns = _read(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; run the same avsync pack again") from error
+    except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError, ... for damaged files,
+        # and some of their messages advise to load them unsafely: they are not passed on
+        raise _damaged(path, "it is no archive of the columns of an index") from error
+    if problem := problem_of(columns):
+        raise _damaged(path, problem)
+    return columns
+
+
+def _read(path: Path) -> Columns:
+    with BufferedReader(open_file(path)) as file, np.load(file, allow_pickle=False) as stored:
+        for name in COLUMNS:  # packed small, a column could be of any size: then it takes what the file takes
+            if stored.zip.getinfo(f"{name}.npy").compress_type != ZIP_STORED:
+                raise ValueError(f"column {name} is compressed")
+        return {name: stored[name] for name in COLUMNS}
+
+
+def _damaged(path: Path, problem: str) -> FormatError:
+    return FormatError(f"{path} is damaged: {problem}; run the same avsync pack again to rebuild it")
+
+
+def problem_of(columns: Columns) -> str:
+    """What is wrong with these columns, so that nobody who uses them gets lost; empty when nothing is."""
+    for name, kind in COLUMNS.items():
+        if columns[name].dtype != kind or columns[name].ndim != 1:
+            return f"column {name!r} must be {kind} in one dimension, is {columns[name].dtype} {columns[name].shape}"
+    lengths = {len(columns[name]) for name in CLIPS}
+    if len(lengths) != 1:
+        return f"its columns have {min(lengths)} to {max(lengths)} rows"
+    return _problem_of_names(columns) or _problem_of_ranges(columns) or _problem_of_places(columns)
+
+
+def _problem_of_names(columns: Columns) -> str:
+    names, ends = columns["names"], columns["name_end"]
+    if (ends[-1] if len(ends) else 0) != len(names) or (np.diff(ends, prepend=0) <= 0).any():
+        return "its names of sources do not end where it says"
+    return "" if _inside(names, NAME_BYTES) else "names of sources hold bytes that none may have"
+
+
+def _problem_of_ranges(columns: Columns) -> str:
+    most = np.iinfo(np.int32).max + 1
+    ranges = {
+        "source": range(len(columns["name_end"])),
+        "first_frame": range(most),
+        "frames": range(1, most),
+        "shard": range(LAST_SHARD + 1),
+        "action": range(most),
+        "group": range(most),
+    }
+    for name, allowed in ranges.items():
+        if not _inside(columns[name], allowed):
+            return f"column {name!r} holds numbers outside {allowed.start} to {allowed.stop - 1}"
+    return ""
+
+
+def _inside(column: NDArray[Any], allowed: range) -> bool:
+    return not len(column) or (column.min() >= allowed.start and column.max() < allowed.stop)
+
+
+def _problem_of_places(columns: Columns) -> str:
+    """Clips stand in the order of their shards, and in a shard one after the other."""
+    shard, offset = columns["shard"], columns["offset"]
+    same = shard[1:] == shard[:-1]
+    lengths = np.add(columns["json_bytes"], columns["video_bytes"], dtype=np.int64) + columns["audio_bytes"]
+    if (shard[1:] < shard[:-1]).any():
+        return "its shards are not in order"
+    if not _inside(offset, range(BLOCK, 2**62)) or (offset % BLOCK).any():
+        return "a clip starts where no payload can"
+    if (same & (offset[1:] - offset[:-1] < lengths[:-1])).any():
+        return "clips lie upon each other"
+    return ""

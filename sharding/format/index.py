@@ -1,0 +1,175 @@
+"""What a dataset folder holds: dataset.json, and the index that says where each clip lies.
+
+pack/finish.py writes it, format/dataset.py reads clips by it. The layout is specified in docs/data-format.md.
+
+    DATASET/dataset.json                 DatasetInfo; written last: a dataset that has it is whole
+    DATASET/<split>/000000.tar           plain WebDataset tar
+    DATASET/<split>/000000.json          ShardRecord (records.py): what the tar holds; source of the index
+    DATASET/<split>/index.npz            Index: one row per clip, columns as plain arrays
+    DATASET/plan.json                    PlanFile (plan/plan.py): which sources stand in which shard
+    DATASET/rejects.csv                  path, reason, detail
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.base.files import read_json
+from sharding.errors import FormatError, InputError
+from sharding.format.clip import (
+    FORMAT_VERSION,
+    MAX_SIDE,
+    Clock,
+    Fit,
+)
+from sharding.format.columns import COLUMNS, load_columns, save_columns
+from sharding.format.records import ShardRecord
+from sharding.format.rows import Rows
+from sharding.format.tar import Layout
+
+SPLITS = ("train", "val", "test")
+INFO = "dataset.json"
+PLAN = "plan.json"
+INDEX = "index.npz"
+PARTS = ".parts"
+"""Folder of what is being packed: parts of shards, and the shares of machines."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInfo:
+    """dataset.json: what all clips of a dataset share."""
+
+    format_version: int
+    codec: str
+    clock: Clock
+    width: int
+    height: int
+    channels: int
+    fit: Fit
+    actions: tuple[str, ...]
+    clips: dict[str, int]
+    """Split -> number of clips."""
+    shards: dict[str, int]
+    """Split -> number of tars; their numbers may have gaps."""
+    sources: int
+    """Sources that gave a clip."""
+    lost_clips: int
+    """Clips that damaged places of sources cost."""
+    rejects: int
+    settings: dict[str, str | int | None]
+    """What `avsync pack` was told and the bytes depend on."""
+    written_by: str
+    """Software and versions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Index:
+    """All clips of one split, as columns. Row number = clip id, the only name of a clip inside the loader.
+
+    What follows from a tar's layout is not stored: see `layout`. About 48 bytes a clip, and 8 with its name a source.
+    """
+
+    names: NDArray[np.uint8]
+    """Ids of the sources, sorted, one after the other, as ASCII."""
+    name_end: NDArray[np.int64]
+    """Where each of them ends in `names`."""
+    source: NDArray[np.int32]
+    """Which of the sources this clip is of."""
+    first_frame: NDArray[np.int32]
+    """Place on its source's timeline."""
+    frames: NDArray[np.int32]
+    shard: NDArray[np.int32]
+    """Which `<split>/NNNNNN.tar`."""
+    offset: NDArray[np.int64]
+    """First payload byte of the json member in it."""
+    json_bytes: NDArray[np.uint32]
+    video_bytes: NDArray[np.uint32]
+    audio_bytes: NDArray[np.uint32]
+    crc32: NDArray[np.uint32]
+    action: NDArray[np.int32]
+    """Position in DatasetInfo.actions."""
+    group: NDArray[np.int32]
+    """Sources that belong together share a number; for confidence intervals."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @classmethod
+    def build(cls, shards: Iterable[tuple[int, ShardRecord]], actions: Sequence[str]) -> Self:
+        """Join side files, each with the number of its tar, ascending; one at a time is held.
+
+        Raises FormatError for one that no tar of ours can have.
+        """
+        rows = Rows(actions)
+        for number, shard in shards:
+            for clip in shard.clips:
+                rows.add(number, clip)
+        return cls(**rows.columns())
+
+    def key(self, clip: int) -> str:
+        return f"{self._name(self.source[clip]).decode()}/{self.first_frame[clip]:08d}"
+
+    def find(self, key: str) -> int | None:
+        """The clip called `key`; None when it is not here. Costs a millisecond in a million clips."""
+        name = key.rpartition("/")[0].encode()
+        source = bisect_left(range(len(self.name_end)), name, key=self._name)
+        clips = np.flatnonzero(self.source == source).tolist()
+        return next((clip for clip in clips if self.key(clip) == key), None)
+
+    def layout(self, clip: int) -> Layout:
+        """Where its payloads lie, from `offset` on."""
+        return Layout.of(int(self.json_bytes[clip]), int(self.video_bytes[clip]), int(self.audio_bytes[clip]))
+
+    def save(self, path: Path) -> None:
+        save_columns(path, {name: getattr(self, name) for name in COLUMNS})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read index.npz. Raises InputError when it cannot be read, FormatError when it is not one, or damaged."""
+        return cls(**load_columns(path))
+
+    def _name(self, source: int) -> bytes:
+        return self.names[self.name_end[source - 1] if source else 0 : self.name_end[source]].tobytes()
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read dataset.json. Raises InputError when it is no dataset, FormatError for another format version."""
+    path = folder / INFO
+    if not path.is_file() and (folder / PLAN).is_file():
+        raise InputError(
+            f"{folder} is not a whole dataset yet: no dataset.json; wait for the avsync pack that writes it, "
+            "or run it again"
+        )
+    if not path.is_file():
+        raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS DATASET")
+    version = _read_part(path, _Version).format_version
+    if version != FORMAT_VERSION:
+        raise FormatError(
+            f"{folder} has format version {version}, this avsync reads {FORMAT_VERSION}: "
+            "pack the videos again into another folder, or use the avsync that wrote it"
+        )
+    info = _read_part(path, DatasetInfo)
+    if not (0 < info.width <= MAX_SIDE and 0 < info.height <= MAX_SIDE and info.channels in (1, 2)):
+        raise FormatError(
+            f"{path} is damaged: pictures of {info.width}x{info.height} with {info.channels} channels of sound are not "
+            "packed; delete it and run the same avsync pack again"
+        )
+    return info
+
+
+def _read_part(path: Path, kind: type[T]) -> T:
+    try:
+        return read_json(path, kind)
+    except FormatError as error:
+        raise FormatError(f"{error}; delete {path} and run the same avsync pack again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format_version: int

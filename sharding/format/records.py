@@ -1,0 +1,65 @@
+"""What a shard's side file says: of each clip where it lies, of each source how it fared.
+
+Anyone may import this. Knows no tar and no array.
+"""
+
+from dataclasses import dataclass
+
+from sharding.format.clip import Repairs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipRecord:
+    """One clip in its shard. Offsets in bytes from the tar's start; members are the tar's payloads."""
+
+    key: str
+    action: str
+    group: str
+    frames: int
+    offset: int
+    """First payload byte of the json member; one read of `size` bytes from here holds all three payloads."""
+    size: int
+    crc32: int
+    """Of those `size` bytes, tar headers between the members included."""
+    video: tuple[int, int]
+    """Payload's start relative to `offset`, and length."""
+    audio: tuple[int, int]
+    json_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRecord:
+    """How a source fared in one shard: for reports (avsync show), so that nobody must open a tar for them."""
+
+    source: str
+    """Path as given, relative to the input folder."""
+    action: str
+    clips: int
+    frames: int
+    """In its clips together."""
+    lost_clips: int
+    """Clips that should be here and are not, because the source is damaged there."""
+    damage: str
+    """What was found at the first lost clip; empty when none is lost."""
+    stream_offset_s: float
+    """First sound heard minus first picture seen, seconds."""
+    repairs: Repairs
+    """Of its clips together; `longest_still` is the longest of any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardRecord:
+    """A shard's side file."""
+
+    format_version: int
+    plan: str
+    """Digest of everything that decides this shard's bytes; a shard with another plan is packed again."""
+    tar_bytes: int
+    sha256: str
+    clips: tuple[ClipRecord, ...]
+    ids: tuple[str, ...] = ()
+    """Of all its sources, in the order of the plan; those that were rejected, too."""
+    sources: tuple[SourceRecord, ...] = ()
+    """Those that gave a clip, in the order of the tar."""
+    rejects: tuple[tuple[str, str, str], ...] = ()
+    """(source, reason, detail)"""

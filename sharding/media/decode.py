@@ -1,0 +1,161 @@
+"""A source's pictures and sound, piece by piece, on one exact clock; each stream is decoded once, in bounded memory.
+
+`read_spans` serves packing (many clips of one source in order), `decode_span` whoever wants one stretch of a file:
+
+    form = Form(clock=clock, width=224, height=224, channels=1)
+    span = decode_span(probe(path), first_frame=300, frames=120, form=form)
+    span.yuv, span.audio      # picture k appears when sample clock.sample_at(k) is heard
+
+Frame 0 is presentation time 0. The two lanes open the file separately: bad interleaving costs no memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.errors import RejectError, RejectReason
+from sharding.format.clip import (
+    Clock,
+    ColorMatrix,
+    Fit,
+    Repairs,
+)
+from sharding.media.audio import AudioLane, Sound
+from sharding.media.container import decoding
+from sharding.media.packet_times import HOLE_S
+from sharding.media.probe import Probe
+from sharding.media.video import Pictures, VideoLane
+
+MAX_ERROR_SHARE = Fraction(1, 10)
+"""Of a stretch's packets; when the decoder refuses more, the stretch is damaged."""
+MAX_STILL_S = 1
+"""When the decoder refused a packet, and one picture stays for so long, pictures are missing there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What decoded spans look like."""
+
+    clock: Clock
+    width: int
+    height: int
+    channels: int
+    fit: Fit = "squash"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Span:
+    """Decoded frames first_frame ... first_frame + T - 1 of a source, and the sound heard with them."""
+
+    first_frame: int
+    yuv: NDArray[np.uint8]
+    """(T, H*3/2, W) I420, limited range."""
+    audio: NDArray[np.int16]
+    """(S, C), S = clock.sample_at(T)"""
+    matrix: ColorMatrix
+    repairs: Repairs
+    damage: str = ""
+    """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
+
+
+def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
+    """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
+
+    Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
+    A damaged stretch is told in its span's `damage`, and the next one is read. So is one that reaches to where a file
+    breaks off; nothing is decoded for it. Raises RejectError: unreadable, corrupt; MemoryError.
+    """
+    there = [piece for piece in pieces if not _missing(source, piece, form.clock)]
+    if there:
+        yield from _decoded(source, there, form)
+    for piece in pieces[len(there) :]:
+        yield _nothing(source, piece, form)
+
+
+def _decoded(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
+    clock, first = form.clock, pieces[0].start
+    with (
+        decoding(),
+        closing(
+            VideoLane(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
+        ) as video,
+        closing(
+            AudioLane(
+                source, sample_rate=clock.sample_rate, channels=form.channels, first_sample=clock.sample_at(first)
+            )
+        ) as audio,
+    ):
+        for piece in pieces:
+            pictures = video.read(piece.start, len(piece))
+            sound = audio.read(clock.sample_at(piece.start), clock.sample_at(len(piece)))
+            yield Span(
+                first_frame=piece.start,
+                yuv=pictures.yuv,
+                audio=sound.audio,
+                matrix=source.matrix,
+                repairs=_repairs(pictures, sound),
+                damage=_damage(pictures, sound, clock),
+            )
+
+
+def _missing(source: Probe, piece: range, clock: Clock) -> bool:
+    """The file breaks off, and `piece` begins behind that, or reaches beyond all that is there."""
+    if source.missing is None:
+        return False
+    last = max(source.video.end, source.audio.end)
+    return piece.start >= source.missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
+
+
+def _nothing(source: Probe, piece: range, form: Form) -> Span:
+    assert source.missing is not None
+    return Span(
+        first_frame=piece.start,
+        yuv=np.zeros((len(piece), form.height * 3 // 2, form.width), np.uint8),
+        audio=np.zeros((form.clock.sample_at(len(piece)), form.channels), np.int16),
+        matrix=source.matrix,
+        repairs=Repairs(),
+        damage="the file ends at {:.1f} s of {:.1f} s".format(*map(float, source.missing)),
+    )
+
+
+def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> Span:
+    """Decode one stretch of a source; long files are entered by seeking. Raises RejectError, if it is damaged too."""
+    span = next(read_spans(source, [range(first_frame, first_frame + frames)], form))
+    if span.damage:
+        raise RejectError(RejectReason.CORRUPT, span.damage)
+    return span
+
+
+def _repairs(pictures: Pictures, sound: Sound) -> Repairs:
+    return Repairs(
+        frames_repeated=pictures.repeated,
+        frames_dropped=pictures.dropped,
+        longest_still=pictures.longest_still,
+        silence_samples=sound.silence_samples,
+        samples_dropped=sound.samples_dropped,
+        audio_breaks=sound.breaks,
+        decode_errors=pictures.fare.refused + sound.fare.refused,
+    )
+
+
+def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
+    """Why these must not become a clip; empty when they may."""
+    if not pictures.longest_still:
+        return "none of its pictures decodes"
+    for name, fare in (("video", pictures.fare), ("audio", sound.fare)):
+        if fare.refused > max(1, fare.packets * MAX_ERROR_SHARE):
+            return f"the {name} decoder refused {fare.refused} of {fare.packets} packets"
+    standing = Fraction(pictures.standing) / clock.fps
+    if standing > HOLE_S:
+        return f"no picture appears for {float(standing):.1f} s"
+    if sound.silence_samples == len(sound.audio):
+        return "it has no sound there"
+    still = Fraction(pictures.longest_still) / clock.fps
+    if pictures.fare.refused and still > MAX_STILL_S:
+        return f"the video decoder failed, and one picture stays for {float(still):.1f} s"
+    return ""

@@ -1,0 +1,139 @@
+"""One source picture -> one stored picture: turned upright, fitted, limited range, yuv420p, by FFmpeg's filters.
+
+The filter graph is built once per kind of frame: `VideoFrame.reformat` would build a scaler for each frame, which
+doubles the time of decoding. `area` is the exact average when shrinking (60 dB to the ideal), bilinear when enlarging.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.filter
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.format.clip import ColorMatrix, Fit
+from sharding.format.planes import copy_planes
+
+TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant
+    (1, 0, 0, 1): "",
+    (0, 1, -1, 0): "transpose=clock",
+    (0, -1, 1, 0): "transpose=cclock",
+    (-1, 0, 0, -1): "vflip,hflip",
+    (-1, 0, 0, 1): "hflip",
+    (1, 0, 0, -1): "vflip,copy",  # vflip alone turns row order by negative strides
+    (0, 1, 1, 0): "transpose=cclock_flip",
+    (0, -1, -1, 0): "transpose=clock_flip",
+}
+SCALER = "area+accurate_rnd+bitexact"
+"""Without these flags the bytes depend on what the processor can do, and the rounding is worse; it is no slower."""
+LIMITED = 1  # AVCOL_RANGE_MPEG
+FULL = 2  # AVCOL_RANGE_JPEG
+UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_TAGS = {"bt709": 1, "bt601": 6, "bt2020": 9}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kind:
+    """What a filter graph is built for; frames of another kind need another graph."""
+
+    width: int
+    height: int
+    format: str
+    range: int
+
+
+class PictureFitter:
+    """Writes source frames into I420 rows of the stored size."""
+
+    def __init__(self, *, width: int, height: int, fit: Fit, pixel_shape: Fraction, matrix: ColorMatrix) -> None:
+        self.width, self.height = width, height
+        self.fit: Fit = fit
+        self.pixel_shape = pixel_shape
+        self.matrix: ColorMatrix = matrix
+        self._kind: _Kind | None = None
+        self._graph: av.filter.Graph | None = None
+
+    def write(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+        """Fit `frame` into `out`, uint8 (H*3/2, W)."""
+        kind = _Kind(width=frame.width, height=frame.height, format=frame.format.name, range=int(frame.color_range))
+        if kind != self._kind:
+            filters = ",".join(self._filters(kind, turn_of(frame)))
+            self._kind, self._graph = kind, _graph(kind, filters) if filters else None
+        if self._graph is None:
+            copy_planes(frame, out)
+            return
+        frame.colorspace = UNSPECIFIED  # no filter may convert between matrices: the clip's json names the one in use
+        self._graph.push(frame)
+        fitted: Any = self._graph.pull()
+        copy_planes(fitted, out)
+
+    def _filters(self, kind: _Kind, turn: str) -> list[str]:
+        """The steps from source to stored picture; none when they are the same already."""
+        size = (self.height, self.width) if "transpose" in turn else (self.width, self.height)
+        full = kind.range == FULL or kind.format.startswith("yuvj")
+        if not turn and size == (kind.width, kind.height) and kind.format == "yuv420p" and not full:
+            if self.fit == "squash" or self.pixel_shape == 1:
+                return []
+        display = Fraction(kind.width) * self.pixel_shape, Fraction(kind.height)
+        steps: list[str] = []
+        inner = size
+        if self.fit == "crop":
+            steps.append("crop={}:{}:{}:{}:exact=1".format(*_middle(kind, display, Fraction(*size))))
+        elif self.fit == "pad":
+            inner = _inside(size, display[0] / display[1])
+        colors = f":in_range={'pc' if full else 'tv'}:out_range=tv"
+        if not kind.format.startswith(("yuv", "nv", "p0", "gray", "y2")):
+            colors = f":out_range=tv:out_color_matrix={self.matrix}"
+        steps.append(f"scale={inner[0]}:{inner[1]}:flags={SCALER}{colors}")
+        steps.append("format=yuv420p")
+        if inner != size:
+            steps.append(f"pad={size[0]}:{size[1]}:{(size[0] - inner[0]) // 4 * 2}:{(size[1] - inner[1]) // 4 * 2}")
+        return [*steps, turn] if turn else steps
+
+
+def turn_of(frame: av.VideoFrame) -> str:
+    """The filters that turn a frame upright by its display matrix; an odd angle is left as it is."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return ""
+    values = np.frombuffer(memoryview(matrix), np.int32)[[0, 1, 3, 4]].astype(np.int64)
+    largest = int(np.abs(values).max()) or 1
+    a, b, c, d = (round(int(value) / largest) for value in values)
+    return TURNS.get((a, b, c, d), "")
+
+
+def _middle(kind: _Kind, display: tuple[Fraction, Fraction], shape: Fraction) -> tuple[int, int, int, int]:
+    """Width, height, left and top, in stored pixels, of the middle part that has the wanted shape."""
+    width, height = kind.width, kind.height
+    if display[0] / display[1] > shape:
+        width = max(2, round(kind.width * shape * display[1] / display[0]))
+    else:
+        height = max(2, round(kind.height * display[0] / display[1] / shape))
+    return width, height, (kind.width - width) // 2, (kind.height - height) // 2
+
+
+def _inside(size: tuple[int, int], shape: Fraction) -> tuple[int, int]:
+    """The largest even size of the given shape that fits into `size`."""
+    width, height = size
+    if Fraction(width, height) > shape:
+        width = max(2, round(height * shape / 2) * 2)
+    else:
+        height = max(2, round(width / shape / 2) * 2)
+    return width, height
+
+
+def _graph(kind: _Kind, filters: str) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    graph.threads = 1
+    colors = ":range=pc" if kind.range == FULL else ":range=tv" if kind.range == LIMITED else ""
+    last = graph.add("buffer", f"video_size={kind.width}x{kind.height}:pix_fmt={kind.format}:time_base=1/1000{colors}")
+    for step in filters.split(","):
+        name, _, arguments = step.partition("=")
+        link = graph.add(name, arguments)
+        last.link_to(link)
+        last = link
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    return graph

@@ -1,0 +1,128 @@
+"""The end of packing: rejects.csv, the index of each split, and dataset.json, which makes the folder a dataset."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sharding.base.files import read_json, to_json, write_json
+from sharding.config import PackConfig
+from sharding.errors import InputError
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.index import (
+    INDEX,
+    INFO,
+    PARTS,
+    SPLITS,
+    DatasetInfo,
+    Index,
+)
+from sharding.format.records import ShardRecord
+from sharding.format.rejects import (
+    REJECTS,
+    Reject,
+    reasons,
+    write_rejects,
+)
+from sharding.pack.report import PackSummary
+from sharding.plan.plan import SOFTWARE, ShardPlan
+
+
+@dataclass(kw_only=True, slots=True)
+class _Totals:
+    """Of all side files, read one after the other."""
+
+    clips: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    shards: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    rejects: list[Reject] = field(default_factory=list[Reject])
+    actions: set[str] = field(default_factory=set[str])
+    sources: int = 0
+    frames: int = 0
+    bytes: int = 0
+    lost_clips: int = 0
+
+    def add(self, split: str, record: ShardRecord) -> None:
+        self.clips[split] += len(record.clips)
+        self.shards[split] += 1
+        self.rejects += [Reject(path=path, reason=why, detail=detail) for path, why, detail in record.rejects]
+        self.actions |= {source.action for source in record.sources}
+        self.sources += len(record.sources)
+        self.frames += sum(source.frames for source in record.sources)
+        self.bytes += record.tar_bytes
+        self.lost_clips += sum(source.lost_clips for source in record.sources)
+
+
+def finish(
+    plans: Sequence[ShardPlan], duplicates: Sequence[Reject], dataset: Path, config: PackConfig, packed: int
+) -> PackSummary:
+    """Join the side files of all `plans`; `packed` of them are new.
+
+    Raises OSError, and InputError when there is no clip at all.
+    """
+    totals = _Totals(rejects=list(duplicates))
+    for plan in plans:
+        totals.add(plan.split, _record(plan, dataset))
+    rejects = tuple(sorted(totals.rejects))
+    write_rejects(dataset, rejects)
+    if not totals.sources:
+        raise InputError(
+            f"none of {len(rejects)} sources could be packed ({reasons(rejects)}); each is listed with its reason in "
+            f"{dataset / REJECTS}"
+        )
+    actions = tuple(sorted(totals.actions))
+    info = _info(totals, actions, len(rejects), config)
+    if packed or not _told(info, dataset):
+        (dataset / INFO).unlink(missing_ok=True)  # indexes and dataset.json are of one piece, or none
+    for split in SPLITS:
+        if totals.shards[split]:
+            Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)
+    shutil.rmtree(dataset / PARTS, ignore_errors=True)
+    write_json(dataset / INFO, info)
+    return PackSummary(
+        dataset=dataset,
+        clips=totals.clips,
+        seconds=float(totals.frames / config.clock.fps),
+        bytes=totals.bytes,
+        sources=totals.sources + len(rejects),
+        rejects=rejects,
+        lost_clips=totals.lost_clips,
+        shards_packed=packed,
+        shards_kept=len(plans) - packed,
+    )
+
+
+def _told(info: DatasetInfo, dataset: Path) -> bool:
+    """dataset.json says so already: shards that came from shares are not packed by the call that finishes."""
+    try:
+        return (dataset / INFO).read_bytes() == to_json(info)
+    except OSError:
+        return False
+
+
+def _info(totals: _Totals, actions: tuple[str, ...], rejects: int, config: PackConfig) -> DatasetInfo:
+    width, height = config.picture
+    return DatasetInfo(
+        format_version=FORMAT_VERSION,
+        codec=config.codec,
+        clock=config.clock,
+        width=width,
+        height=height,
+        channels=config.channels,
+        fit=config.fit,
+        actions=actions,
+        clips=totals.clips,
+        shards=totals.shards,
+        sources=totals.sources,
+        lost_clips=totals.lost_clips,
+        rejects=rejects,
+        settings=config.decides_dataset(),
+        written_by=SOFTWARE,
+    )
+
+
+def _records(plans: Sequence[ShardPlan], split: str, dataset: Path) -> Iterator[tuple[int, ShardRecord]]:
+    return ((plan.number, _record(plan, dataset)) for plan in plans if plan.split == split)
+
+
+def _record(plan: ShardPlan, dataset: Path) -> ShardRecord:
+    return read_json(dataset / f"{plan.name}.json", ShardRecord)

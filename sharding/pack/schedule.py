@@ -1,0 +1,173 @@
+"""What to do next: all processes are busy, shards are finished in their order; parts first, then the shard of them.
+
+Keeps what earlier calls left in DATASET/.parts; makes of a process's death a reject, another try, or an open shard.
+"""
+
+import re
+import shutil
+from collections import Counter, deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from sharding.base.files import read_json
+from sharding.base.limits import OUT_OF_TIME
+from sharding.config import PackConfig
+from sharding.errors import AvsyncError, RejectError, RejectReason
+from sharding.format.index import PARTS
+from sharding.pack.assemble import Parts, check
+from sharding.pack.failures import FailureRun
+from sharding.pack.part import (
+    PartCut,
+    PartName,
+    PartRecord,
+    Survey,
+)
+from sharding.pack.tasks import Assemble, Pack, fault_of
+from sharding.plan.plan import ShardPlan
+
+TRIES = 3
+"""Of a task whose process was killed from outside."""
+Task = Pack | Assemble
+_PART = re.compile(r"\d{6}-\d{5}", re.ASCII)
+
+
+class Schedule:
+    """The tasks of all `plans`, in order, as the results of earlier ones allow."""
+
+    def __init__(self, plans: Sequence[ShardPlan], dataset: Path, config: PackConfig) -> None:
+        self._coming = deque(plans)
+        self._dataset, self._config = dataset, config
+        self._ready: deque[Task] = deque()
+        self._open: dict[str, _Shard] = {}
+        self._tries: Counter[tuple[Task, str]] = Counter()
+        self._failures = FailureRun(config.stop_after)
+        self.sources_done = self.sources_rejected = 0
+        self.bytes_done = 0.0
+        """Of the sources' bytes, for a progress bar."""
+        self.given_up: list[str] = []
+        """Sources, or shards, that lost their process too often."""
+
+    def next(self) -> Task | None:
+        """The next task; None when there is none at the moment."""
+        while not self._ready and self._coming:
+            self._begin(self._coming.popleft())
+        return self._ready.popleft() if self._ready else None
+
+    def done(self, task: Task, result: object) -> None:
+        """A task is through. Raises TooManyFailures when too many sources in a row could not be read."""
+        shard = self._open[task.shard]
+        if isinstance(task, Assemble) and isinstance(result, PartName):
+            self.sources_done -= 1
+            shard.parts[result.source].pop(result.part)
+            self._ready.appendleft(shard.task(result.source, 0, self._config))
+        elif isinstance(task, Assemble):
+            del self._open[task.shard]
+            shutil.rmtree(shard.folder, ignore_errors=True)  # what stays is cleared by the next call
+        elif isinstance(result, Survey):
+            self._cut(shard, task.name.source, result)
+        elif isinstance(result, PartRecord):
+            self._have(shard, task.name, result)
+
+    def died(self, task: Task, code: int) -> None:
+        """The process of a task ended with exit code `code`."""
+        fault = fault_of(code, self._config) if isinstance(task, Pack) else ""
+        self._tries[task, fault] += 1
+        tries = self._tries[task, fault]
+        if isinstance(task, Pack) and fault and (tries > 1 or code == OUT_OF_TIME):
+            self.done(task, task.refuse(RejectError(RejectReason.CORRUPT, fault)))
+        elif tries < TRIES:
+            self._ready.appendleft(task)
+        else:
+            self.given_up.append(task.source.rel if isinstance(task, Pack) else task.shard)
+
+    def _begin(self, plan: ShardPlan) -> None:
+        shard = _Shard(plan, self._dataset)
+        self._open[plan.name] = shard
+        for number, known in enumerate(shard.known()):
+            for part, record in known.items():
+                self._have(shard, PartName(source=number, part=part), record)
+            if not shard.whole(number):
+                self._ready.append(shard.task(number, 0, self._config))
+
+    def _cut(self, shard: "_Shard", number: int, survey: Survey) -> None:
+        """A source turned out to have several parts: those that are missing come next."""
+        known = shard.parts[number]
+        if any(record.of != len(survey.parts) for record in known.values()):
+            known.clear()  # of a look that saw something else
+        missing = [part for part in range(len(survey.parts)) if part not in known]
+        self._ready.extendleft(shard.task(number, part, self._config, survey.part(part)) for part in reversed(missing))
+
+    def _have(self, shard: "_Shard", name: PartName, record: PartRecord) -> None:
+        number, parts = name.source, shard.parts[name.source]
+        if any(other.of != record.of for other in parts.values()):
+            parts.clear()
+        parts[name.part] = record
+        size = shard.plan.sizes[number]
+        self.bytes_done += (size + 1) / record.of
+        if not shard.whole(number):
+            return
+        self.sources_done += 1
+        try:
+            check(shard.records(number))
+        except RejectError as reject:
+            self.sources_rejected += 1
+            self._failures.failed(reject, shard.files(number, self._dataset), existed=size > 0)
+        else:
+            self._failures.passed()
+        if all(map(shard.whole, range(len(shard.plan.sources)))):
+            self._ready.appendleft(shard.assembly(self._dataset))
+
+
+class _Shard:
+    """A shard on its way, and what is there of it."""
+
+    def __init__(self, plan: ShardPlan, dataset: Path) -> None:
+        self.plan = plan
+        self.folder = dataset / PARTS / plan.parts_folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.parts: list[dict[int, PartRecord]] = [{} for _ in plan.sources]
+
+    def known(self) -> list[dict[int, PartRecord]]:
+        """Whole parts of an earlier call, by source; what could not be read then gets another chance."""
+        found: list[dict[int, PartRecord]] = [{} for _ in self.plan.sources]
+        for path in sorted(self.folder.glob("*.json")):
+            number, _, part = path.stem.partition("-")
+            if not _PART.fullmatch(path.stem) or int(number) >= len(found):
+                continue
+            try:
+                record = read_json(path, PartRecord)
+                whole = not record.bytes or path.with_suffix(".tar").stat().st_size == record.bytes
+            except (AvsyncError, OSError):
+                continue
+            if whole and not (record.reject and record.reject[0] == RejectReason.UNREADABLE):
+                found[int(number)][int(part)] = record
+        return found
+
+    def whole(self, number: int) -> bool:
+        """Every part of a source is there."""
+        parts = self.parts[number]
+        return bool(parts) and len(parts) == next(iter(parts.values())).of
+
+    def records(self, number: int) -> Parts:
+        parts = self.parts[number]
+        return tuple(parts[part] for part in sorted(parts))
+
+    def files(self, number: int, dataset: Path) -> tuple[Path, ...]:
+        """All that keeps what became of a source."""
+        parts = (PartName(source=number, part=part).path(self.folder) for part in self.parts[number])
+        return *parts, dataset / f"{self.plan.name}.json"
+
+    def task(self, number: int, part: int, config: PackConfig, cut: PartCut | None = None) -> Pack:
+        return Pack(
+            shard=self.plan.name,
+            source=self.plan.sources[number],
+            name=PartName(source=number, part=part),
+            folder=self.folder,
+            config=config,
+            size=self.plan.sizes[number] // (cut.of if cut else 1),
+            cut=cut,
+        )
+
+    def assembly(self, dataset: Path) -> Assemble:
+        parts = tuple(self.records(number) for number in range(len(self.plan.sources)))
+        return Assemble(plan=self.plan, parts=parts, folder=self.folder, dataset=dataset)

@@ -1,0 +1,83 @@
+"""Which videos to pack: a folder tree, a CSV or a Kinetics list becomes a sorted list of sources.
+
+Looks at names only; no video is opened here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sharding.base.csv_table import CsvTable
+from sharding.errors import InputError
+from sharding.sources.folder import SUFFIXES, is_video, walk
+from sharding.sources.kinetics import is_kinetics, read_kinetics
+from sharding.sources.source import (
+    Source,
+    SourceList,
+    printable,
+    source_id,
+)
+from sharding.sources.table import read_table
+
+
+def find_sources(videos: Path, root: Path | None = None) -> SourceList:
+    """List the sources in a folder tree or CSV; a CSV's files lie below `root`, by default the folder of the CSV.
+
+    Raises InputError when there is none, or a row is wrong.
+    """
+    try:
+        found = _listed(videos, root)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
+    if not found.sources:
+        raise InputError(
+            f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
+        )
+    _check_ids(found.sources)
+    ordered = tuple(sorted(found.sources, key=lambda one: (one.rel, one.id)))
+    return SourceList(sources=ordered, ignored=found.ignored, notes=found.notes)
+
+
+def base_of(videos: Path, root: Path | None) -> Path:
+    """The folder that paths of sources are relative to."""
+    return videos if videos.is_dir() else root or videos.parent
+
+
+def _listed(videos: Path, root: Path | None) -> SourceList:
+    if videos.is_dir():
+        if root is not None:
+            raise InputError(f"--root {root} is for a .csv that lists videos; {videos} is a folder: leave --root out")
+        return _walked(videos)
+    if not videos.exists():
+        raise InputError(f"{videos} does not exist; name a folder of videos or a .csv that lists them")
+    if not videos.is_file() or videos.suffix.lower() != ".csv":
+        raise InputError(f"{videos} is neither a folder of videos nor a .csv that lists them; name its folder")
+    if root is not None and not root.is_dir():
+        raise InputError(f"--root {root} is no folder; name the folder that the videos of {videos} lie in")
+    table, root = CsvTable(videos), base_of(videos, root)
+    if is_kinetics(table.header):
+        return read_kinetics(table, root)
+    return SourceList(sources=read_table(table, root))
+
+
+def _check_ids(sources: Sequence[Source]) -> None:
+    """Two names with one digest would share their keys; by chance it happens to none."""
+    seen: dict[str, Source] = {}
+    for source in sources:
+        twin = seen.setdefault(source.id, source)
+        if twin is not source:
+            raise InputError(f"{twin.rel!r} and {source.rel!r} would both be called {source.id}; rename one of them")
+
+
+def _walked(videos: Path) -> SourceList:
+    sources, ignored = list[Source](), 0
+    for below, names in walk(videos):
+        folder = videos / below
+        action = printable(folder.name if below else videos.resolve().name)
+        for name in names:
+            if not is_video(name):
+                ignored += 1
+                continue
+            rel = f"{below}/{name}" if below else name
+            known = printable(rel)
+            sources.append(Source(id=source_id(rel), path=folder / name, rel=known, action=action, group=known))
+    return SourceList(sources=tuple(sources), ignored=ignored)

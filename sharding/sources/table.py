@@ -1,0 +1,100 @@
+"""Sources listed in a CSV: `path,action[,start_s,end_s][,split][,group][,boxes]`, paths relative to the CSV or `root`.
+
+A wrong row stops the work before it starts, and the error names its line. A missing file does not: it becomes a reject.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from posixpath import normpath
+
+from sharding.base.csv_table import CsvTable, control_character
+from sharding.base.exact import exact_number
+from sharding.errors import InputError
+from sharding.format.index import SPLITS
+from sharding.sources.source import Source, printable, source_id
+
+COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes")
+HEADER = f"path,action and any of {','.join(COLUMNS[2:])}"
+
+
+def read_table(table: CsvTable, root: Path) -> tuple[Source, ...]:
+    """The rows as sources, their paths below `root`. Raises InputError naming the line."""
+    _check_header(table.path, table.header)
+    sources, files = dict[str, Source](), dict[Path, Source]()
+    for line, row in table.rows():
+        source = _source(table.path, root, line, row)
+        twin = sources.setdefault(source.id, source)
+        if twin is not source:
+            raise InputError(f"{table.path}, lines {twin.line} and {line}: both name {source.rel}; delete one of them")
+        first = files.setdefault(source.path, source)
+        if first.group != source.group:
+            raise InputError(
+                f"{table.path}, lines {first.line} and {line}: two parts of {source.rel} are in two groups, one may "
+                "be trained on and one tested; give both rows one group"
+            )
+    if not sources:
+        raise InputError(f"{table.path} has no rows; write one line for each video below the header")
+    return tuple(sources.values())
+
+
+def _check_header(table: Path, names: list[str]) -> None:
+    if not names:
+        raise InputError(f"{table} is empty; its first line must be the header {','.join(COLUMNS[:2])}")
+    unknown = [name for name in names if name not in COLUMNS]
+    missing = [name for name in COLUMNS[:2] if name not in names]
+    if len(names) == 1 and any(sign in names[0] for sign in ";\t|"):
+        raise InputError(f"{table}, line 1: {names[0]!r} is one column; the separator must be a comma")
+    if "path" not in names and "action" not in names:
+        raise InputError(
+            f"{table}, line 1: {','.join(names)!r} is no header; the first line must be the header {HEADER}, "
+            "or that of a Kinetics list, label,youtube_id,time_start,time_end,split"
+        )
+    if unknown or missing or len(set(names)) != len(names):
+        fact = f"unknown {unknown}" if unknown else f"missing {missing}" if missing else "a column twice"
+        raise InputError(f"{table}, line 1: {fact}; the header is {HEADER}")
+
+
+def _source(table: Path, root: Path, line: int, row: dict[str, str]) -> Source:
+    where = f"{table}, line {line}"
+    rel, action, split = row["path"], row["action"], row.get("split") or None
+    if not rel or not action:
+        raise InputError(f"{where}: path and action must both be given")
+    rel = normpath(rel)  # ./a.mp4 and a.mp4 are one file, and shall be one source
+    check_characters(where, row)
+    if split is not None and split not in SPLITS:
+        raise InputError(f"{where}: split {split!r} is not known; use {', '.join(SPLITS)} or leave it empty")
+    span = _span(where, row.get("start_s", ""), row.get("end_s", ""))
+    boxes = row.get("boxes", "")
+    return Source(
+        id=source_id(rel, "" if span is None else f"@{span[0]}:{span[1]}"),
+        path=root / rel,
+        rel=printable(rel),
+        action=action,
+        group=row.get("group") or printable(rel),
+        span=span,
+        split=split,
+        boxes=root / boxes if boxes else None,
+        line=line,
+    )
+
+
+def check_characters(where: str, row: dict[str, str]) -> None:
+    """Raises InputError when a name holds a control character; in a path only NUL is one too many."""
+    if not control_character("".join(row.values())):
+        return  # as a rule, in one look
+    for column, text in row.items():
+        bad = control_character(text)
+        if bad and (column != "path" or "\0" in text):
+            raise InputError(f"{where}: {column} {text!r} holds a control character ({bad!r}); delete it")
+
+
+def _span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | None] | None:
+    if not start_s and not end_s:
+        return None
+    try:
+        start, end = exact_number(start_s or "0"), exact_number(end_s) if end_s else None
+    except ValueError:
+        raise InputError(f"{where}: start_s {start_s!r} and end_s {end_s!r} must be seconds, like 12.5") from None
+    if start < 0 or (end is not None and end <= start):
+        raise InputError(f"{where}: start_s {start_s or 0} must be at least 0 and before end_s {end_s}")
+    return start, end
