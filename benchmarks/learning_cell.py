@@ -9,16 +9,16 @@ import msgspec
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avsync.checkpoint import RunPaths, read_run
 from avsync.config import EvaluateConfig, ModelName, OptimizerName, PairConfig, PairsName, TrainConfig, ViewConfig
-from avsync.evaluate import evaluate
-from avsync.feed import Feed
+from avsync.evaluate.evaluate import evaluate
+from avsync.loading.feed import Feed
 from avsync.metrics import wilson
 from avsync.presets import PRESETS
-from avsync.resume import describe, order_of
+from avsync.run.checkpoint import RunPaths, read_run
+from avsync.run.resume import describe, order_of
 from avsync.staging.mirror import Source
-from avsync.trainer import train
-from avsync.validation import open_validation
+from avsync.train.trainer import train
+from avsync.train.validation import open_validation
 from benchmarks.learning_ears import Ears, other_ears
 from sharding.base.files import read_json, write_json
 

@@ -8,11 +8,11 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.draw import Draw
-from avsync.feed import Feed
+from avsync.data.draw import Draw
+from avsync.data.order import Order
+from avsync.data.pairs import Pair, Sound
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.order import Order
-from avsync.pairs import Pair, Sound
 from benchmarks.load_job import BATCH, Delivered, Job, Resident, shape_of
 
 WHOLE = Pair(0, (Sound(0, 0, True),))

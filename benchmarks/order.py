@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from avsync.order import Digest, Order
+from avsync.data.order import Digest, Order
 
 SOURCES_PER_SHARD, MOST_CLIPS, BATCH = 32, 12, 16
 EPOCHS = 3

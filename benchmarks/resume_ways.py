@@ -9,11 +9,11 @@ from itertools import count
 import numpy as np
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.draw import Draw, training_draws
-from avsync.feed import Feed
+from avsync.data.draw import Draw, training_draws
+from avsync.data.order import Digest, Order
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.order import Digest, Order
-from avsync.state import Best, Origin, State
+from avsync.run.state import Best, Origin, State
 from benchmarks.load_job import BATCH, Delivered, Job
 from sharding.base.files import from_json, to_json
 

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from avsync.film import FilmWriter, Picture, read_pictures
+from avsync.localize.film import FilmWriter, Picture, read_pictures
 from avsync.metrics import share_of
-from avsync.network import load_network
+from avsync.run.network import load_network
 from avsync.score.config import ScoreConfig
 from avsync.score.curve import Votes
 from avsync.score.decide import Decision, blind_windows, decide

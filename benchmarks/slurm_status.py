@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from avsync.progress import RunProgress
+from avsync.run.progress import RunProgress
 from launch.job.attempts import Event, What, note
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Queued, Resources

@@ -13,13 +13,13 @@ from typing import Any, Self
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avsync.batch import Batch
 from avsync.config import PairConfig, ViewConfig
-from avsync.draw import Draw, training_draws
-from avsync.feed import Feed
-from avsync.gpu import GpuMeter
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw, training_draws
+from avsync.data.order import Order
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.order import Order
+from avsync.train.gpu import GpuMeter
 from benchmarks.train_step import settle
 from sharding.config import PackConfig
 from sharding.errors import InputError

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import torch
 
 from avsync.config import OptimConfig, RuntimeConfig, TrainConfig
-from avsync.draw import View
-from avsync.feed import Feed
+from avsync.data.draw import View
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.world import use_cores
 from benchmarks.train_feed import kept, open_feed, pace, pairs_of, read_curves, rows_of, view_of
@@ -140,7 +140,7 @@ class TrainJob:
         return f"avsync train {self.case.network}, {self.case.batch} clips, {self.case.setting}"
 
     def run(self) -> Trained:
-        from avsync.trainer import train
+        from avsync.train.trainer import train
 
         set_precision(self.case.setting)
         feed = open_feed(self.dataset, self.side, self.window_s)

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from avsync.batch import Batch
 from avsync.config import OptimConfig
-from avsync.draw import Draw, View
-from avsync.loss import score
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw, View
+from avsync.data.pairs import Pair, Sound
+from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncOutput
 from avsync.models.stem import use_fast_stem
-from avsync.network import compile_network
-from avsync.optim import build_optimizer
-from avsync.pairs import Pair, Sound
-from avsync.transforms import NetworkInput, prepare, to_rgb
+from avsync.run.network import compile_network
+from avsync.train.loss import score
+from avsync.train.optim import build_optimizer
 from benchmarks.train_settings import Case, Computed, Setting
 from sharding.format.clip import Clock
 

@@ -188,7 +188,7 @@ class Train:
         return tyro.cli(cls, args=list(arguments), prog=prog, default=default, registry=registry(arguments))
 
     def execute(self) -> str:
-        from avsync.trainer import train
+        from avsync.train.trainer import train
 
         train(self.dataset, self.run, self.config)
         return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
@@ -211,7 +211,7 @@ class Evaluate(Parsed):
     config: Annotated[EvaluateConfig, arg(name="")] = field(default_factory=EvaluateConfig)
 
     def execute(self) -> str:
-        from avsync.evaluate import evaluate
+        from avsync.evaluate.evaluate import evaluate
 
         evaluate(self.run, self.dataset, self.config)
         return f"Next: {typed('localize', self.run, 'VIDEO')}"
@@ -228,7 +228,7 @@ class Localize(Parsed):
     config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
 
     def execute(self) -> str:
-        from avsync.localize import localize
+        from avsync.localize.localize import localize
 
         localize(self.run, self.video, self.config)
         return ""

@@ -30,17 +30,17 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
     table = _make_and_pack(folder, recipe)
     run, dataset = folder / "run", folder / "dataset"
     _say(3, f"avsync train {dataset} {run}: learn, without labels, what belongs together")
-    from avsync.trainer import train  # torch comes with it: only now
+    from avsync.train.trainer import train  # torch comes with it: only now
 
     train(dataset, run, recipe.train)
     _say(4, f"avsync evaluate {run} {dataset}: scenes it never saw")
-    from avsync.evaluate import evaluate
+    from avsync.evaluate.evaluate import evaluate
 
     found = evaluate(run, dataset, recipe.evaluate)
     card = found.card
     video = _test_video(table, card.actions[0].name)
     _say(5, f"avsync localize {run} {video}: where the sound comes from")
-    from avsync.localize import localize
+    from avsync.localize.localize import localize
 
     result = localize(run, video, LocalizeConfig())
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
@@ -79,6 +79,6 @@ def _say(number: int, text: str) -> None:
 
 
 def _print(text: str, style: str = "") -> None:
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     open_console().print(text, style=style, soft_wrap=True)

@@ -55,7 +55,7 @@ class Show(Parsed):
         return self._show_run() if is_run else self._show_dataset()
 
     def _show_run(self) -> str:
-        from avsync.show_run import Clips, show_attempts, show_clips
+        from avsync.run.show import Clips, show_attempts, show_clips
 
         if self.clips or self.step or self.csv:
             show_clips(self.folder, Clips(step=self.step, file=self.csv, dataset=self.dataset or None))

@@ -55,23 +55,23 @@ MAY_IMPORT = {
         "avsync.config",
         "avsync.finetune.config",
         "avsync.presets",
-        "avsync.progress",
+        "avsync.run.progress",
         "avsync.score.config",
     },
 }
 # Library -> the only modules (by prefix) that may import it, anywhere in the file.
 ONLY_IN = {
-    "accelerate": ("avsync.trainer",),
+    "accelerate": ("avsync.train.trainer",),
     "torch": ("avsync",),
-    "torchaudio": ("avsync.models", "avsync.transforms"),
+    "torchaudio": ("avsync.models", "avsync.data.transforms"),
     "tyro": ("launch",),
     "submitit": ("launch",),
-    "tensorboard": ("avsync.tracking", "avsync.replay.curves"),
-    "torch.utils.tensorboard": ("avsync.tracking",),
+    "tensorboard": ("avsync.train.tracking", "avsync.replay.curves"),
+    "torch.utils.tensorboard": ("avsync.train.tracking",),
 }
 # Module prefix -> what it must not import, anywhere in the file.
 NEVER_IN = {
-    "avsync.trainer": ("tarfile", "av", "webdataset", "sharding.format.codec"),
+    "avsync.train.trainer": ("tarfile", "av", "webdataset", "sharding.format.codec"),
     "avsync.models": (
         "pathlib",
         "os",
@@ -82,8 +82,8 @@ NEVER_IN = {
         "sharding.base.files",
         "sharding.format.index",
     ),
-    "avsync.order": ("torch", "av"),
-    "avsync.pairs": ("torch", "av"),
+    "avsync.data.order": ("torch", "av"),
+    "avsync.data.pairs": ("torch", "av"),
     "avsync.loading.worker": ("torch",),
     "avsync.loading.fetch": ("torch",),
     "avsync.loading.shape": ("torch",),
@@ -193,8 +193,8 @@ def test_a_file_of_a_package_is_found_by_its_import_name() -> None:
 
 def test_the_tables_and_the_names_on_the_command_line_agree() -> None:
     from avsync.config import ModelName, PairsName
+    from avsync.data.pairs import PAIRS
     from avsync.models import MODELS
-    from avsync.pairs import PAIRS
     from avsync.presets import PRESETS
 
     assert set(get_args(ModelName)) == set(MODELS)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
-from avsync.checkpoint import RunPaths
 from avsync.config import EvaluateConfig, OptimConfig, PairConfig, RuntimeConfig
 from avsync.presets import small
+from avsync.run.checkpoint import RunPaths
 from launch.demo import Recipe, demo
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig

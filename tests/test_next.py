@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync.report import TrainReport
+from avsync.train.report import TrainReport
 from launch.cli import DONE, main
 from launch.commands import Pack
 from launch.flags import flags_of, typed
@@ -85,7 +85,7 @@ MADE = SimpleNamespace(made=1, kept=0, table=Path(ODD))
             "pack",
         ),
         (("pack", "in", ODD), "sharding.pack.pack.pack", SimpleNamespace(clips={"train": 1}), "train"),
-        (("evaluate", ODD, "data"), "avsync.evaluate.evaluate", None, "localize"),
+        (("evaluate", ODD, "data"), "avsync.evaluate.evaluate.evaluate", None, "localize"),
         (("show", "data"), "sharding.show.show.show", [Path(ODD)], ""),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -13,16 +13,16 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from PIL import Image
 
 from avsync.audit.config import AuditConfig
-from avsync.checkpoint import RunPaths
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig
-from avsync.honesty.alarm import Alarm
 from avsync.metrics import Share
 from avsync.presets import small
 from avsync.replay.ask import Asked
 from avsync.replay.curves import read_curves
 from avsync.replay.fork import fork
 from avsync.replay.result import ArmResult, ReplayResult, StageResult
-from avsync.state import Best
+from avsync.run.alarm import Alarm
+from avsync.run.checkpoint import RunPaths
+from avsync.run.state import Best
 from launch.replay import told
 from launch.replay.recipe import ARMS, Recipe
 from launch.replay.replay import replay

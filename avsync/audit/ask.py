@@ -9,10 +9,10 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.draw import Draw
-from avsync.feed import Feed
-from avsync.order import clip_rng, shuffled
-from avsync.pairs import Pair, Sound, Symmetric
+from avsync.data.draw import Draw
+from avsync.data.order import clip_rng, shuffled
+from avsync.data.pairs import Pair, Sound, Symmetric
+from avsync.loading.feed import Feed
 
 CLIPS, SOURCES = 1, 2
 """What is shuffled: each its own stream of random numbers."""

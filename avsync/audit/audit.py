@@ -17,9 +17,9 @@ from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
 from avsync.audit.result import Audit
 from avsync.config import ViewConfig
-from avsync.feed import Feed
-from avsync.places import full_name
-from avsync.terminal import open_console
+from avsync.loading.feed import Feed
+from avsync.run.places import full_name
+from sharding.base.console import open_console
 from sharding.base.files import publish, write_json
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, InputError

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from avsync.audit.leak import places
+from avsync.data.pairs import PairLaw
 from avsync.metrics import Share
-from avsync.pairs import PairLaw
 
 INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
 WIDTH, HEIGHT = 220, 26

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from avsync.audit.ask import Places, chosen_clips, draw_places, label_draws, place_draws
 from avsync.audit.config import AuditConfig
 from avsync.audit.features import every_for, rule_values, small_pictures, sound_map
-from avsync.batch import Batch
 from avsync.config import exact_seconds
-from avsync.draw import Draw, batches_of_rank
-from avsync.feed import Feed
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw, batches_of_rank
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.network import pick_device
+from avsync.run.network import pick_device
 
 ROWS = 12
 """Rows a batch."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.pairs import PairLaw, Ways
+from avsync.data.pairs import PairLaw, Ways
 
 DIGITS = 12
 """Decimals that sums of chances are good for."""

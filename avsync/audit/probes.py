@@ -18,9 +18,9 @@ from avsync.audit.finding import Guesses, Kind
 from avsync.audit.networks import Make, PictureNet, SoundNet, guess
 from avsync.audit.position import Blocks, compare_places, heard, place_scores, seen, which_is_later
 from avsync.audit.rules import RULES
-from avsync.feed import Feed
+from avsync.loading.feed import Feed
 from avsync.metrics import roc_auc, share_of
-from avsync.network import pick_device
+from avsync.run.network import pick_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
+from avsync.data.transforms import NetworkInput
 from avsync.finetune.config import ArmName, FinetuneConfig
 from avsync.finetune.head import TaskNet
 from avsync.models import build_model
-from avsync.network import LoadedNetwork
-from avsync.optim import build_optimizer, learning_rate
-from avsync.transforms import NetworkInput
+from avsync.run.network import LoadedNetwork
+from avsync.train.optim import build_optimizer, learning_rate
 from sharding.errors import FormatError
 
 

@@ -6,7 +6,7 @@ of contents.
 
 from pathlib import Path
 
-from avsync.evaluate import check_same_input
+from avsync.evaluate.evaluate import check_same_input
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison, compare
 from avsync.finetune.config import FinetuneConfig
@@ -14,8 +14,8 @@ from avsync.finetune.loop import Comparing, Finetuning
 from avsync.finetune.place import Begun, OutPaths, check_free, claim
 from avsync.finetune.show import save, show
 from avsync.finetune.task import Splits
-from avsync.network import LoadedNetwork, load_network, pick_device
-from avsync.places import full_name
+from avsync.run.network import LoadedNetwork, load_network, pick_device
+from avsync.run.places import full_name
 from sharding.base.files import folder_lock, read_json
 from sharding.base.text import counted
 from sharding.errors import FormatError

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avsync.batch import Batch
-from avsync.draw import batches_of_rank, fixed_draws
-from avsync.feed import Feed
+from avsync.data.batch import Batch
+from avsync.data.draw import batches_of_rank, fixed_draws
+from avsync.data.transforms import prepare
 from avsync.finetune.arms import Arm
 from avsync.finetune.config import ArmName
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.transforms import prepare
 
 Guard = Callable[[Iterator[Batch]], Iterator[Batch]]
 """Lets batches pass, or ends it all when somebody wishes to stop."""

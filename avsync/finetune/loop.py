@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avsync.batch import Batch
-from avsync.checkpoint import Saved, load_checkpoint, prune, save_checkpoint
-from avsync.draw import fixed_choice, training_draws
+from avsync.data.batch import Batch
+from avsync.data.draw import fixed_choice, training_draws
+from avsync.data.order import Digest, Order
+from avsync.data.transforms import prepare
 from avsync.finetune.arms import Arm, put_back, rate_at, weights_of
 from avsync.finetune.config import ArmName
 from avsync.finetune.judge import Answers, Question, ask
@@ -21,11 +22,15 @@ from avsync.finetune.place import Begun, OutPaths, Point
 from avsync.finetune.report import FinetuneReport
 from avsync.finetune.task import Splits
 from avsync.loading.options import LoaderOptions, StoppedWaiting
-from avsync.order import Digest, Order
-from avsync.state import State
-from avsync.stop import StopFlag, Stopped, agreed
-from avsync.tracking import curves_at
-from avsync.transforms import prepare
+from avsync.run.checkpoint import (
+    Saved,
+    load_checkpoint,
+    prune,
+    save_checkpoint,
+)
+from avsync.run.state import State
+from avsync.train.stop import StopFlag, Stopped, agreed
+from avsync.train.tracking import curves_at
 from sharding.base.files import read_json, write_json
 from sharding.errors import FormatError
 

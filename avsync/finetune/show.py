@@ -14,8 +14,8 @@ from avsync.finetune.judge import Answers
 from avsync.finetune.place import OutPaths, Point
 from avsync.finetune.task import Splits
 from avsync.metrics import Share
-from avsync.pictures import figure_png
-from avsync.terminal import open_console
+from avsync.train.pictures import figure_png
+from sharding.base.console import open_console
 from sharding.base.files import publish, write_json
 from sharding.base.text import counted
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avsync.honesty.predict import Predictions
 from avsync.metrics import Z95, Share, share_of
-from avsync.predict import Predictions
 
 CHANCE = 0.5
 UNASKED = "not audited, for all clips are of one source"

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from avsync.data.transforms import NetworkInput
 from avsync.honesty.maps import listened, spatial
 from avsync.models.parts import SyncNet, SyncOutput
-from avsync.transforms import NetworkInput
 
 
 class MapScores(NamedTuple):

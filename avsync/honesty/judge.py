@@ -6,10 +6,10 @@ killed and goes on raises and ends it at the same steps.
 
 from dataclasses import replace
 
-from avsync.honesty.alarm import Alarm, Stream
 from avsync.honesty.examination import CHANCE, Examination
 from avsync.metrics import Z95, Share
-from avsync.state import Best, State
+from avsync.run.alarm import Alarm, Stream
+from avsync.run.state import Best, State
 
 RAISED_Z = 4.0
 """A long training looks at two streams at some 500 validations: 1000 looks. One-sided, 4 standard deviations are

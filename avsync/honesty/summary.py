@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync.honesty.alarm import Stream
 from avsync.honesty.examination import UNASKED, Examination
 from avsync.honesty.judge import alarm_of
 from avsync.metrics import Share
+from avsync.run.alarm import Stream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.batch import Batch
-from avsync.draw import View
+from avsync.data.batch import Batch
+from avsync.data.draw import View
+from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.maps import listened, spatial
+from avsync.honesty.predict import Answer, rows
 from avsync.models.parts import SyncNet, SyncOutput
-from avsync.predict import Answer, rows
-from avsync.transforms import NetworkInput, prepare
 
 NONE = float("nan")
 """Where a question could not be asked."""

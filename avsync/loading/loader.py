@@ -1,4 +1,4 @@
-"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (avsync/draw.py).
+"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (avsync/data/draw.py).
 
 Worker processes read and decode straight into shared slots: threads that decode take Python's lock so often that the
 training thread's kernel launches slow down several times (docs/log.md). There is no state to save.
@@ -7,8 +7,8 @@ training thread's kernel launches slow down several times (docs/log.md). There i
 import os
 from collections.abc import Iterable, Iterator
 
-from avsync.batch import Batch
-from avsync.draw import Draw
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw
 from avsync.loading.meter import LoadMeter
 from avsync.loading.options import ErrorBudget, LoaderOptions
 from avsync.loading.shape import WindowShape

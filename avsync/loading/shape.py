@@ -6,7 +6,7 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.pairs import PairLaw
+from avsync.data.pairs import PairLaw
 from sharding.format.dataset import Dataset
 
 PAGE = 4096

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 
-from avsync.loading.crew import InHand
 from avsync.loading.options import LoaderOptions, StoppedWaiting
-from avsync.terminal import open_console
+from avsync.loading.pool import InHand
+from sharding.base.console import open_console
 from sharding.errors import AvsyncError
 
 DOING = {

@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import torch
 
-from avsync.batch import Batch
-from avsync.draw import Draw
-from avsync.loading.crew import Crew
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw
+from avsync.data.transforms import MATRICES
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
 from avsync.loading.options import ErrorBudget, LoaderOptions
+from avsync.loading.pool import Crew
 from avsync.loading.request import Reply, Request
 from avsync.loading.shape import SlotLayout, WindowShape
 from avsync.loading.stall import Patience
 from avsync.staging.shelf import Shelf
-from avsync.transforms import MATRICES
 from avsync.world import cores_of_rank
 from sharding.base.files import from_json
 from sharding.errors import FormatError, SkipClip

@@ -71,7 +71,7 @@ class SyncNet(nn.Module):
 
 
 class Uncompiled(nn.Module):
-    """A module that torch.compile cannot take: avsync.network.compile_network leaves it as it is."""
+    """A module that torch.compile cannot take: avsync.run.network.compile_network leaves it as it is."""
 
 
 class CamHead(nn.Module):

@@ -13,17 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avsync.cam import hottest_of
 from avsync.config import PairConfig
-from avsync.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
-from avsync.feed import Feed
+from avsync.data.draw import (
+    batches_of_rank,
+    fixed_choice,
+    fixed_draws,
+    mixed,
+)
+from avsync.evaluate.pointing import Point, point
+from avsync.evaluate.scorecard import Localisation, localisation
 from avsync.honesty.examination import Examination
 from avsync.honesty.swap import Examined, examined, examined_rows
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.metrics import Share, share_of
-from avsync.network import LoadedNetwork, load_network
-from avsync.pointing import Point, point
-from avsync.scorecard import Localisation, localisation
+from avsync.models.cam import hottest_of
+from avsync.run.network import LoadedNetwork, load_network
 
 SPLIT = "test"
 BATCH = 16

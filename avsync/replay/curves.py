@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avsync.checkpoint import STATE, RunPaths
-from avsync.honesty.alarm import Alarm
-from avsync.state import Best, State
+from avsync.run.alarm import Alarm
+from avsync.run.checkpoint import STATE, RunPaths
+from avsync.run.state import Best, State
 from sharding.base.files import read_json
 
 

@@ -7,13 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from avsync.checkpoint import STATE, RunPaths
 from avsync.config import TrainConfig
-from avsync.feed import Feed
-from avsync.resume import describe, order_of
+from avsync.loading.feed import Feed
+from avsync.run.checkpoint import STATE, RunPaths
+from avsync.run.resume import describe, order_of
+from avsync.run.state import State
 from avsync.staging.mirror import Source
-from avsync.state import State
-from avsync.validation import open_validation
+from avsync.train.validation import open_validation
 from sharding.base.files import publish_folder, read_json, write_json
 from sharding.errors import InputError
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avsync.cam import heat_in_time, hottest_of
 from avsync.config import PairConfig
-from avsync.draw import Draw
-from avsync.network import LoadedNetwork, load_network
-from avsync.overlay import HeatScale
-from avsync.pictures import to_uint8
-from avsync.pointing import cropped
+from avsync.data.draw import Draw
+from avsync.evaluate.pointing import cropped
+from avsync.figures import HeatScale
+from avsync.models.cam import heat_in_time, hottest_of
 from avsync.replay.ask import Which, answers_of, honest
+from avsync.run.network import LoadedNetwork, load_network
+from avsync.train.pictures import to_uint8
 
 CLIPS = 6
 """On a sheet of maps."""

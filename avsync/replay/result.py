@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from avsync.audit.result import Audit
-from avsync.honesty.alarm import Alarm
 from avsync.replay.ask import Asked
-from avsync.state import Best
+from avsync.run.alarm import Alarm
+from avsync.run.state import Best
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

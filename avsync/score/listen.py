@@ -17,9 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.network import LoadedNetwork
+from avsync.localize.windows import (
+    Window,
+    as_inputs,
+    form_of,
+    frames_of,
+    read_windows,
+)
+from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
-from avsync.windows import Window, as_inputs, form_of, frames_of, read_windows
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.media.probe import Probe

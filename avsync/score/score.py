@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from rich.progress import Progress, TaskID
 
-from avsync.checkpoint import RunPaths
-from avsync.network import LoadedNetwork, load_network, pick_device
-from avsync.places import full_name, score_place
+from avsync.run.checkpoint import RunPaths
+from avsync.run.network import LoadedNetwork, load_network, pick_device
+from avsync.run.places import full_name, score_place
 from avsync.score.answer import Answer, CurvePoint, WindowSays
 from avsync.score.config import ScoreConfig
 from avsync.score.curve import Curve, Votes
@@ -21,7 +21,7 @@ from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
 from avsync.score.listen import Evidence, check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
-from avsync.terminal import passing_bar
+from sharding.base.console import passing_bar
 from sharding.base.files import publish, write_json
 from sharding.base.text import plain
 from sharding.errors import InputError, RejectError

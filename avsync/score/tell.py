@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from avsync.score.score import Scored
-from avsync.terminal import open_console
+from sharding.base.console import open_console
 from sharding.base.text import counted, plain
 from sharding.errors import InputError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from avsync.staging.part import SUFFIX, Part, locked
+from avsync.staging.part_file import SUFFIX, Part, locked
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 

@@ -1,7 +1,7 @@
 """A split's shards as copies on a disk of this machine: one of each, for all ranks and jobs.
 
 SCRATCH/avsync-<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
-SCRATCH/avsync-<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part.py)
+SCRATCH/avsync-<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part_file.py)
 SCRATCH/avsync-<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
 """
 
@@ -16,7 +16,7 @@ from threading import Event
 from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
-from avsync.staging.part import Part, last_moved
+from avsync.staging.part_file import Part, last_moved
 from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from avsync.staging.wait import LOOK_S, wait_for

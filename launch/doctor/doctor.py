@@ -30,7 +30,7 @@ def dry_run(profile: ClusterProfile, folder: Path | None, looks: Looks) -> str:
 
 def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience_s: float) -> str:
     """Look at everything and print it; returns that all is well. Raises AvsyncError when something must be changed."""
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     console, where = open_console(), _folder(profile, folder)
     if where.exists():

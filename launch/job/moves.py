@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from avsync.progress import PROGRESS, read_progress
+from avsync.run.progress import PROGRESS, read_progress
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.base.files import read_json

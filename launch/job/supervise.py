@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avsync.progress import read_progress
+from avsync.run.progress import read_progress
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Event, What
 from launch.job.clock import EndClock

@@ -104,7 +104,7 @@ def _write(folder: Path, result: "ReplayResult") -> None:
 def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
     from rich.table import Column, Table
 
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
     from sharding.base.text import duration
 
     console = open_console()
@@ -123,7 +123,7 @@ def _say(text: str) -> None:
 
 
 def _print(*lines: str, style: str = "") -> None:
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     for line in lines:
         open_console().print(line, style=style, soft_wrap=True)

@@ -83,7 +83,7 @@ def _audit(paths: StagePaths, recipe: Recipe, law: PairsName, say: Say) -> "Audi
 
 def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
     from avsync.replay.fork import fork
-    from avsync.trainer import train
+    from avsync.train.trainer import train
 
     run, config = paths.run(arm.name), recipe.config_of(arm)
     say(f"avsync train {paths.dataset} {run}: {arm.title}")
@@ -107,7 +107,7 @@ def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
 
 
 def _newest(run: Path) -> int:
-    from avsync.checkpoint import RunPaths
+    from avsync.run.checkpoint import RunPaths
 
     return RunPaths(run).saved_steps()[0]
 

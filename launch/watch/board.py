@@ -22,7 +22,7 @@ LOOK_S = 0.1
 
 def board(runs: Sequence[Path], host: str, port: int) -> str:
     """Run it until Ctrl-C. Raises InputError for a folder that is no run or a port in use, AvsyncError if it fails."""
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     folders = named_apart([_run(path) for path in runs] or _all_here())
     port = free_port(host, port)

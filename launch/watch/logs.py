@@ -165,6 +165,6 @@ def _number(file: LogFile) -> int:
 
 
 def _console() -> Console:
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     return open_console()

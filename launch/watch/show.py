@@ -32,7 +32,7 @@ class Found:
 
 def print_status(names: Sequence[str]) -> str:
     """Raises InputError for a folder that was not submitted, AvsyncError when none that is named can be read."""
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     found = look(names)
     if names and not found.statuses:
@@ -43,7 +43,7 @@ def print_status(names: Sequence[str]) -> str:
 
 def print_json(names: Sequence[str]) -> str:
     """A list of JobStatus, as text. Raises InputError."""
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     found = look(names)
     for note in found.notes:
@@ -53,7 +53,7 @@ def print_json(names: Sequence[str]) -> str:
 
 def watch(names: Sequence[str], every_s: int) -> str:
     """Again and again, until Ctrl-C, or until all that was named is over. Raises InputError."""
-    from avsync.terminal import open_console
+    from sharding.base.console import open_console
 
     console = widened(open_console())
     try:

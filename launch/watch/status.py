@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avsync.progress import RunProgress, read_progress
+from avsync.run.progress import RunProgress, read_progress
 from launch.job.attempts import Attempt, read_attempts
 from launch.job.moves import saved
 from launch.job.paths import JobPaths

@@ -24,7 +24,7 @@ from sharding.format.tar import Layout
 AT_ONCE = 1 << 18
 """Bytes read before their checksum is taken: they are still in the core's cache then."""
 OPEN_FILES = 96
-"""More than the shards that a training step's clips come from (avsync.order.BLOCK_SHARDS)."""
+"""More than the shards that a training step's clips come from (avsync.data.order.BLOCK_SHARDS)."""
 TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 OF_THE_MACHINE = {
     errno.EMFILE: "let it have more files open: ulimit -n 1024",

@@ -12,9 +12,9 @@ import psutil
 import torch
 
 from avsync.config import PairConfig, PairsName, ViewConfig
-from avsync.draw import Draw, batches_of_rank, fixed_draws
-from avsync.feed import Feed
+from avsync.data.draw import Draw, batches_of_rank, fixed_draws
 from avsync.loading import spawner
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.staging.shelf import DatasetFolder
 

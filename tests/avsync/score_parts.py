@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avsync.config import TrainConfig, ViewConfig
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
-from avsync.network import LoadedNetwork
+from avsync.run.network import LoadedNetwork
 from avsync.score.answer import Answer
 from avsync.score.config import ScoreConfig
 from avsync.score.score import Scorer

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import avsync.step
-from avsync.batch import Batch
-from avsync.draw import Draw
-from avsync.history import open_history
+import avsync.train.step
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw
+from avsync.run.history import open_history
 from sharding.base.files import from_json, to_json
 
 CHILD = f"""
@@ -43,7 +43,7 @@ class Seen:
 def watched(folder: Path) -> Iterator[None]:
     """Each batch that training begins with, as a line of its rank's file in `folder`."""
     folder.mkdir(exist_ok=True)
-    prepare = avsync.step.prepare
+    prepare = avsync.train.step.prepare
 
     def kept(batch: Batch, *rest: Any) -> Any:
         line = to_json(Seen(tuple(meta.key if meta else "" for meta in batch.metas), batch.draws))
@@ -51,11 +51,11 @@ def watched(folder: Path) -> Iterator[None]:
             file.write(b"".join(line.splitlines()) + b"\n")
         return prepare(batch, *rest)
 
-    avsync.step.prepare = kept
+    avsync.train.step.prepare = kept
     try:
         yield
     finally:
-        avsync.step.prepare = prepare
+        avsync.train.step.prepare = prepare
 
 
 def _file(folder: Path, rank: int) -> Path:

@@ -8,10 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from avsync.actions.shrink import Prior
-from avsync.actions.table import SHOWN, action_table, action_words, easiest_and_hardest
-from avsync.actions.tails import above_chance, beside_all, discoveries
-from avsync.actions.verdict import ActionRow, judge
+from avsync.evaluate.actions import ActionRow, judge
+from avsync.evaluate.shrink import Prior
+from avsync.evaluate.table import (
+    SHOWN,
+    action_table,
+    action_words,
+    easiest_and_hardest,
+)
+from avsync.evaluate.tails import above_chance, beside_all, discoveries
 
 EXAMPLES = 4
 """Of a source: two pairs, both labels of each."""

@@ -24,9 +24,9 @@ from avsync.audit.page import page_html
 from avsync.audit.report import print_audit
 from avsync.audit.result import Audit
 from avsync.config import PairConfig, PairsName
-from avsync.feed import Feed
+from avsync.data.pairs import PAIRS
+from avsync.loading.feed import Feed
 from avsync.metrics import Share, share_of, wilson
-from avsync.pairs import PAIRS
 from launch.cli import DONE, FAILED, USAGE, main
 from sharding.base.files import read_json, write_json
 from sharding.config import PackConfig

@@ -11,17 +11,17 @@ from avsync_settings import quick_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync import pictures
-from avsync.cam import heat_in_time, heat_of, hottest_of
 from avsync.config import PairsName, ViewConfig
-from avsync.draw import fixed_draws
-from avsync.feed import Feed
+from avsync.data.draw import fixed_draws
+from avsync.data.transforms import prepare
+from avsync.figures import HeatScale, Painter
+from avsync.honesty.predict import Answer
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
+from avsync.localize.stitch import Stitcher, window_starts
+from avsync.models.cam import heat_in_time, heat_of, hottest_of
 from avsync.models.parts import SyncOutput
-from avsync.overlay import HeatScale, Painter
-from avsync.predict import Answer
-from avsync.stitch import Stitcher, window_starts
-from avsync.transforms import prepare
+from avsync.train import pictures
 
 
 def impulse(cells: tuple[int, int, int], at: tuple[int, int, int], height: float = -1.0) -> torch.Tensor:

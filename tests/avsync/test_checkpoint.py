@@ -15,10 +15,16 @@ import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint
-from avsync.network import load_network
-from avsync.state import Best, State
-from avsync.trainer import train
+from avsync.run.checkpoint import (
+    RunPaths,
+    Saved,
+    load_checkpoint,
+    prune,
+    save_checkpoint,
+)
+from avsync.run.network import load_network
+from avsync.run.state import Best, State
+from avsync.train.trainer import train
 from sharding.base.files import publish_folder
 from sharding.errors import AvsyncError, FormatError, InputError
 

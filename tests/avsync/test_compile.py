@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec
 from avsync.models.stem import use_fast_stem
-from avsync.network import compile_network
+from avsync.run.network import compile_network
 from sharding.format.clip import Clock
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=16_000)

@@ -6,9 +6,16 @@ from itertools import pairwise
 import pytest
 from curves import curve, load
 
-from avsync.efficiency import AT_LEAST_S, PIECES, Floor, Guard, Span, remedy
-from avsync.progress import read_progress
-from avsync.trainer import train
+from avsync.run.progress import read_progress
+from avsync.train.efficiency import (
+    AT_LEAST_S,
+    PIECES,
+    Floor,
+    Guard,
+    Span,
+    remedy,
+)
+from avsync.train.trainer import train
 from sharding.errors import InputError
 
 HOUR = 3600.0

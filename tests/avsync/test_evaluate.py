@@ -14,14 +14,14 @@ import pytest
 from avsync_settings import quick_config
 from PIL import Image
 
-from avsync.cam import Hottest
 from avsync.config import EvaluateConfig, ViewConfig
-from avsync.draw import View
-from avsync.evaluate import evaluate
-from avsync.pointing import cropped, point
-from avsync.predict import Predictions
-from avsync.scorecard import localisation
-from avsync.trainer import train
+from avsync.data.draw import View
+from avsync.evaluate.evaluate import evaluate
+from avsync.evaluate.pointing import cropped, point
+from avsync.evaluate.scorecard import localisation
+from avsync.honesty.predict import Predictions
+from avsync.models.cam import Hottest
+from avsync.train.trainer import train
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import ClipMeta, Clock
 from sharding.format.dataset import open_dataset

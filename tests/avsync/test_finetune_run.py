@@ -12,16 +12,16 @@ import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.checkpoint import load_checkpoint
 from avsync.config import OptimConfig
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison
 from avsync.finetune.config import FinetuneConfig
 from avsync.finetune.finetune import finetune
 from avsync.finetune.place import OutPaths, Point
-from avsync.network import load_network
-from avsync.stop import Stopped
-from avsync.trainer import train
+from avsync.run.checkpoint import load_checkpoint
+from avsync.run.network import load_network
+from avsync.train.stop import Stopped
+from avsync.train.trainer import train
 from launch.cli import STOPPED
 from sharding.base.files import read_json
 from sharding.base.jobs import STOP_FILE

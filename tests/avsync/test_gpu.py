@@ -9,7 +9,7 @@ import pynvml
 import pytest
 import torch
 
-from avsync.gpu import GpuMeter, GpuUse
+from avsync.train.gpu import GpuMeter, GpuUse
 
 CUDA = torch.device("cuda")
 

@@ -12,13 +12,13 @@ import torch
 from avsync_settings import quick_config
 from processes import command, run_ranks
 
-import avsync.step
-from avsync.batch import TENSORS, Batch
-from avsync.checkpoint import RunPaths
+import avsync.train.step
 from avsync.config import LowRateConfig, TrainConfig
-from avsync.history import Row, open_history, rebuild
-from avsync.show_run import Clips, show_clips
-from avsync.trainer import train
+from avsync.data.batch import TENSORS, Batch
+from avsync.run.checkpoint import RunPaths
+from avsync.run.history import Row, open_history, rebuild
+from avsync.run.show import Clips, show_clips
+from avsync.train.trainer import train
 from launch.cli import DONE, FAILED, main
 from sharding.errors import FormatError, InputError
 from sharding.format.dataset import open_dataset
@@ -26,16 +26,16 @@ from sharding.format.dataset import open_dataset
 RECORD = """
 import os, sys, torch
 from pathlib import Path
-import avsync.step
+import avsync.train.step
 from avsync.config import TrainConfig
 from avsync.trainer import train
 from sharding.files import read_json
-seen, prepare = [], avsync.step.prepare
+seen, prepare = [], avsync.train.step.prepare
 def watched(batch, *rest):
     seen.append({name: getattr(batch, name).clone() for name in ("yuv", "audio", "in_sync", "matrix", "valid")})
     return prepare(batch, *rest)
 if __name__ == "__main__":
-    avsync.step.prepare = watched
+    avsync.train.step.prepare = watched
     train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
     torch.save(seen, Path(sys.argv[3]).parent / f"seen-{os.environ['RANK']}.pt")
 """
@@ -75,8 +75,8 @@ def test_a_batch_is_made_again_bit_by_bit_as_the_trainer_saw_it(dataset, config,
         seen.append((tensors(batch), batch.keys))
         return prepare(batch, *rest)
 
-    prepare = avsync.step.prepare
-    monkeypatch.setattr(avsync.step, "prepare", watched)
+    prepare = avsync.train.step.prepare
+    monkeypatch.setattr(avsync.train.step, "prepare", watched)
     train(dataset, tmp_path / "run", config)
     seen = seen[1:]  # the first picture on TensorBoard is made of the first batch
     assert len(seen) == 7 * 2
@@ -171,7 +171,7 @@ def test_a_flag_for_datasets_is_refused_with_a_run_and_the_other_way_round(run, 
 
 
 def test_a_long_list_is_cut_at_the_terminal_and_says_how_to_see_the_rest(run, capsys, monkeypatch):
-    monkeypatch.setattr("avsync.show_run.LINES", 10)
+    monkeypatch.setattr("avsync.run.show.LINES", 10)
     show_clips(run, Clips())
     assert "... 46 more: a shorter --step, or all in a file with --csv FILE" in said(capsys)
 

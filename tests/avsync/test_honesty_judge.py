@@ -8,15 +8,15 @@ import pytest
 from feeds import open_feed
 
 from avsync.config import RuntimeConfig, TrainConfig
-from avsync.draw import even_batch
-from avsync.feed import Feed
-from avsync.honesty.alarm import Alarm
+from avsync.data.draw import even_batch
 from avsync.honesty.examination import Examination, in_words
 from avsync.honesty.judge import WORSE, after, alarm_of, score_of
+from avsync.honesty.predict import Predictions
 from avsync.honesty.summary import Honesty
-from avsync.predict import Predictions
-from avsync.state import Best, State
-from avsync.validation import FEWEST, Validation
+from avsync.loading.feed import Feed
+from avsync.run.alarm import Alarm
+from avsync.run.state import Best, State
+from avsync.train.validation import FEWEST, Validation
 from avsync.world import World
 
 

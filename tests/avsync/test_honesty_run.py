@@ -14,14 +14,14 @@ from curves import curve, load
 from processes import command, run_ranks
 from turncoat import AGE, CHILD, turning
 
-from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import TrainConfig
-from avsync.honesty.alarm import Alarm
-from avsync.network import load_network
-from avsync.progress import read_progress
-from avsync.state import Best, State
-from avsync.tracking import PAGE
-from avsync.trainer import train
+from avsync.run.alarm import Alarm
+from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.network import load_network
+from avsync.run.progress import read_progress
+from avsync.run.state import Best, State
+from avsync.train.tracking import PAGE
+from avsync.train.trainer import train
 from sharding.base.files import from_json, read_json, to_json
 from sharding.config import PackConfig
 from sharding.pack.pack import pack

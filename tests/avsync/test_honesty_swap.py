@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avsync.batch import Batch
-from avsync.draw import Draw, View, mixed
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw, View, mixed
+from avsync.data.pairs import Pair, Sound
+from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.examination import Examination, audited, upper_half
 from avsync.honesty.judge import RAISED_Z, alarm_of
 from avsync.honesty.swap import donors, examine, examined, examined_rows
 from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
-from avsync.pairs import Pair, Sound
-from avsync.transforms import NetworkInput, prepare
 from sharding.format.clip import Clock
 
 SIDE, FRAMES, SAMPLES = 16, 4, 400

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync.audit.leak import Leak, Told, leak, places, told
-from avsync.pairs import PAIRS, Symmetric, Uniform
+from avsync.data.pairs import PAIRS, Symmetric, Uniform
 
 FPS = 30
 

@@ -10,10 +10,10 @@ from avsync_settings import quick_config
 from curves import curve
 from torch import Tensor
 
-from avsync import step
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
-from avsync.loss import Score, score
-from avsync.trainer import train
+from avsync.train import step
+from avsync.train.loss import Score, score
+from avsync.train.trainer import train
 from sharding.config import PackConfig
 from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig

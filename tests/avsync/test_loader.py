@@ -11,10 +11,10 @@ from feeds import copies, open_feed, rows_of
 from media import Video, write_video
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.draw import Draw, batches_of_rank
-from avsync.feed import Feed
+from avsync.data.draw import Draw, batches_of_rank
+from avsync.data.pairs import Pair, Sound
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.pairs import Pair, Sound
 from sharding.config import PackConfig
 from sharding.format.codec import CODECS
 from sharding.pack.pack import pack

@@ -10,10 +10,10 @@ from avsync_settings import quick_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync.feed import Feed
+from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
-from avsync.receipt import in_order
-from avsync.resume import order_of
+from avsync.run.receipt import in_order
+from avsync.run.resume import order_of
 from avsync.world import World
 
 CONFIG = replace(quick_config(), batch=12)

@@ -15,16 +15,27 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from avsync.checkpoint import RunPaths
 from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
-from avsync.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
-from avsync.localize import LocalizeResult, localize, localize_with
+from avsync.localize.film import (
+    LONGEST_SIDE,
+    TICK,
+    FilmWriter,
+    Picture,
+    read_pictures,
+)
+from avsync.localize.localize import LocalizeResult, localize, localize_with
+from avsync.localize.sheet import MOMENTS, Envelope, Moments
+from avsync.localize.windows import (
+    as_input,
+    form_of,
+    read_windows,
+    seen_box,
+)
 from avsync.models import paper
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
-from avsync.network import LoadedNetwork
-from avsync.places import LocalizeRecord, localize_place, score_place
-from avsync.sheet import MOMENTS, Envelope, Moments
-from avsync.windows import as_input, form_of, read_windows, seen_box
+from avsync.run.checkpoint import RunPaths
+from avsync.run.network import LoadedNetwork
+from avsync.run.places import LocalizeRecord, localize_place, score_place
 from sharding.base.files import publish, read_json
 from sharding.errors import InputError
 from sharding.format.clip import Clock, Fit
@@ -220,7 +231,7 @@ def test_large_pictures_are_shrunk_with_their_shape_kept(tmp_path: Path) -> None
 def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What read_pictures shows, shrunk, is what packing stores."""
     video = square_video(tmp_path / "square.mp4", 40, 30, width=64, height=64)
-    for reader in ("sharding.media.picture", "avsync.film"):
+    for reader in ("sharding.media.picture", "avsync.localize.film"):
         monkeypatch.setattr(f"{reader}.turn_of", lambda _: turn)
     source = probe(video)
     stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))
@@ -308,8 +319,8 @@ def test_the_output_must_be_another_mp4(tmp_path: Path) -> None:
 def test_heat_of_another_video_of_the_same_name_stands_beside_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
-    monkeypatch.setattr("avsync.localize.REFINE", {})
+    monkeypatch.setattr("avsync.localize.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.localize.REFINE", {})
     videos = [tmp_path / action / "1.v2.mp4" for action in ("drums", "[guitar]")]
     for video, x in zip(videos, (30, 130), strict=True):
         square_video(video, x, 40)
@@ -327,8 +338,8 @@ def test_heat_of_another_video_of_the_same_name_stands_beside_the_first(
 def test_it_says_whether_the_map_listened_and_what_that_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
-    monkeypatch.setattr("avsync.localize.REFINE", {})
+    monkeypatch.setattr("avsync.localize.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.localize.REFINE", {})
     result = localize(tmp_path / "run", square_video(tmp_path / "a.mp4", 30, 40), LocalizeConfig())
     assert result.scores.listened == 0, "its map is what it sees"
     assert result.scores.spatial > 0.36, "a square in the dark"
@@ -349,8 +360,8 @@ def test_any_name_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_is_kept_as_well_as_json_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avsync.localize.load_network", lambda *_: network())
-    monkeypatch.setattr("avsync.localize.REFINE", {})
+    monkeypatch.setattr("avsync.localize.localize.load_network", lambda *_: network())
+    monkeypatch.setattr("avsync.localize.localize.REFINE", {})
     video = square_video(tmp_path / "plain.mp4", 30, 40).rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
     first, again = (localize(tmp_path / "run", video, LocalizeConfig()) for _ in range(2))
     assert first.mp4 == again.mp4, "the same question again replaces its answer"

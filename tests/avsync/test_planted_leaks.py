@@ -13,9 +13,9 @@ from avsync.audit.config import AuditConfig
 from avsync.audit.finding import Verdict
 from avsync.audit.judge import judge, strictness
 from avsync.audit.probes import PROBES, run_probes
-from avsync.batch import Batch
 from avsync.config import PairConfig, PairsName, ViewConfig
-from avsync.feed import Feed
+from avsync.data.batch import Batch
+from avsync.loading.feed import Feed
 from sharding.format.clip import Clock
 
 pytestmark = pytest.mark.slow

@@ -10,12 +10,12 @@ import torch
 from curves import curve, load
 from processes import command, run_ranks, start_ranks
 
-from avsync import preflight
-from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import LowRateConfig
-from avsync.preflight import Forecast
-from avsync.progress import read_progress
-from avsync.trainer import train
+from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.progress import read_progress
+from avsync.train import preflight
+from avsync.train.preflight import Forecast
+from avsync.train.trainer import train
 
 
 def with_preflight(config):
@@ -82,7 +82,7 @@ def test_a_wish_to_stop_ends_it(dataset, config, tmp_path):
         time.sleep(0.05)
     time.sleep(3)
     child.send_signal(signal.SIGTERM)
-    assert child.communicate(timeout=30)[0].rstrip().endswith("avsync.stop.Stopped")
+    assert child.communicate(timeout=30)[0].rstrip().endswith("avsync.train.stop.Stopped")
     assert not RunPaths(run).saved_steps()
 
 

@@ -12,10 +12,16 @@ import pytest
 from curves import curve
 from processes import command, start_ranks
 
-from avsync import progress
-from avsync.checkpoint import RunPaths
-from avsync.progress import Pulse, RunProgress, Score, finite, read_progress
-from avsync.trainer import train
+from avsync.run import progress
+from avsync.run.checkpoint import RunPaths
+from avsync.run.progress import (
+    Pulse,
+    RunProgress,
+    Score,
+    finite,
+    read_progress,
+)
+from avsync.train.trainer import train
 from sharding.errors import InputError
 
 
@@ -141,7 +147,7 @@ def test_it_tells_of_the_start_before_the_first_step_and_grows_old_while_data_do
 
 
 def test_reading_it_needs_no_torch():
-    code = "import sys, avsync.progress; sys.exit(bool({'torch', 'numpy', 'av'} & set(sys.modules)))"
+    code = "import sys, avsync.run.progress; sys.exit(bool({'torch', 'numpy', 'av'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

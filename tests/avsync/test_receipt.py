@@ -15,18 +15,18 @@ from avsync_settings import quick_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync.batch import Batch
-from avsync.checkpoint import RunPaths
 from avsync.config import ViewConfig
-from avsync.draw import Draw
-from avsync.feed import Feed
-from avsync.fingerprint import SplitPrint, difference
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw
+from avsync.data.fingerprint import SplitPrint, difference
+from avsync.data.order import Order
+from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
-from avsync.order import Order
-from avsync.receipt import Opening, in_order, read_receipts
-from avsync.resume import open_run
-from avsync.state import Best, Origin, State
-from avsync.trainer import train
+from avsync.run.checkpoint import RunPaths
+from avsync.run.receipt import Opening, in_order, read_receipts
+from avsync.run.resume import open_run
+from avsync.run.state import Best, Origin, State
+from avsync.train.trainer import train
 from avsync.world import World
 from sharding.base.files import to_json
 from sharding.errors import AvsyncError, FormatError, InputError

@@ -13,10 +13,10 @@ from avsync_settings import quick_config
 from curves import curve
 from processes import CHILD, command, finish
 
-from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import TrainConfig
-from avsync.receipt import read_receipts
-from avsync.trainer import train
+from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.receipt import read_receipts
+from avsync.train.trainer import train
 
 STEPS = 24
 CURVES = (("train", "loss"), ("train", "accuracy"), ("validation", "loss"), ("train", "learning_rate"))
@@ -113,7 +113,7 @@ def test_a_wish_to_stop_is_granted_at_the_next_step_and_nothing_is_lost(dataset,
             time.sleep(0.01)
         child.send_signal(number)
         _, errors = child.communicate(timeout=60)
-    assert b"avsync.stop.Stopped" in errors
+    assert b"avsync.train.stop.Stopped" in errors
     drawn = curve(run, "train", "loss")
     assert paths.saved_steps()[0] == max(drawn), "it went on from the step it stood at"
 

@@ -15,9 +15,9 @@ from avsync_settings import quick_config
 from curves import curve
 from processes import command, run_ranks, start_ranks
 
-from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import RuntimeConfig, TrainConfig
-from avsync.receipt import read_receipts
+from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.receipt import read_receipts
 
 RANKS_OF = (1, 2, 1)
 

@@ -125,8 +125,8 @@ def test_videos_of_one_name_keep_their_own_answers(tmp_path: Path) -> None:
 
 
 def test_a_longer_file_needs_no_longer_buffers(tmp_path: Path) -> None:
+    from avsync.localize.windows import form_of, read_windows
     from avsync.score.listen import plan_windows
-    from avsync.windows import form_of, read_windows
     from sharding.media.probe import probe
 
     net, sizes = network(), []

@@ -20,7 +20,7 @@ from staging_data import QUICK, break_clip, scratch_for, tar, write_noise
 
 import avsync.staging.fetch
 import avsync.staging.room
-from avsync.staging.part import Part, locked
+from avsync.staging.part_file import Part, locked
 from avsync.staging.room import FRESH_S, MIRROR, NoRoom, Room, release
 from avsync.staging.scratch import Outcome, Scratch
 from avsync.staging.shelf import DatasetFolder
@@ -198,7 +198,7 @@ def test_who_waits_for_a_process_that_stands_still_is_told(server: SlowServer, d
 
 def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(data: Path, tmp_path: Path) -> None:
     script = (
-        "import os, sys, time; from pathlib import Path; from avsync.staging.part import Part\n"
+        "import os, sys, time; from pathlib import Path; from avsync.staging.part_file import Part\n"
         "part = Part.take(Path(sys.argv[1]))\n"
         "if not os.fork(): print(os.getpid(), flush=True)\n"
         "time.sleep(600)"

@@ -10,17 +10,17 @@ import pytest
 from curves import curve
 from slow_server import SlowServer
 
-from avsync.checkpoint import RunPaths
 from avsync.config import TrainConfig
-from avsync.draw import fixed_draws
-from avsync.feed import Feed
+from avsync.data.draw import fixed_draws
+from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
-from avsync.resume import order_of
+from avsync.run.checkpoint import RunPaths
+from avsync.run.resume import order_of
 from avsync.staging.mirror import Source
 from avsync.staging.room import discard
 from avsync.staging.scratch import Scratch
 from avsync.staging.stager import keep_ahead
-from avsync.trainer import train
+from avsync.train.trainer import train
 from avsync.world import World
 from sharding.errors import AvsyncError, InputError
 

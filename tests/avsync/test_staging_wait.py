@@ -11,7 +11,7 @@ import pytest
 from slow_server import SlowServer
 from staging_data import QUICK, scratch_for, tar, write_noise
 
-from avsync.staging.part import Part
+from avsync.staging.part_file import Part
 from avsync.staging.wait import wait_for
 from sharding.errors import InputError
 

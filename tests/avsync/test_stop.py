@@ -16,12 +16,12 @@ from avsync_settings import quick_config
 from curves import curve
 from processes import CHILD, command, run_ranks, start_ranks
 
-from avsync.checkpoint import RunPaths, load_checkpoint
 from avsync.config import RuntimeConfig, TrainConfig
 from avsync.loading.options import StoppedWaiting
-from avsync.progress import read_progress
-from avsync.receipt import read_receipts
-from avsync.stop import StopFlag, agreed
+from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.progress import read_progress
+from avsync.run.receipt import read_receipts
+from avsync.train.stop import StopFlag, agreed
 from sharding.base.jobs import STOP_FILE
 from sharding.errors import AvsyncError
 
@@ -81,7 +81,7 @@ def ended(children: list[subprocess.Popen[str]], *stalls: Path) -> list[str]:
         stall.unlink()
     said = [child.communicate(timeout=60)[0] for child in children]
     for text in said:
-        assert text.rstrip().endswith("avsync.stop.Stopped"), text
+        assert text.rstrip().endswith("avsync.train.stop.Stopped"), text
     return said
 
 

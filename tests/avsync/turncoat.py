@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 import avsync.honesty.swap
-import avsync.step
-import avsync.trainer
-from avsync.batch import Batch
+import avsync.train.step
+import avsync.train.trainer
+from avsync.data.batch import Batch
+from avsync.data.transforms import NetworkInput
 from avsync.models import MODELS
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
-from avsync.state import State
-from avsync.transforms import NetworkInput
+from avsync.run.state import State
 from sharding.base.files import write_json
 
 AGE = 4
@@ -91,7 +91,7 @@ def plant(batch: Batch, given: NetworkInput) -> NetworkInput:
 @contextmanager
 def turning(folder: Path) -> Iterator[None]:
     """Inside, network "small" is the turncoat. `folder` takes each rank's state after each validation."""
-    small, prepare, after = MODELS["small"], avsync.step.prepare, avsync.trainer.after
+    small, prepare, after = MODELS["small"], avsync.train.step.prepare, avsync.train.trainer.after
 
     def planted(batch: Batch, *rest: Any) -> NetworkInput:
         return plant(batch, prepare(batch, *rest))
@@ -101,10 +101,10 @@ def turning(folder: Path) -> Iterator[None]:
         write_json(folder / f"state-{os.environ.get('RANK', '0')}-{state.step}.json", state)
         return state
 
-    MODELS["small"], avsync.trainer.after = build, kept
-    avsync.step.prepare = avsync.honesty.swap.prepare = planted
+    MODELS["small"], avsync.train.trainer.after = build, kept
+    avsync.train.step.prepare = avsync.honesty.swap.prepare = planted
     try:
         yield
     finally:
-        MODELS["small"], avsync.trainer.after = small, after
-        avsync.step.prepare = avsync.honesty.swap.prepare = prepare
+        MODELS["small"], avsync.train.trainer.after = small, after
+        avsync.train.step.prepare = avsync.honesty.swap.prepare = prepare

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avsync.progress import RunProgress
+from avsync.run.progress import RunProgress
 from launch.cli import main
 from launch.job.attempts import Action, Event, What, note
 from launch.job.paths import JobPaths

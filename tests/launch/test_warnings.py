@@ -8,7 +8,7 @@ from pathlib import Path
 import made
 import pytest
 
-from avsync.honesty.alarm import Alarm
+from avsync.run.alarm import Alarm
 from launch.job.attempt import ThisAttempt
 from launch.job.record import JobRecord
 from launch.job.supervise import Supervisor

@@ -9,8 +9,8 @@ import made
 import pytest
 from made import ran
 
-from avsync.honesty.alarm import Alarm
-from avsync.progress import Score
+from avsync.run.alarm import Alarm
+from avsync.run.progress import Score
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.reasons import PLAIN, plainly
@@ -253,9 +253,9 @@ def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
     tmp_path: Path, columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from avsync.terminal import open_console
     from launch.watch.show import look
     from launch.watch.table import show_table
+    from sharding.base.console import open_console
 
     for name in ("one", "two"):
         paths = made.job(tmp_path / name)
@@ -272,9 +272,9 @@ def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
 def test_two_jobs_of_one_folder_can_be_told_apart_in_any_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from avsync.terminal import open_console
     from launch.watch.show import look
     from launch.watch.table import show_table
+    from sharding.base.console import open_console
 
     for kind in ("train", "evaluate"):
         made.progress(made.job(tmp_path / "run", kind), eta_s=3600, clips_per_s=212.4)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sharding.pack.progress
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import sharding.pack.progress
 from launch.cli import FAILED, USAGE, main
 from sharding.base.files import folder_lock, share_lock
 from sharding.base.jobs import JOBS

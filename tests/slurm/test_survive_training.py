@@ -13,8 +13,8 @@ import pytest
 from jobs import Job, asked, processes, profile, queue, record
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avsync.checkpoint import RunPaths
-from avsync.receipt import read_receipts
+from avsync.run.checkpoint import RunPaths
+from avsync.run.receipt import read_receipts
 from launch.job.record import End
 from sharding.config import PackConfig
 from sharding.pack.pack import pack

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from avsync.progress import Phase, RunProgress
+from avsync.run.progress import Phase, RunProgress
 from sharding.base.files import write_json
 
 run, steps = Path(sys.argv[1]), int(sys.argv[2])

@@ -1,0 +1,204 @@
+"""Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from avsync.config import EvaluateConfig
+from avsync.data.draw import (
+    batches_of_rank,
+    even_batch,
+    fixed_draws,
+    mixed,
+)
+from avsync.evaluate.plots import evaluation_plot
+from avsync.evaluate.pointing import Point, point
+from avsync.evaluate.scorecard import (
+    Row,
+    Scorecard,
+    by_action,
+    by_shift,
+    localisation,
+    overall,
+    save,
+)
+from avsync.evaluate.table import action_table, action_words
+from avsync.honesty.examination import Examination
+from avsync.honesty.predict import Answer
+from avsync.honesty.summary import Honesty
+from avsync.honesty.swap import examined, examined_rows
+from avsync.loading.feed import Feed
+from avsync.loading.options import LoaderOptions
+from avsync.models.cam import hottest_of
+from avsync.models.parts import InputSpec
+from avsync.run.checkpoint import RunPaths
+from avsync.run.network import LoadedNetwork, load_network, pick_device
+from avsync.run.places import evaluation_place, full_name
+from sharding.base.console import open_console
+from sharding.base.files import publish
+from sharding.errors import FormatError, InputError
+from sharding.format.clip import Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found, and where it is written."""
+
+    card: Scorecard
+    folder: Path
+
+    @property
+    def plot(self) -> Path:
+        return self.folder / "plot.png"
+
+
+def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
+    """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError."""
+    device = pick_device(config.device)
+    network = load_network(run, config.checkpoint, device)
+    feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
+    check_same_input(network, feed, dataset)
+    heard = _ask(network, feed, config, device)
+    exam = Examination.of(heard.table, feed.dataset.index.group)
+    got = exam.got
+    if not len(got.clip):
+        raise FormatError(
+            f"none of the {len(heard.unreadable)} clips in split {config.split!r} of {dataset} can be read; "
+            f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
+        )
+    accuracy, auc = overall(got, feed.dataset)
+    card = Scorecard(
+        run=full_name(run.resolve()), dataset=full_name(dataset.resolve()), split=config.split, step=network.step,
+        clips=len(np.unique(got.clip)), unreadable=len(heard.unreadable), accuracy=accuracy, auc=auc, loss=got.loss,
+        actions=by_action(got, feed.dataset), shifts=by_shift(got, feed.dataset),
+        localisation=localisation(heard.points, np.array(heard.groups)), honesty=Honesty.of(exam, network.step),
+    )  # fmt: skip
+    result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
+    save(card, got, feed.dataset, result.folder)
+    with publish(result.plot) as file:
+        file.write(evaluation_plot(card, got))
+    show(result, heard.last_error)
+    return result
+
+
+def check_same_input(network: LoadedNetwork, feed: Feed, dataset: Path) -> None:
+    """Raises InputError, naming what differs, when the dataset is not what the network was trained on."""
+    trained = _traits(network.spec, network.dataset.fit)
+    given = _traits(feed.spec(), feed.dataset.info.fit)
+    differ = [f"{name} {trained[name]}, the dataset {given[name]}" for name in trained if trained[name] != given[name]]
+    if differ:
+        raise InputError(
+            f"{dataset} does not fit this network, which was trained with {'; with '.join(differ)}: "
+            "pack the videos with the settings of the training dataset"
+        )
+
+
+def _traits(spec: InputSpec, fit: Fit) -> dict[str, str]:
+    """What a network is used to, in words. A window's length in frames and samples follows from these."""
+    return {
+        "pictures a second": str(spec.clock.fps),
+        "samples a second": str(spec.clock.sample_rate),
+        "audio channels": str(spec.channels),
+        "picture": f"{spec.width}x{spec.height}",
+        "fit": fit,
+    }
+
+
+@dataclass(slots=True)
+class _Heard:
+    """All that the network's answers give, gathered batch by batch."""
+
+    table: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Rows of examined_rows, in the order of the draws."""
+    points: list[Point] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    """Of each point's clip."""
+    unreadable: set[int] = field(default_factory=set)
+    """Clips that could not be read."""
+    last_error: str = ""
+
+
+def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
+    draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
+    batch = even_batch(len(draws), config.batch)
+    share = batches_of_rank(mixed(draws, batch), batch, 0, 1)
+    mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()
+    with feed.loader(LoaderOptions(device=device)) as loader:
+        stream = examined(network.model, loader.batches(share), feed.view, mute, feed.dataset.index.group)
+        console = open_console(stderr=True)
+        quiet = not console.is_terminal
+        for got in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
+            tables.append(examined_rows(got))
+            answer = got.answer
+            _note_points(answer, feed, heard)
+            pairs = zip(answer.batch.draws, answer.batch.jsons, strict=True)
+            heard.unreadable |= {draw.clip for draw, json in pairs if draw.clip >= 0 and json is None}
+        heard.last_error = loader.budget.last
+    heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(share) * batch, -1)), mixed(range(len(draws)), batch))
+    return heard
+
+
+def _unmixed(rows: Tensor, order: list[int]) -> Tensor:
+    """Rows (draws, K, columns) as `order` has mixed them, then padding -> (draws*K, columns), as they were."""
+    back = torch.empty_like(rows[: len(order)])
+    back[order] = rows[: len(order)]
+    return back.flatten(0, 1)
+
+
+def _note_points(answer: Answer, feed: Feed, heard: _Heard) -> None:
+    """The pointing game on the in-sync pairs of a batch, where the truth is known."""
+    frames = answer.seen.frames.shape[2]
+    for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
+        for number, sound in enumerate(draw.pair.sounds):
+            if meta is None or not meta.boxes or not sound.in_sync:
+                continue
+            outcome = point(hottest_of(answer.said.cam[row, number], frames), meta, draw.pair.picture, feed.view)
+            if outcome is not None:
+                heard.points.append(outcome)
+                heard.groups.append(int(feed.dataset.index.group[draw.clip]))
+
+
+def show(result: Evaluation, last_error: str) -> None:
+    """Print the tables."""
+    console, card = open_console(), result.card
+    share, place = card.accuracy, card.localisation
+    console.print(
+        Text.assemble(
+            "accuracy ", (f"{share.value:.1%}", "bold"),
+            f" (95 % interval {share.low:.1%} to {share.high:.1%}), chance 50 %; "
+            f"ROC AUC {card.auc:.3f}; loss {card.loss:.3f}; {share.count} examples of {card.clips} clips, "
+            f"split {card.split}, step {card.step}",
+        )
+    )  # fmt: skip
+    if card.honesty:
+        console.print(card.honesty.text, soft_wrap=True)
+        if card.honesty.warning:
+            console.print(card.honesty.warning, style="bold red", soft_wrap=True)
+    if card.unreadable:
+        console.print(
+            f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"
+        )
+    console.print(action_table(card.actions), action_words(card.actions), _table("|shift|", card.shifts))
+    if place:
+        console.print(
+            Text.assemble(
+                "hottest point on a true source: ", (f"{place.hottest.value:.1%}", "bold"),
+                f" ({place.hottest.low:.1%} to {place.hottest.high:.1%}) = {place.times_chance:.1f}x chance "
+                f"({place.chance:.1%}); picture's centre {place.centre.value:.1%}",
+            )
+        )  # fmt: skip
+    console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
+
+
+def _table(name: str, lines: tuple[Row, ...]) -> Table:
+    table = Table(name, "accuracy", "95 % interval", "examples", title=f"by {name}")
+    for line in lines:
+        share = line.accuracy
+        table.add_row(Text(line.name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", str(share.count))
+    return table

@@ -1,0 +1,136 @@
+"""An evaluation's figures: overall, by action, by |shift|, and where the maps point. Numbers and files; no network."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.evaluate.actions import ActionRow, judge
+from avsync.evaluate.pointing import Point
+from avsync.honesty.predict import Predictions
+from avsync.honesty.summary import Honesty
+from avsync.metrics import Share, roc_auc, share_of
+from sharding.base.files import publish, write_json
+from sharding.format.dataset import Dataset
+
+SHIFT_BIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    name: str
+    accuracy: Share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Localisation:
+    """How often a point lies on a true source."""
+
+    hottest: Share
+    """The hottest point of |w . f| of in-sync pairs."""
+    centre: Share
+    """The middle of the picture."""
+    chance: float
+    """A point drawn blindly: the true boxes' mean share of the picture."""
+
+    @property
+    def times_chance(self) -> float:
+        return self.hottest.value / self.chance if self.chance else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorecard:
+    """Everything `avsync evaluate` reports."""
+
+    run: str
+    """Full path."""
+    dataset: str
+    """Full path."""
+    split: str
+    step: int
+    clips: int
+    """Clips that were asked about."""
+    unreadable: int
+    """Clips that could not be read, and count for nothing."""
+    accuracy: Share
+    auc: float
+    loss: float
+    actions: tuple[ActionRow, ...]
+    """Highest estimate first."""
+    shifts: tuple[Row, ...]
+    localisation: Localisation | None
+    honesty: Honesty | None = None
+    """None in summaries of before it was asked."""
+
+
+def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
+    """Accuracy of each action with its verdict, highest estimate first."""
+    action, group = dataset.index.action[got.clip], dataset.index.group[got.clip]
+    return judge(dataset.info.actions, action, got.hits, group)
+
+
+def by_shift(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
+    """Accuracy of in-sync examples, and of shifted ones by how far."""
+    group = dataset.index.group[got.clip]
+    distance = np.array([float(abs(int(shift)) / dataset.info.clock.fps) for shift in got.shift])
+    rows = [Row("in sync", share_of(got.hits[got.in_sync], group[got.in_sync]))]
+    for number in np.unique(np.floor(distance[~got.in_sync] / SHIFT_BIN_S).astype(int)):
+        low, high = number * SHIFT_BIN_S, (number + 1) * SHIFT_BIN_S
+        chosen = ~got.in_sync & (distance >= low) & (distance < high)
+        rows.append(Row(f"{low:g} to {high:g} s", share_of(got.hits[chosen], group[chosen])))
+    return tuple(rows)
+
+
+def localisation(points: list[Point], groups: NDArray[np.integer]) -> Localisation | None:
+    """None when no clip had true boxes."""
+    if not points:
+        return None
+    return Localisation(
+        hottest=share_of(np.array([point.hit for point in points]), groups),
+        centre=share_of(np.array([point.centre_hit for point in points]), groups),
+        chance=float(np.mean([point.chance for point in points])),
+    )
+
+
+def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
+    """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "summary.json", card)
+    header = ("accuracy", "low_95", "high_95", "examples")
+    more = ("estimate", "sources", "verdict", "more_sources_to_tell")
+    actions = [(*_share(row), row.estimate, row.sources, row.verdict, row.more_sources) for row in card.actions]
+    _write_csv(folder / "by_action.csv", ("action", *header, *more), actions)
+    _write_csv(folder / "by_shift.csv", ("shift", *header), [_share(row) for row in card.shifts])
+    _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), _lines(got, dataset))
+
+
+def _share(row: Row | ActionRow) -> tuple[object, ...]:
+    share = row.accuracy
+    return row.name, share.value, share.low, share.high, share.count
+
+
+def _lines(got: Predictions, dataset: Dataset) -> list[tuple[str, str, str, int, str]]:
+    """One line per example."""
+    names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
+    return [
+        (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")
+        for clip, shift, sync, logit in zip(got.clip, got.shift, got.in_sync, got.logit, strict=True)
+    ]
+
+
+def _write_csv(path: Path, header: tuple[str, ...], lines: Sequence[tuple[object, ...]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    with publish(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def overall(got: Predictions, dataset: Dataset) -> tuple[Share, float]:
+    """Accuracy and ROC AUC over all examples."""
+    return share_of(got.hits, dataset.index.group[got.clip]), roc_auc(got.logit, got.in_sync)

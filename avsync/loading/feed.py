@@ -1,0 +1,117 @@
+"""A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.config import PairConfig, TrainConfig, ViewConfig
+from avsync.data.draw import (
+    Draw,
+    View,
+    fixed_choice,
+    training_draws,
+    usable_clips,
+)
+from avsync.data.fingerprint import SplitPrint
+from avsync.data.order import Order
+from avsync.data.pairs import PairLaw, build_law
+from avsync.loading.loader import Loader
+from avsync.loading.options import LoaderOptions
+from avsync.loading.shape import WindowShape
+from avsync.models.parts import InputSpec
+from avsync.staging.mirror import Source
+from avsync.staging.shelf import Shelf
+from avsync.staging.stager import Coming
+from avsync.world import World
+from sharding.base.text import first_few
+from sharding.errors import InputError
+from sharding.format.clip import Clock
+from sharding.format.dataset import Dataset, open_dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Feed:
+    """One split, ready to be drawn from."""
+
+    dataset: Dataset
+    law: PairLaw
+    view: View
+    clips: NDArray[np.int64]
+    """Ids of the clips that are long enough."""
+    shelf: Shelf
+    """Where the shards are found."""
+
+    @classmethod
+    def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
+        """A split of a dataset's folder. Raises InputError, FormatError: no such split, no clip long enough, ..."""
+        return cls.of(Source.of_folder(folder), split, pairs, view)
+
+    @classmethod
+    def of(
+        cls, source: Source, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False,
+        law: Callable[[PairConfig, Clock], PairLaw] = build_law,
+    ) -> Self:  # fmt: skip
+        """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
+        dataset = open_dataset(source.folder, split)
+        if source.has_all_shards:
+            _check_shards(dataset)
+        drawn = law(pairs, dataset.info.clock)
+        return cls(
+            dataset=dataset,
+            shelf=source.shelf(dataset, staged=staged),
+            law=drawn,
+            view=View.build(view, dataset.info.height, dataset.info.width),
+            clips=usable_clips(dataset.index, drawn, dataset.info.clock),
+        )
+
+    def sources(self, most: int) -> int:
+        """Videos that the fixed choice of at most so many usable clips is of."""
+        return len(np.unique(self.dataset.index.group[fixed_choice(self.clips, most)]))
+
+    def shape(self, every: int = 1) -> WindowShape:
+        """Row sizes; `every` is the low-rate stage's factor."""
+        return WindowShape.of(self.dataset, self.law, every)
+
+    def spec(self, every: int = 1) -> InputSpec:
+        """What the network is shown."""
+        clock, shape = self.dataset.info.clock, self.shape(every)
+        return InputSpec(
+            frames=shape.frames,
+            height=self.view.out_height,
+            width=self.view.out_width,
+            samples=shape.samples,
+            channels=self.dataset.info.channels,
+            clock=replace(clock, fps=clock.fps / every),
+        )
+
+    def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
+        return Loader(self.dataset, self.shelf, self.shape(every), options)
+
+    def training_rows(
+        self, order: Order, config: TrainConfig, world: World, steps: range, coming: Coming
+    ) -> Iterator[list[Draw]]:
+        """This rank's rows, one list for each accumulation pass of each step; `coming` hears of their shards."""
+        index, flip = self.dataset.index, config.view.flip
+        passes = config.runtime.accumulate
+        draws = training_draws(order, self.law, index, self.view, flip, world.rank, world.ranks, passes)
+        for step in steps:
+            parts = draws(step)
+            coming(index.shard[[draw.clip for part in parts for draw in part]].tolist())
+            yield from parts
+
+    def fingerprint(self) -> SplitPrint:
+        """Changes when the split's clips change, so that a run never resumes on other data."""
+        return SplitPrint.of(self.dataset.index)
+
+
+def _check_shards(dataset: Dataset) -> None:
+    """Every shard must be there before hours are spent. Raises InputError naming those that are not."""
+    if missing := dataset.missing_shards():
+        names = first_few([str(path) for path in missing])
+        raise InputError(
+            f"{len(missing)} of {len(dataset.shards())} shards are missing: {names}; run the same avsync pack again"
+        )

@@ -1,0 +1,139 @@
+"""A video file as a trained network wants to see it: overlapping windows, prepared exactly as in training.
+
+One pass over the file; memory holds one window. T frames of a window, R = H*3/2 rows of I420, S samples, C channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, floor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avsync.data.batch import Batch
+from avsync.data.draw import Draw, View
+from avsync.data.pairs import Pair, Sound
+from avsync.data.transforms import MATRICES, NetworkInput, prepare
+from avsync.run.network import LoadedNetwork
+from sharding.format.clip import Box, Clock, Fit
+from sharding.media.decode import Form, read_spans
+from sharding.media.probe import Probe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Window:
+    """What is seen and heard from one frame on."""
+
+    start: int
+    """First frame, on the network's clock, from the video's first picture on."""
+    yuv: NDArray[np.uint8]
+    """(T, R, W)"""
+    audio: NDArray[np.int16]
+    """(S, C); with a reach, as many frames of sound more at either end"""
+
+
+def frames_of(source: Probe, clock: Clock) -> range:
+    """Frame numbers on the network's clock during which the video has a picture."""
+    first = max(0, floor(source.video.start * clock.fps))
+    return range(first, max(first + 1, ceil(source.video.end * clock.fps)))
+
+
+def read_windows(
+    source: Probe, form: Form, first: int, starts: Sequence[int], length: int, reach: int = 0
+) -> Iterator[Window]:
+    """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
+
+    Their sound begins `reach` frames earlier and ends as many later. Beyond the ends of the file the first and last
+    pictures stay and there is silence. Raises RejectError.
+    """
+    clock, around = form.clock, length + 2 * reach
+    ends = [first - reach, *(first + start + length + reach for start in starts)]
+    pieces = [range(low, high) for low, high in pairwise(ends)]
+    sound = _Sound(form.channels)
+    yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
+    for start, fresh in zip(starts, read_spans(source, pieces, form), strict=True):
+        yuv = np.concatenate((yuv, fresh.yuv))[-around:]
+        sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
+        begin = clock.sample_at(first + start - reach)
+        samples = clock.sample_at(first + start + reach) + clock.sample_at(length) - begin
+        yield Window(start=start, yuv=yuv[reach : reach + length], audio=sound.take(begin, samples))
+
+
+class _Sound:
+    """Pieces of sound by position. Where frames are no whole number of samples, pieces may miss each other by one."""
+
+    def __init__(self, channels: int) -> None:
+        self._start = 0
+        self._samples = np.empty((0, channels), np.int16)
+
+    def add(self, position: int, piece: NDArray[np.int16]) -> None:
+        if not len(self._samples):
+            self._start = position
+        gap = position - self._start - len(self._samples)
+        parts = [self._samples[: len(self._samples) + min(0, gap)], np.repeat(piece[:1], max(0, gap), axis=0), piece]
+        self._samples = np.concatenate(parts)
+
+    def take(self, position: int, count: int) -> NDArray[np.int16]:
+        """`count` samples from `position` on; what lies before is forgotten."""
+        self._samples = self._samples[position - self._start :]
+        self._start = position
+        missing = max(0, count - len(self._samples))
+        return np.pad(self._samples[:count], ((0, missing), (0, 0)), mode="edge")
+
+
+def form_of(network: LoadedNetwork) -> Form:
+    """How clips of the network's dataset were decoded."""
+    data = network.dataset
+    return Form(clock=data.clock, width=data.width, height=data.height, channels=data.channels, fit=data.fit)
+
+
+def view_of(network: LoadedNetwork) -> View:
+    """What the network sees of the stored picture: the central crop."""
+    return View.build(network.config.view, network.dataset.height, network.dataset.width)
+
+
+def seen_box(network: LoadedNetwork, width: int, height: int) -> Box:
+    """The same as shares of the video's picture, `width` x `height` in square pixels; bars lie beyond 0 to 1."""
+    view = view_of(network)
+    top, left = view.centre()
+    across, down = _stored_share(network.dataset.fit, width / height, view.width / view.height)
+    x0, x1 = (0.5 + (edge / view.width - 0.5) * across for edge in (left, left + view.crop_width))
+    y0, y1 = (0.5 + (edge / view.height - 0.5) * down for edge in (top, top + view.crop_height))
+    return x0, y0, x1, y1
+
+
+def _stored_share(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
+    """Width and height of the stored picture, in widths and heights of the shown one; both given by their shape."""
+    if fit == "squash":
+        return 1.0, 1.0
+    wider = shown > stored
+    if wider == (fit == "crop"):
+        return stored / shown, 1.0  # crop cuts the sides of a wide picture, pad puts bars beside a narrow one
+    return 1.0, shown / stored
+
+
+def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torch.device) -> NetworkInput:
+    """One window through the transforms of training: frames (1, 3, T, h, w), sounds (1, 1, C, S)."""
+    return as_inputs(window.yuv, window.audio[None], source, network, device)
+
+
+def as_inputs(
+    yuv: NDArray[np.uint8], sounds: NDArray[np.int16], source: Probe, network: LoadedNetwork, device: torch.device
+) -> NetworkInput:
+    """The same for pictures (T, R, W) and several sounds (K, S, C): frames (1, 3, T, h, w), sounds (1, K, C, S)."""
+    view = view_of(network)
+    top, left = view.centre()
+    pair = Pair(0, tuple(Sound(0, 0, in_sync=True) for _ in sounds))
+    batch = Batch(
+        keys=(source.path.name,),
+        jsons=(None,),
+        draws=(Draw(0, pair, top, left, False),),
+        yuv=torch.from_numpy(yuv).unsqueeze(0),
+        audio=torch.from_numpy(sounds).unsqueeze(0),
+        in_sync=torch.ones(1, len(sounds)),
+        matrix=torch.tensor([MATRICES.index(source.matrix)]),
+        valid=torch.ones(1, dtype=torch.bool),
+    )
+    return prepare(batch.to(device), view, network.config.pairs.mute_samples)

@@ -1,0 +1,247 @@
+"""What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
+
+RUN/run.json                       RunInfo: settings, data, network input; written once
+RUN/receipts.jsonl                 Receipt (avsync/run/receipt.py): a line for each attempt
+RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only
+                                   whole ones, and the newest is taken up. One damaged later stops the run with the
+                                   remedy: a person decides to lose its steps, not the program
+RUN/progress.json                    RunProgress (avsync/run/progress.py): where it stands now
+RUN/jobs/                            of who started it on a cluster
+RUN/best.json                      Best: which checkpoint had the highest audited accuracy
+RUN/maps.csv                       does each validation clip's map listen, at the last validation (avsync/honesty)
+RUN/tensorboard/                   train, validation and chance curves
+RUN/evaluation/, localize/, score/   answers of the trained network (avsync/run/places.py)
+"""
+
+import io
+import pickle
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avsync.config import TrainConfig
+from avsync.data.fingerprint import SplitPrint
+from avsync.models.parts import InputSpec, SyncNet
+from avsync.run.progress import PROGRESS
+from avsync.run.state import Best, State
+from sharding.base.files import (
+    OLD,
+    PART,
+    publish_folder,
+    read_json,
+    write_json,
+)
+from sharding.errors import FormatError, InputError
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.index import DatasetInfo
+
+MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
+"""Files of a checkpoint."""
+GONE = ".gone"
+"""Suffix of a checkpoint that is being deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Every file name of a run folder."""
+
+    root: Path
+
+    @property
+    def info(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def receipts(self) -> Path:
+        return self.root / "receipts.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        return self.root / PROGRESS
+
+    @property
+    def best(self) -> Path:
+        return self.root / "best.json"
+
+    @property
+    def maps(self) -> Path:
+        return self.root / "maps.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluation"
+
+    @property
+    def localized(self) -> Path:
+        return self.root / "localize"
+
+    @property
+    def scored(self) -> Path:
+        return self.root / "score"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"{step:08d}"
+
+    def saved_steps(self) -> list[int]:
+        """Steps of whole checkpoints, newest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """run.json: what a run is."""
+
+    format_version: int
+    config: TrainConfig
+    spec: InputSpec
+    dataset: DatasetInfo
+    dataset_path: str
+    data: dict[str, SplitPrint]
+    """Of the splits that are used."""
+    draws: str
+    """Fingerprint of step 0: its clips, windows, crops and flips."""
+    git: str
+    torch: str
+    numpy: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Saved:
+    """A checkpoint in memory."""
+
+    state: State
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
+    """Write a checkpoint: aside, to disk, then renamed.
+
+    One of the same step is replaced. A run that went on from an older checkpoint may reach a step again with other
+    numbers (GPUs do not repeat bit by bit); curves and best.json tell of the new ones, so the weights must, too.
+    """
+    with publish_folder(paths.checkpoint(saved.state.step)) as part:
+        _save_tensors(part / MODEL, saved.model)
+        _save_tensors(part / OPTIMIZER, saved.optimizer)
+        write_json(part / STATE, saved.state)
+
+
+def keep_checkpoint(paths: RunPaths, saved: Saved, keep: int) -> None:
+    """Write a checkpoint, say which is the best, and delete all but the newest `keep` and that one."""
+    save_checkpoint(paths, saved)
+    if saved.state.best:
+        write_json(paths.best, saved.state.best)
+    prune(paths, keep, saved.state.best)
+
+
+def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """By way of memory: torch's own writer turns a full disk into an internal error."""
+    packed = io.BytesIO()
+    torch.save(tensors, packed)
+    path.write_bytes(packed.getbuffer())
+
+
+def load_checkpoint(folder: Path) -> Saved:
+    """Read a checkpoint. Raises FormatError when it is damaged or holds anything but tensors and plain values."""
+    try:
+        return Saved(
+            state=_load_state(folder / STATE),
+            model=_load_tensors(folder / MODEL),
+            optimizer=_load_tensors(folder / OPTIMIZER),
+        )
+    except FormatError as error:
+        raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
+
+
+def check_model(state: State, wanted: str, folder: Path) -> None:
+    """Raises FormatError when the checkpoint is another network's."""
+    if state.model != wanted:
+        raise FormatError(
+            f"{folder} holds network {state.model!r}, its run trains {wanted!r}: it belongs to another run; "
+            "put it back there, or delete it to go on from an older checkpoint"
+        )
+
+
+def _load_state(path: Path) -> State:
+    if not path.is_file():
+        raise FormatError(f"{path} is missing")
+    return read_json(path, State)
+
+
+def _load_tensors(path: Path) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition(". ")[0] or "it is empty"
+        raise FormatError(f"{path} is damaged or cut short ({reason})") from error
+
+
+def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
+    """Delete all but the newest `keep` checkpoints and the best."""
+    for step in paths.saved_steps()[keep:]:
+        if best is None or step != best.step:
+            gone = paths.checkpoint(step).with_suffix(GONE)
+            paths.checkpoint(step).rename(gone)  # first: what has its name is whole, also while it is being deleted
+            shutil.rmtree(gone)
+
+
+def tidy(paths: RunPaths) -> None:
+    """Put away what a crash left half done. For who holds the run's lock."""
+    for path in paths.checkpoints.iterdir() if paths.checkpoints.is_dir() else ():
+        if path.suffix == OLD and not path.with_suffix("").exists():
+            path.rename(path.with_suffix(""))  # the crash came just before its successor got the name
+        elif path.suffix in (PART, OLD, GONE):
+            shutil.rmtree(path)
+
+
+def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name: str) -> None:
+    """Put saved weights into a network. Raises FormatError when they belong to another one."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise FormatError(
+            f"{source} does not hold a {name!r} network of this size: {detail}; delete it, and an older one is used"
+        ) from error
+
+
+def read_run(paths: RunPaths) -> RunInfo:
+    """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
+    if not paths.info.is_file():
+        raise InputError(
+            f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
+        )
+    try:
+        info = read_json(paths.info, RunInfo)
+    except FormatError as error:
+        raise FormatError(f"{error}; put the right one back, or start a new run in another folder") from error
+    if info.format_version != FORMAT_VERSION:
+        raise FormatError(
+            f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}: use the "
+            "avsync that trained it, or train anew in another folder"
+        )
+    return info

@@ -1,0 +1,127 @@
+"""A run's network: with its first weights, or trained, found in a run folder and ready to be asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from avsync.config import TrainConfig
+from avsync.loading.feed import Feed
+from avsync.models import MODELS, build_model
+from avsync.models.parts import InputSpec, SyncNet, SyncOutput, Uncompiled
+from avsync.models.sizes import check_size
+from avsync.run.checkpoint import (
+    RunInfo,
+    RunPaths,
+    check_model,
+    load_checkpoint,
+    read_run,
+    restore_weights,
+)
+from avsync.run.state import Best
+from avsync.world import use_cores
+from sharding.base.console import open_console
+from sharding.base.files import read_json
+from sharding.base.text import first_few
+from sharding.errors import FormatError, InputError
+from sharding.format.index import DatasetInfo
+
+
+def build_network(config: TrainConfig, feed: Feed) -> SyncNet:
+    """The network with its first weights. Raises InputError when it cannot work with the feed's windows."""
+    torch.manual_seed(config.seed)
+    network = build_model(config.model, feed.spec())
+    if config.channels_last:
+        network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    return network
+
+
+def compile_network(network: SyncNet, backend: str | Callable[..., Any] = "inductor") -> Callable[..., SyncOutput]:
+    """The network through torch.compile, but for the parts that it cannot take. Weights and their names stay.
+
+    Every shape of the inputs is compiled for itself: a low-rate stage and the full rate cost two compilations.
+    """
+    for module in network.modules():
+        if isinstance(module, Uncompiled):
+            module.forward = torch.compiler.disable(module.forward)
+    return torch.compile(network, dynamic=False, backend=backend)
+
+
+def check_network(config: TrainConfig, feed: Feed) -> None:
+    """Raises InputError when the network cannot work with the feed's windows, at every frame rate it will see."""
+    for every in {1, config.low_rate.every if config.low_rate.steps else 1}:
+        check_size(config.model, MODELS[config.model], feed.spec(every))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LoadedNetwork:
+    """A network in evaluation mode, with what it was trained on."""
+
+    model: SyncNet
+    config: TrainConfig
+    spec: InputSpec
+    dataset: DatasetInfo
+    step: int
+
+
+def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
+    """The best or the newest network of a run; the newest, and a word about it, when the best is gone.
+
+    Best is the one with the highest audited accuracy. There is a word about a network that cheats, too.
+
+    Raises InputError, FormatError.
+    """
+    paths = RunPaths(run)
+    info: RunInfo = read_run(paths)
+    step = _choose(paths, which)
+    folder = paths.checkpoint(step)
+    saved = load_checkpoint(folder)
+    check_model(saved.state, info.config.model, folder)
+    if alarm := saved.state.alarm:
+        open_console(stderr=True).print(f"{folder}: {alarm.warning}", style="bold red", soft_wrap=True)
+    model = build_model(info.config.model, info.spec)
+    restore_weights(model, saved.model, folder, info.config.model)
+    _check_finite(model, folder)
+    return LoadedNetwork(
+        model=model.to(device).eval(), config=info.config, spec=info.spec, dataset=info.dataset, step=step
+    )
+
+
+def _check_finite(model: nn.Module, folder: Path) -> None:
+    """Raises FormatError for weights that are nan or infinite: their answers would look like "can't tell"."""
+    strange = [name for name, values in model.state_dict().items() if not values.isfinite().all()]
+    if strange:
+        raise FormatError(
+            f"{folder} holds weights that are no numbers ({first_few(strange)}): the training went astray. Choose "
+            "another checkpoint with --checkpoint best or last, or train anew with a lower --optim.lr"
+        )
+
+
+def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
+    """The checkpoint's step."""
+    steps = paths.saved_steps()
+    if not steps:
+        raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
+    if which == "last" or not paths.best.is_file():
+        return steps[0]
+    try:
+        best = read_json(paths.best, Best).step
+    except FormatError as error:
+        raise FormatError(f"{error}; delete it, or give --checkpoint last") from error
+    if best in steps:
+        return best
+    open_console(stderr=True).print(
+        f"The best checkpoint, step {best}, is gone from {paths.checkpoints}: the newest, step {steps[0]}, is used",
+        style="yellow", soft_wrap=True,
+    )  # fmt: skip
+    return steps[0]
+
+
+def pick_device(wanted: Literal["auto", "cpu"]) -> torch.device:
+    """The GPU when there is one and it is wanted."""
+    device = torch.device("cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu")
+    use_cores(device)
+    return device

@@ -1,0 +1,112 @@
+"""Where answers about a run are kept, so that no answer takes the place of another question's.
+
+RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
+RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+RUN/score/VIDEO.json .png                 the same
+
+The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from avsync.run.checkpoint import RunPaths
+from sharding.base.files import read_json, write_json
+from sharding.errors import AvsyncError
+
+LONGEST_NAME = 200
+"""Bytes of a name that are kept: file systems take 255, and a number and a suffix are still to come."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalizeRecord:
+    """RUN/localize/VIDEO.json: what VIDEO.mp4 shows."""
+
+    video: str
+    """Full path."""
+    step: int
+    windows: int
+    in_sync: float
+    """Mean probability that sound and picture belong together."""
+    listened: float | None = None
+    """How much the map changes with the sound, 0 to 1 (avsync.honesty); None in records of before that was asked."""
+    spatial: float | None = None
+    """0: whole frames are lit; 1: one cell is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfVideo:
+    video: str
+
+
+def evaluation_place(paths: RunPaths, dataset: Path, split: str, step: int) -> Path:
+    """The folder for the figures of one dataset's split at one checkpoint."""
+
+    def asked(folder: Path) -> str:
+        return read_json(folder / "summary.json", _Evaluated).dataset
+
+    full = dataset.resolve()
+    names = _numbered(f"{full.name}-{split}-step-{step}")
+    return _free_or_own((paths.evaluations / name for name in names), full_name(full), asked)
+
+
+def localize_place(paths: RunPaths, video: Path) -> Path:
+    """The mp4 for one video."""
+
+    def asked(mp4: Path) -> str:
+        return read_json(mp4.with_suffix(".json"), _OfVideo).video
+
+    full = video.resolve()
+    return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), full_name(full), asked)
+
+
+def record_localized(mp4: Path, record: LocalizeRecord) -> None:
+    """Say beside the mp4 what it shows."""
+    write_json(mp4.with_suffix(".json"), record)
+
+
+def score_place(folder: Path, video: Path) -> Path:
+    """The json for one video, in `folder`; its picture stands beside it."""
+
+    def asked(place: Path) -> str:
+        return read_json(place, _OfVideo).video
+
+    names = _numbered(full_name(Path(video.stem)))
+    places = (folder / f"{name}.json" for name in names)
+    return next(
+        place
+        for place in places
+        if (not place.exists() and not place.with_suffix(".png").exists())
+        or _answers(place, full_name(video.resolve()), asked)
+    )
+
+
+def full_name(path: Path) -> str:
+    """A path as text; bytes of it that are no text as escapes, for JSON has no place for them."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _free_or_own(places: Iterator[Path], question: str, asked: Callable[[Path], str]) -> Path:
+    return next(place for place in places if not place.exists() or _answers(place, question, asked))
+
+
+def _answers(place: Path, question: str, asked: Callable[[Path], str]) -> bool:
+    try:
+        return asked(place) == question
+    except AvsyncError:  # nothing says what it answers: leave it alone
+        return False
+
+
+def _numbered(name: str) -> Iterator[str]:
+    raw = name.encode("utf-8", "surrogateescape")
+    if len(raw) > LONGEST_NAME:
+        name = raw[:LONGEST_NAME].decode("utf-8", "ignore")
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))

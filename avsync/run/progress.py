@@ -1,0 +1,136 @@
+"""RUN/progress.json: where a run stands now, for whoever watches it from outside. No torch here; launch imports it.
+
+It is also the run's heartbeat. While a step waits for data nothing is written: `updated` grows old, and that is what a
+watcher must see. Written anew, never waited for; a disk that takes it no more does not end the training.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from avsync.run.alarm import Alarm
+from sharding.base.files import read_json, write_json
+from sharding.errors import AvsyncError
+
+PROGRESS = "progress.json"
+BEAT_S = 5.0
+"""A step writes when so much time has passed since the last write."""
+POINT_S = 1.0
+"""... and a point of the curves, which may come with every step."""
+
+Phase = Literal["starting", "training", "validating", "saving", "stopped", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one validation measured."""
+
+    step: int
+    accuracy: float
+    loss: float | None
+    """None: not a finite number."""
+    audited: float | None = None
+    """The accuracy, less what one stream alone is worth; None: nobody has asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunProgress:
+    """progress.json. What is not known yet is None, or 0 where nothing else can be meant."""
+
+    updated: float = 0.0
+    """UNIX seconds."""
+    phase: Phase = "starting"
+    """starting: until the first step is done; stopped: somebody wished it, and all is saved."""
+    step: int = 0
+    """Steps done."""
+    steps: int
+    """Of so many."""
+    first_step: int = 0
+    """Where this attempt began."""
+    attempt: int = 0
+    """Number of its receipt; 0: its first clips have not come."""
+    clips_per_s: float = 0.0
+    step_s: float = 0.0
+    """Mean seconds of a step lately, validation and saving left out."""
+    eta_s: float | None = None
+    """Seconds to the end at this attempt's pace, validation and saving included."""
+    data_wait: float = 0.0
+    """Share of time that a step waits for data, 0 to 1; of the process that waits longest."""
+    gpu_busy: float | None = None
+    """Share of time in which the GPUs do something, 0 to 1; None where there is none."""
+    loss: float | None = None
+    """Of training; None also when it is not a finite number."""
+    accuracy: float | None = None
+    validation: Score | None = None
+    """The last."""
+    best: Score | None = None
+    alarm: Alarm | None = None
+    """One stream alone tells the network the label, said the last validation."""
+    advice: str = ""
+    """What the guard of efficiency says now; empty: nothing."""
+    preflight: str = ""
+    """What was measured before the first step; empty: nothing was."""
+
+
+def read_progress(run: Path) -> RunProgress | None:
+    """What a run last said; None when it has said nothing, or nothing that can be understood."""
+    try:
+        return read_json(run / PROGRESS, RunProgress)
+    except AvsyncError:
+        return None
+
+
+def finite(number: float | None) -> float | None:
+    """JSON has no other numbers."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+class Pulse:
+    """Writes progress.json. Without a path it writes nothing: only one process of a run may."""
+
+    def __init__(self, path: Path | None, now: RunProgress) -> None:
+        self.now, self._path, self._written = now, path, -math.inf
+        self._rhythm: tuple[int, float] | None = None
+
+    def tell(self, **changes: Any) -> None:
+        """Fields of RunProgress that have changed; written at once."""
+        self.now = replace(self.now, **changes, updated=time.time())
+        self._written = time.monotonic()
+        if self._path:
+            try:
+                write_json(self._path, self.now, lasting=False)
+            except OSError:  # a full disk, a quota: no reason to end what it tells of
+                with suppress(OSError):
+                    os.utime(self._path)  # takes no room, and is a sign of life
+
+    def beat(self, step: int) -> None:
+        """Something was done: `step` steps are."""
+        self.now = replace(self.now, step=step)
+        if self.now.phase == "starting":
+            self.tell(phase="training")
+        elif time.monotonic() - self._written >= BEAT_S:
+            self.tell()
+
+    def point(self, step: int, **changes: Any) -> None:
+        """A point of the curves, with the pace since the first one."""
+        now, left = time.monotonic(), self.now.steps - step
+        if self._rhythm is None:
+            self._rhythm = step, now  # the first steps wait for files and compilers: no measure for the rest
+        first, since = self._rhythm
+        pace = (now - since) / (step - first) if step > first else changes.get("step_s", 0.0)
+        self.now = replace(self.now, step=step, eta_s=left * pace, **changes)
+        if now - self._written >= POINT_S or not left:
+            self.tell()
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Told at its begin and, if all went well, at its end."""
+        before = self.now.phase
+        self.tell(phase=phase)
+        yield
+        self.tell(phase=before)

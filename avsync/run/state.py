@@ -1,0 +1,81 @@
+"""Where a checkpoint stands: state.json, and best.json beside the checkpoints. No torch here.
+
+All that a run needs to go on at the exact clip is the number of steps; the rest is there to prove it.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from avsync.data.order import Digest
+from avsync.run.alarm import Alarm
+
+HANDICAP = 0.1
+"""So much audited accuracy a checkpoint that cheats must have beyond an honest one to take its place. Less may be luck:
+among networks that know nothing, audited accuracies scatter about 1/2, and one that cheats would be kept as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """best.json: the checkpoint with the highest audited accuracy of validation."""
+
+    step: int
+    accuracy: float
+    loss: float = math.inf
+    audited: float | None = None
+    """The accuracy, less what one stream alone is worth (avsync.honesty); None in files of before that was asked."""
+    cheats: bool = False
+    """An alarm stood."""
+
+    @property
+    def worth(self) -> float:
+        """What `best` goes by."""
+        audited = self.accuracy if self.audited is None else self.audited
+        return audited - HANDICAP * self.cheats
+
+    def beats(self, other: "Best") -> bool:
+        """Higher audited accuracy, an honest one favoured (HANDICAP).
+
+        Of equal ones the one that owes less to one stream, then the lower loss. Equal ones are common where the val
+        split is small, and all that only cheat are at 50 %.
+        """
+        return (self.worth, -self.accuracy, -self.loss) > (other.worth, -other.accuracy, -other.loss)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What the order of clips depends on, in a checkpoint's own words: it may lie in the wrong folder."""
+
+    seed: int
+    batch: int
+    data: str
+    """SplitPrint.joined of the train split."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """state.json: where a checkpoint stands. Its size does not grow with the run."""
+
+    step: int
+    """Steps done."""
+    model: str
+    digest: str
+    """Fingerprint of all clips trained on so far (order.Digest)."""
+    skipped: int
+    """Clips that could not be read so far."""
+    best: Best | None = None
+    """The best validation so far."""
+    mark: str = ""
+    """The digest when the present block of the order began: from there it is worked out anew on resuming."""
+    origin: Origin | None = None
+    ranks: int = 1
+    """Processes that trained together."""
+    sums: tuple[float, ...] = ()
+    """Loss, correct, examples since the last point of the curves, where a wish to stop came between two points."""
+    alarm: Alarm | None = None
+    """One stream alone tells the label, said the last validation."""
+    unscored: bool = False
+    """The validation of this step was left for a wish to stop: whoever goes on begins with it."""
+
+    def after(self, digest: Digest) -> "State":
+        """One more step, which `digest` has counted."""
+        return replace(self, step=digest.steps, digest=digest.state, mark=digest.mark)

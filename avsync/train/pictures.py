@@ -1,0 +1,107 @@
+"""Pictures for TensorBoard: the first batch as the network sees it, and heat maps on fixed validation clips.
+
+Drawn with matplotlib's objects, without pyplot: no global state, no display.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from avsync.data.batch import Batch
+from avsync.data.transforms import NetworkInput
+from avsync.figures import HeatScale, Painter
+from avsync.honesty.predict import Answer
+from avsync.models.cam import heat_in_time
+
+CLIPS, MOMENTS = 4, 6
+"""Rows and columns of a sheet."""
+STRENGTH = 0.6
+"""Opacity of the hottest colour."""
+
+
+def to_uint8(frames: Tensor) -> NDArray[np.uint8]:
+    """(3, T, H, W) in [-1, 1] -> (T, H, W, 3) uint8."""
+    return ((frames.float() + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+
+
+def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8"""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def figure_png(figure: Figure) -> bytes:
+    """The figure as a PNG file's bytes."""
+    sink = io.BytesIO()
+    Image.fromarray(figure_pixels(figure)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def batch_sheet(seen: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
+    """First clips of a batch: moments of the picture, and under them each sound's waveform with its label."""
+    clips, sounds = min(CLIPS, len(batch.keys)), seen.sounds.shape[1]
+    figure = Figure(figsize=(12, 2.4 * clips + 0.8 * clips * sounds), layout="constrained")
+    grid = figure.add_gridspec(clips * (1 + sounds), MOMENTS, height_ratios=([2.4] + [0.8] * sounds) * clips)
+    for row in range(clips):
+        top = row * (1 + sounds)
+        _moments(figure, grid, top, to_uint8(seen.frames[row]), batch.keys[row])
+        for number in range(sounds):
+            axes = figure.add_subplot(grid[top + 1 + number, :])
+            label, color = _label(batch, row, number)
+            axes.plot(seen.sounds[row, number].float().mean(0).cpu().numpy(), color=color, linewidth=0.4)
+            axes.set(xlim=(0, seen.sounds.shape[-1]), ylim=(-1, 1), xticks=[], yticks=[])
+            axes.set_ylabel(label.replace(", ", "\n"), fontsize=7)
+    return figure_pixels(figure)
+
+
+def _label(batch: Batch, row: int, sound: int) -> tuple[str, str]:
+    """What a pair is, in words and as a colour."""
+    shift = f"{batch.draws[row].pair.shift(sound):+d} frames"
+    return (f"in sync, {shift}", "tab:green") if bool(batch.in_sync[row, sound]) else (f"shifted, {shift}", "tab:red")
+
+
+def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], title: str) -> None:
+    for column, moment in enumerate(_spread(len(frames))):
+        axes = figure.add_subplot(grid[row, column])
+        axes.imshow(frames[moment])
+        axes.set_axis_off()
+        axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left", parse_math=False)
+
+
+def cam_sheet(answer: Answer) -> NDArray[np.uint8]:
+    """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
+
+    That sound is in sync or shifted, as the law of pairs gives it; the title says which.
+    """
+    rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
+    figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
+    for place, row in enumerate(rows):
+        frames = to_uint8(answer.seen.frames[row])
+        count, height, width = frames.shape[:3]
+        heat = heat_in_time(answer.said.cam[row, 0], count)
+        scale = HeatScale.of(heat)
+        painter = Painter(height=height, width=width, seen=(0, 0, 1, 1), strength=STRENGTH, scale=scale)
+        label, color = _label(answer.batch, row, 0)
+        logit = float(answer.said.logit[row, 0])
+        title = f"{answer.batch.keys[row]}\n{label}, logit {logit:+.1f}"
+        for column, moment in enumerate(_spread(count)):
+            axes = figure.add_subplot(len(rows), MOMENTS, place * MOMENTS + column + 1)
+            axes.imshow(painter.paint(frames[moment], heat[moment]))
+            axes.set_axis_off()
+            axes.set_title(
+                f"\nframe {moment}" if column else title,
+                fontsize=7, loc="left", color="black" if column else color, parse_math=False,
+            )  # fmt: skip
+    return figure_pixels(figure)
+
+
+def _spread(count: int) -> list[int]:
+    """Frame numbers spread over `count` frames."""
+    return np.linspace(0, count - 1, MOMENTS).round().astype(int).tolist()

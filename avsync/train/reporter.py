@@ -1,0 +1,181 @@
+"""What a run tells, in one place: the terminal, TensorBoard and progress.json. Rank 0 speaks, the others are silent."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from avsync.data.batch import Batch
+from avsync.data.transforms import NetworkInput
+from avsync.honesty.examination import Examination, in_words
+from avsync.honesty.judge import FEWEST_SOURCES
+from avsync.honesty.predict import Answer
+from avsync.honesty.table import write_maps
+from avsync.metrics import roc_auc
+from avsync.run.progress import (
+    Phase,
+    Pulse,
+    RunProgress,
+    Score,
+    finite,
+)
+from avsync.run.receipt import Receipt
+from avsync.run.resume import OpenRun
+from avsync.run.state import Best, State
+from avsync.staging.location import is_url
+from avsync.train import pictures
+from avsync.train.efficiency import Floor, Guard, Span
+from avsync.train.preflight import Forecast
+from avsync.train.report import TrainReport
+from avsync.train.tracking import Progress, Tracker
+from sharding.base.text import counted
+
+
+class Voice:
+    """A context manager, for all of a run's steps."""
+
+    def __init__(self, opened: OpenRun, state: State, *, speaks: bool) -> None:
+        """state: where the attempt begins."""
+        self._opened, self._batch = opened, opened.config.batch
+        self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
+        self._report = TrainReport(opened.config.steps, state.step, quiet=not speaks)
+        runtime = opened.config.runtime
+        self._floor = Floor(runtime.gpu_floor, runtime.gpu_floor_s)
+        self._looked = time.monotonic()
+        self._guard: Guard | None = None
+        now = RunProgress(
+            steps=opened.config.steps, step=state.step, first_step=state.step, best=_score(state.best),
+            alarm=state.alarm,
+        )  # fmt: skip
+        self._pulse = Pulse(opened.paths.progress if speaks else None, now)
+        self._pulse.tell()
+
+    def __enter__(self) -> Self:
+        self._report.__enter__()
+        if self._pulse.now.step >= self._pulse.now.steps:
+            self.say(f"all {self._pulse.now.step} steps are done already")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._report.__exit__(kind, error, trace)
+        if self._tracker and not kind:
+            self._tracker.close()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays."""
+        self._report.say(text, style)
+
+    def phase(self, phase: Phase) -> AbstractContextManager[None]:
+        """What the run is at, inside."""
+        return self._pulse.phase(phase)
+
+    def beat(self, step: int) -> None:
+        """A step is done, or a part of a validation: the run lives."""
+        self._pulse.beat(step)
+
+    def stopped(self) -> None:
+        """The wish to stop was granted."""
+        self._pulse.tell(phase="stopped")
+
+    def done(self, state: State) -> None:
+        """The last line: which command follows."""
+        self._pulse.tell(phase="done", step=state.step, eta_s=0.0, best=_score(state.best))
+        dataset = self._opened.info.dataset_path
+        self._report.finished("evaluate", self._opened.paths.root, "DATASET" if is_url(dataset) else dataset)
+
+    def receipt(self, receipt: Receipt) -> None:
+        """How this attempt began, now that its first clips are there; and what of the data is not used."""
+        self._pulse.tell(attempt=receipt.attempt)
+        if self._tracker:
+            self._tracker.receipt(receipt)
+        if receipt.step:
+            self.say(str(receipt))
+        feed = self._opened.feed
+        if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
+            self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
+        held_out, most = self._opened.validation, self._opened.config.validate_clips
+        if held_out and (sources := held_out.sources(most)) < FEWEST_SOURCES:
+            self.say(
+                f"validation asks about {counted(sources, 'source')}: fewer than {FEWEST_SOURCES} cannot raise the "
+                "alarm of a cheating network; avsync audit DATASET looks at the train split"
+            )
+
+    def preflight(self, forecast: Forecast) -> None:
+        """What to expect of this attempt."""
+        self.note("preflight", str(forecast), self._pulse.now.step)
+        self._pulse.tell(preflight=str(forecast))
+
+    def point(self, now: Progress, trouble: str) -> None:
+        """A point of the training curves. `trouble`: the last of the clips that could not be read."""
+        if now.sums.unreadable:
+            self.say(f"step {now.step}: {now.sums.unreadable:.0f} clips could not be read: {trouble}")
+        if self._tracker:
+            self._tracker.progress(now)
+        self._report.progress(now)
+        self._pulse.point(
+            now.step, step_s=now.load.seconds * self._batch / now.clips, clips_per_s=now.clips_per_s,
+            loss=finite(now.loss), accuracy=now.accuracy, data_wait=now.data_wait,
+            gpu_busy=now.gpu.busy if now.gpu else None, advice=self._judge(now),
+        )  # fmt: skip
+
+    def _judge(self, now: Progress) -> str:
+        """What the guard says; aloud when it is time."""
+        busy, data_wait, seconds = now.gpu.busy if now.gpu else 1 - now.data_wait, now.data_wait, now.load.seconds
+        if now.gpu:  # it was looked at all the time, not only in steps
+            (seconds, self._looked) = time.monotonic() - self._looked, time.monotonic()
+        if not self._guard:
+            measured = "GPUs were busy" if now.gpu else "there is no GPU to measure, but steps did not wait for data"
+            self._guard = Guard(self._floor, measured=measured)
+        verdict = self._guard.add(Span(seconds, busy, data_wait))
+        if not verdict:
+            return ""
+        advice = self._guard.advice(verdict)
+        if self._tracker:
+            self._tracker.efficiency(now.step, verdict.recent.busy, self._floor.share)
+        if self._guard.is_time_to_say(advice):
+            self.note("efficiency", advice, now.step)
+        return advice
+
+    def note(self, name: str, text: str, step: int, style: str = "") -> None:
+        """Something worth reading, at the terminal and in TensorBoard."""
+        self.say(f"{name}: {text}", style)
+        if self._tracker:
+            self._tracker.note(name, text, step)
+
+    def validated(self, got: Examination, before: State, now: State) -> None:
+        """A point of the validation curves, which has changed the run's state; and the alarm."""
+        step, said = now.step, got.got
+        self.say(f"step {step}: validation loss {said.loss:.3f}, {in_words(got)}")
+        if self._tracker:
+            self._tracker.validated(step, said.loss, got.accuracy, roc_auc(said.logit, said.in_sync))
+            self._tracker.honesty(step, got)
+            if self._opened.validation:
+                write_maps(self._opened.paths.maps, got, self._opened.validation.dataset.key)
+        score = Score(step, got.accuracy, finite(said.loss), finite(got.audited))
+        self._pulse.tell(validation=score, best=_score(now.best), alarm=now.alarm)
+        if now.alarm and now.alarm.is_news(before.alarm):
+            self.note("alarm", now.alarm.text, step, "bold red")
+        elif before.alarm and not now.alarm:
+            self.note("alarm", f"over at step {step:,}: no stream alone tells the label any more", step, "green")
+
+    def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
+        """What the network is shown; drawn only where somebody looks."""
+        if self._tracker:
+            self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
+
+    def heat_maps(self, answer: Answer) -> None:
+        """Where the network looks, now."""
+        if self._tracker:
+            self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
+
+    def flush(self) -> None:
+        """Curves reach the disk."""
+        if self._tracker:
+            self._tracker.flush()
+
+
+def _score(best: Best | None) -> Score | None:
+    return Score(best.step, best.accuracy, finite(best.loss), finite(best.audited)) if best else None

@@ -1,0 +1,104 @@
+"""One optimiser step: forward and backward over a step's batches, then the update. Knows no order and no files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from avsync.config import TrainConfig
+from avsync.data.batch import Batch
+from avsync.data.draw import View
+from avsync.data.transforms import NetworkInput, prepare, to_rgb
+from avsync.loading.options import StoppedWaiting
+from avsync.models.parts import SyncNet, SyncOutput
+from avsync.run.network import compile_network
+from avsync.train.loss import score
+from avsync.train.optim import build_optimizer, learning_rate
+
+
+class Accelerates(Protocol):
+    """What a step needs of accelerate."""
+
+    def prepare(self, *args: Any) -> Any:
+        """Network and optimiser, ready for their device, precision and ranks."""
+        ...
+
+    def backward(self, loss: Tensor) -> None: ...
+    def no_sync(self, model: Any) -> AbstractContextManager[Any]:
+        """Inside, gradients are not averaged over ranks."""
+        ...
+
+    def clip_grad_norm_(self, parameters: Any, max_norm: float) -> Any: ...
+
+
+class Stepper:
+    """A network and its optimiser."""
+
+    def __init__(self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View) -> None:
+        self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
+        self._accelerator, self._config, self._view = accelerator, config, view
+        self._convert = to_rgb
+
+    def ready(self) -> None:
+        """Once, when weights and optimiser state are in place."""
+        model: Callable[..., SyncOutput] = self.network
+        if self._config.compile:
+            model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
+        self._model, self._update = self._accelerator.prepare(model, self.optimizer)
+
+    @property
+    def rate(self) -> float:
+        """The last step's learning rate."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
+        """Train on a step's batches. Returns this rank's sums: loss, correct, examples, unreadable clips.
+
+        `see` is shown the first one. StoppedWaiting of `batches` leaves all as if the step had not begun.
+        """
+        config, parts = self._config, self._config.runtime.accumulate
+        totals = torch.zeros(4, device=next(self.network.parameters()).device)
+        self.network.train()
+        before = [buffer.clone() for buffer in self.network.buffers()] if parts > 1 else []
+        for part in range(parts):
+            try:
+                batch = next(batches)
+            except StoppedWaiting:
+                self._undo(before)
+                raise
+            if not part:
+                see(batch)
+            with nullcontext() if part == parts - 1 else self._accelerator.no_sync(self._model):
+                totals += self._forward_backward(batch, parts)
+        if config.optim.clip_norm:
+            self._accelerator.clip_grad_norm_(self._model.parameters(), config.optim.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, config.steps, config.optim)
+        self._update.step()
+        self._update.zero_grad()
+        return totals
+
+    def prepared(self, batch: Batch) -> NetworkInput:
+        """What the network is shown."""
+        return prepare(batch, self._view, self._config.pairs.mute_samples, self._convert)
+
+    @torch.no_grad()
+    def _undo(self, before: list[Tensor]) -> None:
+        """Forget the parts of a step: batch norm's statistics have moved, and gradients have come."""
+        for buffer, value in zip(self.network.buffers(), before, strict=False):  # one part: nothing has been done
+            buffer.copy_(value)
+        self.optimizer.zero_grad()
+
+    def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
+        seen = self.prepared(batch)
+        out: SyncOutput = self._model(self.laid_out(seen.frames), seen.sounds)
+        result = score(out.logit, batch.in_sync, batch.valid)
+        self._accelerator.backward(result.loss / parts)
+        unreadable = (~batch.valid).sum()
+        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
+
+    def laid_out(self, frames: Tensor) -> Tensor:
+        """In the memory order that was chosen for the network."""
+        return frames.contiguous(memory_format=torch.channels_last_3d) if self._config.channels_last else frames

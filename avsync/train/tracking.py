@@ -1,0 +1,243 @@
+"""TensorBoard: three runs side by side in every chart (train, validation, chance), and one clean curve after a resume.
+
+Only rank 0 owns a Tracker. Everything up to a checkpoint is on disk before the checkpoint is; a resumed run purges what
+came after it (purge_step), so no step is drawn twice.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from avsync.honesty.examination import Examination
+from avsync.loading.meter import LoadFigures
+from avsync.run.checkpoint import RunInfo, RunPaths
+from avsync.run.receipt import Receipt
+from avsync.staging.shelf import Counts
+from avsync.train.gpu import GpuUse
+from sharding.errors import InputError
+
+CHANCE_ACCURACY = 0.5
+PLATEAU_LOSS = math.log(2)  # a network that knows nothing; the loss stays near it for long before it falls
+
+PAGE = {
+    "Does it cheat?": {
+        "accuracy: as it is, and audited; with another clip's picture or muted sound an honest network is at 0.5": [
+            "Multiline",
+            [
+                "accuracy$",
+                "honesty/audited_accuracy",
+                "honesty/accuracy_with_another_picture",
+                "honesty/accuracy_with_muted_sound",
+            ],
+        ],
+        "maps: do they listen (0: the same map whatever is heard), do they point (0: whole frames are lit)": [
+            "Multiline",
+            ["honesty/maps_listened", "honesty/maps_spatial"],
+        ],
+    },
+    "What starves the GPU": {
+        "a step: waiting for data, copying it, computing (ms)": [
+            "Multiline",
+            ["loading/a_step_waits_ms", "loading/a_batch_is_copied_to_the_gpu_ms", "loading/a_step_computes_ms"],
+        ],
+        "a worker's clip: reading, decoding (ms)": [
+            "Multiline",
+            ["loading/a_clip_is_read_ms", "loading/a_clip_is_decoded_ms"],
+        ],
+        "batches that lay ready when one was asked for; 0: loading is the limit": [
+            "Multiline",
+            ["loading/batches_ready"],
+        ],
+        "read from disk (MB/s)": ["Multiline", ["loading/megabytes_per_s"]],
+    },
+}
+"""The pages of the tab CUSTOM SCALARS: whether one stream alone is enough, and which stage the others wait for."""
+
+
+class Sums(NamedTuple):
+    """Over all ranks since the last point."""
+
+    loss: float
+    correct: float
+    examples: float
+    unreadable: float
+    """Clips."""
+
+    def checked(self, step: int) -> "Sums":
+        """The same. Raises InputError when the loss is no number any more: no later step can mend the weights."""
+        if not math.isfinite(self.loss):
+            raise InputError(
+                f"the loss is {self.loss} at step {step}: the training went astray. Train anew in another folder "
+                "with a lower --optim.lr, or a smaller --optim.clip-norm"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What is drawn every few steps of training."""
+
+    step: int
+    sums: Sums
+    learning_rate: float
+    clips: int
+    """Trained on since the last point."""
+    data_wait: float
+    """Share of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
+    load: LoadFigures
+    """Of rank 0."""
+    skipped: int
+    """Unreadable clips so far."""
+    gpu: GpuUse | None
+    """Busy: mean of all ranks; memory: of rank 0."""
+    copies: Counts | None
+    """Of rank 0; None without a scratch folder."""
+
+    @property
+    def loss(self) -> float:
+        return self.sums.loss / max(self.sums.examples, 1)
+
+    @property
+    def accuracy(self) -> float:
+        return self.sums.correct / max(self.sums.examples, 1)
+
+    @property
+    def clips_per_s(self) -> float:
+        return self.clips / self.load.seconds
+
+
+class LogWindow:
+    """Sums of one rank between two points of the curves, in the order of Sums."""
+
+    def __init__(self, device: torch.device, before: Sequence[float] = ()) -> None:
+        """before: what an earlier attempt has summed up, on one rank."""
+        self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
+        self.totals[: len(before)] = torch.tensor(before, device=device)
+
+    def add(self, totals: Tensor) -> None:
+        self.totals += totals
+        self.steps += 1
+
+
+def curves_at(folder: Path, resumed_at: int) -> SummaryWriter:
+    """A writer into `folder`, where points after the step that work goes on from are forgotten."""
+    purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
+    return SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
+
+
+class Tracker:
+    """Writes a run's curves and pictures."""
+
+    def __init__(self, paths: RunPaths, info: RunInfo, resumed_at: int) -> None:
+        names = ("train", "validation", "chance")
+        self.train, self.validation, self.chance = (curves_at(paths.tensorboard / name, resumed_at) for name in names)
+        self.train.add_custom_scalars(PAGE)
+        if not resumed_at:
+            self._settings(info)
+
+    def _settings(self, info: RunInfo) -> None:
+        """Hyper-parameters as a text, and in the HPARAMS tab beside what validation measures."""
+        results = dict.fromkeys(("accuracy", "loss", "roc_auc"), 0.0)
+        for summary in hparams(dict(flat_settings(info.config)), results):
+            self.validation._get_file_writer().add_summary(summary)  # add_hparams would open a run of its own
+        lines = [f"| {name} | {value} |" for name, value in flat_settings(info.config)]
+        extra = [f"| dataset | {info.dataset_path} |", f"| code | {info.git} |", f"| torch | {info.torch} |"]
+        self.train.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)
+
+    def receipt(self, receipt: Receipt) -> None:
+        """How this attempt began, as a text."""
+        lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
+        self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
+
+    def progress(self, now: Progress) -> None:
+        """One point of every training curve."""
+        self.train.add_scalar("loss", now.loss, now.step)
+        self.train.add_scalar("accuracy", now.accuracy, now.step)
+        self.train.add_scalar("learning_rate", now.learning_rate, now.step)
+        self.train.add_scalar("speed/clips_per_s", now.clips_per_s, now.step)
+        self.train.add_scalar("speed/share_of_time_waiting_for_data", now.data_wait, now.step)
+        self.train.add_scalar("loading/a_step_computes_ms", now.load.step_ms, now.step)
+        self.train.add_scalar("loading/a_step_waits_ms", now.load.wait_ms, now.step)
+        self.train.add_scalar("loading/a_batch_is_copied_to_the_gpu_ms", now.load.transfer_ms, now.step)
+        self.train.add_scalar("loading/a_clip_is_read_ms", now.load.read_ms, now.step)
+        self.train.add_scalar("loading/a_clip_is_decoded_ms", now.load.decode_ms, now.step)
+        self.train.add_scalar("loading/batches_ready", now.load.ready, now.step)
+        self.train.add_scalar("loading/megabytes_per_s", now.load.megabytes_per_s, now.step)
+        self.train.add_scalar("data/workers_replaced", now.load.replaced, now.step)
+        self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
+        if now.copies:
+            for name, value in flat_settings(now.copies):
+                self.train.add_scalar(f"copies/{name}", value, now.step)
+        if now.gpu:
+            self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)
+            self.train.add_scalar("gpu/memory_gb", now.gpu.memory_gb, now.step)
+        self.chance.add_scalar("loss", PLATEAU_LOSS, now.step)
+        self.chance.add_scalar("accuracy", CHANCE_ACCURACY, now.step)
+
+    def validated(self, step: int, loss: float, accuracy: float, auc: float) -> None:
+        """One point of every validation curve."""
+        self.validation.add_scalar("loss", loss, step)
+        self.validation.add_scalar("accuracy", accuracy, step)
+        self.validation.add_scalar("roc_auc", auc, step)
+        self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
+
+    def honesty(self, step: int, got: Examination) -> None:
+        """One point of the curves that show a cheat: beside chance, where an honest network stays but for `audited`."""
+        shares = {
+            "accuracy_with_another_picture": got.with_another_picture().value,
+            "accuracy_with_muted_sound": got.with_muted_sound().value,
+            "audited_accuracy": got.audited,
+        }
+        for name, share in shares.items():
+            if share is not None and math.isfinite(share):  # a val split of one source has no other picture to show
+                self.validation.add_scalar(f"honesty/{name}", share, step)
+            self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
+        for name in ("listened", "spatial") if (maps := got.maps) else ():
+            scores = getattr(maps, name)
+            self.validation.add_scalar(f"honesty/maps_{name}", scores.mean(), step)
+            self.validation.add_histogram(f"honesty/map_{name}", scores, step)
+
+    def efficiency(self, step: int, busy: float, floor: float) -> None:
+        """What the site looks at, and what it wants."""
+        self.train.add_scalar("efficiency/gpu_busy_mean", busy, step)
+        self.train.add_scalar("efficiency/floor", floor, step)
+
+    def note(self, name: str, text: str, step: int) -> None:
+        """Something worth reading."""
+        self.train.add_text(name, text, step)
+
+    def first_batch(self, picture: NDArray[np.uint8]) -> None:
+        """What the network is shown. picture: (H, W, 3) uint8"""
+        self.train.add_image("first_batch", picture, 0, dataformats="HWC")
+
+    def heat_maps(self, picture: NDArray[np.uint8], step: int) -> None:
+        """Where it looks, on fixed validation clips. picture: (H, W, 3) uint8"""
+        self.validation.add_image("where_it_listens", picture, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        for writer in (self.train, self.validation, self.chance):
+            writer.flush()
+
+    def close(self) -> None:
+        for writer in (self.train, self.validation, self.chance):
+            writer.close()
+
+
+def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested settings."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from flat_settings(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value
