@@ -18,7 +18,7 @@ from launch.signals import Ending
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
-    from launch.commands import Command
+    from launch.commands.data import Command
 
 DONE, FAILED, USAGE, BUG, STOPPED = (
     0,
@@ -31,7 +31,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
-FINETUNE = "launch.finetune"
+FINETUNE = "launch.commands.finetune"
 SUBMIT, WATCH, DOCTOR = "launch.submit.command", "launch.watch.commands", "launch.doctor.command"
 REPLAY = "launch.replay.command"
 
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     """Class of the command ..."""
     resumes: bool = True
     """The same command again goes on from what a stopped one left."""
-    module: str = "launch.commands"
+    module: str = "launch.commands.data"
     """... in this module."""
 
 
@@ -59,13 +59,15 @@ COMMANDS = {
         "DATASET|RUN", "what is inside, rejects, the A/V clock, a contact sheet; clips of a run", "Show", False
     ),
     "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", "Verify", False),
-    "audit": Entry("DATASET", "can a network cheat on the labels? before any training", "Audit", False, "launch.audit"),
+    "audit": Entry(
+        "DATASET", "can a network cheat on the labels? before any training", "Audit", False, "launch.commands.ask"
+    ),
     "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
     "evaluate": Entry(
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
-    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.score"),
+    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.commands.score"),
     "finetune": Entry(
         "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", "Finetune", True, FINETUNE
     ),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from launch import cli, commands
+from launch import cli
 from launch.cli import BUG, COMMANDS, DONE, FAILED, STOPPED, USAGE, main
+from launch.commands import data as commands
 from sharding.errors import BusyError, InputError
 
 

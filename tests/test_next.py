@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from avsync.train.report import TrainReport
 from launch.cli import DONE, main
-from launch.commands import Pack
-from launch.flags import flags_of, typed
+from launch.commands.data import Pack
+from launch.commands.flags import flags_of, typed
 from sharding.config import PackConfig
 from tests.media import Video, write_video
 

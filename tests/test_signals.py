@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from launch.cli import main
-from launch.commands import Pack
+from launch.commands.data import Pack
 from launch.signals import SIGNALS, Ending
 
 

@@ -1,7 +1,7 @@
 """What an output folder of `avsync finetune` holds, and whether a call goes on with what is there.
 
 OUT/finetune.json     Begun: settings, network and data; written once
-OUT/checkpoints/      as in a run (avsync/run/checkpoint.py), of all arms together: so they never stand at different steps
+OUT/checkpoints/      as in a run (run/checkpoint.py), of all arms together: so they never stand at different steps
 OUT/curves.json       points of the learning curves
 OUT/tensorboard/      the same, a folder for each arm
 OUT/result.json       Comparison; with results.csv, predictions.csv and plot.png beside it

@@ -1,4 +1,4 @@
-"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (avsync/data/draw.py).
+"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (data/draw.py).
 
 Worker processes read and decode straight into shared slots: threads that decode take Python's lock so often that the
 training thread's kernel launches slow down several times (docs/log.md). There is no state to save.

@@ -1,6 +1,6 @@
 """Which clips a run was trained on, and how they were cut: worked out from run.json and the dataset's index alone.
 
-The order is a function (avsync/data/order.py), so nothing was written down while training, and any batch can be made again.
+The order is a function (data/order.py), so nothing was written down while training, and any batch can be made again.
 """
 
 from collections.abc import Iterable, Iterator

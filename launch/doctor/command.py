@@ -1,4 +1,4 @@
-"""`avsync doctor --cluster NAME`: as in launch/commands.py, the work is imported when it runs."""
+"""`avsync doctor --cluster NAME`: as in launch/commands/data.py, the work is imported when it runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from launch.parse import Parsed
+from launch.commands.parse import Parsed
 from launch.site.units import seconds
 from sharding.errors import InputError
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launch.job.attempts import Action, Attempt, Event, What, note, now, read_attempts
-from launch.job.moves import FAILURES, Past, saved
 from launch.job.paths import JobPaths, TaskPaths
+from launch.job.progress_on_disk import FAILURES, Past, saved
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from avsync.run.progress import read_progress
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Event, What
-from launch.job.clock import EndClock
 from launch.job.ending import Ending, over_already
-from launch.job.moves import Heartbeat
 from launch.job.paths import JobPaths
+from launch.job.progress_on_disk import Heartbeat
 from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
+from launch.job.signals import EndClock
 from launch.job.told import Told
 from launch.queue.facts import JobFacts
 from launch.queue.scontrol import Scontrol

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from launch.parse import Parsed
+from launch.commands.parse import Parsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from avsync.config import PairsName
-from launch.flags import flags_of, typed
+from launch.commands.flags import flags_of, typed
 from launch.replay.recipe import MUTED_S, Arm, Recipe
 from sharding.base.files import publish, read_json, write_json
 

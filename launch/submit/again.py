@@ -4,7 +4,7 @@ import os
 from contextlib import chdir
 from dataclasses import replace
 
-import launch.commands
+import launch.commands.data
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, Kind
@@ -26,7 +26,7 @@ def _plan(paths: JobPaths) -> Plan:
     kind = _kind(record)
     try:
         with chdir(record.directory):  # flags may name files as seen from there
-            command = getattr(launch.commands, kind.command).parse(record.words[1:], f"avsync {record.words[0]}")
+            command = getattr(launch.commands.data, kind.command).parse(record.words[1:], f"avsync {record.words[0]}")
     except OSError as error:
         raise InputError(
             f"cannot go to {record.directory}, where {paths.target} was submitted: {error.strerror}; submit it anew"

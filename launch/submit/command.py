@@ -13,8 +13,8 @@ from typing import Annotated, Self
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-import launch.commands
-from launch.parse import Parsed, registry
+import launch.commands.data
+from launch.commands.parse import Parsed, registry
 from launch.submit.kinds import KINDS
 from launch.submit.plan import Link
 from launch.submit.resources import Wanted
@@ -108,7 +108,7 @@ def _link(part: Split, wanted: Wanted, prog: str) -> Link:
         hint = f"did you mean {near[0]}?" if near else f"what can be: {', '.join(KINDS)}"
         raise InputError(f"avsync submit {name or '(nothing)'}: this cannot be submitted; {hint}")
     try:
-        command = getattr(launch.commands, KINDS[name].command).parse(rest, f"{prog} {name}")
+        command = getattr(launch.commands.data, KINDS[name].command).parse(rest, f"{prog} {name}")
     except SystemExit:
         _hint(rest)
         raise

@@ -31,7 +31,7 @@ class Kind(Protocol):
 
     @property
     def command(self) -> str:
-        """Its class in launch.commands."""
+        """Its class in launch.commands.data."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QueueError, ask

@@ -24,7 +24,7 @@ class Link:
     words: tuple[str, ...]
     """With the command's name."""
     command: Any
-    """Of a class in launch.commands."""
+    """Of a class in launch.commands.data."""
     wanted: Wanted
 
 

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord

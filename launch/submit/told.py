@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.record import Queued, Resources
 from launch.site.units import as_clock
 from launch.submit.chain import sheets

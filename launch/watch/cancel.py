@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask

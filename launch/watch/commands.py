@@ -1,4 +1,4 @@
-"""The commands that look at jobs and end them. As in launch/commands.py, the work is imported when a command runs."""
+"""The commands that look at jobs and end them. The work is imported when a command runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from tyro.conf import Positional, arg
 
-from launch.parse import Parsed
+from launch.commands.parse import Parsed
 from sharding.errors import InputError
 
 WATCH_S = 10

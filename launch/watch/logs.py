@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.watch.find import short
 from launch.watch.logfiles import BEGINS, LogFile, last_lines, log_files

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.job.attempts import Event
 from launch.job.paths import JobPaths
 from launch.watch import words

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from launch.flags import typed
+from launch.commands.flags import typed
 from launch.watch.find import distinct, jobs_below, named
 from launch.watch.page import show_page
 from launch.watch.standing import OVER, Standing

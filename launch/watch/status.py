@@ -9,8 +9,8 @@ from pathlib import Path
 
 from avsync.run.progress import RunProgress, read_progress
 from launch.job.attempts import Attempt, read_attempts
-from launch.job.moves import saved
 from launch.job.paths import JobPaths
+from launch.job.progress_on_disk import saved
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QueueError
 from launch.queue.sacct import read_books

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.attempts import Attempt, Event, What, note, read_attempts, read_events
-from launch.job.moves import Heartbeat, Past, saved
+from launch.job.progress_on_disk import Heartbeat, Past, saved
 from launch.job.rank import MASTER, PORT, describe_rank, meeting_place, tasks_here
 from launch.queue.facts import fields_of, read_facts
 from launch.queue.scontrol import Scontrol

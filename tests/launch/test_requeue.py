@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.attempts import Action, Attempt, Event, What
-from launch.job.moves import FAILURES, Past
+from launch.job.progress_on_disk import FAILURES, Past
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
 from launch.queue.facts import JobFacts
 

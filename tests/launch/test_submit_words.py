@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import launch.commands
+import launch.commands.data
 from launch.site.find import find_profile
 from launch.submit.command import OWN, Submit
 from launch.submit.kinds import KINDS
@@ -145,7 +145,7 @@ def test_the_words_that_a_job_runs_are_understood_by_the_command() -> None:
     for words in (("pack", "v", "d"), ("train", "d", "r", "--preflight"), *simple):
         for plan in plans(*words, cluster="public-cluster"):
             run = [word.replace("{share}", "3").replace("{scratch}", "/tmp") for word in plan.record.argv[4:]]
-            getattr(launch.commands, KINDS[words[0]].command).parse(run, "avsync")
+            getattr(launch.commands.data, KINDS[words[0]].command).parse(run, "avsync")
 
 
 def test_a_url_stays_what_it_is() -> None:

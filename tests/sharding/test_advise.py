@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from launch.commands import Advise
+from launch.commands.data import Advise
 from sharding.advise.advise import advise
 from sharding.advise.trial import CodecTrial, FloatTrial
 from sharding.config import PackConfig

@@ -9,8 +9,8 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
-from launch.flags import typed
-from launch.parse import registry, values_of
+from launch.commands.flags import typed
+from launch.commands.parse import registry, values_of
 
 if TYPE_CHECKING:
     PresetName = str

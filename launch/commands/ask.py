@@ -8,8 +8,8 @@ from tyro.conf import Positional, arg
 
 from avsync.audit.config import AuditConfig
 from avsync.config import PairConfig
-from launch.flags import flags_of, typed
-from launch.parse import Parsed
+from launch.commands.flags import flags_of, typed
+from launch.commands.parse import Parsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

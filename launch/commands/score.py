@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from avsync.score.config import ScoreConfig
-from launch.parse import Parsed
+from launch.commands.parse import Parsed
 from sharding.errors import InputError
 
 

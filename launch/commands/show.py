@@ -7,8 +7,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from launch.flags import typed
-from launch.parse import Parsed
+from launch.commands.flags import typed
+from launch.commands.parse import Parsed
 from sharding.errors import InputError
 
 RUN_FILE = "run.json"

@@ -14,11 +14,11 @@ from tyro.conf import Positional, arg
 
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
-from launch.audit import Audit as Audit
-from launch.finetune import Finetune as Finetune
-from launch.flags import flags_of, typed
-from launch.parse import Parsed, registry, values_of
-from launch.show import Show as Show
+from launch.commands.ask import Audit as Audit
+from launch.commands.finetune import Finetune as Finetune
+from launch.commands.flags import flags_of, typed
+from launch.commands.parse import Parsed, registry, values_of
+from launch.commands.show import Show as Show
 from sharding.config import PackConfig, Wishes
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig

@@ -1,1 +1,0 @@
-"""Which actions a network has learned, which are hard, and of which nothing can be said. Arrays in, words out."""
