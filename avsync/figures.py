@@ -1,11 +1,19 @@
-"""Heat over pictures: how hot is hot in a video, and the colours. H W pixels, h w cells."""
+"""What every picture of ours is drawn with: figures as pixels, and heat over pictures. H W pixels, h w cells.
 
+Figures are matplotlib's objects, without pyplot: no global state, no display.
+"""
+
+import io
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 from torch.nn import functional
 
 from sharding.format.clip import Box
@@ -17,6 +25,25 @@ LEAST_CONTRAST = 0.5
 """A map that rises less than this share above its own median stays pale: flat maps must not light up."""
 FINER = 4
 """Cells are drawn this much finer with cubic curves first: straight ones show their grid."""
+
+
+def to_uint8(frames: Tensor) -> NDArray[np.uint8]:
+    """(3, T, H, W) in [-1, 1] -> (T, H, W, 3) uint8."""
+    return ((frames.float() + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+
+
+def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8"""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def figure_png(figure: Figure) -> bytes:
+    """The figure as a PNG file's bytes."""
+    sink = io.BytesIO()
+    Image.fromarray(figure_pixels(figure)).save(sink, "PNG")
+    return sink.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

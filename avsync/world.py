@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from sharding.base.cores import GRANTED, available_cores
+from sharding.base.environment import GRANTED, available_cores
 from sharding.errors import AvsyncError
 
 T = TypeVar("T")

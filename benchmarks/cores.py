@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pack_sources import wall
-from sharding.base.cores import available_cores
+from sharding.base.environment import available_cores
 from sharding.config import PackConfig
 from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig

@@ -11,14 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avsync.config import EvaluateConfig, ModelName, OptimizerName, PairConfig, PairsName, TrainConfig, ViewConfig
 from avsync.evaluate.evaluate import evaluate
-from avsync.loading.feed import Feed
+from avsync.loading.feed import Feed, open_validation
 from avsync.metrics import wilson
 from avsync.presets import PRESETS
-from avsync.run.checkpoint import RunPaths, read_run
+from avsync.run.checkpoint import read_run
+from avsync.run.paths import RunPaths
 from avsync.run.resume import describe, order_of
 from avsync.staging.mirror import Source
 from avsync.train.trainer import train
-from avsync.train.validation import open_validation
 from benchmarks.learning_ears import Ears, other_ears
 from sharding.base.files import read_json, write_json
 

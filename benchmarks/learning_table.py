@@ -6,7 +6,7 @@ from statistics import median
 
 from matplotlib.figure import Figure
 
-from avsync.train.pictures import figure_png
+from avsync.figures import figure_png
 from benchmarks.learning_cell import Found
 from benchmarks.train_table import table
 

@@ -24,12 +24,7 @@ from sharding.format.codec import codec_named
 from sharding.format.h264 import GOP_FRAMES, H264
 from sharding.media.probe import Probe
 from sharding.pack.assemble import assemble
-from sharding.pack.part import (
-    PartName,
-    clips_of,
-    pack_part,
-    survey,
-)
+from sharding.pack.part import PartName, clips_of, pack_part, survey
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 

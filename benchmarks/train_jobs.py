@@ -17,7 +17,7 @@ from avsync.world import use_cores
 from benchmarks.train_feed import kept, open_feed, pace, pairs_of, read_curves, rows_of, view_of
 from benchmarks.train_settings import Case, Computed, Machine, Streamed, Trained
 from benchmarks.train_step import Stepper, flops_of, measure, resident_batch, set_precision, spec_of, step_times
-from sharding.base.cores import available_cores
+from sharding.base.environment import available_cores
 
 Device = Literal["cuda", "cpu"]
 Limits = tuple[float, float]

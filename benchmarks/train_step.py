@@ -22,8 +22,7 @@ from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncOutput
 from avsync.models.stem import use_fast_stem
 from avsync.run.network import compile_network
-from avsync.train.loss import score
-from avsync.train.optim import build_optimizer
+from avsync.train.step import build_optimizer, score
 from benchmarks.train_settings import Case, Computed, Setting
 from sharding.format.clip import Clock
 

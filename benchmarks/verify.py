@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sharding.base.cores import available_cores
+from sharding.base.environment import available_cores
 from sharding.verify.verify import inspect
 
 RUNS = 5

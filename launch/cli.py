@@ -14,19 +14,18 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from launch.signals import Ending
+from sharding.base.signals import Handlers, install, restore
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
     from launch.commands.data import Command
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Self
 
-DONE, FAILED, USAGE, BUG, STOPPED = (
-    0,
-    1,
-    2,
-    70,
-    130,
-)  # 70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C
+DONE, FAILED, USAGE, BUG, STOPPED = 0, 1, 2, 70, 130
+"""70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
@@ -67,7 +66,7 @@ COMMANDS = {
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
-    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.commands.score"),
+    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.commands.ask"),
     "finetune": Entry(
         "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", "Finetune", True, FINETUNE
     ),
@@ -205,3 +204,40 @@ def versions() -> str:
 
     packages = ", ".join(installed(name) for name in ("torch", "av", "numpy"))
     return f"{installed('avsync')} on Python {python_version()}, {packages}, {platform()}"
+
+
+# SIGTERM (the end of a job) and SIGHUP (the end of a connection) end a command as Ctrl-C does: tidily, with a word.
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Ending:
+    """A context manager: inside, these signals raise KeyboardInterrupt, and `number` tells which came.
+
+    What is ignored stays ignored (nohup). While one is being obeyed, more of them change nothing; Ctrl-C still acts.
+    One of several ranks is left alone: who started the ranks ends them, and a rank that waits for others must not stay.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._before: Handlers = {}
+
+    @property
+    def code(self) -> int:
+        """What a shell reports for a command that this signal, or Ctrl-C, has ended."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+            self._before = install(SIGNALS, self._end, replace=lambda current: current is signal.SIG_DFL)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        restore(self._before)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self.number is None:
+            self.number = number
+            raise KeyboardInterrupt

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sharding.base.cores import available_cores
-from sharding.base.exact import as_written, exact_number
+from sharding.base.environment import available_cores
+from sharding.base.text import as_written, exact_number
 from sharding.errors import InputError
 from sharding.format.clip import MAX_SIDE, Clock, Fit
 

@@ -20,16 +20,14 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 MAY_IMPORT = {
     "sharding": set[str](),
     "avsync": {
-        "sharding.scenes.aac",
+        "sharding.scenes.config",
         "sharding.base.environment",
         "sharding.format.clip",
         "sharding.format.codec",
-        "sharding.base.cores",
         "sharding.format.dataset",
         "sharding.errors",
         "sharding.base.files",
         "sharding.format.index",
-        "sharding.base.jobs",
         "sharding.format.reader",
         "sharding.base.pages",
         "sharding.base.text",
@@ -45,9 +43,7 @@ MAY_IMPORT = {
         "sharding.base.environment",
         "sharding.errors",
         "sharding.config",
-        "sharding.base.cores",
         "sharding.base.files",
-        "sharding.base.jobs",
         "sharding.scenes.config",
         "sharding.base.pages",
         "sharding.base.text",
@@ -85,9 +81,9 @@ NEVER_IN = {
     "avsync.data.order": ("torch", "av"),
     "avsync.data.pairs": ("torch", "av"),
     "avsync.loading.worker": ("torch",),
-    "avsync.loading.fetch": ("torch",),
+    "avsync.loading.worker": ("torch",),
     "avsync.loading.shape": ("torch",),
-    "avsync.loading.request": ("torch",),
+    "avsync.loading.worker": ("torch",),
 }
 LONGEST_FILE, LONGEST_FUNCTION = 250, 60
 NAMES_WITHOUT_MEANING = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
@@ -220,7 +216,7 @@ GROUPS = re.compile("Config|Wishes|ForAll|Wanted")
         "launch.commands.finetune",
         "launch.replay.command",
         "launch.commands.show",
-        "launch.commands.score",
+        "launch.commands.ask",
         "avsync.score.config",
         "launch.submit.command",
         "launch.submit.resources",

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from launch import cli
-from launch.cli import BUG, COMMANDS, DONE, FAILED, STOPPED, USAGE, main
+from launch.cli import (
+    BUG,
+    COMMANDS,
+    DONE,
+    FAILED,
+    STOPPED,
+    USAGE,
+    main,
+)
 from launch.commands import data as commands
 from sharding.errors import BusyError, InputError
 

@@ -8,7 +8,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from avsync.config import EvaluateConfig, OptimConfig, PairConfig, RuntimeConfig
 from avsync.presets import small
-from avsync.run.checkpoint import RunPaths
+from avsync.run.paths import RunPaths
 from launch.demo import Recipe, demo
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig

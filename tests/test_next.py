@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync.train.report import TrainReport
+from avsync.train.reporter import TrainReport
 from launch.cli import DONE, main
 from launch.commands.data import Pack
 from launch.commands.flags import flags_of, typed

@@ -21,7 +21,7 @@ from avsync.replay.curves import read_curves
 from avsync.replay.fork import fork
 from avsync.replay.result import ArmResult, ReplayResult, StageResult
 from avsync.run.alarm import Alarm
-from avsync.run.checkpoint import RunPaths
+from avsync.run.paths import RunPaths
 from avsync.run.state import Best
 from launch.replay import told
 from launch.replay.recipe import ARMS, Recipe

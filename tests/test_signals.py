@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from launch.cli import main
+from launch.cli import SIGNALS, Ending, main
 from launch.commands.data import Pack
-from launch.signals import SIGNALS, Ending
 
 
 @pytest.fixture(autouse=True)

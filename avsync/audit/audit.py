@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.finding import Guesses
 from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
-from avsync.audit.result import Audit
+from avsync.audit.result import Audit, Guesses
 from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
-from avsync.run.places import full_name
+from avsync.run.paths import full_name
 from sharding.base.console import open_console
 from sharding.base.files import publish, write_json
 from sharding.base.text import counted
@@ -126,8 +125,10 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _write_page(path: Path, found: Audit, feed: Feed, repeat: str) -> None:
-    from avsync.audit.chart import place_chart  # late: what draws is slow to load
-    from avsync.audit.page import page_html
+    from avsync.audit.page import (
+        page_html,
+        place_chart,  # late: what draws is slow to load
+    )
 
     lengths, counts = np.unique(feed.dataset.index.frames[feed.clips], return_counts=True)
     frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps

@@ -12,8 +12,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from avsync.audit.finding import Finding, Guesses, Kind, Verdict
 from avsync.audit.leak import Leak, Told
+from avsync.audit.result import Finding, Guesses, Kind, Verdict
 from avsync.config import PairsName
 from avsync.metrics import Share
 from sharding.base.text import counted

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from avsync.audit.config import AuditConfig
 from avsync.audit.evidence import Advance, Evidence, folds, gather
-from avsync.audit.finding import Guesses, Kind
 from avsync.audit.networks import Make, PictureNet, SoundNet, guess
 from avsync.audit.position import Blocks, compare_places, heard, place_scores, seen, which_is_later
+from avsync.audit.result import Guesses, Kind
 from avsync.audit.rules import RULES
 from avsync.loading.feed import Feed
 from avsync.metrics import roc_auc, share_of

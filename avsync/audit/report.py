@@ -4,10 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from avsync.audit.finding import Finding, Verdict
 from avsync.audit.judge import ROUNDING, percent
 from avsync.audit.leak import Told
-from avsync.audit.result import Audit
+from avsync.audit.result import Audit, Finding, Verdict
 from avsync.metrics import Share
 from sharding.base.text import counted, plain
 

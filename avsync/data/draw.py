@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
-from avsync.data.order import (
-    Order,
-    clip_rng,
-    share_of_rank,
-    shuffled,
-)
+from avsync.data.order import Order, clip_rng, share_of_rank, shuffled
 from avsync.data.pairs import Pair, PairLaw, seconds
 from sharding.errors import InputError
 from sharding.format.clip import Clock

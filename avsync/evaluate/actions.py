@@ -1,7 +1,7 @@
 """A verdict in words on every action, with the number of actions taken into account. No torch.
 
 Two questions are asked of each action: is it above chance, and is it unlike the average of all? Each is answered for
-all actions together at a false discovery rate of 5 % (avsync/evaluate/tails.py); what neither answers is not known.
+all actions together at a false discovery rate of 5 % (avsync/evaluate/actions.py); what neither answers is not known.
 """
 
 from collections import Counter
@@ -9,19 +9,135 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from statistics import NormalDist
-from typing import Literal, get_args
+from typing import Literal, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
 
-from avsync.evaluate.shrink import Prior
-from avsync.evaluate.tails import (
-    CHANCE,
-    above_chance,
-    beside_all,
-    discoveries,
-)
 from avsync.metrics import Share, wilson
+from sharding.base.text import counted
+
+# How often blind chance does as well: exact tails of sums, without a law of errors. No torch.
+#
+# An action's sample are its sources, not its examples: examples of a source are alike. A source's score is its share of
+# right answers. With a handful of sources a normal law would promise too much, so the law of the sum itself is worked
+# out, as a product of spectra.
+
+CHANCE = 0.5
+CELLS = 120
+"""Scores are rounded to so many parts: halves, thirds, quarters, fifths, sixths, eighths, ... fall on whole ones."""
+
+
+def _tail_cells(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    return np.rint(scores * CELLS).astype(np.int64)
+
+
+def above_chance(scores: NDArray[np.floating]) -> float:
+    """p-value, one-sided, of "the network only guesses": every source might as well have scored 1 - score.
+
+    scores: (S,) one of each source. The randomisation test of Fisher 1935 over the 2^S exchanges of right and wrong,
+    all of them: exact whatever the law of the scores, as picture and sound swap roles with probability 1/2.
+    """
+    steps = _tail_cells(scores) - CELLS // 2
+    reach = int(np.abs(steps).sum())
+    if not reach:
+        return 1.0
+    size = 2 * reach + 1
+    wave = 2 * np.pi * np.arange(reach + 1) / size
+    spectrum = np.ones(len(wave))
+    for step, count in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
+        spectrum *= np.cos(wave * step) ** count
+    law = np.fft.irfft(spectrum, size)  # a sum s stands at s modulo size
+    return _tail_share(law[np.arange(int(steps.sum()), reach + 1) % size])
+
+
+def beside_all(scores: NDArray[np.floating], pool: NDArray[np.floating]) -> float:
+    """p-value, two-sided, of "this action is like all": as many sources drawn blindly from `pool` do as well or badly.
+
+    scores: (S,) of the action's sources; pool: (N,) of the sources of all actions, the action's own among them, which
+    are put back when drawn: where actions are few, this errs on the careful side.
+    """
+    count = len(scores)
+    if count == len(pool):
+        return 1.0
+    law = np.bincount(_tail_cells(pool), minlength=CELLS + 1) / len(pool)
+    size = count * CELLS + 1
+    law_of_sum = np.fft.irfft(np.fft.rfft(law, size) ** count, size)
+    place = int(_tail_cells(scores).sum())
+    return min(1.0, 2 * min(_tail_share(law_of_sum[place:]), _tail_share(law_of_sum[: place + 1])))
+
+
+def _tail_share(law: NDArray[np.floating]) -> float:
+    """A sum of probabilities; the transform's rounding leaves some 1e-16 below 0."""
+    return float(np.clip(law.sum(), 0.0, 1.0))
+
+
+def discoveries(p_values: NDArray[np.floating], rate: float) -> NDArray[np.bool_]:
+    """Which of many questions are answered, so that at most a share `rate` of the answers is false in the mean.
+
+    Benjamini & Hochberg 1995. Where nothing is there to be found, anything at all is found in `rate` of the cases.
+    """
+    order = np.argsort(p_values, kind="stable")
+    allowed = rate * np.arange(1, len(p_values) + 1) / len(p_values)
+    passed = np.flatnonzero(p_values[order] <= allowed)
+    found = np.zeros(len(p_values), np.bool_)
+    if len(passed):
+        found[order[: passed[-1] + 1]] = True
+    return found
+
+
+# An action's accuracy, drawn towards that of all actions as far as its few sources say little. No torch.
+#
+# Raw accuracies rank noise: of 700 actions the best and the worst are those with the fewest sources. Empirical Bayes
+# (Efron & Morris 1975): true accuracies follow a beta law whose mean and spread are found from all actions by moments
+# (Kleinman 1973), the sources being the sample. Its posterior mean is then
+# (weight * mean + sources * accuracy) / (weight + sources), weight being what the law of all is worth in sources.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """What all actions say about one."""
+
+    mean: float
+    """Of the actions' accuracies."""
+    spread: float
+    """Standard deviation of the actions' true accuracies; 0: no difference between actions is seen."""
+    noise: float
+    """Standard deviation of a source's score about its action's accuracy."""
+
+    @classmethod
+    def of(cls, actions: Sequence[NDArray[np.floating]]) -> Self:
+        """actions: of each the scores of its sources, at least one."""
+        sizes = np.array([len(scores) for scores in actions], float)
+        means = np.array([scores.mean() for scores in actions])
+        total, number = sizes.sum(), len(actions)
+        grand = float((sizes * means).sum() / total)
+        inside = sum(float(((scores - mean) ** 2).sum()) for scores, mean in zip(actions, means, strict=True))
+        # one source of each action: nothing tells noise from spread, so all is taken for noise
+        noise = inside / (total - number) if total > number else grand * (1 - grand)
+        between = float((sizes * (means - grand) ** 2).sum()) - (number - 1) * noise
+        scale = total - float((sizes**2).sum()) / total
+        spread = max(0.0, between / scale) if scale > 0 else 0.0
+        weights = 1 / (spread + noise / sizes) if spread + noise > 0 else sizes
+        mean = float((weights * means).sum() / weights.sum())
+        return cls(mean=mean, spread=float(np.sqrt(spread)), noise=float(np.sqrt(noise)))
+
+    @property
+    def worth(self) -> float:
+        """Independent examples that one source is worth; 1, the least, where sources never differ: nothing is seen."""
+        if not self.noise:
+            return 1.0
+        return max(1.0, (self.mean * (1 - self.mean) - self.spread**2) / self.noise**2)
+
+    def estimate(self, scores: NDArray[np.floating]) -> float:
+        """The shrunken accuracy of an action with these sources."""
+        if not self.spread:
+            return self.mean
+        weight = (self.noise / self.spread) ** 2
+        return float((weight * self.mean + scores.sum()) / (weight + len(scores)))
+
 
 Verdict = Literal["easy", "learned", "hard", "chance", "too few to say"]
 UNKNOWN: Verdict = "too few to say"
@@ -48,7 +164,7 @@ class ActionRow:
     accuracy: Share
     """As counted; its interval looks at this action alone, however many others there are."""
     estimate: float
-    """The accuracy, drawn towards that of all actions (avsync/evaluate/shrink.py)."""
+    """The accuracy, drawn towards that of all actions (avsync/evaluate/actions.py)."""
     sources: int
     """Sources that it was tried on: the true sample."""
     verdict: Verdict
@@ -136,3 +252,56 @@ def counts(rows: Sequence[ActionRow]) -> dict[Verdict, int]:
     """How many actions got each verdict."""
     found = Counter(row.verdict for row in rows)
     return {verdict: found[verdict] for verdict in get_args(Verdict)}
+
+
+# Actions at the terminal: the easiest and the hardest of many, and how many cannot be told. Prints nothing itself.
+
+T = TypeVar("T")
+SHOWN = 24
+"""Of more actions, so many are shown: half of them the easiest, half the hardest."""
+STYLES = {"easy": "green", "learned": "green", "hard": "yellow", "chance": "red", UNKNOWN: "dim"}
+
+
+def easiest_and_hardest(rows: Sequence[T], shown: int = SHOWN) -> tuple[list[T], list[T]]:
+    """The first and the last rows; all in the first list where there are no more than `shown`."""
+    if len(rows) <= shown:
+        return list(rows), []
+    return list(rows[: shown // 2]), list(rows[-(shown // 2) :])
+
+
+def action_table(rows: Sequence[ActionRow]) -> Table:
+    """Highest estimate first."""
+    table = Table("action", title="by action")
+    for name in ("accuracy", "95 % interval", "estimate", "sources"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    first, last = easiest_and_hardest(rows)
+    for row in first:
+        table.add_row(*_cells(row))
+    if last:
+        table.add_section()
+        table.add_row(f"... {counted(len(rows) - len(first) - len(last), 'action')}: by_action.csv", style="dim")
+        table.add_section()
+    for row in last:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: ActionRow) -> tuple[Text | str, ...]:
+    share = row.accuracy
+    more = f"; about {counted(row.more_sources, 'more source')} to tell" if row.more_sources else ""
+    return (
+        Text(row.name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", f"{row.estimate:.1%}",
+        str(row.sources), Text(row.verdict + more, STYLES[row.verdict]),
+    )  # fmt: skip
+
+
+def action_words(rows: Sequence[ActionRow]) -> str:
+    """How many actions got each verdict, and what the verdicts mean."""
+    found = counts(rows)
+    told = "; ".join(f"{number} {verdict} ({MEANS[verdict]})" for verdict, number in found.items() if number)
+    told = told.replace(f"{UNKNOWN} ({MEANS[UNKNOWN]})", UNKNOWN)
+    return (
+        f"of {counted(len(rows), 'action')}: {told}; of what is told, about {RATE:.0%} may be false. "
+        "estimate: accuracy, drawn towards that of all actions as far as sources are few"
+    )

@@ -11,35 +11,21 @@ from rich.text import Text
 from torch import Tensor
 
 from avsync.config import EvaluateConfig
-from avsync.data.draw import (
-    batches_of_rank,
-    even_batch,
-    fixed_draws,
-    mixed,
-)
+from avsync.data.draw import batches_of_rank, even_batch, fixed_draws, mixed
+from avsync.evaluate.actions import action_table, action_words
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import Point, point
-from avsync.evaluate.scorecard import (
-    Row,
-    Scorecard,
-    by_action,
-    by_shift,
-    localisation,
-    overall,
-    save,
-)
-from avsync.evaluate.table import action_table, action_words
+from avsync.evaluate.scorecard import Row, Scorecard, by_action, by_shift, localisation, overall, save
 from avsync.honesty.examination import Examination
+from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Answer
-from avsync.honesty.summary import Honesty
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.models.cam import hottest_of
 from avsync.models.parts import InputSpec
-from avsync.run.checkpoint import RunPaths
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.places import evaluation_place, full_name
+from avsync.run.paths import RunPaths, evaluation_place, full_name
 from sharding.base.console import open_console
 from sharding.base.files import publish
 from sharding.errors import FormatError, InputError

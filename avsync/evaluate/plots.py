@@ -6,12 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from avsync.evaluate.actions import UNKNOWN, ActionRow
+from avsync.evaluate.actions import CHANCE, UNKNOWN, ActionRow, easiest_and_hardest
 from avsync.evaluate.scorecard import Row, Scorecard
-from avsync.evaluate.table import easiest_and_hardest
-from avsync.evaluate.tails import CHANCE
+from avsync.figures import figure_png
 from avsync.honesty.predict import Predictions
-from avsync.train.pictures import figure_png
 
 COLORS = {"easy": "tab:green", "learned": "tab:blue", "hard": "tab:orange", "chance": "tab:red", UNKNOWN: "tab:gray"}
 """Of verdicts."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
 from avsync.evaluate.pointing import Point
+from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
-from avsync.honesty.summary import Honesty
 from avsync.metrics import Share, roc_auc, share_of
 from sharding.base.files import publish, write_json
 from sharding.format.dataset import Dataset

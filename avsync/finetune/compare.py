@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.evaluate.actions import source_scores
-from avsync.evaluate.tails import CHANCE, above_chance
+from avsync.evaluate.actions import CHANCE, above_chance, source_scores
 from avsync.finetune.config import ArmName
 from avsync.finetune.judge import Answers
 from avsync.finetune.place import Begun

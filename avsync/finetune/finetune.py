@@ -15,8 +15,9 @@ from avsync.finetune.place import Begun, OutPaths, check_free, claim
 from avsync.finetune.show import save, show
 from avsync.finetune.task import Splits
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.places import full_name
-from sharding.base.files import folder_lock, read_json
+from avsync.run.paths import full_name
+from sharding.base.files import read_json
+from sharding.base.locks import folder_lock
 from sharding.base.text import counted
 from sharding.errors import FormatError
 

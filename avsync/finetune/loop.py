@@ -22,12 +22,7 @@ from avsync.finetune.place import Begun, OutPaths, Point
 from avsync.finetune.report import FinetuneReport
 from avsync.finetune.task import Splits
 from avsync.loading.options import LoaderOptions, StoppedWaiting
-from avsync.run.checkpoint import (
-    Saved,
-    load_checkpoint,
-    prune,
-    save_checkpoint,
-)
+from avsync.run.checkpoint import Saved, load_checkpoint, prune, save_checkpoint
 from avsync.run.state import State
 from avsync.train.stop import StopFlag, Stopped, agreed
 from avsync.train.tracking import curves_at

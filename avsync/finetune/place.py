@@ -13,14 +13,11 @@ from typing import Any
 
 from avsync.data.fingerprint import SplitPrint
 from avsync.finetune.config import MAY_CHANGE, ArmName, FinetuneConfig
-from avsync.run.checkpoint import RunPaths, tidy
-from sharding.base.files import (
-    LOCK_NAME,
-    foreign,
-    read_json,
-    write_json,
-)
-from sharding.base.jobs import JOBS
+from avsync.run.checkpoint import tidy
+from avsync.run.paths import RunPaths
+from sharding.base.environment import JOBS
+from sharding.base.files import foreign, read_json, write_json
+from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import InputError
 from sharding.format.index import INFO

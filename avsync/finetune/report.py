@@ -1,7 +1,7 @@
 """What a person at the terminal sees of a comparison in training."""
 
 from avsync.finetune.place import Point
-from avsync.train.step_bar import StepBar
+from avsync.train.reporter import StepBar
 
 
 class FinetuneReport(StepBar):

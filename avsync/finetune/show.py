@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from avsync.figures import figure_png
 from avsync.finetune.compare import Comparison
 from avsync.finetune.judge import Answers
 from avsync.finetune.place import OutPaths, Point
 from avsync.finetune.task import Splits
 from avsync.metrics import Share
-from avsync.train.pictures import figure_png
 from sharding.base.console import open_console
 from sharding.base.files import publish, write_json
 from sharding.base.text import counted

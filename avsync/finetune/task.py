@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, exact_seconds
 from avsync.data.draw import fixed_choice
-from avsync.data.pairs import (
-    Pair,
-    Sound,
-    Ways,
-    seconds,
-)
+from avsync.data.pairs import Pair, Sound, Ways, seconds
 from avsync.loading.feed import Feed
 from avsync.staging.mirror import Source
 from sharding.base.text import counted, first_few

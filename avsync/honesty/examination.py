@@ -1,6 +1,11 @@
 """What a whole validation found: shares with their intervals, audited accuracy, and a score for each map. No ranks."""
 
+import csv
+import io
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +14,7 @@ from torch import Tensor
 
 from avsync.honesty.predict import Predictions
 from avsync.metrics import Z95, Share, share_of
+from sharding.base.files import publish
 
 CHANCE = 0.5
 UNASKED = "not audited, for all clips are of one source"
@@ -117,3 +123,19 @@ def audited(accuracy: float, *by_one_stream: float) -> float:
     """
     worth = max((share - CHANCE for share in by_one_stream if share == share), default=0.0)
     return max(min(accuracy, CHANCE), accuracy - max(0.0, worth))
+
+
+# RUN/maps.csv: the last validation's maps, clip by clip.
+
+COLUMNS = ("clip", "listened", "spatial", "logit")
+
+
+def write_maps(path: Path, got: Examination, key_of: Callable[[int], str]) -> None:
+    """Deafest first. A disk that takes no more does not end the training."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for clip, *scores in sorted(zip(*got.maps, strict=True), key=lambda row: row[1]) if got.maps else ():
+        lines.writerow((key_of(int(clip)), *(f"{score:.4f}" for score in scores)))
+    with suppress(OSError), publish(path, lasting=False) as file:
+        file.write(text.getvalue().encode(errors="surrogateescape"))

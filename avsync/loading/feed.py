@@ -9,13 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
-from avsync.data.draw import (
-    Draw,
-    View,
-    fixed_choice,
-    training_draws,
-    usable_clips,
-)
+from avsync.data.draw import Draw, View, fixed_choice, training_draws, usable_clips
 from avsync.data.fingerprint import SplitPrint
 from avsync.data.order import Order
 from avsync.data.pairs import PairLaw, build_law
@@ -115,3 +109,16 @@ def _check_shards(dataset: Dataset) -> None:
         raise InputError(
             f"{len(missing)} of {len(dataset.shards())} shards are missing: {names}; run the same avsync pack again"
         )
+
+
+def open_validation(source: Source, config: TrainConfig) -> Feed | None:
+    """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
+    if not config.validate_every:
+        return None
+    try:
+        return Feed.of(source, "val", config.pairs, config.view)
+    except InputError as error:
+        raise InputError(
+            f"validation cannot work: {error}. Pack with a larger --val-percent, name the split in the CSV, "
+            "or give --validate-every 0 to train without it"
+        ) from error

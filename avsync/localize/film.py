@@ -20,7 +20,6 @@ from sharding.media.picture import turn_of
 from sharding.media.probe import Probe, open_media
 from sharding.media.stream import Tally, decoded
 from sharding.media.video import FrameClock
-from sharding.scenes.aac import AAC_RATES
 
 TICK = Fraction(1, 90_000)
 """What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
@@ -115,7 +114,8 @@ def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]
 
 def nearest_aac_rate(rate: int) -> int:
     """The rate (Hz) that AAC can store nearest to `rate`; of two as near, the higher."""
-    return min(AAC_RATES, key=lambda known: (abs(known - rate), -known))
+    rates = av.Codec("aac", "w").audio_rates or ()
+    return min(rates, key=lambda known: (abs(known - rate), -known))
 
 
 class SourceSound:

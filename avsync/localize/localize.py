@@ -20,36 +20,16 @@ from rich.progress import Progress
 
 from avsync.config import LocalizeConfig
 from avsync.figures import HeatScale, Painter
-from avsync.honesty.film import MapScorer, MapScores
-from avsync.honesty.reading import in_numbers, read_map
-from avsync.localize.caption import note_on, title_of
-from avsync.localize.film import (
-    SOUND_STEP_S,
-    TICK,
-    FilmWriter,
-    Picture,
-    SourceSound,
-    read_pictures,
-)
-from avsync.localize.sheet import (
-    Envelope,
-    Moments,
-    Sheet,
-    sheet_png,
-)
+from avsync.honesty.maps import MapScorer, MapScores, in_numbers, read_map
+from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
+from avsync.localize.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
-from avsync.localize.windows import (
-    as_input,
-    form_of,
-    frames_of,
-    read_windows,
-    seen_box,
-)
+from avsync.localize.windows import as_input, form_of, frames_of, read_windows, seen_box
 from avsync.models import REFINE
-from avsync.run.checkpoint import RunPaths
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.places import (
+from avsync.run.paths import (
     LocalizeRecord,
+    RunPaths,
     full_name,
     localize_place,
     record_localized,
@@ -59,6 +39,34 @@ from sharding.base.files import publish
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.clip import Box
 from sharding.media.probe import Probe, probe
+
+# What is said about a localised video: the title of its sheet, and what its reader should know.
+
+LITTLE_SOUND = 0.9
+"""A video with sound for less than this share of its pictures gets a remark."""
+
+
+def title_of(video: Path, network: LoadedNetwork, in_sync: float, scores: MapScores) -> str:
+    """Two lines."""
+    name = video.name.encode("utf-8", "replace").decode()  # fonts know nothing of bytes that are no text
+    first = f"{name}     in sync: {in_sync:.0%}     {network.config.model}, step {network.step:,}"
+    return f"{first}\n{in_numbers(*scores)}"
+
+
+def note_on(video: Path, source: Probe, shown: Fraction, need: Fraction) -> str:
+    """What of the video the network could not see or hear; it has pictures for `shown` s and `need` s are a window."""
+    seconds = float(shown)
+    if shown < need:
+        return (
+            f"{video.name} has {seconds:.2f} s, the network looks at {float(need):.2f} s: "
+            "its last picture and silence filled the rest, so trust the score less"
+        )
+    heard = float(min(source.audio.end, source.video.end) - max(source.audio.start, source.video.start))
+    if heard < LITTLE_SOUND * seconds:
+        return (
+            f"{video.name} has sound for {heard:.1f} of {seconds:.1f} s: the rest is judged in silence, trust it less"
+        )
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

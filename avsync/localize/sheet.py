@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avsync.train.pictures import figure_png
+from avsync.figures import figure_png
 
 MOMENTS = 12
 """Pictures on the sheet."""

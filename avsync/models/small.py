@@ -11,8 +11,7 @@ B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; t 
 import torch
 from torch import Tensor, nn
 
-from avsync.models.blocks import match_time
-from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled
+from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled, match_time
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 

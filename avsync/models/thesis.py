@@ -9,8 +9,16 @@ N clips or pairs, C audio channels, T frames, H W pixels, S samples; t h w after
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avsync.models.blocks import PooledShortcut, match_time, start_weights, tile_over
-from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import (
+    CamHead,
+    InputSpec,
+    PooledShortcut,
+    SyncNet,
+    SyncOutput,
+    match_time,
+    start_weights,
+    tile_over,
+)
 
 
 class Audio(nn.Module):

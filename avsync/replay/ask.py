@@ -14,12 +14,7 @@ import torch
 from torch import Tensor
 
 from avsync.config import PairConfig
-from avsync.data.draw import (
-    batches_of_rank,
-    fixed_choice,
-    fixed_draws,
-    mixed,
-)
+from avsync.data.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
 from avsync.evaluate.pointing import Point, point
 from avsync.evaluate.scorecard import Localisation, localisation
 from avsync.honesty.examination import Examination

@@ -7,7 +7,8 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avsync.run.alarm import Alarm
-from avsync.run.checkpoint import STATE, RunPaths
+from avsync.run.checkpoint import STATE
+from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from sharding.base.files import read_json
 

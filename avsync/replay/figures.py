@@ -10,10 +10,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsync.figures import Painter
+from avsync.figures import Painter, figure_png
 from avsync.replay.curves import Curve, Curves
 from avsync.replay.maps import Around, Joined, Shown
-from avsync.train.pictures import STRENGTH, figure_png
+from avsync.train.pictures import STRENGTH
 
 INK, PALE, BLUE, RED, GREEN = "#22223b", "#9a9ab0", "#3a5a98", "#c8553d", "#4f8a5b"
 SIDE = 216

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from avsync.config import TrainConfig
-from avsync.loading.feed import Feed
-from avsync.run.checkpoint import STATE, RunPaths
+from avsync.loading.feed import Feed, open_validation
+from avsync.run.checkpoint import STATE
+from avsync.run.paths import RunPaths
 from avsync.run.resume import describe, order_of
 from avsync.run.state import State
 from avsync.staging.mirror import Source
-from avsync.train.validation import open_validation
 from sharding.base.files import publish_folder, read_json, write_json
 from sharding.errors import InputError
 

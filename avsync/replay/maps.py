@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from avsync.config import PairConfig
 from avsync.data.draw import Draw
 from avsync.evaluate.pointing import cropped
-from avsync.figures import HeatScale
+from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of
 from avsync.replay.ask import Which, answers_of, honest
 from avsync.run.network import LoadedNetwork, load_network
-from avsync.train.pictures import to_uint8
 
 CLIPS = 6
 """On a sheet of maps."""

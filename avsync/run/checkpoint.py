@@ -10,7 +10,7 @@ RUN/jobs/                            of who started it on a cluster
 RUN/best.json                      Best: which checkpoint had the highest audited accuracy
 RUN/maps.csv                       does each validation clip's map listen, at the last validation (avsync/honesty)
 RUN/tensorboard/                   train, validation and chance curves
-RUN/evaluation/, localize/, score/   answers of the trained network (avsync/run/places.py)
+RUN/evaluation/, localize/, score/   answers of the trained network (avsync/run/paths.py)
 """
 
 import io
@@ -26,15 +26,9 @@ import torch
 from avsync.config import TrainConfig
 from avsync.data.fingerprint import SplitPrint
 from avsync.models.parts import InputSpec, SyncNet
-from avsync.run.progress import PROGRESS
+from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
-from sharding.base.files import (
-    OLD,
-    PART,
-    publish_folder,
-    read_json,
-    write_json,
-)
+from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import DatasetInfo
@@ -43,62 +37,6 @@ MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""
 GONE = ".gone"
 """Suffix of a checkpoint that is being deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunPaths:
-    """Every file name of a run folder."""
-
-    root: Path
-
-    @property
-    def info(self) -> Path:
-        return self.root / "run.json"
-
-    @property
-    def receipts(self) -> Path:
-        return self.root / "receipts.jsonl"
-
-    @property
-    def progress(self) -> Path:
-        return self.root / PROGRESS
-
-    @property
-    def best(self) -> Path:
-        return self.root / "best.json"
-
-    @property
-    def maps(self) -> Path:
-        return self.root / "maps.csv"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.root / "tensorboard"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.root / "checkpoints"
-
-    @property
-    def evaluations(self) -> Path:
-        return self.root / "evaluation"
-
-    @property
-    def localized(self) -> Path:
-        return self.root / "localize"
-
-    @property
-    def scored(self) -> Path:
-        return self.root / "score"
-
-    def checkpoint(self, step: int) -> Path:
-        return self.checkpoints / f"{step:08d}"
-
-    def saved_steps(self) -> list[int]:
-        """Steps of whole checkpoints, newest first."""
-        if not self.checkpoints.is_dir():
-            return []
-        return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,14 +12,9 @@ from avsync.data.draw import Draw, training_draws
 from avsync.data.order import Order, check_batch
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.run.checkpoint import (
-    STATE,
-    RunInfo,
-    RunPaths,
-    read_run,
-)
-from avsync.run.resume import describe, order_of
-from avsync.run.same_run import check_same_run
+from avsync.run.checkpoint import STATE, RunInfo, read_run
+from avsync.run.paths import RunPaths
+from avsync.run.resume import check_same_run, describe, order_of
 from avsync.run.state import State
 from avsync.staging.location import Location, is_url
 from avsync.staging.mirror import Source

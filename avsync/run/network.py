@@ -13,14 +13,8 @@ from avsync.loading.feed import Feed
 from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
-from avsync.run.checkpoint import (
-    RunInfo,
-    RunPaths,
-    check_model,
-    load_checkpoint,
-    read_run,
-    restore_weights,
-)
+from avsync.run.checkpoint import RunInfo, check_model, load_checkpoint, read_run, restore_weights
+from avsync.run.paths import RunPaths
 from avsync.run.state import Best
 from avsync.world import use_cores
 from sharding.base.console import open_console

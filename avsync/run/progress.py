@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avsync.run.alarm import Alarm
+from avsync.run.paths import PROGRESS
 from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
 
-PROGRESS = "progress.json"
 BEAT_S = 5.0
 """A step writes when so much time has passed since the last write."""
 POINT_S = 1.0

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw
 from avsync.data.order import Order
-from avsync.run.checkpoint import STATE, RunPaths
+from avsync.run.checkpoint import STATE
+from avsync.run.paths import RunPaths
 from avsync.run.state import State
 from sharding.base.files import from_json, publish
 from sharding.base.text import counted, duration

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.data.order import Digest
-from avsync.run.checkpoint import RunPaths, read_run
+from avsync.run.checkpoint import read_run
 from avsync.run.history import History, Row, open_history
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console
 from sharding.base.files import publish

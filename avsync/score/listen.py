@@ -17,13 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.localize.windows import (
-    Window,
-    as_inputs,
-    form_of,
-    frames_of,
-    read_windows,
-)
+from avsync.localize.windows import Window, as_inputs, form_of, frames_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from sharding.errors import InputError

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from avsync.figures import figure_png
 from avsync.localize.sheet import ACCENT, INK, PALE
 from avsync.score.answer import Answer
 from avsync.score.listen import Evidence
-from avsync.train.pictures import figure_png
 
 GOOD, BAD = "#2a7f62", "#b23a48"
 COLUMNS = 1500

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from rich.progress import Progress, TaskID
 
-from avsync.run.checkpoint import RunPaths
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.places import full_name, score_place
+from avsync.run.paths import RunPaths, full_name, score_place
 from avsync.score.answer import Answer, CurvePoint, WindowSays
 from avsync.score.config import ScoreConfig
 from avsync.score.curve import Curve, Votes

@@ -22,13 +22,7 @@ from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
 from sharding.errors import FormatError, InputError
 from sharding.format.dataset import Dataset
-from sharding.format.index import (
-    INDEX,
-    INFO,
-    SPLITS,
-    Index,
-    read_info,
-)
+from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
 
 GB = 10**9
 

@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from sharding.base.files import NO_LOCKS
+from sharding.base.locks import NO_LOCKS
 from sharding.errors import InputError
 
 SUFFIX = ".part"

@@ -7,11 +7,13 @@ SCRATCH/avsync-<fingerprint>/train/000000.tar.damaged    clips that the origin i
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from typing import TypeVar
 
 from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Retries
@@ -19,12 +21,43 @@ from avsync.staging.location import Location
 from avsync.staging.part_file import Part, last_moved
 from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
-from avsync.staging.wait import LOOK_S, wait_for
 from sharding.base.files import read_json, write_json
 from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.format.dataset import Dataset
 from sharding.format.reader import ShardReader
+
+# Work that somebody waits for, done on a thread of its own: who waits can look round meanwhile, and leave.
+
+T = TypeVar("T")
+LOOK_S = 0.05
+LEAVE_S = 2
+"""A thread in the middle of a slow read is left behind after this; nothing that it wrote counts."""
+
+
+def wait_for(work: Callable[[Event], T], look: Callable[[], None]) -> T:
+    """What `work` returns or raises; the event it is given says that nobody waits any more.
+
+    `look` is called every LOOK_S until then; what it raises ends the wait.
+    """
+    result, left = Future[T](), Event()
+
+    def run() -> None:
+        try:
+            result.set_result(work(left))
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = Thread(target=run, name="avsync-wait", daemon=True)
+    thread.start()
+    try:
+        while not wait([result], LOOK_S).done:
+            look()
+    finally:
+        left.set()
+        thread.join(LEAVE_S)
+    return result.result()
+
 
 GIVE_AGAIN_S = 1
 """A copy that is handed out again and again is marked so often (room.GIVEN_S)."""

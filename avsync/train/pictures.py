@@ -1,21 +1,14 @@
-"""Pictures for TensorBoard: the first batch as the network sees it, and heat maps on fixed validation clips.
+"""Pictures for TensorBoard: the first batch as the network sees it, and heat maps on fixed validation clips."""
 
-Drawn with matplotlib's objects, without pyplot: no global state, no display.
-"""
-
-import io
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
-from avsync.figures import HeatScale, Painter
+from avsync.figures import HeatScale, Painter, figure_pixels, to_uint8
 from avsync.honesty.predict import Answer
 from avsync.models.cam import heat_in_time
 
@@ -23,25 +16,6 @@ CLIPS, MOMENTS = 4, 6
 """Rows and columns of a sheet."""
 STRENGTH = 0.6
 """Opacity of the hottest colour."""
-
-
-def to_uint8(frames: Tensor) -> NDArray[np.uint8]:
-    """(3, T, H, W) in [-1, 1] -> (T, H, W, 3) uint8."""
-    return ((frames.float() + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
-
-
-def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8"""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def figure_png(figure: Figure) -> bytes:
-    """The figure as a PNG file's bytes."""
-    sink = io.BytesIO()
-    Image.fromarray(figure_pixels(figure)).save(sink, "PNG")
-    return sink.getvalue()
 
 
 def batch_sheet(seen: NetworkInput, batch: Batch) -> NDArray[np.uint8]:

@@ -1,35 +1,99 @@
 """What a run tells, in one place: the terminal, TensorBoard and progress.json. Rank 0 speaks, the others are silent."""
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from rich import progress as rich_progress
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
-from avsync.honesty.examination import Examination, in_words
+from avsync.honesty.examination import Examination, in_words, write_maps
 from avsync.honesty.judge import FEWEST_SOURCES
 from avsync.honesty.predict import Answer
-from avsync.honesty.table import write_maps
 from avsync.metrics import roc_auc
-from avsync.run.progress import (
-    Phase,
-    Pulse,
-    RunProgress,
-    Score,
-    finite,
-)
+from avsync.run.progress import Phase, Pulse, RunProgress, Score, finite
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
 from avsync.run.state import Best, State
 from avsync.staging.location import is_url
-from avsync.train import pictures
+from avsync.train import pictures, tracking
 from avsync.train.efficiency import Floor, Guard, Span
 from avsync.train.preflight import Forecast
-from avsync.train.report import TrainReport
 from avsync.train.tracking import Progress, Tracker
-from sharding.base.text import counted
+from sharding.base.console import open_console
+from sharding.base.text import counted, duration
+
+# Steps of a training on the terminal: a live bar, or plain lines where there is no terminal.
+
+LINE_EVERY_S = 20.0
+"""A log file gets a line this often."""
+
+
+class StepBar:
+    """Use as a context manager. `quiet` for ranks other than 0."""
+
+    def __init__(self, doing: str, steps: int, done: int, *, quiet: bool = False) -> None:
+        self._console = open_console(quiet=quiet)
+        self._steps, self._started, self._first, self._last_line = steps, time.monotonic(), done, 0.0
+        self._bar = rich_progress.Progress(
+            TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+            console=self._console, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task(doing, total=steps, completed=done, state="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays."""
+        self._console.print(text, style=style, soft_wrap=True)
+
+    def done(self, step: int) -> None:
+        """Moves the bar."""
+        self._bar.update(self._task, completed=step)
+
+    def stands(self, step: int, state: str) -> None:
+        """Moves the bar and says how the training stands; in a log file, a line now and then and at the end."""
+        self._bar.update(self._task, completed=step, state=state)
+        now = time.monotonic()
+        if not self._console.is_terminal and (now - self._last_line > LINE_EVERY_S or step == self._steps):
+            self._last_line = now
+            left = (now - self._started) / max(1, step - self._first) * (self._steps - step)
+            self.say(f"step {step}/{self._steps}  {state}  ETA {duration(left)}")
+
+
+# What a person at the terminal sees of a training run.
+
+
+class TrainReport(StepBar):
+    """Use as a context manager. `quiet` for ranks other than 0."""
+
+    def __init__(self, steps: int, done: int, quiet: bool) -> None:
+        super().__init__("training", steps, done, quiet=quiet)
+
+    def finished(self, *following: object) -> None:
+        """The last line: which command follows."""
+        self.say(f"done. Next: {shlex.join(['avsync', *map(str, following)])}")
+
+    def progress(self, now: tracking.Progress) -> None:
+        """How the training stands."""
+        self.stands(
+            now.step,
+            f"loss {now.loss:.3f}  accuracy {now.accuracy:.1%}  {now.clips_per_s:.1f} clips/s  "
+            f"data wait {now.data_wait:.0%}",
+        )
 
 
 class Voice:

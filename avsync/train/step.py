@@ -1,21 +1,73 @@
 """One optimiser step: forward and backward over a step's batches, then the update. Knows no order and no files."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from avsync.config import TrainConfig
+from avsync.config import OptimConfig, OptimizerName, TrainConfig
 from avsync.data.batch import Batch
 from avsync.data.draw import View
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.loading.options import StoppedWaiting
 from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import compile_network
-from avsync.train.loss import score
-from avsync.train.optim import build_optimizer, learning_rate
+
+# The loss, and what is counted beside it.
+
+# B clips, K sounds per clip.
+
+
+class Score(NamedTuple):
+    """Sums over the examples of a batch that count; add them up over batches and ranks, then divide."""
+
+    loss: Tensor
+    """() mean binary cross-entropy of this batch, with gradient"""
+    correct: Tensor
+    """() examples on the right side of 0"""
+    examples: Tensor
+    """() examples"""
+
+
+def score(logit: Tensor, in_sync: Tensor, valid: Tensor) -> Score:
+    """logit, in_sync (B, K); valid (B,). Rows that are not valid count for nothing."""
+    weight = valid.unsqueeze(1).expand_as(logit).float()
+    count = weight.sum()
+    losses = functional.binary_cross_entropy_with_logits(logit.float(), in_sync, reduction="none")
+    mean = (losses * weight).sum() / count.clamp(min=1)
+    correct = (((logit > 0) == (in_sync > 0.5)) * weight).sum()
+    return Score(mean, correct, count)
+
+
+# Optimisers by name, and the learning rate as a pure function of the step: no scheduler state to save.
+
+Build = Callable[[Iterable[nn.Parameter], OptimConfig], torch.optim.Optimizer]
+
+OPTIMIZERS: dict[OptimizerName, Build] = {
+    "sgd": lambda weights, c: torch.optim.SGD(weights, c.lr, weight_decay=c.weight_decay),
+    "momentum": lambda weights, c: torch.optim.SGD(weights, c.lr, momentum=0.9, weight_decay=c.weight_decay),
+    "adam": lambda weights, c: torch.optim.Adam(weights, c.lr, weight_decay=c.weight_decay),
+    "adamw": lambda weights, c: torch.optim.AdamW(weights, c.lr, weight_decay=c.weight_decay),
+}
+
+
+def build_optimizer(weights: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser a configuration names."""
+    return OPTIMIZERS[config.name](weights, config)
+
+
+def learning_rate(step: int, steps: int, config: OptimConfig) -> float:
+    """Rate of global step `step`, counted from 0, of `steps`: linear warm-up, then cosine to 0 or constant."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.lr
+    done = (step - config.warmup_steps) / (steps - config.warmup_steps)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Accelerates(Protocol):

@@ -6,15 +6,15 @@ each batch the ranks ask each other (`agreed`), so all of them leave the same st
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from avsync.loading.options import StoppedWaiting
-from sharding.base.jobs import STOP_FILE
+from sharding.base.environment import STOP_FILE
+from sharding.base.signals import Handlers, install, restore
 from sharding.errors import AvsyncError
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class StopFlag:
         path = os.environ.get(STOP_FILE)
         self._file, self._looks, self._looked = Path(path) if path else None, looks, -LOOK_S
         self._asked = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: Handlers = {}
 
     @property
     def asked(self) -> bool:
@@ -62,16 +62,13 @@ class StopFlag:
         return self._asked
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            free = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-            self._before = {number: signal.signal(number, self._ask) for number in free}
+        self._before = install(SIGNALS, self._ask, replace=lambda current: current not in (signal.SIG_IGN, None))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        restore(self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True

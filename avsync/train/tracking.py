@@ -20,7 +20,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from avsync.honesty.examination import Examination
 from avsync.loading.meter import LoadFigures
-from avsync.run.checkpoint import RunInfo, RunPaths
+from avsync.run.checkpoint import RunInfo
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts
 from avsync.train.gpu import GpuUse

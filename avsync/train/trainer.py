@@ -25,12 +25,7 @@ from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.run.checkpoint import Saved, keep_checkpoint
 from avsync.run.network import build_network
 from avsync.run.receipt import in_order
-from avsync.run.resume import (
-    OpenRun,
-    begin,
-    introduce,
-    open_run,
-)
+from avsync.run.resume import OpenRun, begin, introduce, open_run
 from avsync.run.state import Best
 from avsync.staging.stager import keep_ahead
 from avsync.train.gpu import GpuMeter

@@ -7,37 +7,15 @@ from torch import Tensor
 
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import (
-    batches_of_rank,
-    even_batch,
-    fixed_choice,
-    fixed_draws,
-    mixed,
-)
+from avsync.data.draw import batches_of_rank, even_batch, fixed_choice, fixed_draws, mixed
 from avsync.honesty.examination import Examination
 from avsync.honesty.predict import Answer
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.models.parts import SyncNet
-from avsync.staging.mirror import Source
 from avsync.staging.stager import Kept
 from avsync.world import World
-from sharding.errors import InputError
-
-
-def open_validation(source: Source, config: TrainConfig) -> Feed | None:
-    """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
-    if not config.validate_every:
-        return None
-    try:
-        return Feed.of(source, "val", config.pairs, config.view)
-    except InputError as error:
-        raise InputError(
-            f"validation cannot work: {error}. Pack with a larger --val-percent, name the split in the CSV, "
-            "or give --validate-every 0 to train without it"
-        ) from error
-
 
 FEWEST = 4
 """Clips in a batch, else the swap test finds no other picture in it. Without gradients they find room."""

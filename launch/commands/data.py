@@ -99,14 +99,14 @@ class Pack(Parsed):
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:
-        from sharding.pack.share import divide
+        from sharding.pack.pack import divide
 
         count = len(divide(self.videos, self.dataset, self.config, self.wishes, shares).shares)
         each = f"{self._again('--share', 'I')} for each I from 0 to {count - 1}, at once; then: " if count else ""
         return f"Next: {each}{self._again()}"
 
     def _pack_share(self, share: int) -> str:
-        from sharding.pack.share import pack_share
+        from sharding.pack.pack import pack_share
 
         pack_share(self.videos, self.dataset, self.config, self.wishes, share)
         return f"Next, when all shares are whole: {self._again()}"

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from launch.commands.parse import Parsed
-from launch.site.units import seconds
+from launch.site.profile import seconds
 from sharding.errors import InputError
 
 

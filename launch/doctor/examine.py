@@ -11,8 +11,7 @@ import launch
 from launch.doctor.results import read_signals
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.ask import QueueError, ask
-from launch.queue.reasons import plainly
-from launch.queue.squeue import QueueRow, read_queue
+from launch.queue.squeue import QueueRow, plainly, read_queue
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
 from sharding.base.files import PRIVATE, publish

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from launch.doctor.shared import PATIENCE_S, wait_for, write
-from launch.job.interface import interface_of
+from launch.job.rank import interface_of
 
 
 class Meeting:

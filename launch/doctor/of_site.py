@@ -6,7 +6,7 @@ from contextlib import suppress
 from launch.doctor.findings import Finding, fine, judged, noted, unknown
 from launch.queue.site import Partition, SiteConfig
 from launch.site.profile import ClusterProfile
-from launch.submit.partitions import clock_s
+from launch.submit.check import clock_s
 from sharding.errors import AvsyncError
 
 ENOUGH_S = 20

@@ -18,7 +18,7 @@ job.json, scripts and environment.txt are for their owner alone: a webhook's add
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharding.base.jobs import JOBS
+from sharding.base.environment import JOBS
 
 RECORD = "job.json"
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from avsync.run.progress import PROGRESS, read_progress
+from avsync.run.paths import PROGRESS
+from avsync.run.progress import read_progress
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.base.files import read_json

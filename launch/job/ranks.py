@@ -11,7 +11,7 @@ from contextlib import suppress
 from launch.job.attempt import ThisAttempt
 from launch.job.rank import MASTER, PORT
 from launch.queue.ask import ask
-from sharding.base.jobs import STOP_FILE
+from sharding.base.environment import STOP_FILE
 from sharding.errors import AvsyncError
 
 PATIENCE_S = 10.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from launch.job.attempts import What
-from launch.queue.facts import JobFacts
+from launch.queue.scontrol import JobFacts
 
 
 class Do(Enum):

@@ -19,10 +19,8 @@ from launch.job.progress_on_disk import Heartbeat
 from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
-from launch.job.signals import EndClock
-from launch.job.told import Told
-from launch.queue.facts import JobFacts
-from launch.queue.scontrol import Scontrol
+from launch.job.signals import EndClock, Told
+from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
 from sharding.errors import AvsyncError
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from launch.queue.ask import QueueError, ask
-from launch.queue.facts import fields_of
+from launch.queue.scontrol import fields_of
 from sharding.errors import InputError
 
 _LINE = re.compile(r"^([\w/]+)\s*=\s*(.*)$", re.MULTILINE)

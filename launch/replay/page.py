@@ -7,7 +7,7 @@ from launch.replay import told
 from sharding.base.pages import image, text, web_page
 
 if TYPE_CHECKING:
-    from avsync.audit.finding import Finding
+    from avsync.audit.result import Finding
     from avsync.replay.result import ReplayResult, StageResult
 
 STYLE = """

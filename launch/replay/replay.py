@@ -14,14 +14,8 @@ from launch.replay import told
 from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, Recipe
 from launch.replay.stage import FIGURES, StagePaths, play
-from sharding.base.files import (
-    LOCK_NAME,
-    PART,
-    folder_lock,
-    foreign,
-    publish,
-    write_json,
-)
+from sharding.base.files import PART, foreign, publish, write_json
+from sharding.base.locks import LOCK_NAME, folder_lock
 from sharding.base.text import first_few, plain
 from sharding.errors import InputError
 

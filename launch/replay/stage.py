@@ -107,7 +107,7 @@ def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
 
 
 def _newest(run: Path) -> int:
-    from avsync.run.checkpoint import RunPaths
+    from avsync.run.paths import RunPaths
 
     return RunPaths(run).saved_steps()[0]
 

@@ -1,16 +1,75 @@
 """What is looked at before anything is queued: the folders, and the profile against the real cluster."""
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from launch.site.units import as_clock
+from launch.queue.ask import ask
+from launch.site.profile import as_clock, seconds
 from launch.submit.kinds import Place
-from launch.submit.partitions import Nodes
 from launch.submit.plan import Plan
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
+
+# What the real cluster has: its partitions and their nodes.
+
+_GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
+_BETWEEN = "\x1f"  # the unit separator: no name holds it
+FORM = _BETWEEN.join(("%P", "%l", "%c", "%m", "%G", "%D", "%a"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nodes:
+    """Nodes of a partition that are alike."""
+
+    partition: str
+    default: bool
+    up: bool
+    limit_s: int | None
+    """Longest time of a job; None: no limit."""
+    cpus: int
+    memory_mb: int
+    gpus: int
+    count: int
+
+
+def read_nodes() -> list[Nodes]:
+    """Of all partitions. Raises InputError without SLURM, QueueError without an answer."""
+    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"]))
+
+
+def rows_of(text: str) -> list[Nodes]:
+    """What sinfo printed."""
+    parts = (line.split(_BETWEEN) for line in text.splitlines())
+    return [_nodes(*words) for words in parts if len(words) == FORM.count(_BETWEEN) + 1]
+
+
+def _nodes(partition: str, limit: str, cpus: str, memory: str, gres: str, count: str, state: str) -> Nodes:
+    endless = limit.strip() in ("infinite", "UNLIMITED", "n/a", "")
+    return Nodes(
+        partition=partition.strip().rstrip("*"),
+        default=partition.strip().endswith("*"),
+        up=state.strip() == "up",
+        limit_s=None if endless else clock_s(limit.strip()),
+        cpus=_number(cpus),
+        memory_mb=_number(memory),
+        gpus=sum(map(int, _GPUS.findall(gres))),
+        count=_number(count),
+    )
+
+
+def clock_s(text: str) -> int:
+    """SLURM's [days-][hours:]minutes:seconds. Raises InputError."""
+    return seconds(text if text.count(":") == 2 or "-" in text else f"0:{text}", "time limit")
+
+
+def _number(text: str) -> int:
+    """`16+` where nodes differ."""
+    return int(found.group()) if (found := re.search(r"\d+", text)) else 0
+
 
 OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
 """File systems that a machine has for itself, unless it hands them out by NFS."""

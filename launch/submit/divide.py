@@ -43,7 +43,7 @@ def _sized(record: JobRecord, count: int) -> JobRecord:
 def _divide(plan: Plan) -> int:
     from rich.console import Console
 
-    from sharding.pack.share import divide as divide_shards
+    from sharding.pack.pack import divide as divide_shards
 
     pack = plan.command
     division = divide_shards(
@@ -55,9 +55,8 @@ def _divide(plan: Plan) -> int:
 def _foresee(plan: Plan) -> int:
     from rich.console import Console
 
-    from sharding.plan.agenda import agenda, listed
     from sharding.plan.shares import divided
-    from sharding.plan.todo import check_folder
+    from sharding.plan.todo import agenda, check_folder, listed
 
     pack = plan.command
     found = listed(pack.videos, pack.config, pack.wishes)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launch.job.record import SCRATCH, SHARE
-from launch.site.profile import ClusterProfile, JobWishes
-from launch.site.units import size
+from launch.site.profile import ClusterProfile, JobWishes, size
 from launch.submit.resources import Wanted
 from launch.submit.typed import given
 

@@ -10,10 +10,10 @@ from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QueueError, ask
-from launch.queue.reasons import plainly
-from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
+from launch.queue.squeue import QueueRow, own_name, owner_of, plainly, read_queue
 from launch.submit.plan import Plan
-from sharding.base.files import folder_lock, read_json, write_json
+from sharding.base.files import read_json, write_json
+from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Protocol
 from tyro.conf import arg
 
 from launch.job.record import Resources
-from launch.site.profile import ClusterProfile, JobWishes
-from launch.site.units import seconds, size
+from launch.site.profile import ClusterProfile, JobWishes, seconds, size
 from sharding.errors import InputError
 
 MIB = 2**20

@@ -11,8 +11,7 @@ from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask
 from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
 from launch.watch.find import short
-from launch.watch.standing import OVER, Standing
-from launch.watch.status import JobStatus, ask_queue, read_queued, read_status
+from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_queued, read_status
 from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
 from sharding.errors import InputError

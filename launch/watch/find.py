@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from launch.job.paths import RECORD, JobPaths
-from sharding.base.jobs import JOBS
+from sharding.base.environment import JOBS
 from sharding.base.text import first_few
 from sharding.errors import InputError
 

@@ -14,9 +14,8 @@ from launch.job.attempts import Event
 from launch.job.paths import JobPaths
 from launch.watch import words
 from launch.watch.find import short
-from launch.watch.logfiles import log_files, tail
-from launch.watch.standing import OVER, Standing
-from launch.watch.status import JobStatus
+from launch.watch.logs import log_files, tail
+from launch.watch.status import OVER, JobStatus, Standing
 from launch.watch.table import remarks
 from sharding.base.text import duration, plain
 

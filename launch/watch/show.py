@@ -11,8 +11,7 @@ from rich.console import Console
 from launch.commands.flags import typed
 from launch.watch.find import distinct, jobs_below, named
 from launch.watch.page import show_page
-from launch.watch.standing import OVER, Standing
-from launch.watch.status import JobStatus, Queue, ask_queue, jobs_in, read_status
+from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
 from launch.watch.table import show_table, widened
 from launch.watch.words import summed
 from sharding.base.text import first_few

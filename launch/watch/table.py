@@ -12,8 +12,7 @@ from rich.text import Text
 
 from launch.watch import words
 from launch.watch.find import short
-from launch.watch.standing import Standing
-from launch.watch.status import JobStatus
+from launch.watch.status import JobStatus, Standing
 from sharding.base.text import plain
 
 WIDE = 220

@@ -1,8 +1,7 @@
 """A status in words: each cell of the table and each line of the page comes from here, so that they never differ."""
 
 from launch.job.attempts import Attempt, What
-from launch.watch.standing import Standing
-from launch.watch.status import JobStatus
+from launch.watch.status import JobStatus, Standing
 from sharding.base.text import counted, duration
 
 COLOURS = {

@@ -20,9 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from sharding.advise.advice import Figures, Means, choose, reason, table
-from sharding.advise.disk import forget
-from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial
-from sharding.base.cores import available_cores
+from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial, forget
+from sharding.base.environment import available_cores
 from sharding.base.text import counted
 from sharding.config import PackConfig
 from sharding.errors import InputError

@@ -1,7 +1,21 @@
 """Which avsync this is: the commit of its checkout, also where only a copy of it runs. Anyone may import this."""
 
+import os
 import subprocess
 from pathlib import Path
+
+# How many CPU cores this process may use. Anyone may import it.
+
+GRANTED = "AVSYNC_CORES"
+"""Set by a job for each of its tasks: not every cluster binds tasks to the cores that it gave them."""
+
+
+def available_cores() -> int:
+    """Cores granted to this process: on a shared node fewer than the machine has. macOS cannot tell: all of them."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = os.environ.get(GRANTED, "")
+    return min(bound, int(granted)) if granted.isdecimal() and int(granted) else bound
+
 
 HOME = Path(__file__).parent.parent
 """Where the packages lie: the checkout, the installation, or the copy that a job runs."""
@@ -23,3 +37,11 @@ def commit_of(home: Path = HOME) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return told.stdout.strip()
+
+
+# What a launcher and the work that it starts agree on; neither knows the other. Anyone may import this.
+
+JOBS = "jobs"
+"""Folder in a run or dataset: scripts and logs of its SLURM jobs. No part of it, and never touched by the work."""
+STOP_FILE = "AVSYNC_STOP_FILE"
+"""Environment variable: the path of a file that is a wish to save and leave when it exists."""

@@ -4,12 +4,9 @@ Anyone may import this. Knows nothing of media.
 """
 
 import errno
-import fcntl
 import os
 import shutil
-import socket
 import stat
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,20 +17,14 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.exact import exact_number
-from sharding.errors import AvsyncError, BusyError, FormatError, InputError
+from sharding.base.text import exact_number
+from sharding.errors import AvsyncError, FormatError, InputError
 
 T = TypeVar("T")
-LOCK_NAME = ".lock"
-NOTE_BYTES = 256
-"""Of the lock file: the first so many say who holds the folder, the next who holds share 0, and so on."""
-TAKEN = (errno.EACCES, errno.EAGAIN)
 PRIVATE = 0o600
 """Mode of a file that may hold passwords: for nobody but its owner. The usual mode is as the umask says."""
 PART, OLD = ".part", ".old"
 """Suffix of what is being written, and of the folder that it is about to replace."""
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
-"""What file systems without locks answer: Lustre mounted without flock, NFS without its lock service, some FUSE."""
 
 
 @contextmanager
@@ -104,93 +95,6 @@ def _sync_folder(path: Path) -> None:
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
     """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
-
-
-@contextmanager
-def folder_lock(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold `folder`, made if missing, for this process; the lock dies with the process, whatever kills it.
-
-    Raises BusyError naming host, process and purpose of the holder, or of one who holds a share of it (share_lock);
-    InputError when the folder cannot be written.
-    """
-    with _held(folder, purpose, range(0)):
-        yield
-
-
-@contextmanager
-def share_lock(folder: Path, purpose: str, share: int) -> Iterator[None]:
-    """Hold a share of `folder`: others may hold other shares at the same time, nobody this one or the whole folder.
-
-    `share`: 0, 1, ...; the rest is as with folder_lock.
-    """
-    with _held(folder, purpose, range((share + 1) * NOTE_BYTES, (share + 2) * NOTE_BYTES)):
-        yield
-
-
-@contextmanager
-def _held(folder: Path, purpose: str, span: range) -> Iterator[None]:
-    """Lock the bytes `span` of the lock file, or all of it where that is empty, and note there who does."""
-    with _lock_file(folder) as file:
-        try:
-            _take(file, folder, span)
-            note = f"{purpose} (process {os.getpid()} on {socket.gethostname()})".encode()
-            _write_note(file, span, note[: NOTE_BYTES - 1].ljust(len(span) - 1) + b"\n")
-        except OSError as error:
-            raise _unusable(folder, error) from error
-        yield
-        _write_note(file, span, bytes(len(span)))
-
-
-def _write_note(file: RawIOBase, span: range, note: bytes) -> None:
-    if not span:
-        file.truncate(0)  # nobody else has a share now
-    os.pwrite(file.fileno(), note, span.start)
-
-
-def _lock_file(folder: Path) -> RawIOBase:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOCK_NAME).touch()
-        return (folder / LOCK_NAME).open("r+b", buffering=0)
-    except OSError as error:
-        raise _unusable(folder, error) from error
-
-
-def _unusable(folder: Path, error: OSError) -> InputError:
-    fact = "it is a file" if os.path.isfile(folder) else error.strerror
-    return InputError(f"cannot use the folder {folder}: {fact}; mend that, or name another one")
-
-
-def _take(file: RawIOBase, folder: Path, span: range) -> None:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(span), span.start)
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            sys.stderr.write(
-                f"avsync: warning: the file system of {folder} has no locks ({error.strerror}): "
-                "make sure that nothing else writes there\n"
-            )
-            return
-        if error.errno not in TAKEN:
-            raise
-        holder = _holder(file, span) or "an unknown process"
-        raise BusyError(f"{folder} is in use by {holder}; wait for it, stop it, or choose another folder") from None
-
-
-def _holder(file: RawIOBase, span: range) -> str:
-    """Who keeps us from `span`: the first note that is locked. Those of killed processes are not."""
-    file.seek(0)
-    notes = file.readall()
-    places = (0, span.start) if span else range(0, len(notes), NOTE_BYTES)
-    for start in places:
-        note = notes[start : start + NOTE_BYTES].strip(b"\0 \n")
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, NOTE_BYTES, start)
-            fcntl.lockf(file, fcntl.LOCK_UN, NOTE_BYTES, start)
-        except OSError:
-            if note:
-                return note.decode(errors="replace")
-    return ""
 
 
 def _encode_extra(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """Words of messages: counts, names from outside, lists that must stay short. Anyone may import this."""
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -37,3 +39,30 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:,.1f} {name}"
     return f"{count} bytes"
+
+
+# Numbers as people write them, exactly. Anyone may import this.
+
+LONGEST = 40
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
+
+
+def exact_number(text: str) -> Fraction:
+    """`30`, `0.25` or `30000/1001`. Raises ValueError for anything else; 1e999999999 would fill the memory."""
+    if len(text) > LONGEST or not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(text) from None
+
+
+def as_written(number: Fraction) -> str:
+    """The shortest way to write a number exactly: 30, 0.25, 30000/1001."""
+    tenths = number.denominator
+    for prime in (2, 5):
+        while tenths % prime == 0:
+            tenths //= prime
+    if tenths > 1:
+        return str(number)
+    return f"{Decimal(number.numerator) / Decimal(number.denominator):f}"

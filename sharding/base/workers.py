@@ -4,16 +4,68 @@ Every worker has a pipe of its own, so that one that is killed leaves no lock be
 """
 
 import multiprocessing
+import os
+import resource
+import signal
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sharding.base.limits import OUT_OF_MEMORY
-from sharding.base.processes import ctrl_c_held, start_worker
+from sharding.base.signals import ctrl_c_held
 from sharding.errors import AvsyncError
+
+# What one process may take of the machine: memory, and CPU time between two signs of progress.
+#
+# The kernel enforces both: no decoder's loop and no lock of Python gets around them. CPU time, not hours: a slow disk or
+# a busy machine is no fault of a video. Anyone may import this. Knows nothing of media.
+
+OUT_OF_MEMORY = 77
+"""Exit code of a process that met its limit."""
+OUT_OF_TIME = -signal.SIGPROF
+"""Exit code of one that used up its CPU time."""
+CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL))
+"""Exit codes of one that a library's fault ended."""
+
+
+def limit_memory(more: int) -> None:
+    """From now on this process gets at most `more` bytes; asking for more is a MemoryError. Linux only."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # macOS takes the limit, and ignores it
+        return
+    held = next(line for line in status.read_text().splitlines() if line.startswith("VmData"))
+    wanted = int(held.split()[1]) * 1024 + more
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def limit_cpu(seconds: float) -> None:
+    """End this process when it has computed for so long; called again, it starts anew. 0 = no limit."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+# What every pool of worker processes here agrees on: Ctrl-C is for the parent alone, and no worker outlives it.
+#
+# Anyone may import this. Knows nothing of media.
+
+
+def start_worker() -> None:
+    """First call in each worker: leave Ctrl-C to the parent, and die with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
 
 Tell = Callable[[int, int], None]
 """Called by a task with what it has done and has to do."""

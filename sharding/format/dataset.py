@@ -11,12 +11,7 @@ import numpy as np
 
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.format.codec import Codec, codec_named
-from sharding.format.index import (
-    INDEX,
-    DatasetInfo,
-    Index,
-    read_info,
-)
+from sharding.format.index import INDEX, DatasetInfo, Index, read_info
 from sharding.format.reader import Place, ShardReader, StoredClip
 
 

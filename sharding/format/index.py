@@ -21,15 +21,9 @@ from numpy.typing import NDArray
 
 from sharding.base.files import read_json
 from sharding.errors import FormatError, InputError
-from sharding.format.clip import (
-    FORMAT_VERSION,
-    MAX_SIDE,
-    Clock,
-    Fit,
-)
-from sharding.format.columns import COLUMNS, load_columns, save_columns
+from sharding.format.clip import FORMAT_VERSION, MAX_SIDE, Clock, Fit
+from sharding.format.columns import COLUMNS, Rows, load_columns, save_columns
 from sharding.format.records import ShardRecord
-from sharding.format.rows import Rows
 from sharding.format.tar import Layout
 
 SPLITS = ("train", "val", "test")

@@ -19,12 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
-from sharding.format.clip import (
-    Clock,
-    ColorMatrix,
-    Fit,
-    Repairs,
-)
+from sharding.format.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.media.audio import AudioLane, Sound
 from sharding.media.container import decoding
 from sharding.media.packet_times import HOLE_S

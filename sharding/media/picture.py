@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.format.clip import ColorMatrix, Fit
-from sharding.format.planes import copy_planes
+from sharding.format.h264 import copy_planes
 
 TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant
     (1, 0, 0, 1): "",

@@ -14,20 +14,8 @@ from av.stream import Disposition
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
-from sharding.media.container import (
-    ENDS,
-    BrokenFile,
-    check_disk,
-    decoding,
-    demuxed,
-    open_media,
-)
-from sharding.media.packet_times import (
-    MAX_TAIL_S,
-    PacketTimes,
-    StreamFacts,
-    Stretch,
-)
+from sharding.media.container import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
+from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.truncation import Seen, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))

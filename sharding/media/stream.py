@@ -9,12 +9,7 @@ from typing import Any, TypeVar
 
 from av.error import FFmpegError
 
-from sharding.media.container import (
-    BrokenFile,
-    check_memory,
-    demuxed,
-    open_media,
-)
+from sharding.media.container import BrokenFile, check_memory, demuxed, open_media
 from sharding.media.packet_times import StreamFacts
 from sharding.media.probe import MAX_PIXELS, Probe
 

@@ -14,8 +14,7 @@ from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import FORMAT_VERSION, Repairs
 from sharding.format.records import ClipRecord, ShardRecord, SourceRecord
 from sharding.format.tar import END
-from sharding.pack.content import check_loudness, check_motion
-from sharding.pack.part import PartName, PartRecord, joined
+from sharding.pack.part import PartName, PartRecord, check_loudness, check_motion, joined
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 

@@ -9,21 +9,8 @@ from sharding.base.files import read_json, to_json, write_json
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import (
-    INDEX,
-    INFO,
-    PARTS,
-    SPLITS,
-    DatasetInfo,
-    Index,
-)
-from sharding.format.records import ShardRecord
-from sharding.format.rejects import (
-    REJECTS,
-    Reject,
-    reasons,
-    write_rejects,
-)
+from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
+from sharding.format.records import REJECTS, Reject, ShardRecord, reasons, write_rejects
 from sharding.pack.report import PackSummary
 from sharding.plan.plan import SOFTWARE, ShardPlan
 

@@ -6,30 +6,145 @@ lie in DATASET/.parts until all of a shard are there (sharding/pack/assemble.py)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sharding.base.files import publish, write_json
 from sharding.base.workers import Tell
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
-from sharding.format.clip import (
-    Box,
-    Clip,
-    ClipMeta,
-    Repairs,
-)
+from sharding.format.clip import Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.records import ClipRecord
-from sharding.format.writer import ShardWriter
+from sharding.format.tar import ShardWriter
 from sharding.media.decode import Form, Span, read_spans
 from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
-from sharding.pack.content import Loudness, Motion
-from sharding.pack.pieces import cut
 from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source
+
+# The pieces of a source that become clips: a pure function of its usable time.
+
+SHORT_PIECE = Fraction(3, 5)
+"""A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
+
+
+def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:
+    """The clips of a source with picture and sound in `stretches` (ascending, apart), as ranges of frame numbers.
+
+    Each stretch gives the fewest equal pieces of at most `clip_s` (they differ by a frame at most); if
+    these were shorter than `min_clip_s` or SHORT_PIECE of `clip_s`, it gives as many of `clip_s` as fit.
+    Raises RejectError when none fits.
+    """
+    pieces = [piece for stretch in stretches for piece in _equal(stretch, config)]
+    if not pieces:
+        longest = max((end - start for start, end in stretches), default=Fraction(0))
+        raise RejectError(
+            RejectReason.TOO_SHORT,
+            f"picture and sound overlap for {max(0.0, float(longest)):.2f} s; trimmed by {config.trim_s} s "
+            f"at both ends they give less than a clip of {config.min_clip_s} s",
+        )
+    return _spread(pieces, config.max_clips_per_source)
+
+
+def _equal(stretch: Stretch, config: PackConfig) -> list[range]:
+    fps = config.clock.fps
+    first, stop = ceil((stretch[0] + config.trim) * fps), int((stretch[1] - config.trim) * fps)
+    total = stop - first
+    if total < config.min_clip_frames:
+        return []
+    count = ceil(total / config.clip_frames)
+    if count > 1 and total // count < max(config.min_clip_frames, SHORT_PIECE * config.clip_frames):
+        count = total // config.clip_frames
+        total = count * config.clip_frames
+    edges = [first + number * total // count for number in range(count + 1)]
+    return [range(start, end) for start, end in pairwise(edges)]
+
+
+def _spread(pieces: list[range], most: int | None) -> list[range]:
+    if most is None or len(pieces) <= most:
+        return pieces
+    return [pieces[(2 * number + 1) * len(pieces) // (2 * most)] for number in range(most)]
+
+
+# Whether a source has anything to hear and to see: without sound, or with one picture throughout, it teaches nothing.
+#
+# Both look at the clips of a part, one after the other; a source is judged by all its parts.
+
+SILENCE_DBFS = -60
+"""A block of sound is heard when its mean power is above this; quiet recordings lie near -45."""
+BLOCK_S = 0.1
+AUDIBLE_SHARE = 0.05
+"""A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
+GRID = 32
+"""Cells along the shorter side of a picture."""
+CHANGE = 4
+"""A cell has changed when its mean luma has by more than this, of 255. A still coded by x264 at crf 35 moves it by 3;
+one that was coded worse is taken for a recording, which does less harm than the reverse."""
+STRIDE = 5
+"""Every so many pictures are looked at."""
+
+
+def check_loudness(heard: int, blocks: int) -> None:
+    """Raises RejectError when a source is silent."""
+    if heard < blocks * AUDIBLE_SHARE:
+        raise RejectError(
+            RejectReason.SILENT, f"only {heard} of {blocks} tenths of a second are louder than {SILENCE_DBFS} dBFS"
+        )
+
+
+def check_motion(moved: bool) -> None:
+    """Raises RejectError when a source's picture stood still."""
+    if not moved:
+        raise RejectError(RejectReason.FROZEN, "its picture never changes: a cover or a title, not a recording")
+
+
+class Loudness:
+    """How much of the clips can be heard at all."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._block = max(1, int(sample_rate * BLOCK_S))
+        self.blocks = self.heard = 0
+
+    def hear(self, audio: NDArray[np.int16]) -> None:
+        """audio: (S, C)"""
+        whole = len(audio) // self._block
+        blocks = audio[: whole * self._block].reshape(whole, -1).astype(np.float32) / 32768
+        power = np.square(blocks).mean(axis=1)
+        self.blocks += whole
+        self.heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
+
+
+class Motion:
+    """Whether the picture of the clips ever changes."""
+
+    def __init__(self) -> None:
+        self._first: NDArray[np.float32] | None = None
+        self.moved = False
+
+    def see(self, luma: NDArray[np.uint8]) -> None:
+        """luma: (T, H, W)"""
+        for picture in luma[::STRIDE]:
+            if self.moved:
+                return  # nearly always at the second picture
+            cells = _cells(picture)
+            self._first = cells if self._first is None else self._first
+            self.moved = bool(np.abs(cells - self._first).max() > CHANGE)
+
+
+def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means of square cells of (H, W)."""
+    side = max(1, min(picture.shape) // GRID)
+    height, width = (length // side for length in picture.shape)
+    grid = picture[: height * side, : width * side].reshape(height, side, width, side)
+    return grid.mean(axis=(1, 3), dtype=np.float32)
+
 
 PART_CLIPS = 12
 """Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""

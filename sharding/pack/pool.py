@@ -1,21 +1,110 @@
 """Shards made by several processes at once."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sharding.base.text import first_few
-from sharding.base.workers import Died, Done, Workers
+from sharding.base.text import duration, first_few
+from sharding.base.workers import Died, Done, Told, Workers
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError
 from sharding.format.index import PARTS, SPLITS
-from sharding.pack.failures import TooManyFailures
-from sharding.pack.progress import PackProgress
-from sharding.pack.schedule import Schedule
-from sharding.pack.tasks import RESUME, Prepare
+from sharding.pack.part import PartRecord
+from sharding.pack.schedule import Schedule, Task, TooManyFailures
+from sharding.pack.tasks import RESUME, Pack, Prepare
 from sharding.plan.plan import ShardPlan
+
+# How far packing is: a live bar, or a plain line now and then where there is no terminal, as in a job's log.
+
+LINE_EVERY_S = 20.0
+"""A log file gets a line this often."""
+
+
+class PackProgress:
+    """Progress by bytes of source, those of parts under way included. Use as a context manager."""
+
+    def __init__(self, schedule: Schedule, plans: Sequence[ShardPlan], console: Console) -> None:
+        self._schedule, self._console = schedule, console
+        self._count = sum(len(plan.sources) for plan in plans)
+        self._total = sum(sum(plan.sizes) for plan in plans) + self._count
+        self._bar = _bar(console)
+        self._task = self._bar.add_task("", total=self._total, done=0, count=self._count, rejected=0)
+        self._under_way: dict[str, float] = {}
+        self._made = 0.0
+        """Bytes of source of the parts that this call has finished; others were there before."""
+        self._started = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if not self._console.is_terminal:
+            self._say()
+
+    def hear(self, event: Done[Task] | Told[Task] | Died[Task]) -> None:
+        """Take note of what a worker says."""
+        task = event.task
+        if not isinstance(task, Pack):
+            return
+        if isinstance(event, Told):
+            self._under_way[str(task.path)] = task.size * event.done / event.of
+            return
+        self._under_way.pop(str(task.path), None)
+        if isinstance(event, Done) and isinstance(event.result, PartRecord):
+            self._made += task.size + 1
+
+    def refresh(self) -> None:
+        """Move the bar, or say a line when it is time for one."""
+        schedule = self._schedule
+        self._bar.update(
+            self._task, completed=self._bytes(), done=schedule.sources_done, rejected=schedule.sources_rejected
+        )
+        if not self._console.is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._say()
+
+    def _bytes(self) -> float:
+        return self._schedule.bytes_done + sum(self._under_way.values())
+
+    def _say(self) -> None:
+        self._last_line = time.monotonic()
+        schedule, done = self._schedule, self._bytes()
+        share = done / self._total if self._total else 1.0
+        self._console.print(
+            f"packing: {schedule.sources_done} of {self._count} videos ({share:.0%} of their bytes), "
+            f"{schedule.sources_rejected} rejected, {self._eta(self._total - done)}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    def _eta(self, left: float) -> str:
+        made = self._made + sum(self._under_way.values())
+        if left < 1:
+            return "all read"
+        return f"ETA {duration((time.monotonic() - self._started) * left / made)}" if made >= 1 else "ETA unknown"
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("packing"),
+        BarColumn(),
+        TextColumn("{task.fields[done]} of {task.fields[count]} videos, {task.fields[rejected]} rejected"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
 
 REFRESH_S = 0.5
 

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from sharding.base.text import counted, duration, size
 from sharding.format.index import SPLITS
-from sharding.format.rejects import REJECTS, Reject
+from sharding.format.records import REJECTS, Reject
 from sharding.pack.sample import Estimate
-from sharding.plan.agenda import Agenda
 from sharding.plan.shares import Division
+from sharding.plan.todo import Agenda
 
 LONGEST_TABLE = 20
 """Rows of a table of shares: they are much alike."""

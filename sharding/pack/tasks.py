@@ -8,26 +8,11 @@ from pathlib import Path
 from av import logging as av_logging
 from av.error import FFmpegError
 
-from sharding.base.limits import (
-    CRASHES,
-    OUT_OF_MEMORY,
-    OUT_OF_TIME,
-    limit_cpu,
-    limit_memory,
-)
-from sharding.base.workers import Tell
+from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Tell, limit_cpu, limit_memory
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError, RejectError
 from sharding.pack.assemble import DamagedPart, Parts, assemble
-from sharding.pack.part import (
-    PartCut,
-    PartName,
-    PartRecord,
-    Survey,
-    pack_part,
-    refuse,
-    survey,
-)
+from sharding.pack.part import PartCut, PartName, PartRecord, Survey, pack_part, refuse, survey
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 

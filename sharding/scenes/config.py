@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from sharding.errors import InputError
-from sharding.scenes.aac import AAC_RATES
+
+AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)  # Hz
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

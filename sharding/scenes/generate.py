@@ -17,9 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sharding.base.cores import available_cores
+from sharding.base.environment import available_cores
 from sharding.base.files import publish, read_json, write_json
-from sharding.base.processes import ctrl_c_held, start_worker
+from sharding.base.signals import ctrl_c_held
+from sharding.base.workers import start_worker
 from sharding.errors import InputError
 from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
-from sharding.show.strip import ACCENT, INK, PALE
+from sharding.show.contact_sheet import ACCENT, INK, PALE
 from sharding.show.survey import Survey
 
 WIDE, SMALL = (9.2, 2.9), (4.4, 2.5)

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from sharding.base.pages import image, text, web_page
 from sharding.base.text import counted, duration, size
-from sharding.format.rejects import REJECTS
+from sharding.format.records import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import TROUBLES, AvClock
 from sharding.show.charts import Chart, clock_charts, length_chart
-from sharding.show.contact_sheet import LEGEND, SplitSheet, caption, heading
-from sharding.show.strip import ACCENT, INK, ClipView, draw_strip
+from sharding.show.contact_sheet import ACCENT, INK, LEGEND, ClipView, SplitSheet, caption, draw_strip, heading
 from sharding.show.survey import Survey
 
 ACTIONS, REJECTS_SHOWN = 12, 500

@@ -15,13 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from sharding.base.text import (
-    counted,
-    duration,
-    plain,
-    size,
-)
-from sharding.format.rejects import REJECTS
+from sharding.base.text import counted, duration, plain, size
+from sharding.format.records import REJECTS
 from sharding.show import words
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Doubtful, Histogram, OffsetHistogram
 from sharding.show.survey import Survey

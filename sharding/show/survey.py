@@ -14,18 +14,10 @@ from sharding.base.files import open_file, read_json
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.format.dataset import open_dataset
-from sharding.format.index import (
-    INFO,
-    PLAN,
-    SPLITS,
-    DatasetInfo,
-    Index,
-    read_info,
-)
-from sharding.format.records import SourceRecord
-from sharding.format.rejects import REJECTS, Reject, parse_rejects
+from sharding.format.index import INFO, PLAN, SPLITS, DatasetInfo, Index, read_info
+from sharding.format.records import REJECTS, Reject, SourceRecord, parse_rejects
 from sharding.plan.plan import PlanFile
-from sharding.show.sources import Sources
+from sharding.show.av_clock import Sources
 
 SIDE_FILES = "[0-9]*.json"
 READERS = 16

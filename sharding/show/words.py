@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sharding.base.text import counted, duration
 from sharding.format.index import DatasetInfo
-from sharding.format.rejects import Reject
+from sharding.format.records import Reject
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
 from sharding.show.survey import SplitFacts, Survey
 

@@ -8,14 +8,8 @@ from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
 from sharding.errors import InputError
-from sharding.sources.folder import SUFFIXES, is_video, walk
 from sharding.sources.kinetics import is_kinetics, read_kinetics
-from sharding.sources.source import (
-    Source,
-    SourceList,
-    printable,
-    source_id,
-)
+from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, walk
 from sharding.sources.table import read_table
 
 

@@ -18,15 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
-from sharding.base.exact import exact_number
+from sharding.base.text import exact_number
 from sharding.errors import InputError
-from sharding.sources.folder import is_video, walk
-from sharding.sources.source import (
-    Source,
-    SourceList,
-    printable,
-    source_id,
-)
+from sharding.sources.source import Source, SourceList, is_video, printable, source_id, walk
 from sharding.sources.table import check_characters
 
 COLUMNS = ("youtube_id", "time_start", "time_end")

@@ -6,6 +6,7 @@ Names from outside never become paths of the dataset: only `Source.id` does.
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,40 @@ from pathlib import Path
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.index import SPLITS
+
+# The files below a folder, in one order on every machine; by name only, nothing is opened.
+
+SUFFIXES = frozenset(
+    ".3g2 .3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .vob .webm .wmv".split()
+)
+"""What a video is known by, in lower case."""
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below, relative ("" is `folder` itself, "a/b" one inside), and its files' names.
+
+    Hidden ones are left out; a folder reached twice through links is walked once. Raises OSError.
+    """
+    seen: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(here, folder)
+        yield "" if below == "." else below, sorted(name for name in names if not name.startswith("."))
+
+
+def is_video(name: str) -> bool:
+    """By its suffix."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
 
 ID_CHARACTERS, ID_DIGITS = 56, 16
 """Of a source's name and of its digest in its id: with frame number and suffix it fits into USTAR's 100 bytes."""

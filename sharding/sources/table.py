@@ -8,7 +8,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from sharding.base.csv_table import CsvTable, control_character
-from sharding.base.exact import exact_number
+from sharding.base.text import exact_number
 from sharding.errors import InputError
 from sharding.format.index import SPLITS
 from sharding.sources.source import Source, printable, source_id

@@ -6,19 +6,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sharding.base.files import LOCK_NAME, from_json, open_file
-from sharding.base.jobs import JOBS
+from sharding.base.environment import JOBS
+from sharding.base.files import from_json, open_file
+from sharding.base.locks import LOCK_NAME
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import (
-    INDEX,
-    INFO,
-    PARTS,
-    PLAN,
-    SPLITS,
-    DatasetInfo,
-)
-from sharding.format.rejects import REJECTS, parse_rejects
+from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
+from sharding.format.records import REJECTS, parse_rejects
 from sharding.plan.plan import PlanFile
 from sharding.verify.findings import Finding, Kind
 from sharding.verify.shard import Around

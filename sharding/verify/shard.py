@@ -1,21 +1,59 @@
 """One shard: its side file, then its tar against it, in one read."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path
 
 from sharding.base.files import from_json, open_file
 from sharding.errors import FormatError
-from sharding.format.clip import FORMAT_VERSION, ClipMeta
-from sharding.format.records import ClipRecord, ShardRecord
-from sharding.format.rows import problem_of_clip
+from sharding.format.clip import FORMAT_VERSION, ClipMeta, Repairs
+from sharding.format.columns import problem_of_clip
+from sharding.format.records import ClipRecord, ShardRecord, SourceRecord
 from sharding.format.tar import BLOCK, END, padded
+from sharding.pack.part import joined
 from sharding.verify.findings import Finding, Kind, shortened
-from sharding.verify.members import CutOff, Difference, Form, check_clip
-from sharding.verify.sources import source_differences
-from sharding.verify.tape import Tape
+from sharding.verify.members import CutOff, Difference, Form, Tape, check_clip
+
+# What a side file tells of its sources, against the json of their clips.
+
+
+def source_differences(told: Sequence[SourceRecord], clips: Sequence[ClipMeta]) -> Iterator[tuple[str, str]]:
+    """(what the clips say, what is told), for each source of which it is not the same. `clips`: all, in order.
+
+    How many clips were lost, and why, no clip can say.
+    """
+    groups = [list(group) for _, group in groupby(clips, lambda clip: clip.key.rpartition("/")[0])]
+    if len(groups) != len(told):
+        yield f"{len(groups)} sources that gave a clip", str(len(told))
+        return
+    for record, group in zip(told, groups, strict=True):
+        wanted = _as_clips_say(record, group)
+        differ = [field.name for field in fields(record) if getattr(record, field.name) != getattr(wanted, field.name)]
+        if differ:
+            yield _words(wanted, differ), _words(record, differ)
+
+
+def _as_clips_say(record: SourceRecord, clips: list[ClipMeta]) -> SourceRecord:
+    repairs = Repairs()
+    for clip in clips:
+        repairs = joined(repairs, clip.repairs)
+    first = clips[0]
+    return replace(
+        record,
+        source=first.source,
+        action=first.action,
+        clips=len(clips),
+        frames=sum(clip.frames for clip in clips),
+        stream_offset_s=first.stream_offset_s,
+        repairs=repairs,
+    )
+
+
+def _words(record: SourceRecord, names: list[str]) -> str:
+    return ", ".join(f"{name} {getattr(record, name)!r}" for name in names)
+
 
 LARGEST_SIDE_FILE = 2**28
 """Bytes: some 500 for each clip, of 100 hours of films in one shard."""

@@ -12,15 +12,10 @@ from av import logging as av_logging
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from sharding.base.cores import available_cores
+from sharding.base.environment import available_cores
 from sharding.errors import AvsyncError, InputError
 from sharding.format.codec import codec_named
-from sharding.format.index import (
-    INFO,
-    SPLITS,
-    DatasetInfo,
-    read_info,
-)
+from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
 from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
 from sharding.verify.index import check_index

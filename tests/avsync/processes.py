@@ -13,8 +13,8 @@ CHILD = """
 import sys
 from pathlib import Path
 from avsync.config import TrainConfig
-from avsync.trainer import train
-from sharding.files import read_json
+from avsync.train.trainer import train
+from sharding.base.files import read_json
 if __name__ == "__main__":
     print(train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig)))
 """

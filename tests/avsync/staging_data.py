@@ -14,18 +14,8 @@ from avsync.staging.scratch import Scratch
 from sharding.base.files import write_json
 from sharding.format.clip import FORMAT_VERSION, Clock
 from sharding.format.dataset import open_dataset
-from sharding.format.index import (
-    INDEX,
-    INFO,
-    DatasetInfo,
-    Index,
-)
-from sharding.format.tar import (
-    END,
-    Layout,
-    member_header,
-    padded,
-)
+from sharding.format.index import INDEX, INFO, DatasetInfo, Index
+from sharding.format.tar import END, Layout, member_header, padded
 
 QUICK = Retries(stall_s=0.4, slowest_bytes=100, tries=3, pause_s=0.01)
 

@@ -8,15 +8,18 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from avsync.evaluate.actions import ActionRow, judge
-from avsync.evaluate.shrink import Prior
-from avsync.evaluate.table import (
+from avsync.evaluate.actions import (
     SHOWN,
+    ActionRow,
+    Prior,
+    above_chance,
     action_table,
     action_words,
+    beside_all,
+    discoveries,
     easiest_and_hardest,
+    judge,
 )
-from avsync.evaluate.tails import above_chance, beside_all, discoveries
 
 EXAMPLES = 4
 """Of a source: two pairs, both labels of each."""

@@ -15,19 +15,22 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from avsync.audit.audit import WHOLE, Written, refuse, sum_up
-from avsync.audit.chart import place_chart
 from avsync.audit.config import AuditConfig
-from avsync.audit.finding import Guesses, Kind, Verdict
 from avsync.audit.judge import FALSE_ALARMS, conclude, detectable, judge, judge_law, strictness
 from avsync.audit.leak import leak
-from avsync.audit.page import page_html
+from avsync.audit.page import page_html, place_chart
 from avsync.audit.report import print_audit
-from avsync.audit.result import Audit
+from avsync.audit.result import Audit, Guesses, Kind, Verdict
 from avsync.config import PairConfig, PairsName
 from avsync.data.pairs import PAIRS
 from avsync.loading.feed import Feed
 from avsync.metrics import Share, share_of, wilson
-from launch.cli import DONE, FAILED, USAGE, main
+from launch.cli import (
+    DONE,
+    FAILED,
+    USAGE,
+    main,
+)
 from sharding.base.files import read_json, write_json
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError

@@ -15,14 +15,9 @@ import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.run.checkpoint import (
-    RunPaths,
-    Saved,
-    load_checkpoint,
-    prune,
-    save_checkpoint,
-)
+from avsync.run.checkpoint import Saved, load_checkpoint, prune, save_checkpoint
 from avsync.run.network import load_network
+from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from avsync.train.trainer import train
 from sharding.base.files import publish_folder
@@ -203,8 +198,8 @@ CRASHES = """
 import os, resource, shutil, signal, sys
 from pathlib import Path
 import torch
-from avsync.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint, tidy
-from avsync.state import Best, State
+from avsync.run.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint, tidy
+from avsync.run.state import Best, State
 
 before, work = RunPaths(Path(sys.argv[1])), RunPaths(Path(sys.argv[2]))
 CHANGES = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")

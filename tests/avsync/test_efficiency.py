@@ -7,14 +7,7 @@ import pytest
 from curves import curve, load
 
 from avsync.run.progress import read_progress
-from avsync.train.efficiency import (
-    AT_LEAST_S,
-    PIECES,
-    Floor,
-    Guard,
-    Span,
-    remedy,
-)
+from avsync.train.efficiency import AT_LEAST_S, PIECES, Floor, Guard, Span, remedy
 from avsync.train.trainer import train
 from sharding.errors import InputError
 

@@ -15,17 +15,16 @@ from test_models import inputs, on_meta, tiny
 from torch import nn
 
 from avsync.data.transforms import NetworkInput
-from avsync.finetune.arms import Arm
+from avsync.finetune.arms import Arm, PooledFeatures, TaskNet
 from avsync.finetune.compare import compare, difference, mean_of_classes
 from avsync.finetune.config import FINETUNE_PRESETS, TASK_NAMES, ArmName, FinetuneConfig
-from avsync.finetune.head import PooledFeatures, TaskNet
 from avsync.finetune.judge import Answers
 from avsync.finetune.place import Begun
 from avsync.finetune.show import COLORS, comparison_plot
 from avsync.finetune.task import TASKS, InSync, Splits
 from avsync.models import MODELS, build_model
 from avsync.models.parts import CamHead
-from avsync.train.optim import build_optimizer
+from avsync.train.step import build_optimizer
 from sharding.errors import InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX

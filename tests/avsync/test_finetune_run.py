@@ -23,8 +23,8 @@ from avsync.run.network import load_network
 from avsync.train.stop import Stopped
 from avsync.train.trainer import train
 from launch.cli import STOPPED
+from sharding.base.environment import STOP_FILE
 from sharding.base.files import read_json
-from sharding.base.jobs import STOP_FILE
 from sharding.errors import InputError
 
 STEPS = 12

@@ -15,8 +15,8 @@ from processes import command, run_ranks
 import avsync.train.step
 from avsync.config import LowRateConfig, TrainConfig
 from avsync.data.batch import TENSORS, Batch
-from avsync.run.checkpoint import RunPaths
 from avsync.run.history import Row, open_history, rebuild
+from avsync.run.paths import RunPaths
 from avsync.run.show import Clips, show_clips
 from avsync.train.trainer import train
 from launch.cli import DONE, FAILED, main
@@ -28,8 +28,8 @@ import os, sys, torch
 from pathlib import Path
 import avsync.train.step
 from avsync.config import TrainConfig
-from avsync.trainer import train
-from sharding.files import read_json
+from avsync.train.trainer import train
+from sharding.base.files import read_json
 seen, prepare = [], avsync.train.step.prepare
 def watched(batch, *rest):
     seen.append({name: getattr(batch, name).clone() for name in ("yuv", "audio", "in_sync", "matrix", "valid")})

@@ -10,9 +10,8 @@ from feeds import open_feed
 from avsync.config import RuntimeConfig, TrainConfig
 from avsync.data.draw import even_batch
 from avsync.honesty.examination import Examination, in_words
-from avsync.honesty.judge import WORSE, after, alarm_of, score_of
+from avsync.honesty.judge import WORSE, Honesty, after, alarm_of, score_of
 from avsync.honesty.predict import Predictions
-from avsync.honesty.summary import Honesty
 from avsync.loading.feed import Feed
 from avsync.run.alarm import Alarm
 from avsync.run.state import Best, State

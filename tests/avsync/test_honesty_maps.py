@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from avsync.data.transforms import NetworkInput
-from avsync.honesty.film import MapScorer
-from avsync.honesty.maps import listened, spatial
-from avsync.honesty.reading import DEAF, FLAT, in_numbers, read_map
+from avsync.honesty.maps import DEAF, FLAT, MapScorer, in_numbers, listened, read_map, spatial
 from avsync.models.parts import SyncNet, SyncOutput
 
 MAP = torch.arange(1.0, 1 + 2 * 3 * 4).reshape(1, 2, 3, 4)

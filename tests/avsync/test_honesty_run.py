@@ -16,8 +16,9 @@ from turncoat import AGE, CHILD, turning
 
 from avsync.config import TrainConfig
 from avsync.run.alarm import Alarm
-from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.checkpoint import load_checkpoint
 from avsync.run.network import load_network
+from avsync.run.paths import RunPaths
 from avsync.run.progress import read_progress
 from avsync.run.state import Best, State
 from avsync.train.tracking import PAGE

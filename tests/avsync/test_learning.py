@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 from avsync.train import step
-from avsync.train.loss import Score, score
+from avsync.train.step import Score, score
 from avsync.train.trainer import train
 from sharding.config import PackConfig
 from sharding.pack.pack import pack

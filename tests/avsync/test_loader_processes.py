@@ -86,8 +86,8 @@ TRAINER = """
 import sys, time
 from pathlib import Path
 from avsync.config import PairConfig, ViewConfig
-from avsync.draw import batches_of_rank, fixed_draws
-from avsync.feed import Feed
+from avsync.data.draw import batches_of_rank, fixed_draws
+from avsync.loading.feed import Feed
 from avsync.loading import spawner
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 feed = Feed.open(Path(sys.argv[1]), "train", PairConfig(window_s=2, min_shift_s=1, max_shift_s=1.9), ViewConfig())

@@ -16,26 +16,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
-from avsync.localize.film import (
-    LONGEST_SIDE,
-    TICK,
-    FilmWriter,
-    Picture,
-    read_pictures,
-)
+from avsync.localize.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
 from avsync.localize.localize import LocalizeResult, localize, localize_with
 from avsync.localize.sheet import MOMENTS, Envelope, Moments
-from avsync.localize.windows import (
-    as_input,
-    form_of,
-    read_windows,
-    seen_box,
-)
+from avsync.localize.windows import as_input, form_of, read_windows, seen_box
 from avsync.models import paper
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
-from avsync.run.checkpoint import RunPaths
 from avsync.run.network import LoadedNetwork
-from avsync.run.places import LocalizeRecord, localize_place, score_place
+from avsync.run.paths import LocalizeRecord, RunPaths, localize_place, score_place
 from sharding.base.files import publish, read_json
 from sharding.errors import InputError
 from sharding.format.clip import Clock, Fit

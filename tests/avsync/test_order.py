@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from avsync.config import ViewConfig
 from avsync.data.draw import Draw, View, training_draws
-from avsync.data.order import (
-    BLOCK_SHARDS,
-    Digest,
-    Order,
-    check_batch,
-    clip_rng,
-    share_of_rank,
-)
+from avsync.data.order import BLOCK_SHARDS, Digest, Order, check_batch, clip_rng, share_of_rank
 from avsync.data.pairs import Symmetric
 from sharding.base.files import to_json
 from sharding.errors import InputError

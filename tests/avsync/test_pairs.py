@@ -10,21 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync.config import PairConfig, PairsName, ViewConfig
-from avsync.data.draw import (
-    View,
-    batches_of_rank,
-    fixed_choice,
-    fixed_draws,
-    training_draws,
-    usable_clips,
-)
+from avsync.data.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
 from avsync.data.order import Order, clip_rng
-from avsync.data.pairs import (
-    PAIRS,
-    Symmetric,
-    Ways,
-    build_law,
-)
+from avsync.data.pairs import PAIRS, Symmetric, Ways, build_law
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.format.index import Index

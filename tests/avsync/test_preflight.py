@@ -11,7 +11,8 @@ from curves import curve, load
 from processes import command, run_ranks, start_ranks
 
 from avsync.config import LowRateConfig
-from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.checkpoint import load_checkpoint
+from avsync.run.paths import RunPaths
 from avsync.run.progress import read_progress
 from avsync.train import preflight
 from avsync.train.preflight import Forecast

@@ -13,14 +13,8 @@ from curves import curve
 from processes import command, start_ranks
 
 from avsync.run import progress
-from avsync.run.checkpoint import RunPaths
-from avsync.run.progress import (
-    Pulse,
-    RunProgress,
-    Score,
-    finite,
-    read_progress,
-)
+from avsync.run.paths import RunPaths
+from avsync.run.progress import Pulse, RunProgress, Score, finite, read_progress
 from avsync.train.trainer import train
 from sharding.errors import InputError
 

@@ -22,7 +22,7 @@ from avsync.data.fingerprint import SplitPrint, difference
 from avsync.data.order import Order
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
-from avsync.run.checkpoint import RunPaths
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import Opening, in_order, read_receipts
 from avsync.run.resume import open_run
 from avsync.run.state import Best, Origin, State

@@ -14,7 +14,8 @@ from curves import curve
 from processes import CHILD, command, finish
 
 from avsync.config import TrainConfig
-from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.checkpoint import load_checkpoint
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from avsync.train.trainer import train
 

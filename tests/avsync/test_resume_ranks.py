@@ -16,7 +16,8 @@ from curves import curve
 from processes import command, run_ranks, start_ranks
 
 from avsync.config import RuntimeConfig, TrainConfig
-from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.checkpoint import load_checkpoint
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 
 RANKS_OF = (1, 2, 1)
@@ -96,8 +97,8 @@ OTHER_DATA = """
 import os, sys
 from pathlib import Path
 from avsync.config import TrainConfig
-from avsync.trainer import train
-from sharding.files import read_json
+from avsync.train.trainer import train
+from sharding.base.files import read_json
 if __name__ == "__main__":
     dataset = Path(sys.argv[1] + ("-copy" if os.environ["RANK"] == "1" else ""))
     train(dataset, Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
@@ -124,7 +125,7 @@ RANKS = """
 import sys
 import torch
 from accelerate import Accelerator
-from avsync.trainer import world_of
+from avsync.train.trainer import world_of
 from sharding.errors import AvsyncError, InputError
 
 world = world_of(Accelerator(cpu=True))

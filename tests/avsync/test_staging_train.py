@@ -14,7 +14,7 @@ from avsync.config import TrainConfig
 from avsync.data.draw import fixed_draws
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
-from avsync.run.checkpoint import RunPaths
+from avsync.run.paths import RunPaths
 from avsync.run.resume import order_of
 from avsync.staging.mirror import Source
 from avsync.staging.room import discard

@@ -12,7 +12,7 @@ from slow_server import SlowServer
 from staging_data import QUICK, scratch_for, tar, write_noise
 
 from avsync.staging.part_file import Part
-from avsync.staging.wait import wait_for
+from avsync.staging.scratch import wait_for
 from sharding.errors import InputError
 
 SIZE = 62_464

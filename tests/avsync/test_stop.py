@@ -18,11 +18,12 @@ from processes import CHILD, command, run_ranks, start_ranks
 
 from avsync.config import RuntimeConfig, TrainConfig
 from avsync.loading.options import StoppedWaiting
-from avsync.run.checkpoint import RunPaths, load_checkpoint
+from avsync.run.checkpoint import load_checkpoint
+from avsync.run.paths import RunPaths
 from avsync.run.progress import read_progress
 from avsync.run.receipt import read_receipts
 from avsync.train.stop import StopFlag, agreed
-from sharding.base.jobs import STOP_FILE
+from sharding.base.environment import STOP_FILE
 from sharding.errors import AvsyncError
 
 STEPS = 16

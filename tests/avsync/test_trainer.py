@@ -13,12 +13,12 @@ from curves import curve, load
 from seen import keys, ordered, trained, watched
 
 from avsync.config import LowRateConfig, OptimConfig, OptimizerName, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
-from avsync.run.checkpoint import RunPaths
 from avsync.run.network import load_network
-from avsync.train.optim import OPTIMIZERS, learning_rate
+from avsync.run.paths import RunPaths
+from avsync.train.step import OPTIMIZERS, learning_rate
 from avsync.train.tracking import PLATEAU_LOSS
 from avsync.train.trainer import train
-from sharding.base.files import folder_lock
+from sharding.base.locks import folder_lock
 from sharding.errors import BusyError, InputError
 
 

@@ -12,14 +12,7 @@ from avsync.config import ViewConfig
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, View
 from avsync.data.pairs import Pair, Sound
-from avsync.data.transforms import (
-    LUMA,
-    MATRICES,
-    YUV_TO_RGB,
-    planes_of,
-    prepare,
-    to_rgb,
-)
+from avsync.data.transforms import LUMA, MATRICES, YUV_TO_RGB, planes_of, prepare, to_rgb
 
 PAIR = Pair(0, (Sound(0, 0, True), Sound(3, 0, False)))
 

@@ -29,9 +29,9 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from avsync.config import TrainConfig
-from avsync.trainer import train
+from avsync.train.trainer import train
 from turncoat import turning
-from sharding.files import read_json
+from sharding.base.files import read_json
 if __name__ == "__main__":
     with turning(Path(sys.argv[3]).parent):
         train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from launch.job.attempts import Attempt, Event, What, note, read_attempts, read_events
 from launch.job.progress_on_disk import Heartbeat, Past, saved
 from launch.job.rank import MASTER, PORT, describe_rank, meeting_place, tasks_here
-from launch.queue.facts import fields_of, read_facts
-from launch.queue.scontrol import Scontrol
-from launch.site.units import as_clock, seconds, size
+from launch.queue.scontrol import Scontrol, fields_of, read_facts
+from launch.site.profile import as_clock, seconds, size
 from sharding.errors import InputError
 from tests.slurm.jobs import asked, profile, record
 

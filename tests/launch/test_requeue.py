@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.progress_on_disk import FAILURES, Past
 from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
-from launch.queue.facts import JobFacts
+from launch.queue.scontrol import JobFacts
 
 RUNNING = JobFacts(
     state="RUNNING", reason="", restarts=0, preempted=False, end_time=None, nodes="n1", exit_code="0:0", requeue=True

@@ -13,10 +13,9 @@ from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resource
 from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
-from launch.submit.check import check_partition, check_writable, missing_places, warnings
+from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_places, rows_of, warnings
 from launch.submit.kinds import Place, dataset_at
 from launch.submit.live import clear, is_done, live_rows
-from launch.submit.partitions import Nodes, clock_s, rows_of
 from launch.submit.plan import Plan
 from launch.submit.sbatch import in_the_way
 from sharding.base.files import write_json

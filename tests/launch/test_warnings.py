@@ -11,8 +11,8 @@ import pytest
 from avsync.run.alarm import Alarm
 from launch.job.attempt import ThisAttempt
 from launch.job.record import JobRecord
+from launch.job.signals import Told
 from launch.job.supervise import Supervisor
-from launch.job.told import Told
 from launch.site.profile import ClusterProfile, Notify
 from sharding.base.files import read_json, write_json
 

@@ -13,12 +13,10 @@ from avsync.run.alarm import Alarm
 from avsync.run.progress import Score
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
-from launch.queue.reasons import PLAIN, plainly
 from launch.queue.sacct import BookRow
-from launch.queue.squeue import OVER, QueueRow, indices, read_rows
+from launch.queue.squeue import OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch.board import named_apart, tunnel
-from launch.watch.standing import Seen, Standing, stands
-from launch.watch.status import Queue, ask_queue, read_status
+from launch.watch.status import Queue, Seen, Standing, ask_queue, read_status, stands
 
 pytestmark = pytest.mark.usefixtures("laptop")
 

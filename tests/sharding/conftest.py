@@ -9,12 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sharding.base.workers import (
-    Died,
-    Done,
-    Told,
-    Workers,
-)
+from sharding.base.workers import Died, Done, Told, Workers
 from sharding.config import PackConfig
 from sharding.format.codec import CODECS
 from sharding.pack.pack import pack

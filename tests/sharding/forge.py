@@ -9,12 +9,7 @@ from pathlib import Path
 from sharding.base.files import read_json, write_json
 from sharding.format.index import Index, read_info
 from sharding.format.records import ClipRecord, ShardRecord
-from sharding.format.tar import (
-    END,
-    Layout,
-    member_header,
-    padded,
-)
+from sharding.format.tar import END, Layout, member_header, padded
 from sharding.verify.findings import Report
 from sharding.verify.verify import inspect
 from tests.sharding.conftest import QUIET

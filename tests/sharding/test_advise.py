@@ -24,12 +24,7 @@ from sharding.format.clip import Clip
 from sharding.format.codec import CODECS
 from sharding.format.tar import END
 from sharding.pack.pack import pack
-from sharding.pack.sample import (
-    DECODED,
-    estimate,
-    spread,
-    take,
-)
+from sharding.pack.sample import DECODED, estimate, spread, take
 from sharding.sources.find import find_sources
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET

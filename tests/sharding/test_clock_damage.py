@@ -8,12 +8,7 @@ import pytest
 
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
-from sharding.media.decode import (
-    Form,
-    Span,
-    decode_span,
-    read_spans,
-)
+from sharding.media.decode import Form, Span, decode_span, read_spans
 from sharding.media.probe import Probe, probe
 from tests.media import Video, write_video
 from tests.remux import spoil

@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from sharding.format.clip import Clock
-from sharding.media.decode import (
-    Form,
-    Span,
-    decode_span,
-    read_spans,
-)
+from sharding.media.decode import Form, Span, decode_span, read_spans
 from sharding.media.probe import Probe, probe
 from tests.media import FLASH, GROUND, Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to, move, remux

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from avsync.world import cores_of_rank
-from sharding.base.cores import GRANTED, available_cores
+from sharding.base.environment import GRANTED, available_cores
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from av import AudioFrame, AudioResampler
 from av.error import PermissionError
 from rich.console import Console
 
-from sharding.base.files import folder_lock
+from sharding.base.locks import folder_lock
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError, RejectError, SkipClip
 from sharding.format.clip import Clock

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.base.files import folder_lock
+from sharding.base.locks import folder_lock
 from sharding.config import Wishes
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.dataset import open_dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sharding.base.files import read_json
-from sharding.base.limits import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
+from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
 from sharding.config import PackConfig, Wishes
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.dataset import open_dataset

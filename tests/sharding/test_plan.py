@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
-from sharding.pack.pieces import cut
+from sharding.pack.part import cut
 from sharding.sources.source import split_of
 
 CONFIG = PackConfig()

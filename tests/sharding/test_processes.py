@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.base.processes import ctrl_c_held
+from sharding.base.signals import ctrl_c_held
 
 
 def test_ctrl_c_is_held_until_the_end_and_workers_never_get_it():

@@ -20,14 +20,14 @@ import pytest
 from av.error import InvalidDataError
 from av.error import OSError as FFmpegOSError
 
-from sharding.base.limits import OUT_OF_MEMORY
+from sharding.base.workers import OUT_OF_MEMORY
 from sharding.config import PackConfig
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
 from sharding.media import container as media
 from sharding.media.decode import Form, Span, read_spans
 from sharding.media.probe import Probe, probe
-from sharding.pack.pieces import cut
+from sharding.pack.part import cut
 from tests.media import Video, write_video
 
 FORM = Form(clock=Clock(fps=F(10), sample_rate=16_000), width=32, height=32, channels=1)
@@ -162,11 +162,11 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from av import logging
-from sharding.clip import Clock
-from sharding.decode import Form, read_spans
+from sharding.format.clip import Clock
+from sharding.media.decode import Form, read_spans
 from sharding.errors import RejectError
-from sharding.limits import limit_memory
-from sharding.probe import probe
+from sharding.base.workers import limit_memory
+from sharding.media.probe import probe
 logging.set_level(None)
 limit_memory(int(sys.argv[2]) * 2**20)
 form = Form(clock=Clock(fps=Fraction(5), sample_rate=16_000), width=32, height=32, channels=1)
@@ -370,7 +370,7 @@ if sys.argv[2]:
     library.av_force_cpu_flags(ctypes.c_int(flags.value))
 import av
 import numpy as np
-from sharding.picture import PictureFitter
+from sharding.media.picture import PictureFitter
 for kind in ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "nv12", "gray", "rgb24"):
     for width, height in ((640, 360), (1280, 720), (321, 241), (100, 80)):
         for fit in ("squash", "crop", "pad"):

@@ -23,7 +23,7 @@ import os, shutil, sys
 from pathlib import Path
 from sharding.config import PackConfig
 from tests.sharding.conftest import QUIET, InProcess, contents
-import sharding.pool
+import sharding.pack.pool
 from sharding.config import Wishes
 from sharding.pack import pack
 videos, before, work = map(Path, sys.argv[1:4])

@@ -17,28 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-import sharding.pack.progress
+import sharding.pack.pool
 from launch.cli import FAILED, USAGE, main
-from sharding.base.files import folder_lock, share_lock
-from sharding.base.jobs import JOBS
+from sharding.base.environment import JOBS
+from sharding.base.locks import folder_lock, share_lock
 from sharding.config import PackConfig, Wishes
 from sharding.errors import BusyError, FormatError, InputError
-from sharding.format.index import (
-    INFO,
-    PARTS,
-    SPLITS,
-    read_info,
-)
-from sharding.pack.pack import NO_WISHES, pack
-from sharding.pack.share import ShareSummary, divide, pack_share
-from sharding.plan.agenda import agenda, listed
+from sharding.format.index import INFO, PARTS, SPLITS, read_info
+from sharding.pack.pack import NO_WISHES, ShareSummary, divide, pack, pack_share
 from sharding.plan.plan import ShardPlan
-from sharding.plan.shares import (
-    SHARES,
-    divided,
-    read_division,
-    read_share,
-)
+from sharding.plan.shares import SHARES, divided, read_division, read_share
+from sharding.plan.todo import agenda, listed
 from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
@@ -247,7 +236,7 @@ def test_a_path_outside_that_the_list_does_not_name_any_more_is_refused(tmp_path
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sharding.files import folder_lock, share_lock
+from sharding.base.files import folder_lock, share_lock
 with {lock}:
     print("held", flush=True)
     time.sleep(60)
@@ -445,7 +434,7 @@ def test_told_to_end_as_slurm_does_a_share_ends_tidily_and_goes_on_later(packed:
 
 
 def test_a_log_gets_plain_lines(two: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(sharding.pack.progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(sharding.pack.pool, "LINE_EVERY_S", 0.0)
     log = io.StringIO()
     pack(two, tmp_path / "out", TRAIN_ONLY, Console(file=log, width=40))
     lines = [line for line in log.getvalue().splitlines() if line.startswith("packing")]

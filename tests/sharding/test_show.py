@@ -18,7 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from launch.cli import DONE, FAILED, USAGE, main
+from launch.cli import (
+    DONE,
+    FAILED,
+    USAGE,
+    main,
+)
 from sharding.base.files import read_json, write_json
 from sharding.base.text import plain
 from sharding.errors import InputError
@@ -26,13 +31,11 @@ from sharding.format.clip import Clock, Repairs
 from sharding.format.dataset import open_dataset
 from sharding.format.records import ShardRecord, SourceRecord
 from sharding.pack.pack import pack
-from sharding.show.av_clock import Histogram, offset_histogram, read_clock, worst_first
-from sharding.show.contact_sheet import read_sheets, sheet_png
+from sharding.show.av_clock import Histogram, Sources, offset_histogram, read_clock, worst_first
+from sharding.show.contact_sheet import WIDTH, read_sheets, read_view, sheet_png
 from sharding.show.page import page_html
 from sharding.show.screen import NO_WINDOW, open_console, print_screen
 from sharding.show.show import Wanted, show
-from sharding.show.sources import Sources
-from sharding.show.strip import WIDTH, read_view
 from sharding.show.survey import read_survey
 from sharding.show.words import length_bins
 from tests.media import Video, write_video

@@ -290,7 +290,12 @@ def test_only_what_applies_is_advised(kinds: tuple[str, ...], told: str):
 
 
 def test_the_command_says_all_as_packed_or_ends_with_1(own: Path, capsys: pytest.CaptureFixture[str]):
-    from launch.cli import DONE, FAILED, USAGE, main
+    from launch.cli import (
+        DONE,
+        FAILED,
+        USAGE,
+        main,
+    )
 
     info = read_info(own)
     assert main(["verify", str(own), "--jobs", "1"]) == DONE

@@ -9,21 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharding.base.limits import (
+from sharding.base.workers import (
     CRASHES,
     OUT_OF_MEMORY,
     OUT_OF_TIME,
-    limit_cpu,
-    limit_memory,
-)
-from sharding.base.processes import start_worker
-from sharding.base.workers import (
     Died,
     Done,
     Task,
     Tell,
     Told,
     Workers,
+    limit_cpu,
+    limit_memory,
+    start_worker,
 )
 from sharding.errors import RejectError, RejectReason
 

@@ -203,7 +203,7 @@ def test_of_submissions_at_the_same_moment_one_is_queued(person: Person) -> None
 
 
 def test_a_run_that_somebody_trains_by_hand_is_not_submitted(person: Person) -> None:
-    from sharding.base.files import folder_lock
+    from sharding.base.locks import folder_lock
 
     with folder_lock(person.folder / "run", "avsync train"):
         said = person.is_refused("submit", "train", "data", "run", "--cluster", person.profile(SITE))

@@ -11,8 +11,7 @@ from jobs import Job, asked, profile, queue, record, toy
 
 from launch.job.record import SHARE, End
 from sharding.config import PackConfig, Wishes
-from sharding.pack.pack import pack
-from sharding.pack.share import divide
+from sharding.pack.pack import divide, pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 from slurm.cluster import Cluster

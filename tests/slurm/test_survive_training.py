@@ -13,7 +13,7 @@ import pytest
 from jobs import Job, asked, processes, profile, queue, record
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avsync.run.checkpoint import RunPaths
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from launch.job.record import End
 from sharding.config import PackConfig

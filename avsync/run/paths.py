@@ -1,20 +1,79 @@
-"""Where answers about a run are kept, so that no answer takes the place of another question's.
-
-RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
-RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
-RUN/score/VIDEO.json .png                 the same
-
-The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
-"""
+"""TODO."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from avsync.run.checkpoint import RunPaths
 from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
+
+PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Every file name of a run folder."""
+
+    root: Path
+
+    @property
+    def info(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def receipts(self) -> Path:
+        return self.root / "receipts.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        return self.root / PROGRESS
+
+    @property
+    def best(self) -> Path:
+        return self.root / "best.json"
+
+    @property
+    def maps(self) -> Path:
+        return self.root / "maps.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluation"
+
+    @property
+    def localized(self) -> Path:
+        return self.root / "localize"
+
+    @property
+    def scored(self) -> Path:
+        return self.root / "score"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"{step:08d}"
+
+    def saved_steps(self) -> list[int]:
+        """Steps of whole checkpoints, newest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
+
+
+# Where answers about a run are kept, so that no answer takes the place of another question's.
+#
+# RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
+# RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+# RUN/score/VIDEO.json .png                 the same
+#
+# The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
 
 LONGEST_NAME = 200
 """Bytes of a name that are kept: file systems take 255, and a number and a suffix are still to come."""
