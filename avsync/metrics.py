@@ -13,7 +13,7 @@ Z95 = 1.959964  # two-sided 95 % point of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """A share of successes, with its interval: 95 %, unless said otherwise."""
 
     value: float
@@ -23,16 +23,16 @@ class Share:
     """Examples, not corrected for dependence."""
 
 
-def share_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z95) -> Share:
+def proportion_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z95) -> Proportion:
     """Share of true values in `hits`; `groups` says which source each example comes from.
 
     z: how many standard deviations the interval reaches; 1.96 for 95 %, more where many shares are looked at.
     """
     count = len(hits)
     if not count:
-        return Share(float("nan"), 0.0, 1.0, 0)
+        return Proportion(float("nan"), 0.0, 1.0, 0)
     value = float(hits.mean())
-    return Share(value, *wilson(value, count / _design_effect(hits, groups), z), count)
+    return Proportion(value, *wilson(value, count / _design_effect(hits, groups), z), count)
 
 
 def wilson(value: float, independent: float, z: float = Z95) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from avsync.presets import PRESETS
 from avsync.run.checkpoint import read_run
 from avsync.run.paths import RunPaths
 from avsync.run.resume import describe, order_of
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import train
 from benchmarks.learning_ears import Ears, other_ears
 from sharding.base.files import read_json, write_json
@@ -146,7 +146,7 @@ def _train_wide(dataset: Path, run: Path, config: TrainConfig, steps: int) -> No
     if paths.info.is_file() and read_run(paths).config.pairs == config.pairs:
         return
     train(dataset, run, replace(config, steps=steps, pairs=wide))
-    source = Source.open(dataset, config.runtime)
+    source = StagedDataset.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     write_json(paths.info, describe(source, config, feed, open_validation(source, config), order_of(feed, config)))
 

@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.load_job import BATCH, Job
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.format.dataset import open_dataset
 from sharding.pack.pack import pack
@@ -65,7 +65,7 @@ def datasets(videos: Path, folder: Path, clips: int, console: Console) -> dict[s
             clip_s="4", min_clip_s="4", size=224, codec=form, val_percent=0, test_percent=0,
             max_clips_per_source=CLIPS_PER_VIDEO, sources_per_shard=VIDEOS_PER_SHARD,
         )  # fmt: skip
-        pack(table, folder / form, config, Console(quiet=True), Wishes(root=videos, remove=True))
+        pack(table, folder / form, config, Console(quiet=True), PackOptions(root=videos, remove=True))
         made[form] = (folder / form, chosen(folder / form, clips))
     return made
 

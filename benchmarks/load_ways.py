@@ -10,12 +10,12 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.draw import Draw
 from avsync.data.order import Order
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from benchmarks.load_job import BATCH, Delivered, Job, Resident, shape_of
 
-WHOLE = Pair(0, (Sound(0, 0, True),))
+WHOLE = Pair(0, (SoundWindow(0, 0, True),))
 """The window is the clip."""
 MATRIX = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, read_spans
+from sharding.media.decode import OutputSpec, read_spans
 from sharding.media.probe import Probe, probe
 from sharding.sources.find import SUFFIXES
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
-TILE = Form(clock=CLOCK, width=640, height=360, channels=2)
+TILE = OutputSpec(clock=CLOCK, width=640, height=360, channels=2)
 SECONDS = 21
 SHORTEST_S, LONGEST_S = 6, 16
 """Of the real ones: longer ones would weigh more than the others."""

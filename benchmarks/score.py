@@ -25,16 +25,16 @@ from rich.console import Console
 from rich.table import Table
 
 from avsync.localize.film import FilmWriter, Picture, read_pictures
-from avsync.metrics import share_of
+from avsync.metrics import proportion_of
 from avsync.run.network import load_network
 from avsync.score.config import ScoreConfig
 from avsync.score.curve import Votes
-from avsync.score.decide import Decision, blind_windows, decide
-from avsync.score.listen import Evidence
+from avsync.score.decide import SyncDecision, blind_windows, decide
+from avsync.score.listen import ScoreEvidence
 from avsync.score.score import Scorer
 from sharding.base.files import publish
 from sharding.format.clip import Clock
-from sharding.media.audio import AudioLane
+from sharding.media.audio import AudioTimeline
 from sharding.media.probe import Probe, probe
 
 FPS, RATE = 15, 16_000
@@ -53,7 +53,7 @@ class Case:
     kind: str
     number: int
     planted_s: float
-    evidence: Evidence
+    evidence: ScoreEvidence
 
 
 def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, target: Path, *, still: bool = False) -> None:
@@ -72,7 +72,7 @@ def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, target: Pat
 
 def sound_of(source: Probe) -> NDArray[np.int16]:
     """(S, 1)"""
-    with closing(AudioLane(source, sample_rate=RATE, channels=1, first_sample=0)) as lane:
+    with closing(AudioTimeline(source, sample_rate=RATE, channels=1, first_sample=0)) as lane:
         return lane.read(0, int(source.audio.end * RATE)).audio
 
 
@@ -121,18 +121,18 @@ def cases(scorer: Scorer, short: Sequence[Path], long: Sequence[Path], count: in
 ARRAYS = ("starts", "offsets", "logit", "loudness_db", "motion", "peaks")
 
 
-def keep(place: Path, evidence: Evidence) -> None:
+def keep(place: Path, evidence: ScoreEvidence) -> None:
     """Write it."""
     columns = {name: getattr(evidence, name) for name in ARRAYS}
     with publish(place) as file:
         np.savez(file, window=evidence.window, fps=str(evidence.clock.fps), **columns)
 
 
-def kept(place: Path) -> Evidence:
+def kept(place: Path) -> ScoreEvidence:
     """Read it again."""
     with np.load(place) as data:
         clock = Clock(fps=Fraction(str(data["fps"])), sample_rate=RATE)
-        return Evidence(clock=clock, window=int(data["window"]), **{name: data[name] for name in ARRAYS})
+        return ScoreEvidence(clock=clock, window=int(data["window"]), **{name: data[name] for name in ARRAYS})
 
 
 def surprise(some: Sequence[Case], config: ScoreConfig) -> float:
@@ -146,13 +146,13 @@ def surprise(some: Sequence[Case], config: ScoreConfig) -> float:
     return total / len(some)
 
 
-def near(case: Case, found: Decision) -> bool:
+def near(case: Case, found: SyncDecision) -> bool:
     """The best offset is as near the true one as its confidence is about."""
     assert found.curve is not None
     return abs(found.curve.best_s - case.planted_s) <= found.curve.capture_s
 
 
-def error_table(some: Sequence[tuple[Case, Decision]], config: ScoreConfig) -> Table:
+def error_table(some: Sequence[tuple[Case, SyncDecision]], config: ScoreConfig) -> Table:
     """Of files with a planted offset."""
     table = Table(title="planted offsets -2 to +2 s, a third in sync")
     for name in (
@@ -172,8 +172,8 @@ def error_table(some: Sequence[tuple[Case, Decision]], config: ScoreConfig) -> T
             continue
         errors = [abs(found.curve.best_s - case.planted_s) * 1000 for case, found in told if found.curve]
         right = [in_tolerance(case, config) == (found.verdict == "in sync") for case, found in told]
-        hits = share_of(np.array([near(*one) for one in told]), np.arange(len(told)))
-        fine = share_of(np.array(right), np.arange(len(told)))
+        hits = proportion_of(np.array([near(*one) for one in told]), np.arange(len(told)))
+        fine = proportion_of(np.array(right), np.arange(len(told)))
         table.add_row(
             kind, str(len(mine)), f"{1 - len(told) / len(mine):.0%}",
             f"{hits.value:.0%} ({hits.low:.0%} to {hits.high:.0%})",
@@ -188,7 +188,7 @@ def in_tolerance(case: Case, config: ScoreConfig) -> bool:
     return -config.early_ms <= case.planted_s * 1000 <= config.late_ms
 
 
-def negative_table(some: Sequence[tuple[Case, Decision]]) -> Table:
+def negative_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     """Of files whose sound tells nothing about their picture."""
     table = Table(title="nothing to tell")
     for name in ("files", "count", "can't tell", "in sync", "off", "changes"):
@@ -203,7 +203,7 @@ def negative_table(some: Sequence[tuple[Case, Decision]]) -> Table:
     return table
 
 
-def calibration_table(some: Sequence[tuple[Case, Decision]]) -> Table:
+def calibration_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     """Confidence against truth."""
     table = Table(title="does the confidence mean what it says (planted offsets and other sound)")
     for name in ("confidence", "count", "mean", "near the truth"):
@@ -216,7 +216,7 @@ def calibration_table(some: Sequence[tuple[Case, Decision]]) -> Table:
     for low, high in pairwise(BINS):
         mine = [(sure, hit) for sure, hit in rows if low <= sure < high or (high == 1 and sure == 1)]
         if mine:
-            hits = share_of(np.array([hit for _, hit in mine]), np.arange(len(mine)))
+            hits = proportion_of(np.array([hit for _, hit in mine]), np.arange(len(mine)))
             mean = np.mean([sure for sure, _ in mine])
             table.add_row(
                 f"{low:.0%} to {high:.0%}", str(len(mine)), f"{mean:.1%}",

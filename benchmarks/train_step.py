@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from avsync.config import OptimConfig
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, View
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.models import MODELS, build_model
 from avsync.models.parts import InputSpec, SyncOutput
@@ -105,7 +105,7 @@ def spec_of(frames: int, view: View, fps: int = 30, sample_rate: int = 44_100) -
 def resident_batch(clips: int, spec: InputSpec, view: View, device: torch.device) -> Batch:
     """Random bytes on the device, cut and mirrored as in training: both labels of each clip."""
     torch.manual_seed(1)
-    pair = Pair(0, (Sound(0, 0, True), Sound(60, 0, False)))
+    pair = Pair(0, (SoundWindow(0, 0, True), SoundWindow(60, 0, False)))
     rows = (spec.frames, view.height * 3 // 2, view.width)
     corners = [(2 * (row % 5), 2 * (row % 7)) for row in range(clips)]
     most = view.height - view.crop_height, view.width - view.crop_width

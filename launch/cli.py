@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, rest: Sequence[str]) -> int:
     code = USAGE  # until the command is built, errors are about what was typed
-    with Ending() as ending:
+    with SignalEnd() as ending:
         try:
             command = _build(name, rest)
             code = FAILED
@@ -211,7 +211,7 @@ def versions() -> str:
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
-class Ending:
+class SignalEnd:
     """A context manager: inside, these signals raise KeyboardInterrupt, and `number` tells which came.
 
     What is ignored stays ignored (nohup). While one is being obeyed, more of them change nothing; Ctrl-C still acts.

@@ -12,7 +12,7 @@ from sharding.scenes.config import SceneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
+class DemoRecipe:
     """Settings of every step. The defaults suit two CPU cores and eight minutes; docs/log.md says how they came."""
 
     scenes: SceneConfig = field(default_factory=SceneConfig)
@@ -23,9 +23,9 @@ class Recipe:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
-def demo(folder: Path, recipe: Recipe | None = None) -> None:
+def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     """Run or go on with the demo in `folder`; ends by saying what to open. Raises what its steps raise."""
-    recipe = recipe or Recipe()
+    recipe = recipe or DemoRecipe()
     started = time.monotonic()
     table = _make_and_pack(folder, recipe)
     run, dataset = folder / "run", folder / "dataset"
@@ -55,7 +55,7 @@ def demo(folder: Path, recipe: Recipe | None = None) -> None:
     )
 
 
-def _make_and_pack(folder: Path, recipe: Recipe) -> Path:
+def _make_and_pack(folder: Path, recipe: DemoRecipe) -> Path:
     """Returns the scenes' table."""
     from sharding.pack.pack import pack
     from sharding.scenes.generate import generate

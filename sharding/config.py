@@ -208,7 +208,7 @@ class PackConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wishes:
+class PackOptions:
     """What a person may want of a call beyond its settings."""
 
     root: Path | None = None

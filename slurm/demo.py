@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     scenes, dataset, run = folder / "scenes", folder / "dataset", folder / "run"
     with _cluster() as cluster:
-        demo = Demo(cluster)
+        demo = ClusterDemo(cluster)
         demo.say("1 of 5: videos whose sound sources are known")
         demo.avsync("scenes", scenes, "--count", "48", "--seconds", "8")
         demo.say("2 of 5: pack them as an array job, and join what it packed")
@@ -79,7 +79,7 @@ def _cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-class Demo:
+class ClusterDemo:
     """Types the commands, and shows them."""
 
     def __init__(self, cluster: Cluster) -> None:

@@ -9,11 +9,11 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from avsync.config import EvaluateConfig, OptimConfig, PairConfig, RuntimeConfig
 from avsync.presets import small
 from avsync.run.paths import RunPaths
-from launch.demo import Recipe, demo
+from launch.demo import DemoRecipe, demo
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
 
-RECIPE = Recipe(
+RECIPE = DemoRecipe(
     scenes=SceneConfig(count=14, seconds=5, size=48, fps=10, sample_rate=8000, val_share=0.2, test_share=0.2),
     pack=PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", sources_per_shard=5),
     train=replace(

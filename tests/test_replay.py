@@ -14,17 +14,17 @@ from PIL import Image
 
 from avsync.audit.config import AuditConfig
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig
-from avsync.metrics import Share
+from avsync.metrics import Proportion
 from avsync.presets import small
 from avsync.replay.ask import Asked
 from avsync.replay.curves import read_curves
 from avsync.replay.fork import fork
-from avsync.replay.result import ArmResult, ReplayResult, StageResult
+from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
 from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best
 from launch.replay import told
-from launch.replay.recipe import ARMS, Recipe
+from launch.replay.recipe import ARMS, ReplayRecipe
 from launch.replay.replay import replay
 from sharding.base.files import read_json
 from sharding.config import PackConfig
@@ -33,7 +33,7 @@ from sharding.scenes.config import SceneConfig
 
 pytestmark = pytest.mark.slow
 
-RECIPE = Recipe(
+RECIPE = ReplayRecipe(
     scenes=SceneConfig(
         count=30, seconds=5, size=32, fps=10, sample_rate=8000, val_share=0.2, test_share=0.3, hum=0.05
     ),
@@ -128,8 +128,8 @@ def test_an_answer_of_another_checkpoint_is_asked_for_anew(folder: Path) -> None
 
 
 def test_the_muted_time_is_the_thesis_s_at_any_rate() -> None:
-    assert Recipe().pairs_of("cyclic", muted=True).mute_samples == round(10_000 * 16_000 / 44_100)
-    assert Recipe().pairs_of("cyclic").mute_samples == 0
+    assert ReplayRecipe().pairs_of("cyclic", muted=True).mute_samples == round(10_000 * 16_000 / 44_100)
+    assert ReplayRecipe().pairs_of("cyclic").mute_samples == 0
 
 
 def test_a_fork_goes_on_with_the_same_clips_and_one_curve(folder: Path) -> None:
@@ -149,23 +149,23 @@ def test_a_fork_of_a_step_that_was_not_kept_is_told(folder: Path, tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
-def share(value: float) -> Share:
-    return Share(value, value - 0.05, value + 0.05, 200)
+def share(value: float) -> Proportion:
+    return Proportion(value, value - 0.05, value + 0.05, 200)
 
 
-def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> ArmResult:
+def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> ReplayArmResult:
     alarm = Alarm(since=40, step=160, stream="sound", accuracy=other, low=other - 0.05, told=other, honest=20)
     asked = Asked(
         step=160, own=share(own), other=share(other), muted=share(0.5), audited=0.5, honest=share(honest),
         listened=0.5, spatial=0.5, localisation=None,
     )  # fmt: skip
-    return ArmResult(
+    return ReplayArmResult(
         name=name, title=name, law="cyclic", cheats=cheats, alarm=alarm if cheats else None,
         best=Best(20, 0.6, audited=0.6), last=asked, kept=None,
     )  # fmt: skip
 
 
-def sentences(*arms: ArmResult) -> str:
+def sentences(*arms: ReplayArmResult) -> str:
     stage = StageResult(name="scenes", told="scenes", clips={"test": 200}, steps=160, audits=(), arms=arms)
     return " ".join(told.verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
 

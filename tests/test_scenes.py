@@ -15,7 +15,7 @@ from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.film import film
 from sharding.scenes.generate import SceneReport, generate, make_scene, split_of, video_path
-from sharding.scenes.motion import MOTIONS, Lane, times
+from sharding.scenes.motion import MOTIONS, ObjectTrack, times
 from sharding.scenes.picture import boxes_of
 from sharding.scenes.scene import Scene, action_of, draw_scene
 from sharding.sources.boxes import read_boxes
@@ -224,7 +224,7 @@ def test_two_sources_both_sound_and_have_boxes() -> None:
 @pytest.mark.parametrize("action", MOTIONS)
 def test_moves_are_of_random_length(action: str) -> None:
     """A periodic motion would look in sync again one period later."""
-    lane = Lane(x=0.5, reach=0.1, top=0.2, floor=0.7)
+    lane = ObjectTrack(x=0.5, reach=0.1, top=0.2, floor=0.7)
     motion = MOTIONS[action](np.random.default_rng(0), lane, times(60.0))
     events = motion.impacts[:, 0] if len(motion.impacts) else _starts(motion.effort, motion.time)
     gaps = np.diff(events[events > 0])

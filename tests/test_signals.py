@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launch.cli import SIGNALS, Ending, main
+from launch.cli import SIGNALS, SignalEnd, main
 from launch.commands.data import Pack
 
 
@@ -50,7 +50,7 @@ def test_a_terminal_that_is_gone_does_not_change_how_it_ends(number: int, monkey
 @pytest.mark.parametrize("number", SIGNALS)
 def test_more_signals_do_not_disturb_the_end(number: int) -> None:
     tidied = False
-    with Ending() as ending:
+    with SignalEnd() as ending:
         try:
             os.kill(os.getpid(), number)
         except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def test_more_signals_do_not_disturb_the_end(number: int) -> None:
 def test_a_signal_that_somebody_has_provided_for_is_left_to_them(handler: signal.Handlers) -> None:
     for number in SIGNALS:
         signal.signal(number, handler)
-    with Ending() as ending:
+    with SignalEnd() as ending:
         for number in SIGNALS:
             assert signal.getsignal(number) is handler
             os.kill(os.getpid(), number)
@@ -75,8 +75,8 @@ def test_a_signal_that_somebody_has_provided_for_is_left_to_them(handler: signal
 
 def test_one_of_several_ranks_is_left_to_who_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with Ending():
+    with SignalEnd():
         assert {signal.getsignal(number) for number in SIGNALS} == {signal.SIG_DFL}
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with Ending():
+    with SignalEnd():
         assert signal.SIG_DFL not in {signal.getsignal(number) for number in SIGNALS}

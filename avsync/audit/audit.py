@@ -14,7 +14,7 @@ from avsync.audit.config import AuditConfig
 from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
-from avsync.audit.result import Audit, Guesses
+from avsync.audit.result import AuditResult, Guesses
 from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name
@@ -53,7 +53,9 @@ class Written:
                 )
 
 
-def audit(dataset: Path, config: AuditConfig, written: Written, repeat: str, console: Console | None = None) -> Audit:
+def audit(
+    dataset: Path, config: AuditConfig, written: Written, repeat: str, console: Console | None = None
+) -> AuditResult:
     """Print what was found, write it, and return it. repeat: the command as typed, for the page.
 
     Raises InputError, FormatError when there is nothing to look at.
@@ -80,7 +82,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise InputError(f"cannot write {path}: {error.strerror}; name another file, or make room") from error
 
 
-def look(feed: Feed, config: AuditConfig) -> Audit:
+def look(feed: Feed, config: AuditConfig) -> AuditResult:
     """Compute, probe and judge. Raises InputError when there are not two sources."""
     from avsync.audit.probes import PROBES, run_probes
 
@@ -96,12 +98,12 @@ def look(feed: Feed, config: AuditConfig) -> Audit:
     return sum_up(feed, config, guesses, sources, z)
 
 
-def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> Audit:
+def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> AuditResult:
     """Judge the law, and what probes guessed on clips of so many sources."""
     told = leak(feed.law, feed.dataset.index.frames[feed.clips])
     findings = (*judge_law(told, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
     outcome = conclude(findings, sources)
-    return Audit(
+    return AuditResult(
         dataset=full_name(feed.dataset.folder.resolve()), verdict=outcome.verdict, sentence=outcome.sentence,
         notes=outcome.notes, config=config, clips=len(feed.clips), looked_at=min(len(feed.clips), config.clips),
         sources=sources, z=z, leak=told, findings=findings,
@@ -124,7 +126,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         yield advance
 
 
-def _write_page(path: Path, found: Audit, feed: Feed, repeat: str) -> None:
+def _write_page(path: Path, found: AuditResult, feed: Feed, repeat: str) -> None:
     from avsync.audit.page import (
         page_html,
         place_chart,  # late: what draws is slow to load
@@ -144,7 +146,7 @@ def _console() -> Console:
     return console
 
 
-def refuse(found: Audit, *, strict: bool) -> None:
+def refuse(found: AuditResult, *, strict: bool) -> None:
     """Raises AvsyncError when the audit failed; `strict`: also when it warns."""
     if found.verdict == "pass" or (found.verdict == "warning" and not strict):
         return

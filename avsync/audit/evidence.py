@@ -18,7 +18,7 @@ from avsync.config import exact_seconds
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, batches_of_rank
 from avsync.data.order import clip_rng, shuffled
-from avsync.data.pairs import Pair, Sound, Symmetric
+from avsync.data.pairs import Pair, SoundWindow, Symmetric
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.network import pick_device
@@ -107,7 +107,7 @@ def _couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list
 def place_draws(feed: Feed, places: Places) -> list[Draw]:
     """Two rows each, one at each place; all sounds of a row are that place's own."""
     return [
-        Draw(clip, Pair(start, (Sound(start, 0, True),) * feed.law.sounds), 0, 0, False)
+        Draw(clip, Pair(start, (SoundWindow(start, 0, True),) * feed.law.sounds), 0, 0, False)
         for clip, starts in zip(places.clip.tolist(), places.start.tolist(), strict=True)
         for start in starts
     ]
@@ -145,7 +145,7 @@ class Looked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Evidence:
+class AuditEvidence:
     """All that the probes look at."""
 
     labels: Looked
@@ -162,7 +162,7 @@ class Evidence:
     seed: int
 
 
-def gather(feed: Feed, config: AuditConfig, advance: Advance) -> Evidence:
+def gather(feed: Feed, config: AuditConfig, advance: Advance) -> AuditEvidence:
     """Read, and keep what is needed. Raises AvsyncError when too many clips in a row cannot be read."""
     clips = chosen_clips(feed, config.clips, config.seed)
     pairs, fps = config.pairs, feed.dataset.info.clock.fps
@@ -176,7 +176,7 @@ def gather(feed: Feed, config: AuditConfig, advance: Advance) -> Evidence:
     kept = (theirs.clip[::2] >= 0) & (theirs.clip[1::2] >= 0)
     group = feed.dataset.index.group.astype(np.int64)
     held = Places(**{name.name: getattr(places, name.name)[kept] for name in fields(places)})
-    return Evidence(
+    return AuditEvidence(
         labels=ours,
         label_group=group[ours.clip],
         early=theirs.rows(np.flatnonzero(kept) * 2),

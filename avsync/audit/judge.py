@@ -12,10 +12,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from avsync.audit.leak import Leak, Told
-from avsync.audit.result import Finding, Guesses, Kind, Verdict
+from avsync.audit.leak import Leak, Leakage
+from avsync.audit.result import AuditFinding, Guesses, Kind, Verdict
 from avsync.config import PairsName
-from avsync.metrics import Share
+from avsync.metrics import Proportion
 from sharding.base.text import counted
 
 CHANCE = 0.5
@@ -61,7 +61,7 @@ def _within(angle: float, freedom: int) -> float:
     return float(2 / np.pi * (angle + total)) if odd else float(total)
 
 
-def judge(guesses: Guesses, law: PairsName) -> Finding:
+def judge(guesses: Guesses, law: PairsName) -> AuditFinding:
     """What a probe's guesses on labels of `law` mean."""
     share = guesses.strict
     if not share.count:
@@ -73,8 +73,8 @@ def judge(guesses: Guesses, law: PairsName) -> Finding:
     return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, law)}")
 
 
-def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> Finding:
-    return Finding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
+def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> AuditFinding:
+    return AuditFinding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
 
 
 def percent(value: float) -> str:
@@ -82,11 +82,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if value == value else "–"
 
 
-def _right(share: Share) -> str:
+def _right(share: Proportion) -> str:
     return f"{percent(share.value)} of {share.count:,} right"
 
 
-def _place(share: Share) -> tuple[Verdict, str]:
+def _place(share: Proportion) -> tuple[Verdict, str]:
     """Of a place that can be read in one stream."""
     if share.low <= PLAIN_PLACE:
         return "warning", (
@@ -122,7 +122,7 @@ def _remedy(guesses: Guesses, law: PairsName) -> str:
     )
 
 
-def detectable(strict: Share) -> float:
+def detectable(strict: Proportion) -> float:
     """Accuracy from which on the interval would have lain above chance, were its examples as many and as alike.
 
     Wilson's bounds p of a share v are where (v - p)^2 = k p (1 - p); k tells how much the sample is worth, and at
@@ -135,13 +135,13 @@ def detectable(strict: Share) -> float:
     return min(1.0, CHANCE + float(np.sqrt(k)) / 2)
 
 
-def judge_law(leak: Leak, law: PairsName) -> tuple[Finding, Finding]:
+def judge_law(leak: Leak, law: PairsName) -> tuple[AuditFinding, AuditFinding]:
     """What the law alone tells of the label; exact, so it has no interval."""
     return _of_law("sound", leak.sound, law), _of_law("picture", leak.picture, law)
 
 
-def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
-    share = Share(told.accuracy, told.accuracy, told.accuracy, 0)
+def _of_law(stream: str, told: Leakage, law: PairsName) -> AuditFinding:
+    share = Proportion(told.accuracy, told.accuracy, told.accuracy, 0)
     guesses = Guesses(
         probe=f"law of the {stream}'s place",
         kind="law",
@@ -155,16 +155,16 @@ def _of_law(stream: str, told: Told, law: PairsName) -> Finding:
         reason = "Both labels have the same places, exactly: 0 bits, whatever a stream shows of its place."
         if law == "cyclic":
             reason += " Cyclic pairs leak elsewhere, at the join of the turned sound."
-        return Finding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
+        return AuditFinding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
     reason = (
         f"The place alone tells {told.bits:.4f} bits: {percent(told.accuracy)} right, where guessing gives 50 %: "
         f"{_remedy(guesses, law)}"
     )
-    return Finding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
+    return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class AuditOutcome:
     """All findings together."""
 
     verdict: Verdict
@@ -173,7 +173,7 @@ class Outcome:
     """What must be known beside it, one sentence each."""
 
 
-def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
+def conclude(findings: Sequence[AuditFinding], sources: int) -> AuditOutcome:
     """The worst verdict is that of the whole; with too few sources none passes."""
     worst = WORST_LAST[max((WORST_LAST.index(one.verdict) for one in findings), default=0)]
     blame = ", ".join(one.guesses.probe for one in findings if one.verdict == worst)
@@ -191,4 +191,4 @@ def conclude(findings: Sequence[Finding], sources: int) -> Outcome:
         "warning": f"Nothing gives the label away, but take care: {blame}.",
         "fail": f"A network can cheat on these labels. Found by: {blame}.",
     }
-    return Outcome(verdict=worst, sentence=sentence[worst], notes=tuple(notes))
+    return AuditOutcome(verdict=worst, sentence=sentence[worst], notes=tuple(notes))

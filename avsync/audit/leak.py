@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.data.pairs import PairLaw, Ways
+from avsync.data.pairs import PairSampler, Ways
 
 DIGITS = 12
 """Decimals that sums of chances are good for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Leakage:
     """What something tells about the label."""
 
     bits: float
@@ -39,16 +39,16 @@ class Told:
 class Leak:
     """What a law of pairs tells about the label; mean over clips."""
 
-    sound: Told
+    sound: Leakage
     """Place of the sound window alone."""
-    picture: Told
+    picture: Leakage
     """Place of the picture window alone."""
-    both: Told
+    both: Leakage
     """Both places, and the roll: that is the label."""
     clips: int
 
 
-def leak(law: PairLaw, frames: NDArray[np.integer]) -> Leak:
+def leak(law: PairSampler, frames: NDArray[np.integer]) -> Leak:
     """Of a law on clips of so many frames each, (N,), none of which is shorter than the law needs."""
     lengths, clips = np.unique(frames, return_counts=True)
     rows = [_of_length(law.ways(length)) for length in lengths.tolist()]
@@ -56,7 +56,7 @@ def leak(law: PairLaw, frames: NDArray[np.integer]) -> Leak:
     return Leak(sound=sound, picture=picture, both=both, clips=len(frames))
 
 
-def _of_length(ways: Ways) -> tuple[Told, Told, Told]:
+def _of_length(ways: Ways) -> tuple[Leakage, Leakage, Leakage]:
     return (
         told(places(ways, ways.sound)),
         told(places(ways, ways.picture)),
@@ -64,9 +64,9 @@ def _of_length(ways: Ways) -> tuple[Told, Told, Told]:
     )
 
 
-def _mean(each: tuple[Told, ...], weights: NDArray[np.integer]) -> Told:
+def _mean(each: tuple[Leakage, ...], weights: NDArray[np.integer]) -> Leakage:
     bits, accuracy, auc = np.average([(one.bits, one.accuracy, one.auc) for one in each], axis=0, weights=weights)
-    return Told(bits=float(bits), accuracy=float(accuracy), auc=float(auc))
+    return Leakage(bits=float(bits), accuracy=float(accuracy), auc=float(auc))
 
 
 def places(ways: Ways, place: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -83,13 +83,13 @@ def places(ways: Ways, place: NDArray[np.int64]) -> NDArray[np.float64]:
     return chances.reshape(2, size)
 
 
-def told(joint: NDArray[np.floating]) -> Told:
+def told(joint: NDArray[np.floating]) -> Leakage:
     """From the chances of (label, place), (L, P), that sum to 1."""
     apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     there = joint > 0
     bits = (joint[there] * np.log2(joint[there] / apart[there])).sum()
     auc = _auc(joint) if len(joint) == 2 else float("nan")
-    return Told(
+    return Leakage(
         bits=abs(round(float(bits), DIGITS)),
         accuracy=round(float(joint.max(axis=0).sum()), DIGITS),
         auc=round(auc, DIGITS),

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from avsync.audit.judge import percent
-from avsync.audit.leak import Told, places
+from avsync.audit.leak import Leakage, places
 from avsync.audit.report import about, bits, interval, seen_from
-from avsync.audit.result import Audit, Finding, Verdict
-from avsync.data.pairs import PairLaw
-from avsync.metrics import Share
+from avsync.audit.result import AuditFinding, AuditResult, Verdict
+from avsync.data.pairs import PairSampler
+from avsync.metrics import Proportion
 from sharding.base.pages import image, text, web_page
 
 # Where windows of both labels begin, drawn; and an interval beside the line of chance. SVG that needs nothing else.
@@ -32,7 +32,7 @@ EDGE = 18
 MARKS = ((0.5, "chance"), (0.75, "75 %"), (1.0, "100 %"))
 
 
-def place_chart(law: PairLaw, frames: int, fps: Fraction) -> str:
+def place_chart(law: PairSampler, frames: int, fps: Fraction) -> str:
     """SVG: how often the windows of each label begin at each place of a clip of so many frames."""
     figure, ways = Figure(figsize=(11.0, 2.5), layout="constrained"), law.ways(frames)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -76,7 +76,7 @@ def scale_svg() -> str:
     return f'<svg width="{WIDTH + 2 * EDGE}" height="18" viewBox="-{EDGE} 0 {WIDTH + 2 * EDGE} 18">{marks}</svg>'
 
 
-def interval_svg(share: Share, strict: Share, verdict: str) -> str:
+def interval_svg(share: Proportion, strict: Proportion, verdict: str) -> str:
     """A dot with its 95 % interval, the strict one as a thin line, and chance dashed; colours come from the page."""
     at, middle = _place, HEIGHT / 2
     told = f"{share.value:.1%}, 95 % interval {share.low:.1%} to {share.high:.1%}"
@@ -163,7 +163,7 @@ READING = (
 )
 
 
-def page_html(audit: Audit, chart: str, seconds: float, repeat: str) -> str:
+def page_html(audit: AuditResult, chart: str, seconds: float, repeat: str) -> str:
     """The whole page. chart: SVG of a clip of so many seconds (place_chart); repeat: the command that made all this."""
     parts = (_head(audit), _troubles(audit), _law(audit, chart, seconds), _probes(audit), _reading(), _settings(audit))
     return web_page(f"{audit.dataset}: audit", STYLE, parts, f"<code>{text(repeat)}</code>")
@@ -173,7 +173,7 @@ def _word(verdict: Verdict) -> str:
     return f'<span class="word {verdict}">{SAID[verdict]}</span>'
 
 
-def _head(audit: Audit) -> str:
+def _head(audit: AuditResult) -> str:
     notes = "".join(f"<p class='pale'>{text(note)}</p>" for note in audit.notes)
     return (
         f'<header class="{audit.verdict}"><small>Audit of {text(audit.dataset)}</small>'
@@ -182,11 +182,11 @@ def _head(audit: Audit) -> str:
     )
 
 
-def _troubles(audit: Audit) -> str:
+def _troubles(audit: AuditResult) -> str:
     if not audit.troubles:
         return ""
 
-    def one(names: str, finding: Finding) -> str:
+    def one(names: str, finding: AuditFinding) -> str:
         note = f'<p class="pale">{text(finding.guesses.note)}</p>' if finding.guesses.note else ""
         return (
             f'<div class="trouble {finding.verdict}"><p>{_word(finding.verdict)}: <b>{text(names)}</b></p>'
@@ -196,9 +196,9 @@ def _troubles(audit: Audit) -> str:
     return "<h2>Why, and what to do</h2>\n" + "\n".join(one(*trouble) for trouble in audit.troubles)
 
 
-def _law(audit: Audit, chart: str, seconds: float) -> str:
+def _law(audit: AuditResult, chart: str, seconds: float) -> str:
     of_sound, of_picture = (_word(finding.verdict) for finding in audit.by_law)
-    rows: tuple[tuple[str, Told, str], ...] = (
+    rows: tuple[tuple[str, Leakage, str], ...] = (
         ("the sound’s place", audit.leak.sound, of_sound),
         ("the picture’s place", audit.leak.picture, of_picture),
         ("both places", audit.leak.both, "this is the label itself"),
@@ -218,8 +218,8 @@ def _law(audit: Audit, chart: str, seconds: float) -> str:
     )
 
 
-def _probes(audit: Audit) -> str:
-    def row(finding: Finding) -> tuple[str, ...]:
+def _probes(audit: AuditResult) -> str:
+    def row(finding: AuditFinding) -> tuple[str, ...]:
         guesses = finding.guesses
         said = text(finding.reason) if finding.verdict == "pass" else "see above"
         return (
@@ -256,7 +256,7 @@ def _reading() -> str:
     return f"<h2>How to read this</h2>\n<dl>{items}</dl>"
 
 
-def _settings(audit: Audit) -> str:
+def _settings(audit: AuditResult) -> str:
     rows = ((f"<code>{text(flag)}</code>", f"<code>{text(str(value))}</code>") for flag, value in _flags(audit.config))
     return f'<h2>Settings</h2>\n<div class="settings">{_table((), rows)}</div>'
 

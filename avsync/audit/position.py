@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avsync.audit.evidence import Evidence, Looked, folds
+from avsync.audit.evidence import AuditEvidence, Looked, folds
 from avsync.audit.features import texture
 
 RIDGES = (0.03, 0.3, 3.0)
@@ -84,7 +84,7 @@ def which_is_later(scores: NDArray[np.float64], seed: int) -> NDArray[np.float64
 
 
 def compare_places(
-    evidence: Evidence, sound: NDArray[np.float64], picture: NDArray[np.float64]
+    evidence: AuditEvidence, sound: NDArray[np.float64], picture: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Which of two sounds belongs to a picture, guessed by their places alone: above 0 is right; and the sources' pair.
 

@@ -13,18 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.evidence import Advance, Evidence, folds, gather
+from avsync.audit.evidence import Advance, AuditEvidence, folds, gather
 from avsync.audit.networks import Make, PictureNet, SoundNet, guess
 from avsync.audit.position import Blocks, compare_places, heard, place_scores, seen, which_is_later
 from avsync.audit.result import Guesses, Kind
 from avsync.audit.rules import RULES
 from avsync.loading.feed import Feed
-from avsync.metrics import roc_auc, share_of
+from avsync.metrics import proportion_of, roc_auc
 from avsync.run.network import pick_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answers:
+class ProbeAnswers:
     """What a probe said. N examples."""
 
     hits: NDArray[np.bool_]
@@ -35,12 +35,12 @@ class Answers:
     note: str = ""
 
 
-Ask = Callable[[Evidence, torch.device], Answers | None]
+Ask = Callable[[AuditEvidence, torch.device], ProbeAnswers | None]
 """None: there is nothing to ask."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Probe:
+class LabelProbe:
     """A question, and who answers it."""
 
     kind: Kind
@@ -56,37 +56,37 @@ def run_probes(feed: Feed, config: AuditConfig, z: float, advance: Advance) -> I
     return ask_all(gather(feed, config, advance), z, advance, pick_device(config.device))
 
 
-def ask_all(evidence: Evidence, z: float, advance: Advance, device: torch.device) -> Iterator[Guesses]:
+def ask_all(evidence: AuditEvidence, z: float, advance: Advance, device: torch.device) -> Iterator[Guesses]:
     """The answers of all probes that have something to ask."""
     for number, (name, probe) in enumerate(PROBES.items()):
         advance(name, number, len(PROBES))
         said = probe.ask(evidence, device)
         if said is not None:
             yield Guesses(
-                probe=name, kind=probe.kind, asks=probe.asks, accuracy=share_of(said.hits, said.group),
-                strict=share_of(said.hits, said.group, z), auc=said.auc, note=said.note,
+                probe=name, kind=probe.kind, asks=probe.asks, accuracy=proportion_of(said.hits, said.group),
+                strict=proportion_of(said.hits, said.group, z), auc=said.auc, note=said.note,
             )  # fmt: skip
     advance("done", len(PROBES), len(PROBES))
 
 
-def _judged(score: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], note: str = "") -> Answers:
+def _judged(score: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], note: str = "") -> ProbeAnswers:
     """Of scores that are above 0 for a guess of "in sync"."""
-    return Answers(hits=(score > 0) == label, group=group, auc=roc_auc(score, label), note=note)
+    return ProbeAnswers(hits=(score > 0) == label, group=group, auc=roc_auc(score, label), note=note)
 
 
-def _sounds(evidence: Evidence) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _sounds(evidence: AuditEvidence) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Label and source of each sound, in the order of rows, then of a row's sounds."""
     label = evidence.labels.in_sync
     return label.ravel(), np.repeat(evidence.label_group, label.shape[1])
 
 
-def _sound_network(evidence: Evidence, device: torch.device) -> Answers:
+def _sound_network(evidence: AuditEvidence, device: torch.device) -> ProbeAnswers:
     label, group = _sounds(evidence)
     maps = evidence.labels.maps
     return _by_network(SoundNet, maps.reshape(-1, *maps.shape[2:]), label, group, evidence.seed, device)
 
 
-def _picture_network(evidence: Evidence, device: torch.device) -> Answers:
+def _picture_network(evidence: AuditEvidence, device: torch.device) -> ProbeAnswers:
     label, group = evidence.labels.in_sync, evidence.label_group
     if (sounds := label.shape[1]) > 1:  # it cannot know which of them is asked about
         note = "By construction: every picture comes with both labels."
@@ -96,11 +96,11 @@ def _picture_network(evidence: Evidence, device: torch.device) -> Answers:
 
 def _by_network(
     make: Make, given: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], seed: int, device: torch.device
-) -> Answers:
+) -> ProbeAnswers:
     return _judged(guess(make, given, label, group, seed, device), label, group)
 
 
-def _rule(number: int, evidence: Evidence, device: torch.device) -> Answers:
+def _rule(number: int, evidence: AuditEvidence, device: torch.device) -> ProbeAnswers:
     label, group = _sounds(evidence)
     values = evidence.labels.rules[..., number].ravel().astype(np.float64)
     score = np.zeros(len(values))
@@ -124,41 +124,41 @@ def stump(values: NDArray[np.float64], label: NDArray[np.bool_]) -> tuple[int, f
     return sign, float(thresholds[int(right.argmax() if sign > 0 else right.argmin())])
 
 
-def _place_of(blocks: Callable[..., Blocks], evidence: Evidence) -> NDArray[np.float64]:
+def _place_of(blocks: Callable[..., Blocks], evidence: AuditEvidence) -> NDArray[np.float64]:
     return place_scores(blocks(evidence.early), blocks(evidence.late), evidence.place_group, evidence.seed)
 
 
-def _place(blocks: Callable[..., Blocks], evidence: Evidence, device: torch.device) -> Answers | None:
+def _place(blocks: Callable[..., Blocks], evidence: AuditEvidence, device: torch.device) -> ProbeAnswers | None:
     if not len(evidence.places.clip):
         return None
     apart = which_is_later(_place_of(blocks, evidence), evidence.seed)
     label = np.repeat((True, False), len(apart))
-    return Answers(hits=apart > 0, group=evidence.place_group, auc=roc_auc(np.concatenate((apart, -apart)), label))
+    return ProbeAnswers(hits=apart > 0, group=evidence.place_group, auc=roc_auc(np.concatenate((apart, -apart)), label))
 
 
-def _both_places(evidence: Evidence, device: torch.device) -> Answers | None:
+def _both_places(evidence: AuditEvidence, device: torch.device) -> ProbeAnswers | None:
     if not (evidence.places.couple >= 0).any():
         return None
     told, group = compare_places(evidence, _place_of(heard, evidence), _place_of(seen, evidence))
     label = np.repeat((True, False), len(told))
     note = "Asked with the sound of another source at the same places: what is seen and heard there cannot help."
-    return Answers(hits=told > 0, group=group, auc=roc_auc(np.concatenate((told, -told)), label), note=note)
+    return ProbeAnswers(hits=told > 0, group=group, auc=roc_auc(np.concatenate((told, -told)), label), note=note)
 
 
-PROBES: Mapping[str, Probe] = {
-    "sound alone": Probe(kind="network", asks="Does the sound alone tell the label?", ask=_sound_network),
-    "picture alone": Probe(kind="network", asks="Does the picture alone tell the label?", ask=_picture_network),
+PROBES: Mapping[str, LabelProbe] = {
+    "sound alone": LabelProbe(kind="network", asks="Does the sound alone tell the label?", ask=_sound_network),
+    "picture alone": LabelProbe(kind="network", asks="Does the picture alone tell the label?", ask=_picture_network),
     **{
-        name: Probe(kind="rule", asks=listed.asks, ask=partial(_rule, number))
+        name: LabelProbe(kind="rule", asks=listed.asks, ask=partial(_rule, number))
         for number, (name, listed) in enumerate(RULES.items())
     },
-    "place of the sound": Probe(
+    "place of the sound": LabelProbe(
         kind="position", asks="Does the sound tell which of two windows comes later?", ask=partial(_place, heard)
     ),
-    "place of the picture": Probe(
+    "place of the picture": LabelProbe(
         kind="position", asks="Does the picture tell which of two windows comes later?", ask=partial(_place, seen)
     ),
-    "places in both": Probe(
+    "places in both": LabelProbe(
         kind="both", asks="Can picture and sound be matched by their places in the file alone?", ask=_both_places
     ),
 }

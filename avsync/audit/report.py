@@ -5,9 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.audit.judge import ROUNDING, percent
-from avsync.audit.leak import Told
-from avsync.audit.result import Audit, Finding, Verdict
-from avsync.metrics import Share
+from avsync.audit.leak import Leakage
+from avsync.audit.result import AuditFinding, AuditResult, Verdict
+from avsync.metrics import Proportion
 from sharding.base.text import counted, plain
 
 STYLE: dict[Verdict, str] = {"pass": "bold green", "warning": "bold yellow", "fail": "bold red"}
@@ -15,23 +15,23 @@ WIDE = 120
 """Cells from which on the table has room for what each probe asks."""
 
 
-def bits(told: Told) -> str:
+def bits(told: Leakage) -> str:
     """`0`, `0.0595`, `1`."""
     near = round(told.bits)
     return str(near) if abs(told.bits - near) < ROUNDING else f"{told.bits:.4f}"
 
 
-def interval(share: Share) -> str:
+def interval(share: Proportion) -> str:
     """`48.1 to 52.0 %`."""
     return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
 
 
-def seen_from(finding: Finding) -> str:
+def seen_from(finding: AuditFinding) -> str:
     """`56.1 %`: a leak of less would go unseen; `never` where the sample is too small for any."""
     return "never" if finding.detectable >= 1 else percent(finding.detectable)
 
 
-def about(audit: Audit) -> str:
+def about(audit: AuditResult) -> str:
     """What was looked at, in a line."""
     config = audit.config
     return (
@@ -40,7 +40,7 @@ def about(audit: Audit) -> str:
     )
 
 
-def print_audit(audit: Audit, console: Console) -> None:
+def print_audit(audit: AuditResult, console: Console) -> None:
     """All of it."""
     console.print(Text.assemble((plain(audit.dataset), "bold"), f"  {about(audit)}"), soft_wrap=True)
     console.print(_law(audit))
@@ -58,7 +58,7 @@ def _verdict(verdict: Verdict) -> tuple[str, str]:
     return verdict.upper(), STYLE[verdict]
 
 
-def _law(audit: Audit) -> Table:
+def _law(audit: AuditResult) -> Table:
     table = Table(title=Text("what the places of the windows tell about the label"), title_justify="left")
     table.add_column("who knows")
     table.add_column("bits", justify="right")
@@ -71,7 +71,7 @@ def _law(audit: Audit) -> Table:
     return table
 
 
-def _probes(audit: Audit, *, asks: bool) -> Table:
+def _probes(audit: AuditResult, *, asks: bool) -> Table:
     table = Table(title=Text("what probes guess on labels of sources they never saw"), title_justify="left")
     table.add_column("probe", overflow="fold")
     for name in ("right", "95 % interval", "AUC", "seen from"):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from avsync.audit.config import AuditConfig
 from avsync.audit.leak import Leak
-from avsync.metrics import Share
+from avsync.metrics import Proportion
 
 # What one look at the labels found: a share of right guesses, its interval, and what it means. No torch here.
 
@@ -25,9 +25,9 @@ class Guesses:
     kind: Kind
     asks: str
     """The question in one sentence: "Does the sound alone tell the label?"."""
-    accuracy: Share
+    accuracy: Proportion
     """95 % interval, by source."""
-    strict: Share
+    strict: Proportion
     """The same with the wide interval that verdicts are made of (see avsync.audit.judge)."""
     auc: float
     """ROC AUC of the probe's score; 0.5 is chance."""
@@ -36,7 +36,7 @@ class Guesses:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class AuditFinding:
     """Guesses, judged."""
 
     guesses: Guesses
@@ -48,7 +48,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Audit:
+class AuditResult:
     """Verdict, reasons and numbers."""
 
     dataset: str
@@ -67,19 +67,19 @@ class Audit:
     z: float
     """Standard deviations that the strict intervals reach."""
     leak: Leak
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
     @property
-    def by_law(self) -> tuple[Finding, ...]:
+    def by_law(self) -> tuple[AuditFinding, ...]:
         """Those that were computed, not measured."""
         return tuple(one for one in self.findings if one.guesses.kind == "law")
 
     @property
-    def by_probes(self) -> tuple[Finding, ...]:
+    def by_probes(self) -> tuple[AuditFinding, ...]:
         return tuple(one for one in self.findings if one.guesses.kind != "law")
 
     @property
-    def troubles(self) -> list[tuple[str, Finding]]:
+    def troubles(self) -> list[tuple[str, AuditFinding]]:
         """All that did not pass, fails first; names of probes, and one of them: the same reason is told once."""
         found = sorted((one for one in self.findings if one.verdict != "pass"), key=lambda one: one.verdict != "fail")
         first = {one.reason: one for one in reversed(found)}

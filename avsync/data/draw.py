@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
 from avsync.data.order import Order, clip_rng, share_of_rank, shuffled
-from avsync.data.pairs import Pair, PairLaw, seconds
+from avsync.data.pairs import Pair, PairSampler, seconds
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.format.index import Index
@@ -57,7 +57,7 @@ class View:
         return 2 * int(rng.integers(rows + 1)), 2 * int(rng.integers(columns + 1))
 
 
-def usable_clips(index: Index, law: PairLaw, clock: Clock) -> NDArray[np.int64]:
+def usable_clips(index: Index, law: PairSampler, clock: Clock) -> NDArray[np.int64]:
     """Ids of the clips long enough for the law. Raises InputError when there is none, saying how long they are."""
     usable = np.flatnonzero(index.frames >= law.shortest())
     if not len(usable):
@@ -70,7 +70,7 @@ def usable_clips(index: Index, law: PairLaw, clock: Clock) -> NDArray[np.int64]:
 
 
 def training_draws(
-    order: Order, law: PairLaw, index: Index, view: View, flip: bool, rank: int, ranks: int, accumulate: int
+    order: Order, law: PairSampler, index: Index, view: View, flip: bool, rank: int, ranks: int, accumulate: int
 ) -> Callable[[int], list[list[Draw]]]:
     """A function: step -> this rank's rows, one list per accumulation pass."""
 
@@ -93,7 +93,7 @@ Row = TypeVar("Row")
 FIXED_SEED = 20180410  # arXiv 1804.03641's month; only has to stay the same for ever
 
 
-def fixed_draws(index: Index, clips: NDArray[np.int64], law: PairLaw, view: View, per_clip: int = 1) -> list[Draw]:
+def fixed_draws(index: Index, clips: NDArray[np.int64], law: PairSampler, view: View, per_clip: int = 1) -> list[Draw]:
     """The same pairs each time, for validation and evaluation: central crop, no flip, `per_clip` pairs of each clip."""
     top, left = view.centre()
     return [

@@ -16,7 +16,7 @@ from sharding.format.clip import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SoundWindow:
     """One sound window to set against the picture."""
 
     frame: int
@@ -32,7 +32,7 @@ class Pair:
 
     picture: int
     """First frame of the picture window."""
-    sounds: tuple[Sound, ...]
+    sounds: tuple[SoundWindow, ...]
 
     def shift(self, sound: int) -> int:
         """Frames by which the sound's content is ahead of the picture; negative: it lags behind."""
@@ -61,7 +61,7 @@ class Ways:
         return self.sound - self.picture - self.roll
 
 
-class PairLaw(Protocol):
+class PairSampler(Protocol):
     """Draws pairs."""
 
     @property
@@ -111,7 +111,7 @@ class Symmetric:
         distance = int(rng.choice(distances, p=starts / starts.sum()))
         early = int(rng.integers(last - distance + 1))
         p, q = (early, early + distance) if rng.random() < 0.5 else (early + distance, early)
-        return Pair(p, (Sound(p, 0, True), Sound(q, 0, False)))
+        return Pair(p, (SoundWindow(p, 0, True), SoundWindow(q, 0, False)))
 
     def ways(self, frames: int) -> Ways:
         p, q = _ordered(self.low, self.high, frames - self.window)
@@ -137,9 +137,9 @@ class Cyclic:
     def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
         start = int(rng.integers(frames - self.window + 1))
         if rng.random() < 0.5:
-            return Pair(start, (Sound(start, 0, True),))
+            return Pair(start, (SoundWindow(start, 0, True),))
         roll = int(rng.integers(self.low, min(self.high, self.window - 1), endpoint=True))
-        return Pair(start, (Sound(start, roll, False),))
+        return Pair(start, (SoundWindow(start, roll, False),))
 
     def ways(self, frames: int) -> Ways:
         places = np.arange(frames - self.window + 1)
@@ -169,11 +169,11 @@ class Uniform:
         last = frames - self.window
         if rng.random() < 0.5:
             start = int(rng.integers(last + 1))
-            return Pair(start, (Sound(start, 0, True),))
+            return Pair(start, (SoundWindow(start, 0, True),))
         distance = int(rng.integers(self.low, min(self.high, last), endpoint=True))
         early = int(rng.integers(last - distance + 1))
         p, q = (early, early + distance) if rng.random() < 0.5 else (early + distance, early)
-        return Pair(p, (Sound(q, 0, False),))
+        return Pair(p, (SoundWindow(q, 0, False),))
 
     def ways(self, frames: int) -> Ways:
         last = frames - self.window
@@ -215,7 +215,7 @@ PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
 }
 
 
-def build_law(config: PairConfig, clock: Clock) -> PairLaw:
+def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
     """The law a configuration asks for, in frames of the dataset's clock. Raises InputError."""
     window = clock.frames_in(exact_seconds(config.window_s))
     low, high = (round(exact_seconds(s) * clock.fps) for s in (config.min_shift_s, config.max_shift_s))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-from avsync.metrics import Share, wilson
+from avsync.metrics import Proportion, wilson
 from sharding.base.text import counted
 
 # How often blind chance does as well: exact tails of sums, without a law of errors. No torch.
@@ -161,7 +161,7 @@ class ActionRow:
     """What is known about one action."""
 
     name: str
-    accuracy: Share
+    accuracy: Proportion
     """As counted; its interval looks at this action alone, however many others there are."""
     estimate: float
     """The accuracy, drawn towards that of all actions (avsync/evaluate/actions.py)."""
@@ -212,14 +212,14 @@ def source_scores(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArra
     return np.bincount(number, weights=hits) / np.bincount(number)
 
 
-def _share(hits: NDArray[np.bool_], sources: int, prior: Prior) -> Share:
+def _share(hits: NDArray[np.bool_], sources: int, prior: Prior) -> Proportion:
     """Accuracy with its interval; how alike a source's examples are is taken from all actions, few tell too little."""
     value, count = float(hits.mean()), len(hits)
     independent = sources * min(prior.worth, count / sources)
-    return Share(value, *wilson(value, independent), count)
+    return Proportion(value, *wilson(value, independent), count)
 
 
-def _verdict(known: bool, unlike: bool, above: bool, share: Share, prior: Prior) -> Verdict:
+def _verdict(known: bool, unlike: bool, above: bool, share: Proportion, prior: Prior) -> Verdict:
     """known: above chance; unlike, above: unlike the average, and above it."""
     if unlike and above:
         return "easy" if known else UNKNOWN  # better than a network that is wrong on the whole: says nothing

@@ -14,11 +14,11 @@ from avsync.config import EvaluateConfig
 from avsync.data.draw import batches_of_rank, even_batch, fixed_draws, mixed
 from avsync.evaluate.actions import action_table, action_words
 from avsync.evaluate.plots import evaluation_plot
-from avsync.evaluate.pointing import Point, point
-from avsync.evaluate.scorecard import Row, Scorecard, by_action, by_shift, localisation, overall, save
+from avsync.evaluate.pointing import PointingResult, point
+from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, overall, save
 from avsync.honesty.examination import Examination
 from avsync.honesty.judge import Honesty
-from avsync.honesty.predict import Answer
+from avsync.honesty.predict import BatchAnswer
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -102,7 +102,7 @@ class _Heard:
 
     table: Tensor = field(default_factory=lambda: torch.empty(0))
     """Rows of examined_rows, in the order of the draws."""
-    points: list[Point] = field(default_factory=list)
+    points: list[PointingResult] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     """Of each point's clip."""
     unreadable: set[int] = field(default_factory=set)
@@ -137,7 +137,7 @@ def _unmixed(rows: Tensor, order: list[int]) -> Tensor:
     return back.flatten(0, 1)
 
 
-def _note_points(answer: Answer, feed: Feed, heard: _Heard) -> None:
+def _note_points(answer: BatchAnswer, feed: Feed, heard: _Heard) -> None:
     """The pointing game on the in-sync pairs of a batch, where the truth is known."""
     frames = answer.seen.frames.shape[2]
     for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
@@ -182,7 +182,7 @@ def show(result: Evaluation, last_error: str) -> None:
     console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
 
 
-def _table(name: str, lines: tuple[Row, ...]) -> Table:
+def _table(name: str, lines: tuple[ScoreRow, ...]) -> Table:
     table = Table(name, "accuracy", "95 % interval", "examples", title=f"by {name}")
     for line in lines:
         share = line.accuracy

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from avsync.evaluate.actions import CHANCE, UNKNOWN, ActionRow, easiest_and_hardest
-from avsync.evaluate.scorecard import Row, Scorecard
+from avsync.evaluate.scorecard import Scorecard, ScoreRow
 from avsync.figures import figure_png
 from avsync.honesty.predict import Predictions
 
@@ -56,7 +56,7 @@ def _estimates(axes: Axes, rows: tuple[ActionRow, ...]) -> None:
     axes.legend(loc="lower left", fontsize=7)
 
 
-def _bars(axes: Axes, lines: tuple[Row, ...], title: str) -> None:
+def _bars(axes: Axes, lines: tuple[ScoreRow, ...], title: str) -> None:
     places = np.arange(len(lines))[::-1]
     value = np.array([line.accuracy.value for line in lines])
     low = value - np.array([line.accuracy.low for line in lines])

@@ -14,7 +14,7 @@ from sharding.format.clip import Box, ClipMeta
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class PointingResult:
     """One map's outcome."""
 
     hit: bool
@@ -25,7 +25,7 @@ class Point:
     """Share of the picture that the true boxes cover at that moment: what a blind guess hits."""
 
 
-def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Point | None:
+def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> PointingResult | None:
     """Judge one map; None when no true source is in sight at that moment: none sounds, or all are beyond the crop.
 
     `first_frame`: the window's start in the clip.
@@ -36,7 +36,7 @@ def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Poi
     boxes = cropped(meta.boxes[frame], view)
     if not len(boxes):
         return None
-    return Point(
+    return PointingResult(
         hit=_inside(boxes, hottest.x, hottest.y),
         centre_hit=_inside(boxes, 0.5, 0.5),
         chance=_covered(boxes),

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
-from avsync.evaluate.pointing import Point
+from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
-from avsync.metrics import Share, roc_auc, share_of
+from avsync.metrics import Proportion, proportion_of, roc_auc
 from sharding.base.files import publish, write_json
 from sharding.format.dataset import Dataset
 
@@ -21,20 +21,20 @@ SHIFT_BIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """One line of a table."""
 
     name: str
-    accuracy: Share
+    accuracy: Proportion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Localisation:
     """How often a point lies on a true source."""
 
-    hottest: Share
+    hottest: Proportion
     """The hottest point of |w . f| of in-sync pairs."""
-    centre: Share
+    centre: Proportion
     """The middle of the picture."""
     chance: float
     """A point drawn blindly: the true boxes' mean share of the picture."""
@@ -58,12 +58,12 @@ class Scorecard:
     """Clips that were asked about."""
     unreadable: int
     """Clips that could not be read, and count for nothing."""
-    accuracy: Share
+    accuracy: Proportion
     auc: float
     loss: float
     actions: tuple[ActionRow, ...]
     """Highest estimate first."""
-    shifts: tuple[Row, ...]
+    shifts: tuple[ScoreRow, ...]
     localisation: Localisation | None
     honesty: Honesty | None = None
     """None in summaries of before it was asked."""
@@ -75,25 +75,25 @@ def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
     return judge(dataset.info.actions, action, got.hits, group)
 
 
-def by_shift(got: Predictions, dataset: Dataset) -> tuple[Row, ...]:
+def by_shift(got: Predictions, dataset: Dataset) -> tuple[ScoreRow, ...]:
     """Accuracy of in-sync examples, and of shifted ones by how far."""
     group = dataset.index.group[got.clip]
     distance = np.array([float(abs(int(shift)) / dataset.info.clock.fps) for shift in got.shift])
-    rows = [Row("in sync", share_of(got.hits[got.in_sync], group[got.in_sync]))]
+    rows = [ScoreRow("in sync", proportion_of(got.hits[got.in_sync], group[got.in_sync]))]
     for number in np.unique(np.floor(distance[~got.in_sync] / SHIFT_BIN_S).astype(int)):
         low, high = number * SHIFT_BIN_S, (number + 1) * SHIFT_BIN_S
         chosen = ~got.in_sync & (distance >= low) & (distance < high)
-        rows.append(Row(f"{low:g} to {high:g} s", share_of(got.hits[chosen], group[chosen])))
+        rows.append(ScoreRow(f"{low:g} to {high:g} s", proportion_of(got.hits[chosen], group[chosen])))
     return tuple(rows)
 
 
-def localisation(points: list[Point], groups: NDArray[np.integer]) -> Localisation | None:
+def localisation(points: list[PointingResult], groups: NDArray[np.integer]) -> Localisation | None:
     """None when no clip had true boxes."""
     if not points:
         return None
     return Localisation(
-        hottest=share_of(np.array([point.hit for point in points]), groups),
-        centre=share_of(np.array([point.centre_hit for point in points]), groups),
+        hottest=proportion_of(np.array([point.hit for point in points]), groups),
+        centre=proportion_of(np.array([point.centre_hit for point in points]), groups),
         chance=float(np.mean([point.chance for point in points])),
     )
 
@@ -110,7 +110,7 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), _lines(got, dataset))
 
 
-def _share(row: Row | ActionRow) -> tuple[object, ...]:
+def _share(row: ScoreRow | ActionRow) -> tuple[object, ...]:
     share = row.accuracy
     return row.name, share.value, share.low, share.high, share.count
 
@@ -131,6 +131,6 @@ def _write_csv(path: Path, header: tuple[str, ...], lines: Sequence[tuple[object
         file.write(text.getvalue().encode())
 
 
-def overall(got: Predictions, dataset: Dataset) -> tuple[Share, float]:
+def overall(got: Predictions, dataset: Dataset) -> tuple[Proportion, float]:
     """Accuracy and ROC AUC over all examples."""
-    return share_of(got.hits, dataset.index.group[got.clip]), roc_auc(got.logit, got.in_sync)
+    return proportion_of(got.hits, dataset.index.group[got.clip]), roc_auc(got.logit, got.in_sync)

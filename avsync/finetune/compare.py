@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from avsync.evaluate.actions import CHANCE, above_chance, source_scores
 from avsync.finetune.config import ArmName
-from avsync.finetune.judge import Answers
+from avsync.finetune.judge import ArmAnswers
 from avsync.finetune.place import Begun
-from avsync.metrics import Z95, Share, share_of, wilson
+from avsync.metrics import Z95, Proportion, proportion_of, wilson
 
 SURE = 0.05
 """A difference is called one below this p-value."""
@@ -39,10 +39,10 @@ class ArmResult:
     picked_step: int
     """Steps done when its validation was best."""
     val_accuracy: float
-    top1: Share
-    top5: Share | None
+    top1: Proportion
+    top5: Proportion | None
     """None where there are no more classes than that."""
-    per_class: Share
+    per_class: Proportion
     """Mean of the classes' accuracies: rare ones count as much as common ones."""
 
 
@@ -82,14 +82,18 @@ class Comparison:
     unreadable: int
     chance: float
     """Accuracy of guessing blindly."""
-    majority: Share
+    majority: Proportion
     """Accuracy of always naming the class that train has most clips of."""
     arms: tuple[ArmResult, ...]
     differences: tuple[Difference, ...]
 
 
 def compare(
-    begun: Begun, device: str, answers: Answers, trained: NDArray[np.int64], picked: Mapping[ArmName, tuple[int, float]]
+    begun: Begun,
+    device: str,
+    answers: ArmAnswers,
+    trained: NDArray[np.int64],
+    picked: Mapping[ArmName, tuple[int, float]],
 ) -> Comparison:
     """trained: classes of the train split's clips; picked: of each arm the step and accuracy of its best validation."""
     names = list(answers.said)
@@ -100,21 +104,21 @@ def compare(
     return Comparison(
         begun=begun, device=device, clips=len(answers.clips), sources=len(np.unique(answers.groups)),
         unreadable=answers.unreadable, chance=1 / len(begun.classes),
-        majority=share_of(answers.labels == commonest, answers.groups), arms=tuple(arms),
+        majority=proportion_of(answers.labels == commonest, answers.groups), arms=tuple(arms),
         differences=tuple(differences),
     )  # fmt: skip
 
 
-def _result(answers: Answers, name: ArmName, step: int, val_accuracy: float) -> ArmResult:
+def _result(answers: ArmAnswers, name: ArmName, step: int, val_accuracy: float) -> ArmResult:
     hits, classes = answers.hits(name), answers.said[name].shape[1]
     return ArmResult(
-        name=name, picked_step=step, val_accuracy=val_accuracy, top1=share_of(hits, answers.groups),
-        top5=share_of(answers.hits(name, TOP), answers.groups) if classes > TOP else None,
+        name=name, picked_step=step, val_accuracy=val_accuracy, top1=proportion_of(hits, answers.groups),
+        top5=proportion_of(answers.hits(name, TOP), answers.groups) if classes > TOP else None,
         per_class=mean_of_classes(hits, answers.labels, answers.groups),
     )  # fmt: skip
 
 
-def mean_of_classes(hits: NDArray[np.bool_], labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Share:
+def mean_of_classes(hits: NDArray[np.bool_], labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Proportion:
     """Mean of the classes' accuracies, with Wilson's interval for as many independent clips as its variance tells.
 
     Never for more than there are sources, a class's few counted the harder: where all is right, no variance is seen.
@@ -125,10 +129,10 @@ def mean_of_classes(hits: NDArray[np.bool_], labels: NDArray[np.integer], groups
     variance = sum(_variance(hits[own].astype(float), groups[own]) for own in chosen) / classes**2
     most = classes**2 / sum(1 / len(np.unique(groups[own])) for own in chosen)
     independent = min(most, value * (1 - value) / variance) if variance else most
-    return Share(value, *wilson(value, independent), len(hits))
+    return Proportion(value, *wilson(value, independent), len(hits))
 
 
-def difference(answers: Answers, better: ArmName, than: ArmName) -> Difference:
+def difference(answers: ArmAnswers, better: ArmName, than: ArmName) -> Difference:
     """On the same clips, so that what is hard for both does not blur it."""
     gain = answers.hits(better).astype(float) - answers.hits(than)
     scores = CHANCE + source_scores(gain, answers.groups) / 2

@@ -20,7 +20,7 @@ Guard = Callable[[Iterator[Batch]], Iterator[Batch]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answers:
+class ArmAnswers:
     """What every arm said about the clips that could be read."""
 
     clips: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Question:
 
 
 @torch.no_grad()
-def ask(question: Question, arms: list[Arm], options: LoaderOptions, guarded: Guard) -> Answers:
+def ask(question: Question, arms: list[Arm], options: LoaderOptions, guarded: Guard) -> ArmAnswers:
     """Put it to all arms. Raises what `guarded` and the loader raise."""
     feed, rows = question.feed, list[NDArray[np.float64]]()
     draws = fixed_draws(feed.dataset.index, question.clips, feed.law, feed.view, question.windows)
@@ -80,14 +80,14 @@ def ask(question: Question, arms: list[Arm], options: LoaderOptions, guarded: Gu
     return _joined(question, [arm.name for arm in arms], np.concatenate(rows))
 
 
-def _joined(question: Question, arms: list[ArmName], table: NDArray[np.float64]) -> Answers:
+def _joined(question: Question, arms: list[ArmName], table: NDArray[np.float64]) -> ArmAnswers:
     """table: a row for each window: clip, then each arm's probabilities."""
     clips, row = np.unique(table[:, 0].astype(np.int64), return_inverse=True)
     sums = np.zeros((len(clips), table.shape[1] - 1))
     np.add.at(sums, row, table[:, 1:])
     means = sums / np.bincount(row, minlength=len(clips))[:, None]
     said = dict(zip(arms, np.split(means, len(arms), axis=1), strict=True))
-    return Answers(
+    return ArmAnswers(
         clips=clips, labels=question.labels[clips], groups=question.feed.dataset.index.group[clips].astype(np.int64),
         said=said, unreadable=len(question.clips) - len(clips),
     )  # fmt: skip

@@ -17,8 +17,8 @@ from avsync.data.order import Digest, Order
 from avsync.data.transforms import prepare
 from avsync.finetune.arms import Arm, put_back, rate_at, weights_of
 from avsync.finetune.config import ArmName
-from avsync.finetune.judge import Answers, Question, ask
-from avsync.finetune.place import Begun, OutPaths, Point
+from avsync.finetune.judge import ArmAnswers, Question, ask
+from avsync.finetune.place import Begun, LearningPoint, OutPaths
 from avsync.finetune.report import FinetuneReport
 from avsync.finetune.task import Splits
 from avsync.loading.options import LoaderOptions, StoppedWaiting
@@ -86,7 +86,7 @@ class Finetuning:
         except StoppedWaiting:
             self._leave()
 
-    def judge(self) -> Answers:
+    def judge(self) -> ArmAnswers:
         """Every arm's best weights on the test split."""
         for arm in self._arms:
             arm.recall()
@@ -126,10 +126,12 @@ class Finetuning:
 
     def _log(self) -> None:
         """Means since the point before."""
-        step, fresh = self.state.step, list[Point]()
+        step, fresh = self.state.step, list[LearningPoint]()
         for arm, (loss, right, count) in zip(self._arms, self._sums.tolist(), strict=True):
             if count:
-                fresh.append(Point(arm=arm.name, split="train", step=step, loss=loss / count, accuracy=right / count))
+                fresh.append(
+                    LearningPoint(arm=arm.name, split="train", step=step, loss=loss / count, accuracy=right / count)
+                )
         self._sums.zero_()
         self._add(fresh)
         self.report.trained(step, fresh)
@@ -146,7 +148,7 @@ class Finetuning:
             self.report.say(f"step {step}: none of the validation clips could be read; no score")
             return
         fresh = [
-            Point(arm=name, split="val", step=step, loss=got.loss(name), accuracy=float(got.hits(name).mean()))
+            LearningPoint(arm=name, split="val", step=step, loss=got.loss(name), accuracy=float(got.hits(name).mean()))
             for name in got.said
         ]
         self._add(fresh)
@@ -156,18 +158,18 @@ class Finetuning:
                 arm.remember()
         self.report.validated(step, fresh)
 
-    def _best(self, arm: Arm) -> Point | None:
+    def _best(self, arm: Arm) -> LearningPoint | None:
         """Highest accuracy; of equal ones, common where the val split is small, the lower loss; then the earlier."""
         own = [point for point in self.points if (point.arm, point.split) == (arm.name, "val")]
         return max(own, key=lambda point: (point.accuracy, -point.loss), default=None)
 
-    def _add(self, fresh: list[Point]) -> None:
+    def _add(self, fresh: list[LearningPoint]) -> None:
         self.points += fresh
         for point in fresh:
             self._curves[point.arm].add_scalar(f"{point.split}/loss", point.loss, point.step)
             self._curves[point.arm].add_scalar(f"{point.split}/accuracy", point.accuracy, point.step)
 
-    def _ask(self, split: str, clips: NDArray[np.int64], windows: int) -> Answers:
+    def _ask(self, split: str, clips: NDArray[np.int64], windows: int) -> ArmAnswers:
         what = self._what
         question = Question(
             feed=what.splits.feeds[split], labels=what.splits.labels[split], clips=clips, windows=windows,
@@ -198,7 +200,7 @@ class Finetuning:
         model, optimizer = weights_of(self._arms)
         return Saved(state=self.state, model=model, optimizer=optimizer)
 
-    def _take_up(self) -> tuple[State, Digest, list[Point]]:
+    def _take_up(self) -> tuple[State, Digest, list[LearningPoint]]:
         step = max(self._out.run.saved_steps(), default=0)
         if not step:
             return State(step=0, model=self._what.begun.model, digest="", skipped=0), Digest(), []
@@ -211,5 +213,5 @@ class Finetuning:
                 "trained it, or its state.json was changed; use that one, or start anew in another folder"
             )
         put_back(self._arms, saved.model, saved.optimizer, folder)
-        points = [point for point in read_json(self._out.curves, list[Point]) if point.step <= step]
+        points = [point for point in read_json(self._out.curves, list[LearningPoint]) if point.step <= step]
         return saved.state, digest, points

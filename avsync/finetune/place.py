@@ -40,7 +40,7 @@ class Begun:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
+class LearningPoint:
     """One point of a learning curve."""
 
     arm: ArmName

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from avsync.figures import figure_png
 from avsync.finetune.compare import Comparison
-from avsync.finetune.judge import Answers
-from avsync.finetune.place import OutPaths, Point
+from avsync.finetune.judge import ArmAnswers
+from avsync.finetune.place import LearningPoint, OutPaths
 from avsync.finetune.task import Splits
-from avsync.metrics import Share
+from avsync.metrics import Proportion
 from sharding.base.console import open_console
 from sharding.base.files import publish, write_json
 from sharding.base.text import counted
@@ -22,7 +22,7 @@ from sharding.base.text import counted
 COLORS = {"learned": "tab:green", "scratch": "tab:gray", "frozen": "tab:blue"}
 
 
-def save(found: Comparison, answers: Answers, points: list[Point], splits: Splits, paths: OutPaths) -> None:
+def save(found: Comparison, answers: ArmAnswers, points: list[LearningPoint], splits: Splits, paths: OutPaths) -> None:
     """Write table, predictions and plot; result.json last: where it is, the rest is."""
     lines = list[tuple[object, ...]]()
     for arm in found.arms:
@@ -47,7 +47,7 @@ def _write_csv(paths: OutPaths, header: tuple[str, ...], lines: Sequence[tuple[o
         file.write(text.getvalue().encode())
 
 
-def _write_predictions(answers: Answers, splits: Splits, paths: OutPaths) -> None:
+def _write_predictions(answers: ArmAnswers, splits: Splits, paths: OutPaths) -> None:
     """One line per test clip."""
     dataset, classes, text = splits.feeds["test"].dataset, splits.classes, io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -60,7 +60,7 @@ def _write_predictions(answers: Answers, splits: Splits, paths: OutPaths) -> Non
         file.write(text.getvalue().encode())
 
 
-def comparison_plot(found: Comparison, points: list[Point]) -> bytes:
+def comparison_plot(found: Comparison, points: list[LearningPoint]) -> bytes:
     """Learning curves of all arms, and how they end. PNG bytes."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -112,5 +112,5 @@ def show(found: Comparison, paths: OutPaths) -> None:
     console.print(f"table, predictions, curves and plot: {paths.root}", soft_wrap=True)
 
 
-def _told(share: Share) -> str:
+def _told(share: Proportion) -> str:
     return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, exact_seconds
 from avsync.data.draw import fixed_choice
-from avsync.data.pairs import Pair, Sound, Ways, seconds
+from avsync.data.pairs import Pair, SoundWindow, Ways, seconds
 from avsync.loading.feed import Feed
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 from sharding.format.clip import Clock
@@ -36,7 +36,7 @@ class InSync:
 
     def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
         start = int(rng.integers(frames - self.window + 1))
-        return Pair(start, (Sound(start, 0, in_sync=True),))
+        return Pair(start, (SoundWindow(start, 0, in_sync=True),))
 
     def ways(self, frames: int) -> Ways:
         places = np.arange(frames - self.window + 1)
@@ -46,7 +46,7 @@ class InSync:
         )  # fmt: skip
 
 
-class Task(Protocol):
+class FinetuneTask(Protocol):
     """Gives every clip a class."""
 
     def names(self, dataset: Dataset) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class ActionTask:
         return dataset.index.action.astype(np.int64)
 
 
-TASKS: dict[str, Task] = {"action": ActionTask()}
+TASKS: dict[str, FinetuneTask] = {"action": ActionTask()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -129,7 +129,7 @@ def _open(folder: Path, split: str, config: TrainConfig) -> Feed:
             f"{seconds(law.window, dataset.info.clock):.2f} s; the longest has "
             f"{seconds(longest, dataset.info.clock):.2f} s: pack longer clips (--clip-s)"
         )
-    return Feed.of(Source.of_folder(folder), split, config.pairs, config.view, law=_law)
+    return Feed.of(StagedDataset.of_folder(folder), split, config.pairs, config.view, law=_law)
 
 
 def _law(pairs: PairConfig, clock: Clock) -> InSync:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsync.honesty.predict import Predictions
-from avsync.metrics import Z95, Share, share_of
+from avsync.metrics import Z95, Proportion, proportion_of
 from sharding.base.files import publish
 
 CHANCE = 0.5
@@ -61,18 +61,18 @@ class Examination:
     def accuracy(self) -> float:
         return float(self.got.hits.mean()) if len(self.got.hits) else float("nan")
 
-    def with_another_picture(self, z: float = Z95) -> Share:
+    def with_another_picture(self, z: float = Z95) -> Proportion:
         """Accuracy by the sound alone."""
         return self._by(self.other, z)
 
-    def with_muted_sound(self, z: float = Z95) -> Share:
+    def with_muted_sound(self, z: float = Z95) -> Proportion:
         """Accuracy by the picture alone."""
         return self._by(self.muted, z)
 
-    def _by(self, logit: NDArray[np.float64], z: float) -> Share:
+    def _by(self, logit: NDArray[np.float64], z: float) -> Proportion:
         asked = np.isfinite(logit)
         hits = upper_half(logit[asked]) == self.got.in_sync[asked]
-        return share_of(hits, self.group[asked], z)
+        return proportion_of(hits, self.group[asked], z)
 
     @property
     def audited(self) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avsync.honesty.examination import CHANCE, UNASKED, Examination
-from avsync.metrics import Z95, Share
+from avsync.metrics import Z95, Proportion
 from avsync.run.alarm import Alarm, Stream
 from avsync.run.state import Best, State
 
@@ -28,7 +28,7 @@ WORSE = 0.1
 def alarm_of(step: int, got: Examination, before: Alarm | None) -> Alarm | None:
     """The alarm after the validation of `step`; None: none stands."""
     z = ENDED_Z if before else RAISED_Z
-    shares: dict[Stream, Share] = {"sound": got.with_another_picture(z), "picture": got.with_muted_sound(z)}
+    shares: dict[Stream, Proportion] = {"sound": got.with_another_picture(z), "picture": got.with_muted_sound(z)}
     sure = [item for item in shares.items() if item[1].low > CHANCE]
     if not sure:
         return None
@@ -59,9 +59,9 @@ def after(state: State, score: Best, alarm: Alarm | None, *, better: bool) -> St
 class Honesty:
     """Of one network on one split."""
 
-    other_picture: Share
+    other_picture: Proportion
     """Accuracy with the picture of another clip: by the sound alone. An honest network is at 1/2."""
-    muted: Share
+    muted: Proportion
     """Accuracy with silence: by the picture alone. An honest network is at 1/2."""
     audited: float | None
     """The accuracy, less what the better one of these is worth; None: there was no picture of another source."""

@@ -13,7 +13,7 @@ from avsync.data.transforms import NetworkInput
 from avsync.models.parts import SyncOutput
 
 
-class Answer(NamedTuple):
+class BatchAnswer(NamedTuple):
     """One batch, what the network saw of it and what it said."""
 
     batch: Batch
@@ -54,7 +54,7 @@ class Predictions:
         )
 
 
-def rows(answer: Answer) -> Tensor:
+def rows(answer: BatchAnswer) -> Tensor:
     """(B*K, 5) float64 on the network's device: clip, shift, in_sync, logit, valid; ready to be gathered over ranks."""
     batch, logit = answer.batch, answer.said.logit
     sounds = logit.shape[1]

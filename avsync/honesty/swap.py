@@ -21,7 +21,7 @@ from avsync.data.batch import Batch
 from avsync.data.draw import View
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.maps import listened, spatial
-from avsync.honesty.predict import Answer, rows
+from avsync.honesty.predict import BatchAnswer, rows
 from avsync.models.parts import SyncNet, SyncOutput
 
 NONE = float("nan")
@@ -31,7 +31,7 @@ NONE = float("nan")
 class Examined(NamedTuple):
     """One batch: the honest answer, and the answers to the trick questions."""
 
-    answer: Answer
+    answer: BatchAnswer
     other: Tensor
     """(B, K) logits with another clip's picture; NaN where the batch has none of another source."""
     muted: Tensor
@@ -89,7 +89,7 @@ def examine(network: SyncNet, batch: Batch, given: NetworkInput, donor: Sequence
     own = said.cam[torch.arange(clips, device=device), batch.in_sync.argmax(1)]
     syncs = batch.in_sync.amax(1) > 0.5
     return Examined(
-        answer=Answer(batch, given, said),
+        answer=BatchAnswer(batch, given, said),
         other=torch.where(has_one.unsqueeze(1), swapped.logit, NONE),
         muted=muted.logit.expand(clips, sounds),
         listened=torch.where(syncs, _listened(own, muted, swapped, place, has_one), NONE),

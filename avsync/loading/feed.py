@@ -12,12 +12,12 @@ from avsync.config import PairConfig, TrainConfig, ViewConfig
 from avsync.data.draw import Draw, View, fixed_choice, training_draws, usable_clips
 from avsync.data.fingerprint import SplitPrint
 from avsync.data.order import Order
-from avsync.data.pairs import PairLaw, build_law
+from avsync.data.pairs import PairSampler, build_sampler
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions
 from avsync.loading.shape import WindowShape
 from avsync.models.parts import InputSpec
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from avsync.staging.shelf import Shelf
 from avsync.staging.stager import Coming
 from avsync.world import World
@@ -32,7 +32,7 @@ class Feed:
     """One split, ready to be drawn from."""
 
     dataset: Dataset
-    law: PairLaw
+    law: PairSampler
     view: View
     clips: NDArray[np.int64]
     """Ids of the clips that are long enough."""
@@ -42,12 +42,12 @@ class Feed:
     @classmethod
     def open(cls, folder: Path, split: str, pairs: PairConfig, view: ViewConfig) -> Self:
         """A split of a dataset's folder. Raises InputError, FormatError: no such split, no clip long enough, ..."""
-        return cls.of(Source.of_folder(folder), split, pairs, view)
+        return cls.of(StagedDataset.of_folder(folder), split, pairs, view)
 
     @classmethod
     def of(
-        cls, source: Source, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False,
-        law: Callable[[PairConfig, Clock], PairLaw] = build_law,
+        cls, source: StagedDataset, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False,
+        law: Callable[[PairConfig, Clock], PairSampler] = build_sampler,
     ) -> Self:  # fmt: skip
         """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
         dataset = open_dataset(source.folder, split)
@@ -111,7 +111,7 @@ def _check_shards(dataset: Dataset) -> None:
         )
 
 
-def open_validation(source: Source, config: TrainConfig) -> Feed | None:
+def open_validation(source: StagedDataset, config: TrainConfig) -> Feed | None:
     """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
     if not config.validate_every:
         return None

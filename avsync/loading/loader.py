@@ -22,7 +22,7 @@ from avsync.data.transforms import MATRICES
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
 from avsync.loading.options import ErrorBudget, LoaderOptions
-from avsync.loading.pool import Crew, Patience
+from avsync.loading.pool import Patience, WorkerPool
 from avsync.loading.shape import SlotLayout, WindowShape
 from avsync.loading.spawner import spawner_of
 from avsync.loading.worker import Reply, Request
@@ -129,7 +129,7 @@ class Stream:
         )  # fmt: skip
         self._slots = self._held.enter_context(SharedSlots(layout, pin=self._side is not None))
         self._free = deque(range(layout.slots))
-        self._crew = self._held.enter_context(Crew(workers, info.codec, self._slots, self._meter))
+        self._crew = self._held.enter_context(WorkerPool(workers, info.codec, self._slots, self._meter))
 
     def _start(self, slot: int, draws: list[Draw]) -> _Pending:
         if copied := self._copied.pop(slot, None):

@@ -48,7 +48,7 @@ class InHand:
     """Since it has been doing that."""
 
 
-class Crew:
+class WorkerPool:
     """A context manager. Its workers leave by themselves when it closes, at the latest after the clip in hand."""
 
     def __init__(self, count: int, codec: str, slots: SharedSlots, meter: LoadMeter) -> None:

@@ -6,7 +6,7 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.data.pairs import PairLaw
+from avsync.data.pairs import PairSampler
 from sharding.format.dataset import Dataset
 
 PAGE = 4096
@@ -26,7 +26,7 @@ class WindowShape:
     sounds: int
 
     @classmethod
-    def of(cls, dataset: Dataset, law: PairLaw, every: int = 1) -> "WindowShape":
+    def of(cls, dataset: Dataset, law: PairSampler, every: int = 1) -> "WindowShape":
         samples = dataset.info.clock.sample_at(law.window)
         return cls(window=law.window, every=every, samples=samples, sounds=law.sounds)
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from avsync.loading.shape import SlotLayout
 from sharding.errors import AvsyncError, SkipClip
 from sharding.format.codec import Codec, codec_named
-from sharding.format.reader import Place, ShardReader, StoredClip
+from sharding.format.reader import ClipLocation, ShardReader, StoredClip
 
 # What parent and worker say to each other: plain values as msgpack, nothing pickled.
 
@@ -56,7 +56,7 @@ class Request:
     """Counts the requests of a pass; names this one."""
     slot: int
     row: int
-    place: Place
+    place: ClipLocation
     frames: tuple[int, int, int]
     """First picture, end, step."""
     sounds: tuple[tuple[int, int], ...]
@@ -86,7 +86,7 @@ Tell = Callable[[Stage], None]
 """Called when a stage begins."""
 
 
-class Fetched(NamedTuple):
+class FetchedRow(NamedTuple):
     """What is known of a filled row."""
 
     json: bytes
@@ -101,7 +101,7 @@ class Fetcher:
         self._codec, self._reader = codec, ShardReader()
         self._sound = np.empty((0, 1), np.int16)
 
-    def fill(self, request: Request, yuv: NDArray[np.uint8], audio: NDArray[np.int16], tell: Tell) -> Fetched:
+    def fill(self, request: Request, yuv: NDArray[np.uint8], audio: NDArray[np.int16], tell: Tell) -> FetchedRow:
         """Fill a row. yuv: (T, H*3/2, W), audio: (K, S, C). Raises SkipClip; the row then holds anything."""
         frames = range(*request.frames)
         started = time.perf_counter_ns()
@@ -113,7 +113,7 @@ class Fetcher:
             self._codec.decode_video(stored.video, frames, yuv)
         self._fill_sounds(request, stored, audio)
         done = time.perf_counter_ns()
-        return Fetched(bytes(stored.json), read - started, done - read)
+        return FetchedRow(bytes(stored.json), read - started, done - read)
 
     def _read(self, request: Request, frames: range, yuv: NDArray[np.uint8]) -> tuple[StoredClip, bool]:
         """The clip, and whether its pictures are in place already."""

@@ -15,10 +15,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from sharding.format.clip import ColorMatrix
-from sharding.media.audio import AudioLane
+from sharding.media.audio import AudioTimeline
 from sharding.media.picture import turn_of
 from sharding.media.probe import Probe, open_media
-from sharding.media.stream import Tally, decoded
+from sharding.media.stream import PacketLog, decoded
 from sharding.media.video import FrameClock
 
 TICK = Fraction(1, 90_000)
@@ -101,7 +101,7 @@ def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Frac
     """Decoded frames with their times; damaged packets are passed over, as packing does."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     clock = FrameClock(usual=round(1 / (rate * stream.time_base)))
-    for frame in decoded(container, stream, Tally()):
+    for frame in decoded(container, stream, PacketLog()):
         yield clock.tick_of(frame) * stream.time_base - origin, frame
 
 
@@ -126,7 +126,7 @@ class SourceSound:
             context: Any = container.streams[source.audio.index].codec_context
             self.rate = nearest_aac_rate(context.sample_rate or 48000)
             self.channels = min(2, context.channels or 1)
-        self._lane = AudioLane(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
+        self._lane = AudioTimeline(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
         self._stop = round(source.audio.end * self.rate)
         self._position = 0
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, View
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
 from avsync.run.network import LoadedNetwork
 from sharding.format.clip import Box, Clock, Fit
-from sharding.media.decode import Form, read_spans
+from sharding.media.decode import OutputSpec, read_spans
 from sharding.media.probe import Probe
 
 
@@ -41,7 +41,7 @@ def frames_of(source: Probe, clock: Clock) -> range:
 
 
 def read_windows(
-    source: Probe, form: Form, first: int, starts: Sequence[int], length: int, reach: int = 0
+    source: Probe, form: OutputSpec, first: int, starts: Sequence[int], length: int, reach: int = 0
 ) -> Iterator[Window]:
     """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
 
@@ -83,10 +83,10 @@ class _Sound:
         return np.pad(self._samples[:count], ((0, missing), (0, 0)), mode="edge")
 
 
-def form_of(network: LoadedNetwork) -> Form:
+def form_of(network: LoadedNetwork) -> OutputSpec:
     """How clips of the network's dataset were decoded."""
     data = network.dataset
-    return Form(clock=data.clock, width=data.width, height=data.height, channels=data.channels, fit=data.fit)
+    return OutputSpec(clock=data.clock, width=data.width, height=data.height, channels=data.channels, fit=data.fit)
 
 
 def view_of(network: LoadedNetwork) -> View:
@@ -125,7 +125,7 @@ def as_inputs(
     """The same for pictures (T, R, W) and several sounds (K, S, C): frames (1, 3, T, h, w), sounds (1, K, C, S)."""
     view = view_of(network)
     top, left = view.centre()
-    pair = Pair(0, tuple(Sound(0, 0, in_sync=True) for _ in sounds))
+    pair = Pair(0, tuple(SoundWindow(0, 0, in_sync=True) for _ in sounds))
     batch = Batch(
         keys=(source.path.name,),
         jsons=(None,),

@@ -18,10 +18,10 @@ from avsync.models.small import FEATURES, AudioPart, FusedPart, check_rate
 def build(spec: InputSpec) -> SyncNet:
     """The network for `spec`. Raises InputError when the sound has too few samples a second for its bands."""
     check_rate("covariance", spec.clock)
-    return SyncNet(VideoPart(), AudioPart(spec.clock.sample_rate), FusedPart())
+    return SyncNet(PaperVideoPart(), AudioPart(spec.clock.sample_rate), FusedPart())
 
 
-class VideoPart(paper.Video):
+class PaperVideoPart(paper.Video):
     """The paper's pictures' part, and a linear layer to as many features as the sound has.
 
     The last halving sits on the second of two cells, so that the map's cells lie over what they show.

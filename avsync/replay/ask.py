@@ -15,13 +15,13 @@ from torch import Tensor
 
 from avsync.config import PairConfig
 from avsync.data.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
-from avsync.evaluate.pointing import Point, point
+from avsync.evaluate.pointing import PointingResult, point
 from avsync.evaluate.scorecard import Localisation, localisation
 from avsync.honesty.examination import Examination
 from avsync.honesty.swap import Examined, examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.metrics import Share, share_of
+from avsync.metrics import Proportion, proportion_of
 from avsync.models.cam import hottest_of
 from avsync.run.network import LoadedNetwork, load_network
 
@@ -37,15 +37,15 @@ class Asked:
 
     step: int
     """Of the checkpoint."""
-    own: Share
+    own: Proportion
     """By the labels of the law it was trained on."""
-    other: Share
+    other: Proportion
     """... with the picture of another clip: by the sound alone."""
-    muted: Share
+    muted: Proportion
     """... with the sound muted: by the picture alone."""
     audited: float | None
     """`own`, less what one stream alone is worth."""
-    honest: Share
+    honest: Proportion
     """On symmetric pairs: what it knows of picture and sound together."""
     listened: float | None
     """Mean over the maps of symmetric pairs in sync, as in avsync/honesty/maps.py; None: there was none."""
@@ -61,7 +61,7 @@ def ask(run: Path, dataset: Path, which: Which) -> Asked:
     """Ask a run's network about the test split. Raises InputError, FormatError."""
     network = load_network(run, which, torch.device("cpu"))
     pairs = network.config.pairs
-    found, group = list[Point](), list[int]()
+    found, group = list[PointingResult](), list[int]()
 
     def look(got: Examined, feed: Feed) -> None:
         for where, source in _points(got, feed):
@@ -110,11 +110,11 @@ def _examination(
     return Examination.of(torch.cat(tables), group)
 
 
-def _accuracy(got: Examination) -> Share:
-    return share_of(got.got.hits, got.group)
+def _accuracy(got: Examination) -> Proportion:
+    return proportion_of(got.got.hits, got.group)
 
 
-def _points(got: Examined, feed: Feed) -> Iterator[tuple[Point, int]]:
+def _points(got: Examined, feed: Feed) -> Iterator[tuple[PointingResult, int]]:
     """The pointing game on sounds in sync, and each clip's source; nothing where the truth is not known."""
     answer = got.answer
     frames = answer.seen.frames.shape[2]

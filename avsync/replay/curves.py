@@ -14,7 +14,7 @@ from sharding.base.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class RunCurve:
     """Points in the order of steps."""
 
     steps: tuple[int, ...]
@@ -25,13 +25,13 @@ class Curve:
 class Curves:
     """What a training looked like from outside, and from inside."""
 
-    train_loss: Curve
-    loss: Curve
+    train_loss: RunCurve
+    loss: RunCurve
     """Of validation, as all that follow."""
-    train_accuracy: Curve
-    accuracy: Curve
-    audited: Curve
-    other: Curve
+    train_accuracy: RunCurve
+    accuracy: RunCurve
+    audited: RunCurve
+    other: RunCurve
     """Accuracy with another clip's picture."""
     best: Best | None
     alarm: Alarm | None
@@ -61,10 +61,10 @@ def _events(folder: Path) -> EventAccumulator:
     return events
 
 
-def _curve(events: EventAccumulator, tag: str) -> Curve:
+def _curve(events: EventAccumulator, tag: str) -> RunCurve:
     """Empty where nothing was drawn."""
     if tag not in events.Tags()["scalars"]:
-        return Curve((), ())
+        return RunCurve((), ())
     points = {event.step: event.value for event in events.Scalars(tag)}  # of one drawn twice, the later
     steps = tuple(sorted(points))
-    return Curve(steps, tuple(points[step] for step in steps))
+    return RunCurve(steps, tuple(points[step] for step in steps))

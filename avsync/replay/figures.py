@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsync.figures import Painter, figure_png
-from avsync.replay.curves import Curve, Curves
-from avsync.replay.maps import Around, Joined, Shown
+from avsync.replay.curves import Curves, RunCurve
+from avsync.replay.maps import HeatAroundJoin, Joined, Shown
 from avsync.train.pictures import STRENGTH
 
 INK, PALE, BLUE, RED, GREEN = "#22223b", "#9a9ab0", "#3a5a98", "#c8553d", "#4f8a5b"
@@ -51,7 +51,7 @@ def curves_figure(arms: Sequence[tuple[str, Curves]]) -> bytes:
     return figure_png(figure)
 
 
-def _draw(axes: Axes, curve: Curve, color: str, label: str, *, wide: bool = False) -> None:
+def _draw(axes: Axes, curve: RunCurve, color: str, label: str, *, wide: bool = False) -> None:
     """`wide`: can be seen under another one."""
     axes.plot(
         curve.steps, curve.values, color=color, linewidth=4 if wide else 1.4, alpha=0.5 if wide else 1, label=label
@@ -81,7 +81,7 @@ def _painted(one: Shown) -> NDArray[np.uint8]:
     return painter.paint(large, one.heat)
 
 
-def join_figure(joined: Joined, heats: Sequence[tuple[str, Around]], muted_s: float) -> bytes:
+def join_figure(joined: Joined, heats: Sequence[tuple[str, HeatAroundJoin]], muted_s: float) -> bytes:
     """A shifted sound with its join, the join from near, and where networks are hot around it."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     grid = figure.add_gridspec(2, 2)

@@ -13,7 +13,7 @@ from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.resume import describe, order_of
 from avsync.run.state import State
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from sharding.base.files import publish_folder, read_json, write_json
 from sharding.errors import InputError
 
@@ -29,7 +29,7 @@ def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) ->
         return
     if step not in before.saved_steps():
         raise InputError(f"{run} has no checkpoint of step {step}; delete the folder and train it again")
-    source = Source.of_folder(dataset)
+    source = StagedDataset.of_folder(dataset)
     feed = Feed.of(source, "train", config.pairs, config.view)
     info = describe(source, config, feed, open_validation(source, config), order_of(feed, config))
     state = read_json(before.checkpoint(step) / STATE, State)

@@ -38,7 +38,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Around:
+class HeatAroundJoin:
     """Heat around the join, over all places, in times of the window's mean."""
 
     offset_s: NDArray[np.floating]
@@ -84,7 +84,7 @@ def shown_maps(run: Path, dataset: Path, which: Which) -> list[Shown]:
     return sorted(found, key=lambda one: one.key)
 
 
-def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[Around, Joined | None]:
+def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[HeatAroundJoin, Joined | None]:
     """Where a run's last network is hot when it hears sounds of the test split that are shifted by the law `cyclic`.
 
     And one of these sounds, as it is stored; None if there is none.
@@ -122,16 +122,18 @@ def _heat_by_offset(
     return (moments - draw.pair.sounds[0].roll) / fps, heat / max(heat.mean(), 1e-12)
 
 
-def _mean_by_offset(offsets: list[NDArray[np.floating]], heats: list[NDArray[np.floating]], width: float) -> Around:
+def _mean_by_offset(
+    offsets: list[NDArray[np.floating]], heats: list[NDArray[np.floating]], width: float
+) -> HeatAroundJoin:
     half = max(1, round(REACH_S / width))
     middles = np.arange(-half, half + 1) * width
     if not offsets:
-        return Around(offset_s=middles, heat=np.full(len(middles), np.nan), windows=0)
+        return HeatAroundJoin(offset_s=middles, heat=np.full(len(middles), np.nan), windows=0)
     bins = np.round(np.concatenate(offsets) / width).astype(int) + half
     heat, kept = np.concatenate(heats), (bins >= 0) & (bins <= 2 * half)
     count = np.bincount(bins[kept], minlength=len(middles))
     total = np.bincount(bins[kept], heat[kept], minlength=len(middles))
-    return Around(offset_s=middles, heat=total / np.maximum(count, 1), windows=len(offsets))
+    return HeatAroundJoin(offset_s=middles, heat=total / np.maximum(count, 1), windows=len(offsets))
 
 
 def _usual(joined: list[Joined]) -> Joined | None:

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from avsync.audit.result import Audit
+from avsync.audit.result import AuditResult
 from avsync.replay.ask import Asked
 from avsync.run.alarm import Alarm
 from avsync.run.state import Best
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArmResult:
+class ReplayArmResult:
     """A network after its training."""
 
     name: str
@@ -36,14 +36,14 @@ class StageResult:
     clips: dict[str, int]
     """Of each split."""
     steps: int
-    audits: tuple[Audit, ...]
-    arms: tuple[ArmResult, ...]
+    audits: tuple[AuditResult, ...]
+    arms: tuple[ReplayArmResult, ...]
 
-    def audit_of(self, law: str) -> Audit | None:
+    def audit_of(self, law: str) -> AuditResult | None:
         """Of the labels of a law, on the training split."""
         return next((one for one in self.audits if one.config.pairs.law == law), None)
 
-    def arm(self, name: str) -> ArmResult | None:
+    def arm(self, name: str) -> ReplayArmResult | None:
         return next((one for one in self.arms if one.name == name), None)
 
 

@@ -17,14 +17,14 @@ from avsync.run.paths import RunPaths
 from avsync.run.resume import check_same_run, describe, order_of
 from avsync.run.state import State
 from avsync.staging.location import Location, is_url
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from sharding.base.files import read_json
 from sharding.base.text import plain
 from sharding.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ClipRow:
     """One clip of one step."""
 
     step: int
@@ -64,14 +64,14 @@ class History:
         drawn = training_draws(self.order, feed.law, feed.dataset.index, feed.view, flip, rank, ranks, accumulate)
         return drawn(step)
 
-    def rows(self, steps: Iterable[int]) -> Iterator[Row]:
+    def rows(self, steps: Iterable[int]) -> Iterator[ClipRow]:
         """Every clip of these steps, in the order of the global batch."""
         index = self.feed.dataset.index
         for step in steps:
             epoch = step // self.order.steps_per_epoch
             for number, draw in enumerate(self.draws(step)[0]):
                 sounds = draw.pair.sounds
-                yield Row(
+                yield ClipRow(
                     step=step, epoch=epoch, row=number, clip=draw.clip, key=index.key(draw.clip),
                     shard=int(index.shard[draw.clip]), picture=draw.pair.picture,
                     sounds=tuple(sound.frame for sound in sounds), rolls=tuple(sound.roll for sound in sounds),
@@ -96,7 +96,7 @@ def open_history(run: Path, dataset: str | Path | None = None) -> History:
     info = read_run(paths)
     folder = _folder(run, info.dataset_path, dataset)
     try:
-        source = Source.of_folder(folder)
+        source = StagedDataset.of_folder(folder)
         feed = Feed.of(source, "train", info.config.pairs, info.config.view)
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"

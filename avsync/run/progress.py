@@ -27,7 +27,7 @@ Phase = Literal["starting", "training", "validating", "saving", "stopped", "done
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ValidationScore:
     """What one validation measured."""
 
     step: int
@@ -66,9 +66,9 @@ class RunProgress:
     loss: float | None = None
     """Of training; None also when it is not a finite number."""
     accuracy: float | None = None
-    validation: Score | None = None
+    validation: ValidationScore | None = None
     """The last."""
-    best: Score | None = None
+    best: ValidationScore | None = None
     alarm: Alarm | None = None
     """One stream alone tells the network the label, said the last validation."""
     advice: str = ""

@@ -21,7 +21,7 @@ from avsync.run.network import check_network
 from avsync.run.paths import PROGRESS, RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
 from avsync.run.state import Origin, State
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from avsync.world import World
 from sharding.base.environment import JOBS, commit_of
 from sharding.base.files import PART, foreign, to_json, write_json
@@ -145,7 +145,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     Raises InputError before anything is written, FormatError, BusyError.
     """
     check_batch(config.batch, world.ranks, config.runtime.accumulate)
-    source = Source.open(dataset, config.runtime)
+    source = StagedDataset.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     validation = open_validation(source, config)
     order = order_of(feed, config)
@@ -165,7 +165,7 @@ def order_of(feed: Feed, config: TrainConfig) -> Order:
     return Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
 
 
-def describe(source: Source, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
+def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
     draws = training_draws(order, feed.law, feed.dataset.index, feed.view, config.view.flip, 0, 1, 1)
     return RunInfo(

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from avsync.data.order import Digest
 from avsync.run.checkpoint import read_run
-from avsync.run.history import History, Row, open_history
+from avsync.run.history import ClipRow, History, open_history
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console
@@ -117,7 +117,7 @@ def _table(history: History, steps: range) -> Table:
     return table
 
 
-def _sound(row: Row, number: int, clock: Clock) -> str:
+def _sound(row: ClipRow, number: int, clock: Clock) -> str:
     """`1.20*`, `3.40`, `1.20 rolled 0.50`."""
     rolled = f" rolled {_seconds(row.rolls[number], clock)}" if row.rolls[number] else ""
     return f"{_seconds(row.sounds[number], clock)}{'*' if row.in_sync[number] else ''}{rolled}"
@@ -141,7 +141,7 @@ def _proof(history: History) -> str:
     return f"the digest of all {clips} of steps 0 to {newest.step - 1} matches the checkpoint's ({newest.digest})"
 
 
-def _writer(path: Path) -> Callable[[Iterable[Row]], Iterator[bytes]]:
+def _writer(path: Path) -> Callable[[Iterable[ClipRow]], Iterator[bytes]]:
     writers = {".csv": _csv, ".jsonl": _json_lines}
     if path.suffix.lower() not in writers:
         raise InputError(
@@ -152,12 +152,14 @@ def _writer(path: Path) -> Callable[[Iterable[Row]], Iterator[bytes]]:
     return writers[path.suffix.lower()]
 
 
-def _csv(rows: Iterable[Row]) -> Iterator[bytes]:
+def _csv(rows: Iterable[ClipRow]) -> Iterator[bytes]:
     """Lists within a field are separated by spaces, frames count from the clip's first, truth is 1 or 0."""
-    yield (",".join(Row.__dataclass_fields__) + "\n").encode()
+    yield (",".join(ClipRow.__dataclass_fields__) + "\n").encode()
     for row in rows:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(_field(getattr(row, name)) for name in Row.__dataclass_fields__)
+        csv.writer(line, lineterminator="\n").writerow(
+            _field(getattr(row, name)) for name in ClipRow.__dataclass_fields__
+        )
         yield line.getvalue().encode()
 
 
@@ -167,6 +169,6 @@ def _field(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _json_lines(rows: Iterable[Row]) -> Iterator[bytes]:
+def _json_lines(rows: Iterable[ClipRow]) -> Iterator[bytes]:
     for row in rows:
         yield msgspec.json.encode(row) + b"\n"

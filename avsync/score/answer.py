@@ -12,7 +12,7 @@ Verdict = Literal["in sync", "off", "changes", "can't tell"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ScoredPart:
     """A stretch of the file for which one offset holds, or none."""
 
     start_s: float
@@ -55,7 +55,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class ScoreResult:
     """One file's score."""
 
     video: str
@@ -79,7 +79,7 @@ class Answer:
     """The answer in words."""
     reason: str
     """Why it can't be told; empty when it can."""
-    parts: tuple[Part, ...]
+    parts: tuple[ScoredPart, ...]
     windows: tuple[WindowSays, ...]
     curve: tuple[CurvePoint, ...]
     settings: ScoreConfig

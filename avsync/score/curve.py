@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.score.config import ScoreConfig
-from avsync.score.listen import Evidence
+from avsync.score.listen import ScoreEvidence
 
 SILENT_SHARE = 0.1
 """Of the windows of a file that is in sync, that tell nothing."""
@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Curve:
+class OffsetCurve:
     """What some windows together say."""
 
     offsets_s: Floats
@@ -107,7 +107,7 @@ class Votes:
     capture_s: float
 
     @classmethod
-    def of(cls, evidence: Evidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
+    def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
         """Without what `blind` windows, (n,), say."""
         asked = ~np.isnan(evidence.logit)
         known = asked.any(axis=0)
@@ -121,13 +121,13 @@ class Votes:
             capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
         )
 
-    def curve(self, first: int = 0, stop: int | None = None) -> Curve:
+    def curve(self, first: int = 0, stop: int | None = None) -> OffsetCurve:
         """Windows first ... stop - 1 together."""
         support = self.nats[first:stop].sum(axis=0)
         prior = (1 - NONE_PRIOR) / len(support)
         top = max(0.0, float(support.max()))
         share = prior * np.exp(support - top)
-        return Curve(
+        return OffsetCurve(
             offsets_s=self.offsets_s,
             support=support,
             probability=share / (share.sum() + NONE_PRIOR * np.exp(-top)),
@@ -171,7 +171,7 @@ def _filled(nats: Floats, asked: NDArray[np.bool_]) -> Floats:
     return np.where(asked | ~judged[:, None], nats, granted)
 
 
-def _weight(evidence: Evidence) -> float:
+def _weight(evidence: ScoreEvidence) -> float:
     """Windows that overlap count as often as they would stand side by side."""
     if len(evidence.starts) < 2:
         return 1.0

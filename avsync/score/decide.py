@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.score.answer import Part, Verdict
+from avsync.score.answer import ScoredPart, Verdict
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import Curve, Votes
-from avsync.score.listen import Evidence
+from avsync.score.curve import OffsetCurve, Votes
+from avsync.score.listen import ScoreEvidence
 
 SILENT_DB = -60.0
 """Below this a window's sound is called silent."""
@@ -22,34 +22,34 @@ MOSTLY = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Decision:
+class SyncDecision:
     """What is said about a file, not yet in words."""
 
     verdict: Verdict
-    curve: Curve | None
+    curve: OffsetCurve | None
     """Of the whole file; None when no window could be judged."""
-    parts: tuple[Part, ...]
+    parts: tuple[ScoredPart, ...]
 
 
-def decide(evidence: Evidence, config: ScoreConfig) -> tuple[Decision, Votes | None]:
+def decide(evidence: ScoreEvidence, config: ScoreConfig) -> tuple[SyncDecision, Votes | None]:
     """The verdict, and the votes it comes from; None when the file has no window to judge."""
     if not len(evidence.starts) or np.isnan(evidence.logit).all():
-        return Decision(verdict="can't tell", curve=None, parts=()), None
+        return SyncDecision(verdict="can't tell", curve=None, parts=()), None
     votes = Votes.of(evidence, blind_windows(evidence), config)
     curve = votes.curve()
     parts = tuple(_part(votes, first, stop, config) for first, stop in _merged(votes, votes.parts()))
     told = [part for part in parts if part.verdict != "can't tell"]
     if len(told) > 1 and _differ(told, curve.capture_s * 1000):
-        return Decision(verdict="changes", curve=curve, parts=parts), votes
-    return Decision(verdict=verdict_of(curve, config), curve=curve, parts=parts), votes
+        return SyncDecision(verdict="changes", curve=curve, parts=parts), votes
+    return SyncDecision(verdict=verdict_of(curve, config), curve=curve, parts=parts), votes
 
 
-def blind_windows(evidence: Evidence) -> NDArray[np.bool_]:
+def blind_windows(evidence: ScoreEvidence) -> NDArray[np.bool_]:
     """(n,) windows that cannot tell anything: silent, or still."""
     return (evidence.loudness_db < SILENT_DB) | (evidence.motion < STILL)
 
 
-def verdict_of(curve: Curve, config: ScoreConfig) -> Verdict:
+def verdict_of(curve: OffsetCurve, config: ScoreConfig) -> Verdict:
     """Of one offset for all of the windows."""
     if curve.confidence < config.sure:
         return "can't tell"
@@ -57,19 +57,19 @@ def verdict_of(curve: Curve, config: ScoreConfig) -> Verdict:
     return "in sync" if low <= curve.best_s * 1000 <= high else "off"
 
 
-def sync_range_ms(curve: Curve, config: ScoreConfig) -> tuple[float, float]:
+def sync_range_ms(curve: OffsetCurve, config: ScoreConfig) -> tuple[float, float]:
     """Best offsets that are called in sync: the tolerance, and what the grid of offsets cannot resolve."""
     blur = curve.step_s * 1000 / 4
     return -config.early_ms - blur, config.late_ms + blur
 
 
-def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> Part:
+def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> ScoredPart:
     curve = votes.curve(first, stop)
     low, high = curve.interval_s
     span = float(votes.starts_s[stop - 1] - votes.starts_s[first]) + votes.window_s
     long = span >= PART_WINDOWS * votes.window_s or stop - first == len(votes.starts_s)
     middle = votes.window_s / 2  # a window speaks for what lies around its middle
-    return Part(
+    return ScoredPart(
         start_s=round(float(votes.starts_s[first]) + (middle if first else 0), 3),
         end_s=round(
             float(votes.starts_s[stop - 1] + votes.window_s)
@@ -96,6 +96,6 @@ def _merged(votes: Votes, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _differ(told: list[Part], capture_ms: float) -> bool:
+def _differ(told: list[ScoredPart], capture_ms: float) -> bool:
     offsets = [part.offset_ms for part in told]
     return max(offsets) - min(offsets) > capture_ms

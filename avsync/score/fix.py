@@ -16,7 +16,7 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from avsync.score.answer import Answer
+from avsync.score.answer import ScoreResult
 from sharding.base.files import publish
 from sharding.base.text import first_few, plain
 from sharding.errors import InputError, RejectError
@@ -61,7 +61,7 @@ class Fixed:
     """Streams that the copy does not have, in words."""
 
 
-def why_not_fixed(answer: Answer) -> str:
+def why_not_fixed(answer: ScoreResult) -> str:
     """Why there is nothing to mend, or no knowing how; empty when the sound should be moved."""
     told = {
         "in sync": "it is in sync already",

@@ -35,7 +35,7 @@ QUIETEST_DB = -120.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Evidence:
+class ScoreEvidence:
     """What was found, window by window."""
 
     clock: Clock
@@ -60,7 +60,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class WindowPlan:
     """Which windows are looked at."""
 
     first: int
@@ -95,7 +95,7 @@ def offset_step(fps: Fraction) -> int:
     return max(1, round(GRID_S * float(fps)))
 
 
-def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> Plan:
+def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> WindowPlan:
     """Windows that lie inside the picture, spread evenly over it."""
     fps, length = network.dataset.clock.fps, network.spec.frames
     shown = frames_of(source, network.dataset.clock)
@@ -108,7 +108,7 @@ def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> 
         starts = np.linspace(0, last, len(starts)).round().astype(int).tolist()
     sound_first = ceil(source.audio.start * fps - 1)  # a frame may be missing at either end: codecs cut so much
     sound_stop = floor(source.audio.end * fps + 1)
-    return Plan(
+    return WindowPlan(
         first=shown.start,
         starts=tuple(starts),
         reach=reach,
@@ -126,8 +126,8 @@ def usual_hop(seconds: float, window_s: float) -> float:
 
 @torch.inference_mode()
 def listen(
-    network: LoadedNetwork, source: Probe, plan: Plan, device: torch.device, advance: Callable[[], object]
-) -> Evidence:
+    network: LoadedNetwork, source: Probe, plan: WindowPlan, device: torch.device, advance: Callable[[], object]
+) -> ScoreEvidence:
     """Ask the network about every window and offset of `plan`; `advance` is called after each window.
 
     Raises RejectError.
@@ -148,7 +148,7 @@ def listen(
         peaks += _peaks(own, clock, min(until, length))
         peaks += [0.0] * max(0, until - length)
         advance()
-    return Evidence(
+    return ScoreEvidence(
         clock=clock,
         window=length,
         starts=np.array(starts, np.int64) + plan.first,
@@ -166,7 +166,7 @@ class _Ear:
     BATCH = 16
     """Sounds, and pairs, of one pass."""
 
-    def __init__(self, network: LoadedNetwork, source: Probe, plan: Plan, device: torch.device) -> None:
+    def __init__(self, network: LoadedNetwork, source: Probe, plan: WindowPlan, device: torch.device) -> None:
         self._network, self._source, self._plan, self._device = network, source, plan, device
         self._clock, self._samples = network.dataset.clock, network.dataset.clock.sample_at(network.spec.frames)
         self._heard: dict[int, Tensor] = {}

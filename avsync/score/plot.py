@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from avsync.figures import figure_png
 from avsync.localize.sheet import ACCENT, INK, PALE
-from avsync.score.answer import Answer
-from avsync.score.listen import Evidence
+from avsync.score.answer import ScoreResult
+from avsync.score.listen import ScoreEvidence
 
 GOOD, BAD = "#2a7f62", "#b23a48"
 COLUMNS = 1500
@@ -21,7 +21,7 @@ TITLE = 118
 """Letters a line."""
 
 
-def score_png(answer: Answer, evidence: Evidence) -> bytes:
+def score_png(answer: ScoreResult, evidence: ScoreEvidence) -> bytes:
     """Draw it; a PNG file's bytes."""
     figure = Figure(figsize=(13.4, 7.4), dpi=110, layout="constrained")
     colour = {"in sync": GOOD, "can't tell": INK}.get(answer.verdict, BAD)
@@ -50,7 +50,7 @@ def score_png(answer: Answer, evidence: Evidence) -> bytes:
     return figure_png(figure)
 
 
-def _draw_heat(figure: Any, axes: Any, evidence: Evidence, answer: Answer) -> None:
+def _draw_heat(figure: Any, axes: Any, evidence: ScoreEvidence, answer: ScoreResult) -> None:
     """Each moment shows the mean of the windows over it."""
     image, (first, last) = heat_image(evidence)
     offsets = evidence.seconds(evidence.offsets) * 1000
@@ -77,7 +77,7 @@ def _draw_heat(figure: Any, axes: Any, evidence: Evidence, answer: Answer) -> No
     bar.outline.set_visible(False)
 
 
-def heat_image(evidence: Evidence) -> tuple[NDArray[np.float32], tuple[float, float]]:
+def heat_image(evidence: ScoreEvidence) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """(columns, D) mean logit of the windows over each moment, nan where none could be asked; and from when to when."""
     starts, length = evidence.starts - evidence.starts[0], evidence.window
     total = int(starts[-1]) + length
@@ -99,7 +99,7 @@ def heat_image(evidence: Evidence) -> tuple[NDArray[np.float32], tuple[float, fl
         )
 
 
-def _draw_curve(axes: Any, answer: Answer) -> None:
+def _draw_curve(axes: Any, answer: ScoreResult) -> None:
     offsets = [point.offset_ms for point in answer.curve]
     axes.plot([point.support for point in answer.curve], offsets, color=ACCENT, linewidth=1.6)
     axes.axvline(0, color=PALE, linewidth=0.8)
@@ -112,7 +112,7 @@ def _draw_curve(axes: Any, answer: Answer) -> None:
     axes.tick_params(labelleft=False)
 
 
-def _draw_sound(axes: Any, evidence: Evidence) -> None:
+def _draw_sound(axes: Any, evidence: ScoreEvidence) -> None:
     peaks = evidence.peaks
     if len(peaks):
         columns = min(COLUMNS, len(peaks))
@@ -126,7 +126,7 @@ def _draw_sound(axes: Any, evidence: Evidence) -> None:
     axes.set_ylabel("sound", fontsize=9, color=INK)
 
 
-def _draw_support(axes: Any, answer: Answer, evidence: Evidence) -> None:
+def _draw_support(axes: Any, answer: ScoreResult, evidence: ScoreEvidence) -> None:
     middle = evidence.window / float(evidence.clock.fps) / 2
     seconds = [one.start_s + middle for one in answer.windows]
     support = np.array([one.support for one in answer.windows])
@@ -136,7 +136,7 @@ def _draw_support(axes: Any, answer: Answer, evidence: Evidence) -> None:
     axes.set_ylabel(f"for / against\n{round(answer.offset_ms or 0):+} ms", fontsize=9, color=INK)
 
 
-def _draw_key(axes: Any, answer: Answer) -> None:
+def _draw_key(axes: Any, answer: ScoreResult) -> None:
     """The numbers, for those who want them."""
     axes.set_axis_off()
     lines = [f"verdict   {answer.verdict}"]

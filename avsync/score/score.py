@@ -12,12 +12,12 @@ from rich.progress import Progress, TaskID
 
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, full_name, score_place
-from avsync.score.answer import Answer, CurvePoint, WindowSays
+from avsync.score.answer import CurvePoint, ScoreResult, WindowSays
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import Curve, Votes
+from avsync.score.curve import OffsetCurve, Votes
 from avsync.score.decide import decide
 from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
-from avsync.score.listen import Evidence, check_tolerance, listen, plan_windows
+from avsync.score.listen import ScoreEvidence, check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.words import sentence_of, why_not
 from sharding.base.console import passing_bar
@@ -32,7 +32,7 @@ class Scored:
     """One file, done or not."""
 
     video: Path
-    answer: Answer | None = None
+    answer: ScoreResult | None = None
     error: str = ""
     """What went wrong."""
     picture: Path | None = None
@@ -98,7 +98,7 @@ class Scorer:
         except InputError as error:
             return replace(scored, error=str(error))
 
-    def ask(self, video: Path, steps: Steps = QUIET) -> tuple[Answer, Evidence]:
+    def ask(self, video: Path, steps: Steps = QUIET) -> tuple[ScoreResult, ScoreEvidence]:
         """The answer, and what it rests on. Raises RejectError."""
         source = probe(video)
         plan = plan_windows(source, self.network, self.config)
@@ -106,7 +106,7 @@ class Scorer:
         evidence = listen(self.network, source, plan, self.device, steps.advance)
         decision, votes = decide(evidence, self.config)
         reason, curve = why_not(decision, evidence, self.config), decision.curve
-        answer = Answer(
+        answer = ScoreResult(
             video=full_name(video.resolve()),
             run=full_name(self.run.resolve()),
             step=self.network.step,
@@ -131,7 +131,7 @@ def _milliseconds(stretch: tuple[float, float]) -> tuple[float, float]:
     return round(stretch[0] * 1000, 1), round(stretch[1] * 1000, 1)
 
 
-def _points(curve: Curve) -> tuple[CurvePoint, ...]:
+def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:
     columns = (curve.offsets_s.tolist(), curve.support.tolist(), curve.probability.tolist())
     return tuple(
         CurvePoint(offset_ms=round(offset * 1000, 3), support=round(support, 4), probability=round(probability, 6))
@@ -139,7 +139,7 @@ def _points(curve: Curve) -> tuple[CurvePoint, ...]:
     )
 
 
-def _mended(video: Path, answer: Answer, wanted: str) -> str:
+def _mended(video: Path, answer: ScoreResult, wanted: str) -> str:
     """Write the fixed copy, or say why not. Raises InputError, RejectError."""
     if why := why_not_fixed(answer):
         return f"No fixed copy: {why}"
@@ -148,7 +148,7 @@ def _mended(video: Path, answer: Answer, wanted: str) -> str:
     return said_of(fix(video, fixed_place(video, wanted), offset), offset)
 
 
-def _windows(evidence: Evidence, votes: Votes) -> tuple[WindowSays, ...]:
+def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[WindowSays, ...]:
     best = int(votes.curve().probability.argmax())
     said = []
     for number, row in enumerate(evidence.logit):
@@ -166,7 +166,7 @@ def _windows(evidence: Evidence, votes: Votes) -> tuple[WindowSays, ...]:
     return tuple(said)
 
 
-def _written(video: Path, answer: Answer, evidence: Evidence, folder: Path) -> Path:
+def _written(video: Path, answer: ScoreResult, evidence: ScoreEvidence, folder: Path) -> Path:
     """The answer as json, and as the picture whose path is returned. Raises InputError."""
     place = score_place(folder, video)
     try:

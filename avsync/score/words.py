@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from avsync.score.answer import Part, Verdict
+from avsync.score.answer import ScoredPart, Verdict
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import NONE_PRIOR, Curve
-from avsync.score.decide import MOSTLY, SILENT_DB, STILL, Decision
-from avsync.score.listen import Evidence
+from avsync.score.curve import NONE_PRIOR, OffsetCurve
+from avsync.score.decide import MOSTLY, SILENT_DB, STILL, SyncDecision
+from avsync.score.listen import ScoreEvidence
 from sharding.base.text import plain
 
 RIVAL = 0.1
 """Probability from which on another offset is named."""
 
 
-def sentence_of(name: str, decision: Decision, reason: str, config: ScoreConfig) -> str:
+def sentence_of(name: str, decision: SyncDecision, reason: str, config: ScoreConfig) -> str:
     """The verdict in one sentence or two. `name`: of the file."""
     return f"{plain(name)}: {SAY[decision.verdict](decision, reason, config)}"
 
@@ -33,7 +33,7 @@ def moment(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _in_sync(decision: Decision, _: str, config: ScoreConfig) -> str:
+def _in_sync(decision: SyncDecision, _: str, config: ScoreConfig) -> str:
     curve = _curve(decision)
     return (
         f"in sync, {curve.confidence:.0%} sure ({offset_words(curve.best_s * 1000)}, {_between(curve)}; "
@@ -41,7 +41,7 @@ def _in_sync(decision: Decision, _: str, config: ScoreConfig) -> str:
     )
 
 
-def _off(decision: Decision, *_: object) -> str:
+def _off(decision: SyncDecision, *_: object) -> str:
     curve = _curve(decision)
     late = "late" if curve.best_s > 0 else "early"
     return (
@@ -50,19 +50,19 @@ def _off(decision: Decision, *_: object) -> str:
     )
 
 
-def _between(curve: Curve) -> str:
+def _between(curve: OffsetCurve) -> str:
     """Where the offset lies with 90 %."""
     low, high = (round(edge * 1000) for edge in curve.interval_s)
     return f"between {low:+} and {high:+} ms"
 
 
-def _changes(decision: Decision, *_: object) -> str:
+def _changes(decision: SyncDecision, *_: object) -> str:
     pieces = [f"{_stretch(part)} {_part_words(part)}" for part in decision.parts]
     drift = " It drifts." if _drifts(decision.parts) else ""
     return f"the offset changes: {'; '.join(pieces)}.{drift}"
 
 
-def _cannot_tell(decision: Decision, reason: str, _: ScoreConfig) -> str:
+def _cannot_tell(decision: SyncDecision, reason: str, _: ScoreConfig) -> str:
     del decision
     return f"can't tell. {reason}"
 
@@ -70,27 +70,27 @@ def _cannot_tell(decision: Decision, reason: str, _: ScoreConfig) -> str:
 SAY = {"in sync": _in_sync, "off": _off, "changes": _changes, "can't tell": _cannot_tell}
 
 
-def _curve(decision: Decision) -> Curve:
+def _curve(decision: SyncDecision) -> OffsetCurve:
     assert decision.curve is not None
     return decision.curve
 
 
-def _stretch(part: Part) -> str:
+def _stretch(part: ScoredPart) -> str:
     return f"{moment(part.start_s)} to {moment(part.end_s)}"
 
 
-def _part_words(part: Part) -> str:
+def _part_words(part: ScoredPart) -> str:
     told: dict[Verdict, str] = {"in sync": "in sync", "can't tell": "nothing to go by"}
     return told.get(part.verdict) or offset_words(part.offset_ms)
 
 
-def _drifts(parts: tuple[Part, ...]) -> bool:
+def _drifts(parts: tuple[ScoredPart, ...]) -> bool:
     """Three parts or more, each further off to the same side."""
     steps = np.diff([part.offset_ms for part in parts if part.verdict != "can't tell"])
     return len(steps) > 1 and bool((steps > 0).all() or (steps < 0).all())
 
 
-def why_not(decision: Decision, evidence: Evidence, config: ScoreConfig) -> str:
+def why_not(decision: SyncDecision, evidence: ScoreEvidence, config: ScoreConfig) -> str:
     """Why it can't be told, as far as that shows; empty when it can."""
     if decision.verdict != "can't tell":
         return ""
@@ -111,7 +111,7 @@ def why_not(decision: Decision, evidence: Evidence, config: ScoreConfig) -> str:
     return _doubt(decision.curve, config)
 
 
-def _doubt(curve: Curve, config: ScoreConfig) -> str:
+def _doubt(curve: OffsetCurve, config: ScoreConfig) -> str:
     """The content would allow it, but no offset stands out."""
     low, high = (edge * 1000 for edge in curve.tested)
     if len(curve.support) < 2 or high - low < config.reach_s * 1000 / 4:
@@ -132,7 +132,7 @@ def _doubt(curve: Curve, config: ScoreConfig) -> str:
     return "No offset fits clearly better than the others: the pictures hardly show when the sounds are made."
 
 
-def rivals_ms(curve: Curve) -> list[float]:
+def rivals_ms(curve: OffsetCurve) -> list[float]:
     """Offsets with RIVAL of the probability around them, the likeliest first; at most three."""
     left, found = curve.probability.copy(), list[float]()
     while len(found) < 3:

@@ -45,7 +45,7 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """A file that has come."""
 
     size: int
@@ -55,7 +55,7 @@ class Fetched:
     """Ids of clips that the origin itself does not hold as they were packed."""
 
 
-class Stopped(Exception):
+class FetchStopped(Exception):
     """Whoever wanted the file does not any more."""
 
 
@@ -82,7 +82,7 @@ class Fetch:
     moved: Callable[[], None] = lambda: None
     """Called with every piece that has come."""
 
-    def copy(self, name: str, file: RawIOBase, places: ClipPlaces | None = None) -> Fetched:
+    def copy(self, name: str, file: RawIOBase, places: ClipPlaces | None = None) -> FetchedFile:
         """The file `name` of the origin, written to `file`, an empty one; checked by `places` when it is a shard.
 
         Raises InputError, naming the file and what to do, when it cannot be had; OSError when `file` cannot be
@@ -101,7 +101,7 @@ class Fetch:
                     return self._whole(name, came, tried, places)
                 before, problem = came, f"{counted(len(came.wrong), 'clip')} in it came other than packed"
             if self.stop.wait(self.retries.pause_after(tried) if tried < self.retries.tries else 0):
-                raise Stopped
+                raise FetchStopped
         raise self._gone(name, problem, self.retries.tries)
 
     def _try(self, name: str, file: RawIOBase, places: ClipPlaces | None) -> _Came:
@@ -135,17 +135,17 @@ class Fetch:
             if pace.came(got):
                 self.moved()
             if self.stop.is_set():
-                raise Stopped
+                raise FetchStopped
         return filled
 
-    def _whole(self, name: str, came: _Came, tries: int, places: ClipPlaces | None) -> Fetched:
+    def _whole(self, name: str, came: _Came, tries: int, places: ClipPlaces | None) -> FetchedFile:
         if places and came.wrong and len(came.wrong) == len(places.clips):
             raise InputError(
                 f"{self.location.name_of(name)}: no clip in it is as packed (it has {came.size:,} bytes, "
                 f"{places.size:,} are expected): was the dataset packed again, or is this another file? Put the "
                 "shard back, or start training again to read the new index"
             )
-        return Fetched(came.size, tries, came.wrong)
+        return FetchedFile(came.size, tries, came.wrong)
 
     def _gone(self, name: str, problem: str, tries: int) -> InputError:
         look = "the address and the network" if self.location.folder is None else "that disk"

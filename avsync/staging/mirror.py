@@ -28,7 +28,7 @@ GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class StagedDataset:
     """Where a run's data come from."""
 
     location: Location

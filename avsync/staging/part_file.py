@@ -34,7 +34,7 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-class Part:
+class PartFile:
     """The unfinished file of `target`, held by us, empty. Ends with `publish` or `drop`."""
 
     def __init__(self, target: Path, file: FileIO) -> None:

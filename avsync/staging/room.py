@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from avsync.staging.part_file import SUFFIX, Part, locked
+from avsync.staging.part_file import SUFFIX, PartFile, locked
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
@@ -73,7 +73,7 @@ class Room:
                 f"--runtime.scratch {self.scratch} cannot be used: {fact}; name a folder on a disk of this machine"
             ) from error
 
-    def reserve(self, part: Part, size: int, *, urgent: bool = False, full: bool = False) -> None:
+    def reserve(self, part: PartFile, size: int, *, urgent: bool = False, full: bool = False) -> None:
         """Promise `part` its `size` bytes, for which the oldest copies go; those in use only when it is `urgent`.
 
         `full`: the disk has said so, although it told of space (a quota, perhaps). Raises NoRoom; OSError for other
@@ -114,7 +114,7 @@ class Room:
     def _lock(self) -> Path:
         return self.scratch / ".avsync.lock"
 
-    def _copies(self, own: Part) -> list[_Copy]:
+    def _copies(self, own: PartFile) -> list[_Copy]:
         """Every copy there is, also those that are being made, which have their full size from the start."""
         found = list[_Copy]()
         for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}")]:
@@ -182,7 +182,7 @@ def _remove(copy: _Copy) -> int:
     if copy.path.suffix != SUFFIX:
         discard(copy.path)
         return copy.size
-    left = Part.take(copy.path.with_suffix(""))
+    left = PartFile.take(copy.path.with_suffix(""))
     if left is None:
         return 0
     left.drop()

@@ -18,7 +18,7 @@ from typing import TypeVar
 from avsync.staging.checksum import ClipPlaces
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
-from avsync.staging.part_file import Part, last_moved
+from avsync.staging.part_file import PartFile, last_moved
 from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from sharding.base.files import read_json, write_json
@@ -64,7 +64,7 @@ GIVE_AGAIN_S = 1
 ROOM = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
 
 
-class Outcome(Enum):
+class CopyOutcome(Enum):
     """What became of a wish to have a copy."""
 
     THERE = "there"
@@ -139,19 +139,19 @@ class Scratch:
         for shard in shards:
             release(self.copy(shard))
 
-    def stage(self, shard: int, *, urgent: bool = False, stop: Event | None = None) -> Outcome:
+    def stage(self, shard: int, *, urgent: bool = False, stop: Event | None = None) -> CopyOutcome:
         """Make the copy of a shard, unless it is there.
 
         Raises InputError when the origin does not give it; Stopped.
         """
         target = self.copy(shard)
         if target.exists():
-            return Outcome.THERE
+            return CopyOutcome.THERE
         try:
             target.parent.mkdir(parents=True, exist_ok=True)  # whoever cleans such disks may take all of it
-            part = Part.take(target)
+            part = PartFile.take(target)
             if part is None:
-                return Outcome.BUSY
+                return CopyOutcome.BUSY
             try:
                 return self._fill(part, shard, urgent, stop or Event())
             except BaseException:
@@ -161,12 +161,12 @@ class Scratch:
             if not urgent or not isinstance(error, NoRoomYet):
                 fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
                 self._no_room(shard, fact, urgent)
-            return Outcome.NO_ROOM
+            return CopyOutcome.NO_ROOM
 
-    def _fill(self, part: Part, shard: int, urgent: bool, stop: Event) -> Outcome:
+    def _fill(self, part: PartFile, shard: int, urgent: bool, stop: Event) -> CopyOutcome:
         if part.target.exists():  # made between our look and our lock
             part.drop()
-            return Outcome.THERE
+            return CopyOutcome.THERE
         places = ClipPlaces.of(self.dataset.index, shard)
         self.room.reserve(part, places.size, urgent=urgent)
         fetch = Fetch(location=self.location, retries=self.retries, stop=stop, moved=part.moved)
@@ -185,7 +185,7 @@ class Scratch:
         self.counts.shards += 1
         self.counts.bytes += came.size
         self.counts.tries_more += came.tries - 1
-        return Outcome.THERE
+        return CopyOutcome.THERE
 
     def _name(self, shard: int) -> str:
         return self.location.name_of(shard_name(self.dataset.split, shard))
@@ -214,16 +214,16 @@ class Scratch:
     def _stage_now(self, shard: int, left: Event) -> None:
         """Until there is a copy, ours or another's, or nobody waits: there is no other way to read from a URL."""
         since = time.time()
-        while (outcome := self.stage(shard, urgent=True, stop=left)) is not Outcome.THERE:
-            moved = last_moved(self.copy(shard)) if outcome is Outcome.BUSY else self.room.last_moved()
+        while (outcome := self.stage(shard, urgent=True, stop=left)) is not CopyOutcome.THERE:
+            moved = last_moved(self.copy(shard)) if outcome is CopyOutcome.BUSY else self.room.last_moved()
             still = time.time() - max(moved or 0, since)
             if still > self.retries.longest_s:
                 raise InputError(self._stands_still(shard, outcome, still))
             if left.wait(LOOK_S):
                 return
 
-    def _stands_still(self, shard: int, outcome: Outcome, still: float) -> str:
-        if outcome is Outcome.BUSY:
+    def _stands_still(self, shard: int, outcome: CopyOutcome, still: float) -> str:
+        if outcome is CopyOutcome.BUSY:
             return (
                 f"{self._name(shard)} is being copied by another process of this machine, in which nothing has "
                 f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"

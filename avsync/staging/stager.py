@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from avsync.staging.checksum import shard_size
-from avsync.staging.fetch import Stopped
+from avsync.staging.fetch import FetchStopped
 from avsync.staging.room import TOUCH_S
-from avsync.staging.scratch import Outcome, Scratch
+from avsync.staging.scratch import CopyOutcome, Scratch
 from avsync.staging.shelf import Shelf
 from sharding.base.text import size
 from sharding.errors import AvsyncError
@@ -108,7 +108,7 @@ class Stager:
                 if self._after is None or self._after.is_set():
                     self._round()
                 self._stop.wait(LOOK_AGAIN_S)
-        except Stopped:
+        except FetchStopped:
             pass
         except BaseException as error:  # a bug: the run shall stop and show it, not go on without us
             self._failed = error
@@ -120,10 +120,10 @@ class Stager:
             if time.monotonic() - looked > TOUCH_S:
                 self._missing()
                 looked = time.monotonic()
-            if self._turns != turn or self._stage(shard) is Outcome.NO_ROOM:
+            if self._turns != turn or self._stage(shard) is CopyOutcome.NO_ROOM:
                 return
 
-    def _stage(self, shard: int) -> Outcome | None:
+    def _stage(self, shard: int) -> CopyOutcome | None:
         """None when the origin does not give it: said once, and left to the loader until the next block."""
         try:
             return self._scratch.stage(shard, stop=self._stop)

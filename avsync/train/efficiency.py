@@ -30,7 +30,7 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class BusySpan:
     """What was measured over some time."""
 
     seconds: float
@@ -41,10 +41,10 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BusyVerdict:
     """How the run stands against the site's floor."""
 
-    recent: Span
+    recent: BusySpan
     """The last half of the site's time, or what there is of it."""
     acts_in_s: float | None
     """Seconds until the site's own mean is below its floor, if all stays as it is; None: it will not be."""
@@ -56,11 +56,11 @@ class Guard:
     def __init__(self, floor: Floor, *, measured: str) -> None:
         """measured: in words, what was so for a share of the time."""
         self._floor, self._measured = floor, measured
-        self._spans = deque[Span]()
+        self._spans = deque[BusySpan]()
         self._elapsed = 0.0
         self._said_at: float | None = None
 
-    def add(self, span: Span) -> Verdict | None:
+    def add(self, span: BusySpan) -> BusyVerdict | None:
         """One more; None while it is too early to judge, and where nobody looks."""
         floor, spans = self._floor, self._spans
         if not floor.share or span.seconds <= 0:
@@ -73,7 +73,7 @@ class Guard:
             spans.popleft()
         return self._verdict() if self._elapsed >= min(AT_LEAST_S, floor.window_s / 4) else None
 
-    def advice(self, verdict: Verdict) -> str:
+    def advice(self, verdict: BusyVerdict) -> str:
         """Empty when all is well."""
         if verdict.recent.busy >= self._floor.share + MARGIN:
             return ""
@@ -92,14 +92,14 @@ class Guard:
             return True
         return False
 
-    def _verdict(self) -> Verdict:
-        recent = list[Span]()
+    def _verdict(self) -> BusyVerdict:
+        recent = list[BusySpan]()
         for span in reversed(self._spans):
             recent.append(span)
             if _seconds(recent) >= self._floor.window_s / 2:
                 break
         joined = _joined(recent)
-        return Verdict(joined, self._acts_in(joined.busy))
+        return BusyVerdict(joined, self._acts_in(joined.busy))
 
     def _acts_in(self, busy: float) -> float | None:
         """When the site's mean will be below its floor, if from now on all is like `busy`.
@@ -119,18 +119,18 @@ class Guard:
         return after if work < wanted else None
 
 
-def _seconds(spans: Iterable[Span]) -> float:
+def _seconds(spans: Iterable[BusySpan]) -> float:
     return sum(span.seconds for span in spans)
 
 
-def _joined(spans: Iterable[Span]) -> Span:
+def _joined(spans: Iterable[BusySpan]) -> BusySpan:
     spans = list(spans)
     seconds = _seconds(spans)
     busy, data_wait = (sum(getattr(span, name) * span.seconds for span in spans) for name in ("busy", "data_wait"))
-    return Span(seconds, busy / seconds, data_wait / seconds)
+    return BusySpan(seconds, busy / seconds, data_wait / seconds)
 
 
-def _when(verdict: Verdict) -> str:
+def _when(verdict: BusyVerdict) -> str:
     if verdict.acts_in_s is None:
         return "and may end the job if it becomes less"
     if not verdict.acts_in_s:

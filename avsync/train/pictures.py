@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.figures import HeatScale, Painter, figure_pixels, to_uint8
-from avsync.honesty.predict import Answer
+from avsync.honesty.predict import BatchAnswer
 from avsync.models.cam import heat_in_time
 
 CLIPS, MOMENTS = 4, 6
@@ -49,7 +49,7 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
         axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left", parse_math=False)
 
 
-def cam_sheet(answer: Answer) -> NDArray[np.uint8]:
+def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
     """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
 
     That sound is in sync or shifted, as the law of pairs gives it; the title says which.

@@ -14,17 +14,17 @@ from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.honesty.examination import Examination, in_words, write_maps
 from avsync.honesty.judge import FEWEST_SOURCES
-from avsync.honesty.predict import Answer
+from avsync.honesty.predict import BatchAnswer
 from avsync.metrics import roc_auc
-from avsync.run.progress import Phase, Pulse, RunProgress, Score, finite
+from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, finite
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
 from avsync.run.state import Best, State
 from avsync.staging.location import is_url
 from avsync.train import pictures, tracking
-from avsync.train.efficiency import Floor, Guard, Span
+from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
-from avsync.train.tracking import Progress, Tracker
+from avsync.train.tracking import StepMetrics, Tracker
 from sharding.base.console import open_console
 from sharding.base.text import counted, duration
 
@@ -87,7 +87,7 @@ class TrainReport(StepBar):
         """The last line: which command follows."""
         self.say(f"done. Next: {shlex.join(['avsync', *map(str, following)])}")
 
-    def progress(self, now: tracking.Progress) -> None:
+    def progress(self, now: tracking.StepMetrics) -> None:
         """How the training stands."""
         self.stands(
             now.step,
@@ -96,7 +96,7 @@ class TrainReport(StepBar):
         )
 
 
-class Voice:
+class Reporter:
     """A context manager, for all of a run's steps."""
 
     def __init__(self, opened: OpenRun, state: State, *, speaks: bool) -> None:
@@ -172,7 +172,7 @@ class Voice:
         self.note("preflight", str(forecast), self._pulse.now.step)
         self._pulse.tell(preflight=str(forecast))
 
-    def point(self, now: Progress, trouble: str) -> None:
+    def point(self, now: StepMetrics, trouble: str) -> None:
         """A point of the training curves. `trouble`: the last of the clips that could not be read."""
         if now.sums.unreadable:
             self.say(f"step {now.step}: {now.sums.unreadable:.0f} clips could not be read: {trouble}")
@@ -185,7 +185,7 @@ class Voice:
             gpu_busy=now.gpu.busy if now.gpu else None, advice=self._judge(now),
         )  # fmt: skip
 
-    def _judge(self, now: Progress) -> str:
+    def _judge(self, now: StepMetrics) -> str:
         """What the guard says; aloud when it is time."""
         busy, data_wait, seconds = now.gpu.busy if now.gpu else 1 - now.data_wait, now.data_wait, now.load.seconds
         if now.gpu:  # it was looked at all the time, not only in steps
@@ -193,7 +193,7 @@ class Voice:
         if not self._guard:
             measured = "GPUs were busy" if now.gpu else "there is no GPU to measure, but steps did not wait for data"
             self._guard = Guard(self._floor, measured=measured)
-        verdict = self._guard.add(Span(seconds, busy, data_wait))
+        verdict = self._guard.add(BusySpan(seconds, busy, data_wait))
         if not verdict:
             return ""
         advice = self._guard.advice(verdict)
@@ -218,7 +218,7 @@ class Voice:
             self._tracker.honesty(step, got)
             if self._opened.validation:
                 write_maps(self._opened.paths.maps, got, self._opened.validation.dataset.key)
-        score = Score(step, got.accuracy, finite(said.loss), finite(got.audited))
+        score = ValidationScore(step, got.accuracy, finite(said.loss), finite(got.audited))
         self._pulse.tell(validation=score, best=_score(now.best), alarm=now.alarm)
         if now.alarm and now.alarm.is_news(before.alarm):
             self.note("alarm", now.alarm.text, step, "bold red")
@@ -230,7 +230,7 @@ class Voice:
         if self._tracker:
             self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
 
-    def heat_maps(self, answer: Answer) -> None:
+    def heat_maps(self, answer: BatchAnswer) -> None:
         """Where the network looks, now."""
         if self._tracker:
             self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
@@ -241,5 +241,5 @@ class Voice:
             self._tracker.flush()
 
 
-def _score(best: Best | None) -> Score | None:
-    return Score(best.step, best.accuracy, finite(best.loss), finite(best.audited)) if best else None
+def _score(best: Best | None) -> ValidationScore | None:
+    return ValidationScore(best.step, best.accuracy, finite(best.loss), finite(best.audited)) if best else None

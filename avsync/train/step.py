@@ -22,7 +22,7 @@ from avsync.run.network import compile_network
 # B clips, K sounds per clip.
 
 
-class Score(NamedTuple):
+class LossSums(NamedTuple):
     """Sums over the examples of a batch that count; add them up over batches and ranks, then divide."""
 
     loss: Tensor
@@ -33,14 +33,14 @@ class Score(NamedTuple):
     """() examples"""
 
 
-def score(logit: Tensor, in_sync: Tensor, valid: Tensor) -> Score:
+def score(logit: Tensor, in_sync: Tensor, valid: Tensor) -> LossSums:
     """logit, in_sync (B, K); valid (B,). Rows that are not valid count for nothing."""
     weight = valid.unsqueeze(1).expand_as(logit).float()
     count = weight.sum()
     losses = functional.binary_cross_entropy_with_logits(logit.float(), in_sync, reduction="none")
     mean = (losses * weight).sum() / count.clamp(min=1)
     correct = (((logit > 0) == (in_sync > 0.5)) * weight).sum()
-    return Score(mean, correct, count)
+    return LossSums(mean, correct, count)
 
 
 # Optimisers by name, and the learning rate as a pure function of the step: no scheduler state to save.

@@ -85,7 +85,7 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class StepMetrics:
     """What is drawn every few steps of training."""
 
     step: int
@@ -160,7 +160,7 @@ class Tracker:
         lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
         self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
 
-    def progress(self, now: Progress) -> None:
+    def progress(self, now: StepMetrics) -> None:
         """One point of every training curve."""
         self.train.add_scalar("loss", now.loss, now.step)
         self.train.add_scalar("accuracy", now.accuracy, now.step)

@@ -30,10 +30,10 @@ from avsync.run.state import Best
 from avsync.staging.stager import keep_ahead
 from avsync.train.gpu import GpuMeter
 from avsync.train.preflight import preflight
-from avsync.train.reporter import Voice
+from avsync.train.reporter import Reporter
 from avsync.train.step import Stepper
 from avsync.train.stop import StopFlag, Stopped, agreed
-from avsync.train.tracking import LogWindow, Progress, Sums
+from avsync.train.tracking import LogWindow, StepMetrics, Sums
 from avsync.train.validation import Validation
 from avsync.world import World, counter, use_cores
 
@@ -102,7 +102,7 @@ class Trainer:
         self.stepper = Stepper(accelerator, self.network, self.config, self.feed.view)
         self.state, self.digest, self.opening = begin(opened, world, self.network, self.stepper.optimizer)
         self.on_disk = self.state
-        self.voice = Voice(opened, self.state, speaks=world.is_main)
+        self.voice = Reporter(opened, self.state, speaks=world.is_main)
         self.stepper.ready()
 
     def run(self) -> TrainSummary:
@@ -182,7 +182,7 @@ class Trainer:
         totals = cast(Tensor, self.accelerator.reduce(window.totals, "sum")).tolist()
         sums = Sums(*totals).checked(self.state.step)
         self.state = replace(self.state, skipped=self.state.skipped + int(sums.unreadable), sums=())
-        now = Progress(
+        now = StepMetrics(
             step=self.state.step, sums=sums, learning_rate=self.stepper.rate, load=load,
             clips=window.steps * self.config.batch, data_wait=float(waits.max()), skipped=self.state.skipped,
             gpu=use and use._replace(busy=float(busy.mean())), copies=self.feed.shelf.counts,

@@ -9,7 +9,7 @@ from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.data.draw import batches_of_rank, even_batch, fixed_choice, fixed_draws, mixed
 from avsync.honesty.examination import Examination
-from avsync.honesty.predict import Answer
+from avsync.honesty.predict import BatchAnswer
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -43,7 +43,7 @@ class Validation:
 
     def score(
         self, network: SyncNet, lay_out: Callable[[Tensor], Tensor], options: LoaderOptions, every: int,
-        look: Callable[[Answer], None], guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
+        look: Callable[[BatchAnswer], None], guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
     ) -> Examination:  # fmt: skip
         """All ranks' answers, the same on every rank. `lay_out`: see honesty.swap.examined.
 

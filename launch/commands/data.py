@@ -19,7 +19,7 @@ from launch.commands.finetune import Finetune as Finetune
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed, registry, values_of
 from launch.commands.show import Show as Show
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
 
@@ -75,7 +75,7 @@ class Pack(Parsed):
     share: int | None = None
     """Pack only this share of what --shares divided, from 0 on; when all are done, a call without it finishes."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
-    wishes: Annotated[Wishes, arg(name="")] = field(default_factory=Wishes)
+    wishes: Annotated[PackOptions, arg(name="")] = field(default_factory=PackOptions)
 
     def __post_init__(self) -> None:
         if (self.shares is not None) + (self.share is not None) + self.dry_run > 1:

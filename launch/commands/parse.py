@@ -16,7 +16,7 @@ from sharding.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldKind:
     """What can be typed for a type."""
 
     metavar: str
@@ -39,10 +39,10 @@ def _finite(text: str) -> float:
     return value
 
 
-KINDS: dict[Any, Kind] = {
-    int: Kind("INT", "a whole number; write it like 12", int),
-    float: Kind("NUMBER", "a number; write it like 0.5 or 1e-3", _finite),
-    Path: Kind("PATH", "a path", _path),
+KINDS: dict[Any, FieldKind] = {
+    int: FieldKind("INT", "a whole number; write it like 12", int),
+    float: FieldKind("NUMBER", "a number; write it like 0.5 or 1e-3", _finite),
+    Path: FieldKind("PATH", "a path", _path),
 }
 
 
@@ -75,7 +75,7 @@ def values_of(arguments: Sequence[str]) -> list[tuple[str, str]]:
     return [(flag, value) for flag, value in pairwise(words) if flag.startswith("--")]
 
 
-def _spec(kind: Kind, arguments: Sequence[str]) -> PrimitiveConstructorSpec[Any]:
+def _spec(kind: FieldKind, arguments: Sequence[str]) -> PrimitiveConstructorSpec[Any]:
     def read(words: list[str]) -> Any:
         try:
             return kind.read(words[0])

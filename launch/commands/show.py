@@ -64,8 +64,8 @@ class Show(Parsed):
         return f"Next: {typed('show', self.folder, '--clips')}"
 
     def _show_dataset(self) -> str:
-        from sharding.show.show import Wanted, show
+        from sharding.show.show import ShowOptions, show
 
-        wanted = Wanted(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet)
+        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet)
         written = show(self.folder, wanted)
         return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import Any
 
-from launch.doctor.says import said
+from launch.doctor.says import output_of
 
 TRIAL_BYTES = 64 * 2**20
 CANDIDATES = ("$SLURM_TMPDIR", "$TMPDIR", "/scratch", "/local", "/localscratch", "/local_scratch", "/tmp")
@@ -44,4 +44,4 @@ def disk(name: str, folder: str) -> dict[str, Any]:
 
 def in_memory(path: str) -> bool:
     """A disk made of memory: what lies there is taken from the job's."""
-    return said("stat", "--file-system", "--format=%T", path) in ("tmpfs", "ramfs")
+    return output_of("stat", "--file-system", "--format=%T", path) in ("tmpfs", "ramfs")

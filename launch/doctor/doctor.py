@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from launch.doctor.examine import Examination
-from launch.doctor.findings import Finding, Verdict, unknown
+from launch.doctor.examine import CheckUp
+from launch.doctor.findings import SiteFinding, SiteVerdict, unknown
 from launch.doctor.of_nodes import of_nodes
 from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
@@ -36,7 +36,7 @@ def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience
     if where.exists():
         raise InputError(f"--folder {where} is there already; name a new one, or leave it out")
     found = of_site(profile, read_config(), read_partitions(), keeps_books())
-    looked = Examination(profile, where, looks, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
+    looked = CheckUp(profile, where, looks, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
     looked.run(patience_s)
     tasks = read_tasks(where)
     found += of_nodes(profile, tasks, looks.nodes)
@@ -46,7 +46,7 @@ def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience
     return _closing(found, where)
 
 
-def show(console: Console, findings: Sequence[Finding]) -> None:
+def show(console: Console, findings: Sequence[SiteFinding]) -> None:
     """The table, and what to paste."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("check", "found", "what to do"):
@@ -60,7 +60,7 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
         console.print("\n".join(lines), soft_wrap=True)
 
 
-def toml(findings: Iterable[Finding]) -> list[str]:
+def toml(findings: Iterable[SiteFinding]) -> list[str]:
     """Lines of a profile; those of a table after the others, as TOML wants it. Of two answers the first counts."""
     told = dict[str, str]()
     for finding in findings:
@@ -69,9 +69,9 @@ def toml(findings: Iterable[Finding]) -> list[str]:
     return [f"{key} = {told[key]}" for key in sorted(told, key=lambda key: ("." in key, key))]
 
 
-def _closing(findings: Sequence[Finding], where: Path) -> str:
-    changes = [finding.check for finding in findings if finding.verdict is Verdict.CHANGE]
-    unclear = [finding.check for finding in findings if finding.verdict is Verdict.UNKNOWN]
+def _closing(findings: Sequence[SiteFinding], where: Path) -> str:
+    changes = [finding.check for finding in findings if finding.verdict is SiteVerdict.CHANGE]
+    unclear = [finding.check for finding in findings if finding.verdict is SiteVerdict.UNKNOWN]
     if changes:
         raise AvsyncError(f"{counted(len(changes), 'thing')} must be changed, as told above: {', '.join(changes)}")
     if unclear:

@@ -23,7 +23,7 @@ PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/
 
 
 @dataclass(slots=True)
-class Examination:
+class CheckUp:
     """Four jobs."""
 
     profile: ClusterProfile

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Verdict(Enum):
+class SiteVerdict(Enum):
     """How bad it is; the value is its colour."""
 
     FINE = "green"
@@ -18,37 +18,37 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class SiteFinding:
     """A line of the table."""
 
     check: str
     found: str
-    verdict: Verdict = Verdict.FINE
+    verdict: SiteVerdict = SiteVerdict.FINE
     advice: str = ""
     """What to do, in a sentence."""
     profile: Mapping[str, str] = field(default_factory=dict[str, str])
     """Settings for the profile: name -> value, as TOML."""
 
 
-def fine(check: str, found: str) -> Finding:
+def fine(check: str, found: str) -> SiteFinding:
     """All is well."""
-    return Finding(check=check, found=found)
+    return SiteFinding(check=check, found=found)
 
 
-def unknown(check: str, why: str) -> Finding:
+def unknown(check: str, why: str) -> SiteFinding:
     """Nobody knows."""
-    return Finding(check=check, found=why, verdict=Verdict.UNKNOWN)
+    return SiteFinding(check=check, found=why, verdict=SiteVerdict.UNKNOWN)
 
 
-def judged(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> Finding:
+def judged(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> SiteFinding:
     """Fine, or to be changed as advised."""
     if well:
         return fine(check, found)
-    return Finding(check=check, found=found, verdict=Verdict.CHANGE, advice=advice, profile=profile or {})
+    return SiteFinding(check=check, found=found, verdict=SiteVerdict.CHANGE, advice=advice, profile=profile or {})
 
 
-def noted(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> Finding:
+def noted(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> SiteFinding:
     """Fine, or worth a thought."""
     if well:
         return fine(check, found)
-    return Finding(check=check, found=found, verdict=Verdict.NOTE, advice=advice, profile=profile or {})
+    return SiteFinding(check=check, found=found, verdict=SiteVerdict.NOTE, advice=advice, profile=profile or {})

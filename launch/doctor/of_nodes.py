@@ -4,9 +4,9 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from launch.doctor.findings import Finding, fine, judged, noted, unknown
+from launch.doctor.findings import SiteFinding, fine, judged, noted, unknown
 from launch.doctor.of_signals import IN_LINE
-from launch.doctor.results import Task
+from launch.doctor.results import TaskResults
 from launch.site.profile import ClusterProfile
 from sharding.base.text import duration, first_few, size
 
@@ -16,7 +16,7 @@ SMALL_SHM = 10**9
 NO_DISK = "the nodes have no disk of their own"
 
 
-def of_nodes(profile: ClusterProfile, tasks: Sequence[Task], nodes: int) -> list[Finding]:
+def of_nodes(profile: ClusterProfile, tasks: Sequence[TaskResults], nodes: int) -> list[SiteFinding]:
     """All findings of one job."""
     if not tasks:
         return [unknown("nodes", "the job did not run, or this folder is not on a disk that the nodes share")]
@@ -38,7 +38,7 @@ def of_nodes(profile: ClusterProfile, tasks: Sequence[Task], nodes: int) -> list
     ]  # fmt: skip
 
 
-def _programs(firsts: Sequence[Task]) -> list[Finding]:
+def _programs(firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     own = sys.executable
     elsewhere = [task.node for task in firsts if task.executable != own]
     missing = sorted({name for task in firsts for name in ("torch", "av") if not task.packages.get(name)})
@@ -50,7 +50,7 @@ def _programs(firsts: Sequence[Task]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _shared(first: Task) -> Finding:
+def _shared(first: TaskResults) -> SiteFinding:
     check, took = "shared folder", first.shared_round_s
     speed = f", writes {size(round(first.shared.bytes_per_s))}/s" if first.shared else ""
     if took is None:
@@ -61,7 +61,7 @@ def _shared(first: Task) -> Finding:
     )
 
 
-def _network(guests: Sequence[Task]) -> list[Finding]:
+def _network(guests: Sequence[TaskResults]) -> list[SiteFinding]:
     """From the other nodes to the first one."""
     if not guests or not all(task.ways for task in guests):
         return [unknown("node to node", "the tasks did not meet: one node did not see the other's file in time")]
@@ -81,7 +81,7 @@ def _network(guests: Sequence[Task]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _clock(firsts: Sequence[Task]) -> Finding:
+def _clock(firsts: Sequence[TaskResults]) -> SiteFinding:
     apart = [abs(each) for task in firsts for each in (task.clock_s, task.clock_between_s) if each is not None]
     if not apart:
         return unknown("clocks", "no answer")
@@ -89,7 +89,7 @@ def _clock(firsts: Sequence[Task]) -> Finding:
                   "ask for NTP: heartbeats are told by the clock")  # fmt: skip
 
 
-def _tools(profile: ClusterProfile, firsts: Sequence[Task]) -> Finding:
+def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFinding:
     have = all(task.scontrol for task in firsts)
     found = (
         f"scontrol {'answers' if have else 'does not answer'}, squeue {'is' if firsts[0].squeue else 'is not'} there"
@@ -101,7 +101,7 @@ def _tools(profile: ClusterProfile, firsts: Sequence[Task]) -> Finding:
     return judged("SLURM on the nodes", found, settled, how, line)
 
 
-def _gpus(profile: ClusterProfile, tasks: Sequence[Task], firsts: Sequence[Task]) -> list[Finding]:
+def _gpus(profile: ClusterProfile, tasks: Sequence[TaskResults], firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     if not profile.gpus_per_node:
         return []
     seen = sorted({task.gpus or "none" for task in tasks})
@@ -115,13 +115,13 @@ def _gpus(profile: ClusterProfile, tasks: Sequence[Task], firsts: Sequence[Task]
     ]  # fmt: skip
 
 
-def _cpus(tasks: Sequence[Task]) -> Finding:
+def _cpus(tasks: Sequence[TaskResults]) -> SiteFinding:
     got, asked = min(len(task.cpus) for task in tasks), tasks[0].cpus_asked
     return judged("CPUs of a task", f"{got}, {asked or 'none'} asked for", got >= asked,
                   "the tasks are bound to fewer CPUs than they have", {"srun": '["--cpu-bind=none"]'})  # fmt: skip
 
 
-def scratch(profile: ClusterProfile, firsts: Sequence[Task]) -> Finding:
+def scratch(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFinding:
     """The nodes' own disk: there on every node, not shared, not made of memory; the one with most room."""
     own = {disk.name: disk for disk in firsts[0].scratch if not disk.shared and not disk.memory}
     everywhere = [name for name in own if all(name in {disk.name for disk in task.scratch} for task in firsts)]

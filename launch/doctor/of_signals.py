@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from launch.doctor.findings import Finding, Verdict, fine, judged, noted, unknown
+from launch.doctor.findings import SiteFinding, SiteVerdict, fine, judged, noted, unknown
 from launch.doctor.results import Signals, read_signals
 from launch.doctor.scripts import LEAD_S, Looks
 from launch.site.profile import ClusterProfile
@@ -11,7 +11,7 @@ IN_LINE = {"scontrol": "[]", "successors": "3"}
 """For a job that cannot queue itself again."""
 
 
-def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, looks: Looks) -> list[Finding]:
+def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, looks: Looks) -> list[SiteFinding]:
     """`cancelled`: UNIX seconds of scancel; None: it was not sent."""
     limit, cancel = (
         {who: read_signals(folder, f"{job}-{who}") for who in ("batch", "task")} for job in ("limit", "cancel")
@@ -24,7 +24,7 @@ def of_signals(profile: ClusterProfile, folder: Path, cancelled: float | None, l
     ]
 
 
-def _warning(batch: Signals) -> Finding:
+def _warning(batch: Signals) -> SiteFinding:
     """--signal=B:USR2@40."""
     check = "signal before the time limit"
     if batch.first("ready") is None:
@@ -36,7 +36,7 @@ def _warning(batch: Signals) -> Finding:
     return fine(check, f"it comes; {LEAD_S} s were asked for, {ended - came:.0f} s were given")
 
 
-def _end(what: str, who: str, seen: Signals) -> Finding:
+def _end(what: str, who: str, seen: Signals) -> SiteFinding:
     """SIGTERM, and SIGKILL after it."""
     check = f"{what}: {'batch script' if who == 'batch' else 'tasks'}"
     if seen.first("ready") is None:
@@ -48,7 +48,7 @@ def _end(what: str, who: str, seen: Signals) -> Finding:
     return fine(check, f"SIGTERM, and {lived:.0f} s until SIGKILL")
 
 
-def _requeue(profile: ClusterProfile, batch: Signals) -> Finding:
+def _requeue(profile: ClusterProfile, batch: Signals) -> SiteFinding:
     check, readies = "requeue from within", [line for line in batch.lines if line.word == "ready"]
     asked = next((line for line in batch.lines if line.word == "asked"), None)
     if asked is None:
@@ -60,8 +60,8 @@ def _requeue(profile: ClusterProfile, batch: Signals) -> Finding:
         return fine(check, f"it is back after {back[0].at - asked.at:.0f} s, {number}")
     code, _, said = asked.rest.partition(" ")
     if code == "0":
-        return Finding(
-            check=check, found="SLURM took it, but the job did not come back in time", verdict=Verdict.UNKNOWN
+        return SiteFinding(
+            check=check, found="SLURM took it, but the job did not come back in time", verdict=SiteVerdict.UNKNOWN
         )
     settled = not profile.scontrol and profile.successors > 0
     return judged(

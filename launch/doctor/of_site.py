@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from launch.doctor.findings import Finding, fine, judged, noted, unknown
+from launch.doctor.findings import SiteFinding, fine, judged, noted, unknown
 from launch.queue.site import Partition, SiteConfig
 from launch.site.profile import ClusterProfile
 from launch.submit.check import clock_s
@@ -13,7 +13,9 @@ ENOUGH_S = 20
 """A checkpoint of a small network on a busy disk."""
 
 
-def of_site(profile: ClusterProfile, config: SiteConfig, partitions: Sequence[Partition], books: bool) -> list[Finding]:
+def of_site(
+    profile: ClusterProfile, config: SiteConfig, partitions: Sequence[Partition], books: bool
+) -> list[SiteFinding]:
     """From the configuration alone."""
     wanted = profile.train.partition or profile.partition
     found = [one for one in partitions if one.name == wanted or (not wanted and one.default)]
@@ -32,7 +34,7 @@ def of_site(profile: ClusterProfile, config: SiteConfig, partitions: Sequence[Pa
     ]  # fmt: skip
 
 
-def _no_partition(wanted: str, partitions: Sequence[Partition]) -> Finding:
+def _no_partition(wanted: str, partitions: Sequence[Partition]) -> SiteFinding:
     names = ", ".join(one.name for one in partitions) or "none"
     found = f"{wanted or 'no default'}; there are {names}"
     return judged(
@@ -40,7 +42,7 @@ def _no_partition(wanted: str, partitions: Sequence[Partition]) -> Finding:
     )
 
 
-def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> list[Finding]:
+def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> list[SiteFinding]:
     state = partition.told.get("State", "?")
     return [
         judged("partition", f"{partition.name} is {state}", state == "UP", "ask why, or choose another partition"),
@@ -49,7 +51,7 @@ def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partit
     ]
 
 
-def _limit(profile: ClusterProfile, partition: Partition) -> Finding:
+def _limit(profile: ClusterProfile, partition: Partition) -> SiteFinding:
     longest: int | None = None
     with suppress(AvsyncError):  # UNLIMITED
         longest = clock_s(partition.longest)
@@ -59,7 +61,7 @@ def _limit(profile: ClusterProfile, partition: Partition) -> Finding:
     return judged("time limit", found, False, "ask for no more than there is", {"time": f'"{partition.longest}"'})
 
 
-def _preemption(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> Finding:
+def _preemption(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> SiteFinding:
     """What happens when somebody more important comes."""
     if config.word("PreemptType") in ("", "preempt/none"):
         return fine("preemption", "nobody is preempted here")

@@ -15,7 +15,7 @@ from typing import Any
 
 from launch.doctor.disks import CANDIDATES, disk, usable
 from launch.doctor.meeting import Meeting, resolved, visit
-from launch.doctor.says import said
+from launch.doctor.says import output_of
 from launch.doctor.shared import write
 
 PACKAGES = ("avsync", "torch", "av", "numpy", "accelerate")
@@ -55,10 +55,10 @@ def of_node(folder: str, scratch: str) -> dict[str, Any]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
         "packages": {name: version(name) for name in PACKAGES},
-        "slurm": said("srun", "--version"),
-        "nvidia": said("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").splitlines(),
-        "cuda": said(sys.executable, "-c", CUDA, timeout=90) if os.environ.get("CUDA_VISIBLE_DEVICES") else "",
-        "scontrol": said("scontrol", "-o", "show", "job", os.environ.get("SLURM_JOB_ID", "")).startswith("JobId="),
+        "slurm": output_of("srun", "--version"),
+        "nvidia": output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").splitlines(),
+        "cuda": output_of(sys.executable, "-c", CUDA, timeout=90) if os.environ.get("CUDA_VISIBLE_DEVICES") else "",
+        "scontrol": output_of("scontrol", "-o", "show", "job", os.environ.get("SLURM_JOB_ID", "")).startswith("JobId="),
         "squeue": shutil.which("squeue") is not None,
         "ssh_scontrol": by_ssh(),
         "scratch": [disk(name, folder) for name in dict.fromkeys([scratch, *CANDIDATES]) if usable(name)],
@@ -80,7 +80,9 @@ def by_ssh() -> bool:
     """Whether scontrol is to be had on the machine the job came from."""
     login = os.environ.get("SLURM_SUBMIT_HOST", "")
     options = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=5")
-    return bool(shutil.which("scontrol") is None and login and said("ssh", *options, login, "scontrol", "--version"))
+    return bool(
+        shutil.which("scontrol") is None and login and output_of("ssh", *options, login, "scontrol", "--version")
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
+class TaskResults:
     """What one task has found. Only the first task of a node fills in the second half."""
 
     rank: int
@@ -99,12 +99,12 @@ class Signals:
         return None if came is None or self.last is None else self.last - came
 
 
-def read_tasks(folder: Path) -> list[Task]:
+def read_tasks(folder: Path) -> list[TaskResults]:
     """By rank; what cannot be read is left out."""
-    found = list[Task]()
+    found = list[TaskResults]()
     for path in folder.glob("node-*.json"):
         try:
-            found.append(read_json(path, Task))
+            found.append(read_json(path, TaskResults))
         except AvsyncError:
             continue
     return sorted(found, key=lambda task: task.rank)

@@ -3,7 +3,7 @@
 import subprocess
 
 
-def said(*words: str, timeout: float = 20) -> str:
+def output_of(*words: str, timeout: float = 20) -> str:
     """What a command prints; empty when it fails."""
     try:
         run = subprocess.run(

@@ -31,7 +31,7 @@ class Wish(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class JobObservation:
     """All that the decision depends on."""
 
     exit: int | None
@@ -68,7 +68,7 @@ class Decision:
     why: str = ""
 
 
-def decide(seen: Seen) -> Decision:
+def decide(seen: JobObservation) -> Decision:
     """Row by row, from what is certain to what is left."""
     if seen.exit == 0:
         return Decision(what=What.DONE, do=Do.FINISH)
@@ -96,7 +96,7 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of ranks that were asked to go, and did."""
 
 
-def _slurm_says(seen: Seen, facts: JobFacts) -> Decision | None:
+def _slurm_says(seen: JobObservation, facts: JobFacts) -> Decision | None:
     """Where SLURM itself gives the reason."""
     if seen.node_failed and facts.restarts > seen.restart:
         return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed")
@@ -123,7 +123,7 @@ def is_clear(facts: JobFacts, restart: int) -> bool:
 SURE = ("NODE_FAIL", "BOOT_FAIL", "TIMEOUT", "DEADLINE", "CANCELLED")
 
 
-def _again(what: What, seen: Seen, why: str) -> Decision:
+def _again(what: What, seen: JobObservation, why: str) -> Decision:
     """Once more, unless it leads nowhere."""
     failures = 0 if seen.gained > 0 else seen.failures + 1
     if failures < seen.retries:

@@ -16,7 +16,7 @@ STOP = signal.SIGUSR2
 """SLURM sends it some minutes before the time limit (sbatch --signal=B:USR2@...)."""
 
 
-class Told:
+class JobSignals:
     """Use as a context manager in the main thread."""
 
     def __init__(self) -> None:

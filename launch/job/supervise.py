@@ -18,8 +18,8 @@ from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import Heartbeat
 from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
-from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
-from launch.job.signals import EndClock, Told
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
+from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
 from sharding.errors import AvsyncError
@@ -43,7 +43,7 @@ def main(folder: str) -> int:
     except AvsyncError as error:
         say(f"error: {error}")
         return 1
-    with Told() as told:
+    with JobSignals() as told:
         supervisor = Supervisor(this, told)
         try:
             return supervisor.run()
@@ -58,7 +58,7 @@ class Supervisor:
     """One attempt, from its first process to its last."""
 
     this: ThisAttempt
-    told: Told
+    told: JobSignals
     wish: Wish = Wish.NONE
     decided: Decision | None = None
     fault: str = ""
@@ -154,7 +154,7 @@ class Supervisor:
         """Decide, and do it."""
         this = self.this
         facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
-        seen = Seen(
+        seen = JobObservation(
             exit=code, fault=self.fault or this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(),
             terminated=self.told.to_end and not self.lingered, lingered=self.lingered, facts=facts,
             restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),

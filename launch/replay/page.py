@@ -7,7 +7,7 @@ from launch.replay import told
 from sharding.base.pages import image, text, web_page
 
 if TYPE_CHECKING:
-    from avsync.audit.result import Finding
+    from avsync.audit.result import AuditFinding
     from avsync.replay.result import ReplayResult, StageResult
 
 STYLE = """
@@ -76,7 +76,7 @@ def _findings(stage: "StageResult") -> str:
     return _table(("guessed from", *laws), rows)
 
 
-def _cell(finding: "Finding | None") -> str:
+def _cell(finding: "AuditFinding | None") -> str:
     if finding is None:
         return ""
     share = finding.guesses.accuracy

@@ -14,7 +14,7 @@ MUTED_S = Fraction(10_000, 44_100)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arm:
+class ReplayArm:
     """One way to make labels, and the network that is trained on them."""
 
     name: str
@@ -31,10 +31,10 @@ class Arm:
 
 
 ARMS = (
-    Arm(name="symmetric", title="two real windows of one clip", law="symmetric"),
-    Arm(name="cyclic", title="cyclic shift", law="cyclic"),
-    Arm(name="muted", title="cyclic shift, start zeroed", law="cyclic", muted=True),
-    Arm(name="collapse", title="honest at first, then cyclic shift", law="cyclic", honest_steps=80, steps=280),
+    ReplayArm(name="symmetric", title="two real windows of one clip", law="symmetric"),
+    ReplayArm(name="cyclic", title="cyclic shift", law="cyclic"),
+    ReplayArm(name="muted", title="cyclic shift, start zeroed", law="cyclic", muted=True),
+    ReplayArm(name="collapse", title="honest at first, then cyclic shift", law="cyclic", honest_steps=80, steps=280),
 )
 """Who goes on from another one stands behind it."""
 AUDITED: tuple[PairsName, ...] = ("cyclic", "uniform", "symmetric")
@@ -54,7 +54,7 @@ def _train() -> TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
+class ReplayRecipe:
     """Settings of every step. The defaults suit two CPU cores and a quarter of an hour."""
 
     scenes: SceneConfig = field(
@@ -73,10 +73,10 @@ class Recipe:
     """Of scenes and of a person's videos alike; the percentages are of the latter."""
     train: TrainConfig = field(default_factory=_train)
     audit: AuditConfig = field(default_factory=lambda: AuditConfig(device="cpu", clips=240))
-    arms: tuple[Arm, ...] = ARMS
+    arms: tuple[ReplayArm, ...] = ARMS
     audited: tuple[PairsName, ...] = AUDITED
 
-    def config_of(self, arm: Arm) -> TrainConfig:
+    def config_of(self, arm: ReplayArm) -> TrainConfig:
         """How an arm is trained. Who goes on from elsewhere keeps its rate: it has something new to learn."""
         config, pairs = self.train, self.pairs_of(arm.law, muted=arm.muted)
         optim = replace(config.optim, schedule="constant") if arm.honest_steps else config.optim

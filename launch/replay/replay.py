@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from launch.replay import told
 from launch.replay.page import page_html
-from launch.replay.recipe import MUTED_S, Recipe
+from launch.replay.recipe import MUTED_S, ReplayRecipe
 from launch.replay.stage import FIGURES, StagePaths, play
 from sharding.base.files import PART, foreign, publish, write_json
 from sharding.base.locks import LOCK_NAME, folder_lock
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 NAME = "replay"
 
 
-def replay(folder: Path, videos: Path | None = None, recipe: Recipe | None = None) -> "ReplayResult":
+def replay(folder: Path, videos: Path | None = None, recipe: ReplayRecipe | None = None) -> "ReplayResult":
     """Run or go on with the replay in `folder`; ends by saying what to open. Raises what its steps raise."""
-    recipe, started = recipe or Recipe(), time.monotonic()
+    recipe, started = recipe or ReplayRecipe(), time.monotonic()
     _check(folder, videos)
     with folder_lock(folder, "avsync replay"):
         stages = [_scenes(folder, recipe)]
@@ -47,7 +47,7 @@ def _check(folder: Path, videos: Path | None) -> None:
         raise InputError(f"--videos {videos} does not exist; name a folder of videos or a .csv that lists them")
 
 
-def _finish(folder: Path, stages: "list[StageResult]", recipe: Recipe, started: float) -> "ReplayResult":
+def _finish(folder: Path, stages: "list[StageResult]", recipe: ReplayRecipe, started: float) -> "ReplayResult":
     from avsync.replay.result import ReplayResult
 
     muted = recipe.pairs_of("cyclic", muted=True).mute_samples
@@ -57,7 +57,7 @@ def _finish(folder: Path, stages: "list[StageResult]", recipe: Recipe, started: 
     return result
 
 
-def _scenes(folder: Path, recipe: Recipe) -> "StageResult":
+def _scenes(folder: Path, recipe: ReplayRecipe) -> "StageResult":
     from sharding.pack.pack import pack
     from sharding.scenes.generate import generate
 
@@ -69,7 +69,7 @@ def _scenes(folder: Path, recipe: Recipe) -> "StageResult":
     return play(paths, f"Generated scenes, {recipe.scenes.seconds:g} s each", recipe, _say)
 
 
-def _videos(folder: Path, videos: Path, recipe: Recipe) -> "StageResult":
+def _videos(folder: Path, videos: Path, recipe: ReplayRecipe) -> "StageResult":
     from sharding.pack.pack import pack
 
     paths = StagePaths(folder / "videos")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from avsync.config import PairsName
 from launch.commands.flags import flags_of, typed
-from launch.replay.recipe import MUTED_S, Arm, Recipe
+from launch.replay.recipe import MUTED_S, ReplayArm, ReplayRecipe
 from sharding.base.files import publish, read_json, write_json
 
 if TYPE_CHECKING:
-    from avsync.audit.result import Audit
+    from avsync.audit.result import AuditResult
     from avsync.replay.ask import Asked
     from avsync.replay.maps import Shown
-    from avsync.replay.result import ArmResult, StageResult
+    from avsync.replay.result import ReplayArmResult, StageResult
 
 Say = Callable[[str], None]
 Which = Literal["best", "last"]
@@ -48,7 +48,7 @@ FIGURES = ("curves", "maps", "join")
 """FOLDER/STAGE/NAME.png"""
 
 
-def play(paths: StagePaths, told: str, recipe: Recipe, say: Say) -> "StageResult":
+def play(paths: StagePaths, told: str, recipe: ReplayRecipe, say: Say) -> "StageResult":
     """Audit, train, ask and draw. Raises what its steps raise; the same call goes on where it was stopped."""
     from avsync.replay.result import StageResult
     from sharding.format.index import read_info
@@ -66,22 +66,22 @@ def play(paths: StagePaths, told: str, recipe: Recipe, say: Say) -> "StageResult
     )  # fmt: skip
 
 
-def _audit(paths: StagePaths, recipe: Recipe, law: PairsName, say: Say) -> "Audit":
+def _audit(paths: StagePaths, recipe: ReplayRecipe, law: PairsName, say: Say) -> "AuditResult":
     from avsync.audit.audit import Written, audit
-    from avsync.audit.result import Audit
+    from avsync.audit.result import AuditResult
 
     pairs = recipe.pairs_of(law)
     config = replace(recipe.audit, pairs=pairs)
     words = [word.replace("--", "--pairs.") for word in flags_of(pairs)]
     typed_in = typed("audit", paths.dataset, *words)
     found, page = paths.answers(f"audit-{law}"), paths.root / f"audit-{law}.html"
-    if not (page.is_file() and found.is_file() and read_json(found, Audit).config == config):
+    if not (page.is_file() and found.is_file() and read_json(found, AuditResult).config == config):
         say(f"{typed_in}: can a network cheat on these labels?")
         audit(paths.dataset, config, Written(page=page, json=found), typed_in)
-    return read_json(found, Audit)
+    return read_json(found, AuditResult)
 
 
-def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
+def _train(paths: StagePaths, recipe: ReplayRecipe, arm: ReplayArm, say: Say) -> None:
     from avsync.replay.fork import fork
     from avsync.train.trainer import train
 
@@ -92,14 +92,14 @@ def _train(paths: StagePaths, recipe: Recipe, arm: Arm, say: Say) -> None:
     train(paths.dataset, run, config)
 
 
-def _result(paths: StagePaths, arm: Arm) -> "ArmResult":
+def _result(paths: StagePaths, arm: ReplayArm) -> "ReplayArmResult":
     from avsync.replay.curves import read_curves
-    from avsync.replay.result import ArmResult
+    from avsync.replay.result import ReplayArmResult
 
     curves = read_curves(paths.run(arm.name))
     last = _asked(paths, arm.name, "last", _newest(paths.run(arm.name)))
     turned = arm.honest_steps and curves.best is not None and curves.best.step != last.step
-    return ArmResult(
+    return ReplayArmResult(
         name=arm.name, title=arm.title, law=arm.law, cheats=curves.alarm is not None, alarm=curves.alarm,
         best=curves.best, last=last,
         kept=_asked(paths, arm.name, "best", curves.best.step) if turned and curves.best else None,
@@ -128,7 +128,7 @@ def _stands(paths: StagePaths, figure: str) -> bool:
     return drawn.is_file() and all(answer.stat().st_mtime <= drawn.stat().st_mtime for answer in answers)
 
 
-def _draw(paths: StagePaths, recipe: Recipe) -> None:
+def _draw(paths: StagePaths, recipe: ReplayRecipe) -> None:
     from avsync.replay.curves import read_curves
     from avsync.replay.figures import curves_figure, join_figure, maps_figure
     from avsync.replay.maps import around_join
@@ -148,7 +148,7 @@ def _draw(paths: StagePaths, recipe: Recipe) -> None:
             write("join", join_figure(joined, [(title, heat) for title, (heat, _) in heard], float(MUTED_S)))
 
 
-def _maps(paths: StagePaths, arm: Arm) -> list[tuple[str, "list[Shown]"]]:
+def _maps(paths: StagePaths, arm: ReplayArm) -> list[tuple[str, "list[Shown]"]]:
     """Rows of the sheet: the last network; of one that began honestly, its best one, too."""
     from avsync.replay.maps import shown_maps
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from avsync.metrics import Share
+    from avsync.metrics import Proportion
     from avsync.replay.ask import Asked
-    from avsync.replay.result import ArmResult, ReplayResult, StageResult
+    from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
 
 COLUMNS = (
     "trained on", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs",
@@ -19,17 +19,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if value == value else "–"
 
 
-def interval(share: "Share") -> str:
+def interval(share: "Proportion") -> str:
     """`79.1 % (73 to 84)`"""
     return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
-def above_chance(share: "Share") -> bool:
+def above_chance(share: "Proportion") -> bool:
     """Surely."""
     return share.low > 0.5
 
 
-def rows(arm: "ArmResult") -> tuple[tuple[str, ...], ...]:
+def rows(arm: "ReplayArmResult") -> tuple[tuple[str, ...], ...]:
     """Lines under COLUMNS: the network as it is at the end; of one that began honestly its best checkpoint, too."""
     alarm = f"from step {arm.alarm.since}" if arm.alarm else "none"
     best = f"step {arm.best.step}{', cheats' if arm.best.cheats else ''}" if arm.best else "–"
@@ -52,7 +52,7 @@ def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def sentence(arm: "ArmResult") -> str:
+def sentence(arm: "ReplayArmResult") -> str:
     """What became of a network."""
     last = arm.last
     knows = "more than chance" if above_chance(last.honest) else "chance"

@@ -7,13 +7,13 @@ from dataclasses import replace
 import launch.commands.data
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
-from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, Kind
-from launch.submit.plan import Plan
+from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind
+from launch.submit.plan import JobPlan
 from sharding.base.files import read_json
 from sharding.errors import InputError
 
 
-def plan_again(paths: JobPaths) -> list[Plan]:
+def plan_again(paths: JobPaths) -> list[JobPlan]:
     """The job, and of a packing the one that puts its shares together. Raises InputError, FormatError."""
     if paths.root.name not in (PACK, MERGE):
         return [_plan(paths)]
@@ -21,7 +21,7 @@ def plan_again(paths: JobPaths) -> list[Plan]:
     return [_sized(_plan(one)) for one in both if one.record.is_file()]
 
 
-def _plan(paths: JobPaths) -> Plan:
+def _plan(paths: JobPaths) -> JobPlan:
     record = read_json(paths.record, JobRecord)
     kind = _kind(record)
     try:
@@ -35,10 +35,10 @@ def _plan(paths: JobPaths) -> Plan:
         raise InputError(
             f"{paths.target} was copied or moved: what was submitted there works on {works_on}; submit it anew"
         )
-    return Plan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
+    return JobPlan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
 
 
-def _kind(record: JobRecord) -> Kind:
+def _kind(record: JobRecord) -> JobKind:
     if record.kind == MERGE:
         return MERGE_KIND
     if record.kind not in KINDS:
@@ -46,14 +46,14 @@ def _kind(record: JobRecord) -> Kind:
     return KINDS[record.kind]
 
 
-def _sized(plan: Plan) -> Plan:
+def _sized(plan: JobPlan) -> JobPlan:
     """As many tasks as the profile gives: the last time there may have been less to do."""
     if plan.record.kind != PACK:
         return plan
     return replace(plan, record=replace(plan.record, array=max(plan.record.array, plan.record.profile.pack.array)))
 
 
-def check_snapshot(plan: Plan) -> None:
+def check_snapshot(plan: JobPlan) -> None:
     """Raises InputError when the code that it ran is gone."""
     if not (plan.paths.code / "launch").is_dir():
         raise InputError(

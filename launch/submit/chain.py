@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from launch.job.record import Queued
-from launch.submit.plan import Plan
+from launch.submit.plan import JobPlan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
 from sharding.base.files import PRIVATE, publish, write_json
@@ -13,23 +13,23 @@ from sharding.errors import AvsyncError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sheet:
+class JobScript:
     """One call of sbatch."""
 
     piece: Piece
     text: str
 
 
-def sheets(plan: Plan, most: int, well: Sequence[str]) -> list[Sheet]:
+def sheets(plan: JobPlan, most: int, well: Sequence[str]) -> list[JobScript]:
     """The scripts of a job, without its copies: one, or of a long array several. `well`: jobs it waits for."""
     waits = Waits(well=tuple(well))
     return [
-        Sheet(piece=piece, text=script(plan.record, plan.paths, piece, waits))
+        JobScript(piece=piece, text=script(plan.record, plan.paths, piece, waits))
         for piece in pieces(plan.record.array, most)
     ]
 
 
-def queue_chain(plans: Sequence[Plan], most: int, after: Sequence[str]) -> list[Queued]:
+def queue_chain(plans: Sequence[JobPlan], most: int, after: Sequence[str]) -> list[Queued]:
     """Queue jobs whose folders are ready. `most`: tasks of one array job; `after`: jobs that all wait for.
 
     Raises QueueError, OSError; then nothing of it is left in the queue.
@@ -48,7 +48,7 @@ def queue_chain(plans: Sequence[Plan], most: int, after: Sequence[str]) -> list[
     return queued
 
 
-def _queue(plan: Plan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _queue(plan: JobPlan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """SLURM's numbers so far, after each call of sbatch."""
     ids = list[str]()
     plan.paths.logs.mkdir(exist_ok=True)
@@ -64,12 +64,12 @@ def _queue(plan: Plan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, 
             yield tuple(ids)
 
 
-def _last(plan: Plan, ids: Sequence[str]) -> tuple[str, ...]:
+def _last(plan: JobPlan, ids: Sequence[str]) -> tuple[str, ...]:
     """The jobs whose good end means that all is done: of a line of copies the last."""
     return tuple(ids[plan.copies - 1 :: plan.copies])
 
 
-def _withdraw(plans: Sequence[Plan], queued: Sequence[Queued]) -> None:
+def _withdraw(plans: Sequence[JobPlan], queued: Sequence[Queued]) -> None:
     ids = tuple(job for one in queued for job in one.ids)
     try:
         withdraw(ids)

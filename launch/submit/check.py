@@ -9,8 +9,8 @@ from pathlib import Path
 
 from launch.queue.ask import ask
 from launch.site.profile import as_clock, seconds
-from launch.submit.kinds import Place
-from launch.submit.plan import Plan
+from launch.submit.kinds import WorkFolder
+from launch.submit.plan import JobPlan
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 
@@ -75,7 +75,7 @@ OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".
 """File systems that a machine has for itself, unless it hands them out by NFS."""
 
 
-def missing_places(plans: Sequence[Plan]) -> list[str]:
+def missing_places(plans: Sequence[JobPlan]) -> list[str]:
     """What a job reads and is not there, nor made by one before it in the chain."""
     made, missing = set[str](), list[str]()
     for plan in plans:
@@ -88,7 +88,7 @@ def missing_places(plans: Sequence[Plan]) -> list[str]:
     return missing
 
 
-def _missing(place: Place) -> str:
+def _missing(place: WorkFolder) -> str:
     if not place.path.exists():
         return f"{place.path} does not exist; give what is there, or make it before: --then"
     if place.whole and not (place.path / place.whole).is_file():
@@ -96,13 +96,13 @@ def _missing(place: Place) -> str:
     return ""
 
 
-def check_writable(plans: Sequence[Plan]) -> None:
+def check_writable(plans: Sequence[JobPlan]) -> None:
     """Where a job writes, there it may. Raises InputError."""
     for plan in plans:
         _check_writable(plan)
 
 
-def _check_writable(plan: Plan) -> None:
+def _check_writable(plan: JobPlan) -> None:
     folder = plan.paths.root
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -112,7 +112,7 @@ def _check_writable(plan: Plan) -> None:
         raise InputError(f"{plan.record.kind}: cannot write in {folder}; choose another folder or change its rights")
 
 
-def warnings(plans: Sequence[Plan]) -> list[str]:
+def warnings(plans: Sequence[JobPlan]) -> list[str]:
     """What may go wrong, but need not."""
     folders = sorted({plan.paths.target for plan in plans})
     return [
@@ -141,7 +141,7 @@ def _unescaped(point: str) -> str:
     return point.encode().decode("unicode_escape")
 
 
-def check_partition(plan: Plan, nodes: Sequence[Nodes]) -> None:
+def check_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> None:
     """Whether any node of its partition has what the job wants. Raises InputError naming the setting."""
     record, asked = plan.record, plan.record.resources
     name = asked.partition or next((row.partition for row in nodes if row.default), "")

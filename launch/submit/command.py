@@ -17,7 +17,7 @@ import launch.commands.data
 from launch.commands.parse import Parsed, registry
 from launch.submit.kinds import KINDS
 from launch.submit.plan import Link
-from launch.submit.resources import Wanted
+from launch.submit.resources import ResourceOptions
 from launch.submit.typed import Split, flags_in, leading, links, split
 from sharding.errors import InputError
 
@@ -59,10 +59,10 @@ class Flags:
     """What to run, as it is typed without submit. --then begins another one, for when the one before ended well.
     Flags below that stand before the first command are for all of a chain, those within a command for that one."""
     call: Annotated[ForAll, arg(name="")] = field(default_factory=ForAll)
-    wanted: Annotated[Wanted, arg(name="")] = field(default_factory=Wanted)
+    wanted: Annotated[ResourceOptions, arg(name="")] = field(default_factory=ResourceOptions)
 
 
-OF_ALL, OF_ONE = flags_in(ForAll), flags_in(Wanted)
+OF_ALL, OF_ONE = flags_in(ForAll), flags_in(ResourceOptions)
 OWN = OF_ALL | OF_ONE
 
 
@@ -101,7 +101,7 @@ def _read(words: Sequence[str], prog: str) -> Flags:
     return tyro.cli(Flags, args=list(words), prog=prog, config=(FlagCreatePairsOff,), registry=registry(words))
 
 
-def _link(part: Split, wanted: Wanted, prog: str) -> Link:
+def _link(part: Split, wanted: ResourceOptions, prog: str) -> Link:
     name, *rest = part.words or ("",)
     if name not in KINDS:
         near = get_close_matches(name, KINDS, n=1)

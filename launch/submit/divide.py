@@ -5,10 +5,10 @@ from pathlib import Path
 
 from launch.job.record import JobRecord
 from launch.submit.kinds import MERGE, PACK
-from launch.submit.plan import Plan
+from launch.submit.plan import JobPlan
 
 
-def divide(plans: list[Plan]) -> list[Plan]:
+def divide(plans: list[JobPlan]) -> list[JobPlan]:
     """The plans with arrays as long as there are shares; those that have nothing to do are left out.
 
     Raises what packing raises: InputError, FormatError, BusyError.
@@ -17,14 +17,14 @@ def divide(plans: list[Plan]) -> list[Plan]:
     return _fitted(plans, shares)
 
 
-def foresee(plans: list[Plan]) -> list[Plan]:
+def foresee(plans: list[JobPlan]) -> list[JobPlan]:
     """The same, and nothing is written. Raises the same."""
     shares = {plan.paths.target: _foresee(plan) for plan in plans if plan.record.kind == PACK}
     return _fitted(plans, shares)
 
 
-def _fitted(plans: list[Plan], shares: dict[Path, int]) -> list[Plan]:
-    kept = list[Plan]()
+def _fitted(plans: list[JobPlan], shares: dict[Path, int]) -> list[JobPlan]:
+    kept = list[JobPlan]()
     for plan in plans:
         count = shares.get(plan.paths.target, 0)
         if plan.record.kind == PACK and count:
@@ -40,7 +40,7 @@ def _sized(record: JobRecord, count: int) -> JobRecord:
     return replace(record, array=count)
 
 
-def _divide(plan: Plan) -> int:
+def _divide(plan: JobPlan) -> int:
     from rich.console import Console
 
     from sharding.pack.pack import divide as divide_shards
@@ -52,14 +52,14 @@ def _divide(plan: Plan) -> int:
     return len(division.shares)
 
 
-def _foresee(plan: Plan) -> int:
+def _foresee(plan: JobPlan) -> int:
     from rich.console import Console
 
     from sharding.plan.shares import divided
-    from sharding.plan.todo import agenda, check_folder, listed
+    from sharding.plan.todo import check_folder, find_todo, listed
 
     pack = plan.command
     found = listed(pack.videos, pack.config, pack.wishes)
     check_folder(pack.dataset)
-    work = agenda(found, pack.dataset, pack.config, pack.wishes, Console(stderr=True))
+    work = find_todo(found, pack.dataset, pack.config, pack.wishes, Console(stderr=True))
     return len(divided(work.todo, plan.record.array))

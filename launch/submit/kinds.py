@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from launch.job.record import SCRATCH, SHARE
 from launch.site.profile import ClusterProfile, JobWishes, size
-from launch.submit.resources import Wanted
+from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
 
 PACK, MERGE = "pack", "pack-merge"
@@ -15,7 +15,7 @@ GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class WorkFolder:
     """A folder or file that a command reads."""
 
     path: Path
@@ -25,7 +25,7 @@ class Place:
     """File that is in it when it is what it should be."""
 
 
-class Kind(Protocol):
+class JobKind(Protocol):
     """A command as a job."""
 
     @property
@@ -47,7 +47,7 @@ class Kind(Protocol):
         """The run or dataset that it works on, and that its job's folder lies in."""
         ...
 
-    def reads(self, command: Any) -> list[Place]:
+    def reads(self, command: Any) -> list[WorkFolder]:
         """What must be there when it starts."""
         ...
 
@@ -59,7 +59,7 @@ class Kind(Protocol):
         """What the profile says of such jobs."""
         ...
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         """Words that the cluster adds to those typed."""
         ...
 
@@ -76,8 +76,8 @@ class PackJob:
     def target(self, command: Any) -> Path:
         return command.dataset.absolute()
 
-    def reads(self, command: Any) -> list[Place]:
-        return [Place(path=command.videos, flag="VIDEOS")]
+    def reads(self, command: Any) -> list[WorkFolder]:
+        return [WorkFolder(path=command.videos, flag="VIDEOS")]
 
     def places(self, command: Any) -> list[Path]:
         return [command.videos, command.dataset]
@@ -85,7 +85,7 @@ class PackJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.pack
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         return ["--share", SHARE] if self.share else []
 
 
@@ -100,7 +100,7 @@ class TrainJob:
     def target(self, command: Any) -> Path:
         return command.run.absolute()
 
-    def reads(self, command: Any) -> list[Place]:
+    def reads(self, command: Any) -> list[WorkFolder]:
         return [] if _is_url(command.dataset) else [dataset_at(Path(command.dataset))]
 
     def places(self, command: Any) -> list[Path]:
@@ -109,7 +109,7 @@ class TrainJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.train
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         guard, own_scratch = profile.efficiency, given(words, "--runtime.scratch")
         added = dict[str, str]()
         if guard.gpu_below:
@@ -137,8 +137,8 @@ class EvaluateJob:
     def target(self, command: Any) -> Path:
         return command.run.absolute()
 
-    def reads(self, command: Any) -> list[Place]:
-        return [Place(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
+    def reads(self, command: Any) -> list[WorkFolder]:
+        return [WorkFolder(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
 
     def places(self, command: Any) -> list[Path]:
         return [command.run, command.dataset]
@@ -146,7 +146,7 @@ class EvaluateJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.evaluate
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         return []
 
 
@@ -161,8 +161,8 @@ class FinetuneJob:
     def target(self, command: Any) -> Path:
         return command.out.absolute()
 
-    def reads(self, command: Any) -> list[Place]:
-        return [Place(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
+    def reads(self, command: Any) -> list[WorkFolder]:
+        return [WorkFolder(path=command.run, flag="RUN", whole="run.json"), dataset_at(command.dataset)]
 
     def places(self, command: Any) -> list[Path]:
         return [command.run, command.dataset, command.out]
@@ -170,7 +170,7 @@ class FinetuneJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.evaluate
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         return []
 
 
@@ -185,7 +185,7 @@ class DatasetJob:
     def target(self, command: Any) -> Path:
         return command.dataset.absolute()
 
-    def reads(self, command: Any) -> list[Place]:
+    def reads(self, command: Any) -> list[WorkFolder]:
         return [dataset_at(command.dataset)]
 
     def places(self, command: Any) -> list[Path]:
@@ -194,13 +194,13 @@ class DatasetJob:
     def wishes(self, profile: ClusterProfile) -> JobWishes:
         return profile.pack
 
-    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: Wanted) -> list[str]:
+    def more(self, words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
         return []
 
 
-def dataset_at(folder: Path) -> Place:
+def dataset_at(folder: Path) -> WorkFolder:
     """A packed dataset."""
-    return Place(path=folder, flag="DATASET", whole="dataset.json")
+    return WorkFolder(path=folder, flag="DATASET", whole="dataset.json")
 
 
 def _is_url(text: str) -> bool:
@@ -209,7 +209,7 @@ def _is_url(text: str) -> bool:
     return is_url(text)
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, JobKind] = {
     "pack": PackJob(),
     "train": TrainJob(),
     "evaluate": EvaluateJob(),

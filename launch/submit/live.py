@@ -11,14 +11,14 @@ from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QueueError, ask
 from launch.queue.squeue import QueueRow, own_name, owner_of, plainly, read_queue
-from launch.submit.plan import Plan
+from launch.submit.plan import JobPlan
 from sharding.base.files import read_json, write_json
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
 
 
 @contextmanager
-def held(plans: Sequence[Plan]) -> Iterator[None]:
+def held(plans: Sequence[JobPlan]) -> Iterator[None]:
     """Hold the jobs' folders: of two submissions at the same moment one is refused. Raises BusyError, InputError."""
     with ExitStack() as stack:
         for folder in sorted({plan.paths.root.parent for plan in plans}):
@@ -26,7 +26,7 @@ def held(plans: Sequence[Plan]) -> Iterator[None]:
         yield
 
 
-def refuse_live(plans: Sequence[Plan]) -> None:
+def refuse_live(plans: Sequence[JobPlan]) -> None:
     """Raises BusyError that names the job and what to do; InputError, QueueError without an answer of SLURM."""
     for plan, alive in queued_already(plans):
         _recover(plan.paths, alive)
@@ -37,14 +37,14 @@ def refuse_live(plans: Sequence[Plan]) -> None:
                 pass
 
 
-def queued_already(plans: Sequence[Plan]) -> list[tuple[Plan, list[QueueRow]]]:
+def queued_already(plans: Sequence[JobPlan]) -> list[tuple[JobPlan, list[QueueRow]]]:
     """The plans that are in SLURM's queue, or run, with what is of them there. Raises InputError, QueueError."""
     rows = read_queue(users={own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))})
     found = ((plan, live_rows(plan.paths, rows)) for plan in plans)
     return [(plan, alive) for plan, alive in found if alive]
 
 
-def said_of(plan: Plan, row: QueueRow) -> str:
+def said_of(plan: JobPlan, row: QueueRow) -> str:
     """Why it is refused, and what to do."""
     target = plan.paths.target
     why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""
@@ -95,7 +95,7 @@ def _owners(target: Path) -> list[str]:
     return []
 
 
-def is_done(plan: Plan) -> bool:
+def is_done(plan: JobPlan) -> bool:
     """The same words brought its training to the end before. What else there is may be wanted again."""
     if not plan.record.run:
         return False

@@ -10,8 +10,8 @@ from typing import Any
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord
 from launch.site.profile import ClusterProfile
-from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, Kind, Place
-from launch.submit.resources import Wanted, resources
+from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder
+from launch.submit.resources import ResourceOptions, resources
 from launch.submit.typed import absolute, given, switches_in
 from sharding.errors import InputError
 
@@ -25,18 +25,18 @@ class Link:
     """With the command's name."""
     command: Any
     """Of a class in launch.commands.data."""
-    wanted: Wanted
+    wanted: ResourceOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class JobPlan:
     """A job that could be queued."""
 
     paths: JobPaths
     record: JobRecord
     command: Any
     """As built."""
-    reads: tuple[Place, ...]
+    reads: tuple[WorkFolder, ...]
     """What must be there, or be made by a job before."""
 
     @property
@@ -45,7 +45,7 @@ class Plan:
         return 1 if self.record.array else 1 + self.record.profile.successors
 
 
-def plan_chain(chain: Sequence[Link], profile: ClusterProfile, commit: str) -> list[Plan]:
+def plan_chain(chain: Sequence[Link], profile: ClusterProfile, commit: str) -> list[JobPlan]:
     """The jobs of a chain, in order: each begins when all before it ended well. Raises InputError."""
     plans = [plan for link in chain for plan in _plans(link, profile, commit)]
     folders = [plan.paths.root for plan in plans]
@@ -56,7 +56,7 @@ def plan_chain(chain: Sequence[Link], profile: ClusterProfile, commit: str) -> l
     return plans
 
 
-def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[Plan]:
+def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[JobPlan]:
     if link.kind != PACK:
         return [_plan(link, KINDS[link.kind], link.kind, profile, commit)]
     if typed := [flag for flag in ("--share", "--shares") if given(link.words, flag)]:
@@ -71,7 +71,7 @@ def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[Plan]:
     ]
 
 
-def _plan(link: Link, kind: Kind, name: str, profile: ClusterProfile, commit: str) -> Plan:
+def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit: str) -> JobPlan:
     target = kind.target(link.command)
     words = absolute(link.words, kind.places(link.command), switches_in(type(link.command)))
     asked = resources(kind, kind.wishes(profile), profile, link.wanted)
@@ -90,6 +90,6 @@ def _plan(link: Link, kind: Kind, name: str, profile: ClusterProfile, commit: st
         directory=str(Path.cwd()),
         submitted=time.time(),
     )
-    return Plan(
+    return JobPlan(
         paths=JobPaths.of(target, name), record=record, command=link.command, reads=tuple(kind.reads(link.command))
     )

@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class ResourceOptions:
     """What a person wants of one job other than its profile says."""
 
     nodes: int | None = None
@@ -68,7 +68,7 @@ class Shape(Protocol):
         ...
 
 
-def resources(shape: Shape, wishes: JobWishes, profile: ClusterProfile, wanted: Wanted) -> Resources:
+def resources(shape: Shape, wishes: JobWishes, profile: ClusterProfile, wanted: ResourceOptions) -> Resources:
     """Raises InputError for what contradicts itself."""
     gpus = _first(wanted.gpus_per_node, wishes.gpus_per_node, profile.gpus_per_node)
     gpus = gpus if shape.gpus is None else min(gpus, shape.gpus)
@@ -95,7 +95,7 @@ def resources(shape: Shape, wishes: JobWishes, profile: ClusterProfile, wanted: 
     )
 
 
-def _time_s(wishes: JobWishes, profile: ClusterProfile, wanted: Wanted) -> int:
+def _time_s(wishes: JobWishes, profile: ClusterProfile, wanted: ResourceOptions) -> int:
     time = wanted.time or wishes.time or profile.time
     limit = seconds(time, "time")
     if limit < 60:

@@ -14,7 +14,7 @@ from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
 from launch.submit.divide import divide, foresee
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
-from launch.submit.plan import Link, Plan, plan_chain
+from launch.submit.plan import JobPlan, Link, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
 from launch.submit.told import said_of_dry_run, said_of_queued
@@ -54,7 +54,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     return _queue(plans, plans, (), new_code=new_code)
 
 
-def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_code: bool) -> str:
+def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, new_code: bool) -> str:
     starts = _asked(todo)
     check_known(after)
     with held(plans):
@@ -66,7 +66,7 @@ def _queue(todo: list[Plan], plans: list[Plan], after: Sequence[str], *, new_cod
     return said_of_queued(plans, list(zip(todo, queued, strict=True)), starts)
 
 
-def _foreseen(todo: list[Plan], plans: list[Plan], after: Sequence[str]) -> str:
+def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -> str:
     """The dry run. It also works where there is no SLURM."""
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
@@ -76,7 +76,7 @@ def _foreseen(todo: list[Plan], plans: list[Plan], after: Sequence[str]) -> str:
     return "\n".join([told, *refused])
 
 
-def _asked(plans: Sequence[Plan]) -> dict[str, str]:
+def _asked(plans: Sequence[JobPlan]) -> dict[str, str]:
     """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
     nodes, said = read_nodes(), dict[str, str]()
     for plan in plans:
@@ -91,7 +91,7 @@ def _asked(plans: Sequence[Plan]) -> dict[str, str]:
     return said
 
 
-def prepare(plan: Plan, *, new_code: bool) -> None:
+def prepare(plan: JobPlan, *, new_code: bool) -> None:
     """Write the job's folder. Raises InputError when it cannot be written."""
     try:
         _write(plan, new_code=new_code)
@@ -101,7 +101,7 @@ def prepare(plan: Plan, *, new_code: bool) -> None:
         ) from error
 
 
-def _write(plan: Plan, *, new_code: bool) -> None:
+def _write(plan: JobPlan, *, new_code: bool) -> None:
     paths, record = plan.paths, plan.record
     paths.root.mkdir(parents=True, exist_ok=True)
     clear(paths)

@@ -6,7 +6,7 @@ from launch.commands.flags import typed
 from launch.job.record import Queued, Resources
 from launch.site.profile import as_clock
 from launch.submit.chain import sheets
-from launch.submit.plan import Plan
+from launch.submit.plan import JobPlan
 from launch.submit.snapshot import snapshot_bytes
 from launch.watch.find import short
 from sharding.base.text import counted, size
@@ -14,7 +14,9 @@ from sharding.base.text import counted, size
 RULE = "-" * 78
 
 
-def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]], starts: Mapping[str, str]) -> str:
+def said_of_queued(
+    plans: Sequence[JobPlan], queued: Sequence[tuple[JobPlan, Queued]], starts: Mapping[str, str]
+) -> str:
     """Job numbers, and the next commands."""
     lines = [f"{_title(plan)}: done already, nothing to do" for plan in _left_out(plans, [plan for plan, _ in queued])]
     for plan, told in queued:
@@ -26,7 +28,7 @@ def said_of_queued(plans: Sequence[Plan], queued: Sequence[tuple[Plan, Queued]],
 
 
 def said_of_dry_run(
-    plans: Sequence[Plan], todo: Sequence[Plan], most: int, after: Sequence[str], starts: Mapping[str, str]
+    plans: Sequence[JobPlan], todo: Sequence[JobPlan], most: int, after: Sequence[str], starts: Mapping[str, str]
 ) -> str:
     """Every script word for word, and what would happen."""
     lines, well = list[str](), tuple(after)
@@ -42,14 +44,14 @@ def said_of_dry_run(
     return "\n".join([*lines, RULE, *table])
 
 
-def _foreseen(plan: Plan, sheets: int, well: Sequence[str], starts: Mapping[str, str]) -> str:
+def _foreseen(plan: JobPlan, sheets: int, well: Sequence[str], starts: Mapping[str, str]) -> str:
     array = f", an array of {counted(plan.record.array, 'task')}" if plan.record.array else ""
     several = f" in {sheets} jobs" if sheets > 1 else ""
     line = f", and {counted(plan.copies - 1, 'job')} in line behind it" if plan.copies > 1 else ""
     return f"{_title(plan)}{array}{several}{line}: {_asked(plan.record.resources)}{_when(plan, well, starts)}"
 
 
-def _when(plan: Plan, well: Sequence[str], starts: Mapping[str, str]) -> str:
+def _when(plan: JobPlan, well: Sequence[str], starts: Mapping[str, str]) -> str:
     if well:
         return f", begins when {', '.join(well)} ended well"
     start = starts.get(str(plan.paths.root), "")
@@ -64,10 +66,10 @@ def _asked(asked: Resources) -> str:
     return f"{nodes}{gpus}{cpus}{memory}{as_clock(asked.time_s)}" + (f", {asked.partition}" if asked.partition else "")
 
 
-def _left_out(plans: Sequence[Plan], todo: Sequence[Plan]) -> list[Plan]:
+def _left_out(plans: Sequence[JobPlan], todo: Sequence[JobPlan]) -> list[JobPlan]:
     roots = {plan.paths.root for plan in todo}
     return [plan for plan in plans if plan.paths.root not in roots]
 
 
-def _title(plan: Plan) -> str:
+def _title(plan: JobPlan) -> str:
     return f"{plan.record.kind} {short(plan.paths.target)}"

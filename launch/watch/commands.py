@@ -76,9 +76,9 @@ class Logs(Parsed):
 
     def execute(self) -> str:
         from launch.watch.find import job_of
-        from launch.watch.logs import Wanted, follow, show, show_errors
+        from launch.watch.logs import LogOptions, follow, show, show_errors
 
-        paths, wanted = job_of(self.run, self.kind), Wanted(lines=self.lines, task=self.task)
+        paths, wanted = job_of(self.run, self.kind), LogOptions(lines=self.lines, task=self.task)
         if self.errors:
             return show_errors(paths, wanted)
         return follow(paths, wanted) if self.follow else show(paths, wanted)

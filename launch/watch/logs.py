@@ -94,7 +94,7 @@ _LABEL = re.compile(r"^\s*\d+: ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class LogOptions:
     """Which part."""
 
     lines: int
@@ -102,14 +102,14 @@ class Wanted:
     task: int | None
 
 
-def show(paths: JobPaths, wanted: Wanted) -> str:
+def show(paths: JobPaths, wanted: LogOptions) -> str:
     """Print it. Raises InputError for a task that is not there."""
     printer = Printer(_console(), wanted)
     printer.first(_files(paths, wanted))
     return "" if printer.shown else _nothing(paths)
 
 
-def follow(paths: JobPaths, wanted: Wanted) -> str:
+def follow(paths: JobPaths, wanted: LogOptions) -> str:
     """Print it as it comes, until the job is over for good; over requeues, and when a file begins anew."""
     printer, asked, status = Printer(_console(), wanted), 0.0, None
     printer.first(_files(paths, wanted))
@@ -127,7 +127,7 @@ def follow(paths: JobPaths, wanted: Wanted) -> str:
         return ""
 
 
-def show_errors(paths: JobPaths, wanted: Wanted) -> str:
+def show_errors(paths: JobPaths, wanted: LogOptions) -> str:
     """Print what looks like an error, with tracebacks whole, and say why the job failed, if it did."""
     console = _console()
     for file in _files(paths, wanted):
@@ -158,7 +158,7 @@ class Printer:
     """Prints files and what is added to them."""
 
     console: Console
-    wanted: Wanted
+    wanted: LogOptions
     shown: bool = False
     _places: dict[LogFile, tuple[int, int]] = field(default_factory=dict[LogFile, tuple[int, int]])
     """The file's number on its disk, and the byte up to which it was printed."""
@@ -200,7 +200,7 @@ class Printer:
             self.console.print(Text(line), soft_wrap=True)
 
 
-def _files(paths: JobPaths, wanted: Wanted) -> list[LogFile]:
+def _files(paths: JobPaths, wanted: LogOptions) -> list[LogFile]:
     from launch.watch.status import read_queued
 
     queued = read_queued(paths)

@@ -46,7 +46,7 @@ _ENDING = ("COMPLETING", "STAGE_OUT", "SIGNALING")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class QueueObservation:
     """All that the standing depends on."""
 
     ids: tuple[str, ...]
@@ -61,7 +61,7 @@ class Seen:
     """It was queued after SLURM was asked."""
 
 
-def stands(seen: Seen, now: float | None = None) -> tuple[Standing, str]:
+def stands(seen: QueueObservation, now: float | None = None) -> tuple[Standing, str]:
     """The standing, and why, in plain words. Row by row, from what is certain to what is left."""
     if seen.outcome:
         return _ENDS[seen.outcome.end], seen.outcome.reason
@@ -98,7 +98,7 @@ def why_it_waits(row: QueueRow, now: float) -> str:
     return f"{said}; may start in {duration(round(row.start - now))}"
 
 
-def _gone(seen: Seen) -> tuple[Standing, str]:
+def _gone(seen: QueueObservation) -> tuple[Standing, str]:
     """No outcome, and SLURM has no such job any more."""
     states = [row.state for row in seen.rows or ()] or [row.state for row in seen.books]
     telling = [state for state in states if state not in ("COMPLETED", "REQUEUED", "PREEMPTED")] or states
@@ -202,7 +202,7 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     ids = queued.ids if queued else ()
     rows = None if queue.rows is None else [row for row in queue.rows if row.job in ids]
     tasks = _tasks(paths, record, rows) if record.array else None
-    seen = Seen(
+    seen = QueueObservation(
         ids=ids, outcome=_outcome(paths, tasks), rows=rows, cancelled=paths.cancelled.exists(),
         fresh=_written(paths.queued) > queue.asked,
     )  # fmt: skip

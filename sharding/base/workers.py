@@ -67,7 +67,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-Tell = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 """Called by a task with what it has done and has to do."""
 LEAVE_S = 5
 
@@ -75,7 +75,7 @@ LEAVE_S = 5
 class Task(Protocol):
     """Something to do in another process; must survive pickling."""
 
-    def run(self, tell: Tell) -> Any:
+    def run(self, tell: Report) -> Any:
         """Do it; may raise AvsyncError."""
         ...
 
@@ -92,7 +92,7 @@ class Done(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class Progress(Generic[T]):
     """A task is under way."""
 
     task: T
@@ -169,13 +169,13 @@ class Workers(Generic[T]):
         except OSError:
             pass  # it died while idle: told by the next `news`
 
-    def news(self, seconds: float) -> list[Done[T] | Told[T] | Died[T]]:
+    def news(self, seconds: float) -> list[Done[T] | Progress[T] | Died[T]]:
         """What has happened; waits up to `seconds` for it. Raises the AvsyncError of a task that failed."""
         busy = [worker for worker in self._workers if worker.task is not None]
         ready = wait([worker.pipe for worker in busy], seconds)
         return [self._hear(worker) for worker in busy if worker.pipe in ready]
 
-    def _hear(self, worker: _Worker[T]) -> Done[T] | Told[T] | Died[T]:
+    def _hear(self, worker: _Worker[T]) -> Done[T] | Progress[T] | Died[T]:
         task = worker.task
         assert task is not None
         try:
@@ -185,7 +185,7 @@ class Workers(Generic[T]):
             self._workers.remove(worker)
             return Died(task, worker.process.exitcode or 0)
         if isinstance(said, tuple):
-            return Told(task, *said)
+            return Progress(task, *said)
         worker.task = None
         if isinstance(said, _Failed):
             raise said.error or RuntimeError(f"in a worker process:\n{said.trace}")

@@ -12,7 +12,7 @@ import numpy as np
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
-from sharding.format.reader import Place, ShardReader, StoredClip
+from sharding.format.reader import ClipLocation, ShardReader, StoredClip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,10 +47,10 @@ class Dataset:
     def key(self, clip: int) -> str:
         return self.index.key(clip)
 
-    def place(self, clip: int, path: Path | None = None) -> Place:
+    def place(self, clip: int, path: Path | None = None) -> ClipLocation:
         """Where a clip lies; `path`: of a copy of its shard."""
         index = self.index
-        return Place(
+        return ClipLocation(
             path=str(path or self.shard_path(clip)),
             offset=int(index.offset[clip]),
             json_bytes=int(index.json_bytes[clip]),

@@ -36,7 +36,7 @@ here: Python asks again.)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ClipLocation:
     """Where one clip lies."""
 
     path: str
@@ -81,11 +81,11 @@ class ShardReader:
         for path in list(self._files):
             self._close(path)
 
-    def read(self, place: Place) -> StoredClip:
+    def read(self, place: ClipLocation) -> StoredClip:
         """The whole clip. Raises SkipClip when its shard is missing, short or changed; AvsyncError, see _trouble."""
         return self._from_newest(place, lambda: self._read(place))
 
-    def _read(self, place: Place) -> StoredClip:
+    def _read(self, place: ClipLocation) -> StoredClip:
         layout = place.layout
         with self._file(place) as file:
             memory = self._room(layout.size)
@@ -93,14 +93,14 @@ class ShardReader:
         video, audio = (memory[start : start + length] for start, length in (layout.video, layout.audio))
         return StoredClip(json=memory[: layout.json_bytes], video=video, audio=audio)
 
-    def read_into(self, place: Place, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
+    def read_into(self, place: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
         """The clip, its pictures from byte `first` of them on straight into `out`. Raises SkipClip.
 
         head: what the video member must begin with; the bytes of the pictures follow.
         """
         return self._from_newest(place, lambda: self._read_into(place, head, first, out))
 
-    def _from_newest(self, place: Place, read: Callable[[], StoredClip]) -> StoredClip:
+    def _from_newest(self, place: ClipLocation, read: Callable[[], StoredClip]) -> StoredClip:
         """A file kept open may be an older one of its name: what it does not hold is looked for in the newer one."""
         kept = place.path in self._files
         try:
@@ -110,7 +110,7 @@ class ShardReader:
                 raise
         return read()
 
-    def _read_into(self, place: Place, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
+    def _read_into(self, place: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
         layout = place.layout
         pictures, sound = layout.video[0] + len(head), layout.audio[0]
         after = sound - pictures - first - out.nbytes
@@ -123,7 +123,7 @@ class ShardReader:
         return StoredClip(json=front[: layout.json_bytes], video=front[:0], audio=audio)
 
     @contextmanager
-    def _file(self, place: Place) -> Iterator[int]:
+    def _file(self, place: ClipLocation) -> Iterator[int]:
         """The shard's file, kept open: opening is slow on network disks. One that gave trouble is opened anew."""
         try:
             yield self._open(place)
@@ -134,7 +134,7 @@ class ShardReader:
             self._close(place.path)
             raise
 
-    def _open(self, place: Place) -> int:
+    def _open(self, place: ClipLocation) -> int:
         path = place.path
         if path in self._files:
             self._files.move_to_end(path)
@@ -168,7 +168,7 @@ class ShardReader:
         return self._memory[:size]
 
 
-def _fill(file: int, place: Place, pieces: list[memoryview | int], skimmed: memoryview) -> None:
+def _fill(file: int, place: ClipLocation, pieces: list[memoryview | int], skimmed: memoryview) -> None:
     """Read a clip's bytes one after the other: into memory or, so many of them, for the checksum alone."""
     position, checksum = place.offset, 0
     for piece in pieces:
@@ -193,7 +193,7 @@ def _trouble(path: str, error: OSError) -> AvsyncError:
     return AvsyncError(f"{fact}; {remedy}") if remedy else SkipClip(fact)
 
 
-def _changed(place: Place) -> SkipClip:
+def _changed(place: ClipLocation) -> SkipClip:
     return SkipClip(
         f"its bytes in {place.path} are not those that were packed; delete {place.path}: a copy is fetched again, a "
         "dataset's own shard is made again by the same avsync pack"

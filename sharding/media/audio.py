@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.media.probe import Probe
-from sharding.media.stream import Fare, SourceStream, without_strays
+from sharding.media.stream import PacketStats, SourceStream, without_strays
 
 # When each decoded piece of sound is heard, though its timestamps are rounded, jitter, jump or run at another pace.
 #
@@ -174,10 +174,10 @@ class Sound:
     """How many more the source has for the same time."""
     breaks: int
     """How often its timestamps jumped."""
-    fare: Fare
+    fare: PacketStats
 
 
-class AudioLane:
+class AudioTimeline:
     """The sound of one source; ask for stretches in ascending order."""
 
     def __init__(self, source: Probe, *, sample_rate: int, channels: int, first_sample: int) -> None:

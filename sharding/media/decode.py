@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Clock, ColorMatrix, Fit, Repairs
-from sharding.media.audio import AudioLane, Sound
+from sharding.media.audio import AudioTimeline, Sound
 from sharding.media.container import decoding
 from sharding.media.packet_times import HOLE_S
 from sharding.media.probe import Probe
-from sharding.media.video import Pictures, VideoLane
+from sharding.media.video import Pictures, VideoTimeline
 
 MAX_ERROR_SHARE = Fraction(1, 10)
 """Of a stretch's packets; when the decoder refuses more, the stretch is damaged."""
@@ -33,7 +33,7 @@ MAX_STILL_S = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class OutputSpec:
     """What decoded spans look like."""
 
     clock: Clock
@@ -58,7 +58,7 @@ class Span:
     """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
 
 
-def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
+def read_spans(source: Probe, pieces: Sequence[range], form: OutputSpec) -> Iterator[Span]:
     """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
 
     Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
@@ -72,15 +72,15 @@ def read_spans(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[S
         yield _nothing(source, piece, form)
 
 
-def _decoded(source: Probe, pieces: Sequence[range], form: Form) -> Iterator[Span]:
+def _decoded(source: Probe, pieces: Sequence[range], form: OutputSpec) -> Iterator[Span]:
     clock, first = form.clock, pieces[0].start
     with (
         decoding(),
         closing(
-            VideoLane(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
+            VideoTimeline(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
         ) as video,
         closing(
-            AudioLane(
+            AudioTimeline(
                 source, sample_rate=clock.sample_rate, channels=form.channels, first_sample=clock.sample_at(first)
             )
         ) as audio,
@@ -106,7 +106,7 @@ def _missing(source: Probe, piece: range, clock: Clock) -> bool:
     return piece.start >= source.missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
 
 
-def _nothing(source: Probe, piece: range, form: Form) -> Span:
+def _nothing(source: Probe, piece: range, form: OutputSpec) -> Span:
     assert source.missing is not None
     return Span(
         first_frame=piece.start,
@@ -118,7 +118,7 @@ def _nothing(source: Probe, piece: range, form: Form) -> Span:
     )
 
 
-def decode_span(source: Probe, *, first_frame: int, frames: int, form: Form) -> Span:
+def decode_span(source: Probe, *, first_frame: int, frames: int, form: OutputSpec) -> Span:
     """Decode one stretch of a source; long files are entered by seeking. Raises RejectError, if it is damaged too."""
     span = next(read_spans(source, [range(first_frame, first_frame + frames)], form))
     if span.damage:

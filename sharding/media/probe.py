@@ -16,7 +16,7 @@ from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
 from sharding.media.container import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
-from sharding.media.truncation import Seen, missing_stretch
+from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
@@ -94,7 +94,10 @@ def _probed(path: Path, container: InputContainer) -> Probe:
         pass  # a damaged tail: what came before counts, and the length check decides
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
     facts = [times[stream.index].facts(stream) for stream in (video, audio)]
-    seen = [Seen(stream=one, times=times[one.index], facts=its) for one, its in zip((video, audio), facts, strict=True)]
+    seen = [
+        ObservedStream(stream=one, times=times[one.index], facts=its)
+        for one, its in zip((video, audio), facts, strict=True)
+    ]
     origin = facts[0].start if clockless else Fraction(0)
     return Probe(
         path=path,

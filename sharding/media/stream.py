@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fare:
+class PacketStats:
     """How the packets of one stretch of a stream fared."""
 
     packets: int
@@ -31,7 +31,7 @@ class Fare:
     """By the decoder."""
 
 
-class Tally:
+class PacketLog:
     """When a stream's packets were, in ticks, and which of them the decoder refused."""
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Tally:
         """The packet noted last was refused."""
         self._refused.append(self._last)
 
-    def between(self, start: int, stop: int) -> Fare:
+    def between(self, start: int, stop: int) -> PacketStats:
         """Of the packets noted so far. What comes before `stop` is forgotten: ask in ascending order."""
         packets, self._taken = _counted(self._taken, start, stop)
         refused, self._refused = _counted(self._refused, start, stop)
-        return Fare(packets=packets, refused=refused)
+        return PacketStats(packets=packets, refused=refused)
 
 
 def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[int]]":
@@ -60,7 +60,7 @@ def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[in
     return sum(start <= time < stop for time in times), array("q", (time for time in times if time >= stop))
 
 
-def decoded(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
+def decoded(container: Any, stream: Any, tally: PacketLog) -> Iterator[Any]:
     """A stream's frames in decoder order. Raises RejectError, unreadable, when the disk fails, and MemoryError."""
     packets = demuxed(container, stream)
     while True:
@@ -113,7 +113,7 @@ class SourceStream:
         self._open()
 
     def _open(self) -> None:
-        self._tally = Tally()
+        self._tally = PacketLog()
         self._container = open_media(self._source.path)
         self.stream: Any = self._container.streams[self._facts.index]
         self.stream.codec_context.options = {
@@ -128,7 +128,7 @@ class SourceStream:
         """Frames in decoder order, from where the file stands."""
         return decoded(self._container, self.stream, self._tally)
 
-    def fare(self, start: Fraction, stop: Fraction) -> Fare:
+    def fare(self, start: Fraction, stop: Fraction) -> PacketStats:
         """How the packets of this stretch, seconds, fared; ask in ascending order, when it has been decoded."""
         first, end = (ceil((edge + self._facts.origin) / self.stream.time_base) for edge in (start, stop))
         return self._tally.between(first, end)

@@ -26,7 +26,7 @@ MICROSECOND = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class ObservedStream:
     """A stream and what its packets say."""
 
     stream: Any
@@ -34,7 +34,7 @@ class Seen:
     facts: StreamFacts
 
 
-def missing_stretch(path: Path, container: Any, seen: Sequence[Seen]) -> Stretch | None:
+def missing_stretch(path: Path, container: Any, seen: Sequence[ObservedStream]) -> Stretch | None:
     """From where the file breaks off to where it should end, seconds as stored; None for a whole file.
 
     `seen`: its picture and its sound, not yet moved to the source's timeline.

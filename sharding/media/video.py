@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import Probe
-from sharding.media.stream import Fare, SourceStream, without_strays
+from sharding.media.stream import PacketStats, SourceStream, without_strays
 
 FORGIVEN = 50
 STRAY_S = 1
@@ -39,7 +39,7 @@ class Pictures:
     """Most slots in a row with one picture; a picture held from before counts from here on."""
     standing: int
     """When no picture appears in these slots: how many there are from the last one before to the next; else 0."""
-    fare: Fare
+    fare: PacketStats
 
 
 class FrameClock:
@@ -75,7 +75,7 @@ class FrameClock:
         return tick
 
 
-class VideoLane:
+class VideoTimeline:
     """The pictures of one source; ask for slots in ascending order."""
 
     def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:

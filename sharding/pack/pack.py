@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sharding.base.locks import folder_lock, share_lock
 from sharding.base.text import counted
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.pack.finish import finish
 from sharding.pack.pool import make_shards
@@ -20,14 +20,14 @@ from sharding.pack.report import PackSummary, print_division, print_estimate, pr
 from sharding.pack.sample import estimate
 from sharding.pack.tasks import RESUME
 from sharding.plan.shares import Division, check_divided, divided, read_division, read_share, write_division
-from sharding.plan.todo import agenda, check_folder, kept, listed, make_way, outdate
+from sharding.plan.todo import check_folder, find_todo, kept, listed, make_way, outdate
 from sharding.sources.find import base_of
 
-NO_WISHES = Wishes()
+NO_WISHES = PackOptions()
 
 
 def pack(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: Wishes = NO_WISHES
+    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: PackOptions = NO_WISHES
 ) -> PackSummary:
     """Pack a folder or CSV of videos into `dataset`. Both progress and outcome go to `console`, where one is given.
 
@@ -37,7 +37,7 @@ def pack(
     found = listed(videos, config, wishes)
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack"):
-        work = agenda(found, dataset, config, wishes, progress)
+        work = find_todo(found, dataset, config, wishes, progress)
         with writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
             if work.todo:
@@ -48,7 +48,7 @@ def pack(
 
 
 def dry_run(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: Wishes = NO_WISHES
+    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: PackOptions = NO_WISHES
 ) -> None:
     """Print what `pack` would do, and what that comes to, judged by a sample of the videos; nothing is written.
 
@@ -57,7 +57,7 @@ def dry_run(
     console = console or Console()
     found = listed(videos, config, wishes)
     check_folder(dataset)
-    work = agenda(found, dataset, config, wishes, console)
+    work = find_todo(found, dataset, config, wishes, console)
     print_plan(work, console)
     if work.todo:
         sources = [source for plan in work.todo for source in plan.sources]
@@ -92,7 +92,7 @@ class ShareSummary:
 
 
 def divide(
-    videos: Path, dataset: Path, config: PackConfig, wishes: Wishes, shares: int, console: Console | None = None
+    videos: Path, dataset: Path, config: PackConfig, wishes: PackOptions, shares: int, console: Console | None = None
 ) -> Division:
     """Write the plan, and divide the missing shards into at most `shares`; nothing is packed.
 
@@ -103,7 +103,7 @@ def divide(
     found = listed(videos, config, wishes)
     check_folder(dataset)
     with folder_lock(dataset, "avsync pack --shares"):
-        work = agenda(found, dataset, config, wishes, console or Console(stderr=True))
+        work = find_todo(found, dataset, config, wishes, console or Console(stderr=True))
         with writing(dataset):
             make_way(work.plans, work.todo, dataset, config)
             parts = divided(work.todo, shares)
@@ -113,7 +113,7 @@ def divide(
 
 
 def pack_share(
-    videos: Path, dataset: Path, config: PackConfig, wishes: Wishes, share: int, console: Console | None = None
+    videos: Path, dataset: Path, config: PackConfig, wishes: PackOptions, share: int, console: Console | None = None
 ) -> ShareSummary:
     """Pack the missing shards of one share of the division on disk, from 0 on; no index, no dataset.json.
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.base.files import publish, write_json
-from sharding.base.workers import Tell
+from sharding.base.workers import Report
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.records import ClipRecord
 from sharding.format.tar import ShardWriter
-from sharding.media.decode import Form, Span, read_spans
+from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
 from sharding.plan.plan import SOFTWARE
@@ -105,7 +105,7 @@ def check_motion(moved: bool) -> None:
         raise RejectError(RejectReason.FROZEN, "its picture never changes: a cover or a title, not a recording")
 
 
-class Loudness:
+class LoudnessMeter:
     """How much of the clips can be heard at all."""
 
     def __init__(self, sample_rate: int) -> None:
@@ -121,7 +121,7 @@ class Loudness:
         self.heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
 
 
-class Motion:
+class MotionMeter:
     """Whether the picture of the clips ever changes."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class PartCut:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
+class SourceSurvey:
     """A source looked at and cut."""
 
     found: Probe
@@ -207,17 +207,17 @@ class Survey:
         return PartCut(found=self.found, pieces=self.parts[number], of=len(self.parts))
 
 
-def survey(source: Source, config: PackConfig) -> Survey:
+def survey(source: Source, config: PackConfig) -> SourceSurvey:
     """Look at a source and cut it. Raises RejectError."""
     if source.absent:
         raise RejectError(RejectReason.UNREADABLE, source.absent)
     found = probe(source.path)
     pieces = cut(_wanted(source, found), config)
     if not found.seekable:
-        return Survey(found=found, parts=(tuple(pieces),))
+        return SourceSurvey(found=found, parts=(tuple(pieces),))
     count = -(-len(pieces) // PART_CLIPS)
     edges = [number * len(pieces) // count for number in range(count + 1)]
-    return Survey(found=found, parts=tuple(tuple(pieces[first:stop]) for first, stop in pairwise(edges)))
+    return SourceSurvey(found=found, parts=tuple(tuple(pieces[first:stop]) for first, stop in pairwise(edges)))
 
 
 def _wanted(source: Source, found: Probe) -> list[Stretch]:
@@ -229,9 +229,9 @@ def _wanted(source: Source, found: Probe) -> list[Stretch]:
     return [(start, end) for start, end in stretches if start < end]
 
 
-def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, tell: Tell) -> PartRecord:
+def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, tell: Report) -> PartRecord:
     """Pack the clips of one part next to `path`, then its record there. Raises RejectError, OSError, InputError."""
-    loudness, motion = Loudness(config.sample_rate), Motion()
+    loudness, motion = LoudnessMeter(config.sample_rate), MotionMeter()
     lost, damage, repairs = 0, "", Repairs()
     with publish(path.with_suffix(".tar"), lasting=False) as file:
         writer = ShardWriter(file, codec_named(config.codec))
@@ -283,14 +283,14 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
 def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
     """Clips, each with why it must not be used: empty when it is fine."""
     width, height = config.picture
-    form = Form(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
+    form = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     track = read_boxes(source.boxes) if source.boxes else None
     for piece, span in zip(pieces, read_spans(found, pieces, form), strict=True):
         boxes = track.at(piece, form.clock.fps) if track else ()
         yield Clip(meta=_meta(source, found, span, form, boxes), yuv=span.yuv, audio=span.audio), span.damage
 
 
-def _meta(source: Source, found: Probe, span: Span, form: Form, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
+def _meta(source: Source, found: Probe, span: Span, form: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
     return ClipMeta(
         key=f"{source.id}/{span.first_frame:08d}",
         source=source.rel,

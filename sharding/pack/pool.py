@@ -8,16 +8,17 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich import progress as rich_progress
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sharding.base.text import duration, first_few
-from sharding.base.workers import Died, Done, Told, Workers
+from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError
 from sharding.format.index import PARTS, SPLITS
 from sharding.pack.part import PartRecord
 from sharding.pack.schedule import Schedule, Task, TooManyFailures
-from sharding.pack.tasks import RESUME, Pack, Prepare
+from sharding.pack.tasks import RESUME, PackPart, Prepare
 from sharding.plan.plan import ShardPlan
 
 # How far packing is: a live bar, or a plain line now and then where there is no terminal, as in a job's log.
@@ -51,12 +52,12 @@ class PackProgress:
         if not self._console.is_terminal:
             self._say()
 
-    def hear(self, event: Done[Task] | Told[Task] | Died[Task]) -> None:
+    def hear(self, event: Done[Task] | Progress[Task] | Died[Task]) -> None:
         """Take note of what a worker says."""
         task = event.task
-        if not isinstance(task, Pack):
+        if not isinstance(task, PackPart):
             return
-        if isinstance(event, Told):
+        if isinstance(event, Progress):
             self._under_way[str(task.path)] = task.size * event.done / event.of
             return
         self._under_way.pop(str(task.path), None)
@@ -93,8 +94,8 @@ class PackProgress:
         return f"ETA {duration((time.monotonic() - self._started) * left / made)}" if made >= 1 else "ETA unknown"
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
+def _bar(console: Console) -> rich_progress.Progress:
+    return rich_progress.Progress(
         TextColumn("packing"),
         BarColumn(),
         TextColumn("{task.fields[done]} of {task.fields[count]} videos, {task.fields[rejected]} rejected"),

@@ -16,7 +16,7 @@ from sharding.format.index import SPLITS
 from sharding.format.records import REJECTS, Reject
 from sharding.pack.sample import Estimate
 from sharding.plan.shares import Division
-from sharding.plan.todo import Agenda
+from sharding.plan.todo import Todo
 
 LONGEST_TABLE = 20
 """Rows of a table of shares: they are much alike."""
@@ -94,7 +94,7 @@ def rejects_table(summary: PackSummary) -> Table:
     return table
 
 
-def print_plan(work: Agenda, console: Console) -> None:
+def print_plan(work: Todo, console: Console) -> None:
     """What a real call would do."""
     table = Table(title="avsync pack would make", title_justify="left")
     for column in ("split", "shards", "sources", "actions", "groups"):

@@ -11,13 +11,13 @@ from fractions import Fraction
 from itertools import count
 from math import gcd
 
-from sharding.base.workers import Died, Done, Tell, Workers, limit_cpu
+from sharding.base.workers import Died, Done, Report, Workers, limit_cpu
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.clip import Clip
 from sharding.format.codec import codec_named, members_of
 from sharding.format.tar import BLOCK, padded
-from sharding.pack.part import Survey, clips_of, survey
+from sharding.pack.part import SourceSurvey, clips_of, survey
 from sharding.pack.tasks import Prepare, fault_of
 from sharding.sources.source import Source
 
@@ -46,7 +46,7 @@ class Try:
     config: PackConfig
     decode: bool
 
-    def run(self, tell: Tell) -> Tried:
+    def run(self, tell: Report) -> Tried:
         """Never raises for what the source is to blame for."""
         limit_cpu(self.config.limit_s)
         started, frames, spent = time.thread_time(), (), 0.0
@@ -62,7 +62,7 @@ class Try:
             limit_cpu(0)
         return Tried(frames=frames, look_cpu_s=spent, decode_cpu_s=decode_cpu_s, clip=clip)
 
-    def _middle(self, seen: Survey) -> tuple[Clip, float]:
+    def _middle(self, seen: SourceSurvey) -> tuple[Clip, float]:
         """The middle clip, and the CPU time it took. Raises RejectError."""
         pieces = [piece for part in seen.parts for piece in part]
         middle = len(pieces) // 2

@@ -16,8 +16,8 @@ from sharding.config import PackConfig
 from sharding.errors import FAILURES, AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.index import PARTS
 from sharding.pack.assemble import Parts, check
-from sharding.pack.part import PartCut, PartName, PartRecord, Survey
-from sharding.pack.tasks import Assemble, Pack, fault_of
+from sharding.pack.part import PartCut, PartName, PartRecord, SourceSurvey
+from sharding.pack.tasks import Assemble, PackPart, fault_of
 from sharding.plan.plan import ShardPlan
 
 # Many sources in a row that cannot be read: a disk went away. Stop, before more of them are taken for bad videos.
@@ -64,7 +64,7 @@ class FailureRun:
 
 TRIES = 3
 """Of a task whose process was killed from outside."""
-Task = Pack | Assemble
+Task = PackPart | Assemble
 _PART = re.compile(r"\d{6}-\d{5}", re.ASCII)
 
 
@@ -100,22 +100,22 @@ class Schedule:
         elif isinstance(task, Assemble):
             del self._open[task.shard]
             shutil.rmtree(shard.folder, ignore_errors=True)  # what stays is cleared by the next call
-        elif isinstance(result, Survey):
+        elif isinstance(result, SourceSurvey):
             self._cut(shard, task.name.source, result)
         elif isinstance(result, PartRecord):
             self._have(shard, task.name, result)
 
     def died(self, task: Task, code: int) -> None:
         """The process of a task ended with exit code `code`."""
-        fault = fault_of(code, self._config) if isinstance(task, Pack) else ""
+        fault = fault_of(code, self._config) if isinstance(task, PackPart) else ""
         self._tries[task, fault] += 1
         tries = self._tries[task, fault]
-        if isinstance(task, Pack) and fault and (tries > 1 or code == OUT_OF_TIME):
+        if isinstance(task, PackPart) and fault and (tries > 1 or code == OUT_OF_TIME):
             self.done(task, task.refuse(RejectError(RejectReason.CORRUPT, fault)))
         elif tries < TRIES:
             self._ready.appendleft(task)
         else:
-            self.given_up.append(task.source.rel if isinstance(task, Pack) else task.shard)
+            self.given_up.append(task.source.rel if isinstance(task, PackPart) else task.shard)
 
     def _begin(self, plan: ShardPlan) -> None:
         shard = _Shard(plan, self._dataset)
@@ -126,7 +126,7 @@ class Schedule:
             if not shard.whole(number):
                 self._ready.append(shard.task(number, 0, self._config))
 
-    def _cut(self, shard: "_Shard", number: int, survey: Survey) -> None:
+    def _cut(self, shard: "_Shard", number: int, survey: SourceSurvey) -> None:
         """A source turned out to have several parts: those that are missing come next."""
         known = shard.parts[number]
         if any(record.of != len(survey.parts) for record in known.values()):
@@ -194,8 +194,8 @@ class _Shard:
         parts = (PartName(source=number, part=part).path(self.folder) for part in self.parts[number])
         return *parts, dataset / f"{self.plan.name}.json"
 
-    def task(self, number: int, part: int, config: PackConfig, cut: PartCut | None = None) -> Pack:
-        return Pack(
+    def task(self, number: int, part: int, config: PackConfig, cut: PartCut | None = None) -> PackPart:
+        return PackPart(
             shard=self.plan.name,
             source=self.plan.sources[number],
             name=PartName(source=number, part=part),

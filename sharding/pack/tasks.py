@@ -8,11 +8,11 @@ from pathlib import Path
 from av import logging as av_logging
 from av.error import FFmpegError
 
-from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Tell, limit_cpu, limit_memory
+from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Report, limit_cpu, limit_memory
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError, RejectError
 from sharding.pack.assemble import DamagedPart, Parts, assemble
-from sharding.pack.part import PartCut, PartName, PartRecord, Survey, pack_part, refuse, survey
+from sharding.pack.part import PartCut, PartName, PartRecord, SourceSurvey, pack_part, refuse, survey
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 
@@ -32,7 +32,7 @@ class Prepare:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pack:
+class PackPart:
     """One part of a source; without `cut`, look at the source first, and pack it if it has one part only."""
 
     shard: str
@@ -48,7 +48,7 @@ class Pack:
     def path(self) -> Path:
         return self.name.path(self.folder)
 
-    def run(self, tell: Tell) -> PartRecord | Survey:
+    def run(self, tell: Report) -> PartRecord | SourceSurvey:
         """A Survey when there are several parts, the record of the part otherwise."""
         limit_cpu(self.config.limit_s)
         try:
@@ -57,7 +57,7 @@ class Pack:
         finally:
             limit_cpu(0)
 
-    def _packed(self, tell: Tell) -> PartRecord | Survey:
+    def _packed(self, tell: Report) -> PartRecord | SourceSurvey:
         def alive(done: int, of: int) -> None:
             limit_cpu(self.config.limit_s)
             tell(done, of)
@@ -92,7 +92,7 @@ class Assemble:
     def shard(self) -> str:
         return self.plan.name
 
-    def run(self, tell: Tell) -> PartName | None:
+    def run(self, tell: Report) -> PartName | None:
         """Nothing when the shard is on disk, or the part that is damaged and must be packed again."""
         try:
             with _writing(self.dataset, self.shard):

@@ -13,7 +13,7 @@ from sharding.base.environment import JOBS
 from sharding.base.files import open_file, read_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason
 from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
@@ -233,7 +233,7 @@ def _stale(plans: Sequence[ShardPlan], dataset: Path) -> list[Path]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Agenda:
+class Todo:
     """All that is to be in the dataset, and what of it is missing."""
 
     ignored: int
@@ -245,14 +245,14 @@ class Agenda:
     """Of `todo`: shards that were there in another form."""
 
 
-def listed(videos: Path, config: PackConfig, wishes: Wishes) -> SourceList:
+def listed(videos: Path, config: PackConfig, wishes: PackOptions) -> SourceList:
     """The sources a call names, before it touches any folder. Raises InputError."""
     found = find_sources(videos, wishes.root)
     _check_boxes(videos, found.sources, config)
     return found
 
 
-def agenda(found: SourceList, dataset: Path, config: PackConfig, wishes: Wishes, console: Console) -> Agenda:
+def find_todo(found: SourceList, dataset: Path, config: PackConfig, wishes: PackOptions, console: Console) -> Todo:
     """Compare what there is with what there should be. Raises InputError, FormatError."""
     old = old_plan(dataset)
     check_settings(dataset, old, config)
@@ -265,7 +265,7 @@ def agenda(found: SourceList, dataset: Path, config: PackConfig, wishes: Wishes,
         check_none_vanished(dataset, todo)
     for note in (*found.notes, *_removals(gone)):
         console.print(note, markup=False, soft_wrap=True)
-    return Agenda(
+    return Todo(
         ignored=found.ignored,
         duplicates=duplicates,
         plans=tuple(plans),

@@ -22,7 +22,7 @@ LEAD_S = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lane:
+class ObjectTrack:
     """The room one object has, in shares of the picture."""
 
     x: float
@@ -55,7 +55,7 @@ class Motion:
     """(N,) 0 at the floor, 1 at the top: the pitch of a tone."""
     pivot: tuple[float, float] | None = None
     """Where the rod hangs, for objects on a rod."""
-    ground: Lane | None = None
+    ground: ObjectTrack | None = None
     """Whose floor has a ledge to land on, for objects that fall."""
 
 
@@ -64,7 +64,7 @@ def times(seconds: float) -> Curve:
     return np.arange(-LEAD_S, seconds + 0.5, 1 / GRID_HZ)
 
 
-def bounce(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
+def bounce(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
     """A ball under gravity, kicked anew at each impact."""
     longest = 1.2
     starts, move, share = _moves(rng, time, (0.4, longest))
@@ -75,7 +75,7 @@ def bounce(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     return _motion(lane, time, lane.x + lane.reach * _wander(rng, time, 1.2), y, impacts=impacts)
 
 
-def hop(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
+def hop(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
     """It sits, jumps to another place at a random moment, and lands with a knock."""
     starts, move, share = _moves(rng, time, (0.6, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
@@ -88,7 +88,7 @@ def hop(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     return _motion(lane, time, x, y, impacts=impacts)
 
 
-def glide(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
+def glide(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
     """It slides up and down its lane by fits and starts."""
     starts, move, share = _moves(rng, time, (0.7, 1.4))
     length = np.diff(starts, append=starts[-1] + 1)[move]
@@ -100,7 +100,7 @@ def glide(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     return _motion(lane, time, x, lane.floor - (lane.floor - lane.top) * height, effort=_speed(height))
 
 
-def swing(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
+def swing(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
     """A weight on a rod, each swing of another width and length, with rests at the turns."""
     starts, move, share = _moves(rng, time, (0.7, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
@@ -115,7 +115,7 @@ def swing(rng: np.random.Generator, lane: Lane, time: Curve) -> Motion:
     return replace(motion, pivot=(lane.x, lane.top), height=(1 + angle) / 2)
 
 
-MOTIONS: dict[str, Callable[[np.random.Generator, Lane, Curve], Motion]] = {
+MOTIONS: dict[str, Callable[[np.random.Generator, ObjectTrack, Curve], Motion]] = {
     "bounce": bounce,
     "hop": hop,
     "glide": glide,
@@ -125,7 +125,7 @@ MOTIONS: dict[str, Callable[[np.random.Generator, Lane, Curve], Motion]] = {
 
 
 def _motion(
-    lane: Lane, time: Curve, x: Curve, y: Curve, *, impacts: Curve | None = None, effort: Curve | None = None
+    lane: ObjectTrack, time: Curve, x: Curve, y: Curve, *, impacts: Curve | None = None, effort: Curve | None = None
 ) -> Motion:
     squash = np.zeros_like(time)
     hits = np.empty((0, 2)) if impacts is None else impacts[(impacts[:, 0] < time[-1])]

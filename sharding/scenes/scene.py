@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig
-from sharding.scenes.motion import MOTIONS, Lane, Motion, times
+from sharding.scenes.motion import MOTIONS, Motion, ObjectTrack, times
 from sharding.scenes.picture import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake
 from sharding.scenes.sound import background, draw_voice, hum, sound_of, to_pcm
 
@@ -76,7 +76,7 @@ def _random(config: SceneConfig, number: int, purpose: str) -> np.random.Generat
     return np.random.default_rng([config.seed, number, *purpose.encode()])
 
 
-def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[Lane]:
+def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[ObjectTrack]:
     """Side by side in random order, each at its own height, so that objects never hide each other."""
     width = 1 / count
     lanes = []
@@ -84,5 +84,5 @@ def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[Lan
         room = rng.uniform(0.26, 0.36)  # from top to floor
         top = rng.uniform(radius + 0.05, 0.95 - radius - room)
         reach = max(0.02, width / 2 - radius * 1.3)
-        lanes.append(Lane(x=(place + 0.5) * width, reach=reach, top=top, floor=top + room))
+        lanes.append(ObjectTrack(x=(place + 0.5) * width, reach=reach, top=top, floor=top + room))
     return lanes

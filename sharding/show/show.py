@@ -14,7 +14,7 @@ from sharding.show.survey import read_survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class ShowOptions:
     """What to show beyond the screen, and how much of it."""
 
     worst: int = 10
@@ -25,7 +25,7 @@ class Wanted:
     sheet: Path | None = None
 
 
-def show(folder: Path, wanted: Wanted, console: Console | None = None) -> list[Path]:
+def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> list[Path]:
     """Print what is inside `folder`; returns the files written.
 
     Raises InputError when it is no whole dataset or a file cannot be written there, FormatError for another version.

@@ -15,7 +15,7 @@ MOST_CLIPS = 3
 """Clips of one file that are named, of each kind: where more are wrong, it is the file that is."""
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """One machine-readable word for each kind of finding."""
 
     MISSING = "missing"
@@ -26,11 +26,11 @@ class Kind(StrEnum):
 
 
 MEANS = {
-    Kind.MISSING: "belongs to the dataset, and is not there",
-    Kind.UNREADABLE: "is there, and cannot be read",
-    Kind.DAMAGED: "is not what was packed",
-    Kind.DISAGREES: "says something else than another file",
-    Kind.FOREIGN: "belongs to nothing here",
+    FindingKind.MISSING: "belongs to the dataset, and is not there",
+    FindingKind.UNREADABLE: "is there, and cannot be read",
+    FindingKind.DAMAGED: "is not what was packed",
+    FindingKind.DISAGREES: "says something else than another file",
+    FindingKind.FOREIGN: "belongs to nothing here",
 }
 
 
@@ -38,7 +38,7 @@ MEANS = {
 class Finding:
     """One thing that is wrong."""
 
-    kind: Kind
+    kind: FindingKind
     file: str
     """Relative to the dataset."""
     wanted: str
@@ -97,12 +97,14 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
 def remedy(findings: Sequence[Finding]) -> str:
     """What to do about them."""
     found = {one.kind for one in findings}
-    if found == {Kind.FOREIGN}:
+    if found == {FindingKind.FOREIGN}:
         return "move away or delete each file named above; all else is as packed"
-    wrong = " or ".join(kind for kind in (Kind.UNREADABLE, Kind.DAMAGED, Kind.DISAGREES) if kind in found)
+    wrong = " or ".join(
+        kind for kind in (FindingKind.UNREADABLE, FindingKind.DAMAGED, FindingKind.DISAGREES) if kind in found
+    )
     steps = [f"delete each file marked {wrong} above, then "] if wrong else []
     steps += ["run the same avsync pack again: it makes what is missing and keeps the rest"]
-    steps += ["; move away or delete what is foreign"] if Kind.FOREIGN in found else []
+    steps += ["; move away or delete what is foreign"] if FindingKind.FOREIGN in found else []
     return "".join(steps)
 
 

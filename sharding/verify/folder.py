@@ -14,8 +14,8 @@ from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
 from sharding.format.records import REJECTS, parse_rejects
 from sharding.plan.plan import PlanFile
-from sharding.verify.findings import Finding, Kind
-from sharding.verify.shard import Around
+from sharding.verify.findings import Finding, FindingKind
+from sharding.verify.shard import ShardContext
 
 LARGEST_FILE = 2**31
 """Bytes of plan.json or rejects.csv: some hundred for each source."""
@@ -30,14 +30,14 @@ class Contents:
 
     shards: list[str] = field(default_factory=list[str])
     """`<split>/NNNNNN`, in order: those of plan.json, or of which there is a file."""
-    around: Around = field(default_factory=Around)
+    around: ShardContext = field(default_factory=ShardContext)
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def numbers(self, split: str) -> list[int]:
         """Of the tars of a split."""
         return [int(name[-6:]) for name in self.shards if name.startswith(f"{split}/")]
 
-    def add(self, kind: Kind, file: str, wanted: str, found: str) -> None:
+    def add(self, kind: FindingKind, file: str, wanted: str, found: str) -> None:
         """Note a finding."""
         self.findings.append(Finding(kind=kind, file=file, wanted=wanted, found=found))
 
@@ -45,12 +45,14 @@ class Contents:
 def look_around(folder: Path, info: DatasetInfo) -> Contents:
     """List a dataset's folder. What cannot be read is a finding."""
     contents = Contents()
-    contents.around = Around(planned=_read_plan(contents, folder, info), rejects=_read_rejects(contents, folder, info))
+    contents.around = ShardContext(
+        planned=_read_plan(contents, folder, info), rejects=_read_rejects(contents, folder, info)
+    )
     for name in _names(contents, folder, ""):
         if name == PARTS:
-            contents.add(Kind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
+            contents.add(FindingKind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
         elif name not in (INFO, JOBS, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
-            contents.add(Kind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
+            contents.add(FindingKind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
     planned = contents.around.planned
     contents.shards = sorted(shards if planned is None else planned, key=_place)
@@ -67,7 +69,7 @@ def _names(contents: Contents, folder: Path, split: str) -> list[str]:
     except FileNotFoundError:
         return []  # each file that should be there is a finding of its own
     except OSError as error:
-        contents.add(Kind.UNREADABLE, split or ".", "a folder", str(error.strerror))
+        contents.add(FindingKind.UNREADABLE, split or ".", "a folder", str(error.strerror))
         return []
 
 
@@ -80,10 +82,10 @@ def _shards_in(contents: Contents, folder: Path, split: str) -> set[str]:
         if match and (planned is None or shard in planned):
             shards.add(shard)
         elif match:
-            contents.add(Kind.FOREIGN, f"{split}/{name}", "nothing", "a shard that plan.json does not list")
+            contents.add(FindingKind.FOREIGN, f"{split}/{name}", "nothing", "a shard that plan.json does not list")
         elif name != INDEX and not _HARMLESS.fullmatch(name):
             what = "half a file" if name.endswith(".part") else "a file that no avsync pack writes"
-            contents.add(Kind.FOREIGN, f"{split}/{name}", "nothing", what)
+            contents.add(FindingKind.FOREIGN, f"{split}/{name}", "nothing", what)
     return shards
 
 
@@ -93,11 +95,11 @@ def _content(contents: Contents, folder: Path, name: str) -> bytes | None:
             if file.seek(0, 2) <= LARGEST_FILE:
                 file.seek(0)
                 return file.readall()
-            contents.add(Kind.DAMAGED, name, f"at most {LARGEST_FILE} bytes", f"{file.tell()}")
+            contents.add(FindingKind.DAMAGED, name, f"at most {LARGEST_FILE} bytes", f"{file.tell()}")
     except FileNotFoundError:
-        contents.add(Kind.MISSING, name, "the file", "no such file")
+        contents.add(FindingKind.MISSING, name, "the file", "no such file")
     except OSError as error:
-        contents.add(Kind.UNREADABLE, name, "the file", str(error.strerror))
+        contents.add(FindingKind.UNREADABLE, name, "the file", str(error.strerror))
     return None
 
 
@@ -108,15 +110,15 @@ def _read_plan(contents: Contents, folder: Path, info: DatasetInfo) -> Mapping[s
     try:
         plan = from_json(data, PlanFile, "it")
     except FormatError as error:
-        contents.add(Kind.DAMAGED, PLAN, "a plan of this format", str(error))
+        contents.add(FindingKind.DAMAGED, PLAN, "a plan of this format", str(error))
         return None
     strange = next((name for name in plan.shards if not _NAME.fullmatch(name)), None)
     if plan.format_version != FORMAT_VERSION or strange is not None:
         fact = f"format version {plan.format_version}" if strange is None else f"a shard called {strange!r}"
-        contents.add(Kind.DAMAGED, PLAN, "a plan of this format", fact)
+        contents.add(FindingKind.DAMAGED, PLAN, "a plan of this format", fact)
         return None
     if (plan.settings, plan.written_by) != (info.settings, info.written_by):
-        contents.add(Kind.DISAGREES, PLAN, "the settings and the software that dataset.json tells of", "others")
+        contents.add(FindingKind.DISAGREES, PLAN, "the settings and the software that dataset.json tells of", "others")
     return plan.shards
 
 
@@ -127,9 +129,9 @@ def _read_rejects(contents: Contents, folder: Path, info: DatasetInfo) -> Set[tu
     try:
         rejects = parse_rejects(data)
     except FormatError as error:
-        contents.add(Kind.DAMAGED, REJECTS, "rows of path,reason,detail", str(error))
+        contents.add(FindingKind.DAMAGED, REJECTS, "rows of path,reason,detail", str(error))
         return None
     if len(rejects) != info.rejects:
-        contents.add(Kind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rejects)))
+        contents.add(FindingKind.DISAGREES, REJECTS, f"{info.rejects} rows as dataset.json says", str(len(rejects)))
         return None
     return {(reject.path, reject.reason, reject.detail) for reject in rejects}

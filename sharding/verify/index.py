@@ -10,7 +10,7 @@ from sharding.base.files import open_file
 from sharding.errors import AvsyncError, FormatError
 from sharding.format.columns import CLIPS
 from sharding.format.index import INDEX, Index
-from sharding.verify.findings import Finding, Kind, shortened
+from sharding.verify.findings import Finding, FindingKind, shortened
 from sharding.verify.shard import read_side
 
 ROOM_BYTES = (2**16, 2**8)
@@ -29,27 +29,27 @@ def check_index(
     """
     file = f"{split}/{INDEX}"
 
-    def one(kind: Kind, wanted: str, found: str) -> list[Finding]:
+    def one(kind: FindingKind, wanted: str, found: str) -> list[Finding]:
         return [Finding(kind=kind, file=file, wanted=wanted, found=found)]
 
     path = folder / split / INDEX
     try:
         with open_file(path) as opened:
             if (size := opened.seek(0, 2)) > ROOM_BYTES[0] + ROOM_BYTES[1] * max(0, clips):
-                return one(Kind.DAMAGED, f"an index of {clips} clips", f"{size} bytes")
+                return one(FindingKind.DAMAGED, f"an index of {clips} clips", f"{size} bytes")
         found = Index.load(path)
     except FileNotFoundError:
-        return one(Kind.MISSING, "an index", "no such file")
+        return one(FindingKind.MISSING, "an index", "no such file")
     except OSError as error:
-        return one(Kind.UNREADABLE, "an index", str(error.strerror))
+        return one(FindingKind.UNREADABLE, "an index", str(error.strerror))
     except AvsyncError as error:
-        return one(Kind.DAMAGED, "an index", str(error).removeprefix(f"{path} is damaged: ").partition(";")[0])
+        return one(FindingKind.DAMAGED, "an index", str(error).removeprefix(f"{path} is damaged: ").partition(";")[0])
     if len(found) != clips:
-        return one(Kind.DISAGREES, f"{clips} clips as dataset.json says", f"{len(found)}")
+        return one(FindingKind.DISAGREES, f"{clips} clips as dataset.json says", f"{len(found)}")
     try:
         wanted = Index.build(((number, read_side(folder / split / f"{number:06d}.json")) for number in whole), actions)
     except (OSError, FormatError) as error:
-        return one(Kind.DISAGREES, "what the side files say", f"that they make none: {error}")
+        return one(FindingKind.DISAGREES, "what the side files say", f"that they make none: {error}")
     return shortened([*_shards(file, found, wanted, whole, known)] or [*_rows(file, found, wanted, whole)])
 
 
@@ -59,7 +59,7 @@ def _shards(file: str, found: Index, wanted: Index, whole: Sequence[int], known:
     for number in sorted({*whole, *(mine.keys() - {*known})}):
         if mine.get(number, 0) != theirs.get(number, 0):
             yield Finding(
-                kind=Kind.DISAGREES,
+                kind=FindingKind.DISAGREES,
                 file=file,
                 wanted=f"{theirs.get(number, 0)} clips of shard {number:06d}",
                 found=str(mine.get(number, 0)),
@@ -76,7 +76,9 @@ def _rows(file: str, found: Index, wanted: Index, whole: Sequence[int]) -> Itera
     rows = np.flatnonzero(np.isin(found.shard, whole))
 
     def about(row: int, wanted: str, found: str) -> Finding:
-        return Finding(kind=Kind.DISAGREES, file=file, clip=key(row), wanted=f"{wanted} of its side file", found=found)
+        return Finding(
+            kind=FindingKind.DISAGREES, file=file, clip=key(row), wanted=f"{wanted} of its side file", found=found
+        )
 
     key = wanted.key
     for row, at in enumerate(rows.tolist()) if _names_differ(found, wanted) else ():
@@ -87,7 +89,7 @@ def _rows(file: str, found: Index, wanted: Index, whole: Sequence[int]) -> Itera
         for row in np.flatnonzero(mine != theirs).tolist():
             yield about(row, f"{name} {theirs[row]}", str(mine[row]))
     if not _same_groups(found.group[rows], wanted.group):
-        yield Finding(kind=Kind.DISAGREES, file=file, wanted="the groups of the side files", found="others")
+        yield Finding(kind=FindingKind.DISAGREES, file=file, wanted="the groups of the side files", found="others")
 
 
 def _names_differ(found: Index, wanted: Index) -> bool:

@@ -63,7 +63,7 @@ LARGEST_JSON = 2**26
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class StoredForm:
     """What all clips of the dataset share, and how deep to look."""
 
     info: DatasetInfo
@@ -72,7 +72,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Mismatch:
     """What a clip should have been, and what is there."""
 
     wanted: str
@@ -93,14 +93,14 @@ class _Member:
     size: int
 
 
-def check_clip(tape: Tape, clip: ClipRecord, form: Form, heard: Callable[[ClipMeta], None]) -> Difference | None:
+def check_clip(tape: Tape, clip: ClipRecord, form: StoredForm, heard: Callable[[ClipMeta], None]) -> Mismatch | None:
     """Read one clip, from the header of its json to the padding after its sound. Raises CutOff, OSError.
 
     `heard` gets its json, when all is as it should be up to there.
     """
     suffixes = ("json", form.codec.video_suffix, form.codec.audio_suffix)
     sizes = (clip.json_bytes, clip.video[1], clip.audio[1])
-    crc, wrong, members = 0, list[Difference](), list[_Member]()
+    crc, wrong, members = 0, list[Mismatch](), list[_Member]()
     for suffix, size in zip(suffixes, sizes, strict=True):
         head = _exactly(tape, BLOCK)
         crc = crc32(head, crc) if members else crc
@@ -111,9 +111,9 @@ def check_clip(tape: Tape, clip: ClipRecord, form: Form, heard: Callable[[ClipMe
         padding = _exactly(tape, padded(size) - size)
         crc = crc32(padding, crc) if len(members) < len(sizes) else crc
         if any(padding):
-            wrong.append(Difference(f"zeros after the {suffix} member", "other bytes"))
+            wrong.append(Mismatch(f"zeros after the {suffix} member", "other bytes"))
     if crc != clip.crc32:
-        return Difference(f"CRC-32 {clip.crc32:08x}", f"CRC-32 {crc:08x}")
+        return Mismatch(f"CRC-32 {clip.crc32:08x}", f"CRC-32 {crc:08x}")
     if wrong:
         return wrong[0]
     content = _content_difference(members, clip, form, heard)
@@ -127,7 +127,7 @@ def _exactly(tape: Tape, size: int) -> bytes:
     return data
 
 
-def _kept(suffix: str, size: int, form: Form) -> int:
+def _kept(suffix: str, size: int, form: StoredForm) -> int:
     """How many bytes of a member are needed to look into it."""
     if suffix == "json":
         return min(size, LARGEST_JSON)
@@ -148,28 +148,28 @@ def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
     return _Member(b"".join(kept), size), crc
 
 
-def _header_difference(head: bytes, name: str, size: int) -> Difference | None:
+def _header_difference(head: bytes, name: str, size: int) -> Mismatch | None:
     if head == member_header(name, size):
         return None
     wanted = f"the tar header of {name}, {size} bytes"
     try:
         found = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
     except tarfile.HeaderError:
-        return Difference(wanted, "no tar header")
+        return Mismatch(wanted, "no tar header")
     if (found.name, found.size) == (name, size):
-        return Difference(wanted, "one with another date, owner or kind")
-    return Difference(wanted, f"that of {found.name}, {found.size} bytes")
+        return Mismatch(wanted, "one with another date, owner or kind")
+    return Mismatch(wanted, f"that of {found.name}, {found.size} bytes")
 
 
 def _content_difference(
-    members: list[_Member], clip: ClipRecord, form: Form, heard: Callable[[ClipMeta], None]
-) -> Difference | None:
+    members: list[_Member], clip: ClipRecord, form: StoredForm, heard: Callable[[ClipMeta], None]
+) -> Mismatch | None:
     """Of what is written in the members; their bytes are those the side file tells of."""
     about, video, audio = members
     try:
         meta = from_json(about.content, ClipMeta, "its json")
     except FormatError as error:
-        return Difference("the json of a clip", str(error))
+        return Mismatch("the json of a clip", str(error))
     if difference := _meta_difference(meta, clip, form.info):
         return difference
     heard(meta)
@@ -177,18 +177,16 @@ def _content_difference(
         problem = problem_of_decoding(video.content, audio.content, meta, form.codec)
     else:
         problem = problem_of_headers((video.content, video.size), (audio.content, audio.size), meta, form.codec)
-    return Difference("pictures and sound as its json says", problem) if problem else None
+    return Mismatch("pictures and sound as its json says", problem) if problem else None
 
 
-def _meta_difference(meta: ClipMeta, clip: ClipRecord, info: DatasetInfo) -> Difference | None:
+def _meta_difference(meta: ClipMeta, clip: ClipRecord, info: DatasetInfo) -> Mismatch | None:
     for name in ("key", "action", "group", "frames"):
         if getattr(meta, name) != getattr(clip, name):
-            return Difference(
-                f"{name} {getattr(clip, name)!r} of the side file", f"{getattr(meta, name)!r} in its json"
-            )
+            return Mismatch(f"{name} {getattr(clip, name)!r} of the side file", f"{getattr(meta, name)!r} in its json")
     for name in ("clock", "width", "height", "channels"):
         if getattr(meta, name) != getattr(info, name):
-            return Difference(f"{name} {getattr(info, name)} of dataset.json", f"{getattr(meta, name)} in its json")
+            return Mismatch(f"{name} {getattr(info, name)} of dataset.json", f"{getattr(meta, name)} in its json")
     if not meta.key.endswith(f"/{meta.first_frame:08d}"):
-        return Difference(f"the first frame that its key ends with, {meta.key}", f"{meta.first_frame} in its json")
+        return Mismatch(f"the first frame that its key ends with, {meta.key}", f"{meta.first_frame} in its json")
     return None

@@ -13,8 +13,8 @@ from sharding.format.columns import problem_of_clip
 from sharding.format.records import ClipRecord, ShardRecord, SourceRecord
 from sharding.format.tar import BLOCK, END, padded
 from sharding.pack.part import joined
-from sharding.verify.findings import Finding, Kind, shortened
-from sharding.verify.members import CutOff, Difference, Form, Tape, check_clip
+from sharding.verify.findings import Finding, FindingKind, shortened
+from sharding.verify.members import CutOff, Mismatch, StoredForm, Tape, check_clip
 
 # What a side file tells of its sources, against the json of their clips.
 
@@ -75,13 +75,13 @@ class Shard:
     bytes: int = 0
     """Of its tar, where it was read."""
 
-    def add(self, kind: Kind, file: str, wanted: str, found: str, clip: str = "") -> None:
+    def add(self, kind: FindingKind, file: str, wanted: str, found: str, clip: str = "") -> None:
         """Note a finding about `file` of this shard: `tar` or `json`."""
         self.findings.append(Finding(kind=kind, file=f"{self.name}.{file}", wanted=wanted, found=found, clip=clip))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Around:
+class ShardContext:
     """What the dataset's other files say of all shards; None where they cannot be used."""
 
     planned: Mapping[str, Sequence[str]] | None = None
@@ -90,7 +90,9 @@ class Around:
     """Rows of rejects.csv."""
 
 
-def check_shard(name: str, folder: Path, around: Around, form: Form, passed: Callable[[int], None]) -> Shard:
+def check_shard(
+    name: str, folder: Path, around: ShardContext, form: StoredForm, passed: Callable[[int], None]
+) -> Shard:
     """Check `folder`/`name`.json and .tar."""
     shard = Shard(name=name)
     record = _read_side(shard, folder)
@@ -108,9 +110,9 @@ def check_shard(name: str, folder: Path, around: Around, form: Form, passed: Cal
                 _check_tar(shard, Tape(file, passed), record, size, form)
                 shard.bytes = min(size, record.tar_bytes)
     except FileNotFoundError:
-        shard.add(Kind.MISSING, "tar", "a shard", "no such file")
+        shard.add(FindingKind.MISSING, "tar", "a shard", "no such file")
     except OSError as error:
-        shard.add(Kind.UNREADABLE, "tar", "a shard", str(error.strerror))
+        shard.add(FindingKind.UNREADABLE, "tar", "a shard", str(error.strerror))
     shard.findings = shortened(shard.findings)
     return shard
 
@@ -129,27 +131,29 @@ def _read_side(shard: Shard, folder: Path) -> ShardRecord | None:
     try:
         record = read_side(folder / f"{shard.name}.json")
     except FileNotFoundError:
-        shard.add(Kind.MISSING, "json", "a side file", "no such file")
+        shard.add(FindingKind.MISSING, "json", "a side file", "no such file")
         return None
     except OSError as error:
-        shard.add(Kind.UNREADABLE, "json", "a side file", str(error.strerror))
+        shard.add(FindingKind.UNREADABLE, "json", "a side file", str(error.strerror))
         return None
     except FormatError as error:
-        shard.add(Kind.DAMAGED, "json", wanted, str(error))
+        shard.add(FindingKind.DAMAGED, "json", wanted, str(error))
         return None
     if problem := _problem_of(record):
-        shard.add(Kind.DAMAGED, "json", wanted, problem)
+        shard.add(FindingKind.DAMAGED, "json", wanted, problem)
         return None
     shard.whole = True
     return record
 
 
-def _compare(shard: Shard, record: ShardRecord, around: Around) -> None:
+def _compare(shard: Shard, record: ShardRecord, around: ShardContext) -> None:
     sources = [source for source, _ in groupby(clip.key.rpartition("/")[0] for clip in record.clips)]
     if around.planned is not None and not _in_order(sources, around.planned.get(shard.name, ())):
-        shard.add(Kind.DISAGREES, "json", "sources of plan.json, in its order", f"{len(sources)}, not all of them")
+        shard.add(
+            FindingKind.DISAGREES, "json", "sources of plan.json, in its order", f"{len(sources)}, not all of them"
+        )
     if around.rejects is not None and (others := set(record.rejects) - around.rejects):
-        shard.add(Kind.DISAGREES, "json", "only rejects that stand in rejects.csv", ": ".join(min(others)))
+        shard.add(FindingKind.DISAGREES, "json", "only rejects that stand in rejects.csv", ": ".join(min(others)))
 
 
 def _problem_of(record: ShardRecord) -> str:
@@ -183,31 +187,31 @@ def _in_order(names: Sequence[str], planned: Sequence[str]) -> bool:
     return all(name in rest for name in names)
 
 
-def _check_tar(shard: Shard, tape: Tape, record: ShardRecord, size: int, form: Form) -> None:
+def _check_tar(shard: Shard, tape: Tape, record: ShardRecord, size: int, form: StoredForm) -> None:
     if size != record.tar_bytes:
         kind = "cut off" if size < record.tar_bytes else "longer"
-        shard.add(Kind.DAMAGED, "tar", f"{record.tar_bytes} bytes", f"{size}: {kind}")
-    differences, metas = list[tuple[ClipRecord, Difference]](), list[ClipMeta]()
+        shard.add(FindingKind.DAMAGED, "tar", f"{record.tar_bytes} bytes", f"{size}: {kind}")
+    differences, metas = list[tuple[ClipRecord, Mismatch]](), list[ClipMeta]()
     for number, clip in enumerate(record.clips):
         try:
             difference = check_clip(tape, clip, form, metas.append)
         except CutOff:
             lost = record.clips[number:]
-            differences += [(one, Difference(f"bytes up to {_end(one)}", f"the end at {size}")) for one in lost]
+            differences += [(one, Mismatch(f"bytes up to {_end(one)}", f"the end at {size}")) for one in lost]
             break
         if difference is not None:
             differences.append((clip, difference))
     else:
         if tape.take(len(END)) != END:
-            shard.add(Kind.DAMAGED, "tar", "two blocks of zeros at its end", "other bytes, or too few")
+            shard.add(FindingKind.DAMAGED, "tar", "two blocks of zeros at its end", "other bytes, or too few")
     digest = tape.digest()
     if size == record.tar_bytes and digest != record.sha256:
-        shard.add(Kind.DAMAGED, "tar", f"SHA-256 {record.sha256}", digest)
+        shard.add(FindingKind.DAMAGED, "tar", f"SHA-256 {record.sha256}", digest)
     for clip, difference in differences:
         if difference.of_bytes and digest == record.sha256:  # the tar is whole: its side file has changed
-            shard.add(Kind.DISAGREES, "json", f"{difference.found} as in the tar", difference.wanted, clip.key)
+            shard.add(FindingKind.DISAGREES, "json", f"{difference.found} as in the tar", difference.wanted, clip.key)
         else:
-            shard.add(Kind.DAMAGED, "tar", difference.wanted, difference.found, clip.key)
+            shard.add(FindingKind.DAMAGED, "tar", difference.wanted, difference.found, clip.key)
     if len(metas) == len(record.clips):
         for wanted, found in source_differences(record.sources, metas):
-            shard.add(Kind.DISAGREES, "json", f"{wanted} as in the clips", found)
+            shard.add(FindingKind.DISAGREES, "json", f"{wanted} as in the clips", found)

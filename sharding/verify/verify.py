@@ -16,14 +16,14 @@ from sharding.base.environment import available_cores
 from sharding.errors import AvsyncError, InputError
 from sharding.format.codec import codec_named
 from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
-from sharding.verify.findings import Finding, Kind, Report, kinds, print_findings, remedy
+from sharding.verify.findings import Finding, FindingKind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
 from sharding.verify.index import check_index
-from sharding.verify.members import Form
+from sharding.verify.members import StoredForm
 from sharding.verify.shard import Shard, check_shard
 
 
-class Stopped(AvsyncError):
+class CheckStopped(AvsyncError):
     """The check was told to stop."""
 
 
@@ -72,15 +72,15 @@ def inspect(folder: Path, jobs: int | None, *, decode: bool, progress: Console) 
     )
 
 
-def _form(folder: Path, decode: bool) -> Form:
+def _form(folder: Path, decode: bool) -> StoredForm:
     try:
         info = read_info(folder)
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}; change its rights, or name another one") from error
-    return Form(info=info, codec=codec_named(info.codec), decode=decode)
+    return StoredForm(info=info, codec=codec_named(info.codec), decode=decode)
 
 
-def _check_shards(folder: Path, contents: Contents, form: Form, jobs: int, console: Console) -> list[Shard]:
+def _check_shards(folder: Path, contents: Contents, form: StoredForm, jobs: int, console: Console) -> list[Shard]:
     stop = threading.Event()
     columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TextColumn("left:"), TimeRemainingColumn(), console=console) as bar:
@@ -88,14 +88,14 @@ def _check_shards(folder: Path, contents: Contents, form: Form, jobs: int, conso
 
         def passed(count: int) -> None:
             if stop.is_set():
-                raise Stopped("stopped")
+                raise CheckStopped("stopped")
             bar.advance(task, count)
 
         return _in_threads(folder, contents, form, jobs, passed, stop)
 
 
 def _in_threads(
-    folder: Path, contents: Contents, form: Form, jobs: int, passed: Callable[[int], None], stop: threading.Event
+    folder: Path, contents: Contents, form: StoredForm, jobs: int, passed: Callable[[int], None], stop: threading.Event
 ) -> list[Shard]:
     def check(name: str) -> Shard:
         return check_shard(name, folder, contents.around, form, passed)
@@ -127,7 +127,7 @@ def _totals(contents: Contents, shards: Sequence[Shard], info: DatasetInfo) -> l
         pairs[f"clips in {split}"] = (info.clips.get(split, 0), clips)
         pairs[f"shards in {split}"] = (info.shards.get(split, 0), len(contents.numbers(split)))
     return [
-        Finding(kind=Kind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(said))
+        Finding(kind=FindingKind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(said))
         for name, (said, there) in pairs.items()
         if said != there
     ]

@@ -10,7 +10,7 @@ cluster       all of it as one object with verbs: run, preempt, kill a node
 
 from slurm.cluster.cluster import Cluster
 from slurm.cluster.errors import ClusterError
-from slurm.cluster.events import Event
+from slurm.cluster.events import ClusterEvent
 from slurm.cluster.settings import ClusterSettings
 
-__all__ = ["Cluster", "ClusterSettings", "ClusterError", "Event"]
+__all__ = ["Cluster", "ClusterSettings", "ClusterError", "ClusterEvent"]

@@ -13,7 +13,7 @@ from sharding.base.files import read_json, write_json
 from slurm.cluster.config_files import ClusterPaths, Ports, write_config
 from slurm.cluster.daemons import Daemons, prepare_folder
 from slurm.cluster.errors import ClusterError
-from slurm.cluster.events import Event, read_events
+from slurm.cluster.events import ClusterEvent, read_events
 from slurm.cluster.hiding import path_without
 from slurm.cluster.packages import Programs, find_programs
 from slurm.cluster.processes import kill, node_processes, wait_gone
@@ -200,7 +200,7 @@ class Cluster:
         links = self.paths.folder / "without" / "-".join(sorted(programs))
         return self.environment | {"PATH": path_without(programs, self.environment["PATH"], links)}
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[ClusterEvent]:
         """What SLURM did to jobs since the start, in order."""
         return read_events(self.paths.log_of("slurmctld").read_text(errors="replace"))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class ClusterEvent:
     """One thing that SLURM did to one job."""
 
     time: str
@@ -37,12 +37,12 @@ WORDS = {
 LINE = re.compile(r"\[(\S+)\] (.*)")
 
 
-def read_events(log: str) -> list[Event]:
+def read_events(log: str) -> list[ClusterEvent]:
     """The events in the text of slurmctld.log."""
-    found = list[Event]()
+    found = list[ClusterEvent]()
     for time, text in LINE.findall(log):
         for what, pattern in WORDS.items():
             if match := re.search(pattern, text):
-                found.append(Event(time=time, job=match[1], what=what, detail=text))
+                found.append(ClusterEvent(time=time, job=match[1], what=what, detail=text))
                 break
     return found

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from avsync.config import TrainConfig, ViewConfig
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
-from avsync.score.answer import Answer
+from avsync.score.answer import ScoreResult
 from avsync.score.config import ScoreConfig
 from avsync.score.score import Scorer
 from sharding.format.clip import Clock
@@ -90,7 +90,7 @@ def scorer(folder: Path, net: LoadedNetwork | None = None, **settings: object) -
     return Scorer(network=net or network(), run=folder, config=config, device=torch.device("cpu"), folder=folder)
 
 
-def ask(folder: Path, video: Path, net: LoadedNetwork | None = None, **settings: object) -> Answer:
+def ask(folder: Path, video: Path, net: LoadedNetwork | None = None, **settings: object) -> ScoreResult:
     return scorer(folder / "answers", net, **settings).ask(video)[0]
 
 

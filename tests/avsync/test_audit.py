@@ -20,11 +20,11 @@ from avsync.audit.judge import FALSE_ALARMS, conclude, detectable, judge, judge_
 from avsync.audit.leak import leak
 from avsync.audit.page import page_html, place_chart
 from avsync.audit.report import print_audit
-from avsync.audit.result import Audit, Guesses, Kind, Verdict
+from avsync.audit.result import AuditResult, Guesses, Kind, Verdict
 from avsync.config import PairConfig, PairsName
 from avsync.data.pairs import PAIRS
 from avsync.loading.feed import Feed
-from avsync.metrics import Share, share_of, wilson
+from avsync.metrics import Proportion, proportion_of, wilson
 from launch.cli import (
     DONE,
     FAILED,
@@ -45,8 +45,8 @@ def guessed(right: float, kind: Kind = "network", probe: str = "sound alone", so
     groups = np.repeat(np.arange(sources), EACH)
     hits = np.diff(np.floor(np.arange(len(groups) + 1) * right)) > 0
     return Guesses(
-        probe=probe, kind=kind, asks=f"Does the {probe} tell?", accuracy=share_of(hits, groups),
-        strict=share_of(hits, groups, strictness(8, sources)), auc=right,
+        probe=probe, kind=kind, asks=f"Does the {probe} tell?", accuracy=proportion_of(hits, groups),
+        strict=proportion_of(hits, groups, strictness(8, sources)), auc=right,
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def pairs_of(law: PairsName) -> PairConfig:
     return PairConfig(law=law, window_s=2, min_shift_s=1, max_shift_s=1.9)
 
 
-def made(dataset: Path, law: PairsName, guesses: Sequence[Guesses]) -> tuple[Audit, Feed]:
+def made(dataset: Path, law: PairsName, guesses: Sequence[Guesses]) -> tuple[AuditResult, Feed]:
     config = AuditConfig(pairs=pairs_of(law))
     feed = Feed.open(dataset, "train", config.pairs, WHOLE)
     return sum_up(feed, config, guesses, SOURCES, Z), feed
@@ -92,7 +92,7 @@ def test_every_reason_says_what_to_do_and_does_not_ask_for_what_is_done():
 
 
 def test_a_probe_that_saw_nothing_does_not_pass():
-    nothing = share_of(np.array([], bool), np.array([], int))
+    nothing = proportion_of(np.array([], bool), np.array([], int))
     assert judge(replace(guessed(0.5), accuracy=nothing, strict=nothing), "symmetric").verdict == "warning"
 
 
@@ -132,13 +132,13 @@ def test_clean_labels_fail_about_once_in_a_thousand_audits(sources):
         own = rng.beta(2, 2, (probes, sources)).repeat(EACH, axis=1)  # some sources are easy, others deceive
         hits = rng.random(own.shape) < own
         best = hits[hits.mean(axis=1).argmax()]  # no other can have a lower end above chance if this one has not
-        failed += share_of(best, groups, z).low > 0.5
+        failed += proportion_of(best, groups, z).low > 0.5
     assert failed <= 8
 
 
 @given(value=st.floats(0.02, 0.98), independent=st.floats(5, 5000), z=st.floats(1.5, 6))
 def test_what_is_detectable_is_where_the_strict_interval_would_just_leave_chance(value, independent, z):
-    strict = Share(value, *wilson(value, independent, z), 100)
+    strict = Proportion(value, *wilson(value, independent, z), 100)
     limit = detectable(strict)
     assert limit == pytest.approx(min(1.0, 0.5 + z / (2 * independent**0.5)), rel=1e-6)
     if limit < 0.999:
@@ -200,7 +200,7 @@ def test_a_fail_is_refused_and_a_warning_only_if_one_is_strict(dataset):
                 refuse(found, strict=strict)
 
 
-def screen(found: Audit, width: int) -> str:
+def screen(found: AuditResult, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
     print_audit(found, console)
     return console.export_text()
@@ -270,7 +270,7 @@ def test_the_same_audit_gives_the_same_page(dataset):
 def test_json_gives_back_what_was_found(dataset, tmp_path):
     found, _ = made(dataset, "uniform", [guessed(0.9), guessed(0.58, "position")])
     write_json(tmp_path / "audit.json", found)
-    assert read_json(tmp_path / "audit.json", Audit) == found
+    assert read_json(tmp_path / "audit.json", AuditResult) == found
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_clean_dataset_passes_and_is_told_how_to_go_on(dataset, tmp_path, caps
     assert audit(dataset, *PAIRS_HERE, "--page", page, "--json", json, "--strict") == DONE
     said = capsys.readouterr().out.splitlines()
     assert shlex.split(said[-1])[1:] == ["avsync", "train", str(dataset), "RUN", *PAIRS_HERE]
-    found = read_json(json, Audit)
+    found = read_json(json, AuditResult)
     assert (found.verdict, found.sources, found.clips) == ("pass", 18, 18)
     assert found.leak.sound.bits == found.leak.picture.bits == 0
     assert {"law", "network", "rule", "position", "both"} == {one.guesses.kind for one in found.findings}

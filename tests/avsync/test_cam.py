@@ -15,7 +15,7 @@ from avsync.config import PairsName, ViewConfig
 from avsync.data.draw import fixed_draws
 from avsync.data.transforms import prepare
 from avsync.figures import HeatScale, Painter
-from avsync.honesty.predict import Answer
+from avsync.honesty.predict import BatchAnswer
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.localize.stitch import Stitcher, window_starts
@@ -156,7 +156,7 @@ def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Pa
     monkeypatch.setattr(
         pictures, "figure_pixels", lambda figure: titles.extend(a.get_title("left") for a in figure.axes)
     )
-    pictures.cam_sheet(Answer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)))
+    pictures.cam_sheet(BatchAnswer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)))
     first = [title for title in titles if "logit" in title]
     for row, title in enumerate(first):
         assert batch.keys[row] in title

@@ -7,7 +7,7 @@ import pytest
 from curves import curve, load
 
 from avsync.run.progress import read_progress
-from avsync.train.efficiency import AT_LEAST_S, PIECES, Floor, Guard, Span, remedy
+from avsync.train.efficiency import AT_LEAST_S, PIECES, BusySpan, Floor, Guard, remedy
 from avsync.train.trainer import train
 from sharding.errors import InputError
 
@@ -25,7 +25,7 @@ def simulate(busy, floor: Floor = FLOOR, hours: float = 3) -> tuple[list[float],
         window = seen[-int(floor.window_s / STEP_S) :]
         if acts is None and now >= floor.window_s and sum(window) / len(window) < floor.share:
             acts = now
-        verdict = guard.add(Span(STEP_S, busy(now), 0.1))
+        verdict = guard.add(BusySpan(STEP_S, busy(now), 0.1))
         if verdict and guard.is_time_to_say(guard.advice(verdict)):
             told.append(now)
     return told, acts
@@ -73,10 +73,10 @@ def test_when_the_site_would_act_is_what_it_says(busy):
     """An hour of good work, then less: as the site itself would reckon."""
     guard, window, seconds = Guard(FLOOR, measured="GPUs were busy"), [0.9] * 360, 0.0
     for share in window:
-        guard.add(Span(STEP_S, share, 0))
+        guard.add(BusySpan(STEP_S, share, 0))
     verdict = None
     for _ in range(190):  # more than half of the site's time: what was before does not count for the forecast
-        verdict = guard.add(Span(STEP_S, busy, 0))
+        verdict = guard.add(BusySpan(STEP_S, busy, 0))
         window = [*window[1:], busy]
     assert verdict is not None
     while sum(window) / len(window) >= FLOOR.share:
@@ -86,7 +86,7 @@ def test_when_the_site_would_act_is_what_it_says(busy):
 
 def test_near_the_floor_but_above_it_the_site_will_not_act():
     guard = Guard(FLOOR, measured="GPUs were busy")
-    verdict = [guard.add(Span(STEP_S, 0.52, 0.4)) for _ in range(400)][-1]
+    verdict = [guard.add(BusySpan(STEP_S, 0.52, 0.4)) for _ in range(400)][-1]
     assert verdict is not None
     assert verdict.acts_in_s is None
     assert "and may end the job if it becomes less" in guard.advice(verdict)
@@ -94,7 +94,7 @@ def test_near_the_floor_but_above_it_the_site_will_not_act():
 
 def test_what_to_change_follows_from_what_is_waited_for():
     guard = Guard(FLOOR, measured="GPUs were busy")
-    verdict = [guard.add(Span(STEP_S, 0.3, 0.6)) for _ in range(90)][-1]
+    verdict = [guard.add(BusySpan(STEP_S, 0.3, 0.6)) for _ in range(90)][-1]
     assert verdict is not None
     assert guard.advice(verdict) == (
         "GPUs were busy 30% of the last 15.0 min; this site wants 50% over 1.0 h and may end the job in about "
@@ -109,7 +109,7 @@ def test_what_to_change_follows_from_what_is_waited_for():
 def test_memory_is_bounded_whatever_the_number_of_steps():
     guard = Guard(FLOOR, measured="")
     for _ in range(8_000):
-        guard.add(Span(1, 0.3, 0))
+        guard.add(BusySpan(1, 0.3, 0))
     assert len(guard._spans) <= PIECES + 2
 
 

@@ -17,7 +17,7 @@ from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison
 from avsync.finetune.config import FinetuneConfig
 from avsync.finetune.finetune import finetune
-from avsync.finetune.place import OutPaths, Point
+from avsync.finetune.place import LearningPoint, OutPaths
 from avsync.run.checkpoint import load_checkpoint
 from avsync.run.network import load_network
 from avsync.train.stop import Stopped
@@ -71,7 +71,7 @@ def test_all_arms_are_judged_on_the_same_clips_and_the_files_agree(whole, capsys
 
 def test_val_picks_the_checkpoint_by_accuracy_then_loss(whole):
     out, found = whole
-    points = [point for point in read_json(out.curves, list[Point]) if point.split == "val"]
+    points = [point for point in read_json(out.curves, list[LearningPoint]) if point.split == "val"]
     assert {point.step for point in points} == {4, 8, 12}
     for arm in found.arms:
         own = [point for point in points if point.arm == arm.name]
@@ -115,7 +115,7 @@ def test_a_comparison_that_was_ended_by_a_signal_goes_on_to_the_same_weights_and
         for which in ("now", "best"):
             pair = [end.model[arm][which] for end in ends]
             assert all(torch.equal(value, pair[1][name]) for name, value in pair[0].items()), (arm, which)
-    assert read_json(out.curves, list[Point]) == read_json(expected.curves, list[Point])
+    assert read_json(out.curves, list[LearningPoint]) == read_json(expected.curves, list[LearningPoint])
     assert read_json(out.result, Comparison).arms == whole[1].arms
 
 

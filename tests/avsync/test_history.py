@@ -15,7 +15,7 @@ from processes import command, run_ranks
 import avsync.train.step
 from avsync.config import LowRateConfig, TrainConfig
 from avsync.data.batch import TENSORS, Batch
-from avsync.run.history import Row, open_history, rebuild
+from avsync.run.history import ClipRow, open_history, rebuild
 from avsync.run.paths import RunPaths
 from avsync.run.show import Clips, show_clips
 from avsync.train.trainer import train
@@ -115,7 +115,7 @@ def test_a_list_holds_every_clip_of_every_step_and_csv_and_json_agree(run, datas
     assert [row["key"] for row in as_json] == [row.key for row in rows]
     assert [tuple(row["sounds"]) for row in as_json] == [row.sounds for row in rows]
     as_csv = listed(run, tmp_path / "clips.csv")
-    assert list(as_csv[0]) == list(Row.__dataclass_fields__)
+    assert list(as_csv[0]) == list(ClipRow.__dataclass_fields__)
     for one, other in zip(as_csv, as_json, strict=True):
         for name, value in other.items():
             values = value if isinstance(value, list) else [value]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, View, mixed
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.examination import Examination, audited, upper_half
 from avsync.honesty.judge import RAISED_Z, alarm_of
@@ -21,7 +21,7 @@ from sharding.format.clip import Clock
 
 SIDE, FRAMES, SAMPLES = 16, 4, 400
 VIEW = View(height=SIDE, width=SIDE, crop_height=SIDE, crop_width=SIDE, out_height=SIDE, out_width=SIDE)
-PAIR = Pair(0, (Sound(0, 0, True), Sound(2, 0, False)))
+PAIR = Pair(0, (SoundWindow(0, 0, True), SoundWindow(2, 0, False)))
 
 
 def planted(clips: int, first: int = 0, seed: int = 0, unread: tuple[int, ...] = ()) -> Batch:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync.audit.leak import Leak, Told, leak, places, told
+from avsync.audit.leak import Leak, Leakage, leak, places, told
 from avsync.data.pairs import PAIRS, Symmetric, Uniform
 
 FPS = 30
@@ -31,7 +31,7 @@ def test_symmetric_pairs_leak_nothing_by_place(window, low, wide, longer):
 
 def test_cyclic_pairs_leak_nothing_by_place_what_they_leak_is_the_join():
     found = in_seconds("cyclic", 4, 0.5, 3.5, 10, 7)
-    assert found.sound == found.picture == Told(bits=0, accuracy=0.5, auc=0.5)
+    assert found.sound == found.picture == Leakage(bits=0, accuracy=0.5, auc=0.5)
 
 
 def test_a_uniform_shift_of_up_to_2_s_lets_the_place_alone_score_54_8_percent():

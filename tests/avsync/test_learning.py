@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 from avsync.train import step
-from avsync.train.step import Score, score
+from avsync.train.step import LossSums, score
 from avsync.train.trainer import train
 from sharding.config import PackConfig
 from sharding.pack.pack import pack
@@ -61,7 +61,7 @@ def test_with_labels_thrown_like_coins_it_learns_nothing(
     """What the test above sees is learning, not a loss that falls whatever the data say."""
     coin = torch.Generator().manual_seed(0)
 
-    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor) -> Score:
+    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor) -> LossSums:
         return score(logit, torch.randint(2, in_sync.shape, generator=coin).float(), valid)
 
     monkeypatch.setattr(step, "score", thrown)

@@ -12,7 +12,7 @@ from media import Video, write_video
 
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.draw import Draw, batches_of_rank
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from sharding.config import PackConfig
@@ -66,7 +66,7 @@ def test_the_last_window_of_a_clip_is_readable_where_frames_are_no_whole_samples
     feed = Feed.open(tmp_path / "data", "train", PairConfig(window_s=1, min_shift_s=0.1), ViewConfig(crop=1))
     frames = feed.dataset.index.frames
     draws = [
-        Draw(int(clip), Pair(start, (Sound(start, 0, True), Sound(0, 0, False))), 0, 0, False)
+        Draw(int(clip), Pair(start, (SoundWindow(start, 0, True), SoundWindow(0, 0, False))), 0, 0, False)
         for clip in feed.clips
         for start in range(int(frames[clip]) - feed.law.window + 1)
     ]

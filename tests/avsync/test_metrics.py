@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avsync.metrics import roc_auc, share_of
+from avsync.metrics import proportion_of, roc_auc
 
 
 def test_auc_counts_ordered_pairs_and_half_of_ties():
@@ -24,23 +24,23 @@ def test_the_interval_covers_the_truth_although_examples_of_a_source_are_alike()
         quality = rng.beta(2, 1, 60)  # mean 2/3; each source has its own
         groups = np.repeat(np.arange(60), 10)
         hits = rng.random(600) < quality[groups]
-        share = share_of(hits, groups)
+        share = proportion_of(hits, groups)
         covered += share.low <= 2 / 3 <= share.high
-        naive = share_of(hits, np.arange(600))
+        naive = proportion_of(hits, np.arange(600))
         naive_covered += naive.low <= 2 / 3 <= naive.high
     assert covered / rounds > 0.92
     assert naive_covered / rounds < 0.85, "the test must be able to see the difference"
 
 
 def test_a_perfect_score_on_few_sources_is_not_called_certain():
-    share = share_of(np.ones(100, bool), np.repeat(np.arange(5), 20))
+    share = proportion_of(np.ones(100, bool), np.repeat(np.arange(5), 20))
     assert share.value == 1 == share.high
     assert share.low < 0.6
-    assert share_of(np.ones(100, bool), np.arange(100)).low > 0.95
+    assert proportion_of(np.ones(100, bool), np.arange(100)).low > 0.95
 
 
 def test_one_source_or_none_gives_a_wide_interval():
-    one = share_of(np.array([True, False] * 50), np.zeros(100, int))
+    one = proportion_of(np.array([True, False] * 50), np.zeros(100, int))
     assert one.high - one.low > 0.8
-    none = share_of(np.array([], bool), np.array([], int))
+    none = proportion_of(np.array([], bool), np.array([], int))
     assert (none.low, none.high, none.count) == (0, 1, 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.data.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
 from avsync.data.order import Order, clip_rng
-from avsync.data.pairs import PAIRS, Symmetric, Ways, build_law
+from avsync.data.pairs import PAIRS, Symmetric, Ways, build_sampler
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.format.index import Index
@@ -140,23 +140,23 @@ def test_the_shift_follows_the_papers_law_uniform_over_frame_and_shift():
 )
 def test_impossible_pairs_are_refused(config, message):
     with pytest.raises(InputError, match=message):
-        build_law(config, CLOCK)
+        build_sampler(config, CLOCK)
 
 
 def test_seconds_become_frames_exactly_at_ntsc_rate():
-    law = build_law(PairConfig(window_s=4.2), Clock(fps=Fraction(30000, 1001), sample_rate=21_000))
+    law = build_sampler(PairConfig(window_s=4.2), Clock(fps=Fraction(30000, 1001), sample_rate=21_000))
     assert law.window == 125  # the paper's 4.2 s
 
 
 def test_clips_too_short_for_the_shift_are_left_out_and_none_at_all_is_an_error():
-    law = build_law(PairConfig(), CLOCK)  # 4 s + 2 s = 180 frames
+    law = build_sampler(PairConfig(), CLOCK)  # 4 s + 2 s = 180 frames
     assert usable_clips(index_of(179, 180, 300), law, CLOCK).tolist() == [1, 2]
     with pytest.raises(InputError, match=r"need 6\.00 s .* the longest clip has 5\.00 s"):
         usable_clips(index_of(150, 149), law, CLOCK)
 
 
 def test_draws_are_the_same_on_any_number_of_ranks():
-    index, law = index_of(*[300] * 40), build_law(PairConfig(), CLOCK)
+    index, law = index_of(*[300] * 40), build_sampler(PairConfig(), CLOCK)
     view = View.build(ViewConfig(), 256, 256)
     order = Order(clips=np.arange(40), shards=index.shard, batch=8, seed=5)
 
@@ -178,7 +178,7 @@ def test_the_fixed_clips_are_those_that_they_have_always_been():
 
 
 def test_fixed_draws_never_change_and_pad_to_equal_batches():
-    index, law = index_of(*[300] * 11), build_law(PairConfig(), CLOCK)
+    index, law = index_of(*[300] * 11), build_sampler(PairConfig(), CLOCK)
     view = View.build(ViewConfig(), 256, 256)
     clips = fixed_choice(np.arange(11), 7)
     assert clips.tolist() == fixed_choice(np.arange(11), 7).tolist()

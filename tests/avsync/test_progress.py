@@ -14,7 +14,7 @@ from processes import command, start_ranks
 
 from avsync.run import progress
 from avsync.run.paths import RunPaths
-from avsync.run.progress import Pulse, RunProgress, Score, finite, read_progress
+from avsync.run.progress import Pulse, RunProgress, ValidationScore, finite, read_progress
 from avsync.train.trainer import train
 from sharding.errors import InputError
 
@@ -36,7 +36,9 @@ def test_a_finished_run_says_where_it_ended_and_how(dataset, config, tmp_path):
     assert now.validation.step == 10
     assert now.validation.accuracy == pytest.approx(curve(run, "validation", "accuracy")[10])
     assert summary.best is not None
-    assert now.best == Score(summary.best.step, summary.best.accuracy, summary.best.loss, summary.best.audited)
+    assert now.best == ValidationScore(
+        summary.best.step, summary.best.accuracy, summary.best.loss, summary.best.audited
+    )
 
 
 def test_an_attempt_that_goes_on_says_where_it_began(dataset, config, tmp_path):
@@ -84,8 +86,8 @@ def test_what_cannot_be_understood_is_no_progress(tmp_path, text):
 
 def test_what_is_told_is_what_is_read(tmp_path):
     told = {
-        "phase": "validating", "step": 7, "eta_s": 12.5, "validation": Score(5, 0.5, None), "advice": "more workers",
-        "best": Score(5, 0.5, 0.7),
+        "phase": "validating", "step": 7, "eta_s": 12.5, "validation": ValidationScore(5, 0.5, None), "advice": "more workers",
+        "best": ValidationScore(5, 0.5, 0.7),
     }  # fmt: skip
     pulse = Pulse(tmp_path / "progress.json", RunProgress(steps=9))
     pulse.tell(**told)

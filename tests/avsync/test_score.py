@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from score_parts import EVENTS, Nodding, ask, film, joined, late, network, scorer
 
-from avsync.score.answer import Answer
+from avsync.score.answer import ScoreResult
 from sharding.base.files import read_json
 from tests.media import write_video
 
@@ -109,7 +109,7 @@ def test_the_answer_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:
     assert done.error == ""
     assert done.picture is not None
     assert done.picture == tmp_path / "answers" / "late.png"
-    assert read_json(tmp_path / "answers" / "late.json", Answer) == done.answer
+    assert read_json(tmp_path / "answers" / "late.json", ScoreResult) == done.answer
     with Image.open(done.picture) as picture:
         assert min(picture.size) > 600
         assert len(np.unique(np.asarray(picture))) > 100

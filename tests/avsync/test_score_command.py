@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from score_parts import film, late, network
 
-from avsync.score.answer import Answer
+from avsync.score.answer import ScoreResult
 from avsync.score.words import moment, offset_words
 from launch.cli import FAILED, USAGE, main
 from sharding.base.files import read_json
@@ -55,7 +55,7 @@ def test_a_name_that_is_no_text_is_no_trouble(run: Path, tmp_path: Path, capsys:
     assert main(["score", str(run), str(odd)]) == 0
     assert r"\udcff [red]\n.mkv: in sync" in capsys.readouterr().out
     (place,) = (run / "score").glob("*.json")
-    assert read_json(place, Answer).video.endswith("[red]\n.mkv")
+    assert read_json(place, ScoreResult).video.endswith("[red]\n.mkv")
     assert main(["score", str(run), str(odd)]) == 0
     assert len(list((run / "score").glob("*.json"))) == 1
 

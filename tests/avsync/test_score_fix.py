@@ -12,7 +12,7 @@ from score_parts import film, late, scorer
 from avsync.score.fix import FORMATS, fix, fixed_place
 from sharding.errors import InputError
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, decode_span
+from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 
@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, object]] = {
 
 def delays_ms(path: Path) -> list[float]:
     """How late each beep is after its flash; a flash is known to a 60th of a second."""
-    form = Form(clock=Clock(fps=Fraction(60), sample_rate=RATE), width=96, height=64, channels=1)
+    form = OutputSpec(clock=Clock(fps=Fraction(60), sample_rate=RATE), width=96, height=64, channels=1)
     span = decode_span(probe(path), first_frame=0, frames=360, form=form)
     flashes, beeps = flash_frames(span.yuv), beep_samples(span.audio)
     return [1000 * (beep / RATE - flash / 60) for flash, beep in zip(flashes, beeps, strict=True)]

@@ -16,7 +16,7 @@ from slow_server import FAULTS, SlowServer
 from staging_data import QUICK, break_clip, tar, write_noise
 
 from avsync.staging.checksum import ClipCheck, ClipPlaces
-from avsync.staging.fetch import Fetch, Fetched, Stopped
+from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped
 from avsync.staging.location import Location
 from avsync.staging.streams import _end
 from sharding.errors import InputError
@@ -45,7 +45,7 @@ def places(data: Path, shard: int = 1) -> ClipPlaces:
     return ClipPlaces.of(Index.load(data / "train" / INDEX), shard)
 
 
-def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True) -> tuple[bytes, Fetched]:
+def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True) -> tuple[bytes, FetchedFile]:
     with io.FileIO(data.parent / "copy", "w+") as file:
         came = Fetch(location=Location.of(origin), retries=QUICK).copy(name, file, places(data) if checked else None)
         file.seek(0)
@@ -188,7 +188,7 @@ def test_who_does_not_want_it_any_more_is_let_go(origin: str, server: SlowServer
     location = Location.of(server.url if origin == "server" else origin)
     fetch = Fetch(location=location, retries=replace(QUICK, stall_s=600, pause_s=600), stop=stop)
     Timer(0.2, stop.set).start()
-    with io.FileIO(data.parent / "copy", "w+") as file, pytest.raises(Stopped):
+    with io.FileIO(data.parent / "copy", "w+") as file, pytest.raises(FetchStopped):
         fetch.copy(SHARD, file)
 
 

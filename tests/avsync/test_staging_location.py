@@ -13,7 +13,7 @@ from staging_data import QUICK, write_noise
 
 from avsync.config import RuntimeConfig
 from avsync.staging.location import Location
-from avsync.staging.mirror import Source, fingerprint
+from avsync.staging.mirror import StagedDataset, fingerprint
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder
 from launch.cli import main
@@ -114,24 +114,24 @@ def test_settings_that_cannot_be_are_named(settings: dict[str, float], told: str
 
 
 def test_without_scratch_a_folder_is_read_as_it_is(data: Path) -> None:
-    source = Source.open(data, RuntimeConfig())
+    source = StagedDataset.open(data, RuntimeConfig())
     assert source.folder == data
     assert source.shelf(open_dataset(data, "train"), staged=True) == DatasetFolder(data, "train")
 
 
 def test_a_url_needs_a_scratch_folder(server: SlowServer) -> None:
     with pytest.raises(InputError, match=f"{server.url} is a URL, .* say where with --runtime.scratch DIR"):
-        Source.open(server.url, RuntimeConfig())
+        StagedDataset.open(server.url, RuntimeConfig())
 
 
 def test_what_is_no_dataset_is_told_before_anything_is_made(tmp_path: Path, runtime: RuntimeConfig) -> None:
     with pytest.raises(InputError, match=f"{tmp_path} is not a dataset"):
-        Source.open(tmp_path, runtime, QUICK)
+        StagedDataset.open(tmp_path, runtime, QUICK)
     assert not Path(runtime.scratch).exists()
 
 
 def test_a_folder_with_scratch_is_opened_itself_and_its_train_shards_copied(data: Path, runtime: RuntimeConfig) -> None:
-    source = Source.open(str(data), runtime, QUICK)
+    source = StagedDataset.open(str(data), runtime, QUICK)
     assert source.folder == data
     train = source.shelf(open_dataset(data, "train"), staged=True)
     assert isinstance(train, Scratch)
@@ -142,7 +142,7 @@ def test_a_folder_with_scratch_is_opened_itself_and_its_train_shards_copied(data
 @pytest.mark.parametrize("kind", ["http", "pipe", "file"])
 def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowServer, runtime: RuntimeConfig) -> None:
     url = {"http": f"{server.url}/", "pipe": f"pipe:cat {shlex.quote(str(data))}/{{}}", "file": f"file://{data}"}[kind]
-    source = Source.open(url, runtime, QUICK)
+    source = StagedDataset.open(url, runtime, QUICK)
     assert source.mirror == Path(runtime.scratch) / fingerprint(data)
     for split in ("train", "val"):
         dataset = open_dataset(source.folder, split)
@@ -158,13 +158,17 @@ def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowS
 def test_a_dataset_that_has_changed_gets_another_mirror(
     data: Path, server: SlowServer, tmp_path: Path, runtime: RuntimeConfig
 ) -> None:
-    before = Source.open(server.url, runtime, QUICK)
-    assert Source.open(server.url, runtime, QUICK).folder == before.folder
+    before = StagedDataset.open(server.url, runtime, QUICK)
+    assert StagedDataset.open(server.url, runtime, QUICK).folder == before.folder
     again = write_noise(tmp_path / "again", seed=5)  # as many clips of the same lengths: dataset.json is the same
     assert (again / INFO).read_bytes() == (data / INFO).read_bytes()
     shutil.rmtree(data)
     shutil.copytree(again, data)
-    assert Source.open(server.url, runtime, QUICK).folder == Path(runtime.scratch) / fingerprint(again) != before.folder
+    assert (
+        StagedDataset.open(server.url, runtime, QUICK).folder
+        == Path(runtime.scratch) / fingerprint(again)
+        != before.folder
+    )
 
 
 @pytest.mark.parametrize("name", [INFO, f"train/{INDEX}", f"val/{INDEX}"])
@@ -173,19 +177,19 @@ def test_metadata_that_comes_badly_once_is_asked_for_again(
     name: str, fault: str, data: Path, server: SlowServer, runtime: RuntimeConfig
 ) -> None:
     server.faults[name] = [fault]
-    assert Source.open(server.url, runtime, QUICK).folder.name == fingerprint(data)
+    assert StagedDataset.open(server.url, runtime, QUICK).folder.name == fingerprint(data)
     assert server.asked[name] == 2
 
 
 def test_a_page_in_place_of_a_dataset_is_named(server: SlowServer, runtime: RuntimeConfig) -> None:
     server.faults[INFO] = ["page"] * 9
     with pytest.raises(FormatError, match=rf"what {server.url}/{INFO} gives is no part of a dataset: {server.url}"):
-        Source.open(server.url, runtime, QUICK)
+        StagedDataset.open(server.url, runtime, QUICK)
 
 
 def test_a_url_without_a_dataset_is_named(data: Path, server: SlowServer, runtime: RuntimeConfig) -> None:
     with pytest.raises(InputError, match=f"cannot get {server.url}/elsewhere/dataset.json: HTTP 404"):
-        Source.open(f"{server.url}/elsewhere", runtime, QUICK)
+        StagedDataset.open(f"{server.url}/elsewhere", runtime, QUICK)
     assert below(Path(runtime.scratch)) == [".avsync.lock"]
 
 
@@ -196,7 +200,7 @@ def test_no_name_in_the_data_leads_out_of_the_folders(
     info["clips"] |= {"../../out": 5, "/out": 5, "a b; touch out": 5}
     info["shards"] |= {"../../out": 5}
     (data / INFO).write_text(json.dumps(info))
-    source = Source.open(server.url, runtime, QUICK)
+    source = StagedDataset.open(server.url, runtime, QUICK)
     assert set(server.asked) == {INFO, f"train/{INDEX}", f"val/{INDEX}"}
     assert set(below(tmp_path)) >= {f"scratch/{source.folder.name}/{name}" for name in server.asked}
     assert not [name for name in below(tmp_path) if "out" in name]
@@ -210,12 +214,12 @@ def test_an_index_with_impossible_shards_is_refused(
     index.shard[:] = np.int32(shard)
     index.save(data / "train" / INDEX)
     with pytest.raises(FormatError, match=rf"{server.url}/train/{INDEX} gives is no part of a dataset: .*'shard'"):
-        Source.open(server.url, runtime, QUICK)
+        StagedDataset.open(server.url, runtime, QUICK)
 
 
 def test_names_are_quoted_for_the_shell(tmp_path: Path, runtime: RuntimeConfig) -> None:
     data = write_noise(tmp_path / "it's $HOME; x")
-    source = Source.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
+    source = StagedDataset.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
     assert source.folder.name == fingerprint(data)
 
 
@@ -223,4 +227,4 @@ def test_a_mirror_of_another_user_is_not_used(data: Path, runtime: RuntimeConfig
     (Path(runtime.scratch) / fingerprint(data)).mkdir(parents=True)
     monkeypatch.setattr("os.geteuid", lambda: 12345)
     with pytest.raises(InputError, match=r"belongs to another user; give --runtime.scratch a folder of your own"):
-        Source.open(data, runtime, QUICK)
+        StagedDataset.open(data, runtime, QUICK)

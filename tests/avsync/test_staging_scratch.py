@@ -20,9 +20,9 @@ from staging_data import QUICK, break_clip, scratch_for, tar, write_noise
 
 import avsync.staging.fetch
 import avsync.staging.room
-from avsync.staging.part_file import Part, locked
+from avsync.staging.part_file import PartFile, locked
 from avsync.staging.room import FRESH_S, MIRROR, NoRoom, Room, release
-from avsync.staging.scratch import Outcome, Scratch
+from avsync.staging.scratch import CopyOutcome, Scratch
 from avsync.staging.shelf import DatasetFolder
 from sharding.errors import InputError
 from sharding.format.reader import ShardReader
@@ -111,7 +111,7 @@ def bytes_in(scratch: Path) -> int:
 def test_a_copy_is_the_shard_byte_for_byte(kind: str, server: SlowServer, data: Path, tmp_path: Path) -> None:
     shelf = scratch_for(data if kind == "folder" else server.url, data, tmp_path / "scratch")
     for shard in range(4):
-        assert shelf.stage(shard) is Outcome.THERE
+        assert shelf.stage(shard) is CopyOutcome.THERE
         assert shelf.path(shard) == shelf.copy(shard)
         assert shelf.copy(shard).read_bytes() == tar(data, shard)
     assert (shelf.counts.shards, shelf.counts.bytes, shelf.counts.from_origin) == (4, 4 * 62_464, 0)
@@ -189,7 +189,7 @@ def test_who_waits_for_a_process_that_stands_still_is_told(server: SlowServer, d
     retries = replace(QUICK, stall_s=-29, tries=1)  # an end to waiting after a second
     shelf = scratch_for(server.url, data, tmp_path / "scratch", retries=retries)
     shelf.copy(0).parent.mkdir(parents=True)
-    held = Part.take(shelf.copy(0))
+    held = PartFile.take(shelf.copy(0))
     assert held
     with pytest.raises(InputError, match=r"000000.tar is being copied by another .*nothing has moved for \d+ s"):
         shelf.path(0)
@@ -206,10 +206,10 @@ def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(data: Path, 
     parent = process(script, tmp_path / "000000.tar")
     assert parent.stdout
     child = int(parent.stdout.readline())
-    assert Part.take(tmp_path / "000000.tar") is None
+    assert PartFile.take(tmp_path / "000000.tar") is None
     parent.kill()
     parent.wait()
-    part = Part.take(tmp_path / "000000.tar")
+    part = PartFile.take(tmp_path / "000000.tar")
     os.kill(child, signal.SIGKILL)
     parent.communicate()
     assert part
@@ -217,14 +217,14 @@ def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(data: Path, 
 
 
 def test_closing_another_file_of_the_same_name_takes_no_lock_away(tmp_path: Path) -> None:
-    part = Part.take(tmp_path / "a.tar")
+    part = PartFile.take(tmp_path / "a.tar")
     assert part
     (tmp_path / "a.tar.part").open("rb").close()
-    assert Part.take(tmp_path / "a.tar") is None
+    assert PartFile.take(tmp_path / "a.tar") is None
     part.file.write(b"whole")
     part.publish()
     assert (tmp_path / "a.tar").read_bytes() == b"whole"
-    after = Part.take(tmp_path / "a.tar")
+    after = PartFile.take(tmp_path / "a.tar")
     assert after
     after.drop()
     assert copies(tmp_path) == ["a.tar"]
@@ -252,7 +252,7 @@ def test_what_was_used_longest_ago_goes_first(data: Path, tmp_path: Path) -> Non
     shelf = scratch_for(data, data, tmp_path / "scratch", 3 * 62_464)
     aged(shelf, {0: FRESH_S + 30, 1: FRESH_S + 90, 2: FRESH_S + 60})
     shelf.path(1)
-    assert shelf.stage(3) is Outcome.THERE
+    assert shelf.stage(3) is CopyOutcome.THERE
     assert copies(tmp_path / "scratch") == ["000000.tar", "000001.tar", "000003.tar"]
 
 
@@ -261,8 +261,8 @@ def test_what_is_in_use_stays_unless_there_is_no_other_way(
 ) -> None:
     shelf = scratch_for(data, data, tmp_path / "scratch", 2 * 62_464)
     aged(shelf, {0: 20, 1: 10})
-    assert shelf.stage(2) is Outcome.NO_ROOM
-    assert shelf.stage(3) is Outcome.NO_ROOM
+    assert shelf.stage(2) is CopyOutcome.NO_ROOM
+    assert shelf.stage(3) is CopyOutcome.NO_ROOM
     assert shelf.path(2) == data / "train" / "000002.tar"
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -277,7 +277,7 @@ def test_a_limit_too_small_for_one_shard_is_told(
     kind: str, data: Path, server: SlowServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf = scratch_for(data if kind == "folder" else server.url, data, tmp_path / "scratch", 50_000)
-    assert shelf.stage(0) is Outcome.NO_ROOM
+    assert shelf.stage(0) is CopyOutcome.NO_ROOM
     told = "the limit of 50.0 kB is too small for a shard of 62.5 kB: "
     if kind == "folder":
         assert shelf.path(0) == data / "train" / "000000.tar"
@@ -294,7 +294,7 @@ def test_what_a_killed_job_left_half_made_is_cleared_for_others(data: Path, tmp_
     left.parent.mkdir(parents=True)
     left.write_bytes(bytes(60_000))
     release(left)
-    assert shelf.stage(0) is Outcome.THERE
+    assert shelf.stage(0) is CopyOutcome.THERE
     assert copies(tmp_path / "scratch") == ["000000.tar"]
 
 
@@ -308,7 +308,7 @@ def test_nothing_in_the_scratch_folder_that_is_not_a_copy_is_removed(data: Path,
         release(path)
     os.utime(shelf.copy(0), (1, 1), follow_symlinks=False)
     before = {path: path.read_bytes() for folder in (mine, data) for path in (folder / "train").iterdir()}
-    assert shelf.stage(2) is Outcome.THERE
+    assert shelf.stage(2) is CopyOutcome.THERE
     assert copies(shelf.folder) == ["000002.tar"]
     assert {path: path.read_bytes() for path in before} == before
 
@@ -392,7 +392,7 @@ def test_a_clip_that_is_damaged_at_its_origin_is_lost_alone_and_costs_no_second_
 ) -> None:
     break_clip(data, 2)
     shelf = scratch_for(data if kind == "folder" else server.url, data, tmp_path / "scratch")
-    assert shelf.stage(0) is Outcome.THERE
+    assert shelf.stage(0) is CopyOutcome.THERE
     told = capsys.readouterr().err
     assert "train/000000.tar: 1 clip in it not as packed (noise/00000002): skipped" in told
     with ShardReader() as reader:
@@ -418,7 +418,7 @@ def test_whoever_cleans_the_scratch_folder_costs_copies_only(data: Path, tmp_pat
     shutil.rmtree(shelf.folder)
     with ShardReader() as reader:
         assert read(shelf, reader, 0) == data / "train" / "000000.tar"
-    assert shelf.stage(0) is Outcome.THERE
+    assert shelf.stage(0) is CopyOutcome.THERE
 
 
 def test_a_scratch_folder_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,15 +463,15 @@ def test_a_disk_that_is_fuller_than_it_said_costs_older_copies(
         real(file, piece)
 
     monkeypatch.setattr("avsync.staging.fetch._write", full)
-    assert shelf.stage(2) is Outcome.THERE
+    assert shelf.stage(2) is CopyOutcome.THERE
     assert shelf.copy(2).read_bytes() == tar(data, 2)
-    assert shelf.stage(3) is Outcome.NO_ROOM
+    assert shelf.stage(3) is CopyOutcome.NO_ROOM
     assert copies(tmp_path / "scratch") == ["000001.tar", "000002.tar"]
 
 
 def test_room_is_asked_for_before_anything_is_copied(data: Path, tmp_path: Path) -> None:
     room = Room(scratch=tmp_path, limit=100_000)
-    part = Part.take(tmp_path / "a.tar")
+    part = PartFile.take(tmp_path / "a.tar")
     assert part
     room.reserve(part, 90_000)
     assert (tmp_path / "a.tar.part").stat().st_size == 90_000

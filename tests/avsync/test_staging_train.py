@@ -16,7 +16,7 @@ from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
 from avsync.run.paths import RunPaths
 from avsync.run.resume import order_of
-from avsync.staging.mirror import Source
+from avsync.staging.mirror import StagedDataset
 from avsync.staging.room import discard
 from avsync.staging.scratch import Scratch
 from avsync.staging.stager import keep_ahead
@@ -76,7 +76,7 @@ def test_no_clip_is_lost_when_copies_go_or_spoil(
     fault: Callable[[Path], None], kind: str, dataset: Path, server: SlowServer, config: TrainConfig, tmp_path: Path
 ) -> None:
     config = with_scratch(config, tmp_path)
-    source = Source.open(dataset if kind == "folder" else server.url, config.runtime)
+    source = StagedDataset.open(dataset if kind == "folder" else server.url, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     assert isinstance(feed.shelf, Scratch)
     order = order_of(feed, config)
@@ -103,7 +103,7 @@ def test_no_clip_is_lost_to_a_tight_limit(
     largest = max(path.stat().st_size for path in (dataset / "train").glob("*.tar"))
     config = with_scratch(config, tmp_path)
     config = replace(config, runtime=replace(config.runtime, scratch_gb=room * largest / 1e9))
-    feed = Feed.of(Source.open(server.url, config.runtime), "train", config.pairs, config.view, staged=True)
+    feed = Feed.of(StagedDataset.open(server.url, config.runtime), "train", config.pairs, config.view, staged=True)
     rows = [fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)] * 3
     with feed.loader(LoaderOptions(workers=2)) as loader:
         assert all(batch.valid.all() for batch in loader.batches(rows))
@@ -112,7 +112,9 @@ def test_no_clip_is_lost_to_a_tight_limit(
 
 def stalled(server: SlowServer, config: TrainConfig, tmp_path: Path) -> tuple[Feed, Path]:
     """The train split at an address that has stopped answering, and the name of its first shard."""
-    feed = Feed.of(Source.open(server.url, with_scratch(config, tmp_path).runtime), "train", config.pairs, config.view)
+    feed = Feed.of(
+        StagedDataset.open(server.url, with_scratch(config, tmp_path).runtime), "train", config.pairs, config.view
+    )
     server.answering = False
     return feed, Path(f"train/{int(feed.dataset.index.shard[feed.clips[0]]):06d}.tar")
 

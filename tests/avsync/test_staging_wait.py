@@ -11,7 +11,7 @@ import pytest
 from slow_server import SlowServer
 from staging_data import QUICK, scratch_for, tar, write_noise
 
-from avsync.staging.part_file import Part
+from avsync.staging.part_file import PartFile
 from avsync.staging.scratch import wait_for
 from sharding.errors import InputError
 
@@ -45,7 +45,7 @@ class Looks:
 def test_a_copy_waits_for_others_in_the_making_to_give_room(server: SlowServer, data: Path, tmp_path: Path) -> None:
     shelf = scratch_for(server.url, data, tmp_path / "scratch", SIZE)
     shelf.copy(0).parent.mkdir(parents=True)
-    held = Part.take(shelf.copy(0))
+    held = PartFile.take(shelf.copy(0))
     assert held
     shelf.room.reserve(held, SIZE)
 
@@ -89,7 +89,7 @@ def test_copies_in_the_making_that_stand_still_for_long_are_told(
     retries = replace(QUICK, stall_s=-29, tries=1)  # an end to waiting after a second
     shelf = scratch_for(server.url, data, tmp_path / "scratch", SIZE, retries)
     shelf.copy(0).parent.mkdir(parents=True)
-    held = Part.take(shelf.copy(0))
+    held = PartFile.take(shelf.copy(0))
     assert held
     shelf.room.reserve(held, SIZE)
     with pytest.raises(

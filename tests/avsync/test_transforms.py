@@ -11,10 +11,10 @@ from torch.nn import functional
 from avsync.config import ViewConfig
 from avsync.data.batch import Batch
 from avsync.data.draw import Draw, View
-from avsync.data.pairs import Pair, Sound
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import LUMA, MATRICES, YUV_TO_RGB, planes_of, prepare, to_rgb
 
-PAIR = Pair(0, (Sound(0, 0, True), Sound(3, 0, False)))
+PAIR = Pair(0, (SoundWindow(0, 0, True), SoundWindow(3, 0, False)))
 
 
 SILENCE = np.zeros((1, 2, 50, 1), np.int16)

@@ -9,7 +9,7 @@ import pytest
 from launch.site.find import SHIPPED, find_profile, known_profiles, own_folder, read_profile
 from launch.site.profile import ClusterProfile
 from launch.submit.kinds import KINDS
-from launch.submit.resources import Wanted, resources
+from launch.submit.resources import ResourceOptions, resources
 from sharding.errors import InputError
 
 
@@ -108,7 +108,7 @@ def test_an_example_says_first_for_whom_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED_NAMES)
 def test_every_kind_of_job_gets_something_to_run_on(name: str, kind: str) -> None:
     profile = find_profile(name)
-    asked = resources(KINDS[kind], KINDS[kind].wishes(profile), profile, Wanted())
+    asked = resources(KINDS[kind], KINDS[kind].wishes(profile), profile, ResourceOptions())
     assert asked.partition
     assert min(asked.nodes, asked.tasks_per_node, asked.cpus_per_task) >= 1
     assert asked.time_s > profile.signal_lead_s
@@ -118,27 +118,27 @@ def test_every_kind_of_job_gets_something_to_run_on(name: str, kind: str) -> Non
 def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     profile, train = find_profile("public-cluster"), KINDS["train"]
     monkeypatch.setenv("SBATCH_PARTITION", "environment")
-    plain = resources(train, train.wishes(profile), profile, Wanted())
+    plain = resources(train, train.wishes(profile), profile, ResourceOptions())
     assert (plain.partition, plain.nodes, plain.gpus_per_node, plain.tasks_per_node) == ("gpu", 2, 4, 4)
     assert (plain.cpus_per_task, plain.memory_mb, plain.time_s) == (12, 4 * 120 * 10**9 // 2**20, 86_400)
-    typed = Wanted(nodes=1, gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
+    typed = ResourceOptions(nodes=1, gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
     mine = resources(train, train.wishes(profile), profile, typed)
     assert (mine.partition, mine.nodes, mine.gpus_per_node, mine.tasks_per_node) == ("mine", 1, 2, 2)
     assert (mine.cpus_per_task, mine.memory_mb, mine.time_s) == (3, 1024, 7200)
-    assert resources(train, train.wishes(profile), ClusterProfile(), Wanted()).partition == "environment"
+    assert resources(train, train.wishes(profile), ClusterProfile(), ResourceOptions()).partition == "environment"
 
 
 @pytest.mark.parametrize(
     ("kind", "wanted", "said"),
     [
-        ("evaluate", Wanted(nodes=2), "--nodes 2: only train runs on more than one node"),
-        ("pack", Wanted(gpus_per_node=1), "--gpus-per-node 1: this job uses none"),
-        ("evaluate", Wanted(gpus_per_node=4), "--gpus-per-node 4: this job uses 1"),
-        ("train", Wanted(time="5 min"), "leaves no time to work"),
-        ("train", Wanted(time="30 s"), "SLURM counts in minutes"),
+        ("evaluate", ResourceOptions(nodes=2), "--nodes 2: only train runs on more than one node"),
+        ("pack", ResourceOptions(gpus_per_node=1), "--gpus-per-node 1: this job uses none"),
+        ("evaluate", ResourceOptions(gpus_per_node=4), "--gpus-per-node 4: this job uses 1"),
+        ("train", ResourceOptions(time="5 min"), "leaves no time to work"),
+        ("train", ResourceOptions(time="30 s"), "SLURM counts in minutes"),
     ],
 )
-def test_what_a_job_cannot_use_is_refused(kind: str, wanted: Wanted, said: str) -> None:
+def test_what_a_job_cannot_use_is_refused(kind: str, wanted: ResourceOptions, said: str) -> None:
     profile = find_profile("public-cluster")
     with pytest.raises(InputError, match=said):
         resources(KINDS[kind], KINDS[kind].wishes(profile), profile, wanted)
@@ -156,4 +156,4 @@ def test_what_a_job_cannot_use_is_refused(kind: str, wanted: Wanted, said: str) 
 )
 def test_a_flag_that_cannot_be_is_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Wanted(**settings)
+        ResourceOptions(**settings)

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.progress_on_disk import FAILURES, Past
-from launch.job.requeue import Decision, Do, Seen, Wish, decide, is_clear
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
 from launch.queue.scontrol import JobFacts
 
 RUNNING = JobFacts(
     state="RUNNING", reason="", restarts=0, preempted=False, end_time=None, nodes="n1", exit_code="0:0", requeue=True
 )
-CRASH = Seen(
+CRASH = JobObservation(
     exit=1, fault="task 1 on n2: Killed", wish=Wish.NONE, cancelled=False, terminated=False, facts=RUNNING, restart=0,
     gained=0, failures=0, retries=3,
 )  # fmt: skip
 
 
-def seen(facts: dict[str, Any] | None = None, **changes: Any) -> Seen:
+def seen(facts: dict[str, Any] | None = None, **changes: Any) -> JobObservation:
     """A crash, but for the changes; in `facts` those of what SLURM says."""
     return replace(CRASH, facts=replace(RUNNING, **(facts or {})), **changes)
 
@@ -144,7 +144,7 @@ facts_of_any_kind = st.builds(
     requeue=st.booleans(),
 )
 anything = st.builds(
-    Seen,
+    JobObservation,
     exit=st.sampled_from([None, 0, 1, 2, 130, 137, 143, -9, -15]),
     fault=st.sampled_from(["", "task 0 on n1: Killed"]),
     wish=st.sampled_from(Wish),
@@ -161,12 +161,12 @@ anything = st.builds(
 
 
 @given(anything)
-def test_a_job_is_done_exactly_when_its_ranks_say_so(shown: Seen):
+def test_a_job_is_done_exactly_when_its_ranks_say_so(shown: JobObservation):
     assert (decide(shown).what is What.DONE) == (decide(shown).do is Do.FINISH) == (shown.exit == 0)
 
 
 @given(anything)
-def test_a_cancelled_job_is_never_requeued(shown: Seen):
+def test_a_cancelled_job_is_never_requeued(shown: JobObservation):
     assert decide(replace(shown, cancelled=True)).do in (Do.CANCEL, Do.FINISH)
     ending = replace(RUNNING, state="COMPLETING", restarts=shown.restart)
     assert decide(replace(shown, facts=ending)).do in (Do.CANCEL, Do.FINISH), "as SLURM shows it after scancel"
@@ -174,7 +174,7 @@ def test_a_cancelled_job_is_never_requeued(shown: Seen):
 
 
 @given(anything)
-def test_what_gains_is_never_given_up_and_what_fails_too_often_always(shown: Seen):
+def test_what_gains_is_never_given_up_and_what_fails_too_often_always(shown: JobObservation):
     found = decide(shown)
     if found.do is Do.GIVE_UP:
         assert shown.gained <= 0
@@ -185,7 +185,7 @@ def test_what_gains_is_never_given_up_and_what_fails_too_often_always(shown: See
 
 
 @given(anything)
-def test_where_slurm_has_the_job_in_hand_it_is_not_asked_for_more(shown: Seen):
+def test_where_slurm_has_the_job_in_hand_it_is_not_asked_for_more(shown: JobObservation):
     mine = replace(RUNNING, restarts=shown.restart + 1, state="PENDING")
     assert decide(replace(shown, facts=mine, cancelled=False, exit=143)).do is Do.LEAVE
 

@@ -14,9 +14,9 @@ from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
 from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_places, rows_of, warnings
-from launch.submit.kinds import Place, dataset_at
+from launch.submit.kinds import WorkFolder, dataset_at
 from launch.submit.live import clear, is_done, live_rows
-from launch.submit.plan import Plan
+from launch.submit.plan import JobPlan
 from launch.submit.sbatch import in_the_way
 from sharding.base.files import write_json
 from sharding.errors import InputError
@@ -27,13 +27,13 @@ ASKED = Resources(
 )  # fmt: skip
 
 
-def plan(target: Path = Path("/run"), reads: Sequence[Place] = (), kind: str = "train", **asked: Any) -> Plan:
+def plan(target: Path = Path("/run"), reads: Sequence[WorkFolder] = (), kind: str = "train", **asked: Any) -> JobPlan:
     record = JobRecord(
         version=VERSION, kind=kind, name="x", words=("train", "d", "r"), argv=(), run=str(target), dataset="",
         profile=ClusterProfile(name="site"), resources=replace(ASKED, **asked), array=0, commit="", directory="/",
         submitted=time.time(),
     )  # fmt: skip
-    return Plan(paths=JobPaths.of(target, kind), record=record, command=None, reads=tuple(reads))
+    return JobPlan(paths=JobPaths.of(target, kind), record=record, command=None, reads=tuple(reads))
 
 
 def nodes(*rows: str) -> list[Nodes]:

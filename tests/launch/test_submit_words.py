@@ -11,7 +11,7 @@ import launch.commands.data
 from launch.site.find import find_profile
 from launch.submit.command import OWN, Submit
 from launch.submit.kinds import KINDS
-from launch.submit.plan import Plan, plan_chain
+from launch.submit.plan import JobPlan, plan_chain
 from launch.submit.typed import absolute
 from sharding.errors import InputError
 
@@ -22,7 +22,7 @@ def parsed(*words: str) -> Submit:
     return Submit.parse(words, "avsync submit")
 
 
-def plans(*words: str, cluster: str = "test") -> list[Plan]:
+def plans(*words: str, cluster: str = "test") -> list[JobPlan]:
     return plan_chain(parsed(*words).chain, find_profile(cluster), commit="")
 
 

@@ -10,13 +10,13 @@ import pytest
 from made import ran
 
 from avsync.run.alarm import Alarm
-from avsync.run.progress import Score
+from avsync.run.progress import ValidationScore
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.sacct import BookRow
 from launch.queue.squeue import OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch.board import named_apart, tunnel
-from launch.watch.status import Queue, Seen, Standing, ask_queue, read_status, stands
+from launch.watch.status import Queue, QueueObservation, Standing, ask_queue, read_status, stands
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -29,8 +29,8 @@ def row(state: str = "RUNNING", job: str = "7", **told: object) -> QueueRow:
     return QueueRow(**{**words, "job": job, "state": state, **told})  # type: ignore[arg-type]
 
 
-def seen(**told: object) -> Seen:
-    return Seen(**{"ids": ("7",), "outcome": None, "rows": (), **told})  # type: ignore[arg-type]
+def seen(**told: object) -> QueueObservation:
+    return QueueObservation(**{"ids": ("7",), "outcome": None, "rows": (), **told})  # type: ignore[arg-type]
 
 
 # ---- what the queue prints
@@ -222,7 +222,7 @@ def test_a_network_that_cheats_is_told_of_as_long_as_it_does_also_when_its_job_i
     paths = made.job(tmp_path / "run")
     if over:
         made.over(paths, End.DONE)
-    made.progress(paths, validation=Score(200, 0.95, 0.1, 0.52), best=Score(80, 0.7, 0.6, 0.69))
+    made.progress(paths, validation=ValidationScore(200, 0.95, 0.1, 0.52), best=ValidationScore(80, 0.7, 0.6, 0.69))
     ran(*words)
     shown = capsys.readouterr().out
     assert "CHEATING" not in shown

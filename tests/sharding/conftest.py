@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sharding.base.workers import Died, Done, Told, Workers
+from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
 from sharding.format.codec import CODECS
 from sharding.pack.pack import pack
@@ -68,7 +68,7 @@ class InProcess(Workers[Any]):
 
     def __init__(self, *_: object) -> None:
         super().__init__(1, lambda: None)
-        self._done: list[Done[Any] | Told[Any] | Died[Any]] = []
+        self._done: list[Done[Any] | Progress[Any] | Died[Any]] = []
 
     @property
     def busy(self) -> int:
@@ -77,7 +77,7 @@ class InProcess(Workers[Any]):
     def give(self, task: Any) -> None:
         self._done = [Done(task, task.run(lambda done, of: None))]
 
-    def news(self, seconds: float) -> list[Done[Any] | Told[Any] | Died[Any]]:
+    def news(self, seconds: float) -> list[Done[Any] | Progress[Any] | Died[Any]]:
         done, self._done = self._done, []
         return done
 

@@ -11,7 +11,7 @@ from sharding.config import PackConfig
 from sharding.format.clip import Clock
 from sharding.format.codec import CODECS
 from sharding.format.dataset import open_dataset
-from sharding.media.decode import Form, decode_span, read_spans
+from sharding.media.decode import OutputSpec, decode_span, read_spans
 from sharding.media.probe import probe
 from sharding.media.video import FrameClock
 from sharding.pack.pack import pack
@@ -19,7 +19,7 @@ from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to
 from tests.sharding.conftest import QUIET
 
-FORM = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+FORM = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
 NTSC = F(30_000, 1001)
 UNEVEN = tuple(F(int(tick), 90_000) for tick in np.cumsum(np.random.default_rng(1).integers(1500, 4500, 160)))
 WITH_EVENTS = tuple(sorted({*UNEVEN, F(2), F(4)}))

@@ -8,12 +8,12 @@ import pytest
 
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, Span, decode_span, read_spans
+from sharding.media.decode import OutputSpec, Span, decode_span, read_spans
 from sharding.media.probe import Probe, probe
 from tests.media import Video, write_video
 from tests.remux import spoil
 
-FORM = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+FORM = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
 PIECES = [range(start, start + 150) for start in range(0, 900, 150)]
 """5 s each."""
 

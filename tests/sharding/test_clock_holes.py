@@ -9,12 +9,12 @@ import pytest
 
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, decode_span, read_spans
+from sharding.media.decode import OutputSpec, decode_span, read_spans
 from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import Edit, move, remux
 
-FORM = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+FORM = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
 DAYS = F(1_000_000)
 
 

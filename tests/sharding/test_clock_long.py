@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, Span, decode_span, read_spans
+from sharding.media.decode import OutputSpec, Span, decode_span, read_spans
 from sharding.media.probe import Probe, probe
 from tests.media import FLASH, GROUND, Video, beep_samples, flash_frames, write_video
 from tests.remux import cut_to, move, remux
 
-FORM = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+FORM = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
 NTSC = F(30_000, 1001)
 
 

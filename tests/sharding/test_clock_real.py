@@ -13,7 +13,7 @@ import pytest
 from sharding.config import PackConfig
 from sharding.format.clip import ClipMeta, Clock
 from sharding.format.dataset import open_dataset
-from sharding.media.decode import Form, decode_span
+from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.probe import probe
 from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET
@@ -92,7 +92,7 @@ def test_sound_that_is_late_on_purpose_stays_late(packed):
 
 
 def test_a_picture_turned_by_its_flag_stands_upright():
-    form = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1, fit="pad")
+    form = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1, fit="pad")
     source = probe(DATA / "edge" / "derived" / "rotated90_flag_speech.mp4")
     luma = decode_span(source, first_frame=30, frames=1, form=form).yuv[0, :32]
     assert luma[:, :4].max() == luma[:, -4:].max() == 16  # a portrait, with bars left and right

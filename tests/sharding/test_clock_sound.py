@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, Span, decode_span
+from sharding.media.decode import OutputSpec, Span, decode_span
 from sharding.media.probe import probe
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.remux import move, remux
 
-MONO = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
-STEREO = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=2)
+MONO = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+STEREO = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=2)
 TINY = Video(width=32, height=32, audio_codec="pcm_s16le")
 
 
-def span_of(path: Path, form: Form = MONO) -> Span:
+def span_of(path: Path, form: OutputSpec = MONO) -> Span:
     return decode_span(probe(path), first_frame=0, frames=180, form=form)
 
 
@@ -34,7 +34,7 @@ def test_sound_of_any_rate_is_heard_at_its_moment(rate: int, codec: str, tmp_pat
 
 @pytest.mark.parametrize("form", [MONO, STEREO], ids=["to mono", "to stereo"])
 @pytest.mark.parametrize("channels", [1, 2, 6])
-def test_all_channels_at_once_are_mixed_without_clipping(channels: int, form: Form, tmp_path: Path):
+def test_all_channels_at_once_are_mixed_without_clipping(channels: int, form: OutputSpec, tmp_path: Path):
     path = write_video(tmp_path / "a.mov", replace(TINY, channels=channels))
     audio = span_of(path, form).audio
     assert beep_samples(audio) == [2 * 44_100, 4 * 44_100]

@@ -23,7 +23,7 @@ from sharding.errors import AvsyncError, InputError, RejectError, SkipClip
 from sharding.format.clip import Clock
 from sharding.format.dataset import open_dataset
 from sharding.media.audio import _Segment, _silence
-from sharding.media.decode import Form, decode_span
+from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import open_media, probe
 from sharding.pack.pack import pack
@@ -73,7 +73,7 @@ def test_an_encoder_that_fails_is_not_blamed_on_the_disk(two: Path, monkeypatch,
 
 
 def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, monkeypatch):
-    form = Form(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
+    form = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
     source = probe(write_video(tmp_path / "a.mov", Video(audio_codec="pcm_s16le")))
     read = decode_span(source, first_frame=100, frames=30, form=form)
     monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 3)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sharding.base.locks import folder_lock
-from sharding.config import Wishes
+from sharding.config import PackOptions
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import SPLITS, read_info
@@ -87,7 +87,7 @@ def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: P
         (videos / "bell" / f"take {number}.mp4").unlink()
     with pytest.raises(InputError, match=r"has 2 sources that your videos do not \(bell-take_3-\S+, .*--remove takes"):
         pack(videos, dataset, SMALL, QUIET)
-    pack(videos, dataset, SMALL, QUIET, wishes=Wishes(remove=True))
+    pack(videos, dataset, SMALL, QUIET, wishes=PackOptions(remove=True))
     assert sorted(clip_keys(dataset)) == sorted(
         key for key in clip_keys(packed.dataset) if not key.startswith(("bell-take_3", "bell-take_4"))
     )

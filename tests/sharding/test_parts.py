@@ -10,7 +10,7 @@ import pytest
 
 from sharding.base.files import read_json
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.dataset import open_dataset
 from sharding.format.records import ShardRecord
@@ -18,7 +18,7 @@ from sharding.media.probe import Probe, probe
 from sharding.pack.pack import pack
 from sharding.pack.part import PART_CLIPS
 from sharding.pack.schedule import TRIES, Schedule, Task
-from sharding.pack.tasks import Assemble, Pack
+from sharding.pack.tasks import Assemble, PackPart
 from sharding.plan.plan import plan_shards
 from sharding.sources.source import Source
 from tests.media import Video, write_video
@@ -122,7 +122,7 @@ def test_parts_of_another_look_at_a_film_do_not_hold_it_up(films: Path, tmp_path
     run(schedule, most=3)
     schedule = Schedule(plans, tmp_path, SHORT_CLIPS)
     look = schedule.next()
-    assert isinstance(look, Pack)
+    assert isinstance(look, PackPart)
     schedule.done(look, look.refuse(RejectError(RejectReason.CORRUPT, "it changed")))
     run(schedule)
     record = read_json(tmp_path / "train" / "000000.json", ShardRecord)
@@ -155,7 +155,7 @@ def died_of(code: int, tmp_path: Path) -> tuple[Schedule, list[Task]]:
 )
 def test_a_source_that_ends_its_process_is_a_reject(code: int, tries: int, told: str, tmp_path: Path):
     schedule, given = died_of(code, tmp_path)
-    assert [type(task) for task in given] == [Pack] * tries + [Assemble]
+    assert [type(task) for task in given] == [PackPart] * tries + [Assemble]
     record = read_json(tmp_path / "train" / "000000.json", ShardRecord)
     [(name, reason, detail)] = record.rejects
     assert (name, reason) == ("bad.mp4", "corrupt")
@@ -193,10 +193,10 @@ def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("reason", "wishes"), [(RejectReason.UNREADABLE, Wishes()), (RejectReason.CORRUPT, Wishes(retry=True))]
+    ("reason", "wishes"), [(RejectReason.UNREADABLE, PackOptions()), (RejectReason.CORRUPT, PackOptions(retry=True))]
 )
 def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
-    reason: RejectReason, wishes: Wishes, tmp_path: Path, monkeypatch, in_process
+    reason: RejectReason, wishes: PackOptions, tmp_path: Path, monkeypatch, in_process
 ):
     for number in range(4):
         write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))

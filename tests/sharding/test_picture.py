@@ -10,7 +10,7 @@ import pytest
 
 from sharding.config import Fit
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, decode_span
+from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.picture import TURNS, PictureFitter
 from sharding.media.probe import probe
 from sharding.sources.boxes import BoxTrack
@@ -80,7 +80,7 @@ def test_a_format_that_changes_midway_is_followed():
 
 
 def test_odd_sizes_and_10_bit_sources_decode(tmp_path: Path):
-    form = Form(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=48, channels=2)
+    form = OutputSpec(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=48, channels=2)
     video = Video(pixel_format="yuv444p", width=98, height=62)
     span = decode_span(probe(write_video(tmp_path / "a.mkv", video)), first_frame=8, frames=30, form=form)
     assert span.yuv.shape == (30, 72, 32)
@@ -89,7 +89,7 @@ def test_odd_sizes_and_10_bit_sources_decode(tmp_path: Path):
 
 def pictures_of(path: Path, video: Video, fit: Fit = "squash") -> np.ndarray:
     """Ten pictures of a file, (10, 48, 32)."""
-    form = Form(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=32, channels=1, fit=fit)
+    form = OutputSpec(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=32, channels=1, fit=fit)
     return decode_span(probe(write_video(path, video)), first_frame=8, frames=10, form=form).yuv.astype(int)
 
 

@@ -25,12 +25,12 @@ from sharding.config import PackConfig
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
 from sharding.media import container as media
-from sharding.media.decode import Form, Span, read_spans
+from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe, probe
 from sharding.pack.part import cut
 from tests.media import Video, write_video
 
-FORM = Form(clock=Clock(fps=F(10), sample_rate=16_000), width=32, height=32, channels=1)
+FORM = OutputSpec(clock=Clock(fps=F(10), sample_rate=16_000), width=32, height=32, channels=1)
 SMALL = Video(seconds=F(42), fps=F(10), width=64, height=48, sample_rate=16_000, events=())
 PIECES = [range(start, start + 60) for start in range(0, 420, 60)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.config import Wishes
+from sharding.config import PackOptions
 from sharding.errors import InputError
 from sharding.format.index import read_info
 from sharding.pack.pack import pack
@@ -102,7 +102,7 @@ def test_a_change_of_a_dataset_may_be_interrupted_before_any_step(before: tuple[
 @pytest.mark.parametrize("lost", ["deleted", "damaged"])
 def test_a_lost_plan_is_put_together_again_from_the_side_files(lost: str, before: tuple[Path, Path], tmp_path: Path):
     videos, dataset = before[0], shutil.copytree(before[1], tmp_path / "out")
-    pack(videos, dataset, CONFIG, QUIET, wishes=Wishes(remove=True))
+    pack(videos, dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
     whole = contents(dataset)
     if lost == "damaged":
         (dataset / "plan.json").write_text('{"format_version": 2')
@@ -120,7 +120,7 @@ def test_what_lies_beside_the_shards_is_left_alone(before: tuple[Path, Path], tm
     (dataset / "notes").mkdir()
     (dataset / "notes" / "film.mp4.part").touch()
     (dataset / "run" / "step-1.part").mkdir(parents=True)
-    pack(before[0], dataset, CONFIG, QUIET, wishes=Wishes(remove=True))
+    pack(before[0], dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
     assert (dataset / "README.md").exists()
     assert (dataset / "notes" / "film.mp4.part").exists()
     assert (dataset / "run" / "step-1.part").exists()
@@ -132,7 +132,7 @@ def test_a_link_in_place_of_the_parts_is_refused_and_what_it_leads_to_stays(befo
     (tmp_path / "precious" / "0123456789abcdef").mkdir(parents=True)
     (dataset / ".parts").symlink_to(tmp_path / "precious")
     with pytest.raises(InputError, match=r"\.parts is a link.*delete the link"):
-        pack(before[0], dataset, CONFIG, QUIET, wishes=Wishes(remove=True))
+        pack(before[0], dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
     assert (tmp_path / "precious" / "0123456789abcdef").exists()
 
 
@@ -148,7 +148,7 @@ def test_packing_that_was_only_begun_leaves_no_trace_in_another_one(before: tupl
 
 def test_settings_that_are_written_otherwise_are_the_same(before: tuple[Path, Path], tmp_path: Path):
     dataset = shutil.copytree(before[1], tmp_path / "out")
-    pack(before[0], dataset, CONFIG, QUIET, Wishes(remove=True))
+    pack(before[0], dataset, CONFIG, QUIET, PackOptions(remove=True))
     other = replace(CONFIG, size=64, width=32, height=32, fps="30.0", trim_s="1/4", clip_s="10.00", workers=2)
     assert pack(before[0], dataset, other, QUIET).shards_packed == 0
 
@@ -164,20 +164,20 @@ def test_a_file_that_is_gone_takes_its_clips_with_it_only_when_asked(before: tup
         with pytest.raises(InputError, match=rf"1 source of .* cannot be found any more \(videos/{names[0]}\): bring"):
             pack(tmp_path / "list.csv", tmp_path / "out", CONFIG, QUIET)
         assert contents(tmp_path / "out") == whole
-    summary = pack(tmp_path / "list.csv", tmp_path / "out", CONFIG, QUIET, Wishes(remove=True))
+    summary = pack(tmp_path / "list.csv", tmp_path / "out", CONFIG, QUIET, PackOptions(remove=True))
     assert len(summary.rejects) == 2
 
 
 def test_another_folder_never_empties_a_dataset(before: tuple[Path, Path], tmp_path: Path):
     write_video(tmp_path / "other" / "a.mp4", Video(seed=99))
-    for wishes in (Wishes(), Wishes(remove=True)):
+    for wishes in (PackOptions(), PackOptions(remove=True)):
         with pytest.raises(InputError, match=r"your videos are none of those that .* was made of"):
             pack(tmp_path / "other", before[1], CONFIG, QUIET, wishes)
 
 
 def test_a_dataset_that_only_grows_stays_one_until_the_end(before: tuple[Path, Path], tmp_path: Path, monkeypatch):
     dataset = shutil.copytree(before[1], tmp_path / "out")
-    pack(before[0], dataset, CONFIG, QUIET, Wishes(remove=True))
+    pack(before[0], dataset, CONFIG, QUIET, PackOptions(remove=True))
     videos = shutil.copytree(before[0], tmp_path / "videos")
     write_video(videos / "more.mp4", Video(seed=98))
     seen: list[int] = []

@@ -21,13 +21,13 @@ import sharding.pack.pool
 from launch.cli import FAILED, USAGE, main
 from sharding.base.environment import JOBS
 from sharding.base.locks import folder_lock, share_lock
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.index import INFO, PARTS, SPLITS, read_info
 from sharding.pack.pack import NO_WISHES, ShareSummary, divide, pack, pack_share
 from sharding.plan.plan import ShardPlan
 from sharding.plan.shares import SHARES, divided, read_division, read_share
-from sharding.plan.todo import agenda, listed
+from sharding.plan.todo import find_todo, listed
 from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
@@ -158,7 +158,7 @@ def test_a_share_knows_its_sources_exactly_whatever_they_are_called(make: Callab
     (tmp_path / "in").mkdir()
     videos = make(tmp_path / "in")
     division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 9, QUIET)
-    work = agenda(listed(videos, TRAIN_ONLY, NO_WISHES), tmp_path / "out", TRAIN_ONLY, NO_WISHES, QUIET)
+    work = find_todo(listed(videos, TRAIN_ONLY, NO_WISHES), tmp_path / "out", TRAIN_ONLY, NO_WISHES, QUIET)
     shares = [read_share(n, division, tmp_path / "out", videos, None, TRAIN_ONLY) for n in range(len(division.shares))]
     assert sorted((plan for share in shares for plan in share), key=lambda plan: work.plans.index(plan)) == list(
         work.plans
@@ -376,7 +376,7 @@ def test_a_dataset_grows_by_shares_and_a_failing_end_leaves_no_false_dataset(two
 
 
 def test_what_was_corrupt_is_tried_again_once(packed: Packed, tmp_path: Path):
-    dataset, again = shutil.copytree(packed.dataset, tmp_path / "out"), Wishes(retry=True)
+    dataset, again = shutil.copytree(packed.dataset, tmp_path / "out"), PackOptions(retry=True)
     division = divide(packed.videos, dataset, SMALL, again, 9, QUIET)
     assert division.missing == 2
     for _ in range(2):

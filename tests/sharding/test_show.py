@@ -35,7 +35,7 @@ from sharding.show.av_clock import Histogram, Sources, offset_histogram, read_cl
 from sharding.show.contact_sheet import WIDTH, read_sheets, read_view, sheet_png
 from sharding.show.page import page_html
 from sharding.show.screen import NO_WINDOW, open_console, print_screen
-from sharding.show.show import Wanted, show
+from sharding.show.show import ShowOptions, show
 from sharding.show.survey import read_survey
 from sharding.show.words import length_bins
 from tests.media import Video, write_video
@@ -82,7 +82,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Troubled:
 
 def screen_of(dataset: Path, width: int = 120, worst: int = 10) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
-    show(dataset, Wanted(worst=worst), console)
+    show(dataset, ShowOptions(worst=worst), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from sharding.errors import AvsyncError, InputError
 from sharding.format.index import read_info
 from sharding.pack.pack import pack
-from sharding.verify.findings import MOST_CLIPS, Kind
+from sharding.verify.findings import MOST_CLIPS, FindingKind
 from sharding.verify.verify import verify
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 from tests.sharding.forge import check, files, first, record_of, span, tars, told
@@ -76,7 +76,7 @@ def test_a_tar_cut_off_at_any_length_is_named_with_the_clips_it_lost(data: st.Da
     length = data.draw(st.integers(0, len(content) - 1))
     with Damaged(tar, content[:length]):
         found = check(shared).findings
-    assert {(one.kind, one.file) for one in found} == {(Kind.DAMAGED, tar.relative_to(shared).as_posix())}
+    assert {(one.kind, one.file) for one in found} == {(FindingKind.DAMAGED, tar.relative_to(shared).as_posix())}
     assert (found[0].wanted, found[0].found) == (f"{len(content)} bytes", f"{length}: cut off")
     lost = [clip.key for clip in record_of(tar).clips if span(clip).stop > length]
     assert [one.clip for one in found if one.clip] == lost
@@ -219,7 +219,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_tar_is_told(own: Path, monkeypatch
     monkeypatch.setattr(shard, "open_file", lambda path: Failing(path) if path == tar else real(path))
     (found,) = check(own).findings
     assert (found.kind, found.file, found.found) == (
-        Kind.UNREADABLE, tar.relative_to(own).as_posix(), "Input/output error",
+        FindingKind.UNREADABLE, tar.relative_to(own).as_posix(), "Input/output error",
     )  # fmt: skip
 
 
@@ -254,11 +254,11 @@ def test_what_was_told_is_the_way_to_mend_it(packed: Packed, tmp_path: Path):
 def test_a_tar_with_many_damaged_clips_does_not_flood_the_screen():
     from sharding.verify.findings import Finding, shortened
 
-    def clips(kind: Kind, count: int) -> list[Finding]:
+    def clips(kind: FindingKind, count: int) -> list[Finding]:
         return [Finding(kind=kind, file="a", wanted="a", found="b", clip=f"c{number}") for number in range(count)]
 
-    of_file = Finding(kind=Kind.DAMAGED, file="a", wanted="the whole", found="half")
-    short = shortened([*clips(Kind.DAMAGED, 130), *clips(Kind.DISAGREES, MOST_CLIPS), of_file])
+    of_file = Finding(kind=FindingKind.DAMAGED, file="a", wanted="the whole", found="half")
+    short = shortened([*clips(FindingKind.DAMAGED, 130), *clips(FindingKind.DISAGREES, MOST_CLIPS), of_file])
     assert [str(one) for one in short] == [
         "damaged: a: wanted the whole, found half",
         *(f"damaged: a, clip c{number}: wanted a, found b" for number in range(MOST_CLIPS)),
@@ -283,7 +283,7 @@ def test_a_tar_with_many_damaged_clips_does_not_flood_the_screen():
 def test_only_what_applies_is_advised(kinds: tuple[str, ...], told: str):
     from sharding.verify.findings import Finding, remedy
 
-    said = remedy([Finding(kind=Kind(kind), file="a", wanted="", found="") for kind in kinds])
+    said = remedy([Finding(kind=FindingKind(kind), file="a", wanted="", found="") for kind in kinds])
     assert said.startswith(told)
     assert ("delete each file" in said) == (kinds != ("missing",) and kinds != ("missing", "foreign"))
     assert ("move away" in said) == ("foreign" in kinds)

@@ -13,7 +13,7 @@ from sharding.errors import FormatError, InputError
 from sharding.format.clip import ClipMeta
 from sharding.format.codec import codec_named
 from sharding.format.index import Index, read_info
-from sharding.verify.findings import Kind
+from sharding.verify.findings import FindingKind
 from tests.sharding.conftest import Packed
 from tests.sharding.forge import check, edited, first, forge, record_of, told
 
@@ -34,7 +34,7 @@ def test_another_checksum_in_a_side_file_is_laid_at_the_side_file_of_a_whole_tar
     write_json(tar.with_suffix(".json"), replace(record, clips=(replace(clip, crc32=clip.crc32 ^ 1), *others)))
     found = check(own).findings
     side = tar.with_suffix(".json").relative_to(own).as_posix()
-    assert (found[0].kind, found[0].file, found[0].clip) == (Kind.DISAGREES, side, clip.key)
+    assert (found[0].kind, found[0].file, found[0].clip) == (FindingKind.DISAGREES, side, clip.key)
     assert found[0].wanted == f"CRC-32 {clip.crc32:08x} as in the tar"
     write_json(tar.with_suffix(".json"), replace(record, sha256="0" * 64))
     assert told(own) == [("damaged", tar.relative_to(own).as_posix())]
@@ -54,7 +54,7 @@ def test_what_a_side_file_tells_of_a_source_is_what_its_clips_say(field: str, ow
     record = record_of(first(own))
     write_json(side, replace(record, sources=(changed, *record.sources[1:])))
     (found,) = check(own).findings
-    assert (found.kind, found.file) == (Kind.DISAGREES, side.relative_to(own).as_posix())
+    assert (found.kind, found.file) == (FindingKind.DISAGREES, side.relative_to(own).as_posix())
     assert field in found.wanted
     assert field in found.found
 
@@ -103,7 +103,7 @@ def test_a_row_of_the_index_that_says_something_else_is_told(column: str, own: P
     values[-1] += 512
     replace(index, **{column: values}).save(path)
     found = check(own).findings
-    assert {(one.kind, one.file) for one in found} == {(Kind.DISAGREES, "train/index.npz")}
+    assert {(one.kind, one.file) for one in found} == {(FindingKind.DISAGREES, "train/index.npz")}
     key = index.key(len(index) - 1)
     assert all(one.clip in ("", key) for one in found)
     assert column == "shard" or found[0].clip == key
@@ -159,7 +159,7 @@ def test_content_that_is_not_what_its_json_says_is_told_though_all_checksums_agr
         dataset = shutil.copytree(form, tmp_path / str(number))
         key = forge(first(dataset), payloads, **record)
         found = check(dataset).findings
-        assert [(one.kind, one.clip) for one in found] == [(Kind.DAMAGED, key)], said
+        assert [(one.kind, one.clip) for one in found] == [(FindingKind.DAMAGED, key)], said
         assert said in str(found[0])
         assert "\x1b" not in str(found[0])
 

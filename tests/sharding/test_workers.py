@@ -15,9 +15,9 @@ from sharding.base.workers import (
     OUT_OF_TIME,
     Died,
     Done,
+    Progress,
+    Report,
     Task,
-    Tell,
-    Told,
     Workers,
     limit_cpu,
     limit_memory,
@@ -36,7 +36,7 @@ def little_memory() -> None:
 class Square:
     number: int
 
-    def run(self, tell: Tell) -> int:
+    def run(self, tell: Report) -> int:
         tell(1, 2)
         return self.number**2
 
@@ -45,7 +45,7 @@ class Square:
 class Spin:
     """Computes for ever, first in a library that never comes back to Python."""
 
-    def run(self, tell: Tell) -> None:
+    def run(self, tell: Report) -> None:
         limit_cpu(0.3)
         while True:
             np.sort(np.random.default_rng(0).random(3_000_000))
@@ -55,7 +55,7 @@ class Spin:
 class Sleep:
     """Waits longer than its CPU time: not its fault."""
 
-    def run(self, tell: Tell) -> str:
+    def run(self, tell: Report) -> str:
         limit_cpu(0.2)
         time.sleep(0.5)
         limit_cpu(0)
@@ -66,7 +66,7 @@ class Sleep:
 class Hog:
     megabytes: int
 
-    def run(self, tell: Tell) -> int:
+    def run(self, tell: Report) -> int:
         return int(np.ones(self.megabytes * 2**20, np.uint8)[-1])
 
 
@@ -74,23 +74,23 @@ class Hog:
 class Kill:
     signal: int
 
-    def run(self, tell: Tell) -> None:
+    def run(self, tell: Report) -> None:
         os.kill(os.getpid(), self.signal)
 
 
 @dataclass(frozen=True)
 class Refuse:
-    def run(self, tell: Tell) -> None:
+    def run(self, tell: Report) -> None:
         raise RejectError(RejectReason.SILENT, "not a sound")
 
 
 @dataclass(frozen=True)
 class Stumble:
-    def run(self, tell: Tell) -> None:
+    def run(self, tell: Report) -> None:
         raise KeyError("a bug")
 
 
-def work(tasks: list[Task], count: int = 2) -> list[Done[Any] | Told[Any] | Died[Any]]:
+def work(tasks: list[Task], count: int = 2) -> list[Done[Any] | Progress[Any] | Died[Any]]:
     """All news of `tasks`, in the order of arrival."""
     waiting, news = list(tasks), []
     with Workers[Any](count, little_memory) as workers:
@@ -104,7 +104,7 @@ def work(tasks: list[Task], count: int = 2) -> list[Done[Any] | Told[Any] | Died
 def test_every_task_is_done_once_and_tells_how_far_it_is():
     news = work([Square(number) for number in range(20)], count=3)
     assert sorted(one.result for one in news if isinstance(one, Done)) == [number**2 for number in range(20)]
-    assert [(one.done, one.of) for one in news if isinstance(one, Told)] == [(1, 2)] * 20
+    assert [(one.done, one.of) for one in news if isinstance(one, Progress)] == [(1, 2)] * 20
 
 
 @pytest.mark.parametrize(

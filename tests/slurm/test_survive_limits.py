@@ -10,7 +10,7 @@ import pytest
 from jobs import Job, asked, profile, queue, record, toy
 
 from launch.job.record import SHARE, End
-from sharding.config import PackConfig, Wishes
+from sharding.config import PackConfig, PackOptions
 from sharding.pack.pack import divide, pack
 from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
@@ -109,7 +109,7 @@ def test_an_array_of_packers_packs_everything_though_one_was_preempted_and_one_c
     generate(tmp_path / "scenes", SceneConfig(count=9, seconds=5, size=64, fps=10, sample_rate=8000, test_share=0))
     table, dataset = tmp_path / "scenes/scenes.csv", tmp_path / "dataset"
     settings = PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", sources_per_shard=3, workers=1)
-    shares = len(divide(table, dataset, settings, Wishes(), 3).shares)
+    shares = len(divide(table, dataset, settings, PackOptions(), 3).shares)
     assert shares == 3
     words = "--fps 10 --size 48 --sample-rate 8000 --min-clip-s 3 --sources-per-shard 3 --workers 1 --share".split()
     argv = (
