@@ -13,7 +13,7 @@ from sharding.base.files import PRIVATE, publish, publish_folder
 
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
 PROFILE = ".toml"
-SOURCES = (".py", PROFILE)
+SOURCES = (".py", ".j2", PROFILE)
 TOLD = re.compile(
     r"AVSYNC_|CC$|CONDA|CUDA|CXX$|GLOO_|HOSTNAME$|KMP_|LANG$|LC_|LD_|LOADEDMODULES$|MKL_|MPI|NCCL_|NVIDIA_|OMP_|PATH$|"
     r"PYTHON|SBATCH_|SLURM_|TMPDIR$|TORCH|USER$|VIRTUAL_ENV$|XLA_"

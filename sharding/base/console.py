@@ -1,12 +1,136 @@
-"""The console that avsync prints to: data is shown as it is, never read as markup ("[/x]" is a name, not a tag)."""
+"""The terminal: a console that shows data as it is, and the one progress bar of all long work.
+
+Data is never read as markup ("[/x]" is a name, not a tag): bold and colours come from rich.text.Text or `style`.
+Anyone may import this.
+"""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from sharding.base.text import duration, percent
+
+LINE_EVERY_S = 20.0
+"""A log file gets a line this often."""
+Unit = Literal["count", "bytes", "share"]
+_AMOUNT: dict[Unit, tuple[Callable[[], ProgressColumn], ...]] = {
+    "count": (MofNCompleteColumn,),
+    "bytes": (DownloadColumn, TransferSpeedColumn),
+    "share": (TaskProgressColumn,),
+}
 
 
 def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Bold and colours come from rich.text.Text or `style`, not from what stands in a string."""
+    """Where to print, without markup, emoji codes and colours guessed from what is printed."""
     return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+
+
+class Bar:
+    """How far long work is: a live bar with the time left, or a plain line now and then where no terminal is.
+
+    Use as a context manager. `doing` names the work, `state` says how it stands. A `passing` bar goes when the work is
+    done and leaves no lines in a log. `line` makes the log's line; without it: doing, amount, state, time left.
+    """
+
+    def __init__(
+        self,
+        doing: str,
+        total: float | None = None,
+        *,
+        done: float = 0,
+        unit: Unit | None = "count",
+        console: Console | None = None,
+        passing: bool = False,
+        line: Callable[[], str] | None = None,
+    ) -> None:
+        self.console = console or open_console(stderr=True)
+        self._doing, self._total, self._done, self._first, self._state = doing, total, done, done, ""
+        self._line, self._logs = line or self._usual_line, not self.console.is_terminal and not passing
+        amount = (column() for column in _AMOUNT[unit]) if unit else ()
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            *amount,
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=passing,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task(doing, total=total, state="")
+        self._bar.update(self._task, completed=done)
+        self._started = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if self._logs and self._last_line != self._started:
+            self._log()  # how it stood in the end, where lines told how it went
+
+    def advance(self, more: float = 1) -> None:
+        """So much more is done."""
+        self.update(self._done + more)
+
+    def update(
+        self,
+        done: float | None = None,
+        *,
+        total: float | None = None,
+        state: str | None = None,
+        doing: str | None = None,
+    ) -> None:
+        """Move the bar, or log a line when it is time for one; what is None stays as it is."""
+        self._done = self._done if done is None else done
+        self._total = self._total if total is None else total
+        self._state = self._state if state is None else state
+        self._doing = self._doing if doing is None else doing
+        self._bar.update(
+            self._task, completed=self._done, total=self._total, state=self._state, description=self._doing
+        )
+        if self._logs and time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._log()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays, above the bar."""
+        self.console.print(text, style=style, soft_wrap=True)
+
+    def _log(self) -> None:
+        self._last_line = time.monotonic()
+        self.say(self._line())
+
+    def _usual_line(self) -> str:
+        amount = f"{self._done:,.0f}" if self._total is None else f"{self._done:,.0f} of {self._total:,.0f}"
+        share = f"({percent(self._done / self._total, digits=0)})" if self._total else ""
+        return "  ".join(filter(None, (f"{self._doing}:", amount, share, self._state, self.left())))
+
+    def left(self) -> str:
+        """`ETA 3.2 min`, from the pace since the bar was opened; empty while there is none."""
+        if self._total is None or self._done <= self._first:
+            return ""
+        pace = (time.monotonic() - self._started) / (self._done - self._first)
+        return f"ETA {duration(pace * max(0.0, self._total - self._done))}"
 
 
 def passing_bar() -> Progress:

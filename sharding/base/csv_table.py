@@ -1,14 +1,18 @@
-"""A CSV in UTF-8 with a header: its rows with their line numbers, whatever the columns mean.
+"""CSV in UTF-8 with a header, read and written, whatever the columns mean. Anyone may import this.
 
-Byte order marks, Windows line ends, empty lines and blanks around a cell do not matter.
+Read: rows with their line numbers; byte order marks, Windows line ends, empty lines and blanks around a cell do not
+matter. Written: dataclasses, a row each.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
+from typing import Any
 
+from sharding.base.files import publish
 from sharding.errors import InputError
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
@@ -53,3 +57,21 @@ def control_character(text: str) -> str:
     """The first one in `text`; empty when there is none. They would garble tables and plots; a NUL ends every path."""
     found = _CONTROL.search(text)
     return found.group() if found else ""
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV with Unix line ends. None is an empty cell; bytes of names that are no text stay as they are."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode(errors="surrogateescape")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """The same as a file that is whole when it has its name."""
+    with publish(path) as file:
+        file.write(csv_bytes(header, rows))
+
+
+def write_records(path: Path, kind: type[Any], records: Iterable[Any]) -> None:
+    """Dataclasses of one kind as a CSV: a column for each field."""
+    write_csv(path, [field.name for field in fields(kind)], map(astuple, records))

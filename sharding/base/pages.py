@@ -1,13 +1,51 @@
-"""The frame of every HTML page: no scripts, nothing loaded from elsewhere, words from data escaped."""
+"""HTML pages: no scripts, nothing loaded from elsewhere, every word from data escaped. Templates are jinja2's.
+
+A page's template lies in the room that makes it, extends page.html.j2 of this one, and fills its blocks. Loaded late,
+by who makes a page: jinja2 takes its time. Anyone may import this.
+"""
 
 import base64
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from sharding.base.text import plain
 
 ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load for a page: nothing but what is in it."""
+SUFFIX = ".html.j2"
+
+
+def render(template: Path, /, **values: object) -> str:
+    """A whole page from a template and what stands in it.
+
+    Every value is escaped but what is Markup already (`image`); what a template names and nobody gives is an error.
+    """
+    folders = [template.parent, Path(__file__).parent]
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template.name).render(elsewhere=ELSEWHERE, **values)
+
+
+def _harmless(value: object) -> object:
+    """Words from data on one line, without what steers a terminal or turns a text round."""
+    return value if isinstance(value, Markup) else plain(str(value))
+
+
+def image(data: bytes, kind: str, shows: str) -> Markup:
+    """A picture that stands in the page itself. kind: png, svg+xml, jpeg; shows: for who cannot see it."""
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return Markup('<img alt="{}" src="{}">').format(plain(shows), source)
 
 
 def web_page(title: str, style: str, body: Sequence[str], made_by: str) -> str:
@@ -25,8 +63,3 @@ def web_page(title: str, style: str, body: Sequence[str], made_by: str) -> str:
 def text(words: str) -> str:
     """Words from data, harmless."""
     return escape(plain(words))
-
-
-def image(data: bytes, kind: str, told: str) -> str:
-    """A picture that stands in the page itself. kind: png, svg+xml, jpeg; told: for who cannot see it."""
-    return f'<img alt="{text(told)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'

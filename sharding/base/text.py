@@ -1,4 +1,7 @@
-"""Words of messages: counts, names from outside, lists that must stay short. Anyone may import this."""
+"""Words and numbers of messages: counts, shares, durations, names from outside, lists that must stay short.
+
+Anyone may import this.
+"""
 
 import re
 from collections.abc import Sequence
@@ -41,7 +44,17 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-# Numbers as people write them, exactly. Anyone may import this.
+def percent(share: float, digits: int = 1) -> str:
+    """`51.7 %` of 0.517; `–` for what is no number."""
+    return f"{100 * share:.{digits}f} %" if share == share else "–"
+
+
+def interval(low: float, high: float, digits: int = 1) -> str:
+    """`47.9 to 55.5 %` of 0.479 and 0.555."""
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+# Numbers as people write them, exactly.
 
 LONGEST = 40
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")

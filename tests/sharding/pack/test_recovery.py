@@ -92,7 +92,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_change_of_a_dataset_may_be_interrupted_before_any_step(before: tuple[Path, Path], tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(CRASHES)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, str(script), *map(str, before), str(tmp_path / "work")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from benchmarks.learning_cell import Cell, Found, above_chance, left_plateau
 from benchmarks.learning_table import markdown, spread
 from sharding.base.files import read_json
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from sharding.media.probe import probe
 from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET
 
-DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[4] / "shared" / "data"))
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="no real videos here (AVSYNC_DATA)")]
 
 OFFSETS = {  # first sound minus first picture, seconds, as ffprobe tells them; decoders pass over AAC's first 1024

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from avsync_settings import quick_config
-from test_models import inputs, on_meta, tiny
 from torch import nn
 
 from avsync.data.transforms import NetworkInput
@@ -28,6 +27,7 @@ from avsync.train.step import build_optimizer
 from sharding.errors import InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX
+from tests.avsync.models.test_models import inputs, on_meta, tiny
 
 
 @pytest.mark.parametrize("name", MODELS)

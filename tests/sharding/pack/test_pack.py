@@ -99,7 +99,7 @@ def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: P
 def test_two_packers_in_one_folder_the_second_refuses(packed: Packed, tmp_path: Path):
     holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.base.files import folder_lock\n"
     holder += "with folder_lock(Path(sys.argv[1]), 'avsync pack'):\n    print('held', flush=True)\n    time.sleep(60)\n"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", holder, str(tmp_path / "out")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

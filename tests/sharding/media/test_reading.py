@@ -163,13 +163,13 @@ from fractions import Fraction
 from pathlib import Path
 from av import logging
 from sharding.format.clip import Clock
-from sharding.media.decode import Form, read_spans
+from sharding.media.decode import OutputSpec, read_spans
 from sharding.errors import RejectError
 from sharding.base.workers import limit_memory
 from sharding.media.probe import probe
 logging.set_level(None)
 limit_memory(int(sys.argv[2]) * 2**20)
-form = Form(clock=Clock(fps=Fraction(5), sample_rate=16_000), width=32, height=32, channels=1)
+form = OutputSpec(clock=Clock(fps=Fraction(5), sample_rate=16_000), width=32, height=32, channels=1)
 try:
     spans = list(read_spans(probe(Path(sys.argv[1])), [range(5), range(5, 10)], form))
 except MemoryError:

@@ -181,7 +181,7 @@ def test_a_process_ends_while_its_stager_waits_for_an_origin(
         "print('through')"
     )
     url = server.url if origin == "http" else origin
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    folders = [str(Path(__file__).parents[1]), str(Path(__file__).parents[3])]
     run = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {folders}\n{script}", url, data, tmp_path / "scratch"],
         capture_output=True, text=True, timeout=60, check=True,

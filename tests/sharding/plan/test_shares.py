@@ -32,7 +32,7 @@ from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
-from tests.sharding.test_interrupted import start, workers_of
+from tests.sharding.pack.test_interrupted import start, workers_of
 
 TRAIN_ONLY = replace(SMALL, val_percent=0, test_percent=0, sources_per_shard=1)
 

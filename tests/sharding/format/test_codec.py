@@ -51,7 +51,7 @@ def test_a_clip_that_is_a_view_of_another_array_is_stored_like_its_copy(name: st
 PROGRAM = """
 import hashlib
 from sharding.format.codec import CODECS
-from tests.sharding.test_codec import SIZES, clip_of
+from tests.sharding.format.test_codec import SIZES, clip_of
 for name, codec in CODECS.items():
     print(name, [hashlib.sha256(codec.encode_video(clip_of(*size))).hexdigest() for size in SIZES])
 """

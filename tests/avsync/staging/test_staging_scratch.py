@@ -27,7 +27,7 @@ from avsync.staging.shelf import DatasetFolder
 from sharding.errors import InputError
 from sharding.format.reader import ShardReader
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STAGE = """
 import sys
 from pathlib import Path
@@ -80,7 +80,7 @@ def server(data: Path) -> Iterator[SlowServer]:
 def process(script: str, *arguments: object, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*under, sys.executable, "-c", script, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parents[1]}"},
     )  # fmt: skip
 
 

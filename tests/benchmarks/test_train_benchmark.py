@@ -18,7 +18,7 @@ from benchmarks.train_jobs import Size
 from benchmarks.train_settings import BESIDE, FIRST, LADDER, Case, Machine, Setting, Streamed, Trouble
 from benchmarks.train_step import Stepper, covered, resident_batch, spec_of
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 CASE = Case(network="small", setting=Setting(), batch=8)
 
 

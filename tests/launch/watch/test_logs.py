@@ -73,7 +73,7 @@ def test_following_goes_on_over_a_requeue_and_a_log_that_begins_anew_until_the_j
     paths = made.job(tmp_path / "run")
     paths.log.write_text("one\nhalf a ")
     command = [sys.executable, "-m", "launch", "logs", str(tmp_path / "run"), "-f"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         shown = list[str]()
