@@ -1,6 +1,7 @@
-"""What the avsync of before left on disk is read, and what it left half done is gone on with: see fixtures/before/README.md.
+"""What the avsync of before left on disk is read, and what it left half done is gone on with.
 
-Made by an older version, from generated scenes; nothing here is ever made anew.
+fixtures/before/README.md says how each was made: by an older version, from generated scenes.
+Nothing here is ever made anew.
 """
 
 import json
