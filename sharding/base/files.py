@@ -1,4 +1,4 @@
-"""Whole files only: what has its final name is complete. Also folder locks and typed JSON.
+"""Whole files only: what has its final name is complete. Also typed JSON.
 
 Anyone may import this. Knows nothing of media.
 """

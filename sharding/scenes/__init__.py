@@ -1,7 +1,7 @@
 """Generated audio-visual scenes whose sounding objects are known, to try everything on and to test with.
 
 In: settings and a seed. Out: a folder of mp4 files, the true boxes beside each, and scenes.csv for `avsync pack`.
-Imported by: commands that make them, each late; `config` by anyone. Nothing is imported here: help needs `config` alone.
+Imported by: commands that make them, each late; `config` by anyone. Nothing is imported here: help needs only `config`.
 
     config     what the scenes are like; scene number i depends on it and on nothing else
     motion     how an object moves, and what of it can be heard
