@@ -7,5 +7,6 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
     codec      stored forms: h264 and raw, a class each
     tar        clips as members of a tar           reader    one contiguous read a clip, its checksum verified
     records    what a shard's side file says       dataset   a split, opened for reading
-    index      dataset.json, and where each clip lies; columns: that as arrays
+    index      dataset.json, and where each clip lies
+    columns    that as arrays
 """

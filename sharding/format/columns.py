@@ -138,8 +138,8 @@ def _problem_of_order(columns: Columns) -> str:
 class Rows:
     """Collects the clips of one split in the order of their shards. Sources and groups get their numbers at the end.
 
-    A clip takes a few dozen bytes, however many side files pass by. Clips of one source come in a row, so a name is kept
-    once for each such row of clips, not for each clip.
+    A clip takes a few dozen bytes, however many side files pass by: clips of one source come in a row, and a name is
+    kept once for each such row, not for each clip.
     """
 
     def __init__(self, actions: Sequence[str]) -> None:

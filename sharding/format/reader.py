@@ -195,6 +195,6 @@ def _trouble(path: str, error: OSError) -> AvsyncError:
 
 def _changed(location: ClipLocation) -> SkipClip:
     return SkipClip(
-        f"its bytes in {location.path} are not those that were packed; delete {location.path}: a copy is fetched again, "
-        "a dataset's own shard is made again by the same avsync pack"
+        f"its bytes in {location.path} are not those that were packed; delete {location.path}: "
+        "a copy is fetched again, a dataset's own shard is made again by the same avsync pack"
     )
