@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
 from avsync.audit.result import AuditResult, Guesses
+from avsync.audit.verdicts import HONEST, conclude, judge, judge_law, strictness
 from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avsync.audit.judge import percent
 from avsync.audit.leak import Leakage, places
 from avsync.audit.report import about, bits, interval, seen_from
 from avsync.audit.result import AuditFinding, AuditResult, Verdict
+from avsync.audit.verdicts import percent
 from avsync.data.pairs import PairSampler
 from avsync.metrics import Proportion
 from sharding.base.pages import image, text, web_page

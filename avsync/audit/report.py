@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from avsync.audit.judge import ROUNDING, percent
 from avsync.audit.leak import Leakage
 from avsync.audit.result import AuditFinding, AuditResult, Verdict
+from avsync.audit.verdicts import ROUNDING, percent
 from avsync.metrics import Proportion
 from sharding.base.text import counted, plain
 

@@ -28,7 +28,7 @@ class Guesses:
     accuracy: Proportion
     """95 % interval, by source."""
     strict: Proportion
-    """The same with the wide interval that verdicts are made of (see avsync.audit.judge)."""
+    """The same with the wide interval that verdicts are made of (see avsync.audit.verdicts)."""
     auc: float
     """ROC AUC of the probe's score; 0.5 is chance."""
     note: str = ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from launch.replay import told
+from launch.replay import sentences
 from sharding.base.pages import image, text, web_page
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def page_html(result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) ->
     first = result.stages[0]
     parts = (
         "<h1>The thesis replayed</h1>",
-        _list(told.verdict(first, result), "verdict"),
+        _list(sentences.verdict(first, result), "verdict"),
         *(_stage(stage, result, pictures) for stage in result.stages),
     )
     made_by = "avsync replay; every number here comes from this run of it."
@@ -53,16 +53,16 @@ def page_html(result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) ->
 def _stage(stage: "StageResult", result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) -> str:
     counts = ", ".join(f"{count} {split}" for split, count in stage.clips.items())
     parts = [f"<h2>{text(stage.told)}</h2>", f"<p>Clips: {counts}. {stage.steps} steps of training.</p>"]
-    parts += [f"<p><b>{text(line)}</b></p>" for line in told.warnings(stage)]
+    parts += [f"<p><b>{text(line)}</b></p>" for line in sentences.warnings(stage)]
     if stage is not result.stages[0]:
-        parts.append(_list(told.verdict(stage, result)))
-    head, *lines = told.table(stage)
+        parts.append(_list(sentences.verdict(stage, result)))
+    head, *lines = sentences.table(stage)
     parts.append(_table(head, (map(text, line) for line in lines)))
-    parts += [f'<p class="pale">{text(TERMS)}</p>', _list(map(told.sentence, stage.arms))]
+    parts += [f'<p class="pale">{text(TERMS)}</p>', _list(map(sentences.sentence, stage.arms))]
     for name, caption in CAPTIONS.items():
         if png := pictures.get((stage.name, name)):
             parts.append(_figure(png, caption))
-    parts += ["<h3>The audits, before any training</h3>", _list(told.audits(stage)), _findings(stage)]
+    parts += ["<h3>The audits, before any training</h3>", _list(sentences.audits(stage)), _findings(stage)]
     return "\n".join(parts)
 
 
@@ -80,7 +80,7 @@ def _cell(finding: "AuditFinding | None") -> str:
     if finding is None:
         return ""
     share = finding.guesses.accuracy
-    shown = told.interval(share) if share.count else told.percent(share.value)
+    shown = sentences.interval(share) if share.count else sentences.percent(share.value)
     return f'<span class="{finding.verdict}" title="{text(finding.reason)}">{text(shown)} {finding.verdict}</span>'
 
 

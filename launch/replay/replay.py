@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.replay import told
+from launch.replay import sentences
 from launch.replay.page import page_html
 from launch.replay.recipe import MUTED_S, ReplayRecipe
 from launch.replay.stage import FIGURES, StagePaths, play
@@ -88,8 +88,8 @@ def _write(folder: Path, result: "ReplayResult") -> None:
     write_json(folder / f"{NAME}.json", result)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("data", *told.COLUMNS))
-    lines.writerows((stage.name, *row) for stage in result.stages for arm in stage.arms for row in told.rows(arm))
+    lines.writerow(("data", *sentences.COLUMNS))
+    lines.writerows((stage.name, *row) for stage in result.stages for arm in stage.arms for row in sentences.rows(arm))
     for suffix, data in (("csv", text.getvalue()), ("html", page_html(result, pictures))):
         with publish(folder / f"{NAME}.{suffix}") as file:
             file.write(data.encode())
@@ -103,12 +103,12 @@ def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
 
     console = open_console()
     for stage in result.stages:
-        head, *lines = told.table(stage)
+        head, *lines = sentences.table(stage)
         table = Table(*(Column(name, overflow="fold") for name in head), title=stage.told)
         for line in lines:
             table.add_row(*line)
         console.print(table)
-        _print(*told.audits(stage), *told.warnings(stage), *told.verdict(stage, result))
+        _print(*sentences.audits(stage), *sentences.warnings(stage), *sentences.verdict(stage, result))
     _print(f"\nDone in {duration(seconds)}. Open:\n  {folder / NAME}.html   all of it, with figures")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
 from sharding.show.contact_sheet import ACCENT, INK, PALE
 from sharding.show.survey import Survey
@@ -30,7 +30,7 @@ class Chart:
 
 def length_chart(survey: Survey) -> Chart:
     """Clips by length."""
-    bins = words.length_bins(survey.frames, survey.info.clock.fps)
+    bins = formatting.length_bins(survey.frames, survey.info.clock.fps)
     return _chart("clip length", [one.label for one in bins], [one.clips for one in bins], SMALL, "clips")
 
 

@@ -19,7 +19,7 @@ from sharding.base.text import counted, duration, plain
 from sharding.errors import FormatError, SkipClip
 from sharding.format.clip import ClipMeta, ColorMatrix
 from sharding.format.dataset import Dataset, open_dataset
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.survey import Survey
 
 # One clip as a picture: moments of it in a row, and its sound beneath on the same time axis.
@@ -183,9 +183,9 @@ def caption(view: ClipView) -> tuple[str, str]:
     """Action, and what its clock says."""
     repairs, meta = view.meta.repairs, view.meta
     told = [
-        f"offset {words.offset(meta.stream_offset_s)}",
+        f"offset {formatting.offset(meta.stream_offset_s)}",
         f"silence {repairs.silence_samples / meta.clock.sample_rate:.2f} s" if repairs.silence_samples else "",
-        f"repeats {words.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
+        f"repeats {formatting.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
         counted(repairs.decode_errors, "decode error") if repairs.decode_errors else "",
     ]
     return plain(meta.action), ", ".join(filter(None, told))
@@ -203,7 +203,7 @@ def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
     draw = ImageDraw.Draw(page)
     title = f"{plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {duration(survey.seconds)}"
     _line(draw, (MARGIN, MARGIN), title, INK, 24, width - 2 * MARGIN, "-Bold")
-    _line(draw, (MARGIN, MARGIN + 30), f"{words.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
+    _line(draw, (MARGIN, MARGIN + 30), f"{formatting.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
     top = MARGIN + TITLE
     for sheet, row, height in zip(sheets, strips, heights, strict=True):
         _draw_split(page, draw, sheet, row, top, columns, row_height)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from sharding.base.pages import image, text, web_page
 from sharding.base.text import counted, duration, size
 from sharding.format.records import REJECTS
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.av_clock import TROUBLES, AvClock
 from sharding.show.charts import Chart, clock_charts, length_chart
 from sharding.show.contact_sheet import ACCENT, INK, LEGEND, ClipView, SplitSheet, caption, draw_strip, heading
@@ -90,7 +90,7 @@ def _head(survey: Survey) -> str:
     )
     shown = "".join(f"<div><b>{much}</b>{what}</div>" for much, what in tiles)
     notes = "".join(f'<p class="note">{text(note)}</p>' for note in survey.notes)
-    said = "; ".join(filter(None, (words.form(info), words.settings(info))))
+    said = "; ".join(filter(None, (formatting.form(info), formatting.settings(info))))
     return f'<p class="pale">{text(said)}</p>\n<div class="tiles">{shown}</div>\n{notes}'
 
 
@@ -116,7 +116,7 @@ def _clip(view: ClipView) -> str:
 
 
 def _inside(survey: Survey) -> str:
-    splits = _table(words.SPLIT_COLUMNS, map(words.split_cells, survey.splits))
+    splits = _table(formatting.SPLIT_COLUMNS, map(formatting.split_cells, survey.splits))
     lengths = _chart(length_chart(survey))
     return (
         f'<h2>Splits, lengths, actions</h2>\n<div class="side"><div>{splits}</div>{lengths}</div>\n{_actions(survey)}'
@@ -124,7 +124,7 @@ def _inside(survey: Survey) -> str:
 
 
 def _actions(survey: Survey) -> str:
-    actions = words.actions_by_clips(survey)
+    actions = formatting.actions_by_clips(survey)
     most = max((clips for _, clips in actions), default=1) or 1
 
     def rows(some: Sequence[tuple[str, int]]) -> str:
@@ -132,7 +132,7 @@ def _actions(survey: Survey) -> str:
         cells = ((text(name), f"{clips:,}", bar) for (name, clips), bar in zip(some, bars, strict=True))
         return _table(("action", "clips", '<div class="bar"></div>'), cells)
 
-    title = f"<h3>{text(words.balance(actions))}</h3>"
+    title = f"<h3>{text(formatting.balance(actions))}</h3>"
     if len(actions) <= 2 * ACTIONS:
         half = -(-len(actions) // 2) if len(actions) > ACTIONS else len(actions)
         tables = (rows(some) for some in (actions[:half], actions[half:]) if some)
@@ -145,7 +145,7 @@ def _actions(survey: Survey) -> str:
 
 def _av_clock(survey: Survey, clock: AvClock) -> str:
     offsets, *others = map(_chart, clock_charts(clock))
-    totals = _table(("mended in all clips together", ""), words.totals(clock.totals))
+    totals = _table(("mended in all clips together", ""), formatting.totals(clock.totals))
     return (
         "<h2>A/V clock</h2>\n<p>Packing has laid picture and sound of every source on one exact timeline. Here is what "
         "it had to mend for that: how far apart the streams began, gaps that became silence, pictures that had to be "
@@ -156,8 +156,8 @@ def _av_clock(survey: Survey, clock: AvClock) -> str:
 
 def _worst(survey: Survey, clock: AvClock) -> str:
     if not clock.worst:
-        return f"<p>{words.UNTROUBLED}.</p>" if clock.worst is not None and len(survey.sources) else ""
-    worst = words.worst_table(survey, clock.worst)
+        return f"<p>{formatting.UNTROUBLED}.</p>" if clock.worst is not None and len(survey.sources) else ""
+    worst = formatting.worst_table(survey, clock.worst)
     names = (
         text(name) + (f'<br><span class="pale">{text(damage)}</span>' if damage else "")
         for name, damage in zip(worst.names, worst.damage, strict=True)
@@ -176,7 +176,7 @@ def _rejects(survey: Survey) -> str:
         return title
     reasons = (
         (text(one.reason), f"{one.sources:,}", text(f"{one.example.path}: {one.example.detail}"))
-        for one in words.reject_reasons(survey)
+        for one in formatting.reject_reasons(survey)
     )
     shown = survey.rejects[:REJECTS_SHOWN]
     everyone = _table(

@@ -15,7 +15,7 @@ from sharding.format.codec import Codec
 from sharding.format.index import DatasetInfo
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, member_header, padded
-from sharding.verify.media import header_of, problem_of_decoding, problem_of_headers
+from sharding.verify.member_content import header_of, problem_of_decoding, problem_of_headers
 
 # A file read once, from its start to its end, in large blocks; whatever passes is hashed.
 

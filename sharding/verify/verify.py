@@ -18,7 +18,7 @@ from sharding.format.codec import codec_named
 from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
 from sharding.verify.findings import Finding, FindingKind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
-from sharding.verify.index import check_index
+from sharding.verify.indexes import check_index
 from sharding.verify.members import StoredForm
 from sharding.verify.shard import Shard, check_shard
 

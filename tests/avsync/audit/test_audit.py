@@ -16,11 +16,11 @@ from rich.console import Console
 
 from avsync.audit.audit import WHOLE, Written, refuse, sum_up
 from avsync.audit.config import AuditConfig
-from avsync.audit.judge import FALSE_ALARMS, conclude, detectable, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.page import page_html, place_chart
 from avsync.audit.report import print_audit
 from avsync.audit.result import AuditResult, Guesses, Kind, Verdict
+from avsync.audit.verdicts import FALSE_ALARMS, conclude, detectable, judge, judge_law, strictness
 from avsync.config import PairConfig, PairsName
 from avsync.data.pairs import PAIRS
 from avsync.loading.feed import Feed

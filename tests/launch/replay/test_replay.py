@@ -16,16 +16,14 @@ from avsync.audit.config import AuditConfig
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig
 from avsync.metrics import Proportion
 from avsync.presets import small
-from avsync.replay.ask import Asked
-from avsync.replay.curves import read_curves
-from avsync.replay.fork import fork
-from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
+from avsync.replay.result import Asked, ReplayArmResult, ReplayResult, StageResult
+from avsync.replay.runs import fork, read_curves
 from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best
-from launch.replay import told
 from launch.replay.recipe import ARMS, ReplayRecipe
 from launch.replay.replay import replay
+from launch.replay.sentences import rows, verdict
 from sharding.base.files import read_json
 from sharding.config import PackConfig
 from sharding.errors import BusyError, InputError
@@ -86,9 +84,9 @@ def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
 def test_every_number_of_the_table_is_in_the_files(folder: Path) -> None:
     result = read_json(folder / "replay.json", ReplayResult)
     with (folder / "replay.csv").open(newline="") as file:
-        rows = list(csv.reader(file))
+        written = list(csv.reader(file))
     assert [arm.name for arm in result.stages[0].arms] == [arm.name for arm in ARMS]
-    assert rows[1:] == [["scenes", *row] for arm in result.stages[0].arms for row in told.rows(arm)]
+    assert written[1:] == [["scenes", *row] for arm in result.stages[0].arms for row in rows(arm)]
     held_out = result.stages[0].clips["test"]
     for arm in result.stages[0].arms:
         assert arm.last.step == 4
@@ -167,7 +165,7 @@ def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> 
 
 def sentences(*arms: ReplayArmResult) -> str:
     stage = StageResult(name="scenes", told="scenes", clips={"test": 200}, steps=160, audits=(), arms=arms)
-    return " ".join(told.verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
+    return " ".join(verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
 
 
 def test_the_verdict_follows_the_numbers_whatever_they_are() -> None:

@@ -33,11 +33,11 @@ from sharding.format.records import ShardRecord, SourceRecord
 from sharding.pack.pack import pack
 from sharding.show.av_clock import Histogram, Sources, offset_histogram, read_clock, worst_first
 from sharding.show.contact_sheet import WIDTH, read_sheets, read_view, sheet_png
+from sharding.show.formatting import length_bins
 from sharding.show.page import page_html
 from sharding.show.screen import NO_WINDOW, open_console, print_screen
 from sharding.show.show import ShowOptions, show
 from sharding.show.survey import read_survey
-from sharding.show.words import length_bins
 from tests.media import Video, write_video
 from tests.remux import remux, spoil
 from tests.sharding.conftest import QUIET, SMALL, contents

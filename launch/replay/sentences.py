@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from avsync.metrics import Proportion
-    from avsync.replay.ask import Asked
-    from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
+    from avsync.replay.result import Asked, ReplayArmResult, ReplayResult, StageResult
 
 COLUMNS = (
     "trained on", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs",
