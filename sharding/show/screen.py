@@ -4,7 +4,6 @@ Names from data are printed as Text, never as markup, and without control charac
 terminal.
 """
 
-import os
 from collections.abc import Sequence
 
 from rich.columns import Columns
@@ -31,16 +30,6 @@ UNLIMITED = 1000
 """Cells: to ask a table what it needs."""
 NAME = 24
 """Fewest cells for a source's name, beside other columns."""
-NO_WINDOW = 160
-"""Cells of a line in a pipe or a file."""
-
-
-def open_console() -> Console:
-    """Shows data as it is: nothing in a string is markup."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = NO_WINDOW
-    return console
 
 
 def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
@@ -98,10 +87,8 @@ def _lengths(survey: Survey) -> Table:
 
 def _bars(title: str, lines: Sequence[tuple[Text, int]], width: int, room: int = UNLIMITED) -> Table:
     """Label, number, and a bar that is longest for the greatest number; a title of more than `room` cells is broken."""
-    table = Table(
-        title=Text(title, "bold"), title_justify="left", min_width=min(len(title), room),
-        box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    table.title, table.min_width = Text(title, "bold"), min(len(title), room)
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(width=width)
@@ -198,8 +185,8 @@ def _names(worst: formatting.WorstTable) -> list[Text]:
 def _worst_table(worst: formatting.WorstTable) -> Table:
     table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
     table.add_column("source", overflow="fold", min_width=NAME)
-    for place, column in enumerate(worst.columns):
-        widest = max(len(column), *(len(cells[place]) for cells in worst.rows))
+    for number, column in enumerate(worst.columns):
+        widest = max(len(column), *(len(cells[number]) for cells in worst.rows))
         table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True, min_width=widest)
     for name, cells in zip(_names(worst), worst.rows, strict=True):
         table.add_row(name, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
@@ -210,7 +197,7 @@ def _worst_lines(worst: formatting.WorstTable) -> list[Text]:
     """The same for a terminal in which not all columns find room."""
     lines = list[Text]()
     for name, cells in zip(_names(worst), worst.rows, strict=True):
-        told = zip(worst.columns, cells, strict=True)
-        why = (f"{column} {cell}" for column, cell in told if cell and column != "mostly")
+        named = zip(worst.columns, cells, strict=True)
+        why = (f"{column} {cell}" for column, cell in named if cell and column != "mostly")
         lines.append(Text.assemble(name, (f": {', '.join(why)}", "dim")))
     return lines

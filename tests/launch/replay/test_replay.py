@@ -14,16 +14,13 @@ from PIL import Image
 
 from avsync.audit.config import AuditConfig
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig
-from avsync.metrics import Proportion
 from avsync.presets import small
-from avsync.replay.result import Asked, ReplayArmResult, ReplayResult, StageResult
+from avsync.replay.result import ReplayResult
 from avsync.replay.runs import fork, read_curves
-from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
-from avsync.run.state import Best
 from launch.replay.recipe import ARMS, ReplayRecipe
 from launch.replay.replay import replay
-from launch.replay.sentences import rows, verdict
+from launch.replay.sentences import rows
 from sharding.base.files import read_json
 from sharding.config import PackConfig
 from sharding.errors import BusyError, InputError
@@ -145,37 +142,3 @@ def test_a_fork_of_a_step_that_was_not_kept_is_told(folder: Path, tmp_path: Path
     with pytest.raises(InputError, match="no checkpoint of step 3"):
         fork(run, 3, tmp_path / "new", dataset, RECIPE.config_of(ARMS[-1]))
     assert not (tmp_path / "new").exists()
-
-
-def share(value: float) -> Proportion:
-    return Proportion(value, value - 0.05, value + 0.05, 200)
-
-
-def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> ReplayArmResult:
-    alarm = Alarm(since=40, step=160, stream="sound", accuracy=other, low=other - 0.05, told=other, honest=20)
-    asked = Asked(
-        step=160, own=share(own), other=share(other), muted=share(0.5), audited=0.5, honest=share(honest),
-        listened=0.5, spatial=0.5, localisation=None,
-    )  # fmt: skip
-    return ReplayArmResult(
-        name=name, title=name, law="cyclic", cheats=cheats, alarm=alarm if cheats else None,
-        best=Best(20, 0.6, audited=0.6), last=asked, kept=None,
-    )  # fmt: skip
-
-
-def sentences(*arms: ReplayArmResult) -> str:
-    stage = StageResult(name="scenes", told="scenes", clips={"test": 200}, steps=160, audits=(), arms=arms)
-    return " ".join(verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
-
-
-def test_the_verdict_follows_the_numbers_whatever_they_are() -> None:
-    cheat = sentences(arm("cyclic", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "learnt by the sound alone: 90.0 % right" in cheat
-    assert "raised no alarm" in sentences(arm("cyclic", own=0.6, other=0.5, honest=0.5, cheats=False))
-    assert "did not cure it" in sentences(arm("muted", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "did not cure it" not in sentences(arm("muted", own=0.6, other=0.5, honest=0.5, cheats=False))
-    assert "and it learns" in sentences(arm("symmetric", own=0.8, other=0.5, honest=0.8, cheats=False))
-    assert "has learnt nothing yet" in sentences(arm("symmetric", own=0.52, other=0.5, honest=0.5, cheats=False))
-    assert "should not be" in sentences(arm("symmetric", own=0.8, other=0.7, honest=0.8, cheats=True))
-    assert "rang at step 40; step 20, honest" in sentences(arm("collapse", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "began honestly raised no alarm" in sentences(arm("collapse", own=0.9, other=0.5, honest=0.8, cheats=False))
