@@ -4,6 +4,7 @@ Data is never read as markup ("[/x]" is a name, not a tag): bold and colours com
 Anyone may import this.
 """
 
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -25,6 +26,8 @@ from rich.progress import (
 
 from sharding.base.text import duration, percent
 
+NO_WINDOW = 160
+"""Cells of a line in a pipe or a file."""
 LINE_EVERY_S = 20.0
 """A log file gets a line this often."""
 Unit = Literal["count", "bytes", "share"]
@@ -35,9 +38,15 @@ _AMOUNT: dict[Unit, tuple[Callable[[], ProgressColumn], ...]] = {
 }
 
 
-def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Where to print, without markup, emoji codes and colours guessed from what is printed."""
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+def open_console(*, stderr: bool = False, quiet: bool = False, wide: bool = False) -> Console:
+    """Where to print, without markup, emoji codes and colours guessed from what is printed.
+
+    wide: lines of NO_WINDOW cells in a pipe or a file, unless COLUMNS says how many.
+    """
+    console = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    if wide and not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WINDOW
+    return console
 
 
 class Bar:

@@ -12,7 +12,8 @@ from avsync.data.draw import Draw
 from avsync.evaluate.pointing import cropped
 from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of
-from avsync.replay.ask import Which, answers_of, honest
+from avsync.replay.answers import answers_of, honest
+from avsync.replay.result import Which
 from avsync.run.network import LoadedNetwork, load_network
 
 CLIPS = 6
