@@ -332,9 +332,7 @@ def test_it_says_whether_the_map_listened_and_what_that_means(
     assert result.scores.listened == 0, "its map is what it sees"
     assert result.scores.spatial > 0.36, "a square in the dark"
     said = " ".join(capsys.readouterr().out.split())
-    assert (
-        f"This map listened: 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
-    )
+    assert f"This map listened 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
 
 
 def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:
