@@ -1,10 +1,13 @@
-"""What every picture of ours is drawn with: figures as pixels, and heat over pictures. H W pixels, h w cells.
+"""What every picture of ours is drawn with: figures as pixels, sound as a wave, heat over pictures.
+
+H W pixels, h w cells.
 
 Figures are matplotlib's objects, without pyplot: no global state, no display.
 """
 
 import io
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -18,6 +21,9 @@ from torch.nn import functional
 
 from sharding.format.clip import Box
 
+INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
+LEAST_REACH = 0.05
+"""Of a drawn sound, of full scale: softer sound must not look loud."""
 LEVELS = 256
 COLD, HOT = 50, 99.5
 """Percentiles over the whole video that stay clear and get the full colour."""
@@ -44,6 +50,21 @@ def figure_png(figure: Figure) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(figure_pixels(figure)).save(sink, "PNG")
     return sink.getvalue()
+
+
+def draw_sound(axes: Any, seconds: NDArray, peaks: NDArray, step: Literal["post"] | None = None) -> None:
+    """A sound's loudest samples, 0 to 1, as a wave over time."""
+    axes.fill_between(seconds, -peaks, peaks, color=INK, linewidth=0, step=step)
+    reach = max(LEAST_REACH, float(peaks.max(initial=0))) * 1.05
+    axes.set(ylim=(-reach, reach), yticks=[])
+    axes.set_ylabel("sound", fontsize=9, color=INK)
+
+
+def bare(axes: Any) -> None:
+    """Without a frame, with small numbers."""
+    axes.tick_params(labelsize=8, colors=INK, length=3)
+    for side in axes.spines.values():
+        side.set_visible(False)
 
 
 @dataclass(frozen=True, slots=True)
