@@ -28,7 +28,7 @@ LEVELS = 256
 COLD, HOT = 50, 99.5
 """Percentiles over the whole video that stay clear and get the full colour."""
 LEAST_CONTRAST = 0.5
-"""A map that rises less than this share above its own median stays pale: flat maps must not light up."""
+"""A map that rises less than this fraction above its own median stays pale: flat maps must not light up."""
 FINER = 4
 """Cells are drawn this much finer with cubic curves first: straight ones show their grid."""
 
@@ -93,7 +93,7 @@ class Painter:
         self.scale = scale
         x, y = (_across(size, low, high) for size, low, high in ((width, seen[0], seen[2]), (height, seen[1], seen[3])))
         rows, columns = torch.meshgrid(y, x, indexing="ij")
-        self._places = torch.stack((columns, rows), dim=-1).unsqueeze(0)  # (1, H, W, 2): -1 to 1 over what is seen
+        self._positions = torch.stack((columns, rows), dim=-1).unsqueeze(0)  # (1, H, W, 2): -1 to 1 over what is seen
         self._fade = _fade(y)[:, None] * _fade(x)[None, :]  # (H, W)
         self._keep, self._color = _tables(strength)
 
@@ -107,14 +107,14 @@ class Painter:
         """(h, w) -> (H, W), 0 to LEVELS - 1."""
         cells = torch.from_numpy(self.scale.level(heat))[None, None]
         smooth = functional.interpolate(cells, scale_factor=FINER, mode="bicubic", align_corners=False)
-        level = functional.grid_sample(smooth, self._places, padding_mode="border", align_corners=False)[0, 0]
+        level = functional.grid_sample(smooth, self._positions, padding_mode="border", align_corners=False)[0, 0]
         return (level.clamp(0, 1) * self._fade * (LEVELS - 1)).round().byte().numpy()
 
 
 def _across(size: int, low: float, high: float) -> torch.Tensor:
-    """Pixel centres along an axis, (size,): -1 at share `low`, 1 at share `high`."""
-    share = (torch.arange(size) + 0.5) / size
-    return (share - low) / (high - low) * 2 - 1
+    """Pixel centres along an axis, (size,): -1 at fraction `low` of it, 1 at fraction `high`."""
+    centre = (torch.arange(size) + 0.5) / size
+    return (centre - low) / (high - low) * 2 - 1
 
 
 def _fade(across: torch.Tensor) -> torch.Tensor:
@@ -123,7 +123,7 @@ def _fade(across: torch.Tensor) -> torch.Tensor:
 
 
 def _tables(strength: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Per level, in 256ths: share of the picture that is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
+    """Per level, in 256ths: how much of the picture is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
     level = np.linspace(0, 1, LEVELS)
     opacity = strength * level**0.8
     color = matplotlib.colormaps["turbo"](0.3 + 0.65 * level)[:, :3] * 255

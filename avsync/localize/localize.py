@@ -26,13 +26,7 @@ from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
 from avsync.localize.windows import as_input, form_of, frames_of, read_windows, seen_box
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import (
-    LocalizeRecord,
-    RunPaths,
-    full_name,
-    localize_place,
-    record_localized,
-)
+from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, writing
 from sharding.base.text import percent

@@ -1,4 +1,4 @@
-"""From what a network said window by window to one curve over the offset, and to the parts that tell it.
+"""From a network's answers window by window to one curve over the offset, and to the parts that tell it.
 
 The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
 they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
@@ -168,7 +168,7 @@ def _nats(logit: Floats, asked: NDArray[np.bool_]) -> Floats:
 
 
 def _filled(nats: Floats, asked: NDArray[np.bool_]) -> Floats:
-    """Guess what windows that could not be asked about an offset would have said: else offsets that fewer windows can
+    """Guess what windows that could not be asked about an offset would have told: else offsets that fewer windows can
     be asked about, those far from 0, would lose to 0 by that alone, as where something repeats.
 
     An offset is granted what it has shown elsewhere, a window that tells nothing counted in, and never more than the
