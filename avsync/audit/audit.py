@@ -1,7 +1,6 @@
 """`avsync audit DATASET`: can a network cheat on the labels? Leaks are computed, probes are run, all is judged."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name
 from sharding.base.console import Bar, open_console
-from sharding.base.files import publish, write_json
+from sharding.base.files import check_output, publish, write_json, writing
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, InputError
 
@@ -35,18 +34,8 @@ class Written:
     def check(self, dataset: Path) -> None:
         """Before anything is read for them. Raises InputError."""
         for flag, path, suffix in (("--page", self.page, ".html"), ("--json", self.json, ".json")):
-            if path is None:
-                continue
-            if path.is_dir():
-                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
-            if path.suffix.lower() != suffix:
-                raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
-            if not path.parent.is_dir():
-                raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
-            if path.resolve().is_relative_to(dataset.resolve()):
-                raise InputError(
-                    f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of it"
-                )
+            if path is not None:
+                check_output(path, flag, (suffix,), never={"the dataset": dataset})
 
 
 def audit(
@@ -61,21 +50,12 @@ def audit(
     found = look(feed, config)
     print_audit(found, console or open_console(wide=True))
     if written.json is not None:
-        with _writing(written.json):
+        with writing(written.json, "--json"):
             write_json(written.json, found)
     if written.page is not None:
-        with _writing(written.page):
+        with writing(written.page, "--page"):
             _write_page(written.page, found, feed, repeat)
     return found
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """What the disk refuses, with the file's name."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; name another file, or make room") from error
 
 
 def look(feed: Feed, config: AuditConfig) -> AuditResult:

@@ -91,11 +91,11 @@ def _accuracy(got: Examination) -> Proportion:
 def _points(got: Examined, feed: Feed) -> Iterator[tuple[PointingResult, int]]:
     """The pointing game on sounds in sync, and each clip's source; nothing where the truth is not known."""
     answer = got.answer
-    frames = answer.seen.frames.shape[2]
+    frames = answer.given.frames.shape[2]
     for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
         for number, sound in enumerate(draw.pair.sounds):
             if meta is None or not sound.in_sync:
                 continue
-            hottest = hottest_of(answer.said.cam[row, number], frames)
+            hottest = hottest_of(answer.output.cam[row, number], frames)
             if (outcome := point(hottest, meta, draw.pair.picture, feed.view)) is not None:
                 yield outcome, int(feed.dataset.index.group[draw.clip])

@@ -140,10 +140,3 @@ class Bar:
             return ""
         pace = (time.monotonic() - self._started) / (self._done - self._first)
         return f"ETA {duration(pace * max(0.0, self._total - self._done))}"
-
-
-def passing_bar() -> Progress:
-    """A bar with its share and time left on stderr that goes when the work is done; none where no terminal is."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = open_console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""Whole files only: what has its final name is complete. Also typed JSON.
+"""Whole files only: what has its final name is complete. Also what may be written where, and typed JSON.
 
 Anyone may import this. Knows nothing of media.
 """
@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -90,6 +90,51 @@ def _sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_output(
+    path: Path,
+    flag: str,
+    suffixes: Collection[str],
+    *,
+    never: Mapping[str, Path] | None = None,
+    new: bool = False,
+    make: bool = False,
+) -> None:
+    """Can the file be written that `flag` names? To be asked before anything is worked out for it.
+
+    suffixes: it must end in one of them. never: files and folders that are only read, by what they are: "the video".
+    new: nothing may lie there yet. make: its folder will be made. Raises InputError.
+    """
+    suffix, named = next(iter(suffixes)), f"{flag} {path}"
+    for what, source in (never or {}).items():
+        if path.resolve() == source.resolve():
+            raise InputError(f"{named} is {what} itself; name another file")
+        if path.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{named} lies in {what}, which is only read; name a file outside of {source}")
+    if path.is_dir():
+        raise InputError(f"{named} is a folder; name a file, like {path / ('output' + suffix)}")
+    if path.suffix.lower() not in suffixes:
+        known = suffix if len(suffixes) == 1 else f"one of {', '.join(suffixes)}"
+        raise InputError(f"{named} must end in {known}; name it {path.with_suffix(suffix).name}")
+    if new and (path.exists() or path.is_symlink()):
+        raise InputError(f"{named} exists already; name another file, or delete that one")
+    if not make and not path.parent.is_dir():
+        raise InputError(f"{named}: there is no folder {path.parent}; make it, or name another one")
+    folder = next(folder for folder in path.parents if folder.exists())
+    if not folder.is_dir():
+        raise InputError(f"{named} cannot be written: {folder} is a file, not a folder; name another file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{named} cannot be written: {folder} may not be written in; change that, or name another one")
+
+
+@contextmanager
+def writing(path: Path, flag: str) -> Iterator[None]:
+    """What the disk refuses while `path` is written, which `flag` names, as an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; make room, or choose another {flag}") from error
 
 
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
