@@ -17,7 +17,7 @@ def available_cores() -> int:
     return min(bound, int(granted)) if granted.isdecimal() and int(granted) else bound
 
 
-HOME = Path(__file__).parent.parent
+HOME = Path(__file__).parents[2]
 """Where the packages lie: the checkout, the installation, or the copy that a job runs."""
 NOTE = "COMMIT"
 """File of a copy that holds what it was copied from."""
