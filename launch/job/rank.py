@@ -21,8 +21,8 @@ from sharding.base.environment import GRANTED
 from sharding.base.files import read_json
 
 # Which network interface leads to the other nodes. gloo looks its own host name up, and where that fails, or names the
-# loopback as Debian does, ranks of different nodes wait for each other in vain. Python's own library alone: the doctor's
-# probes run this, too.
+# loopback as Debian does, ranks of different nodes wait for each other in vain. Python's own library alone: probes of
+# the doctor run this, too.
 
 ADDRESS_OF = 0x8915
 """SIOCGIFADDR of linux/sockios.h."""

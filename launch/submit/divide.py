@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launch.job.record import JobRecord
-from launch.submit.kinds import MERGE, PACK
+from launch.submit.kinds import INDEX, MERGE, PACK
 from launch.submit.plan import JobPlan
 
 
@@ -29,7 +29,7 @@ def _fitted(plans: list[JobPlan], shares: dict[Path, int]) -> list[JobPlan]:
         count = shares.get(plan.paths.target, 0)
         if plan.record.kind == PACK and count:
             kept.append(replace(plan, record=_sized(plan.record, count)))
-        elif plan.record.kind == MERGE and (count or not (plan.paths.target / "dataset.json").is_file()):
+        elif plan.record.kind == MERGE and (count or not (plan.paths.target / INDEX).is_file()):
             kept.append(plan)
         elif plan.record.kind not in (PACK, MERGE):
             kept.append(plan)

@@ -9,12 +9,11 @@ from shutil import which
 from launch.queue.ask import QueueError
 from launch.queue.site import USUAL_ARRAY, read_config
 from launch.site.find import find_profile
-from launch.submit.again import check_snapshot, plan_again
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
 from launch.submit.divide import divide, foresee
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
-from launch.submit.plan import JobPlan, Link, plan_chain
+from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
 from launch.submit.told import said_of_dry_run, said_of_queued
