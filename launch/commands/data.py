@@ -50,7 +50,7 @@ class Pack(Parsed):
     share: int | None = None
     """Pack only this share of what --shares divided, from 0 on; when all are done, a call without it finishes."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
-    wishes: Annotated[PackOptions, arg(name="")] = field(default_factory=PackOptions)
+    options: Annotated[PackOptions, arg(name="")] = field(default_factory=PackOptions)
 
     def __post_init__(self) -> None:
         if (self.shares is not None) + (self.share is not None) + self.dry_run > 1:
@@ -68,27 +68,27 @@ class Pack(Parsed):
         if self.share is not None:
             return self._pack_share(self.share)
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, wishes=self.wishes)
+            dry_run(self.videos, self.dataset, self.config, wishes=self.options)
             return ""
-        summary = pack(self.videos, self.dataset, self.config, wishes=self.wishes)
+        summary = pack(self.videos, self.dataset, self.config, wishes=self.options)
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:
         from sharding.pack.pack import divide
 
-        count = len(divide(self.videos, self.dataset, self.config, self.wishes, shares).shares)
+        count = len(divide(self.videos, self.dataset, self.config, self.options, shares).shares)
         each = f"{self._again('--share', 'I')} for each I from 0 to {count - 1}, at once; then: " if count else ""
         return f"Next: {each}{self._again()}"
 
     def _pack_share(self, share: int) -> str:
         from sharding.pack.pack import pack_share
 
-        pack_share(self.videos, self.dataset, self.config, self.wishes, share)
+        pack_share(self.videos, self.dataset, self.config, self.options, share)
         return f"Next, when all shares are whole: {self._again()}"
 
     def _again(self, *more: str) -> str:
         """A call for the same dataset; what is taken out or tried again is settled by then."""
-        root = ["--root", self.wishes.root] if self.wishes.root else []
+        root = ["--root", self.options.root] if self.options.root else []
         return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
 
 
@@ -194,6 +194,6 @@ class Advise(Parsed):
         from sharding.advise.advise import advise
 
         chosen = advise(self.videos, self.disk, self.gpu_clips_per_s, self.config, root=self.root)
-        told = ["--root", self.root] if self.root else []
+        root = ["--root", self.root] if self.root else []
         settings = flags_of(self.config, leave_out=("codec",))
-        return f"Next: {typed('pack', self.videos, 'DATASET', *told, '--codec', chosen, *settings)}"
+        return f"Next: {typed('pack', self.videos, 'DATASET', *root, '--codec', chosen, *settings)}"

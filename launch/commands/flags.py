@@ -1,6 +1,6 @@
 """Flags: as a command's dataclass declares them, as they were typed, and what to say of those that do not fit.
 
-What is wrong with a line is found here, before tyro builds the command from it, and told in one line.
+What is wrong with a line is found here, before tyro builds the command from it, and answered in one line.
 """
 
 import shlex

@@ -84,7 +84,7 @@ class Train(Parsed):
         from avsync.train.trainer import train
 
         train(self.dataset, self.run, self.config)
-        return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
+        return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

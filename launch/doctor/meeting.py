@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Any
 
-from launch.doctor.shared import PATIENCE_S, wait_for, write
-from launch.job.rank import interface_of
+from launch.doctor.on_node import PATIENCE_S, wait_for, write
+from launch.job.interface import interface_of
 
 
 class Meeting:

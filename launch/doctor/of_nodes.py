@@ -4,9 +4,15 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from launch.doctor.findings import SiteFinding, fine, judged, noted, unknown
 from launch.doctor.of_signals import IN_LINE
-from launch.doctor.results import TaskResults
+from launch.doctor.results import (
+    SiteFinding,
+    TaskResults,
+    fine,
+    judged,
+    noted,
+    unknown,
+)
 from launch.site.profile import ClusterProfile
 from sharding.base.text import duration, first_few, size
 
@@ -86,7 +92,7 @@ def _clock(firsts: Sequence[TaskResults]) -> SiteFinding:
     if not apart:
         return unknown("clocks", "no answer")
     return judged("clocks", f"at most {duration(max(apart))} apart", max(apart) <= CLOCK_S,
-                  "ask for NTP: heartbeats are told by the clock")  # fmt: skip
+                  "ask for NTP: heartbeats go by the clock")  # fmt: skip
 
 
 def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFinding:
@@ -104,11 +110,11 @@ def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFindin
 def _gpus(profile: ClusterProfile, tasks: Sequence[TaskResults], firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     if not profile.gpus_per_node:
         return []
-    seen = sorted({task.gpus or "none" for task in tasks})
+    visible = sorted({task.gpus or "none" for task in tasks})
     names = ", ".join(sorted({line for task in firsts for line in task.nvidia})) or "nvidia-smi tells nothing"
     works = all(task.cuda.endswith("True") for task in firsts)
     return [
-        judged("GPUs", f"CUDA_VISIBLE_DEVICES {' | '.join(seen)}; {names}", all(task.gpus for task in tasks),
+        judged("GPUs", f"CUDA_VISIBLE_DEVICES {' | '.join(visible)}; {names}", all(task.gpus for task in tasks),
                'ask how GPUs are requested here, and add it as [sbatch] gres = "gpu:..."'),
         judged("torch on the GPU", firsts[0].cuda or "it did not answer", works,
                "torch sees no GPU: it needs another driver or build, or a line in setup, as module load cuda"),

@@ -20,7 +20,7 @@ OFFSET = "AVSYNC_SHARE_OFFSET"
 _OUT_OF_MEMORY = re.compile(
     r"^(\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
 )
-"""What SLURM itself says; a GPU's memory is another matter, and is told of by the work."""
+"""What SLURM itself says; a GPU's memory is another matter, and is reported by the work."""
 _NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
 _FAULT = re.compile(
     r"^srun: error: (?P<node>[\w.-]+): (?P<task>tasks? [\d,\-]+): "
@@ -51,7 +51,7 @@ class ThisAttempt:
 
     @classmethod
     def of(cls, paths: JobPaths, record: JobRecord) -> "ThisAttempt":
-        """From what SLURM has told this process."""
+        """From the variables that SLURM has set."""
         share = int(os.environ[OFFSET]) + int(os.environ["SLURM_ARRAY_TASK_ID"]) if record.array else None
         array = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}.txt"
         log = paths.log if share is None else paths.logs / array
@@ -130,7 +130,7 @@ class ThisAttempt:
 
     @property
     def fault(self) -> str:
-        """Which task was the first to fail, and how, or its own words; empty where none did, but were told to end."""
+        """Which task was the first to fail, and how, or its own words; empty where none did, but were asked to end."""
         found = _FAULT.search(self.printed())
         if found and self.complaint:
             return self.complaint
@@ -138,7 +138,7 @@ class ThisAttempt:
 
     @property
     def complaint(self) -> str:
-        """Why the work could not go on, in its own words; empty where it said nothing."""
+        """Why the work could not go on, in its own words; empty where it printed none."""
         found = _COMPLAINT.findall(self.printed())
         return found[-1] if found else ""
 

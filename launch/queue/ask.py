@@ -41,9 +41,9 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     except subprocess.TimeoutExpired:
         raise QueueError(f"{argv[0]} gave no answer for {timeout_s:.0f} s: SLURM is busy or down; try later") from None
     if run.returncode:
-        said = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
-        remedy = next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in said[-1]), "")
-        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {said[-1]}{remedy}")
+        answer = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
+        remedy = next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in answer[-1]), "")
+        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {answer[-1]}{remedy}")
     return run.stdout
 
 

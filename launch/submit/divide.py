@@ -47,7 +47,7 @@ def _divide(plan: JobPlan) -> int:
 
     pack = plan.command
     division = divide_shards(
-        pack.videos, pack.dataset, pack.config, pack.wishes, plan.record.array, Console(stderr=True)
+        pack.videos, pack.dataset, pack.config, pack.options, plan.record.array, Console(stderr=True)
     )
     return len(division.shares)
 
@@ -59,7 +59,7 @@ def _foresee(plan: JobPlan) -> int:
     from sharding.plan.todo import check_folder, find_todo, listed
 
     pack = plan.command
-    found = listed(pack.videos, pack.config, pack.wishes)
+    found = listed(pack.videos, pack.config, pack.options)
     check_folder(pack.dataset)
-    work = find_todo(found, pack.dataset, pack.config, pack.wishes, Console(stderr=True))
+    work = find_todo(found, pack.dataset, pack.config, pack.options, Console(stderr=True))
     return len(divided(work.todo, plan.record.array))

@@ -8,7 +8,7 @@ from typing import Any
 from avsync.run.paths import RunPaths
 from launch.commands.flags import declared
 from launch.job.record import SCRATCH, SHARE
-from launch.site.profile import ClusterProfile, JobWishes, size
+from launch.site.profile import ClusterProfile, JobOptions, size
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
 
@@ -64,7 +64,7 @@ class JobKind:
             if not _is_url(path)
         ]
 
-    def wishes(self, profile: ClusterProfile) -> JobWishes:
+    def options(self, profile: ClusterProfile) -> JobOptions:
         return getattr(profile, self.profile)
 
 

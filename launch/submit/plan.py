@@ -79,7 +79,7 @@ def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[JobPlan]:
 def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit: str) -> JobPlan:
     folder = kind.works_on(link.command)
     words = absolute(link.words, paths_typed(link.command), declared(type(link.command)).flags)
-    asked = resources(kind, kind.wishes(profile), profile, link.wanted)
+    asked = resources(kind, kind.options(profile), profile, link.wanted)
     record = JobRecord(
         version=VERSION,
         kind=name,
@@ -115,7 +115,7 @@ def _planned(paths: JobPaths) -> JobPlan:
     record = read_json(paths.record, JobRecord)
     kind = _kind(record)
     try:
-        with chdir(record.directory):  # flags may name files as seen from there
+        with chdir(record.directory):  # flags may name files as they are called there
             command = command_class(record.words[0]).parse(record.words[1:], f"avsync {record.words[0]}")
     except OSError as error:
         raise InputError(

@@ -8,16 +8,16 @@ from shutil import which
 
 from launch.queue.ask import QueueError
 from launch.queue.site import USUAL_ARRAY, read_config
-from launch.site.find import find_profile
+from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
 from launch.submit.divide import divide, foresee
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
+from launch.submit.messages import said_of_dry_run, said_of_queued
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
-from launch.submit.told import said_of_dry_run, said_of_queued
-from launch.watch.find import job_of
+from launch.watch.jobs import job_of
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
 from sharding.errors import InputError
@@ -70,24 +70,24 @@ def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
         return said_of_dry_run(plans, todo, USUAL_ARRAY, after, {})
-    told = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
+    message = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
     refused = [f"it would be refused: {said_of(plan, rows[0])}" for plan, rows in queued_already(plans)]
-    return "\n".join([told, *refused])
+    return "\n".join([message, *refused])
 
 
 def _asked(plans: Sequence[JobPlan]) -> dict[str, str]:
     """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
-    nodes, said = read_nodes(), dict[str, str]()
+    nodes, starts = read_nodes(), dict[str, str]()
     for plan in plans:
         check_partition(plan, nodes)
     for plan in plans:
         text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
         try:
-            said[str(plan.paths.root)] = try_script(text)
+            starts[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
             site = plan.record.profile.name
             raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
-    return said
+    return starts
 
 
 def prepare(plan: JobPlan, *, new_code: bool) -> None:

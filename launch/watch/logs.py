@@ -15,7 +15,7 @@ from rich.text import Text
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
-from launch.watch.find import short
+from launch.watch.jobs import short
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.text import plain
 from sharding.errors import InputError

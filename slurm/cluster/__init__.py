@@ -8,9 +8,7 @@ daemons       in which order they start, and when each is ready
 cluster       all of it as one object with verbs: run, preempt, kill a node
 """
 
-from slurm.cluster.cluster import Cluster
-from slurm.cluster.errors import ClusterError
-from slurm.cluster.events import ClusterEvent
-from slurm.cluster.settings import ClusterSettings
+from slurm.cluster.cluster import Cluster, ClusterEvent
+from slurm.cluster.settings import ClusterError, ClusterSettings
 
 __all__ = ["Cluster", "ClusterSettings", "ClusterError", "ClusterEvent"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch.commands.entries import command_class
-from launch.site.find import find_profile
+from launch.site.profiles import find_profile
 from launch.submit.command import OWN, Submit
 from launch.submit.kinds import KINDS
 from launch.submit.plan import JobPlan, plan_chain

@@ -9,11 +9,11 @@ import msgspec
 from rich.console import Console
 
 from launch.commands.flags import typed
-from launch.watch.find import distinct, jobs_below, named
+from launch.watch.cells import summed
+from launch.watch.jobs import distinct, jobs_below, named
+from launch.watch.overview import show_table, widened
 from launch.watch.page import show_page
 from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
-from launch.watch.table import show_table, widened
-from launch.watch.words import summed
 from sharding.base.text import first_few
 from sharding.errors import AvsyncError, FormatError
 
