@@ -30,14 +30,18 @@ def of_site(
         *(_of_partition(profile, config, found[0]) if found else [_no_partition(wanted, partitions)]),
         fine("array jobs", f"up to {config.largest_array} tasks each; more are submitted in pieces"),
         noted(
-            "book-keeping", "sacct answers" if books else "sacct does not answer", books,
+            "book-keeping",
+            "sacct answers" if books else "sacct does not answer",
+            books,
             "avsync status cannot say how a job ended that was killed by force; nothing else needs it",
         ),
         noted(
-            "mail", config.word("MailProg") or "none", bool(config.word("MailProg")),
+            "mail",
+            config.word("MailProg") or "none",
+            bool(config.word("MailProg")),
             "let avsync tell you: [notify] webhook or command in the profile",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _no_partition(wanted: str, partitions: Sequence[Partition]) -> SiteFinding:

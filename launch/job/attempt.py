@@ -24,8 +24,9 @@ _OUT_OF_MEMORY = re.compile(
 _NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
 _FAULT = re.compile(
     r"^srun: error: (?P<node>[\w.-]+): (?P<task>tasks? [\d,\-]+): "
-    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)", re.MULTILINE
-)  # fmt: skip
+    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)",
+    re.MULTILINE,
+)
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
 _COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
@@ -56,11 +57,17 @@ class ThisAttempt:
         array = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}.txt"
         log = paths.log if share is None else paths.logs / array
         return cls(
-            paths=paths, record=record, share=share, job=os.environ["SLURM_JOB_ID"],
-            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")), nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
-            past=Past(read_attempts(paths.task(share).attempts)), had=saved(record, share), log=log,
+            paths=paths,
+            record=record,
+            share=share,
+            job=os.environ["SLURM_JOB_ID"],
+            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
+            past=Past(read_attempts(paths.task(share).attempts)),
+            had=saved(record, share),
+            log=log,
             log_begins=log.stat().st_size if log.is_file() else 0,
-        )  # fmt: skip
+        )
 
     @property
     def task(self) -> TaskPaths:
@@ -166,9 +173,18 @@ class ThisAttempt:
         self, what: What, action: Action = Action.NONE, code: int = 0, detail: str = "", node: str = ""
     ) -> Event:
         return Event(
-            what=what, attempt=self.number, job=self.job, restart=self.restart, nodes=self.nodes,
-            saved=self.saved, at=now(), action=action, exit=code, detail=detail, failed_node=node,
-        )  # fmt: skip
+            what=what,
+            attempt=self.number,
+            job=self.job,
+            restart=self.restart,
+            nodes=self.nodes,
+            saved=self.saved,
+            at=now(),
+            action=action,
+            exit=code,
+            detail=detail,
+            failed_node=node,
+        )
 
 
 def say(text: str) -> None:
@@ -182,6 +198,13 @@ def _lost(before: Attempt) -> Event:
     """When it was is not known: it is noted now."""
     began = before.began
     return Event(
-        what=What.LOST, attempt=began.attempt, job=began.job, restart=began.restart, nodes=began.nodes,
-        saved=began.saved, at=now(), action=Action.BY_SLURM, detail="without a word: a node failed, or SIGKILL",
-    )  # fmt: skip
+        what=What.LOST,
+        attempt=began.attempt,
+        job=began.job,
+        restart=began.restart,
+        nodes=began.nodes,
+        saved=began.saved,
+        at=now(),
+        action=Action.BY_SLURM,
+        detail="without a word: a node failed, or SIGKILL",
+    )

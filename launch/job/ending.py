@@ -139,9 +139,11 @@ class Ending:
 
     def _over(self, decision: Decision) -> None:
         outcome = Outcome(
-            end=ENDS[decision.do], reason=decision.why or decision.do.value, at=time.time(),
+            end=ENDS[decision.do],
+            reason=decision.why or decision.do.value,
+            at=time.time(),
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
-        )  # fmt: skip
+        )
         try:
             write_json(self.this.task.outcome, outcome)
         except OSError as error:

@@ -155,11 +155,20 @@ class Supervisor:
         this = self.this
         facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
         observed = JobObservation(
-            exit=code, fault=self.fault or this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(),
-            terminated=self.signals.to_end and not self.lingered, lingered=self.lingered, facts=facts,
-            restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),
-            retries=this.record.profile.retries, out_of_memory=this.out_of_memory, node_failed=this.node_failed,
-        )  # fmt: skip
+            exit=code,
+            fault=self.fault or this.fault,
+            wish=self.wish,
+            cancelled=this.paths.cancelled.exists(),
+            terminated=self.signals.to_end and not self.lingered,
+            lingered=self.lingered,
+            facts=facts,
+            restart=this.restart,
+            gained=this.gained,
+            failures=this.past.failures_at(this.had),
+            retries=this.record.profile.retries,
+            out_of_memory=this.out_of_memory,
+            node_failed=this.node_failed,
+        )
         self.decided = decide(observed)
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)
 

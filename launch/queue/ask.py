@@ -30,9 +30,15 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     """
     try:
         run = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, stdin=subprocess.DEVNULL,
-            env=unchanged(os.environ if environment is None else environment), check=False,
-        )  # fmt: skip
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env=unchanged(os.environ if environment is None else environment),
+            check=False,
+        )
     except FileNotFoundError:
         raise InputError(
             f"{argv[0]} is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in "

@@ -132,9 +132,17 @@ def read_rows(text: str) -> list[QueueRow]:
 
 
 def _row(
-    job: str, tasks: str, state: str, reason: str, nodes: str, start: str, partition: str, name: str, needs: str,
+    job: str,
+    tasks: str,
+    state: str,
+    reason: str,
+    nodes: str,
+    start: str,
+    partition: str,
+    name: str,
+    needs: str,
     comment: str,
-) -> QueueRow:  # fmt: skip
+) -> QueueRow:
     return QueueRow(
         job=job,
         tasks=known(tasks),

@@ -101,9 +101,7 @@ def _table(kept: Sequence[tuple[Column, Sequence[Text | str]]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column, _ in kept:
         wraps = column.rank == 0
-        table.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=not wraps, overflow="fold"
-        )  # fmt: skip
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not wraps, overflow="fold")
     for row in zip(*(texts for _, texts in kept), strict=True):
         table.add_row(*(text if isinstance(text, Text) else Text(text) for text in row))
     return table

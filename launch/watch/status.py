@@ -203,20 +203,35 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     rows = None if queue.rows is None else [row for row in queue.rows if row.job in ids]
     tasks = _tasks(paths, record, rows) if record.array else None
     job = QueueObservation(
-        ids=ids, outcome=_outcome(paths, tasks), rows=rows, cancelled=paths.cancelled.exists(),
+        ids=ids,
+        outcome=_outcome(paths, tasks),
+        rows=rows,
+        cancelled=paths.cancelled.exists(),
         fresh=_written(paths.queued) > queue.asked,
-    )  # fmt: skip
+    )
     standing, why = stands(job, queue.asked)
     if standing is Standing.SILENT and books:
         standing, why = stands(replace(job, books=read_books(ids) or ()), queue.asked)
     return JobStatus(
-        folder=str(paths.root), target=str(paths.target), kind=record.kind, name=record.name,
-        cluster=record.profile.name, ids=ids, standing=standing, why=why, rows=tuple(rows or ()),
+        folder=str(paths.root),
+        target=str(paths.target),
+        kind=record.kind,
+        name=record.name,
+        cluster=record.profile.name,
+        ids=ids,
+        standing=standing,
+        why=why,
+        rows=tuple(rows or ()),
         nodes=next((row.nodes for row in rows or () if row.live and row.nodes), ""),
-        submitted=record.submitted, asked=time.time(), saved=saved(record), heartbeat_s=record.profile.heartbeat_s,
+        submitted=record.submitted,
+        asked=time.time(),
+        saved=saved(record),
+        heartbeat_s=record.profile.heartbeat_s,
         progress=read_progress(Path(record.run)) if record.run else None,
-        attempts=tuple(read_attempts(paths.task(None).attempts)), tasks=tasks, outcome=job.outcome,
-    )  # fmt: skip
+        attempts=tuple(read_attempts(paths.task(None).attempts)),
+        tasks=tasks,
+        outcome=job.outcome,
+    )
 
 
 def jobs_in(queue: Queue) -> list[JobPaths]:
