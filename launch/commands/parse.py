@@ -44,10 +44,12 @@ class Parsed:
     def _default(cls, arguments: Sequence[str]) -> Self:
         """The preset first, since it sets the defaults of the other flags, which --help shows."""
         takes = declared(cls)
-        named = [one.value for one in typed_words(arguments, takes.flags) if one.flag and one.flag.field == "preset"]
-        preset = next((name for name in reversed(named) if name in cls.presets), next(iter(cls.presets)))
-        missing = {word.field: tyro.MISSING for word in takes.words}
-        return cls(**missing, preset=preset, config=cls.presets[preset]())
+        named = [
+            str(one.value) for one in typed_words(arguments, takes.flags) if one.flag and one.flag.field == "preset"
+        ]
+        preset = named[-1] if named and named[-1] in cls.presets else next(iter(cls.presets))
+        values: dict[str, Any] = {word.field: tyro.MISSING for word in takes.words}
+        return cls(**values | {"preset": preset, "config": cls.presets[preset]()})
 
 
 def registry() -> ConstructorRegistry:

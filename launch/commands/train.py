@@ -20,7 +20,8 @@ from launch.commands.parse import Parsed
 from sharding.errors import InputError
 
 if TYPE_CHECKING:
-    PresetName = FinetunePresetName = str
+    PresetName = str
+    FinetunePresetName = str
 else:
     PresetName = tyro.extras.literal_type_from_choices(tuple(PRESETS))
     FinetunePresetName = tyro.extras.literal_type_from_choices(tuple(FINETUNE_PRESETS))

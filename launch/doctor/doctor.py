@@ -17,6 +17,7 @@ from launch.doctor.results import SiteFinding, SiteVerdict, read_tasks, unknown
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.site import keeps_books, read_config, read_partitions
 from launch.site.profile import ClusterProfile
+from sharding.base.console import open_console
 from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
 
@@ -29,8 +30,6 @@ def dry_run(profile: ClusterProfile, folder: Path | None, looks: Looks) -> str:
 
 def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience_s: float) -> str:
     """Look at everything and print it; returns that all is well. Raises AvsyncError when something must be changed."""
-    from sharding.base.console import open_console
-
     console, where = open_console(), _folder(profile, folder)
     if where.exists():
         raise InputError(f"--folder {where} is there already; name a new one, or leave it out")

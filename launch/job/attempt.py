@@ -196,15 +196,5 @@ def say(text: str) -> None:
 
 def _lost(before: Attempt) -> Event:
     """When it was is not known: it is noted now."""
-    began = before.began
-    return Event(
-        what=What.LOST,
-        attempt=began.attempt,
-        job=began.job,
-        restart=began.restart,
-        nodes=began.nodes,
-        saved=began.saved,
-        at=now(),
-        action=Action.BY_SLURM,
-        detail="without a word: a node failed, or SIGKILL",
-    )
+    detail = "without a word: a node failed, or SIGKILL"
+    return replace(before.began, what=What.LOST, at=now(), action=Action.BY_SLURM, detail=detail)

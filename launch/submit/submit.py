@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from shutil import which
 
 from launch.queue.ask import QueueError
@@ -11,7 +12,7 @@ from launch.queue.site import USUAL_ARRAY, read_config
 from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
-from launch.submit.divide import divide, foresee
+from launch.submit.kinds import INDEX, MERGE, PACK
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
 from launch.submit.messages import said_of_dry_run, said_of_queued
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
@@ -109,3 +110,54 @@ def _write(plan: JobPlan, *, new_code: bool) -> None:
         take_snapshot(paths.code)
     write_environment(paths.environment, record.commit)
     write_json(paths.record, replace(record, submitted=time.time()), mode=PRIVATE)
+
+
+# How many tasks an array of packers gets: the dataset's missing shards are divided here, on the login node.
+
+
+def divide(plans: list[JobPlan]) -> list[JobPlan]:
+    """The plans with arrays as long as there are shares; those that have nothing to do are left out.
+
+    Raises what packing raises: InputError, FormatError, BusyError.
+    """
+    shares = {plan.paths.target: _divide(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def foresee(plans: list[JobPlan]) -> list[JobPlan]:
+    """The same, and nothing is written. Raises the same."""
+    shares = {plan.paths.target: _foresee(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def _fitted(plans: list[JobPlan], shares: dict[Path, int]) -> list[JobPlan]:
+    kept = list[JobPlan]()
+    for plan in plans:
+        count = shares.get(plan.paths.target, 0)
+        if plan.record.kind == PACK and count:
+            kept.append(replace(plan, record=replace(plan.record, array=count)))
+        elif plan.record.kind == MERGE and (count or not (plan.paths.target / INDEX).is_file()):
+            kept.append(plan)
+        elif plan.record.kind not in (PACK, MERGE):
+            kept.append(plan)
+    return kept
+
+
+def _divide(plan: JobPlan) -> int:
+    from sharding.base.console import open_console
+    from sharding.pack.pack import divide as divide_shards
+
+    pack, console = plan.command, open_console(stderr=True)
+    return len(divide_shards(pack.videos, pack.dataset, pack.config, pack.options, plan.record.array, console).shares)
+
+
+def _foresee(plan: JobPlan) -> int:
+    from sharding.base.console import open_console
+    from sharding.plan.shares import divided
+    from sharding.plan.todo import check_folder, find_todo, listed
+
+    pack = plan.command
+    found = listed(pack.videos, pack.config, pack.options)
+    check_folder(pack.dataset)
+    work = find_todo(found, pack.dataset, pack.config, pack.options, open_console(stderr=True))
+    return len(divided(work.todo, plan.record.array))

@@ -13,6 +13,7 @@ from pathlib import Path
 from avsync.run.paths import RunPaths
 from launch.queue.squeue import own_name
 from launch.watch.jobs import runs_below
+from sharding.base.console import open_console
 from sharding.base.environment import JOBS
 from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
@@ -24,8 +25,6 @@ LOOK_S = 0.1
 
 def board(runs: Sequence[Path], host: str, port: int) -> str:
     """Run it until Ctrl-C. Raises InputError for a folder that is no run or a port in use, AvsyncError if it fails."""
-    from sharding.base.console import open_console
-
     folders = named_apart([_run(path) for path in runs] or _all_here())
     port = free_port(host, port)
     with tempfile.TemporaryDirectory(prefix="avsync-board-") as links:

@@ -1,4 +1,4 @@
-"""Folders of jobs as an older avsync left them (tests/fixtures/before): jobs that wait in a queue outlive a new version.
+"""Folders of jobs as an older avsync left them (tests/fixtures/before): jobs that wait in a queue outlive versions.
 
 Read by what status, logs and resubmit read them with, on a machine without SLURM.
 """
