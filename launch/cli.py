@@ -7,77 +7,26 @@ Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or se
 """
 
 import errno
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
 
+from launch.commands.entries import COMMANDS, command_class
 from sharding.base.signals import Handlers, install, restore
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
-    from launch.commands.data import Command
-import os
-import signal
-from types import FrameType, TracebackType
-from typing import Self
+    from launch.commands.parse import Command
 
 DONE, FAILED, USAGE, BUG, STOPPED = 0, 1, 2, 70, 130
 """70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
-
-
-FINETUNE = "launch.commands.finetune"
-SUBMIT, WATCH, DOCTOR = "launch.submit.command", "launch.watch.commands", "launch.doctor.command"
-REPLAY = "launch.replay.command"
-
-
-class Entry(NamedTuple):
-    """A line of `avsync --help`, and where its command is built."""
-
-    usage: str
-    does: str
-    kind: str
-    """Class of the command ..."""
-    resumes: bool = True
-    """The same command again goes on from what a stopped one left."""
-    module: str = "launch.commands.data"
-    """... in this module."""
-
-
-COMMANDS = {
-    "demo": Entry("[FOLDER]", "the whole path on generated scenes, minutes on a laptop", "Demo"),
-    "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", "Replay", True, REPLAY),
-    "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
-    "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
-    "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", "Advise", False),
-    "show": Entry(
-        "DATASET|RUN", "what is inside, rejects, the A/V clock, a contact sheet; clips of a run", "Show", False
-    ),
-    "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", "Verify", False),
-    "audit": Entry(
-        "DATASET", "can a network cheat on the labels? before any training", "Audit", False, "launch.commands.ask"
-    ),
-    "train": Entry("DATASET RUN", "train a network; the same command again resumes", "Train"),
-    "evaluate": Entry(
-        "RUN DATASET", "accuracy with its confidence interval, per action and per shift", "Evaluate", False
-    ),
-    "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", "Localize", False),
-    "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", "Score", False, "launch.commands.ask"),
-    "finetune": Entry(
-        "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", "Finetune", True, FINETUNE
-    ),
-    "submit": Entry("COMMAND ...", "work of every kind as SLURM jobs that survive", "Submit", False, SUBMIT),
-    "status": Entry("[RUN ...]", "how jobs stand: queue, step, ETA, restarts and why", "Status", False, WATCH),
-    "logs": Entry("RUN", "what a job printed; -f follows it", "Logs", False, WATCH),
-    "cancel": Entry("RUN", "end a job, and let it save", "Cancel", False, WATCH),
-    "resubmit": Entry("RUN", "queue a job again that ended", "Resubmit", False, SUBMIT),
-    "board": Entry("[RUN ...]", "TensorBoard on a free port, and the ssh line to reach it", "Board", False, WATCH),
-    "doctor": Entry("", "what a cluster does to jobs, and what to set", "Doctor", False, DOCTOR),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,12 +67,11 @@ def _fail(name: str, error: Exception, code: int) -> int:
     if isinstance(error, BrokenPipeError):  # `avsync ... | head`: nobody is listening any more
         sys.stderr.close()
         return FAILED
-    return _complain(said, FAILED) if (said := _explain(error)) else _report_bug(name)
+    return _complain(reason, FAILED) if (reason := _explain(error)) else _report_bug(name)
 
 
 def _build(name: str, rest: Sequence[str]) -> "Command":
-    kind: type[Command] = getattr(import_module(COMMANDS[name].module), COMMANDS[name].kind)
-    return kind.parse(rest, f"avsync {name}")
+    return command_class(name).parse(rest, f"avsync {name}")
 
 
 def _explain(error: Exception) -> str:
@@ -142,11 +90,11 @@ def _explain(error: Exception) -> str:
 
 
 def _stop(name: str, code: int) -> int:
-    said = "stopped; nothing half-written is left"
+    message = "stopped; nothing half-written is left"
     if COMMANDS[name].resumes:
-        said = f"stopped; the same avsync {name} command again goes on from what is already whole"
+        message = f"stopped; the same avsync {name} command again goes on from what is already whole"
     try:
-        print(f"\navsync: {said}", file=sys.stderr)
+        print(f"\navsync: {message}", file=sys.stderr)
     except OSError:  # its terminal is gone; what cannot be written must not change the exit code
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
+from avsync.run.paths import RunPaths
+from sharding.base.text import percent
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
 
@@ -46,12 +48,12 @@ def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     place = card.localisation
     _print(
-        f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {card.accuracy.value:.1%} (chance 50 %)"
+        f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {percent(card.accuracy.value)} (chance 50 %)"
         + (f", hottest point on the true source {place.times_chance:.1f}x as often as chance" if place else "")
         + f".\nOpen:\n  {result.mp4}   the heat map, with sound"
         f"\n  {result.sheet}   the same as one picture"
         f"\n  {found.plot}   accuracy by action and shift"
-        f"\n  tensorboard --logdir {run / 'tensorboard'}   the curves"
+        f"\n  tensorboard --logdir {RunPaths(run).tensorboard}   the curves"
     )
 
 

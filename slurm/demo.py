@@ -23,9 +23,23 @@ PREEMPTED_AT = (12, 30)
 """Steps of the run."""
 PACK = ("--fps", "15", "--size", "56", "--sample-rate", "16000", "--min-clip-s", "6", "--sources-per-shard", "8")
 TRAIN = (
-    "--preset", "small", "--steps", str(STEPS), "--batch", "8", "--optim.warmup-steps", "10", "--validate-every", "30",
-    "--validate-clips", "8", "--runtime.log-every", "2", "--runtime.workers", "1",
-)  # fmt: skip
+    "--preset",
+    "small",
+    "--steps",
+    str(STEPS),
+    "--batch",
+    "8",
+    "--optim.warmup-steps",
+    "10",
+    "--validate-every",
+    "30",
+    "--validate-clips",
+    "8",
+    "--runtime.log-every",
+    "2",
+    "--runtime.workers",
+    "1",
+)
 LIMIT_S = 600
 
 

@@ -76,6 +76,11 @@ LONGEST_FILE, LONGEST_FUNCTION, SHORTEST_FILE = 400, 60, 60
 # Files below SHORTEST_FILE, each with its reason.
 SHORT = {
     "launch.__main__": "an entry point",
+    "launch.doctor.command": "a command, imported for help without its work",
+    "launch.replay.command": "a command, imported for help without its work",
+    "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
+    "launch.queue.ask": "how all of SLURM's programs are run; a file for each follows",
+    "launch.queue.sacct": "one of SLURM's programs",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",
     "avsync.data.batch": "a record that loading and training share",
@@ -314,28 +319,15 @@ GROUPS = re.compile("Config|Options|ForAll")
 """Settings that are groups of settings: their help is that of their class."""
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "sharding.config",
-        "sharding.scenes.config",
-        "avsync.config",
-        "avsync.finetune.config",
-        "avsync.audit.config",
-        "launch.commands.ask",
-        "launch.commands.data",
-        "launch.commands.finetune",
-        "launch.replay.command",
-        "launch.commands.show",
-        "launch.commands.ask",
-        "avsync.score.config",
-        "launch.submit.command",
-        "launch.submit.resources",
-        "launch.watch.commands",
-        "launch.doctor.command",
-        "launch.site.profile",
-    ],
+# Modules that declare what can be typed or set: commands and their options, settings of a room, profiles of sites.
+SETTING_MODULES = sorted(
+    {entry.module for entry in COMMANDS.values()}
+    | {module for module in SOURCES if module.endswith(".config")}
+    | {"launch.submit.resources", "launch.site.profile"}
 )
+
+
+@pytest.mark.parametrize("module", SETTING_MODULES)
 def test_every_setting_has_its_help_under_it(module: str) -> None:
     for config in (node for node in TREES[module].body if isinstance(node, ast.ClassDef)):
         for field, following in pairwise([*config.body, ast.Pass()]):

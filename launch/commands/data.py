@@ -1,47 +1,22 @@
-"""Every command as a dataclass: its fields are what a person types, `execute` does the work.
+"""Commands about videos and datasets, as dataclasses: fields are what a person types, `execute` does the work.
 
-The command line is built from these types. Only settings are imported here; the work, and torch with it, is imported
-late, inside `execute`. To add a command: a class here, a line in COMMANDS of launch/cli.py.
+Only settings are imported here; the work is imported late, inside `execute`. To add a command: a class here or in
+train.py, a line in COMMANDS of entries.py.
 """
 
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
-from avsync.presets import PRESETS
-from launch.commands.ask import Audit as Audit
-from launch.commands.finetune import Finetune as Finetune
+from avsync.run.paths import RunPaths
 from launch.commands.flags import flags_of, typed
-from launch.commands.parse import Parsed, registry, values_of
-from launch.commands.show import Show as Show
+from launch.commands.parse import Parsed
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
-
-if TYPE_CHECKING:
-    PresetName = str
-else:
-    PresetName = tyro.extras.literal_type_from_choices(tuple(PRESETS))
-
-DEFAULT_PRESET = "paper"
-
-
-class Command(Protocol):
-    """What the command line needs of each class here."""
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
-        """Build it from what was typed. Raises SystemExit for a wrong or missing flag, InputError for a bad setting."""
-        ...
-
-    def execute(self) -> str:
-        """Do the work; returns what to say at the end. Raises AvsyncError for what the person can mend."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +50,7 @@ class Pack(Parsed):
     share: int | None = None
     """Pack only this share of what --shares divided, from 0 on; when all are done, a call without it finishes."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
-    wishes: Annotated[PackOptions, arg(name="")] = field(default_factory=PackOptions)
+    options: Annotated[PackOptions, arg(name="")] = field(default_factory=PackOptions)
 
     def __post_init__(self) -> None:
         if (self.shares is not None) + (self.share is not None) + self.dry_run > 1:
@@ -93,28 +68,86 @@ class Pack(Parsed):
         if self.share is not None:
             return self._pack_share(self.share)
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, wishes=self.wishes)
+            dry_run(self.videos, self.dataset, self.config, wishes=self.options)
             return ""
-        summary = pack(self.videos, self.dataset, self.config, wishes=self.wishes)
+        summary = pack(self.videos, self.dataset, self.config, wishes=self.options)
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:
         from sharding.pack.pack import divide
 
-        count = len(divide(self.videos, self.dataset, self.config, self.wishes, shares).shares)
+        count = len(divide(self.videos, self.dataset, self.config, self.options, shares).shares)
         each = f"{self._again('--share', 'I')} for each I from 0 to {count - 1}, at once; then: " if count else ""
         return f"Next: {each}{self._again()}"
 
     def _pack_share(self, share: int) -> str:
         from sharding.pack.pack import pack_share
 
-        pack_share(self.videos, self.dataset, self.config, self.wishes, share)
+        pack_share(self.videos, self.dataset, self.config, self.options, share)
         return f"Next, when all shares are whole: {self._again()}"
 
     def _again(self, *more: str) -> str:
         """A call for the same dataset; what is taken out or tried again is settled by then."""
-        root = ["--root", self.wishes.root] if self.wishes.root else []
+        root = ["--root", self.options.root] if self.options.root else []
         return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Show(Parsed):
+    """Say what is inside a dataset: splits, actions, rejects and why, and how well picture and sound fit together.
+
+    Of a run: its attempts, and which clips it was trained on.
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="DATASET|RUN")]
+    """A folder that avsync pack or avsync train wrote."""
+    worst: int = 10
+    """Of a dataset: sources in the table of those with the most trouble."""
+    samples: int = 6
+    """Of a dataset: clips of each split on page and sheet, spread evenly over it."""
+    page: Path | None = None
+    """Of a dataset: write all of it as one HTML page with charts and a contact sheet, which any browser opens."""
+    sheet: Path | None = None
+    """Of a dataset: write the contact sheet alone as a PNG picture."""
+    clips: bool = False
+    """Of a run: list the clips of each step, where their windows begin, flip and crop."""
+    step: Annotated[str, arg(metavar="A[:B]", help_behavior_hint="(default: all that are saved)")] = ""
+    """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
+    csv: Path | None = None
+    """Of a run: write that list to a file, which ends in .csv, or .jsonl for JSON lines."""
+    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
+    """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
+
+    def __post_init__(self) -> None:
+        for flag, count in (("--worst", self.worst), ("--samples", self.samples)):
+            if count < 0:
+                raise InputError(f"{flag} {count} must not be below 0")
+
+    def execute(self) -> str:
+        of_run = {"--clips": self.clips, "--step": self.step, "--csv": self.csv, "--dataset": self.dataset}
+        info = RunPaths(self.folder).info
+        is_run = info.is_file()
+        wrong = {"--page": self.page, "--sheet": self.sheet} if is_run else of_run
+        if given := [flag for flag, value in wrong.items() if value]:
+            kind, fact = ("dataset", "is a run") if is_run else ("run", f"has no {info.name}")
+            raise InputError(f"{given[0]} is for a {kind}, and {self.folder} {fact}; leave it out, or name a {kind}")
+        return self._show_run() if is_run else self._show_dataset()
+
+    def _show_run(self) -> str:
+        from avsync.run.show import Clips, show_attempts, show_clips
+
+        if self.clips or self.step or self.csv:
+            show_clips(self.folder, Clips(step=self.step, file=self.csv, dataset=self.dataset or None))
+            return ""
+        show_attempts(self.folder)
+        return f"Next: {typed('show', self.folder, '--clips')}"
+
+    def _show_dataset(self) -> str:
+        from sharding.show.show import ShowOptions, show
+
+        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet)
+        written = show(self.folder, wanted)
+        return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,88 +194,6 @@ class Advise(Parsed):
         from sharding.advise.advise import advise
 
         chosen = advise(self.videos, self.disk, self.gpu_clips_per_s, self.config, root=self.root)
-        told = ["--root", self.root] if self.root else []
+        root = ["--root", self.root] if self.root else []
         settings = flags_of(self.config, leave_out=("codec",))
-        return f"Next: {typed('pack', self.videos, 'DATASET', *told, '--codec', chosen, *settings)}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Train:
-    """Train a network on a dataset. The same command again resumes at the exact step."""
-
-    dataset: Annotated[Positional[str], arg(metavar="DATASET")]
-    """A folder that avsync pack wrote, or the URL of one: https://host/data, s3://bucket/data,
-    'pipe:COMMAND with {}' where {} is a file's name, or what else webdataset opens; a URL needs --runtime.scratch."""
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Folder of the run: settings, checkpoints, TensorBoard."""
-    preset: PresetName = DEFAULT_PRESET
-    """Settings to start from; the flags below override them, and show this preset's values as defaults."""
-    config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str], prog: str) -> Self:
-        """The preset first, since it sets the defaults of the other flags."""
-        preset = preset_in(arguments)
-        missing: Any = tyro.MISSING
-        default = cls(dataset=missing, run=missing, preset=preset, config=PRESETS[preset]())
-        return tyro.cli(cls, args=list(arguments), prog=prog, default=default, registry=registry(arguments))
-
-    def execute(self) -> str:
-        from avsync.train.trainer import train
-
-        train(self.dataset, self.run, self.config)
-        return ""  # every rank gets here; the trainer's report, on the main one, has said what to do next
-
-
-def preset_in(arguments: Sequence[str]) -> str:
-    """The preset named on the command line; the default one when there is none, or none that exists: tyro says so."""
-    named = [value for flag, value in values_of(arguments) if flag == "--preset" and value in PRESETS]
-    return named[-1] if named else DEFAULT_PRESET
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluate(Parsed):
-    """Measure a trained network: accuracy with its confidence interval, by action and by shift; table, CSV, plot."""
-
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Folder of a training run."""
-    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
-    """A folder that avsync pack wrote."""
-    config: Annotated[EvaluateConfig, arg(name="")] = field(default_factory=EvaluateConfig)
-
-    def execute(self) -> str:
-        from avsync.evaluate.evaluate import evaluate
-
-        evaluate(self.run, self.dataset, self.config)
-        return f"Next: {typed('localize', self.run, 'VIDEO')}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Localize(Parsed):
-    """Show where the sound comes from: a heat map over the video, with its sound, and a sheet of pictures."""
-
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Folder of a training run."""
-    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
-    """Any video with sound."""
-    config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
-
-    def execute(self) -> str:
-        from avsync.localize.localize import localize
-
-        localize(self.run, self.video, self.config)
-        return ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Demo(Parsed):
-    """The whole path on generated scenes: make, pack, train, evaluate, localise. Minutes on a laptop, no GPU."""
-
-    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("demo")
-    """Where everything goes; the same command again goes on where it stopped."""
-
-    def execute(self) -> str:
-        from launch.demo import demo
-
-        demo(self.folder)
-        return ""
+        return f"Next: {typed('pack', self.videos, 'DATASET', *root, '--codec', chosen, *settings)}"

@@ -39,7 +39,7 @@ class Doctor(Parsed):
     def execute(self) -> str:
         from launch.doctor.doctor import dry_run, examine
         from launch.doctor.scripts import Looks
-        from launch.site.find import find_profile
+        from launch.site.profiles import find_profile
 
         profile = find_profile(self.cluster)
         looks = Looks(nodes=self.nodes, limit=not self.quick)

@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from launch.doctor.examine import CheckUp
-from launch.doctor.findings import SiteFinding, SiteVerdict, unknown
 from launch.doctor.of_nodes import of_nodes
 from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
-from launch.doctor.results import read_tasks
+from launch.doctor.results import SiteFinding, SiteVerdict, read_tasks, unknown
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.site import keeps_books, read_config, read_partitions
 from launch.site.profile import ClusterProfile
+from sharding.base.console import open_console
 from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
 
@@ -30,8 +30,6 @@ def dry_run(profile: ClusterProfile, folder: Path | None, looks: Looks) -> str:
 
 def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience_s: float) -> str:
     """Look at everything and print it; returns that all is well. Raises AvsyncError when something must be changed."""
-    from sharding.base.console import open_console
-
     console, where = open_console(), _folder(profile, folder)
     if where.exists():
         raise InputError(f"--folder {where} is there already; name a new one, or leave it out")
@@ -62,18 +60,18 @@ def show(console: Console, findings: Sequence[SiteFinding]) -> None:
 
 def toml(findings: Iterable[SiteFinding]) -> list[str]:
     """Lines of a profile; those of a table after the others, as TOML wants it. Of two answers the first counts."""
-    told = dict[str, str]()
+    lines = dict[str, str]()
     for finding in findings:
-        if not told.keys() & finding.profile.keys():
-            told |= finding.profile
-    return [f"{key} = {told[key]}" for key in sorted(told, key=lambda key: ("." in key, key))]
+        if not lines.keys() & finding.profile.keys():
+            lines |= finding.profile
+    return [f"{key} = {lines[key]}" for key in sorted(lines, key=lambda key: ("." in key, key))]
 
 
 def _closing(findings: Sequence[SiteFinding], where: Path) -> str:
     changes = [finding.check for finding in findings if finding.verdict is SiteVerdict.CHANGE]
     unclear = [finding.check for finding in findings if finding.verdict is SiteVerdict.UNKNOWN]
     if changes:
-        raise AvsyncError(f"{counted(len(changes), 'thing')} must be changed, as told above: {', '.join(changes)}")
+        raise AvsyncError(f"{counted(len(changes), 'thing')} must be changed, as shown above: {', '.join(changes)}")
     if unclear:
         raise AvsyncError(f"not found out: {', '.join(unclear)}; what the probes wrote is in {where}; try again later")
     return f"Nothing must be changed. What the probes wrote is in {where}"

@@ -18,8 +18,11 @@ from sharding.base.files import PRIVATE, publish
 from sharding.errors import InputError
 
 LOOK_S, ASK_S = 0.2, 3.0
-PROBES = ("__init__", "doctor/__init__", "doctor/says", "doctor/disks", "doctor/shared", "doctor/meeting",
-          "doctor/probe_node", "doctor/probe_signals", "job/__init__", "job/interface")  # fmt: skip
+PROBES = (
+    *("__init__", "doctor/__init__", "doctor/on_node", "doctor/meeting", "doctor/probe_node", "doctor/probe_signals"),
+    *("job/__init__", "job/interface"),
+)
+"""Modules that are copied to where the nodes see them: no other part of avsync need be there."""
 
 
 @dataclass(slots=True)
@@ -71,14 +74,14 @@ class CheckUp:
 
     def _wait(self, patience_s: float) -> None:
         ends, asked, rows = time.monotonic() + patience_s, 0.0, list[QueueRow]()
-        told = ""
+        shown = ""
         while self.jobs:
             self._answer()
             if time.monotonic() - asked > ASK_S:
                 rows, asked = self._rows(), time.monotonic()
                 if not rows:
                     return
-                told = self._tell(rows, told)
+                shown = self._tell(rows, shown)
             if time.monotonic() > ends:
                 break
             time.sleep(LOOK_S)
@@ -101,12 +104,12 @@ class CheckUp:
     def _rows(self) -> list[QueueRow]:
         return [row for row in read_queue() if row.live and row.job in self.jobs.values()]
 
-    def _tell(self, rows: list[QueueRow], told: str) -> str:
+    def _tell(self, rows: list[QueueRow], shown: str) -> str:
         names = {job: name for name, job in self.jobs.items()}
         now = ", ".join(
             f"{names[row.job]} {row.state.lower()}" + f" ({plainly(row.reason)})" * bool(row.reason) for row in rows
         )
-        if now != told:
+        if now != shown:
             self.say(now)
         return now
 

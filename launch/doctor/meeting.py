@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Any
 
-from launch.doctor.shared import PATIENCE_S, wait_for, write
-from launch.job.rank import interface_of
+from launch.doctor.on_node import PATIENCE_S, wait_for, write
+from launch.job.interface import interface_of
 
 
 class Meeting:
@@ -23,8 +23,12 @@ class Meeting:
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
         self.written = time.time()
-        names = {"node": os.environ.get("SLURMD_NODENAME", ""), "host": socket.gethostname(), "full": socket.getfqdn(),
-                 "launch": os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "")}  # fmt: skip
+        names = {
+            "node": os.environ.get("SLURMD_NODENAME", ""),
+            "host": socket.gethostname(),
+            "full": socket.getfqdn(),
+            "launch": os.environ.get("SLURM_LAUNCH_NODE_IPADDR", ""),
+        }
         write(os.path.join(folder, "meet.json"), {"port": self.server.getsockname()[1], "names": names})
 
     def serve(self) -> None:

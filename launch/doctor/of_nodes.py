@@ -4,9 +4,15 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from launch.doctor.findings import SiteFinding, fine, judged, noted, unknown
 from launch.doctor.of_signals import IN_LINE
-from launch.doctor.results import TaskResults
+from launch.doctor.results import (
+    SiteFinding,
+    TaskResults,
+    fine,
+    judged,
+    noted,
+    unknown,
+)
 from launch.site.profile import ClusterProfile
 from sharding.base.text import duration, first_few, size
 
@@ -31,11 +37,19 @@ def of_nodes(profile: ClusterProfile, tasks: Sequence[TaskResults], nodes: int) 
         *_gpus(profile, tasks, firsts),
         _cpus(tasks),
         scratch(profile, firsts),
-        noted("/dev/shm", size(min(task.shm for task in firsts)), min(task.shm for task in firsts) >= SMALL_SHM,
-              "less than 1 GB: ask for more, NCCL uses it between the GPUs of a node"),
-        noted("locked memory", _locked(tasks[0].memlock), tasks[0].memlock < 0,
-              "ask for PropagateResourceLimitsExcept=MEMLOCK and no limit, if the nodes have InfiniBand"),
-    ]  # fmt: skip
+        noted(
+            "/dev/shm",
+            size(min(task.shm for task in firsts)),
+            min(task.shm for task in firsts) >= SMALL_SHM,
+            "less than 1 GB: ask for more, NCCL uses it between the GPUs of a node",
+        ),
+        noted(
+            "locked memory",
+            _locked(tasks[0].memlock),
+            tasks[0].memlock < 0,
+            "ask for PropagateResourceLimitsExcept=MEMLOCK and no limit, if the nodes have InfiniBand",
+        ),
+    ]
 
 
 def _programs(firsts: Sequence[TaskResults]) -> list[SiteFinding]:
@@ -44,10 +58,14 @@ def _programs(firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     missing = sorted({name for task in firsts for name in ("torch", "av") if not task.packages.get(name)})
     have = ", ".join(f"{name} {version}" for name, version in firsts[0].packages.items() if version)
     return [
-        judged("Python", f"{firsts[0].python}, {firsts[0].executable}", not elsewhere,
-               f"{own} is not there on {first_few(elsewhere)}: install avsync on a disk that the nodes share"),
+        judged(
+            "Python",
+            f"{firsts[0].python}, {firsts[0].executable}",
+            not elsewhere,
+            f"{own} is not there on {first_few(elsewhere)}: install avsync on a disk that the nodes share",
+        ),
         judged("packages", have or "none", not missing, f"{', '.join(missing)} is not installed for that Python"),
-    ]  # fmt: skip
+    ]
 
 
 def _shared(first: TaskResults) -> SiteFinding:
@@ -74,19 +92,32 @@ def _network(guests: Sequence[TaskResults]) -> list[SiteFinding]:
     line = {f"environment.{variable}": f'"{device}"' for variable in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")}
     return [
         fine("node names", f"{name} resolves" if by_name else f"{name} does not resolve: avsync takes the address"),
-        judged("node to node", f"free ports are reached by {', '.join(reached) or 'no way'}", bool(reached),
-               "ask for open ports between the nodes: ranks on several of them cannot meet"),
-        judged("a node's own name", guests[0].own_name_is or "does not resolve", not loop or device in ("", "lo"),
-               "gloo and NCCL would listen where no other node comes: name the network device", line),
-    ]  # fmt: skip
+        judged(
+            "node to node",
+            f"free ports are reached by {', '.join(reached) or 'no way'}",
+            bool(reached),
+            "ask for open ports between the nodes: ranks on several of them cannot meet",
+        ),
+        judged(
+            "a node's own name",
+            guests[0].own_name_is or "does not resolve",
+            not loop or device in ("", "lo"),
+            "gloo and NCCL would listen where no other node comes: name the network device",
+            line,
+        ),
+    ]
 
 
 def _clock(firsts: Sequence[TaskResults]) -> SiteFinding:
     apart = [abs(each) for task in firsts for each in (task.clock_s, task.clock_between_s) if each is not None]
     if not apart:
         return unknown("clocks", "no answer")
-    return judged("clocks", f"at most {duration(max(apart))} apart", max(apart) <= CLOCK_S,
-                  "ask for NTP: heartbeats are told by the clock")  # fmt: skip
+    return judged(
+        "clocks",
+        f"at most {duration(max(apart))} apart",
+        max(apart) <= CLOCK_S,
+        "ask for NTP: heartbeats go by the clock",
+    )
 
 
 def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFinding:
@@ -104,21 +135,34 @@ def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFindin
 def _gpus(profile: ClusterProfile, tasks: Sequence[TaskResults], firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     if not profile.gpus_per_node:
         return []
-    seen = sorted({task.gpus or "none" for task in tasks})
+    visible = sorted({task.gpus or "none" for task in tasks})
     names = ", ".join(sorted({line for task in firsts for line in task.nvidia})) or "nvidia-smi tells nothing"
     works = all(task.cuda.endswith("True") for task in firsts)
     return [
-        judged("GPUs", f"CUDA_VISIBLE_DEVICES {' | '.join(seen)}; {names}", all(task.gpus for task in tasks),
-               'ask how GPUs are requested here, and add it as [sbatch] gres = "gpu:..."'),
-        judged("torch on the GPU", firsts[0].cuda or "it did not answer", works,
-               "torch sees no GPU: it needs another driver or build, or a line in setup, as module load cuda"),
-    ]  # fmt: skip
+        judged(
+            "GPUs",
+            f"CUDA_VISIBLE_DEVICES {' | '.join(visible)}; {names}",
+            all(task.gpus for task in tasks),
+            'ask how GPUs are requested here, and add it as [sbatch] gres = "gpu:..."',
+        ),
+        judged(
+            "torch on the GPU",
+            firsts[0].cuda or "it did not answer",
+            works,
+            "torch sees no GPU: it needs another driver or build, or a line in setup, as module load cuda",
+        ),
+    ]
 
 
 def _cpus(tasks: Sequence[TaskResults]) -> SiteFinding:
     got, asked = min(len(task.cpus) for task in tasks), tasks[0].cpus_asked
-    return judged("CPUs of a task", f"{got}, {asked or 'none'} asked for", got >= asked,
-                  "the tasks are bound to fewer CPUs than they have", {"srun": '["--cpu-bind=none"]'})  # fmt: skip
+    return judged(
+        "CPUs of a task",
+        f"{got}, {asked or 'none'} asked for",
+        got >= asked,
+        "the tasks are bound to fewer CPUs than they have",
+        {"srun": '["--cpu-bind=none"]'},
+    )
 
 
 def scratch(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFinding:

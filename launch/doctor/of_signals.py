@@ -1,9 +1,17 @@
-"""What the signal probes saw: which process is told of its end, how long before, and whether a job can come back."""
+"""What the signal probes noted: which process hears of its end, how long before, and whether a job can come back."""
 
 from pathlib import Path
 
-from launch.doctor.findings import SiteFinding, SiteVerdict, fine, judged, noted, unknown
-from launch.doctor.results import Signals, read_signals
+from launch.doctor.results import (
+    Signals,
+    SiteFinding,
+    SiteVerdict,
+    fine,
+    judged,
+    noted,
+    read_signals,
+    unknown,
+)
 from launch.doctor.scripts import LEAD_S, Looks
 from launch.site.profile import ClusterProfile
 
@@ -36,12 +44,12 @@ def _warning(batch: Signals) -> SiteFinding:
     return fine(check, f"it comes; {LEAD_S} s were asked for, {ended - came:.0f} s were given")
 
 
-def _end(what: str, who: str, seen: Signals) -> SiteFinding:
+def _end(what: str, who: str, signals: Signals) -> SiteFinding:
     """SIGTERM, and SIGKILL after it."""
     check = f"{what}: {'batch script' if who == 'batch' else 'tasks'}"
-    if seen.first("ready") is None:
+    if signals.first("ready") is None:
         return unknown(check, "its job did not run")
-    lived = seen.after("SIGTERM")
+    lived = signals.after("SIGTERM")
     if lived is None:
         advice = "ask why SIGTERM does not come: a run that is preempted cannot save"
         return judged(check, "SIGKILL without SIGTERM", False, advice)
@@ -58,7 +66,7 @@ def _requeue(profile: ClusterProfile, batch: Signals) -> SiteFinding:
         same = back[0].rest.split()[0] == readies[0].rest.split()[0]
         number = "under the same number" if same else "under another number"
         return fine(check, f"it is back after {back[0].at - asked.at:.0f} s, {number}")
-    code, _, said = asked.rest.partition(" ")
+    code, _, answer = asked.rest.partition(" ")
     if code == "0":
         return SiteFinding(
             check=check, found="SLURM took it, but the job did not come back in time", verdict=SiteVerdict.UNKNOWN
@@ -66,7 +74,7 @@ def _requeue(profile: ClusterProfile, batch: Signals) -> SiteFinding:
     settled = not profile.scontrol and profile.successors > 0
     return judged(
         check,
-        f"refused: {said or code}",
+        f"refused: {answer or code}",
         settled,
         "ask for JobRequeue=1, or let other jobs wait in line behind each",
         IN_LINE,

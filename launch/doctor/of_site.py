@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from launch.doctor.findings import SiteFinding, fine, judged, noted, unknown
+from launch.doctor.results import (
+    SiteFinding,
+    fine,
+    judged,
+    noted,
+    unknown,
+)
 from launch.queue.site import Partition, SiteConfig
 from launch.site.profile import ClusterProfile
 from launch.submit.check import clock_s
@@ -20,18 +26,22 @@ def of_site(
     wanted = profile.train.partition or profile.partition
     found = [one for one in partitions if one.name == wanted or (not wanted and one.default)]
     return [
-        fine("SLURM", config.word("SLURM_VERSION") or "version not told"),
+        fine("SLURM", config.word("SLURM_VERSION") or "version not known"),
         *(_of_partition(profile, config, found[0]) if found else [_no_partition(wanted, partitions)]),
         fine("array jobs", f"up to {config.largest_array} tasks each; more are submitted in pieces"),
         noted(
-            "book-keeping", "sacct answers" if books else "sacct does not answer", books,
+            "book-keeping",
+            "sacct answers" if books else "sacct does not answer",
+            books,
             "avsync status cannot say how a job ended that was killed by force; nothing else needs it",
         ),
         noted(
-            "mail", config.word("MailProg") or "none", bool(config.word("MailProg")),
+            "mail",
+            config.word("MailProg") or "none",
+            bool(config.word("MailProg")),
             "let avsync tell you: [notify] webhook or command in the profile",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _no_partition(wanted: str, partitions: Sequence[Partition]) -> SiteFinding:
@@ -43,7 +53,7 @@ def _no_partition(wanted: str, partitions: Sequence[Partition]) -> SiteFinding:
 
 
 def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> list[SiteFinding]:
-    state = partition.told.get("State", "?")
+    state = partition.settings.get("State", "?")
     return [
         judged("partition", f"{partition.name} is {state}", state == "UP", "ask why, or choose another partition"),
         _limit(profile, partition),
@@ -69,7 +79,7 @@ def _preemption(profile: ClusterProfile, config: SiteConfig, partition: Partitio
     if mode == "OFF":
         return fine("preemption", "jobs of this partition are not preempted")
     if wait is None:
-        return unknown("preemption", f"{mode}; KillWait is not told")
+        return unknown("preemption", f"{mode}; KillWait is not known")
     time = grace + wait
     found = f"{mode}; {time} s to save: GraceTime {grace} s, KillWait {wait} s"
     if "CANCEL" in mode and not profile.scontrol and not profile.successors:

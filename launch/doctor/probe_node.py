@@ -13,10 +13,8 @@ import time
 from importlib import metadata
 from typing import Any
 
-from launch.doctor.disks import CANDIDATES, disk, usable
 from launch.doctor.meeting import Meeting, resolved, visit
-from launch.doctor.says import output_of
-from launch.doctor.shared import write
+from launch.doctor.on_node import CANDIDATES, disk, output_of, usable, write
 
 PACKAGES = ("avsync", "torch", "av", "numpy", "accelerate")
 CUDA = "import torch; print(torch.cuda.device_count(), torch.version.cuda, torch.cuda.is_available())"

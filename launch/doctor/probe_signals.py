@@ -1,7 +1,7 @@
 """What reaches a job's processes before its end, and when. Runs on a node, with Python's own library alone.
 
 `probe_signals batch|task NAME FOLDER` notes signals and its own heartbeat in FOLDER/NAME-batch.txt and
-NAME-task.txt, a line each: UNIX seconds, a word, the rest. It obeys no signal: only so is seen when SIGKILL comes.
+NAME-task.txt, a line each: UNIX seconds, a word, the rest. It obeys no signal: only so it shows when SIGKILL comes.
 `probe_signals requeue NAME FOLDER COMMAND ...` asks SLURM to start its own job again.
 """
 
@@ -68,8 +68,8 @@ def requeue(name: str, folder: str, command: Sequence[str]) -> None:
         return
     try:
         asked = subprocess.run([*command, "requeue", job], capture_output=True, text=True, timeout=60, check=False)
-        said = " ".join((asked.stderr or asked.stdout).split())
-        say("asked", asked.returncode, said)
+        answer = " ".join((asked.stderr or asked.stdout).split())
+        say("asked", asked.returncode, answer)
         refused = asked.returncode != 0
     except (OSError, subprocess.TimeoutExpired) as error:
         say("asked", "-1", error)

@@ -1,6 +1,11 @@
-"""What the probes left in the folder, as typed facts. What a probe did not get to is missing, not zero."""
+"""What the probes left in the folder, as typed facts, and findings, which tell what follows from them.
 
+What a probe did not get to is missing, not zero.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from sharding.base.files import read_json
@@ -118,3 +123,55 @@ def read_signals(folder: Path, name: str) -> Signals:
         return Signals(())
     parts = (line.split(" ", 2) for line in text.splitlines())
     return Signals(tuple(Line(float(words[0]), words[1], " ".join(words[2:])) for words in parts if len(words) > 1))
+
+
+# A finding: what follows from the facts for the profile or the administrator.
+
+
+class SiteVerdict(Enum):
+    """How bad it is; the value is its colour."""
+
+    FINE = "green"
+    NOTE = "cyan"
+    """Good to know, nothing to do."""
+    CHANGE = "bold red"
+    """Set it, or ask for it."""
+    UNKNOWN = "yellow"
+    """It could not be found out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiteFinding:
+    """A line of the table."""
+
+    check: str
+    found: str
+    verdict: SiteVerdict = SiteVerdict.FINE
+    advice: str = ""
+    """What to do, in a sentence."""
+    profile: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Settings for the profile: name -> value, as TOML."""
+
+
+def fine(check: str, found: str) -> SiteFinding:
+    """All is well."""
+    return SiteFinding(check=check, found=found)
+
+
+def unknown(check: str, why: str) -> SiteFinding:
+    """Nobody knows."""
+    return SiteFinding(check=check, found=why, verdict=SiteVerdict.UNKNOWN)
+
+
+def judged(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> SiteFinding:
+    """Fine, or to be changed as advised."""
+    if well:
+        return fine(check, found)
+    return SiteFinding(check=check, found=found, verdict=SiteVerdict.CHANGE, advice=advice, profile=profile or {})
+
+
+def noted(check: str, found: str, well: bool, advice: str, profile: Mapping[str, str] | None = None) -> SiteFinding:
+    """Fine, or worth a thought."""
+    if well:
+        return fine(check, found)
+    return SiteFinding(check=check, found=found, verdict=SiteVerdict.NOTE, advice=advice, profile=profile or {})

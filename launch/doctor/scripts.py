@@ -33,22 +33,38 @@ def scripts(profile: ClusterProfile, folder: Path, looks: Looks) -> dict[str, st
     step = " ".join(map(shlex.quote, ["srun", f"--cpus-per-task={cpus}", *profile.srun]))
     found = {
         "nodes": _script(
-            profile, folder, "nodes", {"time": "5", **shape},
-            f'{step} "$PY" -m launch.doctor.probe_node {where} {shlex.quote(profile.scratch)}', gpus,
+            profile,
+            folder,
+            "nodes",
+            {"time": "5", **shape},
+            f'{step} "$PY" -m launch.doctor.probe_node {where} {shlex.quote(profile.scratch)}',
+            gpus,
         ),
         "limit": _script(
-            profile, folder, "limit", {"time": "1", "signal": f"B:USR2@{LEAD_S}", "no-requeue": ""},
-            f'exec "$PY" -m {signals} batch limit {where}', min(gpus, 1),
+            profile,
+            folder,
+            "limit",
+            {"time": "1", "signal": f"B:USR2@{LEAD_S}", "no-requeue": ""},
+            f'exec "$PY" -m {signals} batch limit {where}',
+            min(gpus, 1),
         ),
         "cancel": _script(
-            profile, folder, "cancel", {"time": "5", "no-requeue": ""}, f'exec "$PY" -m {signals} batch cancel {where}',
+            profile,
+            folder,
+            "cancel",
+            {"time": "5", "no-requeue": ""},
+            f'exec "$PY" -m {signals} batch cancel {where}',
             min(gpus, 1),
         ),
         "requeue": _script(
-            profile, folder, "requeue", {"time": "5", "requeue": "", "open-mode": "append"},
-            f'exec "$PY" -m {signals} requeue requeue {where} {command}', min(gpus, 1),
+            profile,
+            folder,
+            "requeue",
+            {"time": "5", "requeue": "", "open-mode": "append"},
+            f'exec "$PY" -m {signals} requeue requeue {where} {command}',
+            min(gpus, 1),
         ),
-    }  # fmt: skip
+    }
     return {name: text for name, text in found.items() if name != "limit" or looks.limit}
 
 
@@ -65,14 +81,16 @@ def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str
     }
     flags = [f"#SBATCH --{key}={shlex.quote(value)}" for key, value in options.items() if value]
     flags += [f"#SBATCH --{key}{'=' * bool(value)}{value}" for key, value in {**profile.sbatch, **own}.items()]
-    return "\n".join([
-        "#!/bin/bash",
-        *flags,
-        *profile.setup,
-        *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
-        f"export PYTHONPATH={shlex.quote(str(folder / 'code'))} PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1",
-        f"PY={shlex.quote(sys.executable)}",
-        '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',
-        work,
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *flags,
+            *profile.setup,
+            *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
+            f"export PYTHONPATH={shlex.quote(str(folder / 'code'))} PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1",
+            f"PY={shlex.quote(sys.executable)}",
+            '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',
+            work,
+            "",
+        ]
+    )

@@ -20,12 +20,13 @@ OFFSET = "AVSYNC_SHARE_OFFSET"
 _OUT_OF_MEMORY = re.compile(
     r"^(\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
 )
-"""What SLURM itself says; a GPU's memory is another matter, and is told of by the work."""
+"""What SLURM itself says; a GPU's memory is another matter, and is reported by the work."""
 _NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
 _FAULT = re.compile(
     r"^srun: error: (?P<node>[\w.-]+): (?P<task>tasks? [\d,\-]+): "
-    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)", re.MULTILINE
-)  # fmt: skip
+    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)",
+    re.MULTILINE,
+)
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
 _COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
@@ -51,16 +52,22 @@ class ThisAttempt:
 
     @classmethod
     def of(cls, paths: JobPaths, record: JobRecord) -> "ThisAttempt":
-        """From what SLURM has told this process."""
+        """From the variables that SLURM has set."""
         share = int(os.environ[OFFSET]) + int(os.environ["SLURM_ARRAY_TASK_ID"]) if record.array else None
         array = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}.txt"
         log = paths.log if share is None else paths.logs / array
         return cls(
-            paths=paths, record=record, share=share, job=os.environ["SLURM_JOB_ID"],
-            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")), nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
-            past=Past(read_attempts(paths.task(share).attempts)), had=saved(record, share), log=log,
+            paths=paths,
+            record=record,
+            share=share,
+            job=os.environ["SLURM_JOB_ID"],
+            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
+            past=Past(read_attempts(paths.task(share).attempts)),
+            had=saved(record, share),
+            log=log,
             log_begins=log.stat().st_size if log.is_file() else 0,
-        )  # fmt: skip
+        )
 
     @property
     def task(self) -> TaskPaths:
@@ -130,7 +137,7 @@ class ThisAttempt:
 
     @property
     def fault(self) -> str:
-        """Which task was the first to fail, and how, or its own words; empty where none did, but were told to end."""
+        """Which task was the first to fail, and how, or its own words; empty where none did, but were asked to end."""
         found = _FAULT.search(self.printed())
         if found and self.complaint:
             return self.complaint
@@ -138,7 +145,7 @@ class ThisAttempt:
 
     @property
     def complaint(self) -> str:
-        """Why the work could not go on, in its own words; empty where it said nothing."""
+        """Why the work could not go on, in its own words; empty where it printed none."""
         found = _COMPLAINT.findall(self.printed())
         return found[-1] if found else ""
 
@@ -166,9 +173,18 @@ class ThisAttempt:
         self, what: What, action: Action = Action.NONE, code: int = 0, detail: str = "", node: str = ""
     ) -> Event:
         return Event(
-            what=what, attempt=self.number, job=self.job, restart=self.restart, nodes=self.nodes,
-            saved=self.saved, at=now(), action=action, exit=code, detail=detail, failed_node=node,
-        )  # fmt: skip
+            what=what,
+            attempt=self.number,
+            job=self.job,
+            restart=self.restart,
+            nodes=self.nodes,
+            saved=self.saved,
+            at=now(),
+            action=action,
+            exit=code,
+            detail=detail,
+            failed_node=node,
+        )
 
 
 def say(text: str) -> None:
@@ -180,8 +196,5 @@ def say(text: str) -> None:
 
 def _lost(before: Attempt) -> Event:
     """When it was is not known: it is noted now."""
-    began = before.began
-    return Event(
-        what=What.LOST, attempt=began.attempt, job=began.job, restart=began.restart, nodes=began.nodes,
-        saved=began.saved, at=now(), action=Action.BY_SLURM, detail="without a word: a node failed, or SIGKILL",
-    )  # fmt: skip
+    detail = "without a word: a node failed, or SIGKILL"
+    return replace(before.began, what=What.LOST, at=now(), action=Action.BY_SLURM, detail=detail)

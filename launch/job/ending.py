@@ -13,7 +13,7 @@ from launch.job.record import End, Outcome, Queued
 from launch.job.requeue import Decision, Do
 from launch.queue.ask import QueueError
 from launch.queue.scontrol import Scontrol
-from launch.site.profile import Told
+from launch.site.profile import Occasion
 from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
 
@@ -24,7 +24,7 @@ TRIES, AGAIN_S = 5, 1.0
 def over_already(this: ThisAttempt) -> int | None:
     """Exit code of a job that has nothing left to do; None: there is work.
 
-    A job in line behind one that brought it to an end; or SLURM was told by hand to start it again, after a scancel.
+    A job in line behind one that brought it to an end; or somebody has made SLURM start it again, after a scancel.
     """
     path = this.task.outcome
     if not path.exists():
@@ -71,7 +71,7 @@ class Ending:
         if decision.do in ENDS:
             self._over(decision)
         self._avoid_bad_nodes(event)
-        self.tell(TOLD.get(decision.do, "requeued"), decision.why)
+        self.tell(OCCASIONS.get(decision.do, "requeued"), decision.why)
         return event
 
     def _requeue(self) -> Action:
@@ -130,7 +130,7 @@ class Ending:
             time.sleep(AGAIN_S / 2)  # the requeue's SIGTERM may have hit scontrol, too
         return 0
 
-    def tell(self, kind: Told, why: str) -> None:
+    def tell(self, kind: Occasion, why: str) -> None:
         """Whom the profile names."""
         this = self.this
         target = this.record.run or this.record.dataset or str(this.paths.target)
@@ -139,9 +139,11 @@ class Ending:
 
     def _over(self, decision: Decision) -> None:
         outcome = Outcome(
-            end=ENDS[decision.do], reason=decision.why or decision.do.value, at=time.time(),
+            end=ENDS[decision.do],
+            reason=decision.why or decision.do.value,
+            at=time.time(),
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
-        )  # fmt: skip
+        )
         try:
             write_json(self.this.task.outcome, outcome)
         except OSError as error:
@@ -150,7 +152,7 @@ class Ending:
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}
 ENDS = {Do.FINISH: End.DONE, Do.CANCEL: End.CANCELLED, Do.GIVE_UP: End.FAILED}
-TOLD: dict[Do, Told] = {Do.FINISH: "done", Do.CANCEL: "cancelled", Do.GIVE_UP: "failed"}
+OCCASIONS: dict[Do, Occasion] = {Do.FINISH: "done", Do.CANCEL: "cancelled", Do.GIVE_UP: "failed"}
 NO_WAY = (
     "and this job cannot queue itself again: it does not reach scontrol (profile: scontrol), and none is in line "
     "behind it (profile: successors); avsync resubmit goes on"

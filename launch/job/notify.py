@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 
 import msgspec
 
-from launch.site.profile import ClusterProfile, Told
+from launch.site.profile import ClusterProfile, Occasion
 from sharding.base.text import plain
 
 WEBHOOK_S, COMMAND_S = 10.0, 30.0
@@ -19,9 +19,9 @@ WEBHOOK_S, COMMAND_S = 10.0, 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
-    """What is told; a webhook gets it as JSON, whose `text` Slack, Mattermost and their like show."""
+    """A message; a webhook gets it as JSON, whose `text` Slack, Mattermost and their like show."""
 
-    kind: Told
+    kind: Occasion
     name: str
     """Of the job in the queue."""
     run: str
@@ -54,7 +54,7 @@ class Notification:
 
 
 def tell(profile: ClusterProfile, message: Notification) -> None:
-    """Send it where the profile says, if it says so for this kind. Never raises: what goes wrong is said in the log."""
+    """Send it where the profile says, if it wants this kind. Never raises: what goes wrong goes to the log."""
     if message.kind not in profile.notify.on:
         return
     for address, send in ((profile.notify.webhook, _webhook), (profile.notify.command, _command)):
@@ -62,6 +62,8 @@ def tell(profile: ClusterProfile, message: Notification) -> None:
             if address:
                 send(address, message)
         except Exception as error:  # a webhook's server may answer anything, and the job must go on
+            if isinstance(error, HTTPError):
+                error.close()  # it holds the connection
             sys.stderr.write(f"avsync: warning: nobody was told by {send.__name__[1:]}: {_why(error)}\n")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from avsync.run.paths import PROGRESS
+from avsync.run.paths import RunPaths
 from avsync.run.progress import read_progress
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
@@ -29,7 +29,7 @@ def saved(record: JobRecord, share: int | None = None) -> int:
     those of its share. Of others: 0.
     """
     if record.run:
-        found = Path(record.run, "checkpoints").glob("*")
+        found = RunPaths(Path(record.run)).checkpoints.glob("*")
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)
@@ -75,7 +75,7 @@ class Past:
         return max((event.saved for event in events), default=0)
 
     @property
-    def told(self) -> str:
+    def last_end(self) -> str:
         """How the last one ended, to go on a line of the log."""
         if not self.attempts:
             return ""
@@ -123,13 +123,13 @@ class Heartbeat:
         """Seconds since its last sign of life: what it wrote; on a full disk it sets the file's date only."""
         if not self.run:
             return 0.0
-        progress = Path(self.run, PROGRESS)
-        told = read_progress(Path(self.run))
+        file = RunPaths(Path(self.run)).progress
+        progress = read_progress(Path(self.run))
         try:
-            touched = progress.stat().st_mtime
+            touched = file.stat().st_mtime
         except OSError:
             touched = 0.0
-        return time.time() - max(self.began, touched, told.updated if told else 0.0)
+        return time.time() - max(self.began, touched, progress.updated if progress else 0.0)
 
     def begin_anew(self) -> None:
         """What was before now does not count."""

@@ -4,62 +4,20 @@ srun starts one for each GPU. What accelerate and torch want to know of the rank
 with care for nodes whose names do not resolve, and for GPUs that SLURM has chosen.
 """
 
-import fcntl
 import os
 import re
 import signal
 import socket
-import struct
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
 from launch.job.attempt import OFFSET
+from launch.job.interface import interface_towards
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
 from sharding.base.environment import GRANTED
 from sharding.base.files import read_json
-
-# Which network interface leads to the other nodes. gloo looks its own host name up, and where that fails, or names the
-# loopback as Debian does, ranks of different nodes wait for each other in vain. Python's own library alone: the doctor's
-# probes run this, too.
-
-ADDRESS_OF = 0x8915
-"""SIOCGIFADDR of linux/sockios.h."""
-_NAME = 15
-"""Longest name of an interface."""
-
-
-def interface_towards(*hosts: str) -> str:
-    """Name of the interface that leads to the first of `hosts` that is not this machine itself; failing that, the
-    loopback's; empty when nothing leads there.
-    """
-    found = [name for host in hosts if host and (name := interface_of(_source_towards(host)))]
-    return next((name for name in found if name != "lo"), found[0] if found else "")
-
-
-def _source_towards(host: str) -> str:
-    """The address that packets to `host` would come from; none are sent."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((host, 9))
-            return probe.getsockname()[0]
-    except (OSError, UnicodeError):
-        return ""
-
-
-def interface_of(address: str) -> str:
-    """Name of the interface with this IPv4 address; empty: there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for _, name in socket.if_nameindex():
-            try:
-                told = fcntl.ioctl(asking, ADDRESS_OF, struct.pack("256s", name.encode()[:_NAME]))
-            except OSError:  # it has no IPv4 address
-                continue
-            if socket.inet_ntoa(told[20:24]) == address:
-                return name
-    return ""
-
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
@@ -105,9 +63,9 @@ def describe_rank(environment: MutableMapping[str, str]) -> None:
 
 def tasks_here(environment: MutableMapping[str, str]) -> int:
     """Tasks of this step on this node; SLURM writes `2(x3),1` for three nodes with two and one with one."""
-    told = environment.get("SLURM_STEP_TASKS_PER_NODE") or environment["SLURM_TASKS_PER_NODE"]
-    counts = [int(count) for count, times in _TASKS.findall(told) for _ in range(int(times or 1))]
-    return counts[int(environment["SLURM_NODEID"])]
+    counts = environment.get("SLURM_STEP_TASKS_PER_NODE") or environment["SLURM_TASKS_PER_NODE"]
+    tasks = [int(count) for count, times in _TASKS.findall(counts) for _ in range(int(times or 1))]
+    return tasks[int(environment["SLURM_NODEID"])]
 
 
 def meeting_place(environment: MutableMapping[str, str]) -> str:

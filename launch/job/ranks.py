@@ -61,11 +61,16 @@ class Ranks:
 def _words(this: ThisAttempt) -> list[str]:
     record, resources = this.record, this.record.resources
     return [
-        "srun", "--kill-on-bad-exit=1",
+        "srun",
+        "--kill-on-bad-exit=1",
         *([f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []),
         *(["--label"] if resources.nodes * resources.tasks_per_node > 1 else []),
-        *record.profile.srun, sys.executable, "-m", "launch.job.rank", str(this.paths.root),
-    ]  # fmt: skip
+        *record.profile.srun,
+        sys.executable,
+        "-m",
+        "launch.job.rank",
+        str(this.paths.root),
+    ]
 
 
 def _environment(this: ThisAttempt) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The decision table: an attempt has ended, or is about to; was that the end of the job?
 
-Pure: what was seen goes in, what to do comes out. What SLURM shows in each case was measured on 22.05 (docs/slurm.md).
+Pure: an observation goes in, what to do comes out. What SLURM shows in each case was measured on 22.05 (docs/slurm.md).
 Whatever is not clearly a reason to go on is none: requeueing a job that its user has cancelled would resurrect it.
 """
 
@@ -68,25 +68,25 @@ class Decision:
     why: str = ""
 
 
-def decide(seen: JobObservation) -> Decision:
+def decide(job: JobObservation) -> Decision:
     """Row by row, from what is certain to what is left."""
-    if seen.exit == 0:
+    if job.exit == 0:
         return Decision(what=What.DONE, do=Do.FINISH)
-    if seen.cancelled:
+    if job.cancelled:
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="avsync cancel")
-    if seen.facts and (said := _slurm_says(seen, seen.facts)):
-        return said
-    if seen.wish is Wish.TIME:
-        return _again(What.TIME_LIMIT, seen, "the time limit was near")
-    if seen.wish is Wish.HEARTBEAT:
-        return _again(What.HUNG, seen, "the run did not move any more")
-    if seen.lingered:
-        return _again(What.STOPPED, seen, "SIGTERM, and SLURM goes on with the job")
-    if seen.terminated or (seen.facts is None and seen.exit in TERMINATED and not seen.fault):
+    if job.facts and (decision := _slurm_says(job, job.facts)):
+        return decision
+    if job.wish is Wish.TIME:
+        return _again(What.TIME_LIMIT, job, "the time limit was near")
+    if job.wish is Wish.HEARTBEAT:
+        return _again(What.HUNG, job, "the run did not move any more")
+    if job.lingered:
+        return _again(What.STOPPED, job, "SIGTERM, and SLURM goes on with the job")
+    if job.terminated or (job.facts is None and job.exit in TERMINATED and not job.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
-    if seen.out_of_memory:
-        return _again(What.OUT_OF_MEMORY, seen, TOO_LITTLE_MEMORY)
-    return _again(What.CRASHED, seen, seen.fault or f"exit code {seen.exit}")
+    if job.out_of_memory:
+        return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
+    return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
 
 
 TOO_LITTLE_MEMORY = (
@@ -96,18 +96,18 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of ranks that were asked to go, and did."""
 
 
-def _slurm_says(seen: JobObservation, facts: JobFacts) -> Decision | None:
+def _slurm_says(job: JobObservation, facts: JobFacts) -> Decision | None:
     """Where SLURM itself gives the reason."""
-    if seen.node_failed and facts.restarts > seen.restart:
+    if job.node_failed and facts.restarts > job.restart:
         return Decision(what=What.LOST, do=Do.LEAVE, why="a node failed")
-    if facts.restarts > seen.restart:
+    if facts.restarts > job.restart:
         return Decision(what=What.PREEMPTED, do=Do.LEAVE, why="for another job, or by hand")
     if facts.state in ("NODE_FAIL", "BOOT_FAIL") or facts.reason.startswith("Node"):
         return Decision(what=What.LOST, do=Do.REQUEUE, why="a node failed")
     if facts.preempted:
         return Decision(what=What.PREEMPTED, do=Do.REQUEUE, why="for another job")
     if facts.reason == "TimeLimit" or facts.state in ("TIMEOUT", "DEADLINE"):
-        return _again(What.TIME_LIMIT, seen, "the time limit was reached")
+        return _again(What.TIME_LIMIT, job, "the time limit was reached")
     if facts.state == "CANCELLED" or (facts.state == "COMPLETING" and not facts.reason):
         # SLURM is ending it, and neither for its own sake nor another job's
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="scancel")
@@ -123,9 +123,9 @@ def is_clear(facts: JobFacts, restart: int) -> bool:
 SURE = ("NODE_FAIL", "BOOT_FAIL", "TIMEOUT", "DEADLINE", "CANCELLED")
 
 
-def _again(what: What, seen: JobObservation, why: str) -> Decision:
+def _again(what: What, job: JobObservation, why: str) -> Decision:
     """Once more, unless it leads nowhere."""
-    failures = 0 if seen.gained > 0 else seen.failures + 1
-    if failures < seen.retries:
+    failures = 0 if job.gained > 0 else job.failures + 1
+    if failures < job.retries:
         return Decision(what=what, do=Do.REQUEUE, why=why)
     return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {failures} attempts in a row brought no new checkpoint")

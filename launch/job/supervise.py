@@ -43,8 +43,8 @@ def main(folder: str) -> int:
     except AvsyncError as error:
         say(f"error: {error}")
         return 1
-    with JobSignals() as told:
-        supervisor = Supervisor(this, told)
+    with JobSignals() as signals:
+        supervisor = Supervisor(this, signals)
         try:
             return supervisor.run()
         except (AvsyncError, OSError) as error:  # srun is missing on this node, a disk does not answer ...
@@ -58,7 +58,7 @@ class Supervisor:
     """One attempt, from its first process to its last."""
 
     this: ThisAttempt
-    told: JobSignals
+    signals: JobSignals
     wish: Wish = Wish.NONE
     decided: Decision | None = None
     fault: str = ""
@@ -82,7 +82,7 @@ class Supervisor:
         """Start the ranks and see them to their end. Raises OSError, AvsyncError."""
         this = self.this
         this.begin()
-        say(f"attempt {this.number} of job {this.job} begins on {this.nodes}{this.past.told}{this.kept}")
+        say(f"attempt {this.number} of job {this.job} begins on {this.nodes}{this.past.last_end}{this.kept}")
         ranks = Ranks(this)
         while (code := ranks.wait(LOOK_S)) is None:
             self._look(ranks)
@@ -106,12 +106,12 @@ class Supervisor:
 
     def _look(self, ranks: Ranks) -> None:
         self._mind_the_gap()
-        if self.told.to_end and not self.decided:
-            ranks.ask_to_leave()  # it may be that nobody else has told them
+        if self.signals.to_end and not self.decided:
+            ranks.ask_to_leave()  # it may be that nobody else has asked them
             self._conclude(None)  # now: what is to be asked of SLURM must be asked before its SIGKILL comes
         if self.wish or self.decided:
             return
-        if self.told.to_save or self.clock.near:
+        if self.signals.to_save or self.clock.near:
             self._wish(Wish.TIME, "the time limit is near: it is asked to save and leave", ranks)
         elif (still := self.heartbeat.still_for()) > self.heartbeat.patience_s:
             self._wish(Wish.HEARTBEAT, f"no sign of life for {still:.0f} s: it is asked to save, then ended", ranks)
@@ -154,18 +154,27 @@ class Supervisor:
         """Decide, and do it."""
         this = self.this
         facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
-        seen = JobObservation(
-            exit=code, fault=self.fault or this.fault, wish=self.wish, cancelled=this.paths.cancelled.exists(),
-            terminated=self.told.to_end and not self.lingered, lingered=self.lingered, facts=facts,
-            restart=this.restart, gained=this.gained, failures=this.past.failures_at(this.had),
-            retries=this.record.profile.retries, out_of_memory=this.out_of_memory, node_failed=this.node_failed,
-        )  # fmt: skip
-        self.decided = decide(seen)
+        observed = JobObservation(
+            exit=code,
+            fault=self.fault or this.fault,
+            wish=self.wish,
+            cancelled=this.paths.cancelled.exists(),
+            terminated=self.signals.to_end and not self.lingered,
+            lingered=self.lingered,
+            facts=facts,
+            restart=this.restart,
+            gained=this.gained,
+            failures=this.past.failures_at(this.had),
+            retries=this.record.profile.retries,
+            out_of_memory=this.out_of_memory,
+            node_failed=this.node_failed,
+        )
+        self.decided = decide(observed)
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)
 
     def _clear(self, facts: JobFacts, code: int | None) -> bool:
         """Whether to believe SLURM at once: not that a job is cancelled, nor that it runs on while its ranks left."""
-        asked_by_us = self.wish is not Wish.NONE and not self.told.to_end and facts.state == "RUNNING"
+        asked_by_us = self.wish is not Wish.NONE and not self.signals.to_end and facts.state == "RUNNING"
         return code == 0 or asked_by_us or is_clear(facts, self.this.restart)
 
     def _linger(self, code: int) -> None:

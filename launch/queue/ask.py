@@ -30,9 +30,15 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     """
     try:
         run = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, stdin=subprocess.DEVNULL,
-            env=unchanged(os.environ if environment is None else environment), check=False,
-        )  # fmt: skip
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env=unchanged(os.environ if environment is None else environment),
+            check=False,
+        )
     except FileNotFoundError:
         raise InputError(
             f"{argv[0]} is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in "
@@ -41,9 +47,9 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     except subprocess.TimeoutExpired:
         raise QueueError(f"{argv[0]} gave no answer for {timeout_s:.0f} s: SLURM is busy or down; try later") from None
     if run.returncode:
-        said = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
-        remedy = next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in said[-1]), "")
-        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {said[-1]}{remedy}")
+        answer = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
+        remedy = next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in answer[-1]), "")
+        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {answer[-1]}{remedy}")
     return run.stdout
 
 

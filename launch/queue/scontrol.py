@@ -38,18 +38,18 @@ class JobFacts:
 
 def read_facts(line: str) -> JobFacts | None:
     """The facts of the first line; None when it tells of no job, as while SLURM is busy with it."""
-    told = fields_of(line.partition("\n")[0])
-    if not told.get("JobState"):
+    fields = fields_of(line.partition("\n")[0])
+    if not fields.get("JobState"):
         return None
     return JobFacts(
-        state=told["JobState"].split()[0],
-        reason=known(told.get("Reason", "")),
-        restarts=int(restarts) if (restarts := told.get("Restarts", "")).isdecimal() else 0,
-        preempted=bool(known(told.get("PreemptTime", ""))),
-        end_time=moment(told.get("EndTime", "")),
-        nodes=known(told.get("NodeList", "")),
-        exit_code=told.get("ExitCode", ""),
-        requeue=told.get("Requeue", "1") == "1",
+        state=fields["JobState"].split()[0],
+        reason=known(fields.get("Reason", "")),
+        restarts=int(restarts) if (restarts := fields.get("Restarts", "")).isdecimal() else 0,
+        preempted=bool(known(fields.get("PreemptTime", ""))),
+        end_time=moment(fields.get("EndTime", "")),
+        nodes=known(fields.get("NodeList", "")),
+        exit_code=fields.get("ExitCode", ""),
+        requeue=fields.get("Requeue", "1") == "1",
     )
 
 
@@ -112,10 +112,10 @@ class Scontrol:
         if not partition:
             return 0
         try:
-            told = fields_of(self._ask("-o", "show", "partition", partition)).get("TotalNodes", "0")
+            count = fields_of(self._ask("-o", "show", "partition", partition)).get("TotalNodes", "0")
         except (QueueError, InputError):
             return 0
-        return int(told) if told.isdecimal() else 0
+        return int(count) if count.isdecimal() else 0
 
     def requeue(self, job: str) -> None:
         """Ask for it. Raises QueueError when SLURM refuses, InputError where there is no scontrol."""

@@ -18,11 +18,11 @@ USUAL_ARRAY = 1001
 class SiteConfig:
     """slurm.conf, as the controller has it."""
 
-    told: dict[str, str]
+    settings: dict[str, str]
 
     def word(self, name: str) -> str:
-        """Empty where it is not told."""
-        value = self.told.get(name, "").strip()
+        """Empty where it is not known."""
+        value = self.settings.get(name, "").strip()
         return "" if value in ("(null)", "NONE", "none") else value
 
     def number(self, name: str) -> int | None:
@@ -43,26 +43,26 @@ class Partition:
     """A partition's rules."""
 
     name: str
-    told: dict[str, str]
+    settings: dict[str, str]
 
     @property
     def preempt_mode(self) -> str:
         """REQUEUE, CANCEL, SUSPEND, OFF ..."""
-        return self.told.get("PreemptMode", "")
+        return self.settings.get("PreemptMode", "")
 
     @property
     def grace_s(self) -> int:
         """Seconds that a preempted job gets."""
-        found = _NUMBER.search(self.told.get("GraceTime", "0"))
+        found = _NUMBER.search(self.settings.get("GraceTime", "0"))
         return int(found.group()) if found else 0
 
     @property
     def longest(self) -> str:
-        return self.told.get("MaxTime", "")
+        return self.settings.get("MaxTime", "")
 
     @property
     def default(self) -> bool:
-        return self.told.get("Default") == "YES"
+        return self.settings.get("Default") == "YES"
 
 
 def read_config() -> SiteConfig:
@@ -78,8 +78,8 @@ def config_of(text: str) -> SiteConfig:
 def read_partitions() -> list[Partition]:
     """All that this user may see. Raises InputError, QueueError."""
     lines = ask(["scontrol", "-o", "show", "partition"]).splitlines()
-    told = (fields_of(line) for line in lines)
-    return [Partition(fields["PartitionName"], fields) for fields in told if "PartitionName" in fields]
+    found = (fields_of(line) for line in lines)
+    return [Partition(fields["PartitionName"], fields) for fields in found if "PartitionName" in fields]
 
 
 def keeps_books() -> bool:

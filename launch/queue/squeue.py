@@ -3,7 +3,7 @@
 import os
 import pwd
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +132,17 @@ def read_rows(text: str) -> list[QueueRow]:
 
 
 def _row(
-    job: str, tasks: str, state: str, reason: str, nodes: str, start: str, partition: str, name: str, needs: str,
+    job: str,
+    tasks: str,
+    state: str,
+    reason: str,
+    nodes: str,
+    start: str,
+    partition: str,
+    name: str,
+    needs: str,
     comment: str,
-) -> QueueRow:  # fmt: skip
+) -> QueueRow:
     return QueueRow(
         job=job,
         tasks=known(tasks),
@@ -172,12 +180,3 @@ def own_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def by_folder(rows: Iterable[QueueRow]) -> dict[Path, list[QueueRow]]:
-    """The jobs that are ours, by their folder."""
-    found = dict[Path, list[QueueRow]]()
-    for row in rows:
-        if row.folder is not None:
-            found.setdefault(row.folder, []).append(row)
-    return found

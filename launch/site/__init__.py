@@ -1,1 +1,8 @@
-"""What is known of a cluster: its profile, and where profiles lie. No SLURM command is run here."""
+"""What is known of a cluster without asking it: its profile. No SLURM program is run here.
+
+In: a profile's name, or its TOML file. Out: ClusterProfile, checked.
+Imported by: job, commands, watch, submit, doctor.
+
+profile   all that can be set of a cluster, and times and sizes as people write them
+profiles  where profiles lie, and how one is read
+"""

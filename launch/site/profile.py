@@ -1,4 +1,4 @@
-"""ClusterProfile: all that avsync must be told of a cluster, as a TOML file of slurm/profiles/ or of a user's own.
+"""ClusterProfile: all that avsync must know of a cluster, as a TOML file of slurm/profiles/ or of a user's own.
 
 Adding a site needs a file, no code. The line under a field is its explanation in docs and in `avsync doctor`.
 """
@@ -48,11 +48,11 @@ def as_clock(number: int) -> str:
     return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
 
 
-Told = Literal["done", "failed", "cancelled", "requeued", "warning"]
+Occasion = Literal["done", "failed", "cancelled", "requeued", "warning"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobWishes:
+class JobOptions:
     """What one kind of job wants other than the profile at large; what is left out is as above."""
 
     partition: str | None = None
@@ -107,7 +107,7 @@ class Notify:
     """URL that gets a JSON message by POST."""
     command: str = ""
     """Shell command that gets the message on its standard input."""
-    on: tuple[Told, ...] = ("done", "failed", "warning")
+    on: tuple[Occasion, ...] = ("done", "failed", "warning")
     """Of what to tell."""
 
 
@@ -164,9 +164,9 @@ class ClusterProfile:
     """What the site does to jobs that leave their GPUs idle."""
     notify: Notify = field(default_factory=Notify)
     """Who hears of a job's end."""
-    pack: JobWishes = field(default_factory=JobWishes)
-    train: JobWishes = field(default_factory=JobWishes)
-    evaluate: JobWishes = field(default_factory=JobWishes)
+    pack: JobOptions = field(default_factory=JobOptions)
+    train: JobOptions = field(default_factory=JobOptions)
+    evaluate: JobOptions = field(default_factory=JobOptions)
 
     def __post_init__(self) -> None:
         for name in ("time", "signal_lead", "heartbeat"):

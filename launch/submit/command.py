@@ -4,24 +4,22 @@ The command behind `submit` is built by its own class: a wrong flag is found now
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Annotated, Self
 
-import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
-import launch.commands.data
-from launch.commands.parse import Parsed, registry
+from launch.commands.entries import command_class
+from launch.commands.flags import HELP, check_typed, declared
+from launch.commands.parse import Parsed
 from launch.submit.kinds import KINDS
 from launch.submit.plan import Link
 from launch.submit.resources import ResourceOptions
-from launch.submit.typed import Split, flags_in, leading, links, split
+from launch.submit.typed import Split, leading, links, split
 from sharding.errors import InputError
 
-HELP = ("-h", "--help")
 _JOB = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
@@ -47,7 +45,7 @@ class ForAll:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Flags:
+class SubmitFlags(Parsed):
     """Queue pack, audit, train, evaluate and others as SLURM jobs that survive preemption, time limits and failures.
 
     avsync submit train DATASET RUN --steps 50000 --cluster NAME
@@ -62,8 +60,7 @@ class Flags:
     wanted: Annotated[ResourceOptions, arg(name="")] = field(default_factory=ResourceOptions)
 
 
-OF_ALL, OF_ONE = flags_in(ForAll), flags_in(ResourceOptions)
-OWN = OF_ALL | OF_ONE
+OF_ALL, OWN = declared(ForAll).flags, declared(SubmitFlags).flags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,13 +70,15 @@ class Submit:
     chain: tuple[Link, ...]
     """In order."""
     call: ForAll
+    typed_as = SubmitFlags
 
     @classmethod
     def parse(cls, arguments: Sequence[str], prog: str) -> Self:
-        """Raises SystemExit for a wrong or missing flag, InputError for a value that cannot be."""
+        """Raises SystemExit after --help, InputError for what cannot be."""
         first = leading(arguments, OWN)
         if arguments[first : first + 1] and arguments[first] in HELP:
-            _read(HELP[:1], prog)
+            SubmitFlags.parse(HELP[:1], prog)
+        check_typed(SubmitFlags, arguments[: first + 1], prog)
         if not arguments[first:]:
             raise InputError(f"what shall be submitted? {', '.join(KINDS)} and its words are missing; {prog} --help")
         common = split(arguments[:first], OWN).own
@@ -87,18 +86,15 @@ class Submit:
         whole = tuple(word for part in parts for word in split(part.own, OF_ALL).own)
         own = [split(part.own, OF_ALL).words for part in parts]
         chain = tuple(
-            _link(part, _read((*common, *mine), prog).wanted, prog) for part, mine in zip(parts, own, strict=True)
+            _link(part, SubmitFlags.parse((*common, *mine), prog).wanted, prog)
+            for part, mine in zip(parts, own, strict=True)
         )
-        return cls(chain=chain, call=_read((*common, *whole), prog).call)
+        return cls(chain=chain, call=SubmitFlags.parse((*common, *whole), prog).call)
 
     def execute(self) -> str:
         from launch.submit.submit import submit
 
         return submit(self.chain, self.call.cluster, self.call.jobs, dry_run=self.call.dry_run)
-
-
-def _read(words: Sequence[str], prog: str) -> Flags:
-    return tyro.cli(Flags, args=list(words), prog=prog, config=(FlagCreatePairsOff,), registry=registry(words))
 
 
 def _link(part: Split, wanted: ResourceOptions, prog: str) -> Link:
@@ -107,20 +103,8 @@ def _link(part: Split, wanted: ResourceOptions, prog: str) -> Link:
         near = get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"what can be: {', '.join(KINDS)}"
         raise InputError(f"avsync submit {name or '(nothing)'}: this cannot be submitted; {hint}")
-    try:
-        command = getattr(launch.commands.data, KINDS[name].command).parse(rest, f"{prog} {name}")
-    except SystemExit:
-        _hint(rest)
-        raise
+    command = command_class(name).parse(rest, f"{prog} {name}")
     return Link(kind=name, words=(name, *rest), command=command, wanted=wanted)
-
-
-def _hint(words: Sequence[str]) -> None:
-    """The command does not know a flag: it may have been meant for submit."""
-    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-    for flag in flags:
-        if near := get_close_matches(flag, OWN, n=1, cutoff=0.8):
-            sys.stderr.write(f"avsync: submit's own flag is {near[0]}; you typed {flag}\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

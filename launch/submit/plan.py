@@ -1,18 +1,23 @@
-"""From what was typed to jobs that could be queued: records and folders. Nothing is written here."""
+"""From what was typed, now or when a job was submitted before, to jobs that could be queued. Nothing is written."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from launch.commands.entries import command_class
+from launch.commands.flags import declared
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord
 from launch.site.profile import ClusterProfile
-from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder
+from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder, paths_typed
 from launch.submit.resources import ResourceOptions, resources
-from launch.submit.typed import absolute, given, switches_in
+from launch.submit.typed import absolute, given
+from sharding.base.files import read_json
 from sharding.errors import InputError
 
 
@@ -24,7 +29,7 @@ class Link:
     words: tuple[str, ...]
     """With the command's name."""
     command: Any
-    """Of a class in launch.commands.data."""
+    """Of the command's class."""
     wanted: ResourceOptions
 
 
@@ -72,17 +77,17 @@ def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[JobPlan]:
 
 
 def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit: str) -> JobPlan:
-    target = kind.target(link.command)
-    words = absolute(link.words, kind.places(link.command), switches_in(type(link.command)))
-    asked = resources(kind, kind.wishes(profile), profile, link.wanted)
+    folder = kind.works_on(link.command)
+    words = absolute(link.words, paths_typed(link.command), declared(type(link.command)).flags)
+    asked = resources(kind, kind.options(profile), profile, link.wanted)
     record = JobRecord(
         version=VERSION,
         kind=name,
-        name=link.wanted.name or f"{name}-{target.name}",
+        name=link.wanted.name or f"{name}-{folder.name}",
         words=words,
         argv=(sys.executable, "-m", "launch", *words, *kind.more(words, profile, link.wanted)),
-        run=str(target) if kind.ranks else "",
-        dataset=str(target) if link.kind == PACK else "",
+        run=str(folder) if kind.ranks else "",
+        dataset=str(folder) if link.kind == PACK else "",
         profile=profile,
         resources=asked,
         array=0,
@@ -91,5 +96,56 @@ def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit:
         submitted=time.time(),
     )
     return JobPlan(
-        paths=JobPaths.of(target, name), record=record, command=link.command, reads=tuple(kind.reads(link.command))
+        paths=JobPaths.of(folder, name), record=record, command=link.command, reads=tuple(kind.reads(link.command))
     )
+
+
+# A job that was submitted before, read from its folder.
+
+
+def plan_again(paths: JobPaths) -> list[JobPlan]:
+    """The job, and of a packing the one that puts its shares together. Raises InputError, FormatError."""
+    if paths.root.name not in (PACK, MERGE):
+        return [_planned(paths)]
+    both = [JobPaths.of(paths.target, kind) for kind in (PACK, MERGE)]
+    return [_sized(_planned(one)) for one in both if one.record.is_file()]
+
+
+def _planned(paths: JobPaths) -> JobPlan:
+    record = read_json(paths.record, JobRecord)
+    kind = _kind(record)
+    try:
+        with chdir(record.directory):  # flags may name files as they are called there
+            command = command_class(record.words[0]).parse(record.words[1:], f"avsync {record.words[0]}")
+    except OSError as error:
+        raise InputError(
+            f"cannot go to {record.directory}, where {paths.target} was submitted: {error.strerror}; submit it anew"
+        ) from error
+    if os.path.realpath(works_on := kind.works_on(command)) != os.path.realpath(paths.target):
+        raise InputError(
+            f"{paths.target} was copied or moved: what was submitted there works on {works_on}; submit it anew"
+        )
+    return JobPlan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
+
+
+def _kind(record: JobRecord) -> JobKind:
+    if record.kind == MERGE:
+        return MERGE_KIND
+    if record.kind not in KINDS:
+        raise InputError(f"a job of kind {record.kind} was submitted by another version of avsync; submit it anew")
+    return KINDS[record.kind]
+
+
+def _sized(plan: JobPlan) -> JobPlan:
+    """As many tasks as the profile gives: the last time there may have been less to do."""
+    if plan.record.kind != PACK:
+        return plan
+    return replace(plan, record=replace(plan.record, array=max(plan.record.array, plan.record.profile.pack.array)))
+
+
+def check_snapshot(plan: JobPlan) -> None:
+    """Raises InputError when the code that it ran is gone."""
+    if not (plan.paths.code / "launch").is_dir():
+        raise InputError(
+            f"{plan.paths.code} is gone, which is the code that the job ran; --new-code takes what is here"
+        )

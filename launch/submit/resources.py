@@ -2,13 +2,16 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from launch.job.record import Resources
-from launch.site.profile import ClusterProfile, JobWishes, seconds, size
+from launch.site.profile import ClusterProfile, JobOptions, seconds, size
 from sharding.errors import InputError
+
+if TYPE_CHECKING:
+    from launch.submit.kinds import JobKind
 
 MIB = 2**20
 
@@ -54,49 +57,35 @@ class ResourceOptions:
             seconds(self.time, "--time")
 
 
-class Shape(Protocol):
-    """How a kind of job uses a node."""
-
-    @property
-    def gpus(self) -> int | None:
-        """Of each node; None: all that the profile gives."""
-        ...
-
-    @property
-    def ranks(self) -> bool:
-        """It runs as many processes, on as many nodes, as it gets."""
-        ...
-
-
-def resources(shape: Shape, wishes: JobWishes, profile: ClusterProfile, wanted: ResourceOptions) -> Resources:
+def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> Resources:
     """Raises InputError for what contradicts itself."""
-    gpus = _first(wanted.gpus_per_node, wishes.gpus_per_node, profile.gpus_per_node)
-    gpus = gpus if shape.gpus is None else min(gpus, shape.gpus)
-    nodes = _first(wanted.nodes, wishes.nodes)
-    if not shape.ranks and (wanted.nodes or 1) > 1:
+    gpus = _first(wanted.gpus_per_node, options.gpus_per_node, profile.gpus_per_node)
+    gpus = gpus if kind.gpus is None else min(gpus, kind.gpus)
+    nodes = _first(wanted.nodes, options.nodes)
+    if not kind.ranks and (wanted.nodes or 1) > 1:
         raise InputError(f"--nodes {wanted.nodes}: only train runs on more than one node; leave it out")
     if (wanted.gpus_per_node or 0) > gpus:
         raise InputError(f"--gpus-per-node {wanted.gpus_per_node}: this job uses {gpus or 'none'}; leave it out")
-    tasks = (gpus or wishes.tasks_per_node or 1) if shape.ranks else 1
-    memory = wanted.memory or wishes.memory or ""
+    tasks = (gpus or options.tasks_per_node or 1) if kind.ranks else 1
+    memory = wanted.memory or options.memory or ""
     share = size(profile.memory_per_gpu, "memory_per_gpu") * (gpus or 1) if profile.memory_per_gpu else 0
     return Resources(
-        partition=_named(wanted.partition, wishes.partition, profile.partition, "SBATCH_PARTITION"),
-        account=_named(wanted.account, wishes.account, profile.account, "SBATCH_ACCOUNT"),
-        qos=_named(wanted.qos, wishes.qos, profile.qos, "SBATCH_QOS"),
-        constraint=_named(wanted.constraint, wishes.constraint, profile.constraint, "SBATCH_CONSTRAINT"),
+        partition=_named(wanted.partition, options.partition, profile.partition, "SBATCH_PARTITION"),
+        account=_named(wanted.account, options.account, profile.account, "SBATCH_ACCOUNT"),
+        qos=_named(wanted.qos, options.qos, profile.qos, "SBATCH_QOS"),
+        constraint=_named(wanted.constraint, options.constraint, profile.constraint, "SBATCH_CONSTRAINT"),
         exclude=profile.exclude,
-        nodes=nodes if shape.ranks else 1,
+        nodes=nodes if kind.ranks else 1,
         tasks_per_node=tasks,
         gpus_per_node=gpus,
-        cpus_per_task=_first(wanted.cpus_per_task, wishes.cpus_per_task, profile.cpus_per_gpu),
+        cpus_per_task=_first(wanted.cpus_per_task, options.cpus_per_task, profile.cpus_per_gpu),
         memory_mb=(size(memory, "memory") if memory else share) // MIB,
-        time_s=_time_s(wishes, profile, wanted),
+        time_s=_time_s(options, profile, wanted),
     )
 
 
-def _time_s(wishes: JobWishes, profile: ClusterProfile, wanted: ResourceOptions) -> int:
-    time = wanted.time or wishes.time or profile.time
+def _time_s(options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> int:
+    time = wanted.time or options.time or profile.time
     limit = seconds(time, "time")
     if limit < 60:
         raise InputError(f"a time limit of {time} is too short: SLURM counts in minutes")

@@ -46,9 +46,9 @@ def submit_script(text: str, *, sbatch: str = "sbatch") -> str:
 
     if shutil.which("srun") is None:
         raise InputError(NO_SLURM)
-    said = StringIO()
+    output = StringIO()
     # sbatch reads the script at once, so the folder in which submitit keeps its notes need not stay
-    with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder, redirect_stderr(said):
+    with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder, redirect_stderr(output):
         try:
             return Scripted(folder)._submit_command("").job_id
         except (FailedJobError, FailedSubmissionError) as error:
@@ -74,11 +74,11 @@ def try_script(text: str) -> str:
         # it answers on stderr, and ask() gives stdout
         words = ["sh", "-c", f"sbatch --test-only {shlex.quote(str(path))} 2>&1"]
         try:
-            said = ask(words, environment=environment)
+            answer = ask(words, environment=environment)
         except QueueError as error:
             why = str(error).partition("): ")[2].removeprefix("allocation failure: ")
             raise QueueError(f"sbatch says no: {why or error}") from error
-    return found.group(1) if (found := _START.search(said)) else ""
+    return found.group(1) if (found := _START.search(answer)) else ""
 
 
 def withdraw(jobs: tuple[str, ...]) -> None:

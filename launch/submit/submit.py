@@ -4,21 +4,21 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from shutil import which
 
 from launch.queue.ask import QueueError
 from launch.queue.site import USUAL_ARRAY, read_config
-from launch.site.find import find_profile
-from launch.submit.again import check_snapshot, plan_again
+from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
-from launch.submit.divide import divide, foresee
+from launch.submit.kinds import INDEX, MERGE, PACK
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
-from launch.submit.plan import JobPlan, Link, plan_chain
+from launch.submit.messages import said_of_dry_run, said_of_queued
+from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
-from launch.submit.told import said_of_dry_run, said_of_queued
-from launch.watch.find import job_of
+from launch.watch.jobs import job_of
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
 from sharding.errors import InputError
@@ -71,24 +71,24 @@ def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
         return said_of_dry_run(plans, todo, USUAL_ARRAY, after, {})
-    told = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
+    message = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
     refused = [f"it would be refused: {said_of(plan, rows[0])}" for plan, rows in queued_already(plans)]
-    return "\n".join([told, *refused])
+    return "\n".join([message, *refused])
 
 
 def _asked(plans: Sequence[JobPlan]) -> dict[str, str]:
     """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
-    nodes, said = read_nodes(), dict[str, str]()
+    nodes, starts = read_nodes(), dict[str, str]()
     for plan in plans:
         check_partition(plan, nodes)
     for plan in plans:
         text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
         try:
-            said[str(plan.paths.root)] = try_script(text)
+            starts[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
             site = plan.record.profile.name
             raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
-    return said
+    return starts
 
 
 def prepare(plan: JobPlan, *, new_code: bool) -> None:
@@ -110,3 +110,54 @@ def _write(plan: JobPlan, *, new_code: bool) -> None:
         take_snapshot(paths.code)
     write_environment(paths.environment, record.commit)
     write_json(paths.record, replace(record, submitted=time.time()), mode=PRIVATE)
+
+
+# How many tasks an array of packers gets: the dataset's missing shards are divided here, on the login node.
+
+
+def divide(plans: list[JobPlan]) -> list[JobPlan]:
+    """The plans with arrays as long as there are shares; those that have nothing to do are left out.
+
+    Raises what packing raises: InputError, FormatError, BusyError.
+    """
+    shares = {plan.paths.target: _divide(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def foresee(plans: list[JobPlan]) -> list[JobPlan]:
+    """The same, and nothing is written. Raises the same."""
+    shares = {plan.paths.target: _foresee(plan) for plan in plans if plan.record.kind == PACK}
+    return _fitted(plans, shares)
+
+
+def _fitted(plans: list[JobPlan], shares: dict[Path, int]) -> list[JobPlan]:
+    kept = list[JobPlan]()
+    for plan in plans:
+        count = shares.get(plan.paths.target, 0)
+        if plan.record.kind == PACK and count:
+            kept.append(replace(plan, record=replace(plan.record, array=count)))
+        elif plan.record.kind == MERGE and (count or not (plan.paths.target / INDEX).is_file()):
+            kept.append(plan)
+        elif plan.record.kind not in (PACK, MERGE):
+            kept.append(plan)
+    return kept
+
+
+def _divide(plan: JobPlan) -> int:
+    from sharding.base.console import open_console
+    from sharding.pack.pack import divide as divide_shards
+
+    pack, console = plan.command, open_console(stderr=True)
+    return len(divide_shards(pack.videos, pack.dataset, pack.config, pack.options, plan.record.array, console).shares)
+
+
+def _foresee(plan: JobPlan) -> int:
+    from sharding.base.console import open_console
+    from sharding.plan.shares import divided
+    from sharding.plan.todo import check_folder, find_todo, listed
+
+    pack = plan.command
+    found = listed(pack.videos, pack.config, pack.options)
+    check_folder(pack.dataset)
+    work = find_todo(found, pack.dataset, pack.config, pack.options, open_console(stderr=True))
+    return len(divided(work.todo, plan.record.array))

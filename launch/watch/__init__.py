@@ -1,1 +1,11 @@
-"""How jobs stand, from their folders and from SLURM: status, logs, curves, and what a site does."""
+"""How jobs stand, from their folders and from SLURM, which is asked once for all of them; and what ends them.
+
+In: folders of runs and datasets, as typed. Out: tables, pages, JSON, logs; SLURM's scancel.
+Imported by: submit, which names jobs alike; the command line by name.
+
+commands  status, logs, cancel and board, as typed
+jobs      which jobs a person means
+status    a job's status as one object
+watch     the command status: cells as an overview of all jobs, or as the page of one
+logs, cancel, board
+"""

@@ -10,8 +10,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from avsync.run.paths import RunPaths
 from launch.queue.squeue import own_name
-from launch.watch.find import runs_below
+from launch.watch.jobs import runs_below
+from sharding.base.console import open_console
+from sharding.base.environment import JOBS
 from sharding.base.text import counted, plain
 from sharding.errors import AvsyncError, InputError
 
@@ -22,28 +25,26 @@ LOOK_S = 0.1
 
 def board(runs: Sequence[Path], host: str, port: int) -> str:
     """Run it until Ctrl-C. Raises InputError for a folder that is no run or a port in use, AvsyncError if it fails."""
-    from sharding.base.console import open_console
-
     folders = named_apart([_run(path) for path in runs] or _all_here())
     port = free_port(host, port)
     with tempfile.TemporaryDirectory(prefix="avsync-board-") as links:
         for name, run in folders.items():
             link = Path(links, "runs", name)
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(run / "tensorboard")  # it may come into being later
-        said = Path(links, "said.txt")
+            link.symlink_to(RunPaths(run).tensorboard)  # it may come into being later
+        output = Path(links, "output.txt")
         argv = [sys.executable, "-m", "tensorboard.main", "--logdir", str(Path(links, "runs"))]
-        with said.open("wb") as out:
+        with output.open("wb") as out:
             server = subprocess.Popen([*argv, "--host", host, "--port", str(port)], stdout=out, stderr=out)
         try:
-            _wait_until_it_serves(server, host, port, said)
+            _wait_until_it_serves(server, host, port, output)
             open_console().print(how_to_reach(folders, host, port), soft_wrap=True)
             server.wait()
         except KeyboardInterrupt:  # the way to end it
             return ""
         finally:
             _end(server)
-        raise AvsyncError(f"TensorBoard ended by itself: {_last_word(said)}")
+        raise AvsyncError(f"TensorBoard ended by itself: {_last_word(output)}")
 
 
 def named_apart(runs: Sequence[Path]) -> dict[str, Path]:
@@ -94,8 +95,10 @@ def free_port(host: str, port: int = 0) -> int:
 
 def _run(path: Path) -> Path:
     run = path.absolute()
-    if not any((run / name).exists() for name in ("tensorboard", "run.json", "jobs")):
-        raise InputError(f"{path} is no run: it has neither run.json nor tensorboard; name a folder of avsync train")
+    paths = RunPaths(run)
+    if not any(one.exists() for one in (paths.tensorboard, paths.info, run / JOBS)):
+        lacks = f"neither {paths.info.name} nor {paths.tensorboard.name}"
+        raise InputError(f"{path} is no run: it has {lacks}; name a folder of avsync train")
     return run
 
 
@@ -106,7 +109,7 @@ def _all_here() -> list[Path]:
     return found
 
 
-def _wait_until_it_serves(server: subprocess.Popen[bytes], host: str, port: int, said: Path) -> None:
+def _wait_until_it_serves(server: subprocess.Popen[bytes], host: str, port: int, output: Path) -> None:
     ends = time.monotonic() + START_S
     while server.poll() is None and time.monotonic() < ends:
         try:
@@ -114,16 +117,16 @@ def _wait_until_it_serves(server: subprocess.Popen[bytes], host: str, port: int,
             return
         except OSError:
             time.sleep(LOOK_S)
-    raise AvsyncError(f"TensorBoard does not serve on port {port}: {_last_word(said)}; choose another --port")
+    raise AvsyncError(f"TensorBoard does not serve on port {port}: {_last_word(output)}; choose another --port")
 
 
 def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def _last_word(said: Path) -> str:
-    lines = [line for line in said.read_text(errors="replace").splitlines() if line.strip()]
-    return plain(lines[-1]) if lines else "it said nothing"
+def _last_word(output: Path) -> str:
+    lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+    return plain(lines[-1]) if lines else "it printed nothing"
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""`avsync cancel`: the job is told by its folder, so that it saves and stays ended, and then taken from the queue."""
+"""`avsync cancel`: marked in the job's folder, so that it saves and stays ended; then taken from the queue."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask
 from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
-from launch.watch.find import short
+from launch.watch.jobs import short
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_queued, read_status
 from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
@@ -111,12 +111,12 @@ def _said_of(followers: Sequence[QueueRow]) -> list[str]:
     """They never start; those that were submitted so, SLURM takes from the queue itself."""
     live = {row.job for row in read_queue() if row.live} if followers else set[str]()
     gone, left = ([row for row in followers if (row.job in live) is here] for here in (False, True))
-    said = [f"SLURM has taken out what waited for it: {first_few([_named(row) for row in gone])}"] if gone else []
+    lines = [f"SLURM has taken out what waited for it: {first_few([_named(row) for row in gone])}"] if gone else []
     if left:
         targets = [short(row.folder.parent.parent) for row in left if row.folder]
         remedy = typed("cancel", targets[0]) if targets else f"scancel {left[0].job}"
-        said.append(f"Waiting for it, and now for ever: {first_few([_named(row) for row in left])}. Next: {remedy}")
-    return said
+        lines.append(f"Waiting for it, and now for ever: {first_few([_named(row) for row in left])}. Next: {remedy}")
+    return lines
 
 
 def _named(row: QueueRow) -> str:

@@ -44,7 +44,7 @@ class Status(Parsed):
             raise InputError("--watch and --json do not go together; leave one out, and call it again and again")
 
     def execute(self) -> str:
-        from launch.watch.show import print_json, print_status, watch
+        from launch.watch.watch import print_json, print_status, watch
 
         if self.json:
             return print_json(self.runs)
@@ -75,7 +75,7 @@ class Logs(Parsed):
             raise InputError("--errors looks at what is there; leave --follow out")
 
     def execute(self) -> str:
-        from launch.watch.find import job_of
+        from launch.watch.jobs import job_of
         from launch.watch.logs import LogOptions, follow, show, show_errors
 
         paths, wanted = job_of(self.run, self.kind), LogOptions(lines=self.lines, task=self.task)
@@ -103,7 +103,7 @@ class Cancel(Parsed):
 
     def execute(self) -> str:
         from launch.watch.cancel import cancel
-        from launch.watch.find import job_of
+        from launch.watch.jobs import job_of
 
         return cancel(job_of(self.run, self.kind), 0 if self.now else self.wait)
 

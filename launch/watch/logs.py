@@ -15,8 +15,9 @@ from rich.text import Text
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
-from launch.watch.find import short
+from launch.watch.jobs import short
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
+from sharding.base.console import open_console
 from sharding.base.text import plain
 from sharding.errors import InputError
 
@@ -104,14 +105,14 @@ class LogOptions:
 
 def show(paths: JobPaths, wanted: LogOptions) -> str:
     """Print it. Raises InputError for a task that is not there."""
-    printer = Printer(_console(), wanted)
+    printer = Printer(open_console(), wanted)
     printer.first(_files(paths, wanted))
     return "" if printer.shown else _nothing(paths)
 
 
 def follow(paths: JobPaths, wanted: LogOptions) -> str:
     """Print it as it comes, until the job is over for good; over requeues, and when a file begins anew."""
-    printer, asked, status = Printer(_console(), wanted), 0.0, None
+    printer, asked, status = Printer(open_console(), wanted), 0.0, None
     printer.first(_files(paths, wanted))
     try:
         while True:
@@ -129,7 +130,7 @@ def follow(paths: JobPaths, wanted: LogOptions) -> str:
 
 def show_errors(paths: JobPaths, wanted: LogOptions) -> str:
     """Print what looks like an error, with tracebacks whole, and say why the job failed, if it did."""
-    console = _console()
+    console = open_console()
     for file in _files(paths, wanted):
         found = list(errors_in(last_lines(file.path, wanted.lines * 100 or sys.maxsize)[0]))
         if found and file.task is not None:
@@ -225,9 +226,3 @@ def _closing(status: JobStatus) -> str:
 
 def _number(file: LogFile) -> int:
     return file.path.stat().st_ino
-
-
-def _console() -> Console:
-    from sharding.base.console import open_console
-
-    return open_console()

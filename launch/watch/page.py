@@ -10,14 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from launch.commands.flags import typed
-from launch.job.attempts import Event
 from launch.job.paths import JobPaths
-from launch.watch import words
-from launch.watch.find import short
+from launch.watch import cells
+from launch.watch.jobs import short
 from launch.watch.logs import log_files, tail
+from launch.watch.overview import remarks
 from launch.watch.status import OVER, JobStatus, Standing
-from launch.watch.table import remarks
-from sharding.base.text import duration, plain
+from sharding.base.text import duration, percent, plain
 
 TAIL = 15
 """Lines of the log under a failure."""
@@ -28,9 +27,9 @@ def show_page(console: Console, status: JobStatus) -> None:
     target = plain(short(Path(status.target)))
     numbers = f"job {', '.join(status.ids)}" if status.ids else "not in the queue"
     console.print(Text.assemble((target, "bold"), f"  {status.kind} on {status.cluster or 'a cluster'}, {numbers}"))
-    said = f"{status.standing}: {plain(status.why)}" if status.why else str(status.standing)
+    state = f"{status.standing}: {plain(status.why)}" if status.why else str(status.standing)
     where = f" on {status.nodes}" if status.nodes else ""
-    console.print(Text.assemble((said, words.COLOURS.get(status.standing, "")), where), soft_wrap=True)
+    console.print(Text.assemble((state, cells.COLOURS.get(status.standing, "")), where), soft_wrap=True)
     for label, value in _facts(status):
         if value:
             console.print(f"  {label:<13}{plain(value)}", soft_wrap=True)
@@ -44,20 +43,22 @@ def show_page(console: Console, status: JobStatus) -> None:
 
 def _facts(status: JobStatus) -> list[tuple[str, str]]:
     now, best = status.progress, status.progress.best if status.progress else None
-    rates = [f"{words.pace(status)} clips/s"] if words.pace(status) else []
-    rates += [f"data wait {words.waits(status)}"] if words.waits(status) else []
-    rates += [f"GPU busy {words.gpu(status)}"] if words.gpu(status) else []
+    rates = [f"{cells.pace(status)} clips/s"] if cells.pace(status) else []
+    rates += [f"data wait {cells.waits(status)}"] if cells.waits(status) else []
+    rates += [f"GPU busy {cells.gpu(status)}"] if cells.gpu(status) else []
     loss = f"loss {now.loss:.4f}" if now and now.loss is not None else ""
-    best_told = f"; best {best.accuracy if best.audited is None else best.audited:.1%} at {best.step:,}" if best else ""
+    best_text = (
+        f"; best {percent(best.accuracy if best.audited is None else best.audited)} at {best.step:,}" if best else ""
+    )
     return [
-        ("done", words.moved(status, 24)),
+        ("done", cells.moved(status, 24)),
         ("saved", f"step {status.saved:,}" if now else ""),
-        ("time left", words.eta(status)),
+        ("time left", cells.eta(status)),
         ("pace", ", ".join(rates)),
         ("training", loss),
-        ("validation", words.validated(status) + best_told),
+        ("validation", cells.validated(status) + best_text),
         ("preflight", now.preflight if now else ""),
-        ("heartbeat", f"{words.age(status)} ago" if words.age(status) else ""),
+        ("heartbeat", f"{cells.age(status)} ago" if cells.age(status) else ""),
         ("submitted", _when(status.submitted)),
         ("folder", status.folder),
     ]
@@ -69,18 +70,12 @@ def _attempts(status: JobStatus) -> Table:
         table.add_column(title, justify="right" if title in ("attempt", "from", "to", "took") else "left")
     for attempt in status.attempts:
         began, ended = attempt.began, attempt.ended
-        until = ended.at if ended else status.asked
-        reached = f"{ended.saved:,}" if ended else ""
-        cells = (
-            str(began.attempt), began.job, _when(began.at), duration(round(max(until - began.at, 0))), began.nodes,
-            f"{began.saved:,}", reached, words.how_it_ended(attempt, status.standing), _then(ended),
-        )  # fmt: skip
-        table.add_row(*(Text(plain(cell)) for cell in cells))
+        took = (ended.at if ended else status.asked) - began.at
+        row = [str(began.attempt), began.job, _when(began.at), duration(round(max(took, 0))), began.nodes]
+        row += [f"{began.saved:,}", f"{ended.saved:,}" if ended else ""]
+        row += [cells.how_it_ended(attempt, status.standing), str(ended.action) if ended else ""]
+        table.add_row(*(Text(plain(cell)) for cell in row))
     return table
-
-
-def _then(ended: Event | None) -> str:
-    return str(ended.action) if ended else ""
 
 
 def _show_failure(console: Console, status: JobStatus) -> None:
@@ -101,7 +96,9 @@ def _next(status: JobStatus) -> list[str]:
     if status.standing in (Standing.CANCELLED, Standing.UNSENT):
         return [typed("resubmit", target)]
     if status.standing in OVER:
-        after = typed("board", target) if status.progress else f"cat {shlex.quote(status.folder)}/log.txt"
+        after = (
+            typed("board", target) if status.progress else f"cat {shlex.quote(str(JobPaths(Path(status.folder)).log))}"
+        )
         return [typed("logs", target), after]
     return [
         typed("logs", target, "-f"),

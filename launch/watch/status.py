@@ -61,20 +61,20 @@ class QueueObservation:
     """It was queued after SLURM was asked."""
 
 
-def stands(seen: QueueObservation, now: float | None = None) -> tuple[Standing, str]:
+def stands(job: QueueObservation, now: float | None = None) -> tuple[Standing, str]:
     """The standing, and why, in plain words. Row by row, from what is certain to what is left."""
-    if seen.outcome:
-        return _ENDS[seen.outcome.end], seen.outcome.reason
-    if not seen.ids:
+    if job.outcome:
+        return _ENDS[job.outcome.end], job.outcome.reason
+    if not job.ids:
         return Standing.UNSENT, "it was written down, but sbatch did not take it"
-    if seen.rows is None:
+    if job.rows is None:
         return Standing.UNKNOWN, "SLURM cannot be asked from here"
-    live = [row for row in seen.rows if row.live]
+    live = [row for row in job.rows if row.live]
     if live:
         return _alive(live, time.time() if now is None else now)
-    if seen.fresh:
+    if job.fresh:
         return Standing.WAITING, "just queued"
-    return _gone(seen)
+    return _gone(job)
 
 
 def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
@@ -88,28 +88,28 @@ def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
 
 def why_it_waits(row: QueueRow, now: float) -> str:
     """The reason, and when SLURM means to start it."""
-    said = plainly(row.reason) or "SLURM has not looked at it yet"
+    why = plainly(row.reason) or "SLURM has not looked at it yet"
     if row.state in ("REQUEUE_HOLD", "SPECIAL_EXIT"):
-        said = plainly("JobHeldUser")
+        why = plainly("JobHeldUser")
     if row.start is None or row.start <= now:
-        return said
+        return why
     if row.reason == "BeginTime":
         return f"requeued, starts in {duration(round(row.start - now))}"
-    return f"{said}; may start in {duration(round(row.start - now))}"
+    return f"{why}; may start in {duration(round(row.start - now))}"
 
 
-def _gone(seen: QueueObservation) -> tuple[Standing, str]:
+def _gone(job: QueueObservation) -> tuple[Standing, str]:
     """No outcome, and SLURM has no such job any more."""
-    states = [row.state for row in seen.rows or ()] or [row.state for row in seen.books]
+    states = [row.state for row in job.rows or ()] or [row.state for row in job.books]
     telling = [state for state in states if state not in ("COMPLETED", "REQUEUED", "PREEMPTED")] or states
     last = telling[-1] if telling else ""  # of an array: of a task that did not end well
-    if last.startswith("CANCELLED") or (seen.cancelled and not last):
-        waited = any(row.reason.startswith("Dependency") for row in seen.rows or ())
-        said = "the job it waited for did not end well" if waited else "scancel"
-        return Standing.CANCELLED, "avsync cancel" if seen.cancelled else said
-    number = seen.ids[-1]
-    said = f"; SLURM says {last}{_code(seen.books)}" if last else ""
-    return Standing.SILENT, f"job {number} is not in SLURM's queue any more{said}"
+    if last.startswith("CANCELLED") or (job.cancelled and not last):
+        waited = any(row.reason.startswith("Dependency") for row in job.rows or ())
+        why = "the job it waited for did not end well" if waited else "scancel"
+        return Standing.CANCELLED, "avsync cancel" if job.cancelled else why
+    number = job.ids[-1]
+    last_state = f"; SLURM says {last}{_code(job.books)}" if last else ""
+    return Standing.SILENT, f"job {number} is not in SLURM's queue any more{last_state}"
 
 
 def _code(books: Sequence[BookRow]) -> str:
@@ -202,21 +202,36 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     ids = queued.ids if queued else ()
     rows = None if queue.rows is None else [row for row in queue.rows if row.job in ids]
     tasks = _tasks(paths, record, rows) if record.array else None
-    seen = QueueObservation(
-        ids=ids, outcome=_outcome(paths, tasks), rows=rows, cancelled=paths.cancelled.exists(),
+    job = QueueObservation(
+        ids=ids,
+        outcome=_outcome(paths, tasks),
+        rows=rows,
+        cancelled=paths.cancelled.exists(),
         fresh=_written(paths.queued) > queue.asked,
-    )  # fmt: skip
-    standing, why = stands(seen, queue.asked)
+    )
+    standing, why = stands(job, queue.asked)
     if standing is Standing.SILENT and books:
-        standing, why = stands(replace(seen, books=read_books(ids) or ()), queue.asked)
+        standing, why = stands(replace(job, books=read_books(ids) or ()), queue.asked)
     return JobStatus(
-        folder=str(paths.root), target=str(paths.target), kind=record.kind, name=record.name,
-        cluster=record.profile.name, ids=ids, standing=standing, why=why, rows=tuple(rows or ()),
+        folder=str(paths.root),
+        target=str(paths.target),
+        kind=record.kind,
+        name=record.name,
+        cluster=record.profile.name,
+        ids=ids,
+        standing=standing,
+        why=why,
+        rows=tuple(rows or ()),
         nodes=next((row.nodes for row in rows or () if row.live and row.nodes), ""),
-        submitted=record.submitted, asked=time.time(), saved=saved(record), heartbeat_s=record.profile.heartbeat_s,
+        submitted=record.submitted,
+        asked=time.time(),
+        saved=saved(record),
+        heartbeat_s=record.profile.heartbeat_s,
         progress=read_progress(Path(record.run)) if record.run else None,
-        attempts=tuple(read_attempts(paths.task(None).attempts)), tasks=tasks, outcome=seen.outcome,
-    )  # fmt: skip
+        attempts=tuple(read_attempts(paths.task(None).attempts)),
+        tasks=tasks,
+        outcome=job.outcome,
+    )
 
 
 def jobs_in(queue: Queue) -> list[JobPaths]:

@@ -1,10 +1,11 @@
-"""A cluster as one object: start it, run commands in it, preempt its jobs, pull a node's plug."""
+"""A cluster as one object: start it, run commands in it, preempt its jobs, pull a node's plug; and what SLURM did."""
 
 import os
 import re
 import subprocess
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,16 +13,59 @@ from typing import Self
 from sharding.base.files import read_json, write_json
 from slurm.cluster.config_files import ClusterPaths, Ports, write_config
 from slurm.cluster.daemons import Daemons, prepare_folder
-from slurm.cluster.errors import ClusterError
-from slurm.cluster.events import ClusterEvent, read_events
-from slurm.cluster.hiding import path_without
-from slurm.cluster.packages import Programs, find_programs
+from slurm.cluster.packages import Programs, find_programs, path_without
 from slurm.cluster.processes import kill, node_processes, wait_gone
-from slurm.cluster.settings import ClusterSettings
+from slurm.cluster.settings import ClusterError, ClusterSettings
 
 COMMAND_TIMEOUT_S = 60
 FIELD = re.compile(r"(?:^|(?<= ))([A-Z][\w/:]*)=(.*?)(?= [A-Z][\w/:]*=|\s*$)")
 """One of the fields that scontrol prints on a line, without quotes; a value may hold blanks."""
+
+
+# What happened to the jobs, read from the controller's log.
+#
+# The log says it at once, to the millisecond, for every attempt. sacct lags by seconds, needs accounting, and knows no
+# causes; asking for the state again and again misses what is short.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterEvent:
+    """One thing that SLURM did to one job."""
+
+    time: str
+    """When, as the log has it: ISO, local time, milliseconds."""
+    job: str
+    """The job's id, N or N_INDEX."""
+    what: str
+    """A word of EVENTS."""
+    detail: str
+    """The line of the log."""
+
+
+EVENTS = {
+    "submitted": r"_slurm_rpc_submit_batch_job: JobId=([\d_]+)",
+    "started": r"(?:Started|Allocate) JobId=([\d_]+)",
+    "given grace": r"setting \d+ sec preemption grace time for JobId=([\d_]+)",
+    "preempted": r"preempted JobId=([\d_]+)",
+    "cancelled": r"REQUEST_KILL_JOB JobId=([\d_]+)",
+    "timed out": r"Time limit exhausted for JobId=([\d_]+)",
+    "lost its node": r"requeue job JobId=([\d_]+) due to failure of node",
+    "requeued": r"Requeuing JobId=([\d_]+)",
+    "ended": r"_job_complete: JobId=([\d_]+) done",
+}
+"""What happened -> how slurmctld says it, in 22.05; the group is the job."""
+EVENT = re.compile(r"\[(\S+)\] (.*)")
+
+
+def read_events(log: str) -> list[ClusterEvent]:
+    """The events in the text of slurmctld.log."""
+    found = list[ClusterEvent]()
+    for moment, text in EVENT.findall(log):
+        for what, pattern in EVENTS.items():
+            if match := re.search(pattern, text):
+                found.append(ClusterEvent(time=moment, job=match[1], what=what, detail=text))
+                break
+    return found
 
 
 class Cluster:
@@ -157,7 +201,7 @@ class Cluster:
         return job
 
     def kill_node(self, node: str) -> None:
-        """End a node as a power failure does: SIGKILL to slurmd, its stepds and all tasks; nobody is told."""
+        """End a node as a power failure does: SIGKILL to slurmd, its stepds and all tasks; nobody hears of it."""
         state = self._daemons.ask("state")
         kill([state["daemons"][node]["pid"]])  # first of all: it would start more, and report the others' end
         while victims := node_processes(state["pid"], node, self.paths.log_of(node)):

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from slurm.cluster.config_files import ClusterPaths, Ports, user_name
-from slurm.cluster.errors import ClusterError
 from slurm.cluster.packages import Programs
-from slurm.cluster.settings import ClusterSettings
+from slurm.cluster.settings import ClusterError, ClusterSettings
 
 START_TIMEOUT_S = 60
 CONTROLLER_STARTS = 3

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sharding.base.files import publish_folder
-from slurm.cluster.errors import ClusterError
 from slurm.cluster.packages import UNPACKED, Programs, find_programs
+from slurm.cluster.settings import ClusterError
 
 WANTED = ("slurm-wlm", "munge", "slurmdbd", "mariadb-server-core")
 PATIENCE = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20")

@@ -1,14 +1,18 @@
-"""What a cluster looks like: its folder, its nodes, and how it preempts."""
+"""What a cluster looks like: its folder, its nodes, and how it preempts; and the error of all that goes wrong in it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharding.errors import InputError
+from sharding.errors import AvsyncError, InputError
 
 MAX_FOLDER = 80
 """Characters. The sockets in the folder have longer names, and a Unix socket's name ends at 107."""
 FAKE_GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/ptmx", "/dev/tty", "/dev/kmsg")
 """SLURM believes in a GPU that has a device file, and never opens it; a plain file sets no CUDA_VISIBLE_DEVICES."""
+
+
+class ClusterError(AvsyncError):
+    """A daemon did not start, a command failed, or a job did not get where it should; with what was printed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from avsync.staging.mirror import StagedDataset, fingerprint
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder
 from launch.cli import main
-from launch.commands.data import Train
+from launch.commands.train import Train
 from sharding.errors import FormatError, InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX, INFO, Index

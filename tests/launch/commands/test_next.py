@@ -68,7 +68,7 @@ def test_advise_repeats_every_setting_it_was_told(
     words = closing_line(capsys)
     assert words[:2] == ["avsync", "pack"]
     pack = Pack.parse(words[2:], "avsync pack")
-    assert (pack.videos, pack.wishes.root) == (Path(ODD), Path(ODD, "root"))
+    assert (pack.videos, pack.options.root) == (Path(ODD), Path(ODD, "root"))
     assert pack.config == PackConfig(fps="30000/1001", size=64, clip_s="3", min_clip_s="2", workers=3, codec="raw")
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from launch.doctor.doctor import toml
-from launch.doctor.findings import SiteFinding, SiteVerdict
 from launch.doctor.of_nodes import of_nodes
 from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
-from launch.doctor.results import Disk, TaskResults, Way
+from launch.doctor.results import Disk, SiteFinding, SiteVerdict, TaskResults, Way
 from launch.doctor.scripts import Looks
 from launch.queue.site import Partition, SiteConfig
 from launch.site.profile import ClusterProfile

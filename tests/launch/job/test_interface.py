@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from launch.job.rank import interface_towards
+from launch.job.interface import interface_towards
 
 
 def test_the_loopback_leads_to_the_machine_itself() -> None:

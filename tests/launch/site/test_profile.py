@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from launch.site.find import SHIPPED, find_profile, known_profiles, own_folder, read_profile
 from launch.site.profile import ClusterProfile
+from launch.site.profiles import (
+    SHIPPED,
+    find_profile,
+    known_profiles,
+    own_folder,
+    read_profile,
+)
 from launch.submit.kinds import KINDS
 from launch.submit.resources import ResourceOptions, resources
 from sharding.errors import InputError
@@ -108,7 +114,7 @@ def test_an_example_says_first_for_whom_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED_NAMES)
 def test_every_kind_of_job_gets_something_to_run_on(name: str, kind: str) -> None:
     profile = find_profile(name)
-    asked = resources(KINDS[kind], KINDS[kind].wishes(profile), profile, ResourceOptions())
+    asked = resources(KINDS[kind], KINDS[kind].options(profile), profile, ResourceOptions())
     assert asked.partition
     assert min(asked.nodes, asked.tasks_per_node, asked.cpus_per_task) >= 1
     assert asked.time_s > profile.signal_lead_s
@@ -118,14 +124,14 @@ def test_every_kind_of_job_gets_something_to_run_on(name: str, kind: str) -> Non
 def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     profile, train = find_profile("public-cluster"), KINDS["train"]
     monkeypatch.setenv("SBATCH_PARTITION", "environment")
-    plain = resources(train, train.wishes(profile), profile, ResourceOptions())
+    plain = resources(train, train.options(profile), profile, ResourceOptions())
     assert (plain.partition, plain.nodes, plain.gpus_per_node, plain.tasks_per_node) == ("gpu", 2, 4, 4)
     assert (plain.cpus_per_task, plain.memory_mb, plain.time_s) == (12, 4 * 120 * 10**9 // 2**20, 86_400)
     typed = ResourceOptions(nodes=1, gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
-    mine = resources(train, train.wishes(profile), profile, typed)
+    mine = resources(train, train.options(profile), profile, typed)
     assert (mine.partition, mine.nodes, mine.gpus_per_node, mine.tasks_per_node) == ("mine", 1, 2, 2)
     assert (mine.cpus_per_task, mine.memory_mb, mine.time_s) == (3, 1024, 7200)
-    assert resources(train, train.wishes(profile), ClusterProfile(), ResourceOptions()).partition == "environment"
+    assert resources(train, train.options(profile), ClusterProfile(), ResourceOptions()).partition == "environment"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkey
 def test_what_a_job_cannot_use_is_refused(kind: str, wanted: ResourceOptions, said: str) -> None:
     profile = find_profile("public-cluster")
     with pytest.raises(InputError, match=said):
-        resources(KINDS[kind], KINDS[kind].wishes(profile), profile, wanted)
+        resources(KINDS[kind], KINDS[kind].options(profile), profile, wanted)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_profiles_in_a_snapshot_are_for_its_owner_alone(copy: Path) -> None:
 def test_avsync_runs_from_its_snapshot_though_the_checkout_is_the_working_folder(copy: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONSAFEPATH": "1"}
     program = (
-        "import launch, avsync, sharding, launch.site.find as f; print(launch.__file__, avsync.__file__, f.SHIPPED)"
+        "import launch, avsync, sharding, launch.site.profiles as f; print(launch.__file__, avsync.__file__, f.SHIPPED)"
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=HOME, env=environment, capture_output=True, text=True)
     assert all(path.startswith(str(copy)) for path in run.stdout.split()), run.stdout + run.stderr

@@ -14,7 +14,7 @@ from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
 from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_places, rows_of, warnings
-from launch.submit.kinds import WorkFolder, dataset_at
+from launch.submit.kinds import INDEX, WorkFolder
 from launch.submit.live import clear, is_done, live_rows
 from launch.submit.plan import JobPlan
 from launch.submit.sbatch import in_the_way
@@ -25,6 +25,10 @@ ASKED = Resources(
     partition="gpu", account="", qos="", constraint="", exclude=(), nodes=1, tasks_per_node=2, gpus_per_node=2,
     cpus_per_task=4, memory_mb=1000, time_s=3600,
 )  # fmt: skip
+
+
+def _dataset(path: Path) -> WorkFolder:
+    return WorkFolder(path=path, flag="DATASET", whole=INDEX)
 
 
 def plan(target: Path = Path("/run"), reads: Sequence[WorkFolder] = (), kind: str = "train", **asked: Any) -> JobPlan:
@@ -84,7 +88,7 @@ def test_what_fits_is_not_refused() -> None:
 
 def test_what_a_job_reads_must_be_there_or_be_made_before_it(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
-    train = plan(run, [dataset_at(data)])
+    train = plan(run, [_dataset(data)])
     said = f"train: DATASET {data} does not exist; give what is there, or make it before: --then"
     assert missing_places([train]) == [said]
     assert missing_places([plan(data, kind="pack"), train]) == []

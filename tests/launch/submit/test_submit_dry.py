@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.site.find import SHIPPED, find_profile
+from launch.site.profiles import SHIPPED, find_profile
 from launch.submit.command import Resubmit, Submit
 from launch.submit.plan import plan_chain
 from launch.submit.submit import prepare

@@ -187,7 +187,7 @@ def test_without_slurm_the_folders_are_shown_and_it_is_said(tmp_path: Path, caps
     made.over(made.job(tmp_path / "other", kind="pack", array=0), End.FAILED, "no room on the disk")
     assert ran("status") == 0
     shown = capsys.readouterr().out
-    for word in ("deep/er/my run", "250/1,000 25%", "212", "4%", "91%", "1.0 h", "failed: no room on the disk"):
+    for word in ("deep/er/my run", "250/1,000 25 %", "212", "4 %", "91 %", "1.0 h", "failed: no room on the disk"):
         assert word in shown
     assert "From the folders alone: squeue is not found" in shown
     assert "2 jobs: 1 failed, 1 not known" in shown
@@ -226,8 +226,8 @@ def test_a_network_that_cheats_is_told_of_as_long_as_it_does_also_when_its_job_i
     ran(*words)
     shown = capsys.readouterr().out
     assert "CHEATING" not in shown
-    assert "95.0%, audited 52.0% at 200" in shown
-    assert ("; best 69.0% at 80" in shown) == (words == ("status", "run"))
+    assert "95.0 %, audited 52.0 % at 200" in shown
+    assert ("; best 69.0 % at 80" in shown) == (words == ("status", "run"))
     made.progress(paths, alarm=ALARM)
     ran(*words)
     shown = capsys.readouterr().out
@@ -251,8 +251,8 @@ def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
     tmp_path: Path, columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from launch.watch.show import look
-    from launch.watch.table import show_table
+    from launch.watch.overview import show_table
+    from launch.watch.watch import look
     from sharding.base.console import open_console
 
     for name in ("one", "two"):
@@ -270,8 +270,8 @@ def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
 def test_two_jobs_of_one_folder_can_be_told_apart_in_any_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from launch.watch.show import look
-    from launch.watch.table import show_table
+    from launch.watch.overview import show_table
+    from launch.watch.watch import look
     from sharding.base.console import open_console
 
     for kind in ("train", "evaluate"):

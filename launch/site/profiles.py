@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 import launch
-from launch.site.profile import ClusterProfile, Told
+from launch.site.profile import ClusterProfile, Occasion
 from sharding.errors import AvsyncError, InputError
 
 SUFFIX = ".toml"
@@ -60,33 +60,33 @@ def _choices() -> str:
 def read_profile(path: Path) -> ClusterProfile:
     """A file as a profile. Raises InputError that names file and setting."""
     try:
-        told = tomllib.loads(path.read_text())
+        settings = tomllib.loads(path.read_text())
     except OSError as error:
         raise InputError(f"cannot read the profile {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
-    _refuse_unknown(told, ClusterProfile, "", path)
+    _refuse_unknown(settings, ClusterProfile, "", path)
     try:
-        return replace(msgspec.convert(told, ClusterProfile), name=path.stem)
+        return replace(msgspec.convert(settings, ClusterProfile), name=path.stem)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {_placed(str(error))}") from error
     except AvsyncError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _placed(said: str) -> str:
+def _placed(problem: str) -> str:
     """What msgspec says, with the setting first."""
-    place = _PLACE.search(said)
-    key, problem = (place["key"], _PLACE.sub("", said)) if place else ("the profile", said)
+    place = _PLACE.search(problem)
+    key, problem = (place["key"], _PLACE.sub("", problem)) if place else ("the profile", problem)
     hint = "; write it in quotes" if problem.startswith("Expected `str") else ""
-    hint = f"; there are {', '.join(get_args(Told))}" if problem.startswith("Invalid enum value") else hint
+    hint = f"; there are {', '.join(get_args(Occasion))}" if problem.startswith("Invalid enum value") else hint
     return f"{key}: {problem[0].lower()}{problem[1:]}{hint}"
 
 
-def _refuse_unknown(told: dict[str, Any], kind: Any, above: str, path: Path) -> None:
+def _refuse_unknown(given: dict[str, Any], kind: Any, above: str, path: Path) -> None:
     """A typing error must not pass for a setting that is left out."""
     settings = {field.name: field.type for field in fields(kind) if field.name != "name" or above}
-    for key, value in told.items():
+    for key, value in given.items():
         if key not in settings:
             near = get_close_matches(key, settings, n=1)
             hint = f"did you mean {above}{near[0]}?" if near else f"there are {', '.join(settings)}"

@@ -9,11 +9,12 @@ import msgspec
 from rich.console import Console
 
 from launch.commands.flags import typed
-from launch.watch.find import distinct, jobs_below, named
+from launch.watch.cells import summed
+from launch.watch.jobs import distinct, jobs_below, named
+from launch.watch.overview import show_table, widened
 from launch.watch.page import show_page
 from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
-from launch.watch.table import show_table, widened
-from launch.watch.words import summed
+from sharding.base.console import open_console
 from sharding.base.text import first_few
 from sharding.errors import AvsyncError, FormatError
 
@@ -31,8 +32,6 @@ class Found:
 
 def print_status(names: Sequence[str]) -> str:
     """Raises InputError for a folder that was not submitted, AvsyncError when none that is named can be read."""
-    from sharding.base.console import open_console
-
     found = look(names)
     if names and not found.statuses:
         raise AvsyncError(first_few(found.notes))
@@ -42,8 +41,6 @@ def print_status(names: Sequence[str]) -> str:
 
 def print_json(names: Sequence[str]) -> str:
     """A list of JobStatus, as text. Raises InputError."""
-    from sharding.base.console import open_console
-
     found = look(names)
     for note in found.notes:
         open_console(stderr=True).print(note, soft_wrap=True)
@@ -52,8 +49,6 @@ def print_json(names: Sequence[str]) -> str:
 
 def watch(names: Sequence[str], every_s: int) -> str:
     """Again and again, until Ctrl-C, or until all that was named is over. Raises InputError."""
-    from sharding.base.console import open_console
-
     console = widened(open_console())
     try:
         while True:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from avsync.run.paths import RunPaths
 from launch.job.paths import RECORD, JobPaths
 from sharding.base.environment import JOBS
 from sharding.base.text import first_few
@@ -12,7 +13,9 @@ from sharding.errors import InputError
 
 MOST_FOLDERS, DEEPEST, PATIENCE_S = 20_000, 6, 3.0
 """Where a search ends: a home folder on a slow disk holds millions of files."""
-DULL = frozenset({JOBS, "checkpoints", "tensorboard", "evaluation", "localize", "node_modules", "site-packages"})
+_RUN = RunPaths(Path())
+_OF_RUN = (_RUN.checkpoints, _RUN.tensorboard, _RUN.evaluations, _RUN.localized, _RUN.scored)
+DULL = frozenset({JOBS, "node_modules", "site-packages", *(folder.name for folder in _OF_RUN)})
 """Folders that hold no runs; hidden ones are left out, too."""
 
 
@@ -54,7 +57,7 @@ def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
 
 def runs_below(folder: Path) -> list[Path]:
     """Runs with curves in and below a folder."""
-    return [path for path in _walk(folder)[0] if (path / "tensorboard").is_dir()]
+    return [path for path in _walk(folder)[0] if RunPaths(path).tensorboard.is_dir()]
 
 
 def distinct(jobs: Iterable[JobPaths]) -> list[JobPaths]:

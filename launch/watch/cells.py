@@ -1,8 +1,8 @@
-"""A status in words: each cell of the table and each line of the page comes from here, so that they never differ."""
+"""A status as cells: those of the table, and the lines of a job's page, come from here, so that they never differ."""
 
 from launch.job.attempts import Attempt, What
 from launch.watch.status import JobStatus, Standing
-from sharding.base.text import counted, duration
+from sharding.base.text import counted, duration, percent
 
 COLOURS = {
     Standing.RUNNING: "green",
@@ -15,11 +15,6 @@ COLOURS = {
 }
 OLD_S = 120.0
 """A heartbeat may be so old before anybody wonders: a validation, or a checkpoint on a slow disk."""
-
-
-def percent(share: float | None) -> str:
-    """`4%`."""
-    return "" if share is None else f"{share:.0%}"
 
 
 def bar(share: float, cells: int) -> str:
@@ -36,25 +31,24 @@ def progress_of(status: JobStatus) -> tuple[int, int]:
 
 
 def moved(status: JobStatus, cells: int = 0) -> str:
-    """`━━━─── 12,000/100,000 12%`."""
+    """`━━━─── 12,000/100,000 12 %`."""
     done, total = progress_of(status)
     if not total:
         return ""
-    share = done / total
-    said = f"{done:,}/{total:,} {share:.0%}" if not status.tasks else told_tasks(status)
-    return f"{bar(share, cells)} {said}" if cells else said
+    amount = tasks(status) if status.tasks else f"{done:,}/{total:,} {percent(done / total, 0)}"
+    return f"{bar(done / total, cells)} {amount}" if cells else amount
 
 
-def told_tasks(status: JobStatus) -> str:
+def tasks(status: JobStatus) -> str:
     """`12/32 tasks, 4 running, 1 failed`."""
-    tasks = status.tasks
-    if not tasks:
+    count = status.tasks
+    if not count:
         return ""
-    parts = ((tasks.running, "running"), (tasks.failed, "failed"))
-    return f"{tasks.done}/{tasks.total} tasks" + "".join(f", {count} {word}" for count, word in parts if count)
+    parts = ((count.running, "running"), (count.failed, "failed"))
+    return f"{count.done}/{count.total} tasks" + "".join(f", {number} {word}" for number, word in parts if number)
 
 
-def queue_said(status: JobStatus) -> str:
+def state(status: JobStatus) -> str:
     """`running`, `waiting: others come first`."""
     long = status.standing in (Standing.FAILED, Standing.SILENT, Standing.UNKNOWN)
     why = "" if long or status.standing is Standing.DONE else status.why
@@ -75,13 +69,17 @@ def eta(status: JobStatus) -> str:
 
 
 def waits(status: JobStatus) -> str:
-    """Share of time that a step waits for data."""
-    return percent(status.progress.data_wait) if status.progress and _moves(status) else ""
+    """Part of the time that a step waits for data."""
+    return _part(status, status.progress.data_wait if status.progress else None)
 
 
 def gpu(status: JobStatus) -> str:
-    """Share of time that the GPUs are busy."""
-    return percent(status.progress.gpu_busy) if status.progress and _moves(status) else ""
+    """Part of the time that the GPUs are busy."""
+    return _part(status, status.progress.gpu_busy if status.progress else None)
+
+
+def _part(status: JobStatus, part: float | None) -> str:
+    return percent(part, 0) if part is not None and _moves(status) else ""
 
 
 def validated(status: JobStatus) -> str:
@@ -89,12 +87,12 @@ def validated(status: JobStatus) -> str:
     score = status.progress.validation if status.progress else None
     if not score:
         return ""
-    left = "" if score.audited is None else f", audited {score.audited:.1%}"
-    return f"{score.accuracy:.1%}{left} at {score.step:,}"
+    left = "" if score.audited is None else f", audited {percent(score.audited)}"
+    return f"{percent(score.accuracy)}{left} at {score.step:,}"
 
 
 def alarm(status: JobStatus) -> str:
-    """That the network cheats, said its last validation: also of a job that is over, for its network will be used."""
+    """That the network cheats, by its last validation: also of a job that is over, for its network will be used."""
     return status.progress.alarm.text if status.progress and status.progress.alarm else ""
 
 

@@ -8,7 +8,7 @@ from launch.site.profile import as_clock
 from launch.submit.chain import sheets
 from launch.submit.plan import JobPlan
 from launch.submit.snapshot import snapshot_bytes
-from launch.watch.find import short
+from launch.watch.jobs import short
 from sharding.base.text import counted, size
 
 RULE = "-" * 78
@@ -19,8 +19,8 @@ def said_of_queued(
 ) -> str:
     """Job numbers, and the next commands."""
     lines = [f"{_title(plan)}: done already, nothing to do" for plan in _left_out(plans, [plan for plan, _ in queued])]
-    for plan, told in queued:
-        lines.append(f"{_title(plan)}: job {', '.join(told.ids)}{_when(plan, told.depends_on, starts)}")
+    for plan, jobs in queued:
+        lines.append(f"{_title(plan)}: job {', '.join(jobs.ids)}{_when(plan, jobs.depends_on, starts)}")
     if queued:
         target = queued[-1][0].paths.target
         lines += [f"Next: {typed('status', target)}", f"      {typed('logs', target, '-f')}"]

@@ -1,14 +1,54 @@
-"""Disks of a node: how much is free, how fast they are, and whether all nodes share them.
+"""What probes share: the output of a command, word by way of a shared folder, and how good a disk is.
 
 Runs on a node, with Python's own library alone.
 """
 
+import json
 import os
 import shutil
+import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
-from launch.doctor.says import output_of
+
+def output_of(*words: str, timeout: float = 20) -> str:
+    """What a command prints; empty when it fails."""
+    try:
+        run = subprocess.run(
+            words, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""
+
+
+# Word by way of a shared folder: whole files, and patience.
+
+PATIENCE_S = 20.0
+
+
+def write(path: str, found: dict[str, Any]) -> None:
+    """Whole, or not at all."""
+    with open(path + ".part", "w") as file:
+        json.dump(found, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".part", path)
+
+
+def wait_for(read: Callable[[], Any]) -> Any:
+    """What is read once it is there; None when it does not come."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        try:
+            return read()
+        except (OSError, ValueError):
+            time.sleep(0.05)
+    return None
+
+
+# Disks: how much is free, how fast they are, and whether all nodes share them.
 
 TRIAL_BYTES = 64 * 2**20
 CANDIDATES = ("$SLURM_TMPDIR", "$TMPDIR", "/scratch", "/local", "/localscratch", "/local_scratch", "/tmp")

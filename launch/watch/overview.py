@@ -10,8 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from launch.watch import words
-from launch.watch.find import short
+from launch.watch import cells
+from launch.watch.jobs import short
 from launch.watch.status import JobStatus, Standing
 from sharding.base.text import plain
 
@@ -34,15 +34,15 @@ COLUMNS = (
     Column("run", lambda status: plain(short(Path(status.target))), 0),
     KIND,
     Column("job", lambda status: ",".join(status.ids[-1:]), 7, right=True),
-    Column("state", lambda status: Text(words.queue_said(status), words.COLOURS.get(status.standing, "")), 0),
-    Column("done", lambda status: words.moved(status), 1),
+    Column("state", lambda status: Text(cells.state(status), cells.COLOURS.get(status.standing, "")), 0),
+    Column("done", lambda status: cells.moved(status), 1),
     Column("", lambda status: _bar(status), 10),
-    Column("ETA", words.eta, 2, right=True),
-    Column("clips/s", words.pace, 5, right=True),
-    Column("data wait", words.waits, 6, right=True),
-    Column("GPU", words.gpu, 6, right=True),
-    Column("attempts", words.tries, 3),
-    Column("validation", lambda status: Text(words.validated(status), words.honesty_colour(status)), 8),
+    Column("ETA", cells.eta, 2, right=True),
+    Column("clips/s", cells.pace, 5, right=True),
+    Column("data wait", cells.waits, 6, right=True),
+    Column("GPU", cells.gpu, 6, right=True),
+    Column("attempts", cells.tries, 3),
+    Column("validation", lambda status: Text(cells.validated(status), cells.honesty_colour(status)), 8),
     Column("heartbeat", lambda status: _age(status), 5, right=True),
 )
 
@@ -68,11 +68,11 @@ def widened(console: Console) -> Console:
 def remarks(status: JobStatus) -> list[Text]:
     """The alarm, what the guard of efficiency says, and what an old heartbeat means."""
     name, found = plain(short(Path(status.target))), list[Text]()
-    if alarm := words.alarm(status):
+    if alarm := cells.alarm(status):
         found.append(Text(f"{name}: {plain(alarm)}", "bold red"))
-    if words.is_old(status):
-        ends = f"; after {words.duration(status.heartbeat_s)} it is ended and requeued" if status.heartbeat_s else ""
-        found.append(Text(f"{name}: no sign of life for {words.age(status)}{ends}", "yellow"))
+    if cells.is_old(status):
+        ends = f"; after {cells.duration(status.heartbeat_s)} it is ended and requeued" if status.heartbeat_s else ""
+        found.append(Text(f"{name}: no sign of life for {cells.age(status)}{ends}", "yellow"))
     if status.progress and status.progress.advice and status.age_s is not None:
         found.append(Text(f"{name}: {plain(status.progress.advice)}", "yellow"))
     return found
@@ -101,18 +101,16 @@ def _table(kept: Sequence[tuple[Column, Sequence[Text | str]]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column, _ in kept:
         wraps = column.rank == 0
-        table.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=not wraps, overflow="fold"
-        )  # fmt: skip
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not wraps, overflow="fold")
     for row in zip(*(texts for _, texts in kept), strict=True):
         table.add_row(*(text if isinstance(text, Text) else Text(text) for text in row))
     return table
 
 
 def _bar(status: JobStatus) -> str:
-    done, total = words.progress_of(status)
-    return words.bar(done / total, 12) if total else ""
+    done, total = cells.progress_of(status)
+    return cells.bar(done / total, 12) if total else ""
 
 
 def _age(status: JobStatus) -> Text:
-    return Text(words.age(status), "bold red" if words.is_old(status) else "")
+    return Text(cells.age(status), "bold red" if cells.is_old(status) else "")

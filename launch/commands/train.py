@@ -1,0 +1,191 @@
+"""Commands about networks, from the audit before training to what a trained one is asked. As in data.py.
+
+torch is imported late, inside `execute`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from avsync.audit.config import AuditConfig
+from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfig
+from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
+from avsync.presets import PRESETS
+from avsync.score.config import ScoreConfig
+from launch.commands.flags import flags_of, typed
+from launch.commands.parse import Parsed
+from sharding.errors import InputError
+
+if TYPE_CHECKING:
+    PresetName = str
+    FinetunePresetName = str
+else:
+    PresetName = tyro.extras.literal_type_from_choices(tuple(PRESETS))
+    FinetunePresetName = tyro.extras.literal_type_from_choices(tuple(FINETUNE_PRESETS))
+
+DEFAULT_PRESET = "paper"
+"""Of both tables."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit(Parsed):
+    """Look for shortcuts: what the places of the windows tell about the label, and what one stream alone tells.
+
+    Exit code 0 when nothing gives the label away, 1 when something does. Minutes on a CPU; no training before.
+    """
+
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    page: Path | None = None
+    """Write what was found as one HTML page, which any browser opens."""
+    json: Path | None = None
+    """Write it as JSON, for programs."""
+    strict: bool = False
+    """Exit code 1 for warnings, too."""
+    config: Annotated[AuditConfig, arg(name="")] = field(default_factory=AuditConfig)
+
+    def execute(self) -> str:
+        from avsync.audit.audit import Written, audit, refuse
+
+        found = audit(self.dataset, self.config, Written(page=self.page, json=self.json), self._again())
+        refuse(found, strict=self.strict)
+        following = typed("train", self.dataset, "RUN", *_pair_flags(self.config.pairs))
+        return f"Next: {following}" if found.verdict == "pass" else ""
+
+    def _again(self) -> str:
+        own = flags_of(self.config, leave_out=("pairs",))
+        return typed("audit", self.dataset, *own, *_pair_flags(self.config.pairs))
+
+
+def _pair_flags(pairs: PairConfig) -> list[str]:
+    """`--pairs.law cyclic`."""
+    return [f"--pairs.{word[2:]}" if word.startswith("--") else word for word in flags_of(pairs)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Train(Parsed):
+    """Train a network on a dataset. The same command again resumes at the exact step."""
+
+    switch_pairs = True
+    presets = PRESETS
+
+    dataset: Annotated[Positional[str], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote, or the URL of one: https://host/data, s3://bucket/data,
+    'pipe:COMMAND with {}' where {} is a file's name, or what else webdataset opens; a URL needs --runtime.scratch."""
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of the run: settings, checkpoints, TensorBoard."""
+    preset: PresetName = DEFAULT_PRESET
+    """Settings to start from; the flags below override them, and show this preset's values as defaults."""
+    config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
+
+    def execute(self) -> str:
+        from avsync.train.trainer import train
+
+        train(self.dataset, self.run, self.config)
+        return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate(Parsed):
+    """Measure a trained network: accuracy with its confidence interval, by action and by shift; table, CSV, plot."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote."""
+    config: Annotated[EvaluateConfig, arg(name="")] = field(default_factory=EvaluateConfig)
+
+    def execute(self) -> str:
+        from avsync.evaluate.evaluate import evaluate
+
+        evaluate(self.run, self.dataset, self.config)
+        return f"Next: {typed('localize', self.run, 'VIDEO')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Localize(Parsed):
+    """Show where the sound comes from: a heat map over the video, with its sound, and a sheet of pictures."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
+    """Any video with sound."""
+    config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
+
+    def execute(self) -> str:
+        from avsync.localize.localize import localize
+
+        localize(self.run, self.video, self.config)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score(Parsed):
+    """Say of files whether sound and picture are in sync; if not, by how much and where; or that it can't be told.
+
+    An offset above 0 means that the sound comes late.
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO ...")]
+    """Videos with sound, of any length."""
+    config: Annotated[ScoreConfig, arg(name="")] = field(default_factory=ScoreConfig)
+
+    def __post_init__(self) -> None:
+        if not self.videos:
+            raise InputError("avsync score needs at least one video: avsync score RUN VIDEO ...")
+
+        if self.config.fix_to and (len(self.videos) > 1 or not self.config.fix):
+            raise InputError(
+                f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
+            )
+
+    def execute(self) -> str:
+        from avsync.score.report import report
+        from avsync.score.score import score
+
+        return report(score(self.run, self.videos, self.config))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finetune(Parsed):
+    """Recognise actions with a run's features, beside the same network from random weights; same clips, same steps.
+
+    The val split picks each one's checkpoint, the test split is looked at once. The same command again goes on.
+    """
+
+    presets = FINETUNE_PRESETS
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run."""
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A folder that avsync pack wrote, of the same form as the run's own."""
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    """Folder for results, checkpoints and TensorBoard."""
+    preset: FinetunePresetName = DEFAULT_PRESET
+    """Settings to start from; the flags below override them, and show this preset's values as defaults."""
+    config: Annotated[FinetuneConfig, arg(name="")] = field(default_factory=FINETUNE_PRESETS[DEFAULT_PRESET])
+
+    def execute(self) -> str:
+        from avsync.finetune.finetune import finetune
+
+        finetune(self.run, self.dataset, self.out, self.config)
+        return f"Next: {typed('board', self.out)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demo(Parsed):
+    """The whole path on generated scenes: make, pack, train, evaluate, localise. Minutes on a laptop, no GPU."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("demo")
+    """Where everything goes; the same command again goes on where it stopped."""
+
+    def execute(self) -> str:
+        from launch.demo import demo
+
+        demo(self.folder)
+        return ""
