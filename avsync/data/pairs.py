@@ -1,6 +1,6 @@
-"""The laws by which (picture, sound) pairs are drawn. To add one: a class, a line in PAIRS; tests loop over it.
+"""Samplers of (picture, sound) pairs. To add one: a class, a line in PAIRS; tests loop over it.
 
-A law must not let either stream alone tell the label. Positions are frame numbers within the clip; no torch here.
+A sampler must not let either stream alone tell the label. Positions are frame numbers within the clip; no torch here.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SoundWindow:
     frame: int
     """It starts when this frame of the clip appears."""
     roll: int
-    """Frames by which it is turned round cyclically, its end to its front; 0 in honest laws."""
+    """Frames by which it is turned round cyclically, its end to its front; 0 in honest pairs."""
     in_sync: bool
 
 
@@ -42,7 +42,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Ways:
-    """A whole law: each example (a picture with one sound) that it can give of a clip, one row each, none twice.
+    """The whole law of a sampler: each example (a picture with one sound) that it can give of a clip, none twice.
 
     Nothing is rounded: an example's chance is `ways / of`, where each of a pair's sounds is as likely to be looked at.
     """
@@ -79,7 +79,7 @@ class PairSampler(Protocol):
         ...
 
     def shortest(self) -> int:
-        """Frames a clip needs for this law."""
+        """Frames a clip needs."""
         ...
 
     def ways(self, frames: int) -> Ways:
@@ -216,7 +216,7 @@ PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
 
 
 def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
-    """The law a configuration asks for, in frames of the dataset's clock. Raises InputError."""
+    """The sampler a configuration asks for, in frames of the dataset's clock. Raises InputError."""
     window = clock.frames_in(exact_seconds(config.window_s))
     low, high = (round(exact_seconds(s) * clock.fps) for s in (config.min_shift_s, config.max_shift_s))
     if window < 1 or low < 1:

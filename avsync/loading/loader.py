@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.data.transforms import MATRICES
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter

@@ -167,6 +167,14 @@ def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name:
         ) from error
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], folder: Path) -> None:
+    """Put a saved optimiser's state into one. Raises FormatError when it belongs to another one."""
+    try:
+        optimizer.load_state_dict(saved)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
+
+
 def read_run(paths: RunPaths) -> RunInfo:
     """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
     if not paths.info.is_file():

@@ -97,7 +97,7 @@ class Pulse:
         self.now, self._path, self._written = now, path, -math.inf
         self._rhythm: tuple[int, float] | None = None
 
-    def tell(self, **changes: Any) -> None:
+    def write(self, **changes: Any) -> None:
         """Fields of RunProgress that have changed; written at once."""
         self.now = replace(self.now, **changes, updated=time.time())
         self._written = time.monotonic()
@@ -112,9 +112,9 @@ class Pulse:
         """Something was done: `step` steps are."""
         self.now = replace(self.now, step=step)
         if self.now.phase == "starting":
-            self.tell(phase="training")
+            self.write(phase="training")
         elif time.monotonic() - self._written >= BEAT_S:
-            self.tell()
+            self.write()
 
     def point(self, step: int, **changes: Any) -> None:
         """A point of the curves, with the pace since the first one."""
@@ -125,12 +125,12 @@ class Pulse:
         pace = (now - since) / (step - first) if step > first else changes.get("step_s", 0.0)
         self.now = replace(self.now, step=step, eta_s=left * pace, **changes)
         if now - self._written >= POINT_S or not left:
-            self.tell()
+            self.write()
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
         """Told at its begin and, if all went well, at its end."""
         before = self.now.phase
-        self.tell(phase=phase)
+        self.write(phase=phase)
         yield
-        self.tell(phase=before)
+        self.write(phase=before)

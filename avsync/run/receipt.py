@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
-from avsync.data.order import Order
+from avsync.data.order import Draw, Order
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.state import State

@@ -52,7 +52,7 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
 def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
     """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
 
-    That sound is in sync or shifted, as the law of pairs gives it; the title says which.
+    That sound is in sync or shifted, as the pair sampler gives it; the title says which.
     """
     rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")

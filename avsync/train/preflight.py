@@ -97,7 +97,7 @@ def _loader(
         options, stopping=lambda: options.stopping() or (not came and time.monotonic() > begun + FIRST_BATCH_S)
     )
     every = config.low_rate.every if start < config.low_rate.steps else 1
-    rows = feed.training_rows(order, config, world, range(start, config.steps), coming=lambda _: None)
+    rows = feed.training_rows(order, range(start, config.steps), world, config.runtime.accumulate)
     batch = None
     with feed.loader(limited, every) as loader:
         try:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from avsync.config import OptimConfig, OptimizerName, TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.loading.options import StoppedWaiting
 from avsync.models.parts import SyncNet, SyncOutput

@@ -5,16 +5,13 @@ came after it (purge_step), so no step is drawn twice.
 """
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -65,36 +62,20 @@ PAGE = {
 """The pages of the tab CUSTOM SCALARS: whether one stream alone is enough, and which stage the others wait for."""
 
 
-class Sums(NamedTuple):
-    """Over all ranks since the last point."""
-
-    loss: float
-    correct: float
-    examples: float
-    unreadable: float
-    """Clips."""
-
-    def checked(self, step: int) -> "Sums":
-        """The same. Raises InputError when the loss is no number any more: no later step can mend the weights."""
-        if not math.isfinite(self.loss):
-            raise InputError(
-                f"the loss is {self.loss} at step {step}: the training went astray. Train anew in another folder "
-                "with a lower --optim.lr, or a smaller --optim.clip-norm"
-            )
-        return self
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepMetrics:
     """What is drawn every few steps of training."""
 
     step: int
-    sums: Sums
+    sums: tuple[float, ...]
+    """Over all ranks since the last point: loss, right answers and examples of each network."""
+    unreadable: int
+    """Clips since the last point."""
     learning_rate: float
     clips: int
     """Trained on since the last point."""
     data_wait: float
-    """Share of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
+    """Fraction of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
     load: LoadFigures
     """Of rank 0."""
     skipped: int
@@ -105,29 +86,32 @@ class StepMetrics:
     """Of rank 0; None without a scratch folder."""
 
     @property
+    def means(self) -> list[tuple[float, float]]:
+        """Loss and accuracy of each network."""
+        networks = zip(self.sums[::3], self.sums[1::3], self.sums[2::3], strict=True)
+        return [(loss / max(examples, 1), right / max(examples, 1)) for loss, right, examples in networks]
+
+    @property
     def loss(self) -> float:
-        return self.sums.loss / max(self.sums.examples, 1)
+        """Of the first network."""
+        return self.means[0][0]
 
     @property
     def accuracy(self) -> float:
-        return self.sums.correct / max(self.sums.examples, 1)
+        return self.means[0][1]
 
     @property
     def clips_per_s(self) -> float:
         return self.clips / self.load.seconds
 
-
-class LogWindow:
-    """Sums of one rank between two points of the curves, in the order of Sums."""
-
-    def __init__(self, device: torch.device, before: Sequence[float] = ()) -> None:
-        """before: what an earlier attempt has summed up, on one rank."""
-        self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
-        self.totals[: len(before)] = torch.tensor(before, device=device)
-
-    def add(self, totals: Tensor) -> None:
-        self.totals += totals
-        self.steps += 1
+    def check(self) -> None:
+        """Raises InputError when a loss is no number any more: no later step can mend the weights."""
+        for loss in self.sums[::3]:
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"the loss is {loss} at step {self.step}: the training went astray. Train anew in another folder "
+                    "with a lower --optim.lr, or a smaller --optim.clip-norm"
+                )
 
 
 def curves_at(folder: Path, resumed_at: int) -> SummaryWriter:
@@ -160,7 +144,7 @@ class Tracker:
         lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
         self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
 
-    def progress(self, now: StepMetrics) -> None:
+    def point(self, now: StepMetrics) -> None:
         """One point of every training curve."""
         self.train.add_scalar("loss", now.loss, now.step)
         self.train.add_scalar("accuracy", now.accuracy, now.step)

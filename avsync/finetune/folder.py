@@ -132,9 +132,10 @@ def _changes(saved: Begun, wanted: Begun) -> list[str]:
         if item.name != "optim" and getattr(old, item.name) != getattr(new, item.name)
     ]
     texts: tuple[tuple[str, Any, Any], ...] = (
-        ("RUN", saved.run, wanted.run), ("its network", saved.model, wanted.model),
+        ("RUN", saved.run, wanted.run),
+        ("its network", saved.model, wanted.model),
         ("DATASET", saved.dataset, wanted.dataset),
-    )  # fmt: skip
+    )
     found += [f"{name} was {old}, is {new}" for name, old, new in texts if old != new]
     if not found and (saved.data, saved.classes) != (wanted.data, wanted.classes):
         found.append("the dataset has changed")
