@@ -14,6 +14,7 @@ from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
 from avsync.metrics import Proportion, proportion_of, roc_auc
+from avsync.run.paths import SUMMARY
 from sharding.base.files import publish, write_json
 from sharding.format.dataset import Dataset
 
@@ -101,7 +102,7 @@ def localisation(points: list[PointingResult], groups: NDArray[np.integer]) -> L
 def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
     """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "summary.json", card)
+    write_json(folder / SUMMARY, card)
     header = ("accuracy", "low_95", "high_95", "examples")
     more = ("estimate", "sources", "verdict", "more_sources_to_tell")
     actions = [(*_share(row), row.estimate, row.sources, row.verdict, row.more_sources) for row in card.actions]

@@ -102,20 +102,28 @@ def compare(
     pairs: list[tuple[ArmName, ArmName]] = [("learned", "scratch"), ("frozen", "scratch"), ("learned", "frozen")]
     differences = [difference(answers, *pair) for pair in pairs if set(pair) <= set(names)]
     return Comparison(
-        begun=begun, device=device, clips=len(answers.clips), sources=len(np.unique(answers.groups)),
-        unreadable=answers.unreadable, chance=1 / len(begun.classes),
-        majority=proportion_of(answers.labels == commonest, answers.groups), arms=tuple(arms),
+        begun=begun,
+        device=device,
+        clips=len(answers.clips),
+        sources=len(np.unique(answers.groups)),
+        unreadable=answers.unreadable,
+        chance=1 / len(begun.classes),
+        majority=proportion_of(answers.labels == commonest, answers.groups),
+        arms=tuple(arms),
         differences=tuple(differences),
-    )  # fmt: skip
+    )
 
 
 def _result(answers: ArmAnswers, name: ArmName, step: int, val_accuracy: float) -> ArmResult:
     hits, classes = answers.hits(name), answers.probabilities[name].shape[1]
     return ArmResult(
-        name=name, picked_step=step, val_accuracy=val_accuracy, top1=proportion_of(hits, answers.groups),
+        name=name,
+        picked_step=step,
+        val_accuracy=val_accuracy,
+        top1=proportion_of(hits, answers.groups),
         top5=proportion_of(answers.hits(name, TOP), answers.groups) if classes > TOP else None,
         per_class=mean_of_classes(hits, answers.labels, answers.groups),
-    )  # fmt: skip
+    )
 
 
 def mean_of_classes(hits: NDArray[np.bool_], labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Proportion:

@@ -91,7 +91,7 @@ def check_free(out: OutPaths) -> None:
     """A comparison goes into a new or empty folder, or goes on in its own. Raises InputError."""
     if not out.root.is_dir() or out.begun.is_file():
         return
-    for name, kind in (("run.json", "a run"), (INFO, "a dataset")):
+    for name, kind in ((out.run.info.name, "a run"), (INFO, "a dataset")):
         if (out.root / name).exists():
             raise InputError(f"{out.root} is {kind}; give avsync finetune another folder for its results")
     if others := foreign(out.root, (LOCK_NAME, JOBS)):

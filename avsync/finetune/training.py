@@ -15,8 +15,8 @@ from avsync.data.order import Order
 from avsync.data.transforms import prepare
 from avsync.finetune.arms import Arm, put_back, rate_at, weights_of
 from avsync.finetune.config import ArmName, FinetuneConfig
-from avsync.finetune.curves import FinetuneReporter, LearningCurves
 from avsync.finetune.folder import Begun, LearningPoint, OutPaths
+from avsync.finetune.learning import FinetuneReporter, LearningCurves
 from avsync.finetune.scoring import ArmAnswers, Question, ask
 from avsync.finetune.task import Splits
 from avsync.loading.options import LoaderOptions, StoppedWaiting

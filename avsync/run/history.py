@@ -69,11 +69,20 @@ class History:
             for number, draw in enumerate(self.draws(step)[0]):
                 sounds = draw.pair.sounds
                 yield ClipRow(
-                    step=step, epoch=epoch, row=number, clip=draw.clip, key=index.key(draw.clip),
-                    shard=int(index.shard[draw.clip]), picture=draw.pair.picture,
-                    sounds=tuple(sound.frame for sound in sounds), rolls=tuple(sound.roll for sound in sounds),
-                    in_sync=tuple(sound.in_sync for sound in sounds), flip=draw.flip, top=draw.top, left=draw.left,
-                )  # fmt: skip
+                    step=step,
+                    epoch=epoch,
+                    row=number,
+                    clip=draw.clip,
+                    key=index.key(draw.clip),
+                    shard=int(index.shard[draw.clip]),
+                    picture=draw.pair.picture,
+                    sounds=tuple(sound.frame for sound in sounds),
+                    rolls=tuple(sound.roll for sound in sounds),
+                    in_sync=tuple(sound.in_sync for sound in sounds),
+                    flip=draw.flip,
+                    top=draw.top,
+                    left=draw.left,
+                )
 
     def newest(self) -> State | None:
         """Of the newest checkpoint; None before the first."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avsync.run.alarm import Alarm
-from avsync.run.paths import PROGRESS
+from avsync.run.paths import RunPaths
 from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
 
@@ -70,7 +70,7 @@ class RunProgress:
     """The last."""
     best: ValidationScore | None = None
     alarm: Alarm | None = None
-    """One stream alone tells the network the label, said the last validation."""
+    """One stream alone tells the network the label, by the last validation."""
     advice: str = ""
     """What the guard of efficiency says now; empty: nothing."""
     preflight: str = ""
@@ -78,9 +78,9 @@ class RunProgress:
 
 
 def read_progress(run: Path) -> RunProgress | None:
-    """What a run last said; None when it has said nothing, or nothing that can be understood."""
+    """What a run last wrote; None when it has written nothing, or nothing that can be understood."""
     try:
-        return read_json(run / PROGRESS, RunProgress)
+        return read_json(RunPaths(run).progress, RunProgress)
     except AvsyncError:
         return None
 
@@ -129,7 +129,7 @@ class Pulse:
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Told at its begin and, if all went well, at its end."""
+        """Written at its begin and, if all went well, at its end."""
         before = self.now.phase
         self.write(phase=phase)
         yield

@@ -1,4 +1,8 @@
-"""How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
+"""How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it.
+
+Whether settings, data and software would go on with the run as it was begun is asked before anything is trained: a run
+that went on with other clips would look like any other run. What has changed is named in plain words.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -29,10 +33,6 @@ from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INFO, DatasetInfo
-
-# Whether settings, data and software would go on with a run as it was begun; if not, what has changed, in plain words.
-#
-# Asked before anything is trained: a run that went on with other clips would look like any other run.
 
 
 def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
@@ -191,12 +191,17 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
 def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
     return RunInfo(
-        format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
+        format_version=FORMAT_VERSION,
+        config=config,
+        spec=feed.spec(),
+        dataset=feed.dataset.info,
         dataset_path=str(source.location),
         data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
         draws=hashlib.blake2b(to_json(feed.draws(order, 0)), digest_size=8).hexdigest(),
-        git=commit_of(), torch=str(torch.__version__), numpy=np.__version__,
-    )  # fmt: skip
+        git=commit_of(),
+        torch=str(torch.__version__),
+        numpy=np.__version__,
+    )
 
 
 def _check_folder(paths: RunPaths) -> None:

@@ -49,9 +49,9 @@ def show_attempts(run: Path, console: Console | None = None) -> None:
     for name in ("attempt", "begun (UTC)", "at step", "skipped", "repeated", "processes", "digest"):
         table.add_column(name, justify="left" if name in ("begun (UTC)", "digest") else "right", no_wrap=True)
     for receipt in read_receipts(paths):
-        told = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
+        numbers = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
         begun = receipt.begun.partition("+")[0].replace("T", " ")
-        table.add_row(str(receipt.attempt), begun, *map(str, told), receipt.digest[:SHOWN])
+        table.add_row(str(receipt.attempt), begun, *map(str, numbers), receipt.digest[:SHOWN])
     console.print(table)
 
 
@@ -72,7 +72,7 @@ def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None
     console = console or _console()
     write = _writer(wanted.file) if wanted.file else None
     history = open_history(run, wanted.dataset)
-    steps, proof = _steps(history, wanted.step), _proof(history)  # what is not proven is not told
+    steps, proof = _steps(history, wanted.step), _proof(history)  # what is not proven is not shown
     if write is None or wanted.file is None:
         console.print(_table(history, steps))
         rows = len(steps) * history.order.batch
@@ -110,10 +110,15 @@ def _table(history: History, steps: range) -> Table:
         table.add_column(name, justify="left" if name in ("clip", "sounds") else "right")
     for row in islice(history.rows(steps), LINES):
         table.add_row(
-            str(row.step), str(row.epoch), Text(row.key, overflow="fold"), _seconds(row.picture, clock),
+            str(row.step),
+            str(row.epoch),
+            Text(row.key, overflow="fold"),
+            _seconds(row.picture, clock),
             "  ".join(_sound(row, number, clock) for number in range(len(row.sounds))),
-            "yes" if row.flip else "no", f"{row.left},{row.top}", end_section=row.row == history.order.batch - 1,
-        )  # fmt: skip
+            "yes" if row.flip else "no",
+            f"{row.left},{row.top}",
+            end_section=row.row == history.order.batch - 1,
+        )
     return table
 
 

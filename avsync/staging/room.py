@@ -76,7 +76,7 @@ class Room:
     def reserve(self, part: PartFile, size: int, *, urgent: bool = False, full: bool = False) -> None:
         """Promise `part` its `size` bytes, for which the oldest copies go; those in use only when it is `urgent`.
 
-        `full`: the disk has said so, although it told of space (a quota, perhaps). Raises NoRoom; OSError for other
+        `full`: the disk has refused, although it showed space (a quota, perhaps). Raises NoRoom; OSError for other
         faults of the disk.
         """
         if self.limit and size > self.limit:
@@ -106,8 +106,8 @@ class Room:
         found = [0.0]
         for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}"):
             with suppress(FileNotFoundError):
-                seen = path.lstat()
-                found += [seen.st_mtime] if seen.st_size else []
+                status = path.lstat()
+                found += [status.st_mtime] if status.st_size else []
         return max(found)
 
     @property
@@ -119,12 +119,12 @@ class Room:
         found = list[_Copy]()
         for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}")]:
             try:
-                seen = path.lstat()
+                status = path.lstat()
             except FileNotFoundError:
                 continue  # its job has just published or removed it
-            if not os.path.samestat(seen, os.fstat(own.file.fileno())):
-                unwritten = max(0, seen.st_size - seen.st_blocks * 512)
-                found.append(_Copy(seen.st_mtime, seen.st_atime, seen.st_size, unwritten, path))
+            if not os.path.samestat(status, os.fstat(own.file.fileno())):
+                unwritten = max(0, status.st_size - status.st_blocks * 512)
+                found.append(_Copy(status.st_mtime, status.st_atime, status.st_size, unwritten, path))
         return found
 
 

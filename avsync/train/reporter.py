@@ -200,7 +200,7 @@ class TrainReporter(Reporter):
         )
 
     def receipt(self, receipt: Receipt) -> None:
-        """And what of the data is not used."""
+        """The same, and what of the data is not used."""
         super().receipt(receipt)
         feed = self._opened.feed
         if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):

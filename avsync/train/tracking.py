@@ -178,14 +178,16 @@ class Tracker:
 
     def honesty(self, step: int, got: Examination) -> None:
         """One point of the curves that show a cheat: beside chance, where an honest network stays but for `audited`."""
-        shares = {
+        accuracies = {
             "accuracy_with_another_picture": got.with_another_picture().value,
             "accuracy_with_muted_sound": got.with_muted_sound().value,
             "audited_accuracy": got.audited,
         }
-        for name, share in shares.items():
-            if share is not None and math.isfinite(share):  # a val split of one source has no other picture to show
-                self.validation.add_scalar(f"honesty/{name}", share, step)
+        for name, accuracy in accuracies.items():
+            if accuracy is not None and math.isfinite(
+                accuracy
+            ):  # a val split of one source has no other picture to show
+                self.validation.add_scalar(f"honesty/{name}", accuracy, step)
             self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
         for name in ("listened", "spatial") if (maps := got.maps) else ():
             scores = getattr(maps, name)

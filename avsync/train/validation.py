@@ -26,7 +26,7 @@ FEWEST = 4
 
 
 class Validation:
-    """The val split's fixed pairs, shared out over the ranks."""
+    """The val split's fixed pairs, dealt to the ranks."""
 
     def __init__(self, feed: Feed, config: TrainConfig, world: World) -> None:
         self._feed, self._world, self._mute = feed, world, config.pairs.mute_samples
@@ -43,9 +43,14 @@ class Validation:
         return self._feed.shelf, {int(index.shard[draw.clip]) for rows in self._rows for draw in rows if draw.clip >= 0}
 
     def score(
-        self, network: SyncNet, lay_out: Callable[[Tensor], Tensor], options: LoaderOptions, every: int,
-        look: Callable[[BatchAnswer], None], guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
-    ) -> Examination:  # fmt: skip
+        self,
+        network: SyncNet,
+        lay_out: Callable[[Tensor], Tensor],
+        options: LoaderOptions,
+        every: int,
+        look: Callable[[BatchAnswer], None],
+        guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
+    ) -> Examination:
         """All ranks' answers, the same on every rank. `lay_out`: see honesty.swap.examined.
 
         `look` is shown the first batch; batches pass through `guarded`, which may end it all; `every` n-th picture is

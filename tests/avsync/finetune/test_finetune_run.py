@@ -99,7 +99,7 @@ import os, time
 from avsync.loading.worker import Fetcher
 fill = Fetcher.fill
 def held_up(self, request, *rest):
-    while os.path.exists(os.environ["AVSYNC_TEST_STALL"] + str(request.place.path).split("/")[-2]):
+    while os.path.exists(os.environ["AVSYNC_TEST_STALL"] + str(request.location.path).split("/")[-2]):
         time.sleep(0.02)
     return fill(self, request, *rest)
 Fetcher.fill = held_up
@@ -213,7 +213,8 @@ def test_a_comparison_that_was_killed_goes_on_from_its_checkpoint(whole, run, da
     child.kill()
     child.communicate()
     again = start(WORDS, run, dataset, out.root)
-    assert again.wait(200) == 0
+    text = again.communicate(timeout=200)[0]
+    assert again.returncode == 0, text
     assert read_json(out.curves, list[LearningPoint]) == read_json(whole[0].curves, list[LearningPoint])
     assert read_json(out.result, Comparison).arms == whole[1].arms
 

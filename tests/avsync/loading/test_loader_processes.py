@@ -64,7 +64,7 @@ import os, signal
 from avsync.loading import fetch
 fill = fetch.Fetcher.fill
 def deadly(self, request, *rest):
-    if str(request.place.offset) == os.environ["AVSYNC_TEST_DEADLY"]:
+    if str(request.location.offset) == os.environ["AVSYNC_TEST_DEADLY"]:
         os.kill(os.getpid(), signal.SIGSEGV)
     return fill(self, request, *rest)
 fetch.Fetcher.fill = deadly

@@ -34,7 +34,7 @@ import os, time
 from avsync.loading.worker import Fetcher
 fill = Fetcher.fill
 def held_up(self, request, *rest):
-    names = os.environ["RANK"], str(request.place.path).split("/")[-2]
+    names = os.environ["RANK"], str(request.location.path).split("/")[-2]
     while any(os.path.exists(os.environ["AVSYNC_TEST_STALL"] + name) for name in names):
         time.sleep(0.02)
     return fill(self, request, *rest)
