@@ -5,7 +5,7 @@ In: a RUN, a DATASET with classes, an OUT folder, a FinetuneConfig.
 Out: OUT/result.json, results.csv, predictions.csv, plot.png; checkpoints and curves as a run's.
 Imported by: the command line, late; launch takes its config.
 
-finetune (the verb) -> task (splits and classes), arms (the networks), folder (OUT, and whether a call goes on with it)
+finetune (the verb) -> task (splits, classes), arms (the networks), out_folder (what OUT holds, whether a call goes on)
 training (what the loop of train/loop.py trains here) -> learning (curves, reporter), scoring (answers about clips)
-compare (is one arm better; numbers only) -> results (table, files, plot)
+compare (is one arm better; numbers only) -> presentation (table, files, plot)
 """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avsync.evaluate.actions import CHANCE, above_chance, source_scores
 from avsync.finetune.config import ArmName
-from avsync.finetune.folder import Begun
+from avsync.finetune.out_folder import Begun
 from avsync.finetune.scoring import ArmAnswers
 from avsync.metrics import Z95, Proportion, proportion_of, wilson
 

@@ -10,8 +10,8 @@ from avsync.evaluate.evaluate import check_same_input
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison, compare
 from avsync.finetune.config import FinetuneConfig
-from avsync.finetune.folder import Begun, OutPaths, check_free, claim
-from avsync.finetune.results import save, show
+from avsync.finetune.out_folder import Begun, OutPaths, check_free, claim
+from avsync.finetune.presentation import save, show
 from avsync.finetune.task import Splits
 from avsync.finetune.training import Finetuning, OpenComparison
 from avsync.run.network import LoadedNetwork, load_network, pick_device

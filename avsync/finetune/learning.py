@@ -3,7 +3,7 @@
 import torch
 
 from avsync.finetune.config import ArmName
-from avsync.finetune.folder import Begun, LearningPoint, OutPaths
+from avsync.finetune.out_folder import Begun, LearningPoint, OutPaths
 from avsync.run.progress import ValidationScore, finite
 from avsync.run.receipt import Receipt
 from avsync.run.state import State

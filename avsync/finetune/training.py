@@ -15,8 +15,8 @@ from avsync.data.order import Order
 from avsync.data.transforms import prepare
 from avsync.finetune.arms import Arm, put_back, rate_at, weights_of
 from avsync.finetune.config import ArmName, FinetuneConfig
-from avsync.finetune.folder import Begun, LearningPoint, OutPaths
 from avsync.finetune.learning import FinetuneReporter, LearningCurves
+from avsync.finetune.out_folder import Begun, LearningPoint, OutPaths
 from avsync.finetune.scoring import ArmAnswers, Question, ask
 from avsync.finetune.task import Splits
 from avsync.loading.options import LoaderOptions, StoppedWaiting
@@ -24,7 +24,7 @@ from avsync.run.checkpoint import Saved
 from avsync.run.paths import RunPaths
 from avsync.run.resume import take_up
 from avsync.run.state import Origin, State
-from avsync.train.loop import Loop, Schedule
+from avsync.train.loop import Loop, TrainSchedule
 from avsync.world import World
 
 
@@ -170,8 +170,8 @@ class Finetuning:
         return bool(step) and self.loop.schedule.due(self.config.validate_every, step) and not self.curves.scored(step)
 
 
-def _schedule(config: FinetuneConfig) -> Schedule:
-    return Schedule(
+def _schedule(config: FinetuneConfig) -> TrainSchedule:
+    return TrainSchedule(
         steps=config.steps,
         batch=config.batch,
         points=(config.log_every,),

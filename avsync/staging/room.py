@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from avsync.staging.part_file import SUFFIX, PartFile, locked
+from avsync.staging.part_file import PartFile, locked
+from sharding.base.files import PART
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
@@ -104,7 +105,7 @@ class Room:
     def last_moved(self) -> float:
         """When something last came for a copy in the making that has room, as time.time() has it; 0 without one."""
         found = [0.0]
-        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}"):
+        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}"):
             with suppress(FileNotFoundError):
                 status = path.lstat()
                 found += [status.st_mtime] if status.st_size else []
@@ -117,7 +118,7 @@ class Room:
     def _copies(self, own: PartFile) -> list[_Copy]:
         """Every copy there is, also those that are being made, which have their full size from the start."""
         found = list[_Copy]()
-        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}")]:
+        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}")]:
             try:
                 status = path.lstat()
             except FileNotFoundError:
@@ -179,7 +180,7 @@ def _free(folder: Path) -> int:
 
 def _remove(copy: _Copy) -> int:
     """Bytes that this gives back. What somebody is writing stays."""
-    if copy.path.suffix != SUFFIX:
+    if copy.path.suffix != PART:
         discard(copy.path)
         return copy.size
     left = PartFile.take(copy.path.with_suffix(""))

@@ -60,7 +60,7 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Schedule:
+class TrainSchedule:
     """What is due after which steps."""
 
     steps: int
@@ -95,7 +95,7 @@ class LogWindow:
 class Loop:
     """All steps of one run in one process. Use as a context manager, in the main thread."""
 
-    def __init__(self, world: World, schedule: Schedule) -> None:
+    def __init__(self, world: World, schedule: TrainSchedule) -> None:
         self.world, self.schedule = world, schedule
         self.stop, self._gpu = StopFlag(looks=world.is_main), GpuMeter(world.device)
         self._held = ExitStack()

@@ -30,7 +30,7 @@ NO_FLOOR = Floor(0, 3600)
 """Nobody looks how busy a GPU is."""
 
 
-class Curves(Protocol):
+class CurveWriter(Protocol):
     """Where points are drawn: TensorBoard, and what else a run keeps of them."""
 
     def point(self, now: StepMetrics) -> None: ...
@@ -52,7 +52,7 @@ class Reporter:
         *,
         steps: int,
         batch: int,
-        curves: Curves | None,
+        curves: CurveWriter | None,
         floor: Floor = NO_FLOOR,
     ) -> None:
         """state: where the attempt begins. curves: None for ranks that are silent. batch: clips of a step."""
@@ -148,7 +148,7 @@ class Reporter:
         self._pulse.write(validation=score, best=_score(state.best), alarm=state.alarm)
 
     def flush(self) -> None:
-        """Curves reach the disk."""
+        """CurveWriter reach the disk."""
         if self._curves:
             self._curves.flush()
 

@@ -26,7 +26,7 @@ from avsync.run.network import build_network
 from avsync.run.resume import OpenRun, begin, open_run
 from avsync.run.state import Best, State
 from avsync.staging.stager import keep_ahead
-from avsync.train.loop import Loop, Schedule
+from avsync.train.loop import Loop, TrainSchedule
 from avsync.train.preflight import preflight
 from avsync.train.reporter import TrainReporter
 from avsync.train.step import Stepper
@@ -168,9 +168,9 @@ class Trainer:
         restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
 
 
-def _schedule(config: TrainConfig) -> Schedule:
+def _schedule(config: TrainConfig) -> TrainSchedule:
     runtime = config.runtime
-    return Schedule(
+    return TrainSchedule(
         steps=config.steps,
         batch=config.batch,
         # also where a checkpoint may lie, so that a resumed run's curve has the same points

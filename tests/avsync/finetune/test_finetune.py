@@ -17,8 +17,8 @@ from avsync.data.transforms import NetworkInput
 from avsync.finetune.arms import Arm, PooledFeatures, TaskNet
 from avsync.finetune.compare import compare, difference, mean_of_classes
 from avsync.finetune.config import FINETUNE_PRESETS, TASK_NAMES, ArmName, FinetuneConfig
-from avsync.finetune.folder import Begun
-from avsync.finetune.results import COLORS, comparison_plot
+from avsync.finetune.out_folder import Begun
+from avsync.finetune.presentation import COLORS, comparison_plot
 from avsync.finetune.scoring import ArmAnswers
 from avsync.finetune.task import TASKS, InSync, Splits
 from avsync.models import MODELS, build_model

@@ -21,7 +21,7 @@ from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison
 from avsync.finetune.config import FinetuneConfig
 from avsync.finetune.finetune import finetune
-from avsync.finetune.folder import LearningPoint, OutPaths
+from avsync.finetune.out_folder import LearningPoint, OutPaths
 from avsync.run.checkpoint import load_checkpoint
 from avsync.run.network import load_network
 from avsync.run.progress import RunProgress, read_progress

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from avsync.figures import figure_png
 from avsync.finetune.compare import Comparison
-from avsync.finetune.folder import LearningPoint, OutPaths
+from avsync.finetune.out_folder import LearningPoint, OutPaths
 from avsync.finetune.scoring import ArmAnswers
 from avsync.finetune.task import Splits
 from avsync.metrics import Proportion
