@@ -38,7 +38,7 @@ from sharding.format.index import INFO, DatasetInfo
 def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
     """Raises InputError when `wanted` would not continue `saved`, naming each setting and what of the data differs."""
     same_runtime = replace(wanted.config, runtime=saved.config.runtime)
-    if changed := _settings(saved.config, same_runtime, ""):
+    if changed := changed_settings(saved.config, same_runtime):
         raise InputError(
             f"{root} was started with other settings: {'; '.join(changed)}. "
             "Give the same ones to resume it, or another run folder to start anew"
@@ -77,13 +77,14 @@ def check_origin(state: State, origin: Origin, folder: Path) -> None:
         )
 
 
-def _settings(old: Any, new: Any, prefix: str) -> list[str]:
+def changed_settings(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Flags whose values differ, with both."""
     found: list[str] = []
     for item in fields(old):
         before, after = getattr(old, item.name), getattr(new, item.name)
         name = f"{prefix}{item.name.replace('_', '-')}"
         if is_dataclass(before):
-            found += _settings(before, after, f"{name}.")
+            found += changed_settings(before, after, f"{name}.")
         elif before != after:
             found.append(f"--{name} was {before}, is {after}")
     return found

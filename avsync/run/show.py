@@ -1,7 +1,5 @@
 """`avsync show RUN`: its attempts; with --clips, which clips it was trained on, as a table, CSV or JSON lines."""
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from avsync.run.history import ClipRow, History, open_history
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console
+from sharding.base.csv_table import csv_bytes
 from sharding.base.files import publish
 from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
@@ -159,13 +158,10 @@ def _writer(path: Path) -> Callable[[Iterable[ClipRow]], Iterator[bytes]]:
 
 def _csv(rows: Iterable[ClipRow]) -> Iterator[bytes]:
     """Lists within a field are separated by spaces, frames count from the clip's first, truth is 1 or 0."""
-    yield (",".join(ClipRow.__dataclass_fields__) + "\n").encode()
+    names = tuple(ClipRow.__dataclass_fields__)
+    yield csv_bytes(names, ())
     for row in rows:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(
-            _field(getattr(row, name)) for name in ClipRow.__dataclass_fields__
-        )
-        yield line.getvalue().encode()
+        yield csv_bytes(tuple(_field(getattr(row, name)) for name in names), ())
 
 
 def _field(value: object) -> str:

@@ -146,26 +146,29 @@ class Tracker:
 
     def point(self, now: StepMetrics) -> None:
         """One point of every training curve."""
-        self.train.add_scalar("loss", now.loss, now.step)
-        self.train.add_scalar("accuracy", now.accuracy, now.step)
-        self.train.add_scalar("learning_rate", now.learning_rate, now.step)
-        self.train.add_scalar("speed/clips_per_s", now.clips_per_s, now.step)
-        self.train.add_scalar("speed/share_of_time_waiting_for_data", now.data_wait, now.step)
-        self.train.add_scalar("loading/a_step_computes_ms", now.load.step_ms, now.step)
-        self.train.add_scalar("loading/a_step_waits_ms", now.load.wait_ms, now.step)
-        self.train.add_scalar("loading/a_batch_is_copied_to_the_gpu_ms", now.load.transfer_ms, now.step)
-        self.train.add_scalar("loading/a_clip_is_read_ms", now.load.read_ms, now.step)
-        self.train.add_scalar("loading/a_clip_is_decoded_ms", now.load.decode_ms, now.step)
-        self.train.add_scalar("loading/batches_ready", now.load.ready, now.step)
-        self.train.add_scalar("loading/megabytes_per_s", now.load.megabytes_per_s, now.step)
-        self.train.add_scalar("data/workers_replaced", now.load.replaced, now.step)
-        self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
+        load = now.load
+        points = {
+            "loss": now.loss,
+            "accuracy": now.accuracy,
+            "learning_rate": now.learning_rate,
+            "speed/clips_per_s": now.clips_per_s,
+            "speed/share_of_time_waiting_for_data": now.data_wait,
+            "loading/a_step_computes_ms": load.step_ms,
+            "loading/a_step_waits_ms": load.wait_ms,
+            "loading/a_batch_is_copied_to_the_gpu_ms": load.transfer_ms,
+            "loading/a_clip_is_read_ms": load.read_ms,
+            "loading/a_clip_is_decoded_ms": load.decode_ms,
+            "loading/batches_ready": load.ready,
+            "loading/megabytes_per_s": load.megabytes_per_s,
+            "data/workers_replaced": load.replaced,
+            "data/unreadable_clips": now.skipped,
+        }
         if now.copies:
-            for name, value in flat_settings(now.copies):
-                self.train.add_scalar(f"copies/{name}", value, now.step)
+            points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
         if now.gpu:
-            self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)
-            self.train.add_scalar("gpu/memory_gb", now.gpu.memory_gb, now.step)
+            points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
+        for name, value in points.items():
+            self.train.add_scalar(name, value, now.step)
         self.chance.add_scalar("loss", PLATEAU_LOSS, now.step)
         self.chance.add_scalar("accuracy", CHANCE_ACCURACY, now.step)
 
