@@ -16,7 +16,7 @@ from avsync.metrics import wilson
 from avsync.presets import PRESETS
 from avsync.run.checkpoint import read_run
 from avsync.run.paths import RunPaths
-from avsync.run.resume import describe, order_of
+from avsync.run.resume import describe
 from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import train
 from benchmarks.learning_ears import Ears, other_ears
@@ -148,7 +148,10 @@ def _train_wide(dataset: Path, run: Path, config: TrainConfig, steps: int) -> No
     train(dataset, run, replace(config, steps=steps, pairs=wide))
     source = StagedDataset.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
-    write_json(paths.info, describe(source, config, feed, open_validation(source, config), order_of(feed, config)))
+    write_json(
+        paths.info,
+        describe(source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed)),
+    )
 
 
 def left_plateau(losses: list[tuple[int, float]]) -> int | None:

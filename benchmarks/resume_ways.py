@@ -9,8 +9,7 @@ from itertools import count
 import numpy as np
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.data.draw import Draw, training_draws
-from avsync.data.order import Digest, Order
+from avsync.data.order import Digest, Draw, Order
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.state import Best, Origin, State
@@ -37,11 +36,8 @@ class Ours:
 
     def rows(self) -> Iterator[list[Draw]]:
         """This process's rows, step by step."""
-        feed = self.feed
-        index = feed.dataset.index
-        draws = training_draws(self.order, feed.law, index, feed.view, True, self.job.rank, self.job.ranks, 1)
         for step in count(self.first):
-            yield from draws(step)
+            yield from self.feed.draws(self.order, step, self.job.rank, self.job.ranks)
 
     def state(self) -> bytes:
         """state.json as a checkpoint has it, with everything in it that there can be."""

@@ -15,8 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, training_draws
-from avsync.data.order import Order
+from avsync.data.order import Draw
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.train.gpu import GpuMeter
@@ -68,9 +67,8 @@ def open_feed(folder: Path, side: int, window_s: float) -> Feed:
 
 def rows_of(feed: Feed, batch: int) -> Iterator[list[Draw]]:
     """What training would ask for, for ever."""
-    order = Order(clips=feed.clips, shards=feed.dataset.index.shard[feed.clips], batch=batch, seed=0)
-    step = training_draws(order, feed.law, feed.dataset.index, feed.view, True, 0, 1, 1)
-    return (part for number in count() for part in step(number))
+    order = feed.order(batch, seed=0)
+    return (rows for step in count() for rows in feed.draws(order, step))
 
 
 def kept(batch: Batch) -> Batch:

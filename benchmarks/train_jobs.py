@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 
 from avsync.config import OptimConfig, RuntimeConfig, TrainConfig
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.world import use_cores
@@ -117,7 +117,7 @@ class StreamJob:
         loading = pace(feed, clips, options, lambda batch: None, self.seconds)
         together = pace(feed, clips, options, stepper, self.seconds)
         return Streamed(
-            case=self.case, form=feed.dataset.info.codec, sounds=feed.law.sounds, loader_s=loading.batch_s,
+            case=self.case, form=feed.dataset.info.codec, sounds=feed.sampler.sounds, loader_s=loading.batch_s,
             compute_s=alone.step_s, together_s=together.batch_s, kernels_s=alone.kernels_s,
             transfer_s=together.transfer_s, wait_share=together.wait_share, busy=together.busy,
         )  # fmt: skip
@@ -158,7 +158,7 @@ class TrainJob:
             model=self.case.network, batch=self.case.batch, steps=self.steps,
             precision="bf16" if setting.precision == "bf16" else "fp32", channels_last=setting.channels_last,
             compile=setting.compiled, validate_every=0, optim=OptimConfig(warmup_steps=2),
-            pairs=pairs_of(feed.law.sounds, self.window_s), view=view_of(feed.dataset.info.height, self.side),
+            pairs=pairs_of(feed.sampler.sounds, self.window_s), view=view_of(feed.dataset.info.height, self.side),
             runtime=RuntimeConfig(
                 device="auto" if self.device == "cuda" else "cpu", log_every=max(2, self.steps // 8),
                 checkpoint_every=self.steps,

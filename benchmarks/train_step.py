@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avsync.config import OptimConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, View
+from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.models import MODELS, build_model

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.models.cam import Hottest
 from sharding.format.clip import Box, ClipMeta
 

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from avsync.config import PairConfig
-from avsync.data.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
+from avsync.data.order import (
+    batches_of_rank,
+    mixed,
+)
 from avsync.evaluate.pointing import PointingResult, point
 from avsync.evaluate.scorecard import localisation
 from avsync.honesty.examination import Examination
@@ -64,8 +67,8 @@ def answers_of(
     """Batch by batch about the test split, or `clips` clips spread over it; always the same pairs of a law."""
     feed = Feed.open(dataset, SPLIT, pairs, network.config.view)
     index = feed.dataset.index
-    chosen = feed.clips if clips is None else fixed_choice(feed.clips, clips)
-    draws = fixed_draws(index, chosen, feed.law, feed.view, per_clip)
+    chosen = feed.clips if clips is None else feed.fixed_clips(clips)
+    draws = feed.fixed_draws(chosen, per_clip)
     with feed.loader(LoaderOptions()) as loader:
         stream = loader.batches(batches_of_rank(mixed(draws, BATCH), BATCH, 0, 1))
         for got in examined(network.model, stream, feed.view, pairs.mute_samples, index.group):

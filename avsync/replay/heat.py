@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.evaluate.pointing import cropped
 from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of

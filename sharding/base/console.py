@@ -69,6 +69,7 @@ class Bar:
     ) -> None:
         self.console = console or open_console(stderr=True)
         self._doing, self._total, self._done, self._first, self._state = doing, total, done, done, ""
+        self._own_lines = line is not None
         self._line, self._logs = line or self._usual_line, not self.console.is_terminal and not passing
         amount = (column() for column in _AMOUNT[unit]) if unit else ()
         self._bar = Progress(
@@ -95,8 +96,8 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if self._logs and self._last_line != self._started:
-            self._log()  # how it stood in the end, where lines said how it went
+        if self._logs and (self._last_line != self._started or (self._own_lines and self._done > self._first)):
+            self._log()  # how it stood in the end, where lines told how it went, or are the owner's
 
     def advance(self, more: float = 1) -> None:
         """So much more is done."""

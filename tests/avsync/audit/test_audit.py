@@ -226,7 +226,7 @@ EVIL = "</style><script>alert(1)</script><img src=https://evil/x>"
 @pytest.mark.parametrize("law", PAIRS)
 def test_the_page_stands_alone_and_every_word_of_data_is_only_a_word(dataset, law):
     found, feed = made(dataset, law, [guessed(0.9, probe=EVIL), guessed(0.5), guessed(0.58, "position")])
-    chart = place_chart(feed.law, 50, feed.dataset.info.clock.fps)
+    chart = place_chart(feed.sampler, 50, feed.dataset.info.clock.fps)
     html = page_html(replace(found, dataset=EVIL), chart, 5.0, f"avsync audit '{EVIL}'")
     page = alone(html)
     assert all(link.startswith("data:image/svg+xml;base64,") for link in page.loads)
@@ -244,7 +244,7 @@ def test_the_page_stands_alone_and_every_word_of_data_is_only_a_word(dataset, la
 def test_the_same_audit_gives_the_same_page(dataset):
     found, feed = made(dataset, "uniform", [guessed(0.5)])
     fps = feed.dataset.info.clock.fps
-    once, again = (page_html(found, place_chart(feed.law, 50, fps), 5.0, "avsync audit d") for _ in range(2))
+    once, again = (page_html(found, place_chart(feed.sampler, 50, fps), 5.0, "avsync audit d") for _ in range(2))
     assert once == again
 
 

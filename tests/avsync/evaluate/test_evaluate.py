@@ -15,7 +15,7 @@ from avsync_settings import quick_config
 from PIL import Image
 
 from avsync.config import EvaluateConfig, ViewConfig
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.evaluate.evaluate import evaluate
 from avsync.evaluate.pointing import cropped, point
 from avsync.evaluate.scorecard import localisation

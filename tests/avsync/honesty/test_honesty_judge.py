@@ -8,7 +8,7 @@ import pytest
 from feeds import open_feed
 
 from avsync.config import RuntimeConfig, TrainConfig
-from avsync.data.draw import even_batch
+from avsync.data.order import even_batch
 from avsync.honesty.examination import Examination, in_words
 from avsync.honesty.judge import WORSE, Honesty, after, alarm_of, score_of
 from avsync.honesty.predict import Predictions

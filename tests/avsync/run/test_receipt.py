@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from avsync.config import ViewConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
 from avsync.data.fingerprint import SplitPrint, difference
-from avsync.data.order import Order
+from avsync.data.order import Draw, Order
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
 from avsync.run.paths import RunPaths
@@ -278,7 +277,7 @@ def renamed(batches: list[Batch]) -> list[Batch]:
 )
 def test_a_loader_that_loses_its_place_is_stopped_at_once(dataset, fault):
     feed = Feed.open(dataset, "train", CONFIG.pairs, ViewConfig())
-    drawn = [[Draw(int(clip), feed.law(40, np.random.default_rng(0)), 0, 0, False)] for clip in feed.clips[:4]]
+    drawn = [[Draw(int(clip), feed.sampler(40, np.random.default_rng(0)), 0, 0, False)] for clip in feed.clips[:4]]
     with feed.loader(LoaderOptions(workers=1)) as loader:
 
         def load(wanted: Iterable[list[Draw]]) -> Iterator[Batch]:

@@ -1,8 +1,6 @@
 """A comparison as a table at the terminal, as files and as a picture."""
 
-import csv
-import io
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +9,14 @@ from rich.table import Table
 
 from avsync.figures import figure_png
 from avsync.finetune.compare import Comparison
-from avsync.finetune.judge import ArmAnswers
-from avsync.finetune.place import LearningPoint, OutPaths
+from avsync.finetune.out_folder import LearningPoint, OutPaths
+from avsync.finetune.scoring import ArmAnswers
 from avsync.finetune.task import Splits
 from avsync.metrics import Proportion
 from sharding.base.console import open_console
+from sharding.base.csv_table import write_csv
 from sharding.base.files import publish, write_json
-from sharding.base.text import counted
+from sharding.base.text import counted, interval, percent
 
 COLORS = {"learned": "tab:green", "scratch": "tab:gray", "frozen": "tab:blue"}
 
@@ -33,31 +32,22 @@ def save(found: Comparison, answers: ArmAnswers, points: list[LearningPoint], sp
     lines += [
         (f"{it.better} - {it.than}", "top1", it.top1.value, it.top1.low, it.top1.high) for it in found.differences
     ]
-    _write_csv(paths, ("arm", "measure", "value", "low_95", "high_95"), lines)
-    _write_predictions(answers, splits, paths)
+    write_csv(paths.table, ("arm", "measure", "value", "low_95", "high_95"), lines)
+    _write_predictions(answers, splits, paths.predictions)
     with publish(paths.plot) as file:
         file.write(comparison_plot(found, points))
     write_json(paths.result, found)
 
 
-def _write_csv(paths: OutPaths, header: tuple[str, ...], lines: Sequence[tuple[object, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
-    with publish(paths.table) as file:
-        file.write(text.getvalue().encode())
-
-
-def _write_predictions(answers: ArmAnswers, splits: Splits, paths: OutPaths) -> None:
+def _write_predictions(answers: ArmAnswers, splits: Splits, path: Path) -> None:
     """One line per test clip."""
-    dataset, classes, text = splits.feeds["test"].dataset, splits.classes, io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "class", *answers.said])
-    named = {arm: said.argmax(axis=1) for arm, said in answers.said.items()}
-    for row, clip in enumerate(answers.clips.tolist()):
-        guesses = [classes[guess[row]] for guess in named.values()]
-        writer.writerow([dataset.key(clip), classes[answers.labels[row]], *guesses])
-    with publish(paths.predictions) as file:
-        file.write(text.getvalue().encode())
+    dataset, classes = splits.feeds["test"].dataset, splits.classes
+    named = [each.argmax(axis=1) for each in answers.probabilities.values()]
+    rows = [
+        (dataset.key(clip), classes[answers.labels[row]], *(classes[guess[row]] for guess in named))
+        for row, clip in enumerate(answers.clips.tolist())
+    ]
+    write_csv(path, ("clip", "class", *answers.probabilities), rows)
 
 
 def comparison_plot(found: Comparison, points: list[LearningPoint]) -> bytes:
@@ -68,15 +58,26 @@ def comparison_plot(found: Comparison, points: list[LearningPoint]) -> bytes:
         for split, style in (("train", ":"), ("val", "-")):
             own = [point for point in points if (point.arm, point.split) == (arm.name, split)]
             steps, values = [point.step for point in own], [point.accuracy for point in own]
-            left.plot(steps, values, style, marker="." if split == "val" else "", color=COLORS[arm.name],
-                      label=f"{arm.name}, {split}")  # fmt: skip
+            left.plot(
+                steps,
+                values,
+                style,
+                marker="." if split == "val" else "",
+                color=COLORS[arm.name],
+                label=f"{arm.name}, {split}",
+            )
     _levels(left, found)
     left.set(ylim=(0, 1), xlabel="step", ylabel="accuracy", title="learning")
     left.legend(fontsize=7)
     values = np.array([arm.top1.value for arm in found.arms])
     errors = np.array([[arm.top1.value - arm.top1.low, arm.top1.high - arm.top1.value] for arm in found.arms]).T
-    right.bar([arm.name for arm in found.arms], values, yerr=errors.clip(0), capsize=4,
-              color=[COLORS[arm.name] for arm in found.arms])  # fmt: skip
+    right.bar(
+        [arm.name for arm in found.arms],
+        values,
+        yerr=errors.clip(0),
+        capsize=4,
+        color=[COLORS[arm.name] for arm in found.arms],
+    )
     _levels(right, found)
     right.set(ylim=(0, 1), title=f"test: {found.clips} clips of {found.sources} sources")
     figure.suptitle("; ".join(one.verdict for one in found.differences[:1]), parse_math=False, fontsize=10)
@@ -97,12 +98,15 @@ def show(found: Comparison, paths: OutPaths) -> None:
         table.add_column(name, justify="left" if name == "arm" else "right")
     for arm in found.arms:
         table.add_row(
-            arm.name, _told(arm.top1), _told(arm.top5) if arm.top5 else "-",
-            _told(arm.per_class), f"{arm.picked_step} ({arm.val_accuracy:.1%})",
-        )  # fmt: skip
+            arm.name,
+            _shown(arm.top1),
+            _shown(arm.top5) if arm.top5 else "-",
+            _shown(arm.per_class),
+            f"{arm.picked_step} ({percent(arm.val_accuracy)})",
+        )
     table.add_section()
-    table.add_row("majority", _told(found.majority), "", f"{found.chance:.1%}", "")
-    table.add_row("chance", f"{found.chance:.1%}", "", f"{found.chance:.1%}", "")
+    table.add_row("majority", _shown(found.majority), "", percent(found.chance), "")
+    table.add_row("chance", percent(found.chance), "", percent(found.chance), "")
     console.print(table)
     for one in found.differences:
         console.print(one.verdict, soft_wrap=True)
@@ -112,5 +116,5 @@ def show(found: Comparison, paths: OutPaths) -> None:
     console.print(f"table, predictions, curves and plot: {paths.root}", soft_wrap=True)
 
 
-def _told(share: Proportion) -> str:
-    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+def _shown(it: Proportion) -> str:
+    return f"{percent(it.value)} ({interval(it.low, it.high)})"

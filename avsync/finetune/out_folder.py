@@ -7,7 +7,7 @@ OUT/tensorboard/      the same, a folder for each arm
 OUT/result.json       Comparison; with results.csv, predictions.csv and plot.png beside it
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from avsync.data.fingerprint import SplitPrint
 from avsync.finetune.config import MAY_CHANGE, ArmName, FinetuneConfig
 from avsync.run.checkpoint import tidy
 from avsync.run.paths import RunPaths
+from avsync.run.resume import changed_settings
 from sharding.base.environment import JOBS
 from sharding.base.files import foreign, read_json, write_json
 from sharding.base.locks import LOCK_NAME
@@ -91,7 +92,7 @@ def check_free(out: OutPaths) -> None:
     """A comparison goes into a new or empty folder, or goes on in its own. Raises InputError."""
     if not out.root.is_dir() or out.begun.is_file():
         return
-    for name, kind in (("run.json", "a run"), (INFO, "a dataset")):
+    for name, kind in ((out.run.info.name, "a run"), (INFO, "a dataset")):
         if (out.root / name).exists():
             raise InputError(f"{out.root} is {kind}; give avsync finetune another folder for its results")
     if others := foreign(out.root, (LOCK_NAME, JOBS)):
@@ -125,16 +126,12 @@ def claim(out: OutPaths, wanted: Begun) -> Begun:
 def _changes(saved: Begun, wanted: Begun) -> list[str]:
     """The run's step may be another one meanwhile: the weights that were taken from it are in the checkpoint."""
     config = replace(wanted.config, **{name: getattr(saved.config, name) for name in MAY_CHANGE})
-    found = [
-        f"--{prefix}{item.name.replace('_', '-')} was {getattr(old, item.name)}, is {getattr(new, item.name)}"
-        for prefix, old, new in (("", saved.config, config), ("optim.", saved.config.optim, config.optim))
-        for item in fields(old)
-        if item.name != "optim" and getattr(old, item.name) != getattr(new, item.name)
-    ]
+    found = changed_settings(saved.config, config)
     texts: tuple[tuple[str, Any, Any], ...] = (
-        ("RUN", saved.run, wanted.run), ("its network", saved.model, wanted.model),
+        ("RUN", saved.run, wanted.run),
+        ("its network", saved.model, wanted.model),
         ("DATASET", saved.dataset, wanted.dataset),
-    )  # fmt: skip
+    )
     found += [f"{name} was {old}, is {new}" for name, old, new in texts if old != new]
     if not found and (saved.data, saved.classes) != (wanted.data, wanted.classes):
         found.append("the dataset has changed")
