@@ -8,7 +8,6 @@ memory is the most that is allocated on top of the index. Wanted for a million: 
 
 import tracemalloc
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -56,24 +55,20 @@ def start(given: tuple[int, float | None]) -> Start:
     """Clips, and how far through epoch 1000: the first step there and what proves it; None: a full permutation."""
     clips, fraction = given
     split = made_up(clips)
-    work = partial(permuted, clips) if fraction is None else partial(first_step, split, fraction)
+
+    def work() -> None:
+        if fraction is None:
+            np.random.default_rng([0, 1000]).permutation(clips)
+            return
+        order = ours(split)  # as a resumed run asks for it
+        step = int((1000 + fraction) * order.steps_per_epoch)
+        order.step(step)
+        Digest.resumed(order, step + 1, "00" * 16)
+
     took = seconds(work)
     tracemalloc.start()  # slows the work down
     work()
     return Start(took, tracemalloc.get_traced_memory()[1] / 1e6)
-
-
-def first_step(split: Split, fraction: float) -> None:
-    """As a resumed run asks for it."""
-    order = ours(split)
-    step = int((1000 + fraction) * order.steps_per_epoch)
-    order.step(step)
-    Digest.resumed(order, step + 1, "00" * 16)
-
-
-def permuted(clips: int) -> None:
-    """An epoch at once."""
-    np.random.default_rng([0, 1000]).permutation(clips)
 
 
 def epochs_of(order: Order) -> list[NDArray[np.int64]]:

@@ -23,11 +23,12 @@ from benchmarks.base.runner import ROOT, in_turn
 from benchmarks.base.table import Column, Table, command, of_rounds, statistic
 from launch.job.attempts import Event, What, note
 from launch.job.paths import JobPaths
-from launch.job.record import VERSION, JobRecord, Queued, Resources
+from launch.job.record import Queued
 from launch.queue.squeue import MARK
 from launch.site.profile import ClusterProfile
 from sharding.base.files import write_json
 from slurm.cluster import Cluster, ClusterSettings
+from tests.slurm.jobs import asked, record
 
 SUBMITIT = """
 import sys
@@ -89,35 +90,8 @@ def job_folder(run: Path) -> JobPaths:
     """As a run leaves it that was preempted once."""
     paths = JobPaths.of(run, "train")
     paths.root.mkdir(parents=True)
-    asked = Resources(
-        partition="low",
-        account="",
-        qos="",
-        constraint="",
-        exclude=(),
-        nodes=1,
-        tasks_per_node=1,
-        gpus_per_node=0,
-        cpus_per_task=1,
-        memory_mb=0,
-        time_s=3600,
-    )
-    record = JobRecord(
-        version=VERSION,
-        kind="train",
-        name=run.name,
-        words=(),
-        argv=(),
-        run=str(run),
-        dataset="",
-        profile=ClusterProfile(),
-        resources=asked,
-        array=0,
-        commit="",
-        directory="/",
-        submitted=time.time(),
-    )
-    write_json(paths.record, record, lasting=False)
+    resources = asked(nodes=1, memory_mb=0, time_s=3600)
+    write_json(paths.record, record(run, (), ClusterProfile(), resources), lasting=False)
     write_json(run / "progress.json", RunProgress(updated=time.time(), step=10, steps=100), lasting=False)
     for what, saved in ((What.BEGAN, 0), (What.PREEMPTED, 10)):
         event = Event(what=what, attempt=1, job="1", restart=0, nodes="n1", saved=saved, at=time.time())

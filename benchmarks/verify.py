@@ -23,11 +23,6 @@ from sharding.verify.verify import inspect
 RUNS = 5
 
 
-def read(path: Path) -> None:
-    """Read a file and forget it."""
-    warm([path])
-
-
 def sha256sum(path: Path) -> None:
     """The tool of the system, one process a file."""
     subprocess.run(["sha256sum", str(path)], stdout=subprocess.DEVNULL, check=True)
@@ -44,7 +39,7 @@ def compare(dataset: Path, jobs: int) -> Table:
     tars = sorted(dataset.rglob("*.tar"))
     size = sum(tar.stat().st_size for tar in tars)
     ways: dict[str, Callable[[], object]] = {
-        "reading": partial(each, read, tars, jobs),
+        "reading": partial(each, lambda tar: warm([tar]), tars, jobs),
         "sha256sum": partial(each, sha256sum, tars, jobs),
         "avsync verify": partial(inspect, dataset, jobs, decode=False, progress=Console(quiet=True)),
     }

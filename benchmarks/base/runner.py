@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from multiprocessing import Pipe
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -27,8 +26,11 @@ ROOT = Path(__file__).parents[2]
 ALONE_S = 1200
 """After which a process that should end by itself is ended."""
 NO_ENVIRONMENT: Mapping[str, str] = {}
-LEAVE_S = 5
-Given, Figure, Way = TypeVar("Given"), TypeVar("Figure"), TypeVar("Way")
+LEAVE_S, LOOK_S = 5, 0.1
+"""For a process to leave by itself; and how often one is looked at that may die, its workers holding the pipe."""
+Given = TypeVar("Given")
+Figure = TypeVar("Figure")
+Way = TypeVar("Way")
 
 
 class Failed(Exception):
@@ -63,20 +65,14 @@ class Child:
     def answer(self, limit_s: float = ALONE_S) -> Any:
         """What the work that was sent has given. Raises Failed."""
         assert self._process
-        ended = os.pidfd_open(self._process.pid)
+        end = self._began + limit_s
+        while not self._pipe.poll(LOOK_S) and self._process.poll() is None and time.monotonic() < end:
+            pass
         try:
-            ready = wait([self._pipe, ended], max(0.0, self._began + limit_s - time.monotonic()))
-            trouble, figures = "", None
-            if self._pipe in ready:
-                figures, trouble = self._pipe.recv()
-            elif not ready:
-                trouble = f"not done after {limit_s:.0f} s"
+            late = not self._pipe.poll() and self._process.poll() is None
+            figures, trouble = (None, f"not done after {limit_s:.0f} s") if late else self._pipe.recv()
         except (EOFError, OSError):
-            ready = [ended]
-        finally:
-            os.close(ended)
-        if ready == [ended]:
-            trouble = self._last_words()
+            figures, trouble = None, self._last_words()
         if trouble and trouble != OUT_OF_MEMORY:
             self.close()
         if trouble:
@@ -137,6 +133,10 @@ class Rounds(dict[Way, list[Figure | None]], Generic[Way, Figure]):
     def add(self, way: Way, figure: Figure | None) -> None:
         """The next round's."""
         self.setdefault(way, []).append(figure)
+
+    def by_name(self) -> dict[str, list[Figure | None]]:
+        """For JSON."""
+        return {str(way): figures for way, figures in self.items()}
 
     def each(self, way: Way, what: Callable[[Figure], float]) -> list[float]:
         """A figure of the rounds that went well."""

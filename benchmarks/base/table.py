@@ -109,11 +109,24 @@ def yes(reached: bool) -> str:
     return "yes" if reached else "no"
 
 
-def target_row(name: str, ratios: Sequence[float], limit: float, at_least: bool = True) -> tuple[str, ...]:
-    """What, and WANTED of it: reached when the median is on the right side of the limit."""
-    middle, *_ = found = three(ratios)
-    reached = middle >= limit if at_least else middle <= limit
-    return (name, f"{'>=' if at_least else '<='} {limit}", *(f"{figure:.2f}" for figure in found), yes(reached))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Wanted: a figure of `above`, divided by that of `below` in the same round, on one side of `limit`."""
+
+    above: str
+    below: str
+    limit: float
+    at_least: bool = True
+    under: str = ""
+    """Circumstances, for its name."""
+
+    def row(self, ratios: Sequence[float]) -> tuple[str, ...]:
+        """What, and WANTED of it: reached when the median is on the right side."""
+        middle, *_ = found = three(ratios)
+        reached = middle >= self.limit if self.at_least else middle <= self.limit
+        name = ", ".join(filter(None, (f"{self.above} / {self.below}", self.under)))
+        side = ">=" if self.at_least else "<="
+        return (name, f"{side} {self.limit}", *(f"{figure:.2f}" for figure in found), yes(reached))
 
 
 def wide_console() -> Console:
@@ -145,8 +158,3 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     """Where `report` writes."""
     parser.add_argument("--markdown", type=Path, help="write the tables there, too")
     parser.add_argument("--json", type=Path, help="write every figure of every round there")
-
-
-def by_name(rounds: Mapping[Any, Iterable[Any]]) -> dict[str, list[Any]]:
-    """For JSON."""
-    return {str(way): list(figures) for way, figures in rounds.items()}

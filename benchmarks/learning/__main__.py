@@ -10,7 +10,6 @@ cell learning.md and learning.png are written. Every network gets the same optim
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields
-from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -63,8 +62,12 @@ def dataset_of(options: argparse.Namespace) -> Path:
 def cells(options: argparse.Namespace) -> list[Cell]:
     """Seed by seed, so that a table that is stopped early still compares."""
     asked = {field.name: getattr(options, field.name) for field in fields(Cell) if hasattr(options, field.name)}
-    every = product(range(options.seeds), options.networks, options.laws)
-    return [Cell(seed=seed, network=network, law=law, **asked) for seed, network, law in every]
+    return [
+        Cell(seed=seed, network=network, law=law, **asked)
+        for seed in range(options.seeds)
+        for network in options.networks
+        for law in options.laws
+    ]
 
 
 def main() -> None:

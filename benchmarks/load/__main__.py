@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.base.runner import Child, in_turn
-from benchmarks.base.table import by_name, command, report, wide_console
+from benchmarks.base.table import command, report, wide_console
 from benchmarks.load.catalog import ENTRIES, TARGET_WORKERS
 from benchmarks.load.clips import add_clips, ready_jobs
 from benchmarks.load.job import Job
@@ -56,7 +56,7 @@ def main() -> None:
     rounds = in_turn(runs, options.runs)
     clips = max((len(job.clips) for job in jobs.values()), default=0)
     about = machine(found, f"{clips} clips of {options.data or 'generated scenes'}, {options.runs} rounds")
-    report(tables(rounds, jobs), about, console, options, by_name(rounds))
+    report(tables(rounds, jobs), about, console, options, rounds.by_name())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -71,20 +71,11 @@ class Delivered(NamedTuple):
     """It lies in a resident tensor already: there is nothing to copy."""
 
 
-class Source(Protocol):
-    """A way at work. Made from a job: its construction is timed, the imports of its module are not."""
-
-    def __iter__(self) -> Iterator[Delivered]: ...
-
-    def state(self) -> Any:
-        """Of those that can go on where they stopped: what a run saves after the last batch that was taken."""
-
-    def restore(self, state: Any, done: int) -> None:
-        """... go on from there, `done` batches after the start; before the first batch is taken."""
-
-
 class Handed:
-    """A way whose `loader` yields batches, and whose makers let it tell and take back a state."""
+    """A way at work whose `loader` yields batches; a limit, or our way, has an `__iter__` of its own.
+
+    Made from a job: its construction is timed, the imports of its module are not.
+    """
 
     loader: Any
     names: tuple[Any, ...] = ("key", "video", "audio")
@@ -95,9 +86,11 @@ class Handed:
             yield Delivered(*(batch[name] for name in self.names))
 
     def state(self) -> Any:
+        """What its makers let a run save, after the last batch that was taken."""
         return self.loader.state_dict()
 
     def restore(self, state: Any, done: int) -> None:
+        """Go on from there, `done` batches after the start; before the first batch is taken."""
         self.loader.load_state_dict(state)
 
 

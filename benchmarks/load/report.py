@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from benchmarks.base.runner import Rounds
-from benchmarks.base.table import WANTED, Column, Table, of_rounds, ratio_to, statistic, target_row, yes
+from benchmarks.base.table import WANTED, Column, Table, of_rounds, ratio_to, statistic, yes
 from benchmarks.load.catalog import ENTRIES, FIRST_S, PEAK_MB, TARGET_WORKERS, TARGETS
 from benchmarks.load.job import Job, shape_of
 from benchmarks.load.run import Loaded
@@ -65,10 +65,10 @@ def wanted(results: Results, jobs: Mapping[str, Job]) -> Table:
     """Every target that this call has figures for."""
     table = Table("wanted and got", ("what", *WANTED))
     for target in TARGETS:
-        above, below = (Case(way=way, workers=TARGET_WORKERS, cold=target.cold) for way in (target.above, target.below))
+        cold = target.under == "cold"
+        above, below = (Case(way=way, workers=TARGET_WORKERS, cold=cold) for way in (target.above, target.below))
         if ratios := results.ratios(above, below, attrgetter("clips_s")):
-            name = f"{target.above} / {target.below}{', cold' if target.cold else ''}"
-            table.rows.append(target_row(name, ratios, target.least))
+            table.rows.append(target.row(ratios))
     for way in ("avsync raw", "avsync h264"):
         case = Case(way=way, workers=TARGET_WORKERS)
         for what, name, most, digits in (("first batch s", "first_s", FIRST_S, 2), ("peak MB", "peak_mb", PEAK_MB, 0)):

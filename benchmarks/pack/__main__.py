@@ -7,7 +7,6 @@ CPU time is the figure to trust; wall time stands beside it. Everything runs in 
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -16,7 +15,7 @@ import av
 from rich.console import Console
 
 from benchmarks.base.runner import Cost, Rounds, in_turn
-from benchmarks.base.table import WANTED, Table, add_outputs, by_name, command, of_rounds, report, statistic, target_row
+from benchmarks.base.table import WANTED, Table, Target, add_outputs, command, of_rounds, report, statistic
 from benchmarks.pack.sources import real_sources, wall
 from benchmarks.pack.ways import WAYS, Job, ffmpeg_version, job_of, measured, missing
 from sharding.config import PackConfig
@@ -26,25 +25,15 @@ FLOORS = "decode only + encode only"
 """What is left when packing itself costs nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`above` costs divided by what `below` costs, and which side of `limit` that should lie on."""
-
-    above: str
-    below: str
-    limit: float
-    at_least: bool = False
-
-
 TARGETS = [
-    Target("avsync raw", "decode only", 1.3),
-    Target("avsync h264", "decode only", 1.6),
-    Target("avsync h264-fast", "decode only", 1.6),
-    Target("avsync h264", FLOORS, 1.1),
-    Target("ffmpeg, segments", "avsync h264", 1.15, at_least=True),
-    Target("ffmpeg, each clip", "avsync h264", 1.8, at_least=True),
-    Target("naive float tensors", "avsync raw", 2.0, at_least=True),
-    Target("naive float tensors", "avsync h264", 2.0, at_least=True),
+    Target(above="avsync raw", below="decode only", limit=1.3, at_least=False),
+    Target(above="avsync h264", below="decode only", limit=1.6, at_least=False),
+    Target(above="avsync h264-fast", below="decode only", limit=1.6, at_least=False),
+    Target(above="avsync h264", below=FLOORS, limit=1.1, at_least=False),
+    Target(above="ffmpeg, segments", below="avsync h264", limit=1.15),
+    Target(above="ffmpeg, each clip", below="avsync h264", limit=1.8),
+    Target(above="naive float tensors", below="avsync raw", limit=2.0),
+    Target(above="naive float tensors", below="avsync h264", limit=2.0),
 ]
 Costs = Rounds[str, Cost]
 """Way -> what it cost, all sources of a group together, for a clip of 4 s."""
@@ -77,9 +66,7 @@ def tables(title: str, costs: Costs) -> list[Table]:
     ratios = Table(f"{title}: ratio of CPU times", ("what", *WANTED))
     for target in TARGETS:
         if costs.keys() >= {target.above, target.below}:
-            found = costs.ratios(target.above, target.below, attrgetter("cpu"))
-            name = f"{target.above} / {target.below}"
-            ratios.rows.append(target_row(name, found, target.limit, target.at_least))
+            ratios.rows.append(target.row(costs.ratios(target.above, target.below, attrgetter("cpu"))))
     return [of_rounds(f"{title}: for each clip of 4 s", costs, columns, ways), ratios]
 
 
@@ -109,7 +96,7 @@ def main() -> None:
         found = measure(jobs, [name for name in WAYS if not lacking[name]], options.runs)
     about = f"PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}; beside it {ffmpeg_version()}"
     shown = [table for name, costs in found.items() for table in tables(name, costs)]
-    report(shown, about, console, options, {name: by_name(costs) for name, costs in found.items()})
+    report(shown, about, console, options, {name: costs.by_name() for name, costs in found.items()})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def wall(path: Path, tiles: list[Probe], across: int) -> Path:
     if path.exists():
         return path
     rows = [_real(tiles[number % len(tiles)]) if tiles else _drifting(number) for number in range(across**2)]
-    with av.open(str(path), "w") as container:
+    half = path.with_stem(f"{path.stem}-half")  # whole when it has its name
+    with av.open(str(half), "w") as container:
         picture = container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "23", "g": "250"})
         picture.width, picture.height, picture.pix_fmt = TILE.width * across, TILE.height * across, "yuv420p"
         sound = container.add_stream("aac", rate=CLOCK.sample_rate, layout="stereo")
@@ -70,7 +71,7 @@ def wall(path: Path, tiles: list[Probe], across: int) -> Path:
             container.mux(sound.encode(block))
         container.mux(picture.encode(None))
         container.mux(sound.encode(None))
-    return path
+    return half.rename(path)
 
 
 def _real(source: Probe) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int16]]]:

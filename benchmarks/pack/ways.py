@@ -33,6 +33,7 @@ from sharding.sources.source import Source
 class Job:
     """One source to be made into clips."""
 
+    source: Source
     found: Probe
     pieces: tuple[range, ...]
     """Frames at 30 a second."""
@@ -51,15 +52,11 @@ Way = Callable[[Job], None]
 
 
 def job_of(found: Probe, folder: Path, config: PackConfig) -> Job:
-    """A source, cut and decoded."""
-    pieces = tuple(piece for part in survey(source_of(found), config).parts for piece in part)
-    clips = tuple(clip for clip, _ in clips_of(source_of(found), found, pieces, config))
-    return Job(found=found, pieces=pieces, clips=clips, folder=folder, config=config)
-
-
-def source_of(found: Probe) -> Source:
-    """As a folder walk would list it."""
-    return Source(id="source", path=found.path, rel=found.path.name, action="any", group="any")
+    """A source, as a folder walk would list it, cut and decoded."""
+    source = Source(id="source", path=found.path, rel=found.path.name, action="any", group="any")
+    pieces = tuple(piece for part in survey(source, config).parts for piece in part)
+    clips = tuple(clip for clip, _ in clips_of(source, found, pieces, config))
+    return Job(source=source, found=found, pieces=pieces, clips=clips, folder=folder, config=config)
 
 
 def measured(way: Way, job: Job) -> Cost:
@@ -94,7 +91,7 @@ def ours(codec: str) -> Way:
     codec_named(codec)
 
     def way(job: Job) -> None:
-        source, config = source_of(job.found), replace(job.config, codec=codec)
+        source, config = job.source, replace(job.config, codec=codec)
         (job.folder / "train").mkdir()
         found = survey(source, config)
         parts = [

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.progress import track
 
 from benchmarks.base.runner import Failed, in_turn
-from benchmarks.base.table import by_name, command, first_words, report, wide_console
+from benchmarks.base.table import command, first_words, report, wide_console
 from benchmarks.load.clips import add_clips, ready_jobs, work_folder
 from benchmarks.load.job import Job
 from benchmarks.peers.install import Place, machine
@@ -75,7 +75,7 @@ def main() -> None:
         small = [subject for subject in subjects if subject.job.clips]
         compared = {str(subject): compare(subject) for subject in track(small, "sequences", console=console)}
     about = machine(found, f"clips of {options.data or 'generated scenes'}, {options.runs} rounds")
-    figures = {"starts": by_name(rounds), "sequences": compared}
+    figures = {"starts": rounds.by_name(), "sequences": compared}
     report([times(rounds), sequences(compared)], about, console, options, figures)
 
 

@@ -4,7 +4,7 @@ No torch here.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from avsync.config import ModelName
 from sharding.base.text import percent
@@ -134,18 +134,15 @@ class Streamed:
         }
         return max(gaps, key=lambda name: gaps[name])
 
-    @property
-    def speeds(self) -> list[str]:
-        """Clips a second: loader, compute, together."""
-        return [f"{self.case.batch / each:.1f}" for each in (self.loader_s, self.compute_s, self.together_s)]
+    def clips_per_s(self, batch_s: float) -> str:
+        """From the seconds of a batch."""
+        return f"{self.case.batch / batch_s:.1f}"
 
     def __str__(self) -> str:
-        loader, compute, together = self.speeds
+        loader, compute, together = map(self.clips_per_s, (self.loader_s, self.compute_s, self.together_s))
+        speeds = f"loader {loader}, compute {compute}, together {together} clips/s"
         idle = "-" if self.idle_share is None else percent(self.idle_share)
-        return (
-            f"{self.case} from {self.form}: loader {loader}, compute {compute}, together {together} clips/s, "
-            f"idle {idle}; limit: {self.limit}"
-        )
+        return f"{self.case} from {self.form}: {speeds}, idle {idle}; limit: {self.limit}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,8 +209,8 @@ class Results:
         if isinstance(row, Machine):
             self.machine = row
         else:
-            rows: list[Any] = getattr(self, {Trouble: "troubles"}.get(type(row), type(row).__name__.lower()))
-            rows.append(row)
+            name = "troubles" if isinstance(row, Trouble) else type(row).__name__.lower()
+            getattr(self, name).append(row)
 
     def best(self, network: ModelName, batch: int) -> Setting | None:
         """The fastest setting so far."""
