@@ -53,7 +53,7 @@ class Call:
 COLUMNS: Mapping[str, Column] = {
     "median s": statistic("seconds", ".2f"),
     "least s": statistic("seconds", ".2f", of=min),
-    "last line": lambda rounds, way: rounds[way][-1].last,
+    "last line": lambda rounds, way: getattr(rounds[way][-1], "last", ""),
 }
 
 

@@ -147,14 +147,12 @@ def report(tables: Sequence[Table], about: str, console: Console, options: argpa
         write_json(options.json, {"about": about, "figures": figures})
 
 
-def command(name: str, text: str | None) -> argparse.ArgumentParser:
-    """The command line of `python -m benchmarks.NAME`; `text`: the docstring that explains it."""
-    return argparse.ArgumentParser(
+def command(name: str, text: str | None, *, outputs: bool = False) -> argparse.ArgumentParser:
+    """The command line of `python -m benchmarks.NAME`; `text`: the docstring that explains it; outputs: of `report`."""
+    parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Where `report` writes."""
-    parser.add_argument("--markdown", type=Path, help="write the tables there, too")
-    parser.add_argument("--json", type=Path, help="write every figure of every round there")
+    if outputs:
+        parser.add_argument("--markdown", type=Path, help="write the tables there, too")
+        parser.add_argument("--json", type=Path, help="write every figure of every round there")
+    return parser

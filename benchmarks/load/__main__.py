@@ -15,9 +15,9 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.base.runner import Child, in_turn
-from benchmarks.base.table import command, report, wide_console
+from benchmarks.base.table import report, wide_console
 from benchmarks.load.catalog import ENTRIES, TARGET_WORKERS
-from benchmarks.load.clips import add_clips, ready_jobs
+from benchmarks.load.clips import clips_command, ready_jobs
 from benchmarks.load.job import Job
 from benchmarks.load.report import Case, tables
 from benchmarks.load.run import Loaded, run
@@ -42,12 +42,11 @@ def cases_of(names: Sequence[str], workers: Sequence[int], cold: bool) -> list[C
 
 def main() -> None:
     """Make data, environments and copies; run; print the tables."""
-    parser, console = command("load", __doc__), wide_console()
-    add_clips(parser, "9 MB each, stored raw: they must fit the page cache")
+    parser = clips_command("load", __doc__, "9 MB each, stored raw: they must fit the page cache")
     parser.add_argument("--seconds", type=float, default=4, help="length of a timed window")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes, and cores")
     parser.add_argument("--cold", action="store_true", help="beside it, with files put out of the page cache")
-    options = parser.parse_args()
+    options, console = parser.parse_args(), wide_console()
     jobs, found = ready_jobs(ENTRIES, options, console)
     runs = {}
     for case in cases_of(list(jobs), options.workers, options.cold):

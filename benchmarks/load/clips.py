@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.base.runner import Child, Failed
-from benchmarks.base.table import add_outputs
+from benchmarks.base.table import command
 from benchmarks.load.catalog import Entry
 from benchmarks.load.job import BATCH, Job
 from benchmarks.load.run import prepare
@@ -43,15 +43,16 @@ def scenes(folder: Path, clips: int) -> Path:
     return folder
 
 
-def add_clips(parser: argparse.ArgumentParser, clips: str) -> None:
-    """What the benchmarks that load clips are asked; `clips`: help of the flag of that name."""
+def clips_command(name: str, text: str | None, clips: str) -> argparse.ArgumentParser:
+    """The command line of a benchmark that loads clips; `clips`: help of the flag of that name."""
+    parser = command(name, text, outputs=True)
     parser.add_argument("--data", type=Path, help="a folder of real videos; without it, generated scenes")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--clips", type=int, default=160, help=clips)
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="ways with one of these in their names")
     parser.add_argument("--cache", type=Path, default=CACHE, help="for clips and their copies; kept")
     parser.add_argument("--peers-dir", type=Path, default=CACHE / "peers", help="for the peers' environments; kept")
-    add_outputs(parser)
+    return parser
 
 
 def ready_jobs(

@@ -15,7 +15,7 @@ import av
 from rich.console import Console
 
 from benchmarks.base.runner import Cost, Rounds, in_turn
-from benchmarks.base.table import WANTED, Table, Target, add_outputs, command, of_rounds, report, statistic
+from benchmarks.base.table import WANTED, Table, Target, command, of_rounds, report, statistic
 from benchmarks.pack.sources import real_sources, wall
 from benchmarks.pack.ways import WAYS, Job, ffmpeg_version, job_of, measured, missing
 from sharding.config import PackConfig
@@ -72,13 +72,12 @@ def tables(title: str, costs: Costs) -> list[Table]:
 
 def main() -> None:
     """Make the sources, run all ways, print the tables."""
-    parser = command("pack", __doc__)
+    parser = command("pack", __doc__, outputs=True)
     parser.add_argument("--videos", type=Path, help="a folder of real videos; without it, generated ones only")
     parser.add_argument("--sources", type=int, default=12, help="how many of them")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--clip-s", default="10", help="length of the clips, seconds")
     parser.add_argument("--folder", type=Path, help="where to work and keep the generated videos; default: temporary")
-    add_outputs(parser)
     options = parser.parse_args()
     console, config = Console(), PackConfig(clip_s=options.clip_s, min_clip_s="4")
     lacking = {name: missing(way) for name, way in WAYS.items()}

@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.progress import track
 
 from benchmarks.base.runner import Failed, in_turn
-from benchmarks.base.table import command, first_words, report, wide_console
-from benchmarks.load.clips import add_clips, ready_jobs, work_folder
+from benchmarks.base.table import first_words, report, wide_console
+from benchmarks.load.clips import clips_command, ready_jobs, work_folder
 from benchmarks.load.job import Job
 from benchmarks.peers.install import Place, machine
 from benchmarks.resume.enlarge import enlarge
@@ -64,8 +64,7 @@ def subjects_of(
 
 def main() -> None:
     """Make data, environments and copies; run; print the tables."""
-    parser, console = command("resume", __doc__), wide_console()
-    add_clips(parser, "of which there are really so many")
+    parser, console = clips_command("resume", __doc__, "of which there are really so many"), wide_console()
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 1_000_000], help="ours, besides")
     options = parser.parse_args()
     ready, found = ready_jobs(STARTERS, options, console)

@@ -10,7 +10,7 @@ each. Without a dataset it packs generated scenes, which are easier to decode th
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,7 @@ class Bench:
         if left < least:
             self.take(Trouble(what=job.what, why=f"left out: {left:.0f} s left"))
             return
-        work: Callable[[Any], Answer] = type(job).run
+        work: Any = type(job).run
         try:
             self.take(self.child.ask(work, job, min(most, left)))
         except Failed as error:
