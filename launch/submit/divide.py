@@ -56,10 +56,10 @@ def _foresee(plan: JobPlan) -> int:
     from rich.console import Console
 
     from sharding.plan.shares import divided
-    from sharding.plan.todo import check_folder, find_todo, listed
+    from sharding.plan.todo import DatasetFolder, find_todo, listed
 
     pack = plan.command
-    found = listed(pack.videos, pack.config, pack.wishes)
-    check_folder(pack.dataset)
-    work = find_todo(found, pack.dataset, pack.config, pack.wishes, Console(stderr=True))
+    found, folder = listed(pack.videos, pack.config, pack.wishes), DatasetFolder(pack.dataset)
+    folder.check()
+    work = find_todo(found, folder, pack.config, pack.wishes, Console(stderr=True))
     return len(divided(work.todo, plan.record.array))
