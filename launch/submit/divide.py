@@ -56,10 +56,10 @@ def _foresee(plan: JobPlan) -> int:
     from rich.console import Console
 
     from sharding.plan.shares import divided
-    from sharding.plan.todo import DatasetFolder, find_todo, listed
+    from sharding.plan.todo import OnDisk, find_todo, listed
 
     pack = plan.command
-    found, folder = listed(pack.videos, pack.config, pack.wishes), DatasetFolder(pack.dataset)
+    found, folder = listed(pack.videos, pack.config, pack.wishes), OnDisk(pack.dataset)
     folder.check()
     work = find_todo(found, folder, pack.config, pack.wishes, Console(stderr=True))
     return len(divided(work.todo, plan.record.array))

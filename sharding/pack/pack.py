@@ -22,7 +22,7 @@ from sharding.pack.report import PackSummary, print_division, print_estimate, pr
 from sharding.pack.sample import estimate
 from sharding.pack.schedule import writing
 from sharding.plan.shares import Division, check_divided, divided, read_division, read_share, write_division
-from sharding.plan.todo import DatasetFolder, find_todo, listed
+from sharding.plan.todo import OnDisk, find_todo, listed
 from sharding.sources.find import base_of
 
 NO_OPTIONS = PackOptions()
@@ -36,7 +36,7 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or open_console(stderr=True)
-    found, folder = listed(videos, config, options), DatasetFolder(dataset)
+    found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack"):
         work = find_todo(found, folder, config, options, progress)
@@ -57,7 +57,7 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or open_console()
-    found, folder = listed(videos, config, options), DatasetFolder(dataset)
+    found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     work = find_todo(found, folder, config, options, console)
     print_plan(work, console)
@@ -85,7 +85,7 @@ def divide(
     """
     if shares < 1:
         raise InputError(f"--shares {shares} must be at least 1")
-    found, folder = listed(videos, config, options), DatasetFolder(dataset)
+    found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack --shares"):
         work = find_todo(found, folder, config, options, console or open_console(stderr=True))
@@ -107,7 +107,7 @@ def pack_share(
     """
     if share < 0:
         raise InputError(f"--share {share} must not be below 0: shares are counted from 0")
-    folder = DatasetFolder(dataset)
+    folder = OnDisk(dataset)
     folder.check()
     check_divided(dataset)
     with share_lock(dataset, f"avsync pack --share {share}", share):

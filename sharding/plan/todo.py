@@ -45,8 +45,8 @@ class _Side:
     rejects: tuple[tuple[str, str, str], ...] = ()
 
 
-class DatasetFolder:
-    """The folder a dataset goes to. What lies in it is read once, by who holds its lock, when it is first asked for."""
+class OnDisk:
+    """What earlier calls left in the folder a dataset goes to: read once, under its lock, when first asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -251,9 +251,7 @@ def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList
     return found
 
 
-def find_todo(
-    found: SourceList, folder: DatasetFolder, config: PackConfig, options: PackOptions, console: Console
-) -> Todo:
+def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:
     """Compare what there is with what there should be. Raises InputError, FormatError."""
     folder.check_settings(config)
     gone = folder.check_none_lost(found.sources, remove=options.remove)

@@ -36,7 +36,7 @@ class _File(NamedTuple):
     size: int
     date: int
     inode: Hashable
-    """Device and inode, or a path: a network file system may have none, or use one again, so size and date count too."""
+    """Device and inode, or a path: a network file system may have none, or use one again: size and date count too."""
 
 
 def find_duplicates(

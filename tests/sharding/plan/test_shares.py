@@ -27,7 +27,7 @@ from sharding.format.index import INFO, PARTS, SPLITS, read_info
 from sharding.pack.pack import NO_OPTIONS, ShareSummary, divide, pack, pack_share
 from sharding.plan.plan import ShardPlan
 from sharding.plan.shares import SHARES, divided, read_division, read_share
-from sharding.plan.todo import DatasetFolder, find_todo, listed
+from sharding.plan.todo import OnDisk, find_todo, listed
 from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
@@ -159,7 +159,7 @@ def test_a_share_knows_its_sources_exactly_whatever_they_are_called(make: Callab
     videos = make(tmp_path / "in")
     division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 9, QUIET)
     found = listed(videos, TRAIN_ONLY, NO_OPTIONS)
-    work = find_todo(found, DatasetFolder(tmp_path / "out"), TRAIN_ONLY, NO_OPTIONS, QUIET)
+    work = find_todo(found, OnDisk(tmp_path / "out"), TRAIN_ONLY, NO_OPTIONS, QUIET)
     shares = [read_share(n, division, tmp_path / "out", videos, None, TRAIN_ONLY) for n in range(len(division.shares))]
     assert sorted((plan for share in shares for plan in share), key=lambda plan: work.plans.index(plan)) == list(
         work.plans
