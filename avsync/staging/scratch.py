@@ -121,7 +121,7 @@ class Scratch:
         """The copy has this clip as packed: what could not be read was an older file of that name."""
         try:
             with ShardReader() as reader:
-                reader.read(self.dataset.place(clip, copy))
+                reader.read(self.dataset.location(clip, copy))
         except SkipClip:
             return False
         return True

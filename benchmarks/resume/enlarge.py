@@ -28,7 +28,7 @@ def enlarge(small: Dataset, clips: list[int], folder: Path, count: int) -> Path:
     tar, offset = folder / "all.tar", np.empty(len(clips), np.int64)
     with tar.open("wb") as out:
         for number, clip in enumerate(clips):
-            place = small.place(clip)
+            place = small.location(clip)
             out.write(bytes(512))  # where the tar's header would stand
             offset[number] = out.tell()
             with Path(place.path).open("rb") as source:

@@ -49,12 +49,12 @@ def test_a_clip_that_kills_its_workers_costs_one_row_and_its_name_is_told(datase
     """A reader that ends its process stands for a decoder that crashes on a clip."""
     feed = open_feed(dataset)
     deadly = int(feed.clips[3])
-    monkeypatch.setenv("AVSYNC_TEST_DEADLY", str(feed.dataset.place(deadly).offset))
+    monkeypatch.setenv("AVSYNC_TEST_DEADLY", str(feed.dataset.location(deadly).offset))
     rows = rows_of(feed)
     with workers_that(DEADLY), feed.loader(LoaderOptions(workers=2)) as loader:
         for batch in loader.batches(rows):
             for row, draw in enumerate(batch.draws):
-                same = feed.dataset.place(draw.clip).offset == feed.dataset.place(deadly).offset
+                same = feed.dataset.location(draw.clip).offset == feed.dataset.location(deadly).offset
                 assert bool(batch.valid[row]) == (draw.clip >= 0 and not same)
     assert "2 worker processes ended by SIGSEGV while they read it" in loader.budget.last
 
