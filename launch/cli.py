@@ -32,7 +32,6 @@ NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR,
 
 FINETUNE = "launch.commands.finetune"
 SUBMIT, WATCH, DOCTOR = "launch.submit.command", "launch.watch.commands", "launch.doctor.command"
-REPLAY = "launch.replay.command"
 
 
 class Entry(NamedTuple):
@@ -50,7 +49,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("[FOLDER]", "the whole path on generated scenes, minutes on a laptop", "Demo"),
-    "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", "Replay", True, REPLAY),
+    "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", "Replay"),
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", "Scenes"),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", "Pack"),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", "Advise", False),

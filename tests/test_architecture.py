@@ -325,7 +325,6 @@ GROUPS = re.compile("Config|Options|ForAll")
         "launch.commands.ask",
         "launch.commands.data",
         "launch.commands.finetune",
-        "launch.replay.command",
         "launch.commands.show",
         "launch.commands.ask",
         "avsync.score.config",

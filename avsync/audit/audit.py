@@ -17,7 +17,7 @@ from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name
 from sharding.base.console import Bar, open_console
-from sharding.base.files import publish, write_json
+from sharding.base.files import check_output, publish, write_json
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, InputError
 
@@ -34,19 +34,8 @@ class Written:
 
     def check(self, dataset: Path) -> None:
         """Before anything is read for them. Raises InputError."""
-        for flag, path, suffix in (("--page", self.page, ".html"), ("--json", self.json, ".json")):
-            if path is None:
-                continue
-            if path.is_dir():
-                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
-            if path.suffix.lower() != suffix:
-                raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
-            if not path.parent.is_dir():
-                raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
-            if path.resolve().is_relative_to(dataset.resolve()):
-                raise InputError(
-                    f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of it"
-                )
+        check_output("--page", self.page, ".html", dataset)
+        check_output("--json", self.json, ".json", dataset)
 
 
 def audit(

@@ -97,6 +97,22 @@ def foreign(folder: Path, known: Collection[str]) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
 
 
+def check_output(flag: str, path: Path | None, suffix: str, dataset: Path) -> None:
+    """Before any work for it, that a file may be written about a dataset. Raises InputError; None is no file."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{flag} {path} is a folder; name a file, like {path / (dataset.name + suffix)}")
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
+    if not path.parent.is_dir():
+        raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
+    if path.resolve().is_relative_to(dataset.resolve()):
+        raise InputError(
+            f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of {dataset}"
+        )
+
+
 def _encode_extra(value: Any) -> Any:
     if isinstance(value, Fraction):
         return str(value)

@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sharding.base.console import open_console
-from sharding.base.files import publish
-from sharding.errors import InputError
+from sharding.base.files import check_output, publish
 from sharding.show.av_clock import read_clock
 from sharding.show.screen import print_screen
 from sharding.show.survey import read_survey
@@ -25,6 +24,11 @@ class ShowOptions:
     page: Path | None = None
     sheet: Path | None = None
 
+    def check(self, dataset: Path) -> None:
+        """Before anything is read for these files. Raises InputError."""
+        check_output("--page", self.page, ".html", dataset)
+        check_output("--sheet", self.sheet, ".png", dataset)
+
 
 def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> list[Path]:
     """Print what is inside `folder`; returns the files written.
@@ -33,9 +37,7 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
     """
     console = console or open_console(wide=True)
     survey = read_survey(folder)
-    for path, suffix in ((wanted.page, ".html"), (wanted.sheet, ".png")):
-        if path is not None:
-            _check_output(path, suffix, folder)
+    wanted.check(folder)
     clock = read_clock(survey.sources, survey.info.clock, wanted.worst)
     print_screen(survey, clock, console)
     if wanted.page is None and wanted.sheet is None:
@@ -52,18 +54,6 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
     if wanted.sheet is not None:
         _write(wanted.sheet, sheet_png(survey, sheets))
     return [path for path in (wanted.page, wanted.sheet) if path is not None]
-
-
-def _check_output(path: Path, suffix: str, folder: Path) -> None:
-    """Before anything is read for it."""
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another one")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file, like {path / ('dataset' + suffix)}")
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{path} lies in the dataset, where only avsync pack writes; name a file outside of {folder}")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -65,7 +65,7 @@ def test_it_takes_no_folder_of_something_else_and_asks_for_videos_before_any_wor
 
 def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
     holder = (
-        "import sys, time; from pathlib import Path; from sharding.base.files import folder_lock\n"
+        "import sys, time; from pathlib import Path; from sharding.base.locks import folder_lock\n"
         "with folder_lock(Path(sys.argv[1]), 'avsync replay'): print('held', flush=True); time.sleep(60)"
     )
     here = tmp_path / "here"
