@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from launch.cli import COMMANDS
-from tests.test_architecture import MAY_IMPORT
+from tests.test_architecture import LADDER, MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -99,11 +99,22 @@ def test_a_picture_is_well_formed_and_describes_itself(picture: Path) -> None:
     assert top.find("{http://www.w3.org/2000/svg}desc") is not None
 
 
-def test_contributing_lists_exactly_what_avsync_may_import() -> None:
-    rule = re.search(r"^- Of `sharding/`, `avsync/` may import (.*?)^- ", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)
+def test_contributing_draws_the_ladder_that_the_test_holds() -> None:
+    for package in ("sharding", "avsync", "launch"):
+        steps = [", ".join(rooms.split()) for rooms in LADDER[package] if rooms != "__main__"]
+        drawn = re.sub(r"\s+", " ", CONTRIBUTING)
+        assert f"{package} {' -> '.join(steps)}" in drawn, f"CONTRIBUTING.md draws another ladder of {package}"
+
+
+def test_contributing_lists_what_avsync_may_import() -> None:
+    rule = re.search(r"^- Of `sharding/`, `avsync/` may import (.*?);", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)
     assert rule
-    listed = set(re.findall(r"`([a-z_]+)`", rule[1]))
-    assert listed == {name.removeprefix("sharding.") for name in MAY_IMPORT["avsync"]}
+    assert set(re.findall(r"`([a-z_]+)`", rule[1])) == {name.removeprefix("sharding.") for name in MAY_IMPORT["avsync"]}
+
+
+def test_the_glossary_leads_to_files_that_are_there() -> None:
+    for path in re.findall(r"`((?:sharding|avsync|launch)/[\w/.]+)`", (ROOT / "docs" / "glossary.md").read_text()):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_dependency_is_explained() -> None:

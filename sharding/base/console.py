@@ -96,7 +96,7 @@ class Bar:
     ) -> None:
         self._bar.stop()
         if self._logs and self._last_line != self._started:
-            self._log()  # how it stood in the end, where lines told how it went
+            self._log()  # how it stood in the end, where lines said how it went
 
     def advance(self, more: float = 1) -> None:
         """So much more is done."""

@@ -222,7 +222,7 @@ def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pyte
     for reader in ("sharding.media.picture", "avsync.localize.film"):
         monkeypatch.setattr(f"{reader}.turn_of", lambda _: turn)
     source = probe(video)
-    stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))
+    stored = decode_span(source, first_frame=0, frames=1, spec=replace(form_of(network()), width=64, height=64))
     luma = stored.yuv[0, :64].astype(float)
     shown = next(read_pictures(source)).rgb.mean(axis=2)
     assert np.corrcoef(luma.ravel(), shown.ravel())[0, 1] > 0.99
@@ -234,7 +234,7 @@ def test_windows_are_what_packing_would_have_stored(tmp_path: Path, fps: Fractio
     source = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(5))))
     form = form_of(net)
     for window in read_windows(source, form, 3, [0, 7, 20, 31], 20):
-        want = decode_span(source, first_frame=3 + window.start, frames=20, form=form)
+        want = decode_span(source, first_frame=3 + window.start, frames=20, spec=form)
         np.testing.assert_array_equal(window.yuv, want.yuv)
         assert window.audio.shape == want.audio.shape
         differ = (window.audio != want.audio).mean()

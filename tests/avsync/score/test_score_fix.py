@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, object]] = {
 def delays_ms(path: Path) -> list[float]:
     """How late each beep is after its flash; a flash is known to a 60th of a second."""
     form = OutputSpec(clock=Clock(fps=Fraction(60), sample_rate=RATE), width=96, height=64, channels=1)
-    span = decode_span(probe(path), first_frame=0, frames=360, form=form)
+    span = decode_span(probe(path), first_frame=0, frames=360, spec=form)
     flashes, beeps = flash_frames(span.yuv), beep_samples(span.audio)
     return [1000 * (beep / RATE - flash / 60) for flash, beep in zip(flashes, beeps, strict=True)]
 

@@ -24,7 +24,7 @@ def test_a_snapshot_holds_every_module_and_no_cache(copy: Path) -> None:
     kept = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()} - {Path(NOTE)}
     assert kept == {path.relative_to(HOME) for path in sources()}
     assert {path.parts[0] for path in kept} == {name.split("/")[0] for name in PACKAGES}
-    assert {path.suffix for path in kept} == {".py", ".toml"}
+    assert {path.suffix for path in kept} == {".py", ".j2", ".toml"}
     assert Path("slurm/profiles/test.toml") in kept
 
 
