@@ -44,8 +44,6 @@ class HeatAroundJoin:
     offset_s: NDArray[np.floating]
     """Middle of each span; 0 is the join."""
     heat: NDArray[np.floating]
-    windows: int
-    """That were looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -124,12 +122,12 @@ def _mean_by_offset(
     half = max(1, round(REACH_S / width))
     middles = np.arange(-half, half + 1) * width
     if not offsets:
-        return HeatAroundJoin(offset_s=middles, heat=np.full(len(middles), np.nan), windows=0)
+        return HeatAroundJoin(offset_s=middles, heat=np.full(len(middles), np.nan))
     bins = np.round(np.concatenate(offsets) / width).astype(int) + half
     heat, kept = np.concatenate(heats), (bins >= 0) & (bins <= 2 * half)
     count = np.bincount(bins[kept], minlength=len(middles))
     total = np.bincount(bins[kept], heat[kept], minlength=len(middles))
-    return HeatAroundJoin(offset_s=middles, heat=total / np.maximum(count, 1), windows=len(offsets))
+    return HeatAroundJoin(offset_s=middles, heat=total / np.maximum(count, 1))
 
 
 def _usual(joined: list[Joined]) -> Joined | None:

@@ -15,7 +15,7 @@ Which = Literal["best", "last"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """The answers, as shares of right ones with their intervals."""
+    """The answers, as proportions of right ones with their intervals."""
 
     step: int
     """Of the checkpoint."""
