@@ -78,11 +78,15 @@ def read_curves(run: Path) -> Curves:
     train, validation = (_events(paths.tensorboard / name) for name in ("train", "validation"))
     state = read_json(paths.checkpoint(paths.saved_steps()[0]) / STATE, State)
     return Curves(
-        train_loss=_curve(train, "loss"), loss=_curve(validation, "loss"),
-        train_accuracy=_curve(train, "accuracy"), accuracy=_curve(validation, "accuracy"),
+        train_loss=_curve(train, "loss"),
+        loss=_curve(validation, "loss"),
+        train_accuracy=_curve(train, "accuracy"),
+        accuracy=_curve(validation, "accuracy"),
         audited=_curve(validation, "honesty/audited_accuracy"),
-        other=_curve(validation, "honesty/accuracy_with_another_picture"), best=state.best, alarm=state.alarm,
-    )  # fmt: skip
+        other=_curve(validation, "honesty/accuracy_with_another_picture"),
+        best=state.best,
+        alarm=state.alarm,
+    )
 
 
 def _events(folder: Path) -> EventAccumulator:
