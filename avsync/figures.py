@@ -1,10 +1,13 @@
-"""What every picture of ours is drawn with: figures as pixels, and heat over pictures. H W pixels, h w cells.
+"""What every picture of ours is drawn with: figures as pixels, sound as a wave, heat over pictures.
+
+H W pixels, h w cells.
 
 Figures are matplotlib's objects, without pyplot: no global state, no display.
 """
 
 import io
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -18,11 +21,14 @@ from torch.nn import functional
 
 from sharding.format.clip import Box
 
+INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
+LEAST_REACH = 0.05
+"""Of a drawn sound, of full scale: softer sound must not look loud."""
 LEVELS = 256
 COLD, HOT = 50, 99.5
 """Percentiles over the whole video that stay clear and get the full colour."""
 LEAST_CONTRAST = 0.5
-"""A map that rises less than this share above its own median stays pale: flat maps must not light up."""
+"""A map that rises less than this fraction above its own median stays pale: flat maps must not light up."""
 FINER = 4
 """Cells are drawn this much finer with cubic curves first: straight ones show their grid."""
 
@@ -44,6 +50,21 @@ def figure_png(figure: Figure) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(figure_pixels(figure)).save(sink, "PNG")
     return sink.getvalue()
+
+
+def draw_sound(axes: Any, seconds: NDArray, peaks: NDArray, step: Literal["post"] | None = None) -> None:
+    """A sound's loudest samples, 0 to 1, as a wave over time."""
+    axes.fill_between(seconds, -peaks, peaks, color=INK, linewidth=0, step=step)
+    reach = max(LEAST_REACH, float(peaks.max(initial=0))) * 1.05
+    axes.set(ylim=(-reach, reach), yticks=[])
+    axes.set_ylabel("sound", fontsize=9, color=INK)
+
+
+def bare(axes: Any) -> None:
+    """Without a frame, with small numbers."""
+    axes.tick_params(labelsize=8, colors=INK, length=3)
+    for side in axes.spines.values():
+        side.set_visible(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +93,7 @@ class Painter:
         self.scale = scale
         x, y = (_across(size, low, high) for size, low, high in ((width, seen[0], seen[2]), (height, seen[1], seen[3])))
         rows, columns = torch.meshgrid(y, x, indexing="ij")
-        self._places = torch.stack((columns, rows), dim=-1).unsqueeze(0)  # (1, H, W, 2): -1 to 1 over what is seen
+        self._positions = torch.stack((columns, rows), dim=-1).unsqueeze(0)  # (1, H, W, 2): -1 to 1 over what is seen
         self._fade = _fade(y)[:, None] * _fade(x)[None, :]  # (H, W)
         self._keep, self._color = _tables(strength)
 
@@ -86,14 +107,14 @@ class Painter:
         """(h, w) -> (H, W), 0 to LEVELS - 1."""
         cells = torch.from_numpy(self.scale.level(heat))[None, None]
         smooth = functional.interpolate(cells, scale_factor=FINER, mode="bicubic", align_corners=False)
-        level = functional.grid_sample(smooth, self._places, padding_mode="border", align_corners=False)[0, 0]
+        level = functional.grid_sample(smooth, self._positions, padding_mode="border", align_corners=False)[0, 0]
         return (level.clamp(0, 1) * self._fade * (LEVELS - 1)).round().byte().numpy()
 
 
 def _across(size: int, low: float, high: float) -> torch.Tensor:
-    """Pixel centres along an axis, (size,): -1 at share `low`, 1 at share `high`."""
-    share = (torch.arange(size) + 0.5) / size
-    return (share - low) / (high - low) * 2 - 1
+    """Pixel centres along an axis, (size,): -1 at fraction `low` of it, 1 at fraction `high`."""
+    centre = (torch.arange(size) + 0.5) / size
+    return (centre - low) / (high - low) * 2 - 1
 
 
 def _fade(across: torch.Tensor) -> torch.Tensor:
@@ -102,7 +123,7 @@ def _fade(across: torch.Tensor) -> torch.Tensor:
 
 
 def _tables(strength: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Per level, in 256ths: share of the picture that is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
+    """Per level, in 256ths: how much of the picture is kept (LEVELS,), and colour that is added (LEVELS, 3)."""
     level = np.linspace(0, 1, LEVELS)
     opacity = strength * level**0.8
     color = matplotlib.colormaps["turbo"](0.3 + 0.65 * level)[:, :3] * 255

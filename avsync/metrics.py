@@ -1,4 +1,4 @@
-"""Accuracy with an honest interval, ROC AUC, and the pointing game. Arrays in, numbers out; no torch.
+"""Accuracy with an honest interval, and ROC AUC. Arrays in, numbers out; no torch.
 
 Examples of one source are alike, so an interval that counts them as independent is too narrow: the design effect of
 the sources (Kish 1965) shrinks the sample size before Wilson's interval (Wilson 1927) is taken.
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.base.text import interval, percent
+
 Z95 = 1.959964  # two-sided 95 % point of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """A share of successes, with its interval: 95 %, unless said otherwise."""
+    """A fraction of successes, with its interval: 95 %, unless said otherwise."""
 
     value: float
     low: float
@@ -22,11 +24,15 @@ class Proportion:
     count: int
     """Examples, not corrected for dependence."""
 
+    def __str__(self) -> str:
+        """`51.7 % (47.9 to 55.5 %)`"""
+        return f"{percent(self.value)} ({interval(self.low, self.high)})"
+
 
 def proportion_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z95) -> Proportion:
-    """Share of true values in `hits`; `groups` says which source each example comes from.
+    """How much of `hits` is true; `groups` says which source each example comes from.
 
-    z: how many standard deviations the interval reaches; 1.96 for 95 %, more where many shares are looked at.
+    z: how many standard deviations the interval reaches; 1.96 for 95 %, more where many proportions are looked at.
     """
     count = len(hits)
     if not count:
@@ -36,7 +42,7 @@ def proportion_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float
 
 
 def wilson(value: float, independent: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's interval of a share that was seen in so many independent examples, which need not be a whole number."""
+    """Wilson's interval of a proportion found in so many independent examples, which need not be a whole number."""
     centre = (value + z**2 / (2 * independent)) / (1 + z**2 / independent)
     half = z / (1 + z**2 / independent) * np.sqrt(value * (1 - value) / independent + z**2 / (4 * independent**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))

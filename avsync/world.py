@@ -76,14 +76,14 @@ def counter(patience: timedelta) -> Callable[[bool], int]:
 
 
 def cores_of_rank() -> int:
-    """This process's share of the cores that the processes of this machine may use together, or what a job gave it."""
+    """This process's part of the cores that the processes of this machine may use together, or what a job gave it."""
     if os.environ.get(GRANTED):
         return available_cores()
     return max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def use_cores(device: torch.device) -> None:
-    """Let a network on the CPU use this rank's share of the cores; OMP_NUM_THREADS, when set, wins.
+    """Let a network on the CPU use this rank's part of the cores; OMP_NUM_THREADS, when set, wins.
 
     torch by itself counts the machine's cores, not those that a SLURM job or container may use.
     """

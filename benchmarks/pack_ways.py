@@ -116,7 +116,7 @@ def ours(codec: str) -> Way:
             pack_part(source, seen.part(part), PartName(source=0, part=part).path(job.folder), config, lambda *_: None)
             for part in range(len(seen.parts))
         ]
-        plan = ShardPlan(split="train", number=0, sources=(source,), sizes=(1,), digest="")
+        plan = ShardPlan(split="train", number=0, digest="", sources=(source,))
         assemble(plan, [parts], job.folder, job.folder)
 
     return way

@@ -53,7 +53,7 @@ ONLY_IN = {
     "tyro": ("launch",),
     "submitit": ("launch",),
     "jinja2": ("sharding.base.pages",),
-    "tensorboard": ("avsync.train.tracking", "avsync.replay.curves"),
+    "tensorboard": ("avsync.train.tracking", "avsync.replay.runs"),
     "torch.utils.tensorboard": ("avsync.train.tracking",),
 }
 # Module prefix -> what it must not import, anywhere in the file.

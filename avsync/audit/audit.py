@@ -1,32 +1,27 @@
-"""`avsync audit DATASET`: can a network cheat on the labels? The law is computed, the probes are run, all is judged."""
+"""`avsync audit DATASET`: can a network cheat on the labels? Leaks are computed, probes are run, all is judged."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.judge import HONEST, conclude, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
 from avsync.audit.result import AuditResult, Guesses
+from avsync.audit.verdicts import HONEST, conclude, judge, judge_sampler, strictness
 from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name
-from sharding.base.console import open_console
-from sharding.base.files import publish, write_json
+from sharding.base.console import Bar, open_console
+from sharding.base.files import check_output, publish, write_json, writing
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, InputError
 
 WHOLE = ViewConfig(crop=1, flip=False)
 """A random crop of training may show any part of the picture."""
-NO_WINDOW = 160
-"""Cells of a line in a pipe or a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,18 +34,8 @@ class Written:
     def check(self, dataset: Path) -> None:
         """Before anything is read for them. Raises InputError."""
         for flag, path, suffix in (("--page", self.page, ".html"), ("--json", self.json, ".json")):
-            if path is None:
-                continue
-            if path.is_dir():
-                raise InputError(f"{flag} {path} is a folder; name a file, like {path / ('audit' + suffix)}")
-            if path.suffix.lower() != suffix:
-                raise InputError(f"{flag} {path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
-            if not path.parent.is_dir():
-                raise InputError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another one")
-            if path.resolve().is_relative_to(dataset.resolve()):
-                raise InputError(
-                    f"{flag} {path} lies in the dataset, where only avsync pack writes; name a file outside of it"
-                )
+            if path is not None:
+                check_output(path, flag, (suffix,), never={"the dataset": dataset})
 
 
 def audit(
@@ -63,23 +48,14 @@ def audit(
     written.check(dataset)
     feed = Feed.open(dataset, config.split, config.pairs, WHOLE)
     found = look(feed, config)
-    print_audit(found, console or _console())
+    print_audit(found, console or open_console(wide=True))
     if written.json is not None:
-        with _writing(written.json):
+        with writing(written.json, "--json"):
             write_json(written.json, found)
     if written.page is not None:
-        with _writing(written.page):
+        with writing(written.page, "--page"):
             _write_page(written.page, found, feed, repeat)
     return found
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """What the disk refuses, with the file's name."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; name another file, or make room") from error
 
 
 def look(feed: Feed, config: AuditConfig) -> AuditResult:
@@ -93,57 +69,39 @@ def look(feed: Feed, config: AuditConfig) -> AuditResult:
             "learns from some sources and is asked about others; pack more, or name another --split"
         )
     z = strictness(len(PROBES), sources)
-    with _bar() as advance:
-        guesses = list(run_probes(feed, config, z, advance))
+    with Bar("audit", passing=True) as bar:
+        guesses = list(run_probes(feed, config, z, lambda what, done, total: bar.update(done, total=total, doing=what)))
     return sum_up(feed, config, guesses, sources, z)
 
 
 def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> AuditResult:
-    """Judge the law, and what probes guessed on clips of so many sources."""
-    told = leak(feed.law, feed.dataset.index.frames[feed.clips])
-    findings = (*judge_law(told, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
+    """Judge the sampler, and what probes guessed on clips of so many sources."""
+    leaked = leak(feed.law, feed.dataset.index.frames[feed.clips])
+    findings = (*judge_sampler(leaked, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
     outcome = conclude(findings, sources)
     return AuditResult(
-        dataset=full_name(feed.dataset.folder.resolve()), verdict=outcome.verdict, sentence=outcome.sentence,
-        notes=outcome.notes, config=config, clips=len(feed.clips), looked_at=min(len(feed.clips), config.clips),
-        sources=sources, z=z, leak=told, findings=findings,
-    )  # fmt: skip
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A function that shows what is done now, and how much of it, with the time left."""
-    console = open_console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left:"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("audit", total=None)
-
-        def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield advance
+        dataset=full_name(feed.dataset.folder.resolve()),
+        verdict=outcome.verdict,
+        sentence=outcome.sentence,
+        notes=outcome.notes,
+        config=config,
+        clips=len(feed.clips),
+        looked_at=min(len(feed.clips), config.clips),
+        sources=sources,
+        z=z,
+        leak=leaked,
+        findings=findings,
+    )
 
 
 def _write_page(path: Path, found: AuditResult, feed: Feed, repeat: str) -> None:
-    from avsync.audit.page import (
-        page_html,
-        place_chart,  # late: what draws is slow to load
-    )
+    from avsync.audit.page import page_html, place_chart  # late: what draws is slow to load
 
     lengths, counts = np.unique(feed.dataset.index.frames[feed.clips], return_counts=True)
     frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps
     page = page_html(found, place_chart(feed.law, frames, fps), float(frames / fps), repeat)
     with publish(path) as file:
-        file.write(page.encode(errors="backslashreplace"))  # names may hold bytes that are no text
-
-
-def _console() -> Console:
-    console = open_console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = NO_WINDOW
-    return console
+        file.write(page.encode())
 
 
 def refuse(found: AuditResult, *, strict: bool) -> None:

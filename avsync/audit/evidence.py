@@ -1,4 +1,7 @@
-"""Windows read with the training's own loader, and what is kept of them: features, never windows, so memory is bounded.
+"""Which windows an audit looks at, and what is kept of them: features, never windows, so memory is bounded.
+
+Pairs as training draws them, and two places of each clip, read with the training's own loader; all is a function of the
+seed. The picture is looked at whole: a random crop of training may show any part of it.
 
 R rows (pictures), K sounds of each; C T of a sound's map; h w pixels.
 """
@@ -22,10 +25,6 @@ from avsync.data.pairs import Pair, SoundWindow, Symmetric
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.network import pick_device
-
-# Which windows an audit looks at: pairs as training draws them, and two places of each clip. No torch here.
-#
-# All is a function of the seed. The picture is looked at whole: a random crop of training may show any part of it.
 
 CLIPS, SOURCES = 1, 2
 """What is shuffled: each its own stream of random numbers."""
@@ -51,15 +50,15 @@ def chosen_clips(feed: Feed, most: int, seed: int) -> NDArray[np.int64]:
     """At most so many of the usable clips, in ascending order: the first of every source, then the second, ..."""
     mixed = shuffled(feed.clips, seed, 0, CLIPS)
     group = feed.dataset.index.group[mixed]
-    seen = dict[int, int]()
+    latest = dict[int, int]()
     turn = np.empty(len(mixed), np.int64)
     for at, one in enumerate(group.tolist()):
-        turn[at] = seen[one] = seen.get(one, -1) + 1
+        turn[at] = latest[one] = latest.get(one, -1) + 1
     return np.sort(mixed[np.argsort(turn, kind="stable")[:most]])
 
 
 def label_draws(feed: Feed, clips: NDArray[np.int64], per_clip: int, seed: int) -> list[Draw]:
-    """Pairs by the law of training."""
+    """Pairs as the sampler of training draws them."""
     frames = feed.dataset.index.frames
     return [
         Draw(int(clip), feed.law(int(frames[clip]), clip_rng(seed, number, int(clip))), 0, 0, False)
@@ -71,7 +70,7 @@ def label_draws(feed: Feed, clips: NDArray[np.int64], per_clip: int, seed: int) 
 def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, high: int, seed: int) -> Places:
     """So many times two places of every clip that has room for them, as far apart as the windows of an honest pair.
 
-    low, high: frames, as in the law.
+    low, high: frames, as in the pair sampler.
     """
     frames, window = feed.dataset.index.frames, feed.law.window
     roomy = clips[frames[clips] > window]
@@ -80,10 +79,10 @@ def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, h
         for couple in couples:
             length = min(int(frames[clip]) for clip in couple)
             room = min(low, length - window)
-            law = Symmetric(window=window, low=room, high=max(room, high))
+            sampler = Symmetric(window=window, low=room, high=max(room, high))
             names = (couple[0] * per_clip, number) if met and len(couple) == 2 else (-1, -1)
             for time in range(per_clip):
-                pair = law(length, clip_rng(seed, PLACES - time, couple[0]))
+                pair = sampler(length, clip_rng(seed, PLACES - time, couple[0]))
                 early, late = sorted(sound.frame for sound in pair.sounds)
                 rows += [(clip, time, early, late, names[0] + time * (names[0] >= 0), names[1]) for clip in couple]
     table = np.array(sorted(rows), np.int64).reshape(len(rows), 6)
@@ -116,7 +115,7 @@ def place_draws(feed: Feed, places: Places) -> list[Draw]:
 ROWS = 12
 """Rows a batch."""
 Advance = Callable[[str, int, int], None]
-"""Told what is done now, and how much of how much."""
+"""Gets what is done now, and how much of how much."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -149,7 +148,7 @@ class AuditEvidence:
     """All that the probes look at."""
 
     labels: Looked
-    """Pairs by the law of training."""
+    """Pairs as the sampler of training draws them."""
     label_group: NDArray[np.int64]
     """(R,) source of each row"""
     early: Looked

@@ -1,15 +1,15 @@
-"""What the places of the windows tell about the label, worked out from the law of pairs itself: exact, nothing drawn.
+"""What the places of the windows tell about the label, worked out from the pair sampler itself: exact, nothing drawn.
 
 Traces in a stream (of an encoder, a fade, a counter in the picture) may give away where in its file a window lies. If
-the law puts sounds in sync at other places than sounds out of sync, whoever reads the sound's place knows something
-of the label, without looking at the picture. How much, is a property of the law and of the lengths of the clips.
+the sampler puts sounds in sync at other places than sounds out of sync, whoever reads the sound's place knows something
+of the label, without looking at the picture. How much, is a property of the sampler and of the lengths of the clips.
 
-Everything here is said of a guesser who knows the clip, and so its length. That is the most that anyone can get: the
+Everything here is about a guesser who knows the clip, and so its length. That is the most that anyone can get: the
 label is in sync in half of the pairs of every clip, so a clip alone tells 0 bits, and what a place tells beside the
 clip, I(label; place | clip) = I(label; place, clip), is never below I(label; place).
 
-Both places together (and the roll of a cyclic law) always tell the label: in sync means that they are equal. No law can
-help that. So a dataset must not let a network read the place in both of its streams: that is what probes look for.
+Both places together (and the roll of cyclic pairs) always tell the label: in sync means that they are equal. No
+sampler can help that. So a dataset must not let a network read the place in both of its streams: probes look for that.
 """
 
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class Leakage:
     bits: float
     """Mutual information with the label, of which all is log2 of the number of labels: 1 bit for two."""
     accuracy: float
-    """Share of right guesses of one who knows the law and makes the best of it."""
+    """Share of right guesses of one who knows the sampler and makes the best of it."""
     auc: float
     """Area under the ROC curve of that guesser within a clip; 0.5 is chance. NaN for more than two labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leak:
-    """What a law of pairs tells about the label; mean over clips."""
+    """What a pair sampler tells about the label; mean over clips."""
 
     sound: Leakage
     """Place of the sound window alone."""
@@ -48,19 +48,19 @@ class Leak:
     clips: int
 
 
-def leak(law: PairSampler, frames: NDArray[np.integer]) -> Leak:
-    """Of a law on clips of so many frames each, (N,), none of which is shorter than the law needs."""
+def leak(sampler: PairSampler, frames: NDArray[np.integer]) -> Leak:
+    """Of a sampler on clips of so many frames each, (N,), none of which is shorter than it needs."""
     lengths, clips = np.unique(frames, return_counts=True)
-    rows = [_of_length(law.ways(length)) for length in lengths.tolist()]
-    sound, picture, both = (_mean(told, clips) for told in zip(*rows, strict=True))
+    rows = [_of_length(sampler.ways(length)) for length in lengths.tolist()]
+    sound, picture, both = (_mean(each, clips) for each in zip(*rows, strict=True))
     return Leak(sound=sound, picture=picture, both=both, clips=len(frames))
 
 
 def _of_length(ways: Ways) -> tuple[Leakage, Leakage, Leakage]:
     return (
-        told(places(ways, ways.sound)),
-        told(places(ways, ways.picture)),
-        told(places(ways, ways.shift - ways.shift.min())),  # of both places and the roll only this is needed
+        leakage(places(ways, ways.sound)),
+        leakage(places(ways, ways.picture)),
+        leakage(places(ways, ways.shift - ways.shift.min())),  # of both places and the roll only this is needed
     )
 
 
@@ -83,7 +83,7 @@ def places(ways: Ways, place: NDArray[np.int64]) -> NDArray[np.float64]:
     return chances.reshape(2, size)
 
 
-def told(joint: NDArray[np.floating]) -> Leakage:
+def leakage(joint: NDArray[np.floating]) -> Leakage:
     """From the chances of (label, place), (L, P), that sum to 1."""
     apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     there = joint > 0

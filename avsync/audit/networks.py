@@ -33,9 +33,9 @@ class SoundNet(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """maps: (N, C, T)"""
-        seen = self.body(maps)
-        ends = seen[..., :3].mean(2), seen[..., -3:].mean(2)
-        return self.head(torch.cat((seen.amax(2), seen.mean(2), *ends), 1))[:, 0]
+        shown = self.body(maps)
+        ends = shown[..., :3].mean(2), shown[..., -3:].mean(2)
+        return self.head(torch.cat((shown.amax(2), shown.mean(2), *ends), 1))[:, 0]
 
 
 class PictureNet(nn.Module):
@@ -44,9 +44,12 @@ class PictureNet(nn.Module):
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(shape[0], 12, 5, stride=3, padding=2), nn.ReLU(),
-            nn.Conv2d(12, WIDTH, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
-        )  # fmt: skip
+            nn.Conv2d(shape[0], 12, 5, stride=3, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(12, WIDTH, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
         self.head = nn.Sequential(nn.Dropout(0.2), nn.LazyLinear(1))
         self.head(self.body(torch.zeros(1, *shape)))  # makes its weights
 
@@ -56,8 +59,8 @@ class PictureNet(nn.Module):
 
 
 def guess(
-    make: Make, given: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], seed: int, device: torch.device,
-) -> NDArray[np.float32]:  # fmt: skip
+    make: Make, given: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], seed: int, device: torch.device
+) -> NDArray[np.float32]:
     """(N,) logits of each example, by a network that learned from other sources. given: (N, *shape)."""
     logit = np.zeros(len(given), np.float32)
     for number, (learn, ask) in enumerate(folds(group, seed)):

@@ -92,7 +92,7 @@ def compare_places(
     help. Each clip's two pictures are both asked about: who reads the place in one stream only is right once in two.
     """
     couple, number = evidence.places.couple, evidence.places.pair_of_sources
-    told, group = list[float](), list[int]()
+    closer, group = list[float](), list[int]()
     for one in np.unique(couple[couple >= 0]).tolist():
         both = np.flatnonzero(couple == one)
         if len(both) < 2:  # the other one could not be read
@@ -100,6 +100,6 @@ def compare_places(
         for looks, hears in (both, both[::-1]):
             for at in (0, 1):
                 far, near = (abs(picture[looks, at] - sound[hears, place]) for place in (1 - at, at))
-                told.append(far - near)
+                closer.append(far - near)
                 group.append(int(number[looks]))
-    return np.array(told), np.array(group, np.int64)
+    return np.array(closer), np.array(group, np.int64)

@@ -25,7 +25,7 @@ from avsync.run.network import pick_device
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProbeAnswers:
-    """What a probe said. N examples."""
+    """What a probe answered. N examples."""
 
     hits: NDArray[np.bool_]
     """(N,)"""
@@ -60,12 +60,17 @@ def ask_all(evidence: AuditEvidence, z: float, advance: Advance, device: torch.d
     """The answers of all probes that have something to ask."""
     for number, (name, probe) in enumerate(PROBES.items()):
         advance(name, number, len(PROBES))
-        said = probe.ask(evidence, device)
-        if said is not None:
+        answers = probe.ask(evidence, device)
+        if answers is not None:
             yield Guesses(
-                probe=name, kind=probe.kind, asks=probe.asks, accuracy=proportion_of(said.hits, said.group),
-                strict=proportion_of(said.hits, said.group, z), auc=said.auc, note=said.note,
-            )  # fmt: skip
+                probe=name,
+                kind=probe.kind,
+                asks=probe.asks,
+                accuracy=proportion_of(answers.hits, answers.group),
+                strict=proportion_of(answers.hits, answers.group, z),
+                auc=answers.auc,
+                note=answers.note,
+            )
     advance("done", len(PROBES), len(PROBES))
 
 
@@ -139,10 +144,10 @@ def _place(blocks: Callable[..., Blocks], evidence: AuditEvidence, device: torch
 def _both_places(evidence: AuditEvidence, device: torch.device) -> ProbeAnswers | None:
     if not (evidence.places.couple >= 0).any():
         return None
-    told, group = compare_places(evidence, _place_of(heard, evidence), _place_of(seen, evidence))
-    label = np.repeat((True, False), len(told))
+    closer, group = compare_places(evidence, _place_of(heard, evidence), _place_of(seen, evidence))
+    label = np.repeat((True, False), len(closer))
     note = "Asked with the sound of another source at the same places: what is seen and heard there cannot help."
-    return ProbeAnswers(hits=told > 0, group=group, auc=roc_auc(np.concatenate((told, -told)), label), note=note)
+    return ProbeAnswers(hits=closer > 0, group=group, auc=roc_auc(np.concatenate((closer, -closer)), label), note=note)
 
 
 PROBES: Mapping[str, LabelProbe] = {

@@ -1,29 +1,23 @@
-"""An audit on the terminal: what the law tells, what every probe found, and the verdict at the end."""
+"""An audit on the terminal: what the pair sampler tells, what every probe found, and the verdict at the end."""
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from avsync.audit.judge import ROUNDING, percent
 from avsync.audit.leak import Leakage
 from avsync.audit.result import AuditFinding, AuditResult, Verdict
-from avsync.metrics import Proportion
-from sharding.base.text import counted, plain
+from avsync.audit.verdicts import ROUNDING
+from sharding.base.text import counted, interval, percent, plain
 
 STYLE: dict[Verdict, str] = {"pass": "bold green", "warning": "bold yellow", "fail": "bold red"}
 WIDE = 120
 """Cells from which on the table has room for what each probe asks."""
 
 
-def bits(told: Leakage) -> str:
+def bits(leakage: Leakage) -> str:
     """`0`, `0.0595`, `1`."""
-    near = round(told.bits)
-    return str(near) if abs(told.bits - near) < ROUNDING else f"{told.bits:.4f}"
-
-
-def interval(share: Proportion) -> str:
-    """`48.1 to 52.0 %`."""
-    return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
+    near = round(leakage.bits)
+    return str(near) if abs(leakage.bits - near) < ROUNDING else f"{leakage.bits:.4f}"
 
 
 def seen_from(finding: AuditFinding) -> str:
@@ -35,7 +29,7 @@ def about(audit: AuditResult) -> str:
     """What was looked at, in a line."""
     config = audit.config
     return (
-        f"split {config.split}, {config.pairs.law} pairs; law of {counted(audit.clips, 'clip')}, probes on "
+        f"split {config.split}, {config.pairs.law} pairs; sampler on {counted(audit.clips, 'clip')}, probes on "
         f"{counted(audit.looked_at, 'clip')} of {counted(audit.sources, 'source')}"
     )
 
@@ -43,12 +37,12 @@ def about(audit: AuditResult) -> str:
 def print_audit(audit: AuditResult, console: Console) -> None:
     """All of it."""
     console.print(Text.assemble((plain(audit.dataset), "bold"), f"  {about(audit)}"), soft_wrap=True)
-    console.print(_law(audit))
+    console.print(_sampler(audit))
     console.print(_probes(audit, asks=console.width >= WIDE))
     for names, finding in audit.troubles:
         note = f" ({finding.guesses.note})" if finding.guesses.note else ""
-        said = f": {finding.guesses.asks} {finding.reason}{note}"
-        console.print(Text.assemble(_verdict(finding.verdict), " ", (names, "bold"), said))
+        why = f": {finding.guesses.asks} {finding.reason}{note}"
+        console.print(Text.assemble(_verdict(finding.verdict), " ", (names, "bold"), why))
     for note in audit.notes:
         console.print(Text(note))
     console.print(Text.assemble(_verdict(audit.verdict), " ", (audit.sentence, "bold")))
@@ -58,15 +52,15 @@ def _verdict(verdict: Verdict) -> tuple[str, str]:
     return verdict.upper(), STYLE[verdict]
 
 
-def _law(audit: AuditResult) -> Table:
+def _sampler(audit: AuditResult) -> Table:
     table = Table(title=Text("what the places of the windows tell about the label"), title_justify="left")
     table.add_column("who knows")
     table.add_column("bits", justify="right")
     table.add_column("guesses right", justify="right")
     table.add_column("verdict")
     rows = (("the sound's place", audit.leak.sound), ("the picture's place", audit.leak.picture))
-    for (name, told), finding in zip(rows, audit.by_law, strict=True):
-        table.add_row(name, bits(told), percent(told.accuracy), Text(*_verdict(finding.verdict)))
+    for (name, leakage), finding in zip(rows, audit.by_sampler, strict=True):
+        table.add_row(name, bits(leakage), percent(leakage.accuracy), Text(*_verdict(finding.verdict)))
     table.add_row("both places: that is the label", bits(audit.leak.both), percent(audit.leak.both.accuracy), "")
     return table
 
@@ -84,7 +78,7 @@ def _probes(audit: AuditResult, *, asks: bool) -> Table:
         table.add_row(
             Text(guesses.probe),
             Text(percent(guesses.accuracy.value), STYLE[finding.verdict]),
-            interval(guesses.accuracy),
+            interval(guesses.accuracy.low, guesses.accuracy.high),
             f"{guesses.auc:.3f}",
             seen_from(finding),
             Text(*_verdict(finding.verdict)),

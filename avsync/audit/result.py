@@ -1,4 +1,4 @@
-"""What an audit found, as a whole: printed, drawn, and written as JSON. No torch here."""
+"""What an audit found: right guesses, what they mean, all of it as one record for screen, page and JSON. No torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,8 +6,6 @@ from typing import Literal
 from avsync.audit.config import AuditConfig
 from avsync.audit.leak import Leak
 from avsync.metrics import Proportion
-
-# What one look at the labels found: a share of right guesses, its interval, and what it means. No torch here.
 
 Kind = Literal["law", "network", "position", "both", "rule"]
 """position: where in its file one stream lies, which is no label; both: the label, guessed by comparing the places read
@@ -28,7 +26,7 @@ class Guesses:
     accuracy: Proportion
     """95 % interval, by source."""
     strict: Proportion
-    """The same with the wide interval that verdicts are made of (see avsync.audit.judge)."""
+    """The same with the wide interval that verdicts are made of (see avsync.audit.verdicts)."""
     auc: float
     """ROC AUC of the probe's score; 0.5 is chance."""
     note: str = ""
@@ -59,7 +57,7 @@ class AuditResult:
     """What must be known beside it, one sentence each."""
     config: AuditConfig
     clips: int
-    """Of the split, long enough for the law: the leak is that of all of them."""
+    """Of the split, long enough for the sampler: the leak is that of all of them."""
     looked_at: int
     """Of these, decoded for the probes at most."""
     sources: int
@@ -70,7 +68,7 @@ class AuditResult:
     findings: tuple[AuditFinding, ...]
 
     @property
-    def by_law(self) -> tuple[AuditFinding, ...]:
+    def by_sampler(self) -> tuple[AuditFinding, ...]:
         """Those that were computed, not measured."""
         return tuple(one for one in self.findings if one.guesses.kind == "law")
 
@@ -80,7 +78,7 @@ class AuditResult:
 
     @property
     def troubles(self) -> list[tuple[str, AuditFinding]]:
-        """All that did not pass, fails first; names of probes, and one of them: the same reason is told once."""
+        """All that did not pass, fails first; names of probes, and one of them: the same reason stands once."""
         found = sorted((one for one in self.findings if one.verdict != "pass"), key=lambda one: one.verdict != "fail")
         first = {one.reason: one for one in reversed(found)}
         return [

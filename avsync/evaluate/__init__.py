@@ -1,1 +1,12 @@
-"""Room."""
+"""How good is a network on pairs it never trained on, and on which actions: `avsync evaluate`.
+
+In: a run's checkpoint, a split of a dataset. Out: a folder of RUN/evaluation with summary.json, CSVs and a plot; tables
+at the terminal.
+Imported by: finetune, replay; launch when the command runs.
+
+evaluate     asks the network, and shows what came out
+scorecard    all figures as one record, and the files they are written to
+actions      a verdict on every action, with the number of actions taken into account
+pointing     is the hottest point of a map on a true source
+plots        the picture
+"""

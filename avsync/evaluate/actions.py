@@ -1,7 +1,12 @@
-"""A verdict in words on every action, with the number of actions taken into account. No torch.
+"""A verdict on every action, with the number of actions taken into account; as rows of numbers, and at the terminal.
 
-Two questions are asked of each action: is it above chance, and is it unlike the average of all? Each is answered for
-all actions together at a false discovery rate of 5 % (avsync/evaluate/actions.py); what neither answers is not known.
+Two questions are asked of each action: is it above chance, and is it unlike the average of all? How often blind chance
+does as well is worked out for each (`above_chance`, `beside_all`), and each question is answered for all actions
+together at a false discovery rate of 5 % (`discoveries`); what neither answers is not known.
+
+An action's sample are its sources, not its examples: examples of a source are alike. A source's score is its fraction
+of right answers. With a handful of sources a normal law would promise too much, so the distribution of the sum itself
+is worked out, as a product of spectra.
 """
 
 from collections import Counter
@@ -17,21 +22,19 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.metrics import Proportion, wilson
-from sharding.base.text import counted
-
-# How often blind chance does as well: exact tails of sums, without a law of errors. No torch.
-#
-# An action's sample are its sources, not its examples: examples of a source are alike. A source's score is its share of
-# right answers. With a handful of sources a normal law would promise too much, so the law of the sum itself is worked
-# out, as a product of spectra.
+from sharding.base.text import counted, interval, percent
 
 CHANCE = 0.5
 CELLS = 120
 """Scores are rounded to so many parts: halves, thirds, quarters, fifths, sixths, eighths, ... fall on whole ones."""
+RATE = 0.05
+"""False discoveries among the answers to one question."""
 
 
-def _tail_cells(scores: NDArray[np.floating]) -> NDArray[np.int64]:
-    return np.rint(scores * CELLS).astype(np.int64)
+def source_scores(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Fraction of right answers of each source."""
+    number = np.unique(groups, return_inverse=True)[1]
+    return np.bincount(number, weights=hits) / np.bincount(number)
 
 
 def above_chance(scores: NDArray[np.floating]) -> float:
@@ -40,7 +43,7 @@ def above_chance(scores: NDArray[np.floating]) -> float:
     scores: (S,) one of each source. The randomisation test of Fisher 1935 over the 2^S exchanges of right and wrong,
     all of them: exact whatever the law of the scores, as picture and sound swap roles with probability 1/2.
     """
-    steps = _tail_cells(scores) - CELLS // 2
+    steps = _in_cells(scores) - CELLS // 2
     reach = int(np.abs(steps).sum())
     if not reach:
         return 1.0
@@ -49,8 +52,8 @@ def above_chance(scores: NDArray[np.floating]) -> float:
     spectrum = np.ones(len(wave))
     for step, count in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
         spectrum *= np.cos(wave * step) ** count
-    law = np.fft.irfft(spectrum, size)  # a sum s stands at s modulo size
-    return _tail_share(law[np.arange(int(steps.sum()), reach + 1) % size])
+    of_sums = np.fft.irfft(spectrum, size)  # a sum s stands at s modulo size
+    return _probability(of_sums[np.arange(int(steps.sum()), reach + 1) % size])
 
 
 def beside_all(scores: NDArray[np.floating], pool: NDArray[np.floating]) -> float:
@@ -62,43 +65,41 @@ def beside_all(scores: NDArray[np.floating], pool: NDArray[np.floating]) -> floa
     count = len(scores)
     if count == len(pool):
         return 1.0
-    law = np.bincount(_tail_cells(pool), minlength=CELLS + 1) / len(pool)
+    of_scores = np.bincount(_in_cells(pool), minlength=CELLS + 1) / len(pool)
     size = count * CELLS + 1
-    law_of_sum = np.fft.irfft(np.fft.rfft(law, size) ** count, size)
-    place = int(_tail_cells(scores).sum())
-    return min(1.0, 2 * min(_tail_share(law_of_sum[place:]), _tail_share(law_of_sum[: place + 1])))
+    of_sums = np.fft.irfft(np.fft.rfft(of_scores, size) ** count, size)
+    own = int(_in_cells(scores).sum())
+    return min(1.0, 2 * min(_probability(of_sums[own:]), _probability(of_sums[: own + 1])))
 
 
-def _tail_share(law: NDArray[np.floating]) -> float:
-    """A sum of probabilities; the transform's rounding leaves some 1e-16 below 0."""
-    return float(np.clip(law.sum(), 0.0, 1.0))
+def _in_cells(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    return np.rint(scores * CELLS).astype(np.int64)
+
+
+def _probability(cases: NDArray[np.floating]) -> float:
+    """Of any of the cases; the transform's rounding leaves some 1e-16 below 0."""
+    return float(np.clip(cases.sum(), 0.0, 1.0))
 
 
 def discoveries(p_values: NDArray[np.floating], rate: float) -> NDArray[np.bool_]:
-    """Which of many questions are answered, so that at most a share `rate` of the answers is false in the mean.
+    """Which of many questions are answered, so that in the mean at most `rate` of the answers is false.
 
     Benjamini & Hochberg 1995. Where nothing is there to be found, anything at all is found in `rate` of the cases.
     """
-    order = np.argsort(p_values, kind="stable")
-    allowed = rate * np.arange(1, len(p_values) + 1) / len(p_values)
-    passed = np.flatnonzero(p_values[order] <= allowed)
-    found = np.zeros(len(p_values), np.bool_)
-    if len(passed):
-        found[order[: passed[-1] + 1]] = True
-    return found
-
-
-# An action's accuracy, drawn towards that of all actions as far as its few sources say little. No torch.
-#
-# Raw accuracies rank noise: of 700 actions the best and the worst are those with the fewest sources. Empirical Bayes
-# (Efron & Morris 1975): true accuracies follow a beta law whose mean and spread are found from all actions by moments
-# (Kleinman 1973), the sources being the sample. Its posterior mean is then
-# (weight * mean + sources * accuracy) / (weight + sources), weight being what the law of all is worth in sources.
+    ranked = np.sort(p_values)
+    passed = ranked[ranked <= rate * np.arange(1, len(ranked) + 1) / len(ranked)]
+    return p_values <= passed.max(initial=-1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prior:
-    """What all actions say about one."""
+    """What all actions say about one: its accuracy, drawn towards theirs as far as its few sources say little.
+
+    Raw accuracies rank noise: of 700 actions the best and the worst are those with the fewest sources. Empirical Bayes
+    (Efron & Morris 1975): true accuracies follow a beta law whose mean and spread are found from all actions by moments
+    (Kleinman 1973), the sources being the sample. Its posterior mean is then
+    (weight * mean + sources * accuracy) / (weight + sources), weight being what the law of all is worth in sources.
+    """
 
     mean: float
     """Of the actions' accuracies."""
@@ -141,8 +142,6 @@ class Prior:
 
 Verdict = Literal["easy", "learned", "hard", "chance", "too few to say"]
 UNKNOWN: Verdict = "too few to say"
-RATE = 0.05
-"""False discoveries among the answers to one question."""
 POWER = 0.8
 """With so many sources as are said to be needed, the answer comes with this probability."""
 MOST_SOURCES = 10_000
@@ -152,7 +151,6 @@ MEANS: Mapping[Verdict, str] = {
     "learned": "above chance, like the average",
     "hard": "below the average",
     "chance": "less than half of what the average gains over chance",
-    UNKNOWN: "too few sources to say",
 }
 
 
@@ -164,7 +162,7 @@ class ActionRow:
     accuracy: Proportion
     """As counted; its interval looks at this action alone, however many others there are."""
     estimate: float
-    """The accuracy, drawn towards that of all actions (avsync/evaluate/actions.py)."""
+    """The accuracy, drawn towards that of all actions (Prior)."""
     sources: int
     """Sources that it was tried on: the true sample."""
     verdict: Verdict
@@ -183,47 +181,43 @@ def judge(
     numbers: list[int] = np.unique(action).tolist()
     if not numbers:
         return ()
-    scores = [source_scores(hits[action == number], groups[action == number]) for number in numbers]
+    chosen = [action == number for number in numbers]
+    scores = [source_scores(hits[own], groups[own]) for own in chosen]
     prior, pool = Prior.of(scores), np.concatenate(scores)
-    shares = [_share(hits[action == number], len(those), prior) for number, those in zip(numbers, scores, strict=True)]
-    known = discoveries(np.array([above_chance(those) for those in scores]), RATE)
-    unlike = discoveries(np.array([beside_all(those, pool) for those in scores]), RATE)
-    looks = [RATE * max(1, int(found.sum())) / len(numbers) for found in (known, unlike)]
+    known = discoveries(np.array([above_chance(its) for its in scores]), RATE)
+    unlike = discoveries(np.array([beside_all(its, pool) for its in scores]), RATE)
+    rates = [RATE * max(1, int(found.sum())) / len(numbers) for found in (known, unlike)]
     rows = list[ActionRow]()
-    for place, number in enumerate(numbers):
-        estimate = prior.estimate(scores[place])
-        above = float(scores[place].mean()) > float(pool.mean())
-        verdict = _verdict(bool(known[place]), bool(unlike[place]), above, shares[place], prior)
-        count = len(scores[place])
-        need = _sources_needed(estimate, prior, looks[0], looks[1]) if verdict == UNKNOWN else None
-        more = max(1, need - count) if need else None
-        rows.append(
-            ActionRow(
-                name=names[number], accuracy=shares[place], estimate=estimate, sources=count, verdict=verdict,
-                more_sources=more,
-            )
-        )  # fmt: skip
+    answers = zip(numbers, chosen, scores, known.tolist(), unlike.tolist(), strict=True)
+    for number, own, its, is_known, is_unlike in answers:
+        estimate, accuracy = prior.estimate(its), _accuracy(hits[own], len(its), prior)
+        above = float(its.mean()) > float(pool.mean())
+        verdict = _verdict(is_known, is_unlike, above, accuracy, prior)
+        need = _sources_needed(estimate, prior, *rates) if verdict == UNKNOWN else None
+        row = ActionRow(
+            name=names[number],
+            accuracy=accuracy,
+            estimate=estimate,
+            sources=len(its),
+            verdict=verdict,
+            more_sources=max(1, need - len(its)) if need else None,
+        )
+        rows.append(row)
     return tuple(sorted(rows, key=lambda row: (-row.estimate, -row.accuracy.value, row.name)))
 
 
-def source_scores(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Share of right answers of each source."""
-    number = np.unique(groups, return_inverse=True)[1]
-    return np.bincount(number, weights=hits) / np.bincount(number)
-
-
-def _share(hits: NDArray[np.bool_], sources: int, prior: Prior) -> Proportion:
-    """Accuracy with its interval; how alike a source's examples are is taken from all actions, few tell too little."""
+def _accuracy(hits: NDArray[np.bool_], sources: int, prior: Prior) -> Proportion:
+    """With its interval; how alike a source's examples are is taken from all actions, few tell too little."""
     value, count = float(hits.mean()), len(hits)
     independent = sources * min(prior.worth, count / sources)
     return Proportion(value, *wilson(value, independent), count)
 
 
-def _verdict(known: bool, unlike: bool, above: bool, share: Proportion, prior: Prior) -> Verdict:
+def _verdict(known: bool, unlike: bool, above: bool, accuracy: Proportion, prior: Prior) -> Verdict:
     """known: above chance; unlike, above: unlike the average, and above it."""
     if unlike and above:
         return "easy" if known else UNKNOWN  # better than a network that is wrong on the whole: says nothing
-    if unlike and not known and share.high < (CHANCE + prior.mean) / 2:
+    if unlike and not known and accuracy.high < (CHANCE + prior.mean) / 2:
         return "chance"
     if unlike:
         return "hard"
@@ -248,14 +242,6 @@ def _sources_needed(estimate: float, prior: Prior, chance_rate: float, average_r
     return ceil(least) if least <= MOST_SOURCES else None
 
 
-def counts(rows: Sequence[ActionRow]) -> dict[Verdict, int]:
-    """How many actions got each verdict."""
-    found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in get_args(Verdict)}
-
-
-# Actions at the terminal: the easiest and the hardest of many, and how many cannot be told. Prints nothing itself.
-
 T = TypeVar("T")
 SHOWN = 24
 """Of more actions, so many are shown: half of them the easiest, half the hardest."""
@@ -277,31 +263,32 @@ def action_table(rows: Sequence[ActionRow]) -> Table:
     table.add_column("verdict")
     first, last = easiest_and_hardest(rows)
     for row in first:
-        table.add_row(*_cells(row))
+        table.add_row(*_table_row(row))
     if last:
         table.add_section()
         table.add_row(f"... {counted(len(rows) - len(first) - len(last), 'action')}: by_action.csv", style="dim")
         table.add_section()
     for row in last:
-        table.add_row(*_cells(row))
+        table.add_row(*_table_row(row))
     return table
 
 
-def _cells(row: ActionRow) -> tuple[Text | str, ...]:
-    share = row.accuracy
+def _table_row(row: ActionRow) -> tuple[Text | str, ...]:
+    accuracy = row.accuracy
     more = f"; about {counted(row.more_sources, 'more source')} to tell" if row.more_sources else ""
-    return (
-        Text(row.name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", f"{row.estimate:.1%}",
-        str(row.sources), Text(row.verdict + more, STYLES[row.verdict]),
-    )  # fmt: skip
+    numbers = (percent(accuracy.value), interval(accuracy.low, accuracy.high), percent(row.estimate), str(row.sources))
+    return (Text(row.name), *numbers, Text(row.verdict + more, STYLES[row.verdict]))
 
 
 def action_words(rows: Sequence[ActionRow]) -> str:
     """How many actions got each verdict, and what the verdicts mean."""
-    found = counts(rows)
-    told = "; ".join(f"{number} {verdict} ({MEANS[verdict]})" for verdict, number in found.items() if number)
-    told = told.replace(f"{UNKNOWN} ({MEANS[UNKNOWN]})", UNKNOWN)
+    found = Counter(row.verdict for row in rows)
+    verdicts = [
+        f"{found[verdict]} {verdict}" + (f" ({MEANS[verdict]})" if verdict in MEANS else "")
+        for verdict in get_args(Verdict)
+        if found[verdict]
+    ]
     return (
-        f"of {counted(len(rows), 'action')}: {told}; of what is told, about {RATE:.0%} may be false. "
-        "estimate: accuracy, drawn towards that of all actions as far as sources are few"
+        f"of {counted(len(rows), 'action')}: {'; '.join(verdicts)}; about {percent(RATE, digits=0)} of them may be "
+        "false. estimate: accuracy, drawn towards that of all actions as far as sources are few"
     )

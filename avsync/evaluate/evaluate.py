@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -15,19 +14,21 @@ from avsync.data.draw import batches_of_rank, even_batch, fixed_draws, mixed
 from avsync.evaluate.actions import action_table, action_words
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
-from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, overall, save
+from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, save
 from avsync.honesty.examination import Examination
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import BatchAnswer
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
+from avsync.metrics import proportion_of, roc_auc
 from avsync.models.cam import hottest_of
 from avsync.models.parts import InputSpec
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, evaluation_place, full_name
-from sharding.base.console import open_console
+from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
+from sharding.base.text import interval, percent
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import Fit
 
@@ -58,13 +59,21 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
             f"none of the {len(heard.unreadable)} clips in split {config.split!r} of {dataset} can be read; "
             f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
         )
-    accuracy, auc = overall(got, feed.dataset)
     card = Scorecard(
-        run=full_name(run.resolve()), dataset=full_name(dataset.resolve()), split=config.split, step=network.step,
-        clips=len(np.unique(got.clip)), unreadable=len(heard.unreadable), accuracy=accuracy, auc=auc, loss=got.loss,
-        actions=by_action(got, feed.dataset), shifts=by_shift(got, feed.dataset),
-        localisation=localisation(heard.points, np.array(heard.groups)), honesty=Honesty.of(exam, network.step),
-    )  # fmt: skip
+        run=full_name(run.resolve()),
+        dataset=full_name(dataset.resolve()),
+        split=config.split,
+        step=network.step,
+        clips=len(np.unique(got.clip)),
+        unreadable=len(heard.unreadable),
+        accuracy=proportion_of(got.hits, exam.group),
+        auc=roc_auc(got.logit, got.in_sync),
+        loss=got.loss,
+        actions=by_action(got, feed.dataset),
+        shifts=by_shift(got, feed.dataset),
+        localisation=localisation(heard.points, np.array(heard.groups)),
+        honesty=Honesty.of(exam, network.step),
+    )
     result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
     save(card, got, feed.dataset, result.folder)
     with publish(result.plot) as file:
@@ -113,20 +122,19 @@ class _Heard:
 def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
     draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
     batch = even_batch(len(draws), config.batch)
-    share = batches_of_rank(mixed(draws, batch), batch, 0, 1)
+    batches = batches_of_rank(mixed(draws, batch), batch, 0, 1)
     mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()
     with feed.loader(LoaderOptions(device=device)) as loader:
-        stream = examined(network.model, loader.batches(share), feed.view, mute, feed.dataset.index.group)
-        console = open_console(stderr=True)
-        quiet = not console.is_terminal
-        for got in track(stream, "evaluating", len(share), transient=True, console=console, disable=quiet):
-            tables.append(examined_rows(got))
-            answer = got.answer
-            _note_points(answer, feed, heard)
-            pairs = zip(answer.batch.draws, answer.batch.jsons, strict=True)
-            heard.unreadable |= {draw.clip for draw, json in pairs if draw.clip >= 0 and json is None}
+        stream = examined(network.model, loader.batches(batches), feed.view, mute, feed.dataset.index.group)
+        with Bar("evaluating", len(batches), unit="share", passing=True) as bar:
+            for got in stream:
+                tables.append(examined_rows(got))
+                _note_points(got.answer, feed, heard)
+                clips = zip(got.answer.batch.draws, got.answer.batch.jsons, strict=True)
+                heard.unreadable |= {draw.clip for draw, json in clips if draw.clip >= 0 and json is None}
+                bar.advance()
         heard.last_error = loader.budget.last
-    heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(share) * batch, -1)), mixed(range(len(draws)), batch))
+    heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(batches) * batch, -1)), mixed(range(len(draws)), batch))
     return heard
 
 
@@ -139,12 +147,12 @@ def _unmixed(rows: Tensor, order: list[int]) -> Tensor:
 
 def _note_points(answer: BatchAnswer, feed: Feed, heard: _Heard) -> None:
     """The pointing game on the in-sync pairs of a batch, where the truth is known."""
-    frames = answer.seen.frames.shape[2]
+    frames = answer.given.frames.shape[2]
     for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
         for number, sound in enumerate(draw.pair.sounds):
             if meta is None or not meta.boxes or not sound.in_sync:
                 continue
-            outcome = point(hottest_of(answer.said.cam[row, number], frames), meta, draw.pair.picture, feed.view)
+            outcome = point(hottest_of(answer.output.cam[row, number], frames), meta, draw.pair.picture, feed.view)
             if outcome is not None:
                 heard.points.append(outcome)
                 heard.groups.append(int(feed.dataset.index.group[draw.clip]))
@@ -153,15 +161,12 @@ def _note_points(answer: BatchAnswer, feed: Feed, heard: _Heard) -> None:
 def show(result: Evaluation, last_error: str) -> None:
     """Print the tables."""
     console, card = open_console(), result.card
-    share, place = card.accuracy, card.localisation
+    accuracy, found = card.accuracy, card.localisation
     console.print(
-        Text.assemble(
-            "accuracy ", (f"{share.value:.1%}", "bold"),
-            f" (95 % interval {share.low:.1%} to {share.high:.1%}), chance 50 %; "
-            f"ROC AUC {card.auc:.3f}; loss {card.loss:.3f}; {share.count} examples of {card.clips} clips, "
-            f"split {card.split}, step {card.step}",
-        )
-    )  # fmt: skip
+        Text.assemble("accuracy ", (percent(accuracy.value), "bold")),
+        f"(95 % interval {interval(accuracy.low, accuracy.high)}), chance 50 %; ROC AUC {card.auc:.3f}; "
+        f"loss {card.loss:.3f}; {accuracy.count} examples of {card.clips} clips, split {card.split}, step {card.step}",
+    )
     if card.honesty:
         console.print(card.honesty.text, soft_wrap=True)
         if card.honesty.warning:
@@ -171,20 +176,18 @@ def show(result: Evaluation, last_error: str) -> None:
             f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"
         )
     console.print(action_table(card.actions), action_words(card.actions), _table("|shift|", card.shifts))
-    if place:
+    if found:
         console.print(
-            Text.assemble(
-                "hottest point on a true source: ", (f"{place.hottest.value:.1%}", "bold"),
-                f" ({place.hottest.low:.1%} to {place.hottest.high:.1%}) = {place.times_chance:.1f}x chance "
-                f"({place.chance:.1%}); picture's centre {place.centre.value:.1%}",
-            )
-        )  # fmt: skip
+            Text.assemble("hottest point on a true source: ", (percent(found.hottest.value), "bold")),
+            f"({interval(found.hottest.low, found.hottest.high)}) = {found.times_chance:.1f}x chance "
+            f"({percent(found.chance)}); picture's centre {percent(found.centre.value)}",
+        )
     console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
 
 
-def _table(name: str, lines: tuple[ScoreRow, ...]) -> Table:
+def _table(name: str, rows: tuple[ScoreRow, ...]) -> Table:
     table = Table(name, "accuracy", "95 % interval", "examples", title=f"by {name}")
-    for line in lines:
-        share = line.accuracy
-        table.add_row(Text(line.name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", str(share.count))
+    for row in rows:
+        its = row.accuracy
+        table.add_row(Text(row.name), percent(its.value), interval(its.low, its.high), str(its.count))
     return table

@@ -31,10 +31,9 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     right.axvline(0, color="black", linewidth=0.8)
     right.set(xlabel="logit (above 0: the network says in sync)", ylabel="examples")
     right.legend(title=f"AUC {card.auc:.3f}")
-    share = card.accuracy
     figure.suptitle(
         f"{Path(card.run).name}, step {card.step:,}, on {Path(card.dataset).name}, split {card.split}: "
-        f"accuracy {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]",
+        f"accuracy {card.accuracy}",
         parse_math=False,
     )
     return figure_png(figure)
@@ -42,27 +41,26 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
 
 def _estimates(axes: Axes, rows: tuple[ActionRow, ...]) -> None:
     """Of each action the interval and, as a point in its verdict's colour, the shrunken estimate."""
-    places = np.arange(len(rows))[::-1]
-    for place, row in zip(places, rows, strict=True):
-        share, color = row.accuracy, COLORS[row.verdict]
-        axes.hlines(place, share.low, share.high, color=color, linewidth=1.5)
-        axes.plot(share.value, place, "|", color=color, markersize=7)
-        axes.plot(row.estimate, place, "o", color=color, markersize=5)
+    heights = np.arange(len(rows))[::-1]
+    for height, row in zip(heights, rows, strict=True):
+        accuracy, color = row.accuracy, COLORS[row.verdict]
+        axes.hlines(height, accuracy.low, accuracy.high, color=color, linewidth=1.5)
+        axes.plot(accuracy.value, height, "|", color=color, markersize=7)
+        axes.plot(row.estimate, height, "o", color=color, markersize=5)
     for verdict in (verdict for verdict in COLORS if any(row.verdict == verdict for row in rows)):
         axes.plot([], [], "o", color=COLORS[verdict], label=verdict)
-    axes.set_yticks(places, [f"{row.name} ({row.sources})" for row in rows], parse_math=False)
+    axes.set_yticks(heights, [f"{row.name} ({row.sources})" for row in rows], parse_math=False)
     axes.axvline(CHANCE, color="black", linestyle="--", linewidth=0.8, label="chance level")
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), title="by action (sources): interval, accuracy |, estimate o")
     axes.legend(loc="lower left", fontsize=7)
 
 
-def _bars(axes: Axes, lines: tuple[ScoreRow, ...], title: str) -> None:
-    places = np.arange(len(lines))[::-1]
-    value = np.array([line.accuracy.value for line in lines])
-    low = value - np.array([line.accuracy.low for line in lines])
-    high = np.array([line.accuracy.high for line in lines]) - value
-    axes.barh(places, value, xerr=np.stack([low.clip(0), high.clip(0)]), color="tab:blue", ecolor="black", height=0.7)
-    axes.set_yticks(places, [f"{line.name} ({line.accuracy.count})" for line in lines], parse_math=False)
-    axes.axvline(0.5, color="tab:red", linestyle="--", label="chance")
+def _bars(axes: Axes, rows: tuple[ScoreRow, ...], title: str) -> None:
+    heights = np.arange(len(rows))[::-1]
+    value, low, high = np.array([(row.accuracy.value, row.accuracy.low, row.accuracy.high) for row in rows]).T
+    reach = np.stack([value - low, high - value]).clip(0)
+    axes.barh(heights, value, xerr=reach, color="tab:blue", ecolor="black", height=0.7)
+    axes.set_yticks(heights, [f"{row.name} ({row.accuracy.count})" for row in rows], parse_math=False)
+    axes.axvline(CHANCE, color="tab:red", linestyle="--", label="chance")
     axes.set(xlim=(0, 1), title=title)
     axes.legend(loc="lower right")

@@ -22,7 +22,7 @@ class PointingResult:
     centre_hit: bool
     """The picture's centre would have."""
     chance: float
-    """Share of the picture that the true boxes cover at that moment: what a blind guess hits."""
+    """Fraction of the picture that the true boxes cover at that moment: what a blind guess hits."""
 
 
 def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> PointingResult | None:
@@ -44,7 +44,7 @@ def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Poi
 
 
 def cropped(boxes: tuple[Box, ...], view: View) -> NDArray[np.float64]:
-    """Boxes (N, 4) as shares of the central crop that the network sees, clipped to it; without those beyond it."""
+    """Boxes (N, 4) as fractions of the central crop that the network sees, clipped to it; without those beyond it."""
     top, left = view.centre()
     corner = np.array([left, top, left, top])
     full = np.array([view.width, view.height, view.width, view.height])
@@ -59,7 +59,7 @@ def _inside(boxes: NDArray[np.float64], x: float, y: float) -> bool:
 
 
 def _covered(boxes: NDArray[np.float64], cells: int = 200) -> float:
-    """Share of the picture under at least one box, on a fine grid: boxes may overlap."""
+    """Fraction of the picture under at least one box, on a fine grid: boxes may overlap."""
     centres = (np.arange(cells) + 0.5) / cells
     x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
     x, y = centres[None, None, :], centres[None, :, None]

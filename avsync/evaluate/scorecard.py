@@ -1,9 +1,6 @@
 """An evaluation's figures: overall, by action, by |shift|, and where the maps point. Numbers and files; no network."""
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +10,9 @@ from avsync.evaluate.actions import ActionRow, judge
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
-from avsync.metrics import Proportion, proportion_of, roc_auc
-from sharding.base.files import publish, write_json
+from avsync.metrics import Proportion, proportion_of
+from sharding.base.csv_table import write_csv
+from sharding.base.files import write_json
 from sharding.format.dataset import Dataset
 
 SHIFT_BIN_S = 1.0
@@ -37,7 +35,7 @@ class Localisation:
     centre: Proportion
     """The middle of the picture."""
     chance: float
-    """A point drawn blindly: the true boxes' mean share of the picture."""
+    """A point drawn blindly: the true boxes' mean part of the picture."""
 
     @property
     def times_chance(self) -> float:
@@ -104,33 +102,16 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     write_json(folder / "summary.json", card)
     header = ("accuracy", "low_95", "high_95", "examples")
     more = ("estimate", "sources", "verdict", "more_sources_to_tell")
-    actions = [(*_share(row), row.estimate, row.sources, row.verdict, row.more_sources) for row in card.actions]
-    _write_csv(folder / "by_action.csv", ("action", *header, *more), actions)
-    _write_csv(folder / "by_shift.csv", ("shift", *header), [_share(row) for row in card.shifts])
-    _write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), _lines(got, dataset))
-
-
-def _share(row: ScoreRow | ActionRow) -> tuple[object, ...]:
-    share = row.accuracy
-    return row.name, share.value, share.low, share.high, share.count
-
-
-def _lines(got: Predictions, dataset: Dataset) -> list[tuple[str, str, str, int, str]]:
-    """One line per example."""
+    write_csv(folder / "by_action.csv", ("action", *header, *more), map(_cells, card.actions))
+    write_csv(folder / "by_shift.csv", ("shift", *header), map(_cells, card.shifts))
     names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
-    return [
+    examples = (
         (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")
         for clip, shift, sync, logit in zip(got.clip, got.shift, got.in_sync, got.logit, strict=True)
-    ]
+    )
+    write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), examples)
 
 
-def _write_csv(path: Path, header: tuple[str, ...], lines: Sequence[tuple[object, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
-    with publish(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def overall(got: Predictions, dataset: Dataset) -> tuple[Proportion, float]:
-    """Accuracy and ROC AUC over all examples."""
-    return proportion_of(got.hits, dataset.index.group[got.clip]), roc_auc(got.logit, got.in_sync)
+def _cells(row: ScoreRow | ActionRow) -> tuple[object, ...]:
+    name, accuracy, *more = astuple(row)
+    return name, *accuracy, *more

@@ -1,7 +1,8 @@
-"""What a whole validation found: shares with their intervals, audited accuracy, and a score for each map. No ranks."""
+"""What a whole validation found: accuracies by one stream alone, audited accuracy, and a score for each map; maps.csv.
 
-import csv
-import io
+Knows no ranks.
+"""
+
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avsync.honesty.maps import MapScores
 from avsync.honesty.predict import Predictions
 from avsync.metrics import Z95, Proportion, proportion_of
+from sharding.base.csv_table import csv_bytes
 from sharding.base.files import publish
+from sharding.base.text import percent
 
 CHANCE = 0.5
 UNASKED = "not audited, for all clips are of one source"
@@ -30,6 +34,9 @@ class Maps(NamedTuple):
     spatial: NDArray[np.float64]
     """(M,) 0: whole frames are lit; 1: one cell is"""
     logit: NDArray[np.float32]
+
+    def mean(self) -> MapScores:
+        return MapScores(float(np.mean(self.listened)), float(np.mean(self.spatial)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,10 +59,8 @@ class Examination:
         got = Predictions.of(table)
         kept = table[table[:, 4] > 0.5].double().cpu().numpy()
         other, muted, listened, spatial = kept[:, 5:9].T
-        return cls(
-            got=got, group=group[got.clip].astype(np.int64), other=other, muted=muted, listened=listened,
-            spatial=spatial,
-        )  # fmt: skip
+        groups = group[got.clip].astype(np.int64)
+        return cls(got=got, group=groups, other=other, muted=muted, listened=listened, spatial=spatial)
 
     @property
     def accuracy(self) -> float:
@@ -93,13 +98,12 @@ class Examination:
 
 def in_words(got: Examination) -> str:
     """For the line of a validation in the log."""
-    shares = (("another picture", got.with_another_picture()), ("muted", got.with_muted_sound()))
-    asked = [f"{words} {share.value:.1%}" for words, share in shares if share.count]
+    by_one = (("another picture", got.with_another_picture()), ("muted", got.with_muted_sound()))
+    asked = [f"{words} {percent(found.value)}" for words, found in by_one if found.count]
     if maps := got.maps:
-        listened, spatial = (float(np.mean(column)) for column in (maps.listened, maps.spatial))
-        asked.append(f"maps listened {listened:.2f}, spatial {spatial:.2f}")
-    worth = UNASKED if got.audited is None else f"audited {got.audited:.1%}"
-    return f"accuracy {got.accuracy:.1%}, {worth} ({', '.join(asked)})"
+        asked.append(f"maps {maps.mean()}")
+    worth = UNASKED if got.audited is None else f"audited {percent(got.audited)}"
+    return f"accuracy {percent(got.accuracy)}, {worth} ({', '.join(asked)})"
 
 
 def upper_half(logit: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -121,21 +125,13 @@ def audited(accuracy: float, *by_one_stream: float) -> float:
     Never more than the accuracy, and never less than the lower of accuracy and chance: a network that only cheats
     knows nothing, not less than nothing.
     """
-    worth = max((share - CHANCE for share in by_one_stream if share == share), default=0.0)
+    worth = max((one - CHANCE for one in by_one_stream if one == one), default=0.0)
     return max(min(accuracy, CHANCE), accuracy - max(0.0, worth))
 
 
-# RUN/maps.csv: the last validation's maps, clip by clip.
-
-COLUMNS = ("clip", "listened", "spatial", "logit")
-
-
 def write_maps(path: Path, got: Examination, key_of: Callable[[int], str]) -> None:
-    """Deafest first. A disk that takes no more does not end the training."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    for clip, *scores in sorted(zip(*got.maps, strict=True), key=lambda row: row[1]) if got.maps else ():
-        lines.writerow((key_of(int(clip)), *(f"{score:.4f}" for score in scores)))
+    """maps.csv, clip by clip, the deafest first. A disk that takes no more does not end the training."""
+    maps = sorted(zip(*got.maps, strict=True), key=lambda row: row[1]) if got.maps else ()
+    rows = ((key_of(int(clip)), *(f"{score:.4f}" for score in scores)) for clip, *scores in maps)
     with suppress(OSError), publish(path, lasting=False) as file:
-        file.write(text.getvalue().encode(errors="surrogateescape"))
+        file.write(csv_bytes(Maps._fields, rows))

@@ -31,7 +31,7 @@ def listened(own: Tensor, other: Tensor) -> Tensor:
 
 
 def spatial(cam: Tensor) -> Tensor:
-    """Share of the cells that stay dark: 0 where whole frames are lit alike, 1 where the heat is in one cell.
+    """Fraction of the cells that stay dark: 0 where whole frames are lit alike, 1 where the heat is in one cell.
 
     Of n cells (sum h)^2 / sum h^2 are lit, moment by moment; moments count by their heat. Noise, half-normal, is at
     1 - 2/pi = 0.36. A map without heat, or of one cell, points nowhere: 0.
@@ -46,43 +46,6 @@ def spatial(cam: Tensor) -> Tensor:
     return torch.where(weight > 0, (dark * total).sum(1) / weight.clamp_min(torch.finfo(heat.dtype).tiny), 0.0)
 
 
-# A film's map, asked: does it change when the sound does? Its own sound backwards, and silence, over each window.
-#
-# Backwards is as loud and has the same spectrum, and no event stays at its moment.
-
-
-class MapScores(NamedTuple):
-    """Of one map, or the mean of several. See avsync.honesty.maps."""
-
-    listened: float
-    """0: the same map whatever is heard; 1: another one."""
-    spatial: float
-    """0: whole frames are lit; 1: one cell is."""
-
-
-@dataclass(slots=True)
-class MapScorer:
-    """Asks a network window by window, and keeps the scores."""
-
-    network: SyncNet
-    scores: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def ask(self, given: NetworkInput) -> SyncOutput:
-        """The network's answer to one window; frames (1, 3, T, h, w), sounds (1, 1, C, S). The video part runs once."""
-        own = given.sounds
-        said = self.network(given.frames, torch.cat((own, own.flip(-1), torch.zeros_like(own)), dim=1))
-        maps = said.cam[0]  # (3, t, h, w)
-        self.scores.append((listened(maps[:1].expand_as(maps[1:]), maps[1:]).mean(), spatial(maps[:1])[0]))
-        return SyncOutput(said.logit[:, :1], said.cam[:, :1])
-
-    def mean(self) -> MapScores:
-        """Over all windows asked; at least one."""
-        heard, dark = (torch.stack(column).mean() for column in zip(*self.scores, strict=True))
-        return MapScores(float(heard), float(dark))
-
-
-# What the scores of a map mean, in plain words. Numbers in, words out; no torch here.
-
 DEAF = 0.25
 """Below it three quarters of the map stay whatever is heard. A network that ignores the sound is at 0; the small one
 before its first step at 0.6, trained on scenes at 0.75: to listen is needed for a good map, but makes none."""
@@ -91,15 +54,47 @@ FLAT = 1 - 2 / pi
 what points less than noise does points nowhere."""
 
 
-def in_numbers(listened: float, spatial: float) -> str:
-    """`this map listened: 0.83, spatial 0.91`"""
-    return f"this map listened: {listened:.2f}, spatial {spatial:.2f}"
+class MapScores(NamedTuple):
+    """Of one map, or the mean of several."""
+
+    listened: float
+    """0: the same map whatever is heard; 1: another one."""
+    spatial: float
+    """0: whole frames are lit; 1: one cell is."""
+
+    def __str__(self) -> str:
+        """`listened 0.83, spatial 0.91`"""
+        return f"listened {self.listened:.2f}, spatial {self.spatial:.2f}"
+
+    @property
+    def meaning(self) -> str:
+        """What the two numbers say together, in plain words."""
+        if self.listened < DEAF:
+            return "nearly the same map whatever is heard: it shows what the network looks at, not what sounds"
+        if self.spatial < FLAT:
+            return "it changes with the sound but lights whole frames: it says when, not where"
+        return "it changes with the sound and points at places"
 
 
-def read_map(listened: float, spatial: float) -> str:
-    """What the two numbers say together."""
-    if listened < DEAF:
-        return "nearly the same map whatever is heard: it shows what the network looks at, not what sounds"
-    if spatial < FLAT:
-        return "it changes with the sound but lights whole frames: it says when, not where"
-    return "it changes with the sound and points at places"
+@dataclass(slots=True)
+class MapScorer:
+    """Asks a network window by window, and keeps the scores: does the map change with the sound?
+
+    It is asked again with the sound backwards, which is as loud and has the same spectrum, while no event stays at its
+    moment; and with silence.
+    """
+
+    network: SyncNet
+    scores: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def ask(self, given: NetworkInput) -> SyncOutput:
+        """The network's answer to one window; frames (1, 3, T, h, w), sounds (1, 1, C, S). The video part runs once."""
+        own = given.sounds
+        output = self.network(given.frames, torch.cat((own, own.flip(-1), torch.zeros_like(own)), dim=1))
+        maps = output.cam[0]  # (3, t, h, w)
+        self.scores.append((listened(maps[:1].expand_as(maps[1:]), maps[1:]).mean(), spatial(maps[:1])[0]))
+        return SyncOutput(output.logit[:, :1], output.cam[:, :1])
+
+    def mean(self) -> MapScores:
+        """Over all windows asked; at least one."""
+        return MapScores(*(float(torch.stack(column).mean()) for column in zip(*self.scores, strict=True)))

@@ -14,11 +14,11 @@ from avsync.models.parts import SyncOutput
 
 
 class BatchAnswer(NamedTuple):
-    """One batch, what the network saw of it and what it said."""
+    """One batch, what the network was given of it and what it answered."""
 
     batch: Batch
-    seen: NetworkInput
-    said: SyncOutput
+    given: NetworkInput
+    output: SyncOutput
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ class Predictions:
 
 def rows(answer: BatchAnswer) -> Tensor:
     """(B*K, 5) float64 on the network's device: clip, shift, in_sync, logit, valid; ready to be gathered over ranks."""
-    batch, logit = answer.batch, answer.said.logit
+    batch, logit = answer.batch, answer.output.logit
     sounds = logit.shape[1]
     clip = torch.tensor([[draw.clip] * sounds for draw in batch.draws], device=logit.device)
     shift = torch.tensor([[draw.pair.shift(k) for k in range(sounds)] for draw in batch.draws], device=logit.device)

@@ -44,20 +44,24 @@ class Examined(NamedTuple):
 
 @torch.no_grad()
 def examined(
-    network: SyncNet, batches: Iterable[Batch], view: View, mute: int, group: NDArray,
+    network: SyncNet,
+    batches: Iterable[Batch],
+    view: View,
+    mute: int,
+    group: NDArray,
     lay_out: Callable[[Tensor], Tensor] = torch.Tensor.contiguous,
-) -> Iterator[Examined]:  # fmt: skip
+) -> Iterator[Examined]:
     """The network's answers, batch by batch, on their device. The network must be in evaluation mode.
 
     group: (clips of the dataset,) source of each clip; `lay_out` puts frames into the memory order that the network
     likes.
     """
     for batch in batches:
-        seen = prepare(batch, view, mute)
-        seen = seen._replace(frames=lay_out(seen.frames))
-        pairs = zip(batch.draws, batch.jsons, strict=True)
-        sources = [-1 if json is None else int(group[draw.clip]) for draw, json in pairs]
-        yield examine(network, batch, seen, donors(sources))
+        given = prepare(batch, view, mute)
+        given = given._replace(frames=lay_out(given.frames))
+        clips = zip(batch.draws, batch.jsons, strict=True)
+        sources = [-1 if json is None else int(group[draw.clip]) for draw, json in clips]
+        yield examine(network, batch, given, donors(sources))
 
 
 def donors(sources: Sequence[int]) -> list[int]:
@@ -68,8 +72,8 @@ def donors(sources: Sequence[int]) -> list[int]:
     counted = sorted((row for row, source in enumerate(sources) if source >= 0), key=lambda row: sources[row])
     most = max(Counter(sources[row] for row in counted).values(), default=0)
     found = [-1] * len(sources)
-    for place, row in enumerate(counted):
-        donor = counted[(place + most) % len(counted)]  # beyond one's own source, as rows of a source lie together
+    for number, row in enumerate(counted):
+        donor = counted[(number + most) % len(counted)]  # beyond one's own source, as rows of a source lie together
         if sources[donor] != sources[row]:
             found[row] = donor
     return found
@@ -80,28 +84,28 @@ def examine(network: SyncNet, batch: Batch, given: NetworkInput, donor: Sequence
     clips, sounds = given.sounds.shape[:2]
     seen, heard = network.video(given.frames), network.audio(given.sounds.flatten(0, 1))
     silence = network.audio(torch.zeros_like(given.sounds[0, :1])).expand(clips, *heard.shape[1:])
-    said = network.fuse(seen, heard)
+    output = network.fuse(seen, heard)
     muted = network.fuse(seen, silence)
-    device = said.logit.device
+    device = output.logit.device
     has_one = torch.tensor([row >= 0 for row in donor], device=device)
-    place = torch.tensor([other if other >= 0 else row for row, other in enumerate(donor)], device=device)
-    swapped = network.fuse(seen[place], heard)
-    own = said.cam[torch.arange(clips, device=device), batch.in_sync.argmax(1)]
+    picture_of = torch.tensor([other if other >= 0 else row for row, other in enumerate(donor)], device=device)
+    swapped = network.fuse(seen[picture_of], heard)
+    own = output.cam[torch.arange(clips, device=device), batch.in_sync.argmax(1)]
     syncs = batch.in_sync.amax(1) > 0.5
     return Examined(
-        answer=BatchAnswer(batch, given, said),
+        answer=BatchAnswer(batch, given, output),
         other=torch.where(has_one.unsqueeze(1), swapped.logit, NONE),
         muted=muted.logit.expand(clips, sounds),
-        listened=torch.where(syncs, _listened(own, muted, swapped, place, has_one), NONE),
+        listened=torch.where(syncs, _listened(own, muted, swapped, picture_of, has_one), NONE),
         spatial=torch.where(syncs, spatial(own), NONE),
     )
 
 
-def _listened(own: Tensor, muted: SyncOutput, swapped: SyncOutput, place: Tensor, has_one: Tensor) -> Tensor:
-    """own: (B, t, h, w). Row i of `swapped` has the picture of row place[i]: it says how that row's map changes."""
+def _listened(own: Tensor, muted: SyncOutput, swapped: SyncOutput, donor: Tensor, has_one: Tensor) -> Tensor:
+    """own: (B, t, h, w). Row i of `swapped` has the picture of row donor[i]: it says how that row's map changes."""
     in_silence = listened(own, muted.cam[:, 0])
     with_another = torch.full_like(in_silence, NONE)
-    asked, picture = has_one.nonzero().squeeze(1), place[has_one]
+    asked, picture = has_one.nonzero().squeeze(1), donor[has_one]
     with_another[picture] = listened(own[picture], swapped.cam[asked, 0])
     return torch.stack((in_silence, with_another)).nanmean(dim=0)
 

@@ -126,19 +126,19 @@ class SourceSound:
             context: Any = container.streams[source.audio.index].codec_context
             self.rate = nearest_aac_rate(context.sample_rate or 48000)
             self.channels = min(2, context.channels or 1)
-        self._lane = AudioTimeline(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
+        self._timeline = AudioTimeline(source, sample_rate=self.rate, channels=self.channels, first_sample=0)
         self._stop = round(source.audio.end * self.rate)
         self._position = 0
 
     def until(self, moment: Fraction) -> NDArray[np.int16]:
         """What is heard from the last call's moment to this one, (S, C)."""
         stop = min(self._stop, max(self._position, round(moment * self.rate)))
-        samples = self._lane.read(self._position, stop - self._position).audio
+        samples = self._timeline.read(self._position, stop - self._position).audio
         self._position = stop
         return samples
 
     def close(self) -> None:
-        self._lane.close()
+        self._timeline.close()
 
 
 class FilmWriter:

@@ -16,41 +16,33 @@ import numpy as np
 import torch
 from av.error import PyAVCallbackError
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from avsync.config import LocalizeConfig
 from avsync.figures import HeatScale, Painter
-from avsync.honesty.maps import MapScorer, MapScores, in_numbers, read_map
+from avsync.honesty.maps import MapScorer, MapScores
 from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
 from avsync.localize.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
 from avsync.localize.windows import as_input, form_of, frames_of, read_windows, seen_box
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import (
-    LocalizeRecord,
-    RunPaths,
-    full_name,
-    localize_place,
-    record_localized,
-)
-from sharding.base.console import open_console, passing_bar
-from sharding.base.files import publish
+from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
+from sharding.base.console import Bar, open_console
+from sharding.base.files import check_output, publish, writing
+from sharding.base.text import percent
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.clip import Box
 from sharding.media.probe import Probe, probe
 
-# What is said about a localised video: the title of its sheet, and what its reader should know.
-
 LITTLE_SOUND = 0.9
-"""A video with sound for less than this share of its pictures gets a remark."""
+"""A video with sound for less than this part of its pictures gets a remark."""
 
 
 def title_of(video: Path, network: LoadedNetwork, in_sync: float, scores: MapScores) -> str:
-    """Two lines."""
+    """Of the sheet; two lines."""
     name = video.name.encode("utf-8", "replace").decode()  # fonts know nothing of bytes that are no text
-    first = f"{name}     in sync: {in_sync:.0%}     {network.config.model}, step {network.step:,}"
-    return f"{first}\n{in_numbers(*scores)}"
+    first = f"{name}     in sync: {percent(in_sync, digits=0)}     {network.config.model}, step {network.step:,}"
+    return f"{first}\nthis map {scores}"
 
 
 def note_on(video: Path, source: Probe, shown: Fraction, need: Fraction) -> str:
@@ -89,21 +81,27 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     device = pick_device(config.device)
     paths = RunPaths(run)
     output = Path(config.output) if config.output else localize_place(paths, video)
-    check_output(video, output)
+    _check(video, output)
     network = load_network(run, config.checkpoint, device)
     if refine := REFINE.get(network.config.model):
         refine(network.model)
     result = localize_with(network, video, output, config, device)
     if not config.output:
-        record_localized(result.mp4, LocalizeRecord(
-            video=full_name(video.resolve()), step=network.step, windows=result.windows, in_sync=result.in_sync,
-            listened=result.scores.listened, spatial=result.scores.spatial,
-        ))  # fmt: skip
+        record = LocalizeRecord(
+            video=full_name(video.resolve()),
+            step=network.step,
+            windows=result.windows,
+            in_sync=result.in_sync,
+            listened=result.scores.listened,
+            spatial=result.scores.spatial,
+        )
+        record_localized(result.mp4, record)
     console = open_console()
     if result.note:
         console.print(result.note, style="yellow")
-    console.print(f"In sync, says the network: {result.in_sync:.0%} (chance 50 %), {result.windows} windows")
-    console.print(f"{in_numbers(*result.scores).capitalize()} ({read_map(*result.scores)})", soft_wrap=True)
+    in_sync = percent(result.in_sync, digits=0)
+    console.print(f"In sync, says the network: {in_sync} (chance 50 %), {result.windows} windows")
+    console.print(f"This map {result.scores} ({result.scores.meaning})", soft_wrap=True)
     console.print(f"Open {result.mp4} and {result.sheet}", soft_wrap=True)
     return result
 
@@ -112,15 +110,15 @@ def localize_with(
     network: LoadedNetwork, video: Path, output: Path, config: LocalizeConfig, device: torch.device
 ) -> LocalizeResult:
     """The same with a network in memory, on `device`. Raises InputError."""
-    check_output(video, output)
-    with _naming(video), passing_bar() as progress:
+    _check(video, output)
+    with _naming(video, output):
         source = probe(video)
-        look = _look(network, source, config.overlap, device, progress)
+        look = _look(network, source, config.overlap, device)
         in_sync = float(look.track.in_sync.mean())
         title = title_of(video, network, in_sync, look.scores)
-        with _writing(output):
+        with writing(output, "--output"):
             output.parent.mkdir(parents=True, exist_ok=True)
-            sheet = _draw(source, look, title, output, config.strength, progress)
+            sheet = _draw(source, look, title, output, config.strength)
             picture = output.with_suffix(".png")
             with publish(picture) as file:
                 file.write(sheet_png(sheet))
@@ -134,35 +132,19 @@ def localize_with(
     )
 
 
-def check_output(video: Path, output: Path) -> None:
-    """Raises InputError when `output` cannot be the mp4."""
-    if output.is_dir():
-        raise InputError(f"--output {output} is a folder; name the file in it: {output / (video.stem + '.mp4')}")
-    if output.suffix != ".mp4":
-        raise InputError(f"--output {output} must end in .mp4: that is what is written")
-    if in_the_way := next((folder for folder in output.parents if folder.is_file()), None):
-        raise InputError(f"--output {output} cannot be written: {in_the_way} is a file, not a folder")
-    if output.resolve() == video.resolve():
-        raise InputError(f"--output {output} is the video itself; choose another name")
+def _check(video: Path, output: Path) -> None:
+    check_output(output, "--output", (".mp4",), never={"the video": video}, make=True)
 
 
 @contextmanager
-def _naming(video: Path) -> Iterator[None]:
-    """Errors of decoding as errors of this command."""
+def _naming(video: Path, output: Path) -> Iterator[None]:
+    """Errors of decoding, and of writing through FFmpeg's hands, as errors of this command."""
     try:
         yield
     except RejectError as error:
         raise InputError(f"{video}: {error.detail}; avsync localize needs a video with picture and sound") from error
-
-
-@contextmanager
-def _writing(output: Path) -> Iterator[None]:
-    """What the disk refuses, also through FFmpeg's hands, as an error of this command."""
-    try:
-        yield
-    except (PyAVCallbackError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "writing failed"
-        raise InputError(f"cannot write {output}: {reason}; make room, or choose another --output") from error
+    except PyAVCallbackError as error:
+        raise InputError(f"cannot write {output}; make room, or choose another --output") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -190,26 +172,29 @@ class _Look:
 
 
 @torch.inference_mode()
-def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.device, progress: Progress) -> _Look:
+def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.device) -> _Look:
     """Pass one: the network's heat and score, stitched."""
     clock, length = network.dataset.clock, network.spec.frames
     shown = frames_of(source, clock)
     starts = window_starts(len(shown), length, overlap)
-    task = progress.add_task("looking and listening", total=len(starts))
     stitcher, scorer = Stitcher(len(shown), length), MapScorer(network.model)
-    for window in read_windows(source, form_of(network), shown.start, starts, length):
-        said = scorer.ask(as_input(window, source, network, device))
-        stitcher.add(window.start, float(said.logit[0, 0]), said.cam[0, 0])
-        progress.advance(task)
+    with Bar("looking and listening", len(starts), unit="share", passing=True) as bar:
+        for window in read_windows(source, form_of(network), shown.start, starts, length):
+            output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))
+            stitcher.add(window.start, float(output.logit[0, 0]), output.cam[0, 0])
+            bar.advance()
     return _Look(
-        shown=shown, fps=clock.fps, track=stitcher.track(), seen=partial(seen_box, network), windows=len(starts),
+        shown=shown,
+        fps=clock.fps,
+        track=stitcher.track(),
+        seen=partial(seen_box, network),
+        windows=len(starts),
         scores=scorer.mean(),
-    )  # fmt: skip
+    )
 
 
-def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float, progress: Progress) -> Sheet:
+def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float) -> Sheet:
     """Pass two: the pictures with their heat, and the sound, written as mp4; returns what the sheet shows."""
-    task = progress.add_task("drawing", total=float(source.video.end))
     moments = Moments.over(float(source.video.start), float(source.video.end))
     with closing(SourceSound(source)) as sound, publish(output) as file:
         pictures = _painted(source, look, strength)
@@ -218,13 +203,16 @@ def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float,
             raise RejectError(RejectReason.CORRUPT, "none of its pictures decodes")
         height, width = first.rgb.shape[:2]
         envelope = Envelope(sound.rate)
-        with FilmWriter(file, height=height, width=width, rate=sound.rate, channels=sound.channels) as film:
+        with (
+            Bar("drawing", float(source.video.end), unit="share", passing=True) as bar,
+            FilmWriter(file, height=height, width=width, rate=sound.rate, channels=sound.channels) as film,
+        ):
             for picture in chain((first,), pictures):
                 now = picture.tick * TICK
                 _pass_on(sound, now + SOUND_STEP_S, film, envelope)
                 film.show(picture)
                 moments.offer(float(now), picture.rgb)
-                progress.update(task, completed=float(now))
+                bar.update(float(now))
             _pass_on(sound, source.audio.end, film, envelope)
     return Sheet(
         title=title,

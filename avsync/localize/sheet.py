@@ -1,4 +1,4 @@
-"""One picture that tells a localised video: moments with their heat, the waveform, and the score over time."""
+"""A localised video in one picture: moments with their heat, the waveform, and the score over time."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,12 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avsync.figures import figure_png
+from avsync.figures import ACCENT, INK, PALE, bare, draw_sound, figure_png
 
 MOMENTS = 12
 """Pictures on the sheet."""
 PEAKS_PER_S = 200
-INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +34,8 @@ class Moments:
 
     @classmethod
     def over(cls, start_s: float, end_s: float) -> "Moments":
-        share = (np.arange(MOMENTS) + 0.5) / MOMENTS
-        return cls((start_s + share * (end_s - start_s)).tolist())
+        fractions = (np.arange(MOMENTS) + 0.5) / MOMENTS
+        return cls((start_s + fractions * (end_s - start_s)).tolist())
 
     def offer(self, seconds: float, rgb: NDArray[np.uint8]) -> None:
         """The next picture."""
@@ -101,11 +100,14 @@ def sheet_png(sheet: Sheet) -> bytes:
         axes.set_title(f"{moment.seconds:.1f} s", fontsize=8, color=INK, loc="left", pad=2)
         axes.set_axis_off()
     sound = figure.add_subplot(grid[rows, :])
-    _draw_sound(sound, sheet.envelope)
+    draw_sound(sound, sheet.envelope.seconds, np.array(sheet.envelope.peaks))
     score = figure.add_subplot(grid[rows + 1, :], sharex=sound)
     _draw_score(score, sheet)
     for axes in (sound, score):
-        _finish(axes, sheet)
+        bare(axes)
+        axes.set_xlim(0, sheet.end_s)
+        for moment in sheet.moments:
+            axes.axvline(moment.seconds, color=PALE, linewidth=0.6, alpha=0.6)
     sound.tick_params(labelbottom=False)
     return figure_png(figure)
 
@@ -118,14 +120,6 @@ def _grid(sheet: Sheet) -> tuple[int, int]:
     return columns, -(-count // columns)
 
 
-def _draw_sound(axes: Any, envelope: Envelope) -> None:
-    peaks = np.array(envelope.peaks)
-    axes.fill_between(envelope.seconds, -peaks, peaks, color=INK, linewidth=0)
-    reach = max(0.05, float(peaks.max(initial=0))) * 1.05
-    axes.set(ylim=(-reach, reach), yticks=[])
-    axes.set_ylabel("sound", fontsize=9, color=INK)
-
-
 def _draw_score(axes: Any, sheet: Sheet) -> None:
     axes.axhline(0.5, color=PALE, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.fill_between(sheet.score_seconds, 0.5, sheet.score, color=ACCENT, alpha=0.18, linewidth=0)
@@ -134,12 +128,3 @@ def _draw_score(axes: Any, sheet: Sheet) -> None:
     axes.set_yticklabels(["0", "chance", "1"])
     axes.set_ylabel("in sync", fontsize=9, color=INK)
     axes.set_xlabel("seconds", fontsize=9, color=INK)
-
-
-def _finish(axes: Any, sheet: Sheet) -> None:
-    for moment in sheet.moments:
-        axes.axvline(moment.seconds, color=PALE, linewidth=0.6, alpha=0.6)
-    axes.set_xlim(0, sheet.end_s)
-    axes.tick_params(labelsize=8, colors=INK, length=3)
-    for side in axes.spines.values():
-        side.set_visible(False)

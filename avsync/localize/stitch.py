@@ -50,7 +50,7 @@ class Stitcher:
         self._heat: NDArray[np.float32] | None = None
 
     def add(self, start: int, logit: float, cam: Tensor) -> None:
-        """What the network said about the window from frame `start` on. cam: (t, h, w)."""
+        """What the network answered about the window from frame `start` on. cam: (t, h, w)."""
         window = len(self._weight)
         stop = min(self.frames, start + window)
         weight = self._weight[: stop - start]

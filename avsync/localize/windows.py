@@ -50,10 +50,10 @@ def read_windows(
     """
     clock, around = form.clock, length + 2 * reach
     ends = [first - reach, *(first + start + length + reach for start in starts)]
-    pieces = [range(low, high) for low, high in pairwise(ends)]
+    spans = [range(low, high) for low, high in pairwise(ends)]
     sound = _Sound(form.channels)
     yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
-    for start, fresh in zip(starts, read_spans(source, pieces, form), strict=True):
+    for start, fresh in zip(starts, read_spans(source, spans, form), strict=True):
         yuv = np.concatenate((yuv, fresh.yuv))[-around:]
         sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
         begin = clock.sample_at(first + start - reach)
@@ -95,16 +95,16 @@ def view_of(network: LoadedNetwork) -> View:
 
 
 def seen_box(network: LoadedNetwork, width: int, height: int) -> Box:
-    """The same as shares of the video's picture, `width` x `height` in square pixels; bars lie beyond 0 to 1."""
+    """The same as fractions of the video's picture, `width` x `height` in square pixels; bars lie beyond 0 to 1."""
     view = view_of(network)
     top, left = view.centre()
-    across, down = _stored_share(network.dataset.fit, width / height, view.width / view.height)
+    across, down = _stored_part(network.dataset.fit, width / height, view.width / view.height)
     x0, x1 = (0.5 + (edge / view.width - 0.5) * across for edge in (left, left + view.crop_width))
     y0, y1 = (0.5 + (edge / view.height - 0.5) * down for edge in (top, top + view.crop_height))
     return x0, y0, x1, y1
 
 
-def _stored_share(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
+def _stored_part(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
     """Width and height of the stored picture, in widths and heights of the shown one; both given by their shape."""
     if fit == "squash":
         return 1.0, 1.0
@@ -114,15 +114,13 @@ def _stored_share(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
     return 1.0, shown / stored
 
 
-def as_input(window: Window, source: Probe, network: LoadedNetwork, device: torch.device) -> NetworkInput:
-    """One window through the transforms of training: frames (1, 3, T, h, w), sounds (1, 1, C, S)."""
-    return as_inputs(window.yuv, window.audio[None], source, network, device)
-
-
-def as_inputs(
+def as_input(
     yuv: NDArray[np.uint8], sounds: NDArray[np.int16], source: Probe, network: LoadedNetwork, device: torch.device
 ) -> NetworkInput:
-    """The same for pictures (T, R, W) and several sounds (K, S, C): frames (1, 3, T, h, w), sounds (1, K, C, S)."""
+    """Pictures (T, R, W) and sounds (K, S, C) of one window through the transforms of training.
+
+    -> frames (1, 3, T, h, w), sounds (1, K, C, S)
+    """
     view = view_of(network)
     top, left = view.centre()
     pair = Pair(0, tuple(SoundWindow(0, 0, in_sync=True) for _ in sounds))

@@ -1,7 +1,14 @@
 """The networks by name. To add one: a file with `build`, a line in MODELS, its name in avsync.config.ModelName.
 
+In: an InputSpec, then tensors. Out: a SyncNet, then a SyncOutput: a logit for each sound, and its map.
+Imported by: loading and run (what a network is shown), and all rooms above that ask one or draw its maps.
+
 Every network keeps two promises that tests check for all of MODELS: it is made of the parts of avsync.models.parts, and
 the cells of its map stand evenly over the picture and the window, cell i of n over the i-th n-th, to half a cell.
+
+thesis paper small covariance    a network each
+parts    what all are made of            sizes    can one work with windows of this size
+stem     a faster first convolution      cam      from a map's cells to heat and to its hottest point
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
-"""What every network is made of: three parts with typed outputs, and the one way they are put together.
+"""What every network is made of: three parts with typed outputs, the one way they are put together, shared layers.
 
 Models see tensors only: no files, no ranks, no accelerate.
 
-B clips, K sounds per clip, C audio channels, T frames, H W pixels, S samples; t h w = T H W after all strides.
+B clips, K sounds per clip, N clips or pairs, C audio channels, T frames, H W pixels, S samples; t h w = T H W after all
+strides, for sound t alone; c features.
 """
 
 from dataclasses import dataclass
@@ -87,11 +88,6 @@ class CamHead(nn.Module):
         """features: (N, c, t, h, w) -> logit (N,), cam (N, t, h, w)."""
         cam = (features * self.linear.weight.view(1, -1, 1, 1, 1)).sum(dim=1)
         return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.linear.bias, cam)
-
-
-# What several networks share: shortcuts that keep to the picture, and how weights start.
-#
-# N clips or pairs, c channels, t h w cells; the same for sound with t alone.
 
 
 class PooledShortcut(nn.Module):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsync.figures import Painter, figure_png
-from avsync.replay.curves import Curves, RunCurve
-from avsync.replay.maps import HeatAroundJoin, Joined, Shown
+from avsync.replay.heat import HeatAroundJoin, Joined, Shown
+from avsync.replay.runs import Curves, RunCurve
 from avsync.train.pictures import STRENGTH
 
 INK, PALE, BLUE, RED, GREEN = "#22223b", "#9a9ab0", "#3a5a98", "#c8553d", "#4f8a5b"

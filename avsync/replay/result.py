@@ -1,11 +1,39 @@
 """All numbers of a replay: replay.json, and what figures, table and page are made of."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from avsync.audit.result import AuditResult
-from avsync.replay.ask import Asked
+from avsync.evaluate.scorecard import Localisation
+from avsync.metrics import Proportion
 from avsync.run.alarm import Alarm
 from avsync.run.state import Best
+
+Which = Literal["best", "last"]
+"""Which checkpoint of a run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The answers, as shares of right ones with their intervals."""
+
+    step: int
+    """Of the checkpoint."""
+    own: Proportion
+    """By the labels of the law it was trained on."""
+    other: Proportion
+    """... with the picture of another clip: by the sound alone."""
+    muted: Proportion
+    """... with the sound muted: by the picture alone."""
+    audited: float | None
+    """`own`, less what one stream alone is worth."""
+    honest: Proportion
+    """On symmetric pairs: what it knows of picture and sound together."""
+    listened: float | None
+    """Mean over the maps of symmetric pairs in sync, as in avsync/honesty/maps.py; None: there was none."""
+    spatial: float | None
+    localisation: Localisation | None
+    """Where the same maps point; None where no true boxes are known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

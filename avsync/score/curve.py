@@ -1,4 +1,4 @@
-"""From what a network said window by window to one curve over the offset, and to the parts that tell it.
+"""From a network's answers window by window to one curve over the offset, and to the parts that tell it.
 
 The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
 they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
@@ -6,7 +6,7 @@ they do not. So logits add up over windows that know nothing of each other; thos
 benchmarks/score.py measures it.
 
 A window may also have nothing to tell, as music over pictures does: so no window speaks against an offset for more
-than log(SILENT_SHARE). "None of these offsets" is a candidate like any other, with evidence 0.
+than log(SILENT). "None of these offsets" is a candidate like any other, with evidence 0.
 
 n windows, D offsets.
 """
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from avsync.score.config import ScoreConfig
 from avsync.score.listen import ScoreEvidence
 
-SILENT_SHARE = 0.1
-"""Of the windows of a file that is in sync, that tell nothing."""
+SILENT = 0.1
+"""Fraction of the windows that tell nothing, in a file that is in sync."""
 SUREST = 2.0
 """Logit that no window counts for more than, 88 %: about how often networks are right of one window. Of what is unlike
 all they were trained on they may say far larger numbers."""
@@ -36,6 +36,11 @@ CAPTURE_FRAMES, CAPTURE_S = 1.5, 0.08
 """The confidence is the probability that the true offset is not further than the larger of these from the best."""
 
 Floats = NDArray[np.float64]
+
+
+def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
+    """A stretch of offsets as it is written."""
+    return round(stretch_s[0] * 1000, 1), round(stretch_s[1] * 1000, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -108,7 +113,7 @@ class Votes:
 
     @classmethod
     def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
-        """Without what `blind` windows, (n,), say."""
+        """Without the evidence of `blind` windows, (n,)."""
         asked = ~np.isnan(evidence.logit)
         known = asked.any(axis=0)
         logit = np.where(asked, evidence.logit, 0.0).astype(np.float64)[:, known]
@@ -126,11 +131,11 @@ class Votes:
         support = self.nats[first:stop].sum(axis=0)
         prior = (1 - NONE_PRIOR) / len(support)
         top = max(0.0, float(support.max()))
-        share = prior * np.exp(support - top)
+        weight = prior * np.exp(support - top)
         return OffsetCurve(
             offsets_s=self.offsets_s,
             support=support,
-            probability=share / (share.sum() + NONE_PRIOR * np.exp(-top)),
+            probability=weight / (weight.sum() + NONE_PRIOR * np.exp(-top)),
             capture_s=self.capture_s,
         )
 
@@ -146,22 +151,27 @@ class Votes:
             moved = best[top] + leave > best + stay
             back[number] = np.where(moved, top, np.arange(offsets + 1))
             best = np.maximum(best[top] + leave, best + stay) + nats[number]
-        return _runs(_path(back, int(best.argmax())))
+        states = [int(best.argmax())]
+        for row in back[:0:-1]:
+            states.append(int(row[states[-1]]))
+        states.reverse()
+        changes = [number for number in range(1, count) if states[number] != states[number - 1]]
+        return list(pairwise([0, *changes, count]))
 
 
 def _nats(logit: Floats, asked: NDArray[np.bool_]) -> Floats:
-    """What each window says, as evidence; a network that says yes to everything of a window says nothing."""
+    """The answers about each window, as evidence; a network that says yes to everything of a window tells nothing."""
     usual = np.array([np.median(row[there]) if there.any() else 0.0 for row, there in zip(logit, asked, strict=True)])
     logit = (logit - usual.clip(min=0)[:, None]).clip(max=SUREST)
-    told = np.logaddexp(np.log(1 - SILENT_SHARE) + logit, np.log(SILENT_SHARE))
-    return _filled(np.where(asked, told, 0.0), asked)
+    nats = np.logaddexp(np.log(1 - SILENT) + logit, np.log(SILENT))
+    return _filled(np.where(asked, nats, 0.0), asked)
 
 
 def _filled(nats: Floats, asked: NDArray[np.bool_]) -> Floats:
-    """Guess what windows that could not be asked about an offset would have said: else offsets that fewer windows can
+    """Guess what windows that could not be asked about an offset would have told: else offsets that fewer windows can
     be asked about, those far from 0, would lose to 0 by that alone, as where something repeats.
 
-    An offset is granted what it has shown elsewhere, a window that says nothing counted in, and never more than the
+    An offset is granted what it has shown elsewhere, a window that tells nothing counted in, and never more than the
     best offset shows in that window.
     """
     judged = np.asarray(asked.any(axis=1))
@@ -177,15 +187,3 @@ def _weight(evidence: ScoreEvidence) -> float:
         return 1.0
     span = int(evidence.starts[-1] - evidence.starts[0]) + evidence.window
     return min(1.0, span / evidence.window / len(evidence.starts))
-
-
-def _path(back: NDArray[np.int64], last: int) -> list[int]:
-    states = [last]
-    for row in back[:0:-1]:
-        states.append(int(row[states[-1]]))
-    return states[::-1]
-
-
-def _runs(states: list[int]) -> list[tuple[int, int]]:
-    edges = [0, *(place for place in range(1, len(states)) if states[place] != states[place - 1]), len(states)]
-    return list(pairwise(edges))

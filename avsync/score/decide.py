@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.score.answer import ScoredPart, Verdict
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import OffsetCurve, Votes
+from avsync.score.curve import OffsetCurve, Votes, milliseconds
 from avsync.score.listen import ScoreEvidence
+from avsync.score.result import ScoredPart, Verdict
 
 SILENT_DB = -60.0
 """Below this a window's sound is called silent."""
@@ -18,12 +18,12 @@ PART_WINDOWS, PART_SURE = 2, 0.95
 """A part with an offset of its own is as long as so many windows side by side, and at least so sure: among many parts
 that could be cut out, some fit by chance."""
 MOSTLY = 0.8
-"""Of the windows: what is said of so many is said of the file."""
+"""Of the windows: what holds for so many holds for the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SyncDecision:
-    """What is said about a file, not yet in words."""
+    """What is found about a file, not yet in words."""
 
     verdict: Verdict
     curve: OffsetCurve | None
@@ -38,10 +38,10 @@ def decide(evidence: ScoreEvidence, config: ScoreConfig) -> tuple[SyncDecision, 
     votes = Votes.of(evidence, blind_windows(evidence), config)
     curve = votes.curve()
     parts = tuple(_part(votes, first, stop, config) for first, stop in _merged(votes, votes.parts()))
-    told = [part for part in parts if part.verdict != "can't tell"]
-    if len(told) > 1 and _differ(told, curve.capture_s * 1000):
-        return SyncDecision(verdict="changes", curve=curve, parts=parts), votes
-    return SyncDecision(verdict=verdict_of(curve, config), curve=curve, parts=parts), votes
+    offsets = [part.offset_ms for part in parts if part.verdict != "can't tell"]
+    changes = len(offsets) > 1 and max(offsets) - min(offsets) > curve.capture_s * 1000
+    verdict = "changes" if changes else verdict_of(curve, config)
+    return SyncDecision(verdict=verdict, curve=curve, parts=parts), votes
 
 
 def blind_windows(evidence: ScoreEvidence) -> NDArray[np.bool_]:
@@ -65,21 +65,18 @@ def sync_range_ms(curve: OffsetCurve, config: ScoreConfig) -> tuple[float, float
 
 def _part(votes: Votes, first: int, stop: int, config: ScoreConfig) -> ScoredPart:
     curve = votes.curve(first, stop)
-    low, high = curve.interval_s
     span = float(votes.starts_s[stop - 1] - votes.starts_s[first]) + votes.window_s
     long = span >= PART_WINDOWS * votes.window_s or stop - first == len(votes.starts_s)
     middle = votes.window_s / 2  # a window speaks for what lies around its middle
+    start_s = float(votes.starts_s[first]) + (middle if first else 0)
+    last = stop == len(votes.starts_s)
+    end_s = float(votes.starts_s[stop - 1] + votes.window_s) if last else float(votes.starts_s[stop]) + middle
     return ScoredPart(
-        start_s=round(float(votes.starts_s[first]) + (middle if first else 0), 3),
-        end_s=round(
-            float(votes.starts_s[stop - 1] + votes.window_s)
-            if stop == len(votes.starts_s)
-            else float(votes.starts_s[stop]) + middle,
-            3,
-        ),
+        start_s=round(start_s, 3),
+        end_s=round(end_s, 3),
         verdict=verdict_of(curve, config) if curve.confidence >= PART_SURE and long else "can't tell",
         offset_ms=round(curve.best_s * 1000, 1),
-        interval_ms=(round(low * 1000, 1), round(high * 1000, 1)),
+        interval_ms=milliseconds(curve.interval_s),
         confidence=round(curve.confidence, 4),
     )
 
@@ -94,8 +91,3 @@ def _merged(votes: Votes, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((first, stop))
     return merged
-
-
-def _differ(told: list[ScoredPart], capture_ms: float) -> bool:
-    offsets = [part.offset_ms for part in told]
-    return max(offsets) - min(offsets) > capture_ms

@@ -16,8 +16,8 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from avsync.score.answer import ScoreResult
-from sharding.base.files import publish
+from avsync.score.result import Verdict
+from sharding.base.files import check_output, publish, writing
 from sharding.base.text import first_few, plain
 from sharding.errors import InputError, RejectError
 from sharding.media.probe import Probe, open_media, probe
@@ -52,57 +52,54 @@ SLACK_S = Fraction(3, 1000)
 """How far the move may miss: Matroska counts whole milliseconds, and so each of two streams is up to one off."""
 
 
+WHY_NOT: dict[Verdict, str] = {
+    "in sync": "it is in sync already",
+    "can't tell": "it can't be told how far to move the sound",
+    "changes": "one move cannot mend an offset that changes; cut the file where it does, and fix the pieces",
+}
+"""Verdict -> why there is nothing to mend, or no knowing how."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fixed:
     """What was written."""
 
     path: Path
+    offset_ms: int
+    """So much earlier its sound is than the video's."""
     left_out: tuple[str, ...]
     """Streams that the copy does not have, in words."""
 
-
-def why_not_fixed(answer: ScoreResult) -> str:
-    """Why there is nothing to mend, or no knowing how; empty when the sound should be moved."""
-    told = {
-        "in sync": "it is in sync already",
-        "can't tell": "it can't be told how far to move the sound",
-        "changes": "one move cannot mend an offset that changes; cut the file where it does, and fix the pieces",
-        "off": "",
-    }
-    return told[answer.verdict]
+    @property
+    def text(self) -> str:
+        """What was done."""
+        without = f", without its {first_few(self.left_out)}" if self.left_out else ""
+        way = "earlier" if self.offset_ms > 0 else "later"
+        return f"Fixed copy, its sound {abs(self.offset_ms)} ms {way}{without}: {plain(str(self.path))}"
 
 
-def fixed_place(video: Path, wanted: str) -> Path:
+def fixed_path(video: Path, wanted: str) -> Path:
     """Where the copy goes. Raises InputError when it cannot."""
     suffix = INSTEAD.get(video.suffix.lower(), video.suffix)
-    target = Path(wanted) if wanted else video.with_name(f"{video.stem}.fixed{suffix}")
-    if target.exists() and target.samefile(video):
-        raise InputError(f"{target} is the video itself; name another file with --fix-to")
-    if target.exists() or target.is_symlink():
-        raise InputError(f"{target} exists already; name another file with --fix-to, or delete that one")
-    if target.suffix.lower() not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise InputError(
-            f"{plain(target.name)} ends in none of {known}, so its kind is not known; name it with --fix-to"
-        )
-    return target
+    copy = Path(wanted) if wanted else video.with_name(f"{video.stem}.fixed{suffix}")
+    check_output(copy, "--fix-to", FORMATS, never={"the video": video}, new=True)
+    return copy
 
 
-def fix(video: Path, target: Path, offset_ms: int) -> Fixed:
-    """Copy `video` to `target` with its sound `offset_ms` earlier. Raises InputError, RejectError."""
-    source, move = probe(video), Fraction(-offset_ms, 1000)
-    try:
-        with publish(target) as file:
-            left_out = _copy(source, file, target.suffix.lower(), move)
-            file.flush()
-            _check(video, Path(file.name), move, same_kind=target.suffix.lower() == video.suffix.lower())
-    except FFmpegError as error:
-        raise InputError(
-            f"{target} cannot be written without coding anew: {error.strerror or error}; try --fix-to NAME.mkv"
-        ) from error
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}; choose another place with --fix-to") from error
-    return Fixed(path=target, left_out=left_out)
+def fix(video: Path, copy: Path, offset_ms: int) -> Fixed:
+    """Copy `video` to `copy` with its sound `offset_ms` earlier. Raises InputError, RejectError."""
+    source, move, suffix = probe(video), Fraction(-offset_ms, 1000), copy.suffix.lower()
+    with writing(copy, "--fix-to"):
+        try:
+            with publish(copy) as file:
+                left_out = _copy(source, file, suffix, move)
+                file.flush()
+                _check(video, Path(file.name), move, same_kind=suffix == video.suffix.lower())
+        except FFmpegError as error:
+            raise InputError(
+                f"{copy} cannot be written without coding anew: {error.strerror or error}; try --fix-to NAME.mkv"
+            ) from error
+    return Fixed(path=copy, offset_ms=offset_ms, left_out=left_out)
 
 
 def _copy(source: Probe, file: BinaryIO, suffix: str, move: Fraction) -> tuple[str, ...]:
@@ -222,10 +219,3 @@ def _check(old: Path, new: Path, move: Fraction, *, same_kind: bool) -> None:
 
 def _failed(fact: str) -> str:
     return f"the fixed copy was thrown away: {fact}; another container may do it, try --fix-to NAME.mkv"
-
-
-def said_of(fixed: Fixed, offset_ms: int) -> str:
-    """What was done, in words."""
-    without = f", without its {first_few(fixed.left_out)}" if fixed.left_out else ""
-    way = "earlier" if offset_ms > 0 else "later"
-    return f"Fixed copy, its sound {abs(offset_ms)} ms {way}{without}: {plain(str(fixed.path))}"

@@ -1,4 +1,4 @@
-"""What a network says of a file's pictures with its own sound moved: one pass, bounded memory.
+"""A network's answers about a file's pictures with its own sound moved: one pass, bounded memory.
 
 The pictures of a window are looked at once. The sound from each frame on is heard once, and set against every window
 that it is a candidate for. Only sound that the file has counts: a window is never filled up with silence.
@@ -6,7 +6,7 @@ that it is a candidate for. Only sound that the file has counts: a window is nev
 n windows, D offsets, T frames of a window, S samples, C channels, K sounds of one pass.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.localize.windows import Window, as_inputs, form_of, frames_of, read_windows
+from avsync.localize.windows import Window, as_input, form_of, frames_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from sharding.errors import InputError
@@ -136,9 +136,7 @@ def listen(
     ear = _Ear(network, source, plan, device)
     rows, loudness, motion, peaks = list[NDArray[np.float32]](), list[float](), list[float](), list[float]()
     starts = plan.starts
-    windows: Iterator[Window] = (
-        read_windows(source, form_of(network), plan.first, starts, length, plan.reach) if starts else iter(())
-    )
+    windows = read_windows(source, form_of(network), plan.first, starts, length, plan.reach) if starts else ()
     for number, window in enumerate(windows):
         rows.append(ear.ask(window))
         own = ear.own_sound(window)
@@ -184,18 +182,18 @@ class _Ear:
         for first in range(0, max(1, len(new)), self.BATCH):
             some = new[first : first + self.BATCH]
             sounds = np.stack([self._cut(window, frame) for frame in some or [start]])
-            given = as_inputs(window.yuv, sounds, self._source, self._network, self._device)
+            given = as_input(window.yuv, sounds, self._source, self._network, self._device)
             if seen is None:
                 seen = model.video(given.frames)
             if some:
                 self._heard.update(zip(some, model.audio(given.sounds[0]), strict=True))
         assert seen is not None
-        places = [(frame - start + plan.reach) // plan.step for frame in wanted]
+        columns = [(frame - start + plan.reach) // plan.step for frame in wanted]
         for first in range(0, len(wanted), self.BATCH):
             some = wanted[first : first + self.BATCH]
             heard = torch.stack([self._heard[frame] for frame in some])
-            said = model.fused(seen.expand(len(some), *seen.shape[1:]), heard)
-            row[places[first : first + self.BATCH]] = said.logit.float().cpu().numpy()
+            output = model.fused(seen.expand(len(some), *seen.shape[1:]), heard)
+            row[columns[first : first + self.BATCH]] = output.logit.float().cpu().numpy()
         return row
 
     def own_sound(self, window: Window) -> NDArray[np.int16]:

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avsync.figures import figure_png
-from avsync.localize.sheet import ACCENT, INK, PALE
-from avsync.score.answer import ScoreResult
+from avsync.figures import ACCENT, INK, PALE, bare, draw_sound, figure_png
 from avsync.score.listen import ScoreEvidence
+from avsync.score.result import ScoreResult
+from sharding.base.text import percent
 
 GOOD, BAD = "#2a7f62", "#b23a48"
 COLUMNS = 1500
@@ -35,14 +35,12 @@ def score_png(answer: ScoreResult, evidence: ScoreEvidence) -> bytes:
         _draw_heat(figure, heat, evidence, answer)
         _draw_curve(curve, answer)
         _draw_support(support, answer, evidence)
-    _draw_sound(sound, evidence)
+    _draw_peaks(sound, evidence)
     span = max(answer.seconds, 0.1)
     first = float(evidence.seconds(evidence.starts[:1]).sum())
     heat.set(xlim=(first, first + span))
     for axes in (heat, sound, support, curve):
-        axes.tick_params(labelsize=8, colors=INK, length=3)
-        for side in axes.spines.values():
-            side.set_visible(False)
+        bare(axes)
     for axes in (heat, sound):
         axes.tick_params(labelbottom=False)
     support.set_xlabel("seconds", fontsize=9, color=INK)
@@ -112,18 +110,12 @@ def _draw_curve(axes: Any, answer: ScoreResult) -> None:
     axes.tick_params(labelleft=False)
 
 
-def _draw_sound(axes: Any, evidence: ScoreEvidence) -> None:
-    peaks = evidence.peaks
-    if len(peaks):
-        columns = min(COLUMNS, len(peaks))
-        edges = np.linspace(0, len(peaks), columns, endpoint=False).astype(int)
-        loud = np.maximum.reduceat(peaks, edges)
-        seconds = (evidence.starts[0] + edges) / float(evidence.clock.fps)
-        axes.fill_between(seconds, -loud, loud, color=INK, linewidth=0, step="post")
-        reach = max(0.05, float(loud.max())) * 1.05
-        axes.set(ylim=(-reach, reach))
-    axes.set(yticks=[])
-    axes.set_ylabel("sound", fontsize=9, color=INK)
+def _draw_peaks(axes: Any, evidence: ScoreEvidence) -> None:
+    columns = min(COLUMNS, len(evidence.peaks))
+    edges = np.linspace(0, len(evidence.peaks), columns, endpoint=False).astype(int)
+    loud = np.maximum.reduceat(evidence.peaks, edges) if columns else evidence.peaks
+    first = evidence.starts[0] if columns else 0
+    draw_sound(axes, (first + edges) / float(evidence.clock.fps), loud, step="post")
 
 
 def _draw_support(axes: Any, answer: ScoreResult, evidence: ScoreEvidence) -> None:
@@ -145,7 +137,7 @@ def _draw_key(axes: Any, answer: ScoreResult) -> None:
         lines += [
             f"best      {round(answer.offset_ms):+} ms",
             f"90 %      {round(low):+} to {round(high):+} ms",
-            f"sure      {answer.confidence:.0%} (within {answer.capture_ms:.0f} ms)",
+            f"sure      {percent(answer.confidence, digits=0)} (within {answer.capture_ms:.0f} ms)",
             f"tried     {answer.tested_ms[0]:+.0f} to {answer.tested_ms[1]:+.0f} ms",
             f"windows   {len(answer.windows):,}",
         ]

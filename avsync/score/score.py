@@ -1,27 +1,24 @@
 """Is a file in sync? One pass over it; an answer in words, as JSON and as a picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import Progress, TaskID
 
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, full_name, score_place
-from avsync.score.answer import CurvePoint, ScoreResult, WindowSays
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import OffsetCurve, Votes
+from avsync.score.curve import OffsetCurve, Votes, milliseconds
 from avsync.score.decide import decide
-from avsync.score.fix import fix, fixed_place, said_of, why_not_fixed
+from avsync.score.fix import WHY_NOT, fix, fixed_path
 from avsync.score.listen import ScoreEvidence, check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
-from avsync.score.words import sentence_of, why_not
-from sharding.base.console import passing_bar
-from sharding.base.files import publish, write_json
+from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
+from avsync.score.wording import sentence_of, why_not
+from sharding.base.console import Bar
+from sharding.base.files import publish, write_json, writing
 from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
 from sharding.media.probe import probe
@@ -41,17 +38,6 @@ class Scored:
     """What --fix did, or why it did nothing."""
 
 
-class Steps(NamedTuple):
-    """Whom to tell how far the work is."""
-
-    begin: Callable[[int], object] = lambda _: None
-    """With the number of steps to come."""
-    advance: Callable[[], object] = lambda: None
-
-
-QUIET = Steps()
-
-
 def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored]:
     """Score each of `videos` with the network of `run`; a bad file costs only itself.
 
@@ -61,16 +47,14 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     network = load_network(run, config.checkpoint, device)
     check_tolerance(network, config)
     folder = Path(config.output) if config.output else RunPaths(run).scored
-    _make(folder)
+    with writing(folder, "--output"):
+        folder.mkdir(parents=True, exist_ok=True)
     scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
     done = list[Scored]()
-    with passing_bar() as progress:
-        for number, video in enumerate(videos, 1):
-            count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
-            task = progress.add_task(f"{count}{plain(video.name)}", total=None)
-            steps = Steps(partial(_begin, progress, task), partial(progress.advance, task))
-            done.append(scorer.work(video, steps))
-            progress.remove_task(task)
+    for number, video in enumerate(videos, 1):
+        count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
+        with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
+            done.append(scorer.work(video, bar))
     return done
 
 
@@ -86,11 +70,11 @@ class Scorer:
     folder: Path
     """Where answers go."""
 
-    def work(self, video: Path, steps: Steps = QUIET) -> Scored:
+    def work(self, video: Path, bar: Bar | None = None) -> Scored:
         """One file, with all that is wanted of it: answer, picture, fixed copy."""
         scored = Scored(video=video)
         try:
-            answer, evidence = self.ask(video, steps)
+            answer, evidence = self.ask(video, bar)
             scored = replace(scored, answer=answer, picture=_written(video, answer, evidence, self.folder))
             return replace(scored, fixed=_mended(video, answer, self.config.fix_to)) if self.config.fix else scored
         except RejectError as error:
@@ -98,12 +82,13 @@ class Scorer:
         except InputError as error:
             return replace(scored, error=str(error))
 
-    def ask(self, video: Path, steps: Steps = QUIET) -> tuple[ScoreResult, ScoreEvidence]:
-        """The answer, and what it rests on. Raises RejectError."""
+    def ask(self, video: Path, bar: Bar | None = None) -> tuple[ScoreResult, ScoreEvidence]:
+        """The answer, and what it rests on; `bar` shows how far it is. Raises RejectError."""
+        bar = bar or Bar(video.name, passing=True)  # never begun, so it shows nothing
         source = probe(video)
         plan = plan_windows(source, self.network, self.config)
-        steps.begin(len(plan.starts))
-        evidence = listen(self.network, source, plan, self.device, steps.advance)
+        bar.update(total=len(plan.starts))
+        evidence = listen(self.network, source, plan, self.device, bar.advance)
         decision, votes = decide(evidence, self.config)
         reason, curve = why_not(decision, evidence, self.config), decision.curve
         answer = ScoreResult(
@@ -113,10 +98,10 @@ class Scorer:
             seconds=round(float(source.video.end - source.video.start), 3),
             verdict=decision.verdict,
             offset_ms=curve and round(curve.best_s * 1000, 1),
-            interval_ms=curve and _milliseconds(curve.interval_s),
+            interval_ms=curve and milliseconds(curve.interval_s),
             confidence=round(curve.confidence, 4) if curve else 0.0,
             capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
-            tested_ms=curve and _milliseconds(curve.tested),
+            tested_ms=curve and milliseconds(curve.tested),
             sentence=sentence_of(video.name, decision, reason, self.config),
             reason=reason,
             parts=decision.parts,
@@ -125,10 +110,6 @@ class Scorer:
             settings=self.config,
         )
         return answer, evidence
-
-
-def _milliseconds(stretch: tuple[float, float]) -> tuple[float, float]:
-    return round(stretch[0] * 1000, 1), round(stretch[1] * 1000, 1)
 
 
 def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:
@@ -141,50 +122,37 @@ def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:
 
 def _mended(video: Path, answer: ScoreResult, wanted: str) -> str:
     """Write the fixed copy, or say why not. Raises InputError, RejectError."""
-    if why := why_not_fixed(answer):
+    if why := WHY_NOT.get(answer.verdict):
         return f"No fixed copy: {why}"
     assert answer.offset_ms is not None
-    offset = round(answer.offset_ms)
-    return said_of(fix(video, fixed_place(video, wanted), offset), offset)
+    return fix(video, fixed_path(video, wanted), round(answer.offset_ms)).text
 
 
-def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[WindowSays, ...]:
+def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[ScoredWindow, ...]:
     best = int(votes.curve().probability.argmax())
-    said = []
+    windows = list[ScoredWindow]()
     for number, row in enumerate(evidence.logit):
         if np.isnan(row).all():
             continue
         top = int(np.nanargmax(row))
-        said.append(WindowSays(
+        window = ScoredWindow(
             start_s=round(float(votes.starts_s[number]), 3),
             offset_ms=round(float(evidence.offsets[top] / evidence.clock.fps) * 1000, 3),
             in_sync_logit=round(float(row[top]), 3),
             support=round(float(votes.nats[number, best]), 4),
             loudness_db=round(float(evidence.loudness_db[number]), 1),
             motion=round(float(evidence.motion[number]), 2),
-        ))  # fmt: skip
-    return tuple(said)
+        )
+        windows.append(window)
+    return tuple(windows)
 
 
 def _written(video: Path, answer: ScoreResult, evidence: ScoreEvidence, folder: Path) -> Path:
     """The answer as json, and as the picture whose path is returned. Raises InputError."""
-    place = score_place(folder, video)
-    try:
-        picture = place.with_suffix(".png")
+    json = score_place(folder, video)
+    picture = json.with_suffix(".png")
+    with writing(json, "--output"):
         with publish(picture) as file:
             file.write(score_png(answer, evidence))
-        write_json(place, answer)
-    except OSError as error:
-        raise InputError(f"cannot write {place}: {error.strerror}; make room, or choose another --output") from error
+        write_json(json, answer)
     return picture
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
-
-
-def _begin(progress: Progress, task: TaskID, total: int) -> None:
-    progress.update(task, total=total)

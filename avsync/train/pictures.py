@@ -57,13 +57,13 @@ def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
     rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
     for place, row in enumerate(rows):
-        frames = to_uint8(answer.seen.frames[row])
+        frames = to_uint8(answer.given.frames[row])
         count, height, width = frames.shape[:3]
-        heat = heat_in_time(answer.said.cam[row, 0], count)
+        heat = heat_in_time(answer.output.cam[row, 0], count)
         scale = HeatScale.of(heat)
         painter = Painter(height=height, width=width, seen=(0, 0, 1, 1), strength=STRENGTH, scale=scale)
         label, color = _label(answer.batch, row, 0)
-        logit = float(answer.said.logit[row, 0])
+        logit = float(answer.output.logit[row, 0])
         title = f"{answer.batch.keys[row]}\n{label}, logit {logit:+.1f}"
         for column, moment in enumerate(_spread(count)):
             axes = figure.add_subplot(len(rows), MOMENTS, place * MOMENTS + column + 1)

@@ -145,10 +145,10 @@ class Score(Parsed):
             )
 
     def execute(self) -> str:
+        from avsync.score.report import report
         from avsync.score.score import score
-        from avsync.score.tell import tell
 
-        return tell(score(self.run, self.videos, self.config))
+        return report(score(self.run, self.videos, self.config))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

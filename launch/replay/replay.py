@@ -4,25 +4,28 @@ FOLDER/scenes, FOLDER/videos     datasets, runs, answers and figures of generate
 FOLDER/replay.html .json .csv    what came out
 """
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.replay import told
-from launch.replay.page import page_html
+from rich.table import Column, Table
+
+from launch.replay import sentences
 from launch.replay.recipe import MUTED_S, ReplayRecipe
 from launch.replay.stage import FIGURES, StagePaths, play
+from sharding.base.console import open_console
+from sharding.base.csv_table import write_csv
 from sharding.base.files import PART, foreign, publish, write_json
 from sharding.base.locks import LOCK_NAME, folder_lock
-from sharding.base.text import first_few, plain
+from sharding.base.pages import image, render
+from sharding.base.text import duration, first_few, plain
 from sharding.errors import InputError
 
 if TYPE_CHECKING:
     from avsync.replay.result import ReplayResult, StageResult
 
 NAME = "replay"
+TEMPLATE = Path(__file__).with_name("replay.html.j2")
 
 
 def replay(folder: Path, videos: Path | None = None, recipe: ReplayRecipe | None = None) -> "ReplayResult":
@@ -86,29 +89,26 @@ def _write(folder: Path, result: "ReplayResult") -> None:
         if (path := StagePaths(folder / stage.name).figure(name)).is_file()
     }
     write_json(folder / f"{NAME}.json", result)
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("data", *told.COLUMNS))
-    lines.writerows((stage.name, *row) for stage in result.stages for arm in stage.arms for row in told.rows(arm))
-    for suffix, data in (("csv", text.getvalue()), ("html", page_html(result, pictures))):
-        with publish(folder / f"{NAME}.{suffix}") as file:
-            file.write(data.encode())
+    rows = ((stage.name, *row) for stage in result.stages for arm in stage.arms for row in sentences.rows(arm))
+    write_csv(folder / f"{NAME}.csv", ("data", *sentences.COLUMNS), rows)
+    with publish(folder / f"{NAME}.html") as file:
+        file.write(page_html(result, pictures).encode())
+
+
+def page_html(result: "ReplayResult", pictures: dict[tuple[str, str], bytes]) -> str:
+    """The whole page: verdict first, then figures and tables. pictures: (stage, figure) -> PNG."""
+    return render(TEMPLATE, result=result, pictures=pictures, sentences=sentences, image=image)
 
 
 def _report(folder: Path, result: "ReplayResult", seconds: float) -> None:
-    from rich.table import Column, Table
-
-    from sharding.base.console import open_console
-    from sharding.base.text import duration
-
     console = open_console()
     for stage in result.stages:
-        head, *lines = told.table(stage)
+        head, *lines = sentences.table(stage)
         table = Table(*(Column(name, overflow="fold") for name in head), title=stage.told)
         for line in lines:
             table.add_row(*line)
         console.print(table)
-        _print(*told.audits(stage), *told.warnings(stage), *told.verdict(stage, result))
+        _print(*sentences.audits(stage), *sentences.warnings(stage), *sentences.verdict(stage, result))
     _print(f"\nDone in {duration(seconds)}. Open:\n  {folder / NAME}.html   all of it, with figures")
 
 
@@ -117,7 +117,5 @@ def _say(text: str) -> None:
 
 
 def _print(*lines: str, style: str = "") -> None:
-    from sharding.base.console import open_console
-
     for line in lines:
         open_console().print(line, style=style, soft_wrap=True)

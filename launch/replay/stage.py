@@ -12,9 +12,8 @@ from sharding.base.files import publish, read_json, write_json
 
 if TYPE_CHECKING:
     from avsync.audit.result import AuditResult
-    from avsync.replay.ask import Asked
-    from avsync.replay.maps import Shown
-    from avsync.replay.result import ReplayArmResult, StageResult
+    from avsync.replay.heat import Shown
+    from avsync.replay.result import Asked, ReplayArmResult, StageResult
 
 Say = Callable[[str], None]
 Which = Literal["best", "last"]
@@ -82,7 +81,7 @@ def _audit(paths: StagePaths, recipe: ReplayRecipe, law: PairsName, say: Say) ->
 
 
 def _train(paths: StagePaths, recipe: ReplayRecipe, arm: ReplayArm, say: Say) -> None:
-    from avsync.replay.fork import fork
+    from avsync.replay.runs import fork
     from avsync.train.trainer import train
 
     run, config = paths.run(arm.name), recipe.config_of(arm)
@@ -93,8 +92,8 @@ def _train(paths: StagePaths, recipe: ReplayRecipe, arm: ReplayArm, say: Say) ->
 
 
 def _result(paths: StagePaths, arm: ReplayArm) -> "ReplayArmResult":
-    from avsync.replay.curves import read_curves
     from avsync.replay.result import ReplayArmResult
+    from avsync.replay.runs import read_curves
 
     curves = read_curves(paths.run(arm.name))
     last = _asked(paths, arm.name, "last", _newest(paths.run(arm.name)))
@@ -114,7 +113,8 @@ def _newest(run: Path) -> int:
 
 def _asked(paths: StagePaths, arm: str, which: Which, step: int) -> "Asked":
     """What a network said before, if it was the one of `step`; else it is asked."""
-    from avsync.replay.ask import Asked, ask
+    from avsync.replay.answers import ask
+    from avsync.replay.result import Asked
 
     path = paths.answers(f"{arm}-{which}")
     if not path.is_file() or read_json(path, Asked).step != step:
@@ -129,9 +129,9 @@ def _stands(paths: StagePaths, figure: str) -> bool:
 
 
 def _draw(paths: StagePaths, recipe: ReplayRecipe) -> None:
-    from avsync.replay.curves import read_curves
     from avsync.replay.figures import curves_figure, join_figure, maps_figure
-    from avsync.replay.maps import around_join
+    from avsync.replay.heat import around_join
+    from avsync.replay.runs import read_curves
 
     def write(name: str, png: bytes) -> None:
         with publish(paths.figure(name)) as file:
@@ -150,7 +150,7 @@ def _draw(paths: StagePaths, recipe: ReplayRecipe) -> None:
 
 def _maps(paths: StagePaths, arm: ReplayArm) -> list[tuple[str, "list[Shown]"]]:
     """Rows of the sheet: the last network; of one that began honestly, its best one, too."""
-    from avsync.replay.maps import shown_maps
+    from avsync.replay.heat import shown_maps
 
     kinds: tuple[tuple[Which, str], ...] = (("last", ""),)
     if arm.honest_steps:

@@ -1,4 +1,10 @@
 """`avsync advise VIDEOS`: which stored form for these videos, this disk and this GPU, measured on a sample.
 
-trial (one form: store, forget, load), disk -> advise -> advice (the choice, the table)
+In: videos, a folder of the disk, how many clips a second the GPU takes.
+Out: a table of what was measured, and the form to choose, with the reason.
+Imported by: launch, late, for `avsync advise`.
+
+trial   one form: clips stored as a shard holds them, loaded again, warm and cold
+advice  the choice and the table; pure
+advise  the command: sample, trials, advice
 """

@@ -10,6 +10,8 @@ from math import ceil
 
 from rich.table import Table
 
+from sharding.base.text import counted, duration
+
 CACHED = 0.7
 """A collection smaller than this share of the memory stays there after the first epoch."""
 NEARLY = 0.8
@@ -83,15 +85,15 @@ def choose(forms: Sequence[Figures], means: Means) -> Figures:
 def reason(chosen: Figures, forms: Sequence[Figures], means: Means) -> str:
     """Why, in a sentence or two; what would have to change where the choice falls short."""
     rate, need = chosen.rate(means), means.gpu_clips_per_s
-    said = [f"{_cores(means.cores)} load {rate:,.0f} clips/s of it, the GPU takes {need:,.0f}"]
+    reasons = [f"{counted(means.cores, 'core')} load {rate:,.0f} clips/s of it, the GPU takes {need:,.0f}"]
     if rate < need:
-        said.append(f"no form keeps up, and the limit is {chosen.limit(means)}")
+        reasons.append(f"no form keeps up, and the limit is {chosen.limit(means)}")
         if chosen.limit(means).startswith("the CPU"):
-            said.append(f"{ceil(need * chosen.load_cpu_s)} cores would do")
-    said += [_beside(form, chosen, means) for form in forms if form.offered and form is not chosen]
+            reasons.append(f"{ceil(need * chosen.load_cpu_s)} cores would do")
+    reasons += [_beside(form, chosen, means) for form in forms if form.offered and form is not chosen]
     if chosen.bytes > means.free_bytes:
-        said.append(f"the disk has {size(means.free_bytes)} free, and that is not enough even for this")
-    return "; ".join(said)
+        reasons.append(f"the disk has {size(means.free_bytes)} free, and that is not enough even for this")
+    return "; ".join(reasons)
 
 
 def _beside(form: Figures, chosen: Figures, means: Means) -> str:
@@ -107,12 +109,12 @@ def _beside(form: Figures, chosen: Figures, means: Means) -> str:
 
 def table(forms: Sequence[Figures], means: Means) -> Table:
     """One column for each form."""
-    packers, loaders = _cores(means.processes), _cores(means.cores)
+    packers, loaders = counted(means.processes, "core"), counted(means.cores, "core")
     figures: list[tuple[str, Callable[[Figures], str]]] = [
         ("bytes of a clip", lambda form: size(form.clip_bytes)),
         ("bytes of the collection", lambda form: size(form.bytes)),
         ("pack a clip, CPU time", lambda form: f"{form.pack_cpu_s * 1000:,.0f} ms"),
-        (f"pack the collection, {packers}", lambda form: _duration(form.pack_hours(means.processes))),
+        (f"pack the collection, {packers}", lambda form: duration(3600 * form.pack_hours(means.processes))),
         ("load a window, CPU time", lambda form: f"{form.load_cpu_s * 1000:,.1f} ms"),
         (f"windows/s, {loaders}, warm", lambda form: f"{form.warm:,.0f}"),
         ("... cold", lambda form: "?" if form.cold is None else f"{form.cold:,.0f}"),
@@ -133,12 +135,6 @@ def _decibels(psnr_db: float | None) -> str:
     return "exact" if math.isinf(psnr_db) else f"{psnr_db:.1f} dB"
 
 
-def _duration(hours: float) -> str:
-    if hours < 1 / 60:
-        return f"{hours * 3600:.0f} s"
-    return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:,.1f} h"
-
-
 def size(count: float) -> str:
     """`340 kB`, `29.5 MB`, `3.41 TB`: decimal, as disks are sold."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -146,7 +142,3 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:,.2f} TB"
-
-
-def _cores(count: int) -> str:
-    return "1 core" if count == 1 else f"{count} cores"

@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from sharding.advise.advice import Figures, Means, choose, reason, table
 from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial, forget
+from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
-from sharding.base.text import counted
+from sharding.base.text import counted, percent
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import Clip
@@ -57,14 +57,15 @@ def advise(
     Files of a CSV lie below `root`, its own folder by default. Raises InputError: nothing to measure, or a disk that
     cannot be written.
     """
-    console = console or Console()
+    console = console or open_console()
     sources = find_sources(videos, root).sources
     cores = min(MOST_THREADS, available_cores())
-    with _room(disk) as folder, _bar(console) as tell:
+    bar = Bar("looking at the videos", 1.0, unit=None, console=console, passing=True)
+    with _room(disk) as folder, bar:
         trials: list[Trial] = [CodecTrial(name, codec, folder) for name, codec in CODECS.items()]
         trials.append(FloatTrial(folder))
-        sample = _store(sources, config, trials, tell)
-        tell(1.0, "loading the clips again")
+        sample = _store(sources, config, trials, bar)
+        bar.update(1.0, doing="loading the clips again")
         forms = [_figures(trial, sample, cores) for trial in trials]
     means = Means(
         cores=cores,
@@ -73,7 +74,7 @@ def advise(
         free_bytes=shutil.disk_usage(disk).free,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
-    return _say(sample, forms, means, console)
+    return _report(sample, forms, means, console)
 
 
 @contextmanager
@@ -87,19 +88,7 @@ def _room(disk: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-Tell = Callable[[float, str], None]
-"""Share of the budget that is used, and what is being done."""
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Tell]:
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("looking at the videos", total=1.0)
-        yield lambda share, doing: progress.update(task, completed=share, description=doing)
-
-
-def _store(sources: Sequence[Source], config: PackConfig, trials: Sequence[Trial], tell: Tell) -> Sample:
+def _store(sources: Sequence[Source], config: PackConfig, trials: Sequence[Trial], bar: Bar) -> Sample:
     started = time.monotonic()
 
     def store(clip: Clip) -> None:
@@ -108,7 +97,7 @@ def _store(sources: Sequence[Source], config: PackConfig, trials: Sequence[Trial
 
     def progress(sample: Sample) -> None:
         doing = f"{sample.decoded} clips stored in each form, {sample.looked_at} videos looked at"
-        tell((time.monotonic() - started) / BUDGET_S, doing)
+        bar.update((time.monotonic() - started) / BUDGET_S, doing=doing)
 
     return take(sources, config, BUDGET_S, store, progress)
 
@@ -161,7 +150,7 @@ def _rate(trial: Trial, pool: Executor, times: int, prepare: Callable[[], bool] 
     return median(rates)
 
 
-def _say(sample: Sample, forms: Sequence[Figures], means: Means, console: Console) -> str:
+def _report(sample: Sample, forms: Sequence[Figures], means: Means, console: Console) -> str:
     """Print everything; returns the name of the recommended form."""
     console.print(
         f"{counted(sample.sources, 'video')}, about {sample.all_of(sample.seconds) / 3600:,.1f} hours in "
@@ -172,7 +161,7 @@ def _say(sample: Sample, forms: Sequence[Figures], means: Means, console: Consol
     if sample.rejects:
         path, reject = sample.rejects[0]
         share = len(sample.rejects) / sample.looked_at
-        console.print(Text(f"{share:.0%} would be rejected, like {path}: {reject}"), soft_wrap=True)
+        console.print(Text(f"{percent(share, digits=0)} would be rejected, like {path}: {reject}"), soft_wrap=True)
     console.print(table(forms, means))
     if any(form.cold is None for form in forms):
         console.print("? the system could not be made to forget files there: how fast the disk is remains unknown")

@@ -26,11 +26,12 @@ from sharding.format.codec import Codec
 from sharding.format.records import ClipRecord
 from sharding.format.tar import ShardWriter
 
-# Make the system forget files, so that reading them again is reading the disk. Linux only; elsewhere it says no.
-
 
 def forget(paths: Sequence[Path]) -> bool:
-    """Ask the system to drop the contents of these files from memory. True when it has, as far as one can tell."""
+    """Ask the system to drop these files from memory, so that reading them again is reading the disk.
+
+    True when it has, as far as one can know: only Linux does.
+    """
     if not hasattr(os, "posix_fadvise"):
         return False
     for path in paths:

@@ -1,1 +1,11 @@
-"""Room."""
+"""What everybody stands on: files, processes, words and the terminal. No media, no arrays.
+
+In: nothing of this program but its errors. Out: whole files, locks, worker processes, a bar, tables, pages.
+Imported by: anyone, avsync and launch too. `pages` late, for jinja2 takes its time.
+
+    files         what has its name is whole; typed JSON        csv_table    CSV, read and written
+    locks         one process writes into a folder               text         words and numbers of messages
+    workers       processes that may die of a task               console      the terminal, and the progress bar
+    signals       handlers for a while                           pages        HTML
+    environment   what a launcher and the work agree on: cores, commit, names
+"""

@@ -4,6 +4,7 @@ Data is never read as markup ("[/x]" is a name, not a tag): bold and colours com
 Anyone may import this.
 """
 
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -25,6 +26,8 @@ from rich.progress import (
 
 from sharding.base.text import duration, percent
 
+NO_WINDOW = 160
+"""Cells of a line in a pipe or a file."""
 LINE_EVERY_S = 20.0
 """A log file gets a line this often."""
 Unit = Literal["count", "bytes", "share"]
@@ -35,9 +38,15 @@ _AMOUNT: dict[Unit, tuple[Callable[[], ProgressColumn], ...]] = {
 }
 
 
-def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Where to print, without markup, emoji codes and colours guessed from what is printed."""
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+def open_console(*, stderr: bool = False, quiet: bool = False, wide: bool = False) -> Console:
+    """Where to print, without markup, emoji codes and colours guessed from what is printed.
+
+    wide: lines of NO_WINDOW cells in a pipe or a file, unless COLUMNS says how many.
+    """
+    console = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    if wide and not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WINDOW
+    return console
 
 
 class Bar:
@@ -87,7 +96,7 @@ class Bar:
     ) -> None:
         self._bar.stop()
         if self._logs and self._last_line != self._started:
-            self._log()  # how it stood in the end, where lines told how it went
+            self._log()  # how it stood in the end, where lines said how it went
 
     def advance(self, more: float = 1) -> None:
         """So much more is done."""
@@ -131,10 +140,3 @@ class Bar:
             return ""
         pace = (time.monotonic() - self._started) / (self._done - self._first)
         return f"ETA {duration(pace * max(0.0, self._total - self._done))}"
-
-
-def passing_bar() -> Progress:
-    """A bar with its share and time left on stderr that goes when the work is done; none where no terminal is."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = open_console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

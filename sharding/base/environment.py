@@ -1,13 +1,20 @@
-"""Which avsync this is: the commit of its checkout, also where only a copy of it runs. Anyone may import this."""
+"""What a launcher and the work that it starts agree on, though neither knows the other: names, cores, the commit."""
 
 import os
 import subprocess
 from pathlib import Path
 
-# How many CPU cores this process may use. Anyone may import it.
-
+JOBS = "jobs"
+"""Folder in a run or dataset: scripts and logs of its SLURM jobs. No part of it, and never touched by the work."""
+STOP_FILE = "AVSYNC_STOP_FILE"
+"""Environment variable: the path of a file that is a wish to save and leave when it exists."""
 GRANTED = "AVSYNC_CORES"
 """Set by a job for each of its tasks: not every cluster binds tasks to the cores that it gave them."""
+
+HOME = Path(__file__).parents[2]
+"""Where the packages lie: the checkout, the installation, or the copy that a job runs."""
+NOTE = "COMMIT"
+"""File of a copy that holds what it was copied from."""
 
 
 def available_cores() -> int:
@@ -17,12 +24,6 @@ def available_cores() -> int:
     return min(bound, int(granted)) if granted.isdecimal() and int(granted) else bound
 
 
-HOME = Path(__file__).parents[2]
-"""Where the packages lie: the checkout, the installation, or the copy that a job runs."""
-NOTE = "COMMIT"
-"""File of a copy that holds what it was copied from."""
-
-
 def commit_of(home: Path = HOME) -> str:
     """The commit, with + when the checkout had uncommitted changes; empty when it is none."""
     if (home / NOTE).is_file():
@@ -30,18 +31,13 @@ def commit_of(home: Path = HOME) -> str:
     if not (home / ".git").exists():  # nor one that avsync only happens to lie in
         return ""
     try:
-        told = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(home), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told.stdout.strip()
-
-
-# What a launcher and the work that it starts agree on; neither knows the other. Anyone may import this.
-
-JOBS = "jobs"
-"""Folder in a run or dataset: scripts and logs of its SLURM jobs. No part of it, and never touched by the work."""
-STOP_FILE = "AVSYNC_STOP_FILE"
-"""Environment variable: the path of a file that is a wish to save and leave when it exists."""
+    return described.stdout.strip()

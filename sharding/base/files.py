@@ -1,4 +1,4 @@
-"""Whole files only: what has its final name is complete. Also folder locks and typed JSON.
+"""Whole files only: what has its final name is complete. Also what may be written where, and typed JSON.
 
 Anyone may import this. Knows nothing of media.
 """
@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -92,45 +92,91 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def check_output(
+    path: Path,
+    flag: str,
+    suffixes: Collection[str],
+    *,
+    never: Mapping[str, Path] | None = None,
+    new: bool = False,
+    make: bool = False,
+) -> None:
+    """Can the file be written that `flag` names? To be asked before anything is worked out for it.
+
+    suffixes: it must end in one of them. never: files and folders that are only read, by what they are: "the video".
+    new: nothing may lie there yet. make: its folder will be made. Raises InputError.
+    """
+    suffix, named = next(iter(suffixes)), f"{flag} {path}"
+    for what, source in (never or {}).items():
+        if path.resolve() == source.resolve():
+            raise InputError(f"{named} is {what} itself; name another file")
+        if path.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{named} lies in {what}, which is only read; name a file outside of {source}")
+    if path.is_dir():
+        raise InputError(f"{named} is a folder; name a file, like {path / ('output' + suffix)}")
+    if path.suffix.lower() not in suffixes:
+        known = suffix if len(suffixes) == 1 else f"one of {', '.join(suffixes)}"
+        raise InputError(f"{named} must end in {known}; name it {path.with_suffix(suffix).name}")
+    if new and (path.exists() or path.is_symlink()):
+        raise InputError(f"{named} exists already; name another file, or delete that one")
+    if not make and not path.parent.is_dir():
+        raise InputError(f"{named}: there is no folder {path.parent}; make it, or name another one")
+    folder = next(folder for folder in path.parents if folder.exists())
+    if not folder.is_dir():
+        raise InputError(f"{named} cannot be written: {folder} is a file, not a folder; name another file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{named} cannot be written: {folder} may not be written in; change that, or name another one")
+
+
+@contextmanager
+def writing(path: Path, flag: str) -> Iterator[None]:
+    """What the disk refuses while `path` is written, which `flag` names, as an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; make room, or choose another {flag}") from error
+
+
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
     """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
 
 
-def _encode_extra(value: Any) -> Any:
+def _encode_extra(value: Any, write_path: Callable[[Path], str]) -> Any:
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, Path):
-        return str(value)
+        return write_path(value)
     raise NotImplementedError(f"{type(value)} has no JSON form")
 
 
-def _decode_extra(kind: type, value: Any) -> Any:
+def _decode_extra(kind: type, value: Any, read_path: Callable[[str], Path]) -> Any:
     if kind is Fraction:
         return exact_number(value)
     if issubclass(kind, Path):
-        return kind(value)
+        return read_path(value)
     raise NotImplementedError(f"{kind} has no JSON form")
 
 
-def to_json(value: Any) -> bytes:
-    """A dataclass as JSON. Same value, same bytes."""
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=_encode_extra, order="deterministic"), indent=1)
+def to_json(value: Any, write_path: Callable[[Path], str] = str) -> bytes:
+    """A dataclass as JSON. Same value, same bytes. `write_path` writes paths in it."""
+    hook = partial(_encode_extra, write_path=write_path)
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=hook, order="deterministic"), indent=1)
 
 
-def from_json(data: bytes | memoryview, kind: type[T], name: str) -> T:
-    """JSON as a checked dataclass of type `kind`. `name` says in errors what was being read.
+def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Callable[[str], Path] = Path) -> T:
+    """JSON as a checked dataclass of type `kind`; `read_path` reads paths in it. `name` says in errors what was read.
 
     Raises FormatError when it is not JSON or a field is missing, of another type or impossible.
     """
     try:
-        return msgspec.json.decode(data, type=kind, dec_hook=_decode_extra)
+        return msgspec.json.decode(data, type=kind, dec_hook=partial(_decode_extra, read_path=read_path))
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError, AvsyncError) as error:
         raise FormatError(f"{name} is damaged or was written by another version: {error}") from error
 
 
-def read_json(path: Path, kind: type[T]) -> T:
-    """Read `path` as a checked dataclass.
+def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path) -> T:
+    """Read `path` as a checked dataclass; `read_path` reads paths in it.
 
     Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
     """
@@ -139,10 +185,12 @@ def read_json(path: Path, kind: type[T]) -> T:
             data = file.readall()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return from_json(data, kind, str(path))
+    return from_json(data, kind, str(path), read_path)
 
 
-def write_json(path: Path, value: Any, *, lasting: bool = True, mode: int = 0o666) -> None:
-    """Write a dataclass as JSON, atomically."""
+def write_json(
+    path: Path, value: Any, write_path: Callable[[Path], str] = str, *, lasting: bool = True, mode: int = 0o666
+) -> None:
+    """Write a dataclass as JSON, atomically; `write_path` writes paths in it."""
     with publish(path, lasting=lasting, mode=mode) as file:
-        file.write(to_json(value))
+        file.write(to_json(value, write_path))

@@ -1,4 +1,8 @@
-"""TODO."""
+"""A folder held by one process, or in shares by several: byte ranges of one lock file, which also says who holds them.
+
+A lock dies with its process, whatever kills it. Where a file system has no locks, that is warned of, and nothing more.
+Anyone may import this.
+"""
 
 import errno
 import fcntl
@@ -13,15 +17,9 @@ from pathlib import Path
 from sharding.errors import BusyError, InputError
 
 LOCK_NAME = ".lock"
-
-
 NOTE_BYTES = 256
 """Of the lock file: the first so many say who holds the folder, the next who holds share 0, and so on."""
-
-
 TAKEN = (errno.EACCES, errno.EAGAIN)
-
-
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 """What file systems without locks answer: Lustre mounted without flock, NFS without its lock service, some FUSE."""
 
@@ -101,8 +99,8 @@ def _holder(file: RawIOBase, span: range) -> str:
     """Who keeps us from `span`: the first note that is locked. Those of killed processes are not."""
     file.seek(0)
     notes = file.readall()
-    places = (0, span.start) if span else range(0, len(notes), NOTE_BYTES)
-    for start in places:
+    starts = (0, span.start) if span else range(0, len(notes), NOTE_BYTES)
+    for start in starts:
         note = notes[start : start + NOTE_BYTES].strip(b"\0 \n")
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, NOTE_BYTES, start)

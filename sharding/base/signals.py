@@ -18,7 +18,7 @@ Handlers = dict[signal.Signals, Any]
 
 
 def install(numbers: Iterable[signal.Signals], handler: Handler, *, replace: Callable[[Any], bool]) -> Handlers:
-    """Let `handler` answer those of `numbers` whose present handler `replace` gives up; none outside the main thread."""
+    """Let `handler` answer those of `numbers` whose present handler may be replaced; none outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, handler) for number in numbers if replace(signal.getsignal(number))}

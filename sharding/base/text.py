@@ -1,4 +1,6 @@
-"""Words and numbers of messages: counts, shares, durations, names from outside, lists that must stay short.
+"""Words and numbers of messages: counts, fractions, durations, names from outside, lists that must stay short.
+
+And numbers as people write them, read exactly.
 
 Anyone may import this.
 """
@@ -8,6 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+LONGEST = 40
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -44,20 +48,14 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(fraction: float, digits: int = 1) -> str:
     """`51.7 %` of 0.517; `–` for what is no number."""
-    return f"{100 * share:.{digits}f} %" if share == share else "–"
+    return f"{100 * fraction:.{digits}f} %" if fraction == fraction else "–"
 
 
 def interval(low: float, high: float, digits: int = 1) -> str:
     """`47.9 to 55.5 %` of 0.479 and 0.555."""
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
-
-
-# Numbers as people write them, exactly.
-
-LONGEST = 40
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 
 
 def exact_number(text: str) -> Fraction:

@@ -1,6 +1,8 @@
 """Processes that do one task each at a time, and may die of it: who died is known, the others go on.
 
-Every worker has a pipe of its own, so that one that is killed leaves no lock behind. Knows nothing of media.
+Every worker has a pipe of its own, so that one that is killed leaves no lock behind. The kernel enforces what one may
+take of the machine, memory and CPU time between two signs of progress: no decoder's loop and no lock of Python gets
+around that. Knows nothing of media.
 """
 
 import multiprocessing
@@ -19,11 +21,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from sharding.base.signals import ctrl_c_held
 from sharding.errors import AvsyncError
 
-# What one process may take of the machine: memory, and CPU time between two signs of progress.
-#
-# The kernel enforces both: no decoder's loop and no lock of Python gets around them. CPU time, not hours: a slow disk or
-# a busy machine is no fault of a video. Anyone may import this. Knows nothing of media.
-
+Report = Callable[[int, int], None]
+"""Called by a task with what it has done and has to do."""
+LEAVE_S = 5
 OUT_OF_MEMORY = 77
 """Exit code of a process that met its limit."""
 OUT_OF_TIME = -signal.SIGPROF
@@ -45,17 +45,15 @@ def limit_memory(more: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """End this process when it has computed for so long; called again, it starts anew. 0 = no limit."""
+    """End this process when it has computed for so long; called again, it starts anew. 0 = no limit.
+
+    CPU time, not hours: a slow disk or a busy machine is no fault of a video.
+    """
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-# What every pool of worker processes here agrees on: Ctrl-C is for the parent alone, and no worker outlives it.
-#
-# Anyone may import this. Knows nothing of media.
-
-
 def start_worker() -> None:
-    """First call in each worker: leave Ctrl-C to the parent, and die with it."""
+    """First call in each worker of any pool here: leave Ctrl-C to the parent, and die with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -67,15 +65,10 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-Report = Callable[[int, int], None]
-"""Called by a task with what it has done and has to do."""
-LEAVE_S = 5
-
-
 class Task(Protocol):
     """Something to do in another process; must survive pickling."""
 
-    def run(self, tell: Report) -> Any:
+    def run(self, report: Report) -> Any:
         """Do it; may raise AvsyncError."""
         ...
 
@@ -167,33 +160,33 @@ class Workers(Generic[T]):
         try:
             worker.pipe.send(task)
         except OSError:
-            pass  # it died while idle: told by the next `news`
+            pass  # it died while idle: the next `news` reports it
 
     def news(self, seconds: float) -> list[Done[T] | Progress[T] | Died[T]]:
         """What has happened; waits up to `seconds` for it. Raises the AvsyncError of a task that failed."""
         busy = [worker for worker in self._workers if worker.task is not None]
         ready = wait([worker.pipe for worker in busy], seconds)
-        return [self._hear(worker) for worker in busy if worker.pipe in ready]
+        return [self._receive(worker) for worker in busy if worker.pipe in ready]
 
-    def _hear(self, worker: _Worker[T]) -> Done[T] | Progress[T] | Died[T]:
+    def _receive(self, worker: _Worker[T]) -> Done[T] | Progress[T] | Died[T]:
         task = worker.task
         assert task is not None
         try:
-            said = worker.pipe.recv()
+            answer = worker.pipe.recv()
         except (EOFError, OSError):
             worker.end()
             self._workers.remove(worker)
             return Died(task, worker.process.exitcode or 0)
-        if isinstance(said, tuple):
-            return Progress(task, *said)
+        if isinstance(answer, tuple):
+            return Progress(task, *answer)
         worker.task = None
-        if isinstance(said, _Failed):
-            raise said.error or RuntimeError(f"in a worker process:\n{said.trace}")
-        return Done(task, said[0])
+        if isinstance(answer, _Failed):
+            raise answer.error or RuntimeError(f"in a worker process:\n{answer.trace}")
+        return Done(task, answer[0])
 
 
 def _work(pipe: Connection, prepare: Callable[[], None]) -> None:
-    """The life of a worker process: what it says is (done, of) under way, [result] or a _Failed at the end."""
+    """The life of a worker process: it answers (done, of) under way, [result] or a _Failed at the end."""
     start_worker()
     prepare()
     while True:

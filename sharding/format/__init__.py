@@ -1,1 +1,12 @@
-"""Room."""
+"""What a dataset is on disk: the contract between packing and training, specified in docs/data-format.md.
+
+In: a clip, decoded. Out: the same clip, or any window of it, read back; which clips there are and where each lies.
+Imported by: anyone in sharding and avsync; by whoever launches, late. A change here raises FORMAT_VERSION.
+
+    clip       the record that flows from video to batch, and its exact clock
+    codec      stored forms: h264 and raw, a class each
+    tar        clips as members of a tar           reader    one contiguous read a clip, its checksum verified
+    records    what a shard's side file says       dataset   a split, opened for reading
+    index      dataset.json, and where each clip lies
+    columns    that as arrays
+"""

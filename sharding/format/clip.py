@@ -27,7 +27,7 @@ Fit = Literal["squash", "crop", "pad"]
 """How a picture of another shape becomes the stored one: squashed, its middle cut out, or with black bars added."""
 
 Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 as shares of the picture's width and height, 0 to 1, origin top left."""
+"""x0, y0, x1, y1 as fractions of the picture's width and height, 0 to 1, origin top left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,6 +41,11 @@ CLIPS = {
 COLUMNS = SOURCES | CLIPS
 LAST_SHARD = 999_999
 """Tars are named by six digits."""
+GROUP_BYTES = 16
+"""Of the digest that stands for a group's name while groups are numbered."""
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}/\d{8}", re.ASCII)
+_NUMBERED = ("source", "group")
+"""Columns whose numbers are known when all names are."""
 NAME_BYTES = range(ord("-"), ord("z") + 1)
 """No name of a source holds a byte outside: no blank, no control character, nothing beyond ASCII."""
 
@@ -86,7 +91,7 @@ def problem_of(columns: Columns) -> str:
     lengths = {len(columns[name]) for name in CLIPS}
     if len(lengths) != 1:
         return f"its columns have {min(lengths)} to {max(lengths)} rows"
-    return _problem_of_names(columns) or _problem_of_ranges(columns) or _problem_of_places(columns)
+    return _problem_of_names(columns) or _problem_of_ranges(columns) or _problem_of_order(columns)
 
 
 def _problem_of_names(columns: Columns) -> str:
@@ -116,7 +121,7 @@ def _inside(column: NDArray[Any], allowed: range) -> bool:
     return not len(column) or (column.min() >= allowed.start and column.max() < allowed.stop)
 
 
-def _problem_of_places(columns: Columns) -> str:
+def _problem_of_order(columns: Columns) -> str:
     """Clips stand in the order of their shards, and in a shard one after the other."""
     shard, offset = columns["shard"], columns["offset"]
     same = shard[1:] == shard[:-1]
@@ -130,19 +135,11 @@ def _problem_of_places(columns: Columns) -> str:
     return ""
 
 
-# The columns of an index as they grow, clip by clip: a few dozen bytes each, however many side files pass by.
-
-GROUP_BYTES = 16
-"""Of the digest that stands for a group's name while groups are numbered."""
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}/\d{8}", re.ASCII)
-_NUMBERED = ("source", "group")
-"""Columns whose numbers are known when all names are."""
-
-
 class Rows:
     """Collects the clips of one split in the order of their shards. Sources and groups get their numbers at the end.
 
-    Clips of one source come in a row, so a name is kept once for each such row of clips, not for each clip.
+    A clip takes a few dozen bytes, however many side files pass by: clips of one source come in a row, and a name is
+    kept once for each such row, not for each clip.
     """
 
     def __init__(self, actions: Sequence[str]) -> None:
@@ -212,5 +209,5 @@ def problem_of_clip(clip: ClipRecord) -> str:
         return f"clip {clip.key}: a number of it is impossible"
     layout = Layout.of(clip.json_bytes, clip.video[1], clip.audio[1])
     if (clip.video, clip.audio, clip.size) != (layout.video, layout.audio, layout.size):
-        return f"clip {clip.key}: its members cannot lie in a tar as it is told"
+        return f"clip {clip.key}: its members cannot lie in a tar as it says"
     return ""

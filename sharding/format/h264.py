@@ -14,27 +14,11 @@ from numpy.typing import NDArray
 from sharding.errors import SkipClip
 from sharding.format.clip import Clip, Member
 
-# A decoded picture's planes, copied to where they are wanted.
-
-
-def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-    """Copy one yuv420p frame into I420 layout, `out` uint8 (H*3/2, W), H and W even."""
-    rows, width = out.shape
-    height = rows * 2 // 3
-    chroma = out[height:].reshape(2, height // 2, width // 2)
-    for plane, target in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
-        view = np.frombuffer(memoryview(plane), np.uint8)  # pyright: ignore[reportArgumentType]
-        view = view.reshape(-1, plane.line_size)
-        target[:] = view[: target.shape[0], : target.shape[1]]
-
-
 GOP_FRAMES = 30
 """A key frame each second at 30 fps: a window decodes at most this many frames it does not need."""
 REPEATABLE_WIDTH = 128
 """x264's macroblock tree (its vector code reads memory nobody wrote) gives other bytes at each run, but not at
 multiples of this width: elsewhere the tree is off, for the same clip must give the same bytes."""
-
-
 _MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
 
 
@@ -110,6 +94,17 @@ class H264:
                 _copy_samples(container.decode(stream), start, out)
         except (FFmpegError, IndexError) as error:
             raise SkipClip(f"its audio member does not decode: {error}") from error
+
+
+def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
+    """Copy one yuv420p frame into I420 layout, `out` uint8 (H*3/2, W), H and W even."""
+    rows, width = out.shape
+    height = rows * 2 // 3
+    chroma = out[height:].reshape(2, height // 2, width // 2)
+    for plane, part in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
+        view = np.frombuffer(memoryview(plane), np.uint8)  # pyright: ignore[reportArgumentType]
+        view = view.reshape(-1, plane.line_size)
+        part[:] = view[: part.shape[0], : part.shape[1]]
 
 
 def _frame(planes: NDArray[np.uint8]) -> av.VideoFrame:

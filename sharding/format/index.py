@@ -57,7 +57,7 @@ class DatasetInfo:
     """Clips that damaged places of sources cost."""
     rejects: int
     settings: dict[str, str | int | None]
-    """What `avsync pack` was told and the bytes depend on."""
+    """Those of `avsync pack` that the bytes depend on."""
     written_by: str
     """Software and versions."""
 
@@ -76,7 +76,7 @@ class Index:
     source: NDArray[np.int32]
     """Which of the sources this clip is of."""
     first_frame: NDArray[np.int32]
-    """Place on its source's timeline."""
+    """Position on its source's timeline."""
     frames: NDArray[np.int32]
     shard: NDArray[np.int32]
     """Which `<split>/NNNNNN.tar`."""

@@ -81,28 +81,28 @@ class ShardReader:
         for path in list(self._files):
             self._close(path)
 
-    def read(self, place: ClipLocation) -> StoredClip:
+    def read(self, location: ClipLocation) -> StoredClip:
         """The whole clip. Raises SkipClip when its shard is missing, short or changed; AvsyncError, see _trouble."""
-        return self._from_newest(place, lambda: self._read(place))
+        return self._from_newest(location, lambda: self._read(location))
 
-    def _read(self, place: ClipLocation) -> StoredClip:
-        layout = place.layout
-        with self._file(place) as file:
+    def _read(self, location: ClipLocation) -> StoredClip:
+        layout = location.layout
+        with self._file(location) as file:
             memory = self._room(layout.size)
-            _fill(file, place, [memory], self._skimmed)
+            _fill(file, location, [memory], self._skimmed)
         video, audio = (memory[start : start + length] for start, length in (layout.video, layout.audio))
         return StoredClip(json=memory[: layout.json_bytes], video=video, audio=audio)
 
-    def read_into(self, place: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
+    def read_into(self, location: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
         """The clip, its pictures from byte `first` of them on straight into `out`. Raises SkipClip.
 
         head: what the video member must begin with; the bytes of the pictures follow.
         """
-        return self._from_newest(place, lambda: self._read_into(place, head, first, out))
+        return self._from_newest(location, lambda: self._read_into(location, head, first, out))
 
-    def _from_newest(self, place: ClipLocation, read: Callable[[], StoredClip]) -> StoredClip:
+    def _from_newest(self, location: ClipLocation, read: Callable[[], StoredClip]) -> StoredClip:
         """A file kept open may be an older one of its name: what it does not hold is looked for in the newer one."""
-        kept = place.path in self._files
+        kept = location.path in self._files
         try:
             return read()
         except SkipClip:
@@ -110,32 +110,32 @@ class ShardReader:
                 raise
         return read()
 
-    def _read_into(self, place: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
-        layout = place.layout
+    def _read_into(self, location: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
+        layout = location.layout
         pictures, sound = layout.video[0] + len(head), layout.audio[0]
         after = sound - pictures - first - out.nbytes
-        with self._file(place) as file:
+        with self._file(location) as file:
             memory = self._room(pictures + layout.audio[1])
             front, audio = memory[:pictures], memory[pictures:]
-            _fill(file, place, [front, first, out.data.cast("B"), after, audio], self._skimmed)
+            _fill(file, location, [front, first, out.data.cast("B"), after, audio], self._skimmed)
         if front[layout.video[0] :] != head:
             raise SkipClip("its video member is not of the shape that the dataset tells")
         return StoredClip(json=front[: layout.json_bytes], video=front[:0], audio=audio)
 
     @contextmanager
-    def _file(self, place: ClipLocation) -> Iterator[int]:
+    def _file(self, location: ClipLocation) -> Iterator[int]:
         """The shard's file, kept open: opening is slow on network disks. One that gave trouble is opened anew."""
         try:
-            yield self._open(place)
+            yield self._open(location)
         except OSError as error:
-            self._close(place.path)
-            raise _trouble(place.path, error) from error
+            self._close(location.path)
+            raise _trouble(location.path, error) from error
         except SkipClip:
-            self._close(place.path)
+            self._close(location.path)
             raise
 
-    def _open(self, place: ClipLocation) -> int:
-        path = place.path
+    def _open(self, location: ClipLocation) -> int:
+        path = location.path
         if path in self._files:
             self._files.move_to_end(path)
         else:
@@ -143,8 +143,8 @@ class ShardReader:
             if len(self._files) > OPEN_FILES:
                 self._close(next(iter(self._files)))
         file = self._files[path].fileno()
-        if os.fstat(file).st_size < place.offset + place.layout.size:
-            raise _changed(place)  # memory for what a damaged index claims is never asked for
+        if os.fstat(file).st_size < location.offset + location.layout.size:
+            raise _changed(location)  # memory for what a damaged index claims is never asked for
         return file
 
     def _opened(self, path: Path) -> RawIOBase:
@@ -168,9 +168,9 @@ class ShardReader:
         return self._memory[:size]
 
 
-def _fill(file: int, place: ClipLocation, pieces: list[memoryview | int], skimmed: memoryview) -> None:
+def _fill(file: int, location: ClipLocation, pieces: list[memoryview | int], skimmed: memoryview) -> None:
     """Read a clip's bytes one after the other: into memory or, so many of them, for the checksum alone."""
-    position, checksum = place.offset, 0
+    position, checksum = location.offset, 0
     for piece in pieces:
         size = piece if isinstance(piece, int) else len(piece)
         done = 0
@@ -179,11 +179,11 @@ def _fill(file: int, place: ClipLocation, pieces: list[memoryview | int], skimme
             part = skimmed[:step] if isinstance(piece, int) else piece[done : done + step]
             got = os.preadv(file, [part], position + done)
             if not got:
-                raise _changed(place)
+                raise _changed(location)
             checksum, done = crc32(part[:got], checksum), done + got
         position += size
-    if checksum != place.crc32:
-        raise _changed(place)
+    if checksum != location.crc32:
+        raise _changed(location)
 
 
 def _trouble(path: str, error: OSError) -> AvsyncError:
@@ -193,8 +193,8 @@ def _trouble(path: str, error: OSError) -> AvsyncError:
     return AvsyncError(f"{fact}; {remedy}") if remedy else SkipClip(fact)
 
 
-def _changed(place: ClipLocation) -> SkipClip:
+def _changed(location: ClipLocation) -> SkipClip:
     return SkipClip(
-        f"its bytes in {place.path} are not those that were packed; delete {place.path}: a copy is fetched again, a "
-        "dataset's own shard is made again by the same avsync pack"
+        f"its bytes in {location.path} are not those that were packed; delete {location.path}: "
+        "a copy is fetched again, a dataset's own shard is made again by the same avsync pack"
     )

@@ -1,4 +1,4 @@
-"""What a shard's side file says: of each clip where it lies, of each source how it fared.
+"""What a shard's side file says: of each clip where it lies, of each source what became of it; and rejects.csv.
 
 Anyone may import this. Knows no tar and no array.
 """
@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharding.base.files import publish
+from sharding.base.csv_table import write_records
 from sharding.errors import FormatError
 from sharding.format.clip import Repairs
+
+REJECTS = "rejects.csv"
+HEADER = ["path", "reason", "detail"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,7 @@ class ClipRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRecord:
-    """How a source fared in one shard: for reports (avsync show), so that nobody must open a tar for them."""
+    """What became of a source in one shard: for reports (avsync show), so that nobody must open a tar for them."""
 
     source: str
     """Path as given, relative to the input folder."""
@@ -72,12 +75,6 @@ class ShardRecord:
     """(source, reason, detail)"""
 
 
-# Sources that are not in a dataset, and why: rejects.csv.
-
-REJECTS = "rejects.csv"
-HEADER = ["path", "reason", "detail"]
-
-
 @dataclass(frozen=True, order=True, slots=True)
 class Reject:
     """A source that is not in the dataset."""
@@ -92,12 +89,7 @@ class Reject:
 
 def write_rejects(dataset: Path, rejects: Sequence[Reject]) -> None:
     """rejects.csv: path, reason, detail."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(HEADER)
-    table.writerows((reject.path, reject.reason, reject.detail) for reject in rejects)
-    with publish(dataset / REJECTS) as file:
-        file.write(text.getvalue().encode())
+    write_records(dataset / REJECTS, Reject, rejects)
 
 
 def parse_rejects(data: bytes) -> tuple[Reject, ...]:

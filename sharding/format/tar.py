@@ -1,4 +1,4 @@
-"""What follows from the layout of our tars, so that nobody has to store it: headers, padding, where payloads start.
+"""Clips as a plain USTAR tar, and what follows from its layout and nobody stores: headers, where payloads start.
 
 A clip is three members in a row, json first; a member is a header of one block and a payload padded to whole blocks.
 No file is opened here.
@@ -53,13 +53,11 @@ class Layout:
         return cls(json_bytes=json_bytes, video=(video, video_bytes), audio=(audio, audio_bytes))
 
 
-# Clips as a piece of a plain USTAR tar, with their places noted for the index.
-#
-# Bytes depend on the clips alone: no dates, no owners.
-
-
 class ShardWriter:
-    """Appends clips to an open, empty file; whoever wants a whole tar writes END after them."""
+    """Appends clips to an open, empty file, and notes where they lie; whoever wants a whole tar writes END after them.
+
+    Bytes depend on the clips alone: no dates, no owners.
+    """
 
     def __init__(self, file: BinaryIO, codec: Codec) -> None:
         self._file, self._codec = file, codec

@@ -1,7 +1,10 @@
 """Source sound on the source's timeline: sample k of the output is heard at k / sample_rate, whatever is missing.
 
-Inside a segment positions run by count. Where audio_clock.py says that a frame does not follow the one before,
-a new segment begins. Between segments there is silence; what overlaps is dropped.
+Timestamps are rounded, jitter, jump or run at another pace. Inside a run sound is continuous and the count of samples
+gives the time, up to an offset, the median of what the timestamps say within SETTLE_S on either side. So single strays
+move nothing, a gap is found where it is, and a sound clock that runs fast or slow is followed. A jump begins a new run,
+and with it a new segment of the timeline. Between segments there is silence; what overlaps is dropped. All of it on
+integers.
 """
 
 from collections import deque
@@ -18,12 +21,6 @@ from numpy.typing import NDArray
 
 from sharding.media.probe import Probe
 from sharding.media.stream import PacketStats, SourceStream, without_strays
-
-# When each decoded piece of sound is heard, though its timestamps are rounded, jitter, jump or run at another pace.
-#
-# Inside a run sound is continuous and the count of samples tells the time, up to an offset: the median of what the
-# timestamps say within SETTLE_S on either side. So single strays move nothing, a gap is found where it is, and a sound
-# clock that runs fast or slow is followed. A jump begins a new run. All arithmetic is on integers.
 
 JUMP_S = Fraction(3, 100)
 """From one frame to the next; more is a gap or an overlap. Remuxed web video jitters by up to 21 ms and comes back."""
@@ -174,7 +171,7 @@ class Sound:
     """How many more the source has for the same time."""
     breaks: int
     """How often its timestamps jumped."""
-    fare: PacketStats
+    packets: PacketStats
 
 
 class AudioTimeline:
@@ -209,8 +206,8 @@ class AudioTimeline:
             if position + len(samples) > stop:
                 break
             self._rest = None
-        fare = self._stream.fare(Fraction(first, self.sample_rate), Fraction(stop, self.sample_rate))
-        return Sound(audio=out, silence_samples=count - filled, samples_dropped=dropped, breaks=breaks, fare=fare)
+        packets = self._stream.stats(Fraction(first, self.sample_rate), Fraction(stop, self.sample_rate))
+        return Sound(audio=out, silence_samples=count - filled, samples_dropped=dropped, breaks=breaks, packets=packets)
 
     @staticmethod
     def _ordered(blocks: Iterator[Placed]) -> Iterator[Placed]:

@@ -1,7 +1,7 @@
 """Opening a source and reading its packets; and whose fault it is when FFmpeg cannot go on.
 
 FFmpeg has one kind of error for a bad disk, a limit of memory and a damaged video; some are OSErrors or MemoryErrors,
-too. A disk must not pass for bad videos, nor a limit for damage: each is told from the others here.
+too. A disk must not pass for bad videos, nor a limit for damage: each is kept apart from the others here.
 """
 
 import os
@@ -93,11 +93,11 @@ def judge(container: InputContainer, error: Exception) -> BrokenFile:
         check_memory(error)
         return BrokenFile("it asks for too much memory")
     path = Path(container.name.removeprefix("file:"))
-    told = getattr(error, "strerror", None) or type(error).__name__
+    fact = getattr(error, "strerror", None) or type(error).__name__
     check_disk(path)
     if isinstance(error, OSError) and not _fails_each_time(path):
-        raise RejectError(RejectReason.UNREADABLE, f"the disk failed for a moment: {told}") from error
-    return BrokenFile(told)
+        raise RejectError(RejectReason.UNREADABLE, f"the disk failed for a moment: {fact}") from error
+    return BrokenFile(fact)
 
 
 def _fails_each_time(path: Path) -> bool:

@@ -2,11 +2,11 @@
 
 `read_spans` serves packing (many clips of one source in order), `decode_span` whoever wants one stretch of a file:
 
-    form = Form(clock=clock, width=224, height=224, channels=1)
-    span = decode_span(probe(path), first_frame=300, frames=120, form=form)
+    spec = OutputSpec(clock=clock, width=224, height=224, channels=1)
+    span = decode_span(probe(path), first_frame=300, frames=120, spec=spec)
     span.yuv, span.audio      # picture k appears when sample clock.sample_at(k) is heard
 
-Frame 0 is presentation time 0. The two lanes open the file separately: bad interleaving costs no memory.
+Frame 0 is presentation time 0. The two timelines open the file separately: bad interleaving costs no memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,30 +58,30 @@ class Span:
     """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
 
 
-def read_spans(source: Probe, pieces: Sequence[range], form: OutputSpec) -> Iterator[Span]:
+def read_spans(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterator[Span]:
     """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
 
     Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
-    A damaged stretch is told in its span's `damage`, and the next one is read. So is one that reaches to where a file
+    A damaged stretch is noted in its span's `damage`, and the next one is read. So is one that reaches to where a file
     breaks off; nothing is decoded for it. Raises RejectError: unreadable, corrupt; MemoryError.
     """
-    there = [piece for piece in pieces if not _missing(source, piece, form.clock)]
+    there = [piece for piece in pieces if not _missing(source, piece, spec.clock)]
     if there:
-        yield from _decoded(source, there, form)
+        yield from _decoded(source, there, spec)
     for piece in pieces[len(there) :]:
-        yield _nothing(source, piece, form)
+        yield _nothing(source, piece, spec)
 
 
-def _decoded(source: Probe, pieces: Sequence[range], form: OutputSpec) -> Iterator[Span]:
-    clock, first = form.clock, pieces[0].start
+def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterator[Span]:
+    clock, first = spec.clock, pieces[0].start
     with (
         decoding(),
         closing(
-            VideoTimeline(source, fps=clock.fps, width=form.width, height=form.height, fit=form.fit, first_slot=first)
+            VideoTimeline(source, fps=clock.fps, width=spec.width, height=spec.height, fit=spec.fit, first_slot=first)
         ) as video,
         closing(
             AudioTimeline(
-                source, sample_rate=clock.sample_rate, channels=form.channels, first_sample=clock.sample_at(first)
+                source, sample_rate=clock.sample_rate, channels=spec.channels, first_sample=clock.sample_at(first)
             )
         ) as audio,
     ):
@@ -106,21 +106,21 @@ def _missing(source: Probe, piece: range, clock: Clock) -> bool:
     return piece.start >= source.missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
 
 
-def _nothing(source: Probe, piece: range, form: OutputSpec) -> Span:
+def _nothing(source: Probe, piece: range, spec: OutputSpec) -> Span:
     assert source.missing is not None
     return Span(
         first_frame=piece.start,
-        yuv=np.zeros((len(piece), form.height * 3 // 2, form.width), np.uint8),
-        audio=np.zeros((form.clock.sample_at(len(piece)), form.channels), np.int16),
+        yuv=np.zeros((len(piece), spec.height * 3 // 2, spec.width), np.uint8),
+        audio=np.zeros((spec.clock.sample_at(len(piece)), spec.channels), np.int16),
         matrix=source.matrix,
         repairs=Repairs(),
         damage="the file ends at {:.1f} s of {:.1f} s".format(*map(float, source.missing)),
     )
 
 
-def decode_span(source: Probe, *, first_frame: int, frames: int, form: OutputSpec) -> Span:
+def decode_span(source: Probe, *, first_frame: int, frames: int, spec: OutputSpec) -> Span:
     """Decode one stretch of a source; long files are entered by seeking. Raises RejectError, if it is damaged too."""
-    span = next(read_spans(source, [range(first_frame, first_frame + frames)], form))
+    span = next(read_spans(source, [range(first_frame, first_frame + frames)], spec))
     if span.damage:
         raise RejectError(RejectReason.CORRUPT, span.damage)
     return span
@@ -134,7 +134,7 @@ def _repairs(pictures: Pictures, sound: Sound) -> Repairs:
         silence_samples=sound.silence_samples,
         samples_dropped=sound.samples_dropped,
         audio_breaks=sound.breaks,
-        decode_errors=pictures.fare.refused + sound.fare.refused,
+        decode_errors=pictures.packets.refused + sound.packets.refused,
     )
 
 
@@ -142,15 +142,15 @@ def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
     """Why these must not become a clip; empty when they may."""
     if not pictures.longest_still:
         return "none of its pictures decodes"
-    for name, fare in (("video", pictures.fare), ("audio", sound.fare)):
-        if fare.refused > max(1, fare.packets * MAX_ERROR_SHARE):
-            return f"the {name} decoder refused {fare.refused} of {fare.packets} packets"
+    for name, stats in (("video", pictures.packets), ("audio", sound.packets)):
+        if stats.refused > max(1, stats.packets * MAX_ERROR_SHARE):
+            return f"the {name} decoder refused {stats.refused} of {stats.packets} packets"
     standing = Fraction(pictures.standing) / clock.fps
     if standing > HOLE_S:
         return f"no picture appears for {float(standing):.1f} s"
     if sound.silence_samples == len(sound.audio):
         return "it has no sound there"
     still = Fraction(pictures.longest_still) / clock.fps
-    if pictures.fare.refused and still > MAX_STILL_S:
+    if pictures.packets.refused and still > MAX_STILL_S:
         return f"the video decoder failed, and one picture stays for {float(still):.1f} s"
     return ""

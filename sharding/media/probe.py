@@ -94,7 +94,7 @@ def _probed(path: Path, container: InputContainer) -> Probe:
         pass  # a damaged tail: what came before counts, and the length check decides
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
     facts = [times[stream.index].facts(stream) for stream in (video, audio)]
-    seen = [
+    observed = [
         ObservedStream(stream=one, times=times[one.index], facts=its)
         for one, its in zip((video, audio), facts, strict=True)
     ]
@@ -106,7 +106,7 @@ def _probed(path: Path, container: InputContainer) -> Probe:
         runs=times[video.index].runs_until(facts[0].end, origin - early),
         matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
         seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
-        missing=None if clockless else missing_stretch(path, container, seen),
+        missing=None if clockless else missing_stretch(path, container, observed),
     )
 
 
@@ -133,12 +133,12 @@ def _early(path: Path, stream: Any, times: PacketTimes) -> Fraction:
     When an edit list of mp4 or mov begins between two pictures, FFmpeg shows the later one at once, and with it
     all others up to a picture's time too early. Its simple rule for edit lists tells the first packet's true time.
     """
-    place, shown = times.head
+    offset, shown = times.head
     if not times.discarded or shown is None:
         return Fraction(0)
     with open_media(path, advanced_editlist="0") as container:
         head: Any = _first(container, container.streams[stream.index])
-        if head is None or head.pts is None or head.pos != place:
+        if head is None or head.pts is None or head.pos != offset:
             return Fraction(0)
     early = Fraction(head.pts - shown) * stream.time_base
     return early if 0 < early < MAX_TAIL_S["video"] else Fraction(0)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacketStats:
-    """How the packets of one stretch of a stream fared."""
+    """How many packets one stretch of a stream has."""
 
     packets: int
     refused: int
@@ -60,27 +60,27 @@ def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[in
     return sum(start <= time < stop for time in times), array("q", (time for time in times if time >= stop))
 
 
-def decoded(container: Any, stream: Any, tally: PacketLog) -> Iterator[Any]:
+def decoded(container: Any, stream: Any, log: PacketLog) -> Iterator[Any]:
     """A stream's frames in decoder order. Raises RejectError, unreadable, when the disk fails, and MemoryError."""
     packets = demuxed(container, stream)
     while True:
         try:
             packet = next(packets, None)
         except BrokenFile:  # a damaged tail; the probe stopped at the same place
-            tally.note(None)
-            tally.note_refusal()
+            log.note(None)
+            log.note_refusal()
             return
         if packet is None:
             return
         if packet.size:  # the last one is empty: it asks for what the decoder still holds
-            tally.note(packet)
+            log.note(packet)
         try:
             yield from packet.decode()
         except MemoryError:  # FFmpeg's own is an FFmpegError, too
             raise
         except FFmpegError as error:
             check_memory(error, getattr(stream, "width", 0) * getattr(stream, "height", 0) * PIXEL_BYTES)
-            tally.note_refusal()
+            log.note_refusal()
 
 
 def without_strays(things: Iterator[tuple[int, T]], far: int, most: int) -> Iterator[tuple[int, T]]:
@@ -106,19 +106,18 @@ def without_strays(things: Iterator[tuple[int, T]], far: int, most: int) -> Iter
 
 
 class SourceStream:
-    """An open file and the one stream of it that a lane decodes."""
+    """An open file and the one stream of it that a timeline decodes."""
 
     def __init__(self, source: Probe, facts: StreamFacts) -> None:
         self._source, self._facts = source, facts
         self._open()
 
     def _open(self) -> None:
-        self._tally = PacketLog()
+        self._log = PacketLog()
         self._container = open_media(self._source.path)
         self.stream: Any = self._container.streams[self._facts.index]
-        self.stream.codec_context.options = {
-            "max_pixels": str(2 * MAX_PIXELS)
-        }  # damage may claim any size; FFmpeg adds margins
+        # damage may claim any size; FFmpeg adds margins
+        self.stream.codec_context.options = {"max_pixels": str(2 * MAX_PIXELS)}
         self.stream.codec_context.thread_count = 1  # files run in parallel; threads inside one decoder waste CPU
 
     def close(self) -> None:
@@ -126,22 +125,22 @@ class SourceStream:
 
     def frames(self) -> Iterator[Any]:
         """Frames in decoder order, from where the file stands."""
-        return decoded(self._container, self.stream, self._tally)
+        return decoded(self._container, self.stream, self._log)
 
-    def fare(self, start: Fraction, stop: Fraction) -> PacketStats:
-        """How the packets of this stretch, seconds, fared; ask in ascending order, when it has been decoded."""
+    def stats(self, start: Fraction, stop: Fraction) -> PacketStats:
+        """Of the packets of this stretch, seconds; ask in ascending order, when it has been decoded."""
         first, end = (ceil((edge + self._facts.origin) / self.stream.time_base) for edge in (start, stop))
-        return self._tally.between(first, end)
+        return self._log.between(first, end)
 
     def placed_from(
-        self, start: Fraction, margin_s: int, first: int, place: Callable[[], Iterator[tuple[int, T]]]
+        self, start: Fraction, margin_s: int, first: int, located: Callable[[], Iterator[tuple[int, T]]]
     ) -> Iterator[tuple[int, T]]:
-        """What `place` makes of the frames, (position, thing), from at or before position `first` at `start` seconds.
+        """What `located` makes of the frames, (position, thing), from at or before position `first` at `start` seconds.
 
         A late start is sought, `margin_s` before it: decoders need some packets to settle.
         """
         if self._source.seekable and start > SEEK_FROM_S:
-            things = place() if self._seek(start - margin_s) else iter(())
+            things = located() if self._seek(start - margin_s) else iter(())
             head = next(things, None)
             if head is not None and head[0] <= first:
                 yield head
@@ -149,7 +148,7 @@ class SourceStream:
                 return
             self.close()  # there is no index, or it lied: read from the beginning
             self._open()
-        yield from place()
+        yield from located()
 
     def _seek(self, when: Fraction) -> bool:
         """Go to the key frame at or before `when`; False when the file cannot."""

@@ -34,17 +34,17 @@ class ObservedStream:
     facts: StreamFacts
 
 
-def missing_stretch(path: Path, container: Any, seen: Sequence[ObservedStream]) -> Stretch | None:
+def missing_stretch(path: Path, container: Any, streams: Sequence[ObservedStream]) -> Stretch | None:
     """From where the file breaks off to where it should end, seconds as stored; None for a whole file.
 
-    `seen`: its picture and its sound, not yet moved to the source's timeline.
+    `streams`: its picture and its sound, not yet moved to the source's timeline.
     """
-    declared = [_declared(container, one.stream) for one in seen]
+    declared = [_declared(container, one.stream) for one in streams]
     length = container.duration * MICROSECOND if container.duration else Fraction(0)
     longest = max(length, *(one or Fraction(0) for one in declared))
-    latest = max(one.facts.end for one in seen)
+    latest = max(one.facts.end for one in streams)
     begin = end = max(longest, latest)
-    for one, own in zip(seen, declared, strict=True):
+    for one, own in zip(streams, declared, strict=True):
         should, stops = own or longest, one.facts.end
         together = own is not None or latest - stops <= APART_S
         if together and should - stops > max(LEAST_S, should * LEAST_SHARE):
@@ -53,7 +53,7 @@ def missing_stretch(path: Path, container: Any, seen: Sequence[ObservedStream]) 
             end = min(end, stops)
     if not begin + LEAST_S < end <= max(begin * MOST_TIMES, begin + MOST_S):
         return None
-    tail = path.stat().st_size - max(one.times.reach for one in seen)
+    tail = path.stat().st_size - max(one.times.reach for one in streams)
     unread = tail / path.stat().st_size > float((end - begin) / end) / 2
     begin = max(Fraction(0), begin - BREAK_S)
     return (begin, end) if unread or is_short(path, container.format.name) else None
@@ -124,8 +124,8 @@ def _tags(file: BinaryIO) -> int:
     return end
 
 
-def _at(file: BinaryIO, place: int, size: int) -> bytes:
-    file.seek(place)
+def _at(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
     return file.read(size)
 
 

@@ -39,7 +39,7 @@ class Pictures:
     """Most slots in a row with one picture; a picture held from before counts from here on."""
     standing: int
     """When no picture appears in these slots: how many there are from the last one before to the next; else 0."""
-    fare: PacketStats
+    packets: PacketStats
 
 
 class FrameClock:
@@ -119,7 +119,7 @@ class VideoTimeline:
             dropped=self._dropped,
             longest_still=longest,
             standing=following - self._held[0] if self._held is not None and longest == count else 0,
-            fare=self._stream.fare(first / self._fps, stop / self._fps),
+            packets=self._stream.stats(first / self._fps, stop / self._fps),
         )
 
     def _advance(self, slot: int) -> bool:

@@ -33,7 +33,7 @@ class PackProgress:
     def __init__(self, schedule: Schedule, plans: Sequence[ShardPlan], console: Console) -> None:
         self._schedule, self._console = schedule, console
         self._count = sum(len(plan.sources) for plan in plans)
-        self._total = sum(sum(plan.sizes) for plan in plans) + self._count
+        self._total = sum(plan.bytes for plan in plans) + self._count
         self._bar = _bar(console)
         self._task = self._bar.add_task("", total=self._total, done=0, count=self._count, rejected=0)
         self._under_way: dict[str, float] = {}

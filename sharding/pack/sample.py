@@ -46,7 +46,7 @@ class Try:
     config: PackConfig
     decode: bool
 
-    def run(self, tell: Report) -> Tried:
+    def run(self, report: Report) -> Tried:
         """Never raises for what the source is to blame for."""
         limit_cpu(self.config.limit_s)
         started, frames, spent = time.thread_time(), (), 0.0
@@ -221,7 +221,7 @@ def take(
             clip = sample.add(sources[number], attempt(apart, task))
             if clip is not None:
                 use(clip)
-            tell(sample)
+            report(sample)
     if not sample.decoded:
         raise InputError(_nothing(sample))
     return sample

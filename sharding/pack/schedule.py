@@ -139,7 +139,7 @@ class Schedule:
         if any(other.of != record.of for other in parts.values()):
             parts.clear()
         parts[name.part] = record
-        size = shard.plan.sizes[number]
+        size = shard.plan.sources[number].size
         self.bytes_done += (size + 1) / record.of
         if not shard.whole(number):
             return
@@ -201,7 +201,7 @@ class _Shard:
             name=PartName(source=number, part=part),
             folder=self.folder,
             config=config,
-            size=self.plan.sizes[number] // (cut.of if cut else 1),
+            size=self.plan.sources[number].size // (cut.of if cut else 1),
             cut=cut,
         )
 

@@ -48,7 +48,7 @@ class PackPart:
     def path(self) -> Path:
         return self.name.path(self.folder)
 
-    def run(self, tell: Report) -> PartRecord | SourceSurvey:
+    def run(self, report: Report) -> PartRecord | SourceSurvey:
         """A Survey when there are several parts, the record of the part otherwise."""
         limit_cpu(self.config.limit_s)
         try:
@@ -60,7 +60,7 @@ class PackPart:
     def _packed(self, tell: Report) -> PartRecord | SourceSurvey:
         def alive(done: int, of: int) -> None:
             limit_cpu(self.config.limit_s)
-            tell(done, of)
+            report(done, of)
 
         try:
             if self.cut is not None:
@@ -92,7 +92,7 @@ class Assemble:
     def shard(self) -> str:
         return self.plan.name
 
-    def run(self, tell: Report) -> PartName | None:
+    def run(self, report: Report) -> PartName | None:
         """Nothing when the shard is on disk, or the part that is damaged and must be packed again."""
         try:
             with _writing(self.dataset, self.shard):

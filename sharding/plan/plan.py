@@ -5,7 +5,7 @@ who has a place keeps it, who is new gets a new shard, and shards that nothing c
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -48,11 +48,9 @@ class ShardPlan:
 
     split: str
     number: int
-    sources: tuple[Source, ...]
-    sizes: tuple[int, ...]
-    """Bytes of each source; 0 when there is no such file."""
     digest: str
     """Of all that decides the shard's bytes."""
+    sources: tuple[Source, ...]
 
     @property
     def name(self) -> str:
@@ -63,13 +61,17 @@ class ShardPlan:
         """Name of the folder of its parts: those of another plan are not taken for its own."""
         return self.digest[:16]
 
+    @property
+    def bytes(self) -> int:
+        """Of its sources."""
+        return sum(source.size for source in self.sources)
+
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What is known of a source without opening it."""
 
     source: Source
-    size: int
     stamps: tuple[tuple[int, int], ...]
     """Size and date (ns) of its files; one that is missing has none."""
 
@@ -122,11 +124,11 @@ def _shared_out(
             yield number, kept
     number, shard, size = max(before, default=-1), list[_Facts](), 0
     for one in waiting.values():
-        if shard and (len(shard) >= config.sources_per_shard or size + one.size > SHARD_SOURCE_BYTES):
+        if shard and (len(shard) >= config.sources_per_shard or size + one.source.size > SHARD_SOURCE_BYTES):
             yield (number := number + 1), shard
             shard, size = [], 0
         shard.append(one)
-        size += one.size
+        size += one.source.size
     if shard:
         yield number + 1, shard
 
@@ -134,16 +136,10 @@ def _shared_out(
 def _shard_plan(split: str, number: int, members: list[_Facts], config: PackConfig) -> ShardPlan:
     if number > LAST_SHARD:
         raise InputError(f"{split} would have more than {LAST_SHARD + 1:,} shards; raise --sources-per-shard")
-    form = (FORMAT_VERSION, SOFTWARE, repr(codec_named(config.codec)), config.decides_bytes())
-    facts = [form, [_lasting(one) for one in members]]
+    common = (FORMAT_VERSION, SOFTWARE, repr(codec_named(config.codec)), config.decides_bytes())
+    facts = [common, [_lasting(one) for one in members]]
     digest = hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
-    return ShardPlan(
-        split=split,
-        number=number,
-        sources=tuple(one.source for one in members),
-        sizes=tuple(one.size for one in members),
-        digest=digest,
-    )
+    return ShardPlan(split=split, number=number, digest=digest, sources=tuple(one.source for one in members))
 
 
 def _lasting(one: _Facts) -> list[object]:
@@ -154,7 +150,8 @@ def _lasting(one: _Facts) -> list[object]:
 
 def _facts(source: Source) -> _Facts:
     stamps = tuple(_stamp(path) for path in (source.path, source.boxes) if path is not None)
-    return _Facts(source, size=stamps[0][0] if stamps[0] else 0, stamps=tuple(stamp for stamp in stamps if stamp))
+    size = stamps[0][0] if stamps[0] else 0
+    return _Facts(replace(source, size=size), stamps=tuple(stamp for stamp in stamps if stamp))
 
 
 def _stamp(path: Path) -> tuple[int, int] | tuple[()]:

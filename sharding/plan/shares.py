@@ -1,6 +1,9 @@
 """DATASET/.parts/shares.json: the missing shards, divided among calls on many machines; beside it a file of each share.
 
-Written last of these, with the digest of plan.json: one that is there is whole, and one of another plan is noticed.
+A share's file holds the plans of its shards with all that is known of their sources: no call looks at the others again.
+Such a file is data, and believed no further: its names are checked as those of a list are, and a path in it leads to
+nothing but what VIDEOS names. shares.json is written last, with the digest of plan.json: one that is there is whole,
+and one of another plan is noticed.
 """
 
 import hashlib
@@ -9,9 +12,8 @@ import os
 import re
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path, PurePath
 from posixpath import normpath
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -26,11 +28,8 @@ from sharding.plan.plan import LAST_SHARD, SOFTWARE, Settings, ShardPlan, plan_s
 from sharding.sources.find import base_of
 from sharding.sources.source import ID_CHARACTERS, ID_DIGITS, Source
 
-# What one share has to pack, as a file: all that is known of its sources, so that no call looks at the others again.
-#
-# Such a file is data, and believed no further: its names are checked as those of a list are, and a path that it gives
-# leads to nothing but what VIDEOS names.
-
+SHARES = "shares.json"
+AGAIN = "divide them again: avsync pack VIDEOS DATASET ... --shares N; or pack all that is missing in one call, without"
 _ID = re.compile(rf"([A-Za-z0-9_-]{{1,{ID_CHARACTERS}}}-)?[0-9a-f]{{{ID_DIGITS}}}", re.ASCII)
 _PATH = re.compile(r"[!-~]+")
 Named = Callable[[], Set[str]]
@@ -38,86 +37,51 @@ Named = Callable[[], Set[str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SourceRow:
-    """A Source whose paths are relative to what VIDEOS names, their bytes written as in a URL."""
-
-    id: str
-    path: str
-    rel: str
-    action: str
-    group: str
-    size: int
-    span: tuple[Fraction, Fraction | None] | None = None
-    split: str | None = None
-    boxes: str | None = None
-    line: int | None = None
-    absent: str = ""
-
-    def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
-            raise ValueError(f"{self.id!r} is no id of a source")
-        for path in (self.path, self.boxes):
-            if path is not None and (not _PATH.fullmatch(path) or "\0" in _read_path(path)):
-                raise ValueError(f"{path!r} is no path")
-        if self.split is not None and self.split not in SPLITS:
-            raise ValueError(f"{self.split!r} is no split")
-        if self.span is not None and not 0 <= self.span[0] < (self.span[1] or self.span[0] + 1):
-            raise ValueError(f"{self.id} would begin after its end")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardRow:
-    """A ShardPlan."""
-
-    split: str
-    number: int
-    digest: str
-    sources: tuple[SourceRow, ...]
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS or not 0 <= self.number <= LAST_SHARD:
-            raise ValueError(f"{self.split}/{self.number:06d} is no shard")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ShareFile:
-    """A share: its shards, in order."""
+    """A share: its shards, in order. Paths are relative to what VIDEOS names, their bytes written as in a URL."""
 
-    shards: tuple[ShardRow, ...]
+    shards: tuple[ShardPlan, ...]
 
-
-def share_file(plans: Sequence[ShardPlan], base: Path) -> ShareFile:
-    """Write down `plans`, whose sources lie below `base`, or where a list says."""
-    return ShareFile(
-        shards=tuple(
-            ShardRow(
-                split=plan.split,
-                number=plan.number,
-                digest=plan.digest,
-                sources=tuple(_row(*pair, base) for pair in zip(plan.sources, plan.sizes, strict=True)),
-            )
-            for plan in plans
-        )
-    )
+    def __post_init__(self) -> None:
+        for shard in self.shards:
+            if shard.split not in SPLITS or not 0 <= shard.number <= LAST_SHARD:
+                raise ValueError(f"{shard.name} is no shard")
+            for source in shard.sources:
+                _check(source)
 
 
-def sources_of(shard: ShardRow, base: Path, named: Named) -> tuple[Source, ...]:
-    """The sources of a shard. Raises InputError when one lies outside of what VIDEOS names."""
-    return tuple(
-        Source(
-            id=row.id,
-            path=_path(row.path, base, named),
-            rel=row.rel,
-            action=row.action,
-            group=row.group,
-            span=row.span,
-            split=row.split,
-            boxes=_path(row.boxes, base, named) if row.boxes is not None else None,
-            line=row.line,
-            absent=row.absent,
-        )
-        for row in shard.sources
-    )
+def _check(source: Source) -> None:
+    if not _ID.fullmatch(source.id):
+        raise ValueError(f"{source.id!r} is no id of a source")
+    if source.split is not None and source.split not in SPLITS:
+        raise ValueError(f"{source.split!r} is no split")
+    if source.span is not None and not 0 <= source.span[0] < (source.span[1] or source.span[0] + 1):
+        raise ValueError(f"{source.id} would begin after its end")
+
+
+def _write_path(path: Path, base: Path) -> str:
+    if path.is_relative_to(base):
+        path = path.relative_to(base)
+    return quote_from_bytes(os.fsencode(path))
+
+
+def _read_path(text: str) -> Path:
+    path = os.fsdecode(unquote_to_bytes(text))
+    if not _PATH.fullmatch(text) or "\0" in path:
+        raise ValueError(f"{text!r} is no path")
+    return Path(path)
+
+
+def _located(source: Source, base: Path, named: Named) -> Source:
+    """Its paths from `base` on. Raises InputError when one lies outside of what VIDEOS names."""
+    path = _below(source.path, base, named)
+    return replace(source, path=path, boxes=source.boxes and _below(source.boxes, base, named))
+
+
+def _below(path: Path, base: Path, named: Named) -> Path:
+    if (path.is_absolute() or ".." in path.parts) and str(path) not in named():
+        raise InputError(f"{str(path)!r} is none of your videos; divide them again: avsync pack ... --shares N")
+    return base / path
 
 
 def named_in(videos: Path) -> Set[str]:
@@ -133,43 +97,6 @@ def named_in(videos: Path) -> Set[str]:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     paths = {normpath(row["path"]) for row in rows if row.get("path")}
     return paths | {str(PurePath(row["boxes"])) for row in rows if row.get("boxes")}
-
-
-def _row(source: Source, size: int, base: Path) -> SourceRow:
-    return SourceRow(
-        id=source.id,
-        path=_written(source.path, base),
-        rel=source.rel,
-        action=source.action,
-        group=source.group,
-        size=size,
-        span=source.span,
-        split=source.split,
-        boxes=_written(source.boxes, base) if source.boxes is not None else None,
-        line=source.line,
-        absent=source.absent,
-    )
-
-
-def _written(path: Path, base: Path) -> str:
-    if path.is_relative_to(base):
-        path = path.relative_to(base)
-    return quote_from_bytes(os.fsencode(path))
-
-
-def _read_path(text: str) -> str:
-    return os.fsdecode(unquote_to_bytes(text))
-
-
-def _path(text: str, base: Path, named: Named) -> Path:
-    told = PurePath(_read_path(text))
-    if (told.is_absolute() or ".." in told.parts) and str(told) not in named():
-        raise InputError(f"{str(told)!r} is none of your videos; divide them again: avsync pack ... --shares N")
-    return base / told
-
-
-SHARES = "shares.json"
-AGAIN = "divide them again: avsync pack VIDEOS DATASET ... --shares N; or pack all that is missing in one call, without"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,7 +154,7 @@ def write_division(
             Share(
                 shards=tuple(plan.name for plan in share),
                 sources=sum(len(plan.sources) for plan in share),
-                bytes=sum(sum(plan.sizes) for plan in share),
+                bytes=sum(plan.bytes for plan in share),
             )
             for share in shares
         ),
@@ -235,7 +162,7 @@ def write_division(
     if shares:
         (dataset / PARTS).mkdir(exist_ok=True)
         for number, share in enumerate(shares):
-            write_json(_file(dataset, number), share_file(share, base))
+            write_json(_file(dataset, number), ShareFile(shards=tuple(share)), partial(_write_path, base=base))
         write_json(dataset / PARTS / SHARES, division)
     return division
 
@@ -282,7 +209,7 @@ def read_division(dataset: Path, config: PackConfig) -> Division:
 def read_share(
     number: int, division: Division, dataset: Path, videos: Path, root: Path | None, config: PackConfig
 ) -> list[ShardPlan]:
-    """The plans of one share, made anew from its sources. `root` is that of Wishes.
+    """The plans of one share, made anew from its sources. `root` is that of PackOptions.
 
     Raises InputError when a source has changed since, or there is no such share; FormatError for a damaged file.
     """
@@ -291,12 +218,15 @@ def read_share(
     if number >= len(division.shares):
         return []
     path, named = _file(dataset, number), cache(lambda: named_in(videos))
-    rows = read_json(path, ShareFile).shards
-    if tuple(f"{row.split}/{row.number:06d}" for row in rows) != division.shares[number].shards:
+    written = read_json(path, ShareFile, _read_path).shards
+    if tuple(shard.name for shard in written) != division.shares[number].shards:
         raise InputError(f"{path} holds other shards than {SHARES} says: {AGAIN} --share")
     base = base_of(videos, root)
-    plans = [plan_shard(row.split, row.number, sources_of(row, base, named), config) for row in rows]
-    changed = [_changed(*pair) for pair in zip(rows, plans, strict=True) if pair[0].digest != pair[1].digest]
+    plans = [
+        plan_shard(shard.split, shard.number, [_located(source, base, named) for source in shard.sources], config)
+        for shard in written
+    ]
+    changed = [_changed(*pair) for pair in zip(written, plans, strict=True) if pair[0].digest != pair[1].digest]
     if changed:
         raise InputError(
             f"videos have changed, or are not where they were, since they were divided ({first_few(changed)}): "
@@ -305,15 +235,15 @@ def read_share(
     return plans
 
 
-def _changed(row: ShardRow, plan: ShardPlan) -> str:
+def _changed(written: ShardPlan, plan: ShardPlan) -> str:
     """The first source that has another size now, else the shard."""
-    pairs = zip(row.sources, plan.sizes, strict=True)
-    return next((source.rel for source, size in pairs if source.size != size), plan.name)
+    pairs = zip(written.sources, plan.sources, strict=True)
+    return next((before.rel for before, now in pairs if before.size != now.size), plan.name)
 
 
 def _weight(plan: ShardPlan) -> int:
     """Bytes, and something for opening each file."""
-    return sum(plan.sizes) + len(plan.sources)
+    return plan.bytes + len(plan.sources)
 
 
 def _settings(config: PackConfig) -> Settings:

@@ -125,7 +125,7 @@ def check_none_vanished(dataset: Path, todo: Sequence[ShardPlan]) -> None:
     """A file that is gone is no reason to throw its clips away. Raises InputError."""
     lost: list[str] = []
     for plan in todo:
-        vanished = {one.id: one.rel for one, size in zip(plan.sources, plan.sizes, strict=True) if not size}
+        vanished = {source.id: source.rel for source in plan.sources if not source.size}
         if not vanished:
             continue
         with suppress(AvsyncError):

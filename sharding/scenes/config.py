@@ -34,7 +34,7 @@ class SceneConfig:
     test_share: float = 0.12
     """Share of scenes for the final test."""
     jitter: float = 0.015
-    """Camera shake: typical shift, as a share of the picture."""
+    """Camera shake: typical shift, as a fraction of the picture."""
     picture_noise: float = 5.0
     """Standard deviation of the grain, in steps of 0 to 255."""
     sound_noise: float = 0.01

@@ -1,9 +1,9 @@
 """A folder of scenes: mp4 files, the true boxes beside each, and scenes.csv that lists them for `avsync pack`.
 
-Work goes to several processes. A scene whose files stand there is not made again, so a stopped run goes on.
+Each is filmed as H.264 and AAC, aligned exactly on the presentation timeline. Work goes to several processes. A scene
+whose files stand there is not made again, so a stopped run goes on.
 """
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,9 +14,13 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+import av
+import numpy as np
+from av.codec.context import Flags
+from numpy.typing import NDArray
 
+from sharding.base.console import Bar
+from sharding.base.csv_table import write_csv
 from sharding.base.environment import available_cores
 from sharding.base.files import publish, read_json, write_json
 from sharding.base.signals import ctrl_c_held
@@ -24,7 +28,7 @@ from sharding.base.workers import start_worker
 from sharding.errors import InputError
 from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig
-from sharding.scenes.film import film
+from sharding.scenes.drawing import Pictures
 from sharding.scenes.motion import MOTIONS
 from sharding.scenes.scene import action_of, draw_scene
 
@@ -32,6 +36,8 @@ CSV_NAME = "scenes.csv"
 CONFIG_NAME = "scenes.json"
 Map = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
+BT601 = 6  # ISO/IEC 23091-2 matrix coefficients; what swscale converts RGB with when not told otherwise
+AAC_BIT_RATE = 64_000
 GOLDEN = 0.6180339887498949  # multiples of it, mod 1, fill the unit interval evenly at any count
 
 
@@ -60,12 +66,12 @@ def generate(folder: Path, config: SceneConfig) -> SceneReport:
     _claim(folder, config)
     numbers = range(config.count)
     missing = [number for number in numbers if not video_path(folder, config, number).with_suffix(".json").exists()]
-    with _workers(config.workers, len(missing)) as run, _progress() as progress:
-        done = run(partial(make_scene, folder, config), missing)
-        for _ in progress.track(done, total=config.count, completed=config.count - len(missing), description="scenes"):
-            pass
+    kept = config.count - len(missing)
+    with _workers(config.workers, len(missing)) as run, Bar("scenes", config.count, done=kept) as bar:
+        for _ in run(partial(make_scene, folder, config), missing):
+            bar.advance()
     _write_table(folder, config)
-    return SceneReport(table=folder / CSV_NAME, made=len(missing), kept=config.count - len(missing))
+    return SceneReport(table=folder / CSV_NAME, made=len(missing), kept=kept)
 
 
 def make_scene(folder: Path, config: SceneConfig, number: int) -> None:
@@ -77,6 +83,34 @@ def make_scene(folder: Path, config: SceneConfig, number: int) -> None:
     write_json(path.with_suffix(".json"), SceneTruth(fps=Fraction(config.fps), boxes=scene.boxes()))
 
 
+def film(pictures: Pictures, sound: NDArray[np.int16], fps: int, rate: int) -> bytes:
+    """An mp4 of pictures (T, H, W, 3) and mono sound (S,). Picture 0 and sample 0 are presented at time 0."""
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        video = container.add_stream("libx264", rate=fps)
+        video.height, video.width = pictures.shape[1:3]
+        video.pix_fmt = "yuv420p"
+        video.time_base = video.codec_context.time_base = Fraction(1, fps)
+        video.codec_context.colorspace, video.codec_context.color_range = BT601, 1
+        video.codec_context.thread_count = 1
+        video.codec_context.flags |= Flags.bitexact
+        video.options = {"crf": "18", "preset": "ultrafast"}
+        audio = container.add_stream("aac", rate=rate, layout="mono")
+        audio.bit_rate = AAC_BIT_RATE
+        audio.options = {"aac_coder": "fast"}  # five times faster than the default coder
+        audio.codec_context.flags |= Flags.bitexact
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound).reshape(1, -1), format="s16", layout="mono")
+        block.sample_rate, block.pts, block.time_base = rate, 0, Fraction(1, rate)
+        container.mux(audio.encode(block))
+        container.mux(audio.encode(None))
+    return sink.getvalue()
+
+
 def video_path(folder: Path, config: SceneConfig, number: int) -> Path:
     """Where scene `number` lies: ACTION/NNNNN.mp4, and ACTION/NNNNN.json beside it."""
     return folder / action_of(config, number) / f"{number:05d}.mp4"
@@ -84,18 +118,18 @@ def video_path(folder: Path, config: SceneConfig, number: int) -> Path:
 
 def split_of(config: SceneConfig, number: int) -> str:
     """Which split scene `number` belongs to; a scene stays in it when more are made."""
-    place = (number + 0.5) * GOLDEN % 1
-    if place < config.val_share:
+    position = (number + 0.5) * GOLDEN % 1
+    if position < config.val_share:
         return "val"
-    return "test" if place >= 1 - config.test_share else "train"
+    return "test" if position >= 1 - config.test_share else "train"
 
 
 def _claim(folder: Path, config: SceneConfig) -> None:
     """Say in the folder which scenes it holds. The number of scenes may grow, and the number of workers is free."""
-    law = replace(config, count=1, workers=0)
+    kind = replace(config, count=1, workers=0)
     path = folder / CONFIG_NAME
     if path.exists():
-        if read_json(path, SceneConfig) != law:
+        if read_json(path, SceneConfig) != kind:
             raise InputError(
                 f"{folder} holds scenes of other settings (see {path}); choose another folder or delete it"
             )
@@ -106,21 +140,16 @@ def _claim(folder: Path, config: SceneConfig) -> None:
             (folder / action).mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
-    write_json(path, law)
+    write_json(path, kind)
 
 
 def _write_table(folder: Path, config: SceneConfig) -> None:
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("path", "action", "split", "group", "boxes"))
+    rows = list[tuple[str, ...]]()
     for number in range(config.count):
         path = video_path(folder, config, number).relative_to(folder)
-        split = split_of(config, number)
-        rows.writerow(
-            (path.as_posix(), action_of(config, number), split, path.stem, path.with_suffix(".json").as_posix())
-        )
-    with publish(folder / CSV_NAME) as file:
-        file.write(text.getvalue().encode())
+        boxes = path.with_suffix(".json").as_posix()
+        rows.append((path.as_posix(), action_of(config, number), split_of(config, number), path.stem, boxes))
+    write_csv(folder / CSV_NAME, ("path", "action", "split", "group", "boxes"), rows)
 
 
 @contextmanager
@@ -140,8 +169,3 @@ def _workers(count: int, tasks: int) -> Iterator[Map]:
 def _map_in(pool: ProcessPoolExecutor, function: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
     with ctrl_c_held():  # submitting starts the processes
         return pool.map(function, numbers)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))

@@ -23,7 +23,7 @@ LEAD_S = 4.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectTrack:
-    """The room one object has, in shares of the picture."""
+    """The room one object has, in fractions of the picture."""
 
     x: float
     """Centre."""
@@ -37,7 +37,7 @@ class ObjectTrack:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Motion:
-    """One object's path and its audible side. Times in seconds; positions are shares of the picture."""
+    """One object's path and its audible side. Times in seconds; positions are fractions of the picture."""
 
     time: Curve
     """(N,) the grid, from -LEAD_S on."""
@@ -64,55 +64,55 @@ def times(seconds: float) -> Curve:
     return np.arange(-LEAD_S, seconds + 0.5, 1 / GRID_HZ)
 
 
-def bounce(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
+def bounce(rng: np.random.Generator, track: ObjectTrack, time: Curve) -> Motion:
     """A ball under gravity, kicked anew at each impact."""
     longest = 1.2
-    starts, move, share = _moves(rng, time, (0.4, longest))
+    starts, move, gone = _moves(rng, time, (0.4, longest))
     flight = np.diff(starts, append=starts[-1] + longest)
-    arc = (flight[move] / longest) ** 2 * 4 * share * (1 - share)
+    arc = (flight[move] / longest) ** 2 * 4 * gone * (1 - gone)
     impacts = np.column_stack([starts[1:], 0.6 + 0.4 * flight[:-1] / longest])
-    y = lane.floor - (lane.floor - lane.top) * arc
-    return _motion(lane, time, lane.x + lane.reach * _wander(rng, time, 1.2), y, impacts=impacts)
+    y = track.floor - (track.floor - track.top) * arc
+    return _motion(track, time, track.x + track.reach * _wander(rng, time, 1.2), y, impacts=impacts)
 
 
-def hop(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
+def hop(rng: np.random.Generator, track: ObjectTrack, time: Curve) -> Motion:
     """It sits, jumps to another place at a random moment, and lands with a knock."""
-    starts, move, share = _moves(rng, time, (0.6, 1.3))
+    starts, move, gone = _moves(rng, time, (0.6, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
     air = 0.45  # seconds of flight; the rest of a move is sitting
-    flight = np.clip(1 - (1 - share) * length / air, 0, 1)
-    places = lane.x + lane.reach * _far_apart(rng, len(starts) + 1)
-    x = places[move] + (places[move + 1] - places[move]) * flight
-    y = lane.floor - (lane.floor - lane.top) * rng.uniform(0.5, 0.9) * 4 * flight * (1 - flight)
+    flight = np.clip(1 - (1 - gone) * length / air, 0, 1)
+    landings = track.x + track.reach * _far_apart(rng, len(starts) + 1)
+    x = landings[move] + (landings[move + 1] - landings[move]) * flight
+    y = track.floor - (track.floor - track.top) * rng.uniform(0.5, 0.9) * 4 * flight * (1 - flight)
     impacts = np.column_stack([starts[1:], rng.uniform(0.7, 1.0, len(starts) - 1)])
-    return _motion(lane, time, x, y, impacts=impacts)
+    return _motion(track, time, x, y, impacts=impacts)
 
 
-def glide(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
-    """It slides up and down its lane by fits and starts."""
-    starts, move, share = _moves(rng, time, (0.7, 1.4))
+def glide(rng: np.random.Generator, track: ObjectTrack, time: Curve) -> Motion:
+    """It slides up and down its column by fits and starts."""
+    starts, move, gone = _moves(rng, time, (0.7, 1.4))
     length = np.diff(starts, append=starts[-1] + 1)[move]
     travel = 0.6  # seconds on the way; the rest of a move is rest
-    way = np.clip(1 - (1 - share) * length / travel, 0, 1)
+    way = np.clip(1 - (1 - gone) * length / travel, 0, 1)
     heights = (1 + _far_apart(rng, len(starts) + 1)) / 2
     height = heights[move] + (heights[move + 1] - heights[move]) * way**3 * (10 - 15 * way + 6 * way**2)
-    x = lane.x + lane.reach * _wander(rng, time, 2.0)
-    return _motion(lane, time, x, lane.floor - (lane.floor - lane.top) * height, effort=_speed(height))
+    x = track.x + track.reach * _wander(rng, time, 2.0)
+    return _motion(track, time, x, track.floor - (track.floor - track.top) * height, effort=_speed(height))
 
 
-def swing(rng: np.random.Generator, lane: ObjectTrack, time: Curve) -> Motion:
+def swing(rng: np.random.Generator, track: ObjectTrack, time: Curve) -> Motion:
     """A weight on a rod, each swing of another width and length, with rests at the turns."""
-    starts, move, share = _moves(rng, time, (0.7, 1.3))
+    starts, move, gone = _moves(rng, time, (0.7, 1.3))
     length = np.diff(starts, append=starts[-1] + 1)[move]
-    way = np.clip(1 - (1 - share) * length / 0.6, 0, 1)
+    way = np.clip(1 - (1 - gone) * length / 0.6, 0, 1)
     side = np.where(np.arange(len(starts) + 1) % 2, 1, -1) * rng.choice((-1, 1))
     turns = side * rng.uniform(0.5, 1.0, len(starts) + 1)
     angle = turns[move] + (turns[move + 1] - turns[move]) * (1 - np.cos(np.pi * way)) / 2
-    rod = (lane.floor - lane.top) * rng.uniform(0.7, 1.0)
-    widest = np.arcsin(min(1.0, lane.reach * 1.6 / rod))
-    x, y = lane.x + rod * np.sin(widest * angle), lane.top + rod * np.cos(widest * angle)
-    motion = _motion(lane, time, x, y, effort=_speed(angle / 2))
-    return replace(motion, pivot=(lane.x, lane.top), height=(1 + angle) / 2)
+    rod = (track.floor - track.top) * rng.uniform(0.7, 1.0)
+    widest = np.arcsin(min(1.0, track.reach * 1.6 / rod))
+    x, y = track.x + rod * np.sin(widest * angle), track.top + rod * np.cos(widest * angle)
+    motion = _motion(track, time, x, y, effort=_speed(angle / 2))
+    return replace(motion, pivot=(track.x, track.top), height=(1 + angle) / 2)
 
 
 MOTIONS: dict[str, Callable[[np.random.Generator, ObjectTrack, Curve], Motion]] = {
@@ -125,7 +125,7 @@ MOTIONS: dict[str, Callable[[np.random.Generator, ObjectTrack, Curve], Motion]] 
 
 
 def _motion(
-    lane: ObjectTrack, time: Curve, x: Curve, y: Curve, *, impacts: Curve | None = None, effort: Curve | None = None
+    track: ObjectTrack, time: Curve, x: Curve, y: Curve, *, impacts: Curve | None = None, effort: Curve | None = None
 ) -> Motion:
     squash = np.zeros_like(time)
     hits = np.empty((0, 2)) if impacts is None else impacts[(impacts[:, 0] < time[-1])]
@@ -133,26 +133,26 @@ def _motion(
         squash = np.maximum(squash, strength * np.exp(-np.abs(time - at) / 0.04))
     return Motion(
         time=time,
-        ground=None if impacts is None else lane,
+        ground=None if impacts is None else track,
         x=x,
         y=y,
         squash=squash,
         impacts=hits,
         effort=np.zeros_like(time) if effort is None else effort,
-        height=(lane.floor - y) / (lane.floor - lane.top),
+        height=(track.floor - y) / (track.floor - track.top),
     )
 
 
 def _moves(
     rng: np.random.Generator, time: Curve, lengths: tuple[float, float]
 ) -> tuple[Curve, NDArray[np.intp], Curve]:
-    """Cut time into moves of random length: their starts, and each grid point's move and the share of it gone by."""
+    """Cut time into moves of random length: their starts, and each grid point's move and the fraction of it gone by."""
     enough = int((time[-1] - time[0]) / lengths[0]) + 4
     starts = time[0] - lengths[1] + np.cumsum(rng.uniform(*lengths, enough)) - lengths[0]
     move = np.searchsorted(starts, time, side="right") - 1
     move = np.maximum(move, 0)
-    share = (time - starts[move]) / (starts[move + 1] - starts[move])
-    return starts, move, np.clip(share, 0, 1)
+    gone = (time - starts[move]) / (starts[move + 1] - starts[move])
+    return starts, move, np.clip(gone, 0, 1)
 
 
 def _far_apart(rng: np.random.Generator, count: int) -> Curve:

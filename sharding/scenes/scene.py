@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from sharding.format.clip import Box
 from sharding.scenes.config import SceneConfig
+from sharding.scenes.drawing import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake
 from sharding.scenes.motion import MOTIONS, Motion, ObjectTrack, times
-from sharding.scenes.picture import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake
 from sharding.scenes.sound import background, draw_voice, hum, sound_of, to_pcm
 
 
@@ -56,12 +56,12 @@ def draw_scene(config: SceneConfig, number: int) -> Scene:
     count = config.sources + config.lookalikes
     shape = SHAPES[rng.integers(len(SHAPES))]
     radius = float(rng.uniform(0.085, 0.105)) * min(1.0, 3.5 / count)
-    lanes = _draw_lanes(rng, count, radius)
+    tracks = _draw_tracks(rng, count, radius)
     colors = rng.permutation(len(PALETTE))
     time = times(config.seconds)
     objects = [
-        (MOTIONS[action](rng, lane, time), Look(shape=shape, color=PALETTE[color], radius=radius))
-        for lane, color in zip(lanes, colors[:count], strict=True)
+        (MOTIONS[action](rng, track, time), Look(shape=shape, color=PALETTE[color], radius=radius))
+        for track, color in zip(tracks, colors[:count], strict=True)
     ]
     shake = draw_shake(rng, config.frames, config.jitter)
     return Scene(action=action, objects=objects, sources=config.sources, shake=shake, config=config, number=number)
@@ -76,13 +76,13 @@ def _random(config: SceneConfig, number: int, purpose: str) -> np.random.Generat
     return np.random.default_rng([config.seed, number, *purpose.encode()])
 
 
-def _draw_lanes(rng: np.random.Generator, count: int, radius: float) -> list[ObjectTrack]:
+def _draw_tracks(rng: np.random.Generator, count: int, radius: float) -> list[ObjectTrack]:
     """Side by side in random order, each at its own height, so that objects never hide each other."""
     width = 1 / count
-    lanes = []
-    for place in rng.permutation(count):
+    tracks = []
+    for position in rng.permutation(count):
         room = rng.uniform(0.26, 0.36)  # from top to floor
         top = rng.uniform(radius + 0.05, 0.95 - radius - room)
         reach = max(0.02, width / 2 - radius * 1.3)
-        lanes.append(ObjectTrack(x=(place + 0.5) * width, reach=reach, top=top, floor=top + room))
-    return lanes
+        tracks.append(ObjectTrack(x=(position + 0.5) * width, reach=reach, top=top, floor=top + room))
+    return tracks

@@ -1,4 +1,15 @@
 """`avsync show DATASET`: what is inside a packed dataset. Only reads; opens a tar for the contact sheet alone.
 
-survey -> av_clock -> screen (terminal), page (HTML with charts), contact_sheet (PNG)
+In: the folder of a dataset, and what to show of it (`ShowOptions`).
+Out: one screen; on demand a page and a contact sheet, as files.
+Imported by: launch, late, for `avsync show`. Knows nothing of packing; what draws is imported late.
+
+survey         what dataset.json, indexes, side files and rejects.csv say
+av_clock       of the sources: offsets, gaps and repairs; the worst first
+formatting     how figures are written, on screen and page alike
+screen         the terminal
+charts         of lengths and the A/V clock, as SVG
+contact_sheet  clips as pictures above their sound: a PNG, or clip by clip
+page           all of it as HTML, by show.html.j2
+show           the command
 """

@@ -1,6 +1,7 @@
 """The A/V clock of a dataset: offsets, gaps and repairs of its sources as histograms and totals, worst sources first.
 
-Packing has already put all of this right, or counted what it could not. What stands here says whom to distrust.
+Packing has already put all of this right, or counted what it could not. What stands here says which
+sources to distrust.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 from sharding.format.clip import Clock
 from sharding.format.records import SourceRecord
 
-# How the sources of a dataset fared in packing: the source records of its side files, as columns.
-#
-# Columns, because a collection has a million sources, and every figure about them is then one line of NumPy.
-
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sources:
-    """One row per source record, in the order of splits and shards. Frames and samples are those of the clips."""
+    """One row per source record of the side files, in the order of splits and shards.
+
+    As columns: a collection has a million sources, and every figure about them is then one line of NumPy. Frames and
+    samples are those of the clips.
+    """
 
     name: list[str]
     damage: list[str]
@@ -71,14 +72,13 @@ class Sources:
         )
 
     @classmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
+    def join(cls, tables: Sequence[Self]) -> Self:
         """Several tables as one; of none, an empty one."""
-        parts = parts or [cls.gather([], 0)]
+        tables = tables or [cls.gather([], 0)]
         columns: dict[str, Any] = {}
         for name in cls.__dataclass_fields__:
-            pieces = [getattr(part, name) for part in parts]
-            whole = [text for piece in pieces for text in piece] if name in _TEXTS else np.concatenate(pieces)
-            columns[name] = whole
+            each = [getattr(table, name) for table in tables]
+            columns[name] = [text for one in each for text in one] if name in _TEXTS else np.concatenate(each)
         return cls(**columns)
 
 
@@ -163,7 +163,7 @@ class Doubtful(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AvClock:
-    """All that is told."""
+    """Histograms, totals and the worst."""
 
     offsets: OffsetHistogram
     silence: Histogram
@@ -226,19 +226,19 @@ def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
 
 def offset_histogram(offset_s: Column) -> OffsetHistogram:
     """Every source is counted once."""
-    place = np.searchsorted(OFFSETS, np.abs(offset_s), side="right")
+    bins = np.searchsorted(OFFSETS, np.abs(offset_s), side="right")
 
     def count(mine: NDArray[np.bool_]) -> tuple[int, ...]:
-        return tuple(np.bincount(place[mine], minlength=len(OFFSET_LABELS))[1:].tolist())
+        return tuple(np.bincount(bins[mine], minlength=len(OFFSET_LABELS))[1:].tolist())
 
     late = offset_s > 0
-    return OffsetHistogram(together=int((place == 0).sum()), sound_first=count(~late), sound_late=count(late))
+    return OffsetHistogram(together=int((bins == 0).sum()), sound_first=count(~late), sound_late=count(late))
 
 
 def _histogram(title: str, values: Column, edges: Sequence[float], labels: tuple[str, ...]) -> Histogram:
     """The first bin is exactly 0; then below each edge, and the last is what is left."""
-    place = np.where(values > 0, 1 + np.searchsorted(edges, values, side="right"), 0)
-    return Histogram(title, labels, tuple(np.bincount(place, minlength=len(labels)).tolist()))
+    bins = np.where(values > 0, 1 + np.searchsorted(edges, values, side="right"), 0)
+    return Histogram(title, labels, tuple(np.bincount(bins, minlength=len(labels)).tolist()))
 
 
 def _totals(sources: Sources, clock: Clock) -> Totals:

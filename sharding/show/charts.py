@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
 from sharding.show.contact_sheet import ACCENT, INK, PALE
 from sharding.show.survey import Survey
@@ -24,13 +24,13 @@ class Chart:
 
     title: str
     svg: bytes
-    told: str
+    in_words: str
     """The numbers, for those who cannot see the picture."""
 
 
 def length_chart(survey: Survey) -> Chart:
     """Clips by length."""
-    bins = words.length_bins(survey.frames, survey.info.clock.fps)
+    bins = formatting.length_bins(survey.frames, survey.info.clock.fps)
     return _chart("clip length", [one.label for one in bins], [one.clips for one in bins], SMALL, "clips")
 
 
@@ -45,7 +45,7 @@ def offset_chart(offsets: OffsetHistogram) -> Chart:
     named = [label.removeprefix("-").replace(" and more", "\nand more").replace(" - ", "-") for label in labels]
     counts = [*reversed(offsets.sound_first), offsets.together, *offsets.sound_late]
     middle = len(OFFSET_LABELS) - 1
-    colors = [ACCENT if abs(place - middle) >= DOUBTFUL else INK for place in range(len(counts))]
+    colors = [ACCENT if abs(at - middle) >= DOUBTFUL else INK for at in range(len(counts))]
     sides = ("◀ sound starts first", "picture starts first ▶")
     return _chart("stream offset", named, counts, WIDE, "sources", colors, sides)
 
@@ -56,9 +56,14 @@ def _histogram(one: Histogram) -> Chart:
 
 
 def _chart(
-    title: str, labels: Sequence[str], counts: Sequence[int], inches: tuple[float, float], unit: str,
-    colors: Sequence[str] | str = INK, sides: tuple[str, str] = ("", ""),
-) -> Chart:  # fmt: skip
+    title: str,
+    labels: Sequence[str],
+    counts: Sequence[int],
+    inches: tuple[float, float],
+    unit: str,
+    colors: Sequence[str] | str = INK,
+    sides: tuple[str, str] = ("", ""),
+) -> Chart:
     figure = Figure(figsize=inches, layout="constrained")
     axes = figure.add_subplot()
     places = range(len(counts))
@@ -76,8 +81,8 @@ def _chart(
     for side in ("top", "left", "right"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
-    told = ", ".join(f"{label}: {count:,}" for label, count in zip(labels, counts, strict=True)).replace("\n", " ")
-    return Chart(title=title, svg=_svg(figure), told=f"{title}; {unit} per bin: {told}")
+    numbers = ", ".join(f"{label}: {count:,}" for label, count in zip(labels, counts, strict=True)).replace("\n", " ")
+    return Chart(title=title, svg=_svg(figure), in_words=f"{title}; {unit} per bin: {numbers}")
 
 
 def _svg(figure: Figure) -> bytes:

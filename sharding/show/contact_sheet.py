@@ -1,4 +1,8 @@
-"""Contact sheet of a dataset: some clips of each split, picture above sound, as one PNG or as pieces for the page."""
+"""Contact sheet of a dataset: some clips of each split, picture above sound, as one PNG or clip by clip for the page.
+
+A clip is moments of it in a row, and its sound beneath on the same time axis. Each moment stands in the middle of its
+span of time, so the line from it meets the sound that is heard with it.
+"""
 
 import io
 from collections.abc import Sequence
@@ -19,12 +23,8 @@ from sharding.base.text import counted, duration, plain
 from sharding.errors import FormatError, SkipClip
 from sharding.format.clip import ClipMeta, ColorMatrix
 from sharding.format.dataset import Dataset, open_dataset
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.survey import Survey
-
-# One clip as a picture: moments of it in a row, and its sound beneath on the same time axis.
-#
-# Each moment stands in the middle of its share of the time, so the line from it meets the sound that is heard with it.
 
 MOMENTS = 4
 """Pictures of a clip."""
@@ -161,8 +161,8 @@ def _read_sheet(dataset: Dataset, clips: int) -> SplitSheet:
         try:
             return read_view(dataset, clip)
         except (SkipClip, FormatError) as error:
-            told = str(error)
-            return told if dataset.key(clip) in told else f"clip {dataset.key(clip)}: {told}"
+            why = str(error)
+            return why if dataset.key(clip) in why else f"clip {dataset.key(clip)}: {why}"
 
     with ThreadPoolExecutor(available_cores()) as pool:
         read_ones = list(pool.map(read, chosen))
@@ -182,13 +182,13 @@ def heading(sheet: SplitSheet) -> str:
 def caption(view: ClipView) -> tuple[str, str]:
     """Action, and what its clock says."""
     repairs, meta = view.meta.repairs, view.meta
-    told = [
-        f"offset {words.offset(meta.stream_offset_s)}",
+    clock = [
+        f"offset {formatting.offset(meta.stream_offset_s)}",
         f"silence {repairs.silence_samples / meta.clock.sample_rate:.2f} s" if repairs.silence_samples else "",
-        f"repeats {words.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
+        f"repeats {formatting.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
         counted(repairs.decode_errors, "decode error") if repairs.decode_errors else "",
     ]
-    return plain(meta.action), ", ".join(filter(None, told))
+    return plain(meta.action), ", ".join(filter(None, clock))
 
 
 def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
@@ -203,7 +203,7 @@ def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
     draw = ImageDraw.Draw(page)
     title = f"{plain(survey.folder.name)}: {counted(survey.clips, 'clip')}, {duration(survey.seconds)}"
     _line(draw, (MARGIN, MARGIN), title, INK, 24, width - 2 * MARGIN, "-Bold")
-    _line(draw, (MARGIN, MARGIN + 30), f"{words.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
+    _line(draw, (MARGIN, MARGIN + 30), f"{formatting.form(survey.info)}. {LEGEND}", PALE, 14, width - 2 * MARGIN)
     top = MARGIN + TITLE
     for sheet, row, height in zip(sheets, strips, heights, strict=True):
         _draw_split(page, draw, sheet, row, top, columns, row_height)
@@ -214,9 +214,14 @@ def sheet_png(survey: Survey, sheets: Sequence[SplitSheet]) -> bytes:
 
 
 def _draw_split(
-    page: Image.Image, draw: ImageDraw.ImageDraw, sheet: SplitSheet, strips: list[Image.Image], top: int, columns: int,
+    page: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    sheet: SplitSheet,
+    strips: list[Image.Image],
+    top: int,
+    columns: int,
     row_height: int,
-) -> None:  # fmt: skip
+) -> None:
     room = page.width - 2 * MARGIN
     _line(draw, (MARGIN, top + 12), heading(sheet), INK, 17, room, "-Bold")
     for number, note in enumerate(sheet.notes):
@@ -224,17 +229,17 @@ def _draw_split(
     top += HEADING + 18 * len(sheet.notes)
     for number, (view, strip) in enumerate(zip(sheet.views, strips, strict=True)):
         left = MARGIN + number % columns * (WIDTH + GAP)
-        place = top + number // columns * row_height
+        upper = top + number // columns * row_height
         action, clock = caption(view)
-        told = draw.textlength(clock, font(12))
-        draw.text((left + WIDTH - 2, place + 14), clock, INK, font(12), anchor="rs")
-        _line(draw, (left, place), action, INK, 14, WIDTH - round(told) - 16, "-Bold")
-        _line(draw, (left, place + 19), view.meta.key, PALE, 11, WIDTH)
-        page.paste(strip, (left, place + CAPTION))
+        wide = draw.textlength(clock, font(12))
+        draw.text((left + WIDTH - 2, upper + 14), clock, INK, font(12), anchor="rs")
+        _line(draw, (left, upper), action, INK, 14, WIDTH - round(wide) - 16, "-Bold")
+        _line(draw, (left, upper + 19), view.meta.key, PALE, 11, WIDTH)
+        page.paste(strip, (left, upper + CAPTION))
 
 
 def _line(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, color: str, pixels: int, room: int, weight: str = ""
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: str, pixels: int, room: int, weight: str = ""
 ) -> None:
     """One line of text, cut where the room ends."""
     face = font(pixels, weight)
@@ -243,4 +248,4 @@ def _line(
         while text and draw.textlength(text + "…", face) > room:
             text = text[:-1]
         text += "…"
-    draw.text(place, text, color, face)
+    draw.text(corner, text, color, face)

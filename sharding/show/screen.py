@@ -4,7 +4,6 @@ Names from data are printed as Text, never as markup, and without control charac
 terminal.
 """
 
-import os
 from collections.abc import Sequence
 
 from rich.columns import Columns
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from sharding.base.text import counted, duration, plain, size
 from sharding.format.records import REJECTS
-from sharding.show import words
+from sharding.show import formatting
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Doubtful, Histogram, OffsetHistogram
 from sharding.show.survey import Survey
 
@@ -31,16 +30,6 @@ UNLIMITED = 1000
 """Cells: to ask a table what it needs."""
 NAME = 24
 """Fewest cells for a source's name, beside other columns."""
-NO_WINDOW = 160
-"""Cells of a line in a pipe or a file."""
-
-
-def open_console() -> Console:
-    """Shows data as it is: nothing in a string is markup."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = NO_WINDOW
-    return console
 
 
 def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
@@ -79,29 +68,27 @@ def _head(survey: Survey) -> RenderableType:
         f"{counted(info.lost_clips, 'clip')} lost"
     )
     title = Text.assemble((plain(str(survey.folder)), "bold"), f"  {counts}")
-    return Group(title, name_text(f"{words.form(info)}; {words.settings(info)}; {info.written_by}", "dim"))
+    return Group(title, name_text(f"{formatting.form(info)}; {formatting.settings(info)}; {info.written_by}", "dim"))
 
 
 def _splits(survey: Survey, console: Console) -> RenderableType:
     table = Table(box=None, pad_edge=False)
-    for column in words.SPLIT_COLUMNS:
+    for column in formatting.SPLIT_COLUMNS:
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for one in survey.splits:
-        table.add_row(*words.split_cells(one))
-    return _or_lines(table, [Text(words.split_line(one)) for one in survey.splits], console)
+        table.add_row(*formatting.split_cells(one))
+    return _or_lines(table, [Text(formatting.split_line(one)) for one in survey.splits], console)
 
 
 def _lengths(survey: Survey) -> Table:
-    bins = words.length_bins(survey.frames, survey.info.clock.fps)
+    bins = formatting.length_bins(survey.frames, survey.info.clock.fps)
     return _bars("clip length", [(Text(one.label), one.clips) for one in bins], BAR)
 
 
 def _bars(title: str, lines: Sequence[tuple[Text, int]], width: int, room: int = UNLIMITED) -> Table:
     """Label, number, and a bar that is longest for the greatest number; a title of more than `room` cells is broken."""
-    table = Table(
-        title=Text(title, "bold"), title_justify="left", min_width=min(len(title), room),
-        box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    table.title, table.min_width = Text(title, "bold"), min(len(title), room)
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(width=width)
@@ -118,19 +105,19 @@ def bar(count: int, most: int, width: int, style: str = "cyan") -> Text:
 
 
 def _actions(survey: Survey, console: Console) -> Table:
-    actions = words.actions_by_clips(survey)
+    actions = formatting.actions_by_clips(survey)
     lines = [(name_text(name), count) for name, count in actions]
     if len(lines) > 2 * ACTIONS:
-        table = _bars(words.balance(actions), lines[:ACTIONS], BAR, console.width)
+        table = _bars(formatting.balance(actions), lines[:ACTIONS], BAR, console.width)
         table.add_row(Text("...", "dim"))
         for label, count in lines[-ACTIONS:]:
             table.add_row(label, f"{count:,}", bar(count, lines[0][1], BAR))
         return table
-    return _bars(words.balance(actions), lines, BAR, console.width)
+    return _bars(formatting.balance(actions), lines, BAR, console.width)
 
 
 def _rejects(survey: Survey, console: Console) -> RenderableType:
-    reasons = words.reject_reasons(survey)
+    reasons = formatting.reject_reasons(survey)
     if not reasons:
         return Text("no source was rejected")
     table = Table(box=None, pad_edge=False, title_justify="left", padding=(0, 1, 0, 0))
@@ -174,7 +161,7 @@ def _bar_leftwards(count: int, most: int, width: int) -> Text:
 def _totals(clock: AvClock) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, title_justify="left", padding=(0, 2, 0, 0))
     table.title = Text("mended in all clips together", "bold")
-    for what, much in words.totals(clock.totals):
+    for what, much in formatting.totals(clock.totals):
         table.add_row(Text(what), Text(much))
     return table
 
@@ -185,32 +172,32 @@ def _histogram(one: Histogram, width: int) -> Table:
 
 def _worst(survey: Survey, doubtful: tuple[Doubtful, ...], console: Console) -> RenderableType:
     if not doubtful:
-        return Text(f"{words.UNTROUBLED}." if len(survey.sources) else "")
-    worst = words.worst_table(survey, doubtful)
+        return Text(f"{formatting.UNTROUBLED}." if len(survey.sources) else "")
+    worst = formatting.worst_table(survey, doubtful)
     return Padding(_or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
 
 
-def _names(worst: words.WorstTable) -> list[Text]:
+def _names(worst: formatting.WorstTable) -> list[Text]:
     both = zip(worst.names, worst.damage, strict=True)
     return [name_text(f"{name} ({damage})" if damage else name) for name, damage in both]
 
 
-def _worst_table(worst: words.WorstTable) -> Table:
+def _worst_table(worst: formatting.WorstTable) -> Table:
     table = Table(title=Text(WORST, "bold"), title_justify="left", box=None, pad_edge=False)
     table.add_column("source", overflow="fold", min_width=NAME)
-    for place, column in enumerate(worst.columns):
-        widest = max(len(column), *(len(cells[place]) for cells in worst.rows))
+    for number, column in enumerate(worst.columns):
+        widest = max(len(column), *(len(cells[number]) for cells in worst.rows))
         table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True, min_width=widest)
     for name, cells in zip(_names(worst), worst.rows, strict=True):
         table.add_row(name, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
     return table
 
 
-def _worst_lines(worst: words.WorstTable) -> list[Text]:
+def _worst_lines(worst: formatting.WorstTable) -> list[Text]:
     """The same for a terminal in which not all columns find room."""
     lines = list[Text]()
     for name, cells in zip(_names(worst), worst.rows, strict=True):
-        told = zip(worst.columns, cells, strict=True)
-        why = (f"{column} {cell}" for column, cell in told if cell and column != "mostly")
+        named = zip(worst.columns, cells, strict=True)
+        why = (f"{column} {cell}" for column, cell in named if cell and column != "mostly")
         lines.append(Text.assemble(name, (f": {', '.join(why)}", "dim")))
     return lines

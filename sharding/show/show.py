@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from sharding.base.files import publish
-from sharding.errors import InputError
+from sharding.base.console import open_console
+from sharding.base.files import check_output, publish
 from sharding.show.av_clock import read_clock
-from sharding.show.screen import open_console, print_screen
+from sharding.show.screen import print_screen
 from sharding.show.survey import read_survey
 
 
@@ -30,11 +30,11 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
 
     Raises InputError when it is no whole dataset or a file cannot be written there, FormatError for another version.
     """
-    console = console or open_console()
+    console = console or open_console(wide=True)
     survey = read_survey(folder)
-    for path, suffix in ((wanted.page, ".html"), (wanted.sheet, ".png")):
+    for path, flag, suffix in ((wanted.page, "--page", ".html"), (wanted.sheet, "--sheet", ".png")):
         if path is not None:
-            _check_target(path, suffix, folder)
+            check_output(path, flag, (suffix,), never={"the dataset": folder})
     clock = read_clock(survey.sources, survey.info.clock, wanted.worst)
     print_screen(survey, clock, console)
     if wanted.page is None and wanted.sheet is None:
@@ -51,18 +51,6 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
     if wanted.sheet is not None:
         _write(wanted.sheet, sheet_png(survey, sheets))
     return [path for path in (wanted.page, wanted.sheet) if path is not None]
-
-
-def _check_target(path: Path, suffix: str, folder: Path) -> None:
-    """Before anything is read for it."""
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path} must end in {suffix}; name it {path.with_suffix(suffix).name}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another one")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file, like {path / ('dataset' + suffix)}")
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{path} lies in the dataset, where only avsync pack writes; name a file outside of {folder}")
 
 
 def _write(path: Path, data: bytes) -> None:

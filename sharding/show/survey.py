@@ -1,4 +1,4 @@
-"""Everything `avsync show` tells, read from dataset.json, the indexes, the side files and rejects.csv; no tar."""
+"""Everything `avsync show` shows, read from dataset.json, the indexes, the side files and rejects.csv; no tar."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _SideFile:
-    """The part of a ShardRecord that tells of its sources: its clips stand in the index, a thousand times cheaper."""
+    """The part of a ShardRecord about its sources: its clips stand in the index, a thousand times cheaper."""
 
     tar_bytes: int
     sources: tuple[SourceRecord, ...] = ()
@@ -155,7 +155,7 @@ def _few(notes: Iterable[str], most: int = 3) -> list[str]:
 
 
 def _read_rejects(folder: Path) -> tuple[Reject, ...]:
-    """rejects.csv; of a missing or foreign one nothing, which the counts then tell."""
+    """rejects.csv; of a missing or foreign one nothing, which the counts then show."""
     try:
         with open_file(folder / REJECTS) as file:
             return parse_rejects(file.readall())
@@ -165,9 +165,9 @@ def _read_rejects(folder: Path) -> tuple[Reject, ...]:
 
 def _differences(info: DatasetInfo, sources: int, rejects: int) -> list[str]:
     """What dataset.json counts and was not found."""
-    told = ((sources, info.sources, "source", "side files"), (rejects, info.rejects, "reject", REJECTS))
+    counts = ((sources, info.sources, "source", "side files"), (rejects, info.rejects, "reject", REJECTS))
     return [
         f"{INFO} counts {counted(wanted, noun)}, found in {where}: {found:,}; run the same avsync pack again to mend it"
-        for found, wanted, noun, where in told
+        for found, wanted, noun, where in counts
         if found < wanted
     ]

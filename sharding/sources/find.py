@@ -55,9 +55,9 @@ def _listed(videos: Path, root: Path | None) -> SourceList:
 
 def _check_ids(sources: Sequence[Source]) -> None:
     """Two names with one digest would share their keys; by chance it happens to none."""
-    seen: dict[str, Source] = {}
+    first: dict[str, Source] = {}
     for source in sources:
-        twin = seen.setdefault(source.id, source)
+        twin = first.setdefault(source.id, source)
         if twin is not source:
             raise InputError(f"{twin.rel!r} and {source.rel!r} would both be called {source.id}; rename one of them")
 

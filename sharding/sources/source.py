@@ -1,4 +1,4 @@
-"""A source: one video file with sound as named by a person, its id, and the split it stands on.
+"""A source: one video file with sound as named by a person, its id, the split it stands on; and a walk over folders.
 
 Names from outside never become paths of the dataset: only `Source.id` does.
 """
@@ -15,40 +15,10 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.index import SPLITS
 
-# The files below a folder, in one order on every machine; by name only, nothing is opened.
-
 SUFFIXES = frozenset(
     ".3g2 .3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .vob .webm .wmv".split()
 )
 """What a video is known by, in lower case."""
-
-
-def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below, relative ("" is `folder` itself, "a/b" one inside), and its files' names.
-
-    Hidden ones are left out; a folder reached twice through links is walked once. Raises OSError.
-    """
-    seen: set[str] = set()
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(here)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = os.path.relpath(here, folder)
-        yield "" if below == "." else below, sorted(name for name in names if not name.startswith("."))
-
-
-def is_video(name: str) -> bool:
-    """By its suffix."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
 ID_CHARACTERS, ID_DIGITS = 56, 16
 """Of a source's name and of its digest in its id: with frame number and suffix it fits into USTAR's 100 bytes."""
 SPLIT_BUCKETS = 10_000
@@ -66,6 +36,8 @@ class Source:
     action: str
     group: str
     """Sources of one group never stand on two sides of a split."""
+    size: int = 0
+    """Bytes when the work was planned; 0 before that, and when there is no such file."""
     span: tuple[Fraction, Fraction | None] | None = None
     """Seconds of the source's timeline to use; None = all of it, an open end = to its end."""
     split: str | None = None
@@ -87,6 +59,33 @@ class SourceList:
     """Files of the folder that are no videos, by their suffix."""
     notes: tuple[str, ...] = ()
     """What a person should know about the input, a sentence each."""
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below, relative ("" is `folder` itself, "a/b" one inside), and its files' names; nothing is opened.
+
+    In one order on every machine. Hidden ones are left out; a folder reached twice through links is walked once.
+    Raises OSError.
+    """
+    walked: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(here)
+        if real in walked:
+            folders.clear()
+            continue
+        walked.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(here, folder)
+        yield "" if below == "." else below, sorted(name for name in names if not name.startswith("."))
+
+
+def is_video(name: str) -> bool:
+    """By its suffix."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def source_id(rel: str, part: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: one finding for each thing, told with its file, its clip, what was wanted and found."""
+"""What is wrong with a dataset: one finding for each thing, with its file, its clip, what was wanted and found."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -55,11 +55,11 @@ def look_around(folder: Path, info: DatasetInfo) -> Contents:
             contents.add(FindingKind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
     planned = contents.around.planned
-    contents.shards = sorted(shards if planned is None else planned, key=_place)
+    contents.shards = sorted(shards if planned is None else planned, key=_position)
     return contents
 
 
-def _place(shard: str) -> tuple[int, str]:
+def _position(shard: str) -> tuple[int, str]:
     return SPLITS.index(shard.partition("/")[0]), shard
 
 
@@ -118,7 +118,7 @@ def _read_plan(contents: Contents, folder: Path, info: DatasetInfo) -> Mapping[s
         contents.add(FindingKind.DAMAGED, PLAN, "a plan of this format", fact)
         return None
     if (plan.settings, plan.written_by) != (info.settings, info.written_by):
-        contents.add(FindingKind.DISAGREES, PLAN, "the settings and the software that dataset.json tells of", "others")
+        contents.add(FindingKind.DISAGREES, PLAN, "the settings and the software that dataset.json names", "others")
     return plan.shards
 
 

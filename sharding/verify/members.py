@@ -15,16 +15,14 @@ from sharding.format.codec import Codec
 from sharding.format.index import DatasetInfo
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, member_header, padded
-from sharding.verify.media import header_of, problem_of_decoding, problem_of_headers
-
-# A file read once, from its start to its end, in large blocks; whatever passes is hashed.
+from sharding.verify.member_content import header_of, problem_of_decoding, problem_of_headers
 
 BLOCK_BYTES = 2 * 2**20
 """Large enough for any disk, small enough to stay in a core's cache between digest and checksum."""
 
 
 class Tape:
-    """Gives the bytes of `file` in order. `passed` hears of each block's length as it is read."""
+    """The bytes of `file`, once, in large blocks; all of them are hashed. `passed` gets each block's length."""
 
     def __init__(self, file: RawIOBase, passed: Callable[[int], None]) -> None:
         self._file, self._passed = file, passed
@@ -32,20 +30,20 @@ class Tape:
         self._waiting = self._buffer[:0]
         self._hash = hashlib.sha256()
 
-    def pieces(self, size: int) -> Iterator[memoryview]:
-        """The next `size` bytes, or what is left; a piece is gone when the next one comes. Raises OSError."""
+    def blocks(self, size: int) -> Iterator[memoryview]:
+        """The next `size` bytes, or what is left; a block is gone when the next one comes. Raises OSError."""
         while size > 0:
             if not self._waiting:
                 self._fill()
             if not self._waiting:
                 return
-            piece, self._waiting = self._waiting[:size], self._waiting[size:]
-            size -= len(piece)
-            yield piece
+            block, self._waiting = self._waiting[:size], self._waiting[size:]
+            size -= len(block)
+            yield block
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes, or what is left, to keep."""
-        return b"".join(bytes(piece) for piece in self.pieces(size))
+        return b"".join(map(bytes, self.blocks(size)))
 
     def digest(self) -> str:
         """SHA-256 of what was read: of the whole file, once all of it was taken and nothing follows."""
@@ -137,11 +135,11 @@ def _kept(suffix: str, size: int, form: StoredForm) -> int:
 
 def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
     kept, missing, left = list[bytes](), keep, size
-    for piece in tape.pieces(size):
-        crc = crc32(piece, crc)
-        left -= len(piece)
+    for block in tape.blocks(size):
+        crc = crc32(block, crc)
+        left -= len(block)
         if missing:
-            kept.append(bytes(piece[:missing]))
+            kept.append(bytes(block[:missing]))
             missing -= len(kept[-1])
     if left:
         raise CutOff
@@ -164,7 +162,7 @@ def _header_difference(head: bytes, name: str, size: int) -> Mismatch | None:
 def _content_difference(
     members: list[_Member], clip: ClipRecord, form: StoredForm, heard: Callable[[ClipMeta], None]
 ) -> Mismatch | None:
-    """Of what is written in the members; their bytes are those the side file tells of."""
+    """Of what is written in the members; their bytes are those that the side file lists."""
     about, video, audio = members
     try:
         meta = from_json(about.content, ClipMeta, "its json")

@@ -16,23 +16,21 @@ from sharding.pack.part import joined
 from sharding.verify.findings import Finding, FindingKind, shortened
 from sharding.verify.members import CutOff, Mismatch, StoredForm, Tape, check_clip
 
-# What a side file tells of its sources, against the json of their clips.
 
-
-def source_differences(told: Sequence[SourceRecord], clips: Sequence[ClipMeta]) -> Iterator[tuple[str, str]]:
-    """(what the clips say, what is told), for each source of which it is not the same. `clips`: all, in order.
+def source_differences(records: Sequence[SourceRecord], clips: Sequence[ClipMeta]) -> Iterator[tuple[str, str]]:
+    """(what the clips say, what its record says), for each source of which it is not the same. `clips`: all, in order.
 
     How many clips were lost, and why, no clip can say.
     """
     groups = [list(group) for _, group in groupby(clips, lambda clip: clip.key.rpartition("/")[0])]
-    if len(groups) != len(told):
-        yield f"{len(groups)} sources that gave a clip", str(len(told))
+    if len(groups) != len(records):
+        yield f"{len(groups)} sources that gave a clip", str(len(records))
         return
-    for record, group in zip(told, groups, strict=True):
+    for record, group in zip(records, groups, strict=True):
         wanted = _as_clips_say(record, group)
         differ = [field.name for field in fields(record) if getattr(record, field.name) != getattr(wanted, field.name)]
         if differ:
-            yield _words(wanted, differ), _words(record, differ)
+            yield _values(wanted, differ), _values(record, differ)
 
 
 def _as_clips_say(record: SourceRecord, clips: list[ClipMeta]) -> SourceRecord:
@@ -51,7 +49,7 @@ def _as_clips_say(record: SourceRecord, clips: list[ClipMeta]) -> SourceRecord:
     )
 
 
-def _words(record: SourceRecord, names: list[str]) -> str:
+def _values(record: SourceRecord, names: list[str]) -> str:
     return ", ".join(f"{name} {getattr(record, name)!r}" for name in names)
 
 
@@ -171,9 +169,9 @@ def _problem_of(record: ShardRecord) -> str:
         end = _end(clip)
     if record.tar_bytes != end + len(END):
         return f"a tar of {record.tar_bytes} bytes, with clips up to {end}"
-    told = (sum(source.clips for source in record.sources), sum(source.frames for source in record.sources))
-    if told != (len(record.clips), sum(clip.frames for clip in record.clips)):
-        return f"clips and frames of its sources that do not add up: {told}"
+    sums = (sum(source.clips for source in record.sources), sum(source.frames for source in record.sources))
+    if sums != (len(record.clips), sum(clip.frames for clip in record.clips)):
+        return f"clips and frames of its sources that do not add up: {sums}"
     return ""
 
 

@@ -10,21 +10,21 @@ from pathlib import Path
 
 from av import logging as av_logging
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
 from sharding.errors import AvsyncError, InputError
 from sharding.format.codec import codec_named
 from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
 from sharding.verify.findings import Finding, FindingKind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
-from sharding.verify.index import check_index
+from sharding.verify.indexes import check_index
 from sharding.verify.members import StoredForm
 from sharding.verify.shard import Shard, check_shard
 
 
 class CheckStopped(AvsyncError):
-    """The check was told to stop."""
+    """The check was asked to stop."""
 
 
 def verify(
@@ -39,15 +39,15 @@ def verify(
 
     Raises AvsyncError when anything is wrong, InputError when there is no dataset to check.
     """
-    report = inspect(folder, jobs, decode=decode, progress=progress or Console(stderr=True))
+    report = inspect(folder, jobs, decode=decode, progress=progress or open_console(stderr=True))
     if report.findings:
-        print_findings(report.findings, console or Console(markup=False, emoji=False, highlight=False))
+        print_findings(report.findings, console or open_console())
         raise AvsyncError(f"{folder} is not as it was packed ({kinds(report.findings)}); {remedy(report.findings)}")
     return report
 
 
 def inspect(folder: Path, jobs: int | None, *, decode: bool, progress: Console) -> Report:
-    """Check a dataset and tell all that is wrong.
+    """Check a dataset and report all that is wrong.
 
     `decode`: every clip from its first to its last frame, not its headers alone. Raises InputError when there is no
     dataset, FormatError when dataset.json is of another version or damaged.
@@ -82,14 +82,15 @@ def _form(folder: Path, decode: bool) -> StoredForm:
 
 def _check_shards(folder: Path, contents: Contents, form: StoredForm, jobs: int, console: Console) -> list[Shard]:
     stop = threading.Event()
-    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TextColumn("left:"), TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("", total=sum(_size(folder / f"{name}.tar") for name in contents.shards))
+    turn = threading.Lock()
+    total = sum(_size(folder / f"{name}.tar") for name in contents.shards)
+    with Bar("checking", total, unit="bytes", console=console) as bar:
 
         def passed(count: int) -> None:
             if stop.is_set():
                 raise CheckStopped("stopped")
-            bar.advance(task, count)
+            with turn:
+                bar.advance(count)
 
         return _in_threads(folder, contents, form, jobs, passed, stop)
 
@@ -127,7 +128,9 @@ def _totals(contents: Contents, shards: Sequence[Shard], info: DatasetInfo) -> l
         pairs[f"clips in {split}"] = (info.clips.get(split, 0), clips)
         pairs[f"shards in {split}"] = (info.shards.get(split, 0), len(contents.numbers(split)))
     return [
-        Finding(kind=FindingKind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(said))
-        for name, (said, there) in pairs.items()
-        if said != there
+        Finding(
+            kind=FindingKind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(counted)
+        )
+        for name, (counted, there) in pairs.items()
+        if counted != there
     ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sharding.config import PackConfig
 from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
-from sharding.scenes.film import film
+from sharding.scenes.generate import film
 from sharding.scenes.scene import draw_scene
 
 FPS, RATE, SIZE, SECONDS = 10, 8000, 48, 7

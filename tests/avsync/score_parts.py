@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from avsync.config import TrainConfig, ViewConfig
 from avsync.models.parts import InputSpec, SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
-from avsync.score.answer import ScoreResult
 from avsync.score.config import ScoreConfig
+from avsync.score.result import ScoreResult
 from avsync.score.score import Scorer
 from sharding.format.clip import Clock
 from sharding.format.index import DatasetInfo

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from rich.console import Console
 
 from avsync.audit.audit import WHOLE, Written, refuse, sum_up
 from avsync.audit.config import AuditConfig
-from avsync.audit.judge import FALSE_ALARMS, conclude, detectable, judge, judge_law, strictness
 from avsync.audit.leak import leak
 from avsync.audit.page import page_html, place_chart
 from avsync.audit.report import print_audit
 from avsync.audit.result import AuditResult, Guesses, Kind, Verdict
+from avsync.audit.verdicts import FALSE_ALARMS, conclude, detectable, judge, judge_sampler, strictness
 from avsync.config import PairConfig, PairsName
 from avsync.data.pairs import PAIRS
 from avsync.loading.feed import Feed
@@ -35,6 +34,7 @@ from sharding.base.files import read_json, write_json
 from sharding.config import PackConfig
 from sharding.errors import AvsyncError, InputError
 from sharding.pack.pack import pack
+from tests.pages import alone
 
 SOURCES, EACH = 300, 4
 Z = strictness(8, SOURCES)
@@ -153,7 +153,7 @@ def test_all_right_or_all_wrong_still_tells_what_is_detectable(right):
 @pytest.mark.parametrize(("law", "verdict"), [("symmetric", "pass"), ("cyclic", "pass"), ("uniform", "fail")])
 def test_the_law_itself_is_judged_without_any_interval(law: PairsName, verdict: Verdict):
     told = leak(PAIRS[law](window=120, low=60, high=177), np.array([300]))
-    findings = judge_law(told, law)
+    findings = judge_sampler(told, law)
     assert [one.verdict for one in findings] == [verdict, verdict]
     assert all("--pairs.law symmetric" in one.reason for one in findings if one.verdict == "fail")
     assert ("62.5 %" in findings[0].reason) == (law == "uniform")
@@ -220,23 +220,6 @@ def test_the_screen_tells_bits_accuracies_reasons_and_the_verdict_last(dataset, 
     assert said.index("FAIL A network can cheat on these labels") > said.index("would go unseen")
 
 
-class Page(HTMLParser):
-    """What a browser would do with a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags, self.links, self.text = set[str](), list[str](), ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "data", "action")]
-        assert not [name for name, _ in attrs if name.startswith("on")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 EVIL = "</style><script>alert(1)</script><img src=https://evil/x>"
 
 
@@ -245,11 +228,9 @@ def test_the_page_stands_alone_and_every_word_of_data_is_only_a_word(dataset, la
     found, feed = made(dataset, law, [guessed(0.9, probe=EVIL), guessed(0.5), guessed(0.58, "position")])
     chart = place_chart(feed.law, 50, feed.dataset.info.clock.fps)
     html = page_html(replace(found, dataset=EVIL), chart, 5.0, f"avsync audit '{EVIL}'")
-    page = Page(html)
-    assert not page.tags & {"script", "iframe", "object", "embed", "link", "base", "form"}
-    assert all(link.startswith("data:image/svg+xml;base64,") for link in page.links)
+    page = alone(html)
+    assert all(link.startswith("data:image/svg+xml;base64,") for link in page.loads)
     assert page.text.count("<script>alert(1)</script>") >= 4
-    assert "default-src 'none'" in html
     said = " ".join(page.text.split())
     for finding in found.findings:
         if finding.guesses.kind != "law" or finding.verdict != "pass":

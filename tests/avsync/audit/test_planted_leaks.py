@@ -10,9 +10,9 @@ from planted import Change, counter_and_tone, falling_level, frame_counter, make
 
 from avsync.audit import evidence
 from avsync.audit.config import AuditConfig
-from avsync.audit.judge import judge, strictness
 from avsync.audit.probes import PROBES, run_probes
 from avsync.audit.result import Verdict
+from avsync.audit.verdicts import judge, strictness
 from avsync.config import PairConfig, PairsName, ViewConfig
 from avsync.data.batch import Batch
 from avsync.loading.feed import Feed

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync.audit.leak import Leak, Leakage, leak, places, told
+from avsync.audit.leak import Leak, Leakage, leak, leakage, places
 from avsync.data.pairs import PAIRS, Symmetric, Uniform
 
 FPS = 30
@@ -46,7 +46,7 @@ def test_the_21_offsets_of_synchformer_are_told_by_the_sounds_place_to_0_32_bits
     last, joint = 150, np.zeros((21, 151))  # 5 s of 10
     for row, offset in zip(joint, range(-60, 61, 6), strict=True):
         row[max(0, offset) : last + 1 + min(0, offset)] = 1 / 21 / (last + 1 - abs(offset))
-    found = told(joint)
+    found = leakage(joint)
     assert round(found.bits, 2) == 0.32
     assert found.accuracy == pytest.approx(0.079, abs=5e-4)  # blind guessing: 1/21 = 0.048
 
@@ -67,7 +67,7 @@ def test_what_is_told_agrees_with_its_definitions(seed):
     rng = np.random.default_rng(seed)
     joint = rng.integers(0, 5, (2, 6)).astype(float) + np.eye(2, 6)
     joint /= 2 * joint.sum(axis=1, keepdims=True)
-    found, (out, in_sync) = told(joint), 2 * joint
+    found, (out, in_sync) = leakage(joint), 2 * joint
     entropy = -sum(p * np.log2(p) for p in joint.sum(axis=0) if p) + sum(p * np.log2(p) for p in joint.flat if p)
     assert found.bits == pytest.approx(1 + entropy)
     assert found.accuracy == pytest.approx(0.5 + np.abs(joint[1] - joint[0]).sum() / 2)
@@ -88,7 +88,7 @@ def test_knowing_the_clip_never_tells_less_than_the_place_without_it():
     """Clips of two lengths thrown together, as for a guesser who cannot tell them apart."""
     law, frames = Uniform(window=10, low=3, high=12), np.array([20, 40])
     joints = [np.pad(part, ((0, 0), (0, 31 - part.shape[1]))) for part in map(joint_of(law), frames)]
-    blind = told(np.mean(joints, axis=0))
+    blind = leakage(np.mean(joints, axis=0))
     assert blind.bits < leak(law, frames).sound.bits
     assert blind.accuracy <= leak(law, frames).sound.accuracy
 

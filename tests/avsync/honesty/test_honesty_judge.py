@@ -98,7 +98,7 @@ def test_an_alarm_without_an_honest_checkpoint_says_so_and_a_cheat_is_never_call
 def test_an_evaluation_says_whether_it_cheats() -> None:
     honest, cheat = Honesty.of(heard(0.5), 7), Honesty.of(heard(0.95), 7)
     assert (honest.cheats, honest.warning, honest.audited) == (None, "", 1)
-    assert "with another clip's picture 50.0%" in honest.text
+    assert "with another clip's picture 50.0 %" in honest.text
     assert cheat.cheats == "sound"
     assert cheat.audited == pytest.approx(0.55)
     assert "the sound alone tells this network the label" in cheat.warning
@@ -107,7 +107,7 @@ def test_an_evaluation_says_whether_it_cheats() -> None:
 def test_what_could_not_be_asked_is_not_said() -> None:
     exam = heard(0.9)
     alone = replace(exam, other=np.full_like(exam.other, np.nan))
-    assert in_words(alone) == "accuracy 100.0%, not audited, for all clips are of one source (muted 50.0%)"
+    assert in_words(alone) == "accuracy 100.0 %, not audited, for all clips are of one source (muted 50.0 %)"
     assert score_of(3, alone, None).audited is None
     assert math.isnan(alone.with_another_picture().value)
     assert "another" not in Honesty.of(alone, 1).text

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from avsync.data.transforms import NetworkInput
-from avsync.honesty.maps import DEAF, FLAT, MapScorer, in_numbers, listened, read_map, spatial
+from avsync.honesty.maps import DEAF, FLAT, MapScorer, MapScores, listened, spatial
 from avsync.models.parts import SyncNet, SyncOutput
 
 MAP = torch.arange(1.0, 1 + 2 * 3 * 4).reshape(1, 2, 3, 4)
@@ -87,9 +87,9 @@ def asked(looks: float, hears: float) -> tuple[float, float]:
     frames, sounds = torch.zeros(1, 3, 2, 5, 5), torch.zeros(1, 1, 1, 100)
     frames[..., 2, 2], sounds[..., 0] = 1, 1
     scorer = MapScorer(SyncNet(nn.Identity(), nn.Identity(), Fixed(looks, hears)))
-    said = scorer.ask(NetworkInput(frames, sounds))
-    assert said.logit.shape == (1, 1)
-    assert said.cam.shape == (1, 1, 2, 5, 5)
+    output = scorer.ask(NetworkInput(frames, sounds))
+    assert output.logit.shape == (1, 1)
+    assert output.cam.shape == (1, 1, 2, 5, 5)
     scorer.ask(NetworkInput(frames, sounds))
     return scorer.mean()
 
@@ -97,7 +97,7 @@ def asked(looks: float, hears: float) -> tuple[float, float]:
 def test_a_network_that_only_looks_is_called_deaf_and_one_that_only_listens_is_called_flat() -> None:
     assert asked(looks=1, hears=0) == (0, 1)
     assert asked(looks=0, hears=1) == (1, 0), "backwards its first sample is silent"
-    assert "nearly the same map whatever is heard" in read_map(0, 1)
-    assert "lights whole frames" in read_map(1, 0)
-    assert "points at places" in read_map(DEAF, FLAT)
-    assert in_numbers(0.826, 0.905) == "this map listened: 0.83, spatial 0.91"
+    assert "nearly the same map whatever is heard" in MapScores(0, 1).meaning
+    assert "lights whole frames" in MapScores(1, 0).meaning
+    assert "points at places" in MapScores(DEAF, FLAT).meaning
+    assert str(MapScores(0.826, 0.905)) == "listened 0.83, spatial 0.91"

@@ -115,7 +115,7 @@ def test_the_log_is_told_when_it_begins_and_not_again(
         train(many, tmp_path / "run", settings())
     said = capsys.readouterr().out
     assert said.count("alarm: CHEATING since step 6: the sound alone tells the network the label") == 1
-    assert said.count("audited 50.0% (another picture 100.0%, muted 50.0%") == 3
+    assert said.count("audited 50.0 % (another picture 100.0 %, muted 50.0 %") == 3
     assert "avsync audit DATASET" in said
 
 

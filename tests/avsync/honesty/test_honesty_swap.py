@@ -232,8 +232,8 @@ def test_every_network_answers_true_pairs_as_ever_and_trick_questions_as_if_aske
         got = examine(model, batch, NetworkInput(frames, sounds), donors(range(clips)))
         other = model(frames.roll(-1, 0), sounds)
         muted = model(frames, torch.zeros_like(sounds))
-    assert torch.equal(got.answer.said.logit, plain.logit)
-    assert torch.equal(got.answer.said.cam, plain.cam)
+    assert torch.equal(got.answer.output.logit, plain.logit)
+    assert torch.equal(got.answer.output.cam, plain.cam)
     torch.testing.assert_close(got.other, other.logit, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(got.muted, muted.logit, rtol=1e-3, atol=1e-4)
 

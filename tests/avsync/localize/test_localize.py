@@ -222,7 +222,7 @@ def test_turns_are_those_of_packing(tmp_path: Path, turn: str, monkeypatch: pyte
     for reader in ("sharding.media.picture", "avsync.localize.film"):
         monkeypatch.setattr(f"{reader}.turn_of", lambda _: turn)
     source = probe(video)
-    stored = decode_span(source, first_frame=0, frames=1, form=replace(form_of(network()), width=64, height=64))
+    stored = decode_span(source, first_frame=0, frames=1, spec=replace(form_of(network()), width=64, height=64))
     luma = stored.yuv[0, :64].astype(float)
     shown = next(read_pictures(source)).rgb.mean(axis=2)
     assert np.corrcoef(luma.ravel(), shown.ravel())[0, 1] > 0.99
@@ -234,7 +234,7 @@ def test_windows_are_what_packing_would_have_stored(tmp_path: Path, fps: Fractio
     source = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(5))))
     form = form_of(net)
     for window in read_windows(source, form, 3, [0, 7, 20, 31], 20):
-        want = decode_span(source, first_frame=3 + window.start, frames=20, form=form)
+        want = decode_span(source, first_frame=3 + window.start, frames=20, spec=form)
         np.testing.assert_array_equal(window.yuv, want.yuv)
         assert window.audio.shape == want.audio.shape
         differ = (window.audio != want.audio).mean()
@@ -245,7 +245,7 @@ def test_the_network_sees_the_central_crop_as_in_validation(tmp_path: Path) -> N
     net = network()
     source = probe(square_video(tmp_path / "square.mp4", 80, 48))
     window = next(read_windows(source, form_of(net), 0, [0], 20))
-    given = as_input(window, source, net, CPU)
+    given = as_input(window.yuv, window.audio[None], source, net, CPU)
     assert given.frames.shape == (1, 3, 20, 40, 40)
     assert given.sounds.shape == (1, 1, 1, 16000)
     assert given.frames[0, :, 0, 20, 20].min() > 0.5  # the square's middle is the crop's middle
@@ -293,8 +293,8 @@ def test_the_output_must_be_another_mp4(tmp_path: Path) -> None:
     outputs = {
         video: "is the video itself",
         tmp_path / "heat.avi": "must end in .mp4",
-        tmp_path: f"is a folder; name the file in it: {tmp_path / 'a.mp4'}",
-        tmp_path / "folder.mp4": "is a folder; name the file in it",
+        tmp_path: f"is a folder; name a file, like {tmp_path / 'output.mp4'}",
+        tmp_path / "folder.mp4": "is a folder; name a file",
         tmp_path / "file" / "heat.mp4": "file is a file, not a folder",
     }
     for output, told in outputs.items():
@@ -332,9 +332,7 @@ def test_it_says_whether_the_map_listened_and_what_that_means(
     assert result.scores.listened == 0, "its map is what it sees"
     assert result.scores.spatial > 0.36, "a square in the dark"
     said = " ".join(capsys.readouterr().out.split())
-    assert (
-        f"This map listened: 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
-    )
+    assert f"This map listened 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
 
 
 def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from score_parts import EVENTS, Nodding, ask, film, joined, late, network, scorer
 
-from avsync.score.answer import ScoreResult
+from avsync.score.result import ScoreResult
 from sharding.base.files import read_json
 from tests.media import write_video
 

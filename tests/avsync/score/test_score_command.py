@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from score_parts import film, late, network
 
-from avsync.score.answer import ScoreResult
-from avsync.score.words import moment, offset_words
+from avsync.score.result import ScoreResult
+from avsync.score.wording import moment, offset_words
 from launch.cli import FAILED, USAGE, main
 from sharding.base.files import read_json
 from tests.media import write_video
@@ -68,7 +68,7 @@ def test_answers_go_where_they_are_wanted_or_it_says_why_not(
     assert {path.name for path in (tmp_path / "here").iterdir()} == {"a.json", "a.png"}
     (tmp_path / "file").touch()
     assert main(["score", str(run), str(video), "--output", str(tmp_path / "file" / "x")]) == FAILED
-    assert "cannot write to" in capsys.readouterr().err
+    assert "cannot write" in capsys.readouterr().err
     assert not run.exists()
 
 

@@ -9,7 +9,7 @@ import av
 import pytest
 from score_parts import film, late, scorer
 
-from avsync.score.fix import FORMATS, fix, fixed_place
+from avsync.score.fix import FORMATS, fix, fixed_path
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.media.decode import OutputSpec, decode_span
@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, object]] = {
 def delays_ms(path: Path) -> list[float]:
     """How late each beep is after its flash; a flash is known to a 60th of a second."""
     form = OutputSpec(clock=Clock(fps=Fraction(60), sample_rate=RATE), width=96, height=64, channels=1)
-    span = decode_span(probe(path), first_frame=0, frames=360, form=form)
+    span = decode_span(probe(path), first_frame=0, frames=360, spec=form)
     flashes, beeps = flash_frames(span.yuv), beep_samples(span.audio)
     return [1000 * (beep / RATE - flash / 60) for flash, beep in zip(flashes, beeps, strict=True)]
 
@@ -54,7 +54,7 @@ def test_the_sound_moves_by_what_was_asked_and_no_picture_changes(tmp_path: Path
     made = Video(beep_delay=Fraction(offset, 1000), **KINDS[name])  # type: ignore[arg-type]
     video = write_video(tmp_path / name, made)
     before = video.read_bytes()
-    copy = fixed_place(video, "")
+    copy = fixed_path(video, "")
     assert fix(video, copy, offset).left_out == ()
     assert copy.name.split(".")[1] == "fixed"
     moved = [old - new for old, new in zip(delays_ms(video), delays_ms(copy), strict=True)]
@@ -77,7 +77,7 @@ def times(path: Path, kind: str) -> list[Fraction]:
 @pytest.mark.parametrize(("name", "tick"), [("a.mp4", Fraction(1, 44_100)), ("a.mkv", Fraction(1, 1000))])
 def test_every_packet_moves_exactly_as_far_as_the_container_can_tell(tmp_path: Path, name: str, tick: Fraction) -> None:
     video = write_video(tmp_path / name)
-    copy = fixed_place(video, "")
+    copy = fixed_path(video, "")
     fix(video, copy, -700)
     assert times(copy, "video") == times(video, "video")
     moves = [new - old for new, old in zip(times(copy, "audio"), times(video, "audio"), strict=True)]
@@ -111,7 +111,7 @@ def with_more(video: Path, target: Path, languages: Sequence[str]) -> Path:
 
 def test_all_sounds_move_and_keep_their_languages_and_the_title_stays(tmp_path: Path) -> None:
     video = with_more(write_video(tmp_path / "one.mkv"), tmp_path / "two.mkv", ["eng", "deu"])
-    copy = fixed_place(video, "")
+    copy = fixed_path(video, "")
     fix(video, copy, -500)
     with av.open(str(copy)) as file:
         assert file.metadata["title"] == "Two tongues"
@@ -124,12 +124,12 @@ def test_all_sounds_move_and_keep_their_languages_and_the_title_stays(tmp_path: 
 def test_a_copy_takes_no_other_files_place(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4")
     (tmp_path / "a.fixed.mp4").write_text("mine")
-    with pytest.raises(InputError, match=r"a\.fixed\.mp4 exists already; name another .* --fix-to"):
-        fixed_place(video, "")
+    with pytest.raises(InputError, match=r"--fix-to .*a\.fixed\.mp4 exists already; name another"):
+        fixed_path(video, "")
     with pytest.raises(InputError, match="is the video itself; name another"):  # nobody should be told to delete it
-        fixed_place(video, str(video))
-    with pytest.raises(InputError, match=r"ends in none of \.mp4"):
-        fixed_place(video, str(tmp_path / "b.txt"))
+        fixed_path(video, str(video))
+    with pytest.raises(InputError, match=r"must end in one of \.mp4"):
+        fixed_path(video, str(tmp_path / "b.txt"))
     assert set(FORMATS) > {".mp4", ".mkv", ".webm", ".avi"}
 
 

@@ -14,18 +14,13 @@ from PIL import Image
 
 from avsync.audit.config import AuditConfig
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig
-from avsync.metrics import Proportion
 from avsync.presets import small
-from avsync.replay.ask import Asked
-from avsync.replay.curves import read_curves
-from avsync.replay.fork import fork
-from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
-from avsync.run.alarm import Alarm
+from avsync.replay.result import ReplayResult
+from avsync.replay.runs import fork, read_curves
 from avsync.run.paths import RunPaths
-from avsync.run.state import Best
-from launch.replay import told
 from launch.replay.recipe import ARMS, ReplayRecipe
 from launch.replay.replay import replay
+from launch.replay.sentences import rows
 from sharding.base.files import read_json
 from sharding.config import PackConfig
 from sharding.errors import BusyError, InputError
@@ -86,9 +81,9 @@ def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
 def test_every_number_of_the_table_is_in_the_files(folder: Path) -> None:
     result = read_json(folder / "replay.json", ReplayResult)
     with (folder / "replay.csv").open(newline="") as file:
-        rows = list(csv.reader(file))
+        written = list(csv.reader(file))
     assert [arm.name for arm in result.stages[0].arms] == [arm.name for arm in ARMS]
-    assert rows[1:] == [["scenes", *row] for arm in result.stages[0].arms for row in told.rows(arm)]
+    assert written[1:] == [["scenes", *row] for arm in result.stages[0].arms for row in rows(arm)]
     held_out = result.stages[0].clips["test"]
     for arm in result.stages[0].arms:
         assert arm.last.step == 4
@@ -147,37 +142,3 @@ def test_a_fork_of_a_step_that_was_not_kept_is_told(folder: Path, tmp_path: Path
     with pytest.raises(InputError, match="no checkpoint of step 3"):
         fork(run, 3, tmp_path / "new", dataset, RECIPE.config_of(ARMS[-1]))
     assert not (tmp_path / "new").exists()
-
-
-def share(value: float) -> Proportion:
-    return Proportion(value, value - 0.05, value + 0.05, 200)
-
-
-def arm(name: str, *, own: float, other: float, honest: float, cheats: bool) -> ReplayArmResult:
-    alarm = Alarm(since=40, step=160, stream="sound", accuracy=other, low=other - 0.05, told=other, honest=20)
-    asked = Asked(
-        step=160, own=share(own), other=share(other), muted=share(0.5), audited=0.5, honest=share(honest),
-        listened=0.5, spatial=0.5, localisation=None,
-    )  # fmt: skip
-    return ReplayArmResult(
-        name=name, title=name, law="cyclic", cheats=cheats, alarm=alarm if cheats else None,
-        best=Best(20, 0.6, audited=0.6), last=asked, kept=None,
-    )  # fmt: skip
-
-
-def sentences(*arms: ReplayArmResult) -> str:
-    stage = StageResult(name="scenes", told="scenes", clips={"test": 200}, steps=160, audits=(), arms=arms)
-    return " ".join(told.verdict(stage, ReplayResult(stages=(stage,), muted_s=0.227, muted_samples=3628)))
-
-
-def test_the_verdict_follows_the_numbers_whatever_they_are() -> None:
-    cheat = sentences(arm("cyclic", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "learnt by the sound alone: 90.0 % right" in cheat
-    assert "raised no alarm" in sentences(arm("cyclic", own=0.6, other=0.5, honest=0.5, cheats=False))
-    assert "did not cure it" in sentences(arm("muted", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "did not cure it" not in sentences(arm("muted", own=0.6, other=0.5, honest=0.5, cheats=False))
-    assert "and it learns" in sentences(arm("symmetric", own=0.8, other=0.5, honest=0.8, cheats=False))
-    assert "has learnt nothing yet" in sentences(arm("symmetric", own=0.52, other=0.5, honest=0.5, cheats=False))
-    assert "should not be" in sentences(arm("symmetric", own=0.8, other=0.7, honest=0.8, cheats=True))
-    assert "rang at step 40; step 20, honest" in sentences(arm("collapse", own=0.9, other=0.9, honest=0.5, cheats=True))
-    assert "began honestly raised no alarm" in sentences(arm("collapse", own=0.9, other=0.5, honest=0.8, cheats=False))

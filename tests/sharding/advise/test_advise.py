@@ -111,7 +111,7 @@ def test_what_would_be_rejected_is_said_and_counted_out(collection: Path, tmp_pa
     write_video(tmp_path / "videos" / "good.mp4", Video())
     write_video(tmp_path / "videos" / "mute.mp4", Video(audio_codec=""))
     _, said = advised(tmp_path / "videos", tmp_path)
-    assert "50% would be rejected, like mute.mp4: no_audio: " in said
+    assert "50 % would be rejected, like mute.mp4: no_audio: " in said
     assert "in 1 clip of" in said
 
 

@@ -36,8 +36,8 @@ def little_memory() -> None:
 class Square:
     number: int
 
-    def run(self, tell: Report) -> int:
-        tell(1, 2)
+    def run(self, report: Report) -> int:
+        report(1, 2)
         return self.number**2
 
 
@@ -45,7 +45,7 @@ class Square:
 class Spin:
     """Computes for ever, first in a library that never comes back to Python."""
 
-    def run(self, tell: Report) -> None:
+    def run(self, report: Report) -> None:
         limit_cpu(0.3)
         while True:
             np.sort(np.random.default_rng(0).random(3_000_000))
@@ -55,7 +55,7 @@ class Spin:
 class Sleep:
     """Waits longer than its CPU time: not its fault."""
 
-    def run(self, tell: Report) -> str:
+    def run(self, report: Report) -> str:
         limit_cpu(0.2)
         time.sleep(0.5)
         limit_cpu(0)
@@ -66,7 +66,7 @@ class Sleep:
 class Hog:
     megabytes: int
 
-    def run(self, tell: Report) -> int:
+    def run(self, report: Report) -> int:
         return int(np.ones(self.megabytes * 2**20, np.uint8)[-1])
 
 
@@ -74,19 +74,19 @@ class Hog:
 class Kill:
     signal: int
 
-    def run(self, tell: Report) -> None:
+    def run(self, report: Report) -> None:
         os.kill(os.getpid(), self.signal)
 
 
 @dataclass(frozen=True)
 class Refuse:
-    def run(self, tell: Report) -> None:
+    def run(self, report: Report) -> None:
         raise RejectError(RejectReason.SILENT, "not a sound")
 
 
 @dataclass(frozen=True)
 class Stumble:
-    def run(self, tell: Report) -> None:
+    def run(self, report: Report) -> None:
         raise KeyError("a bug")
 
 

@@ -105,7 +105,7 @@ IMPOSSIBLE = {
     "is no key of a clip": {"key": "../../etc/00000000"},
     "'é/00000000' is no key": {"key": "é/00000000"},
     "'fly' is not listed in dataset.json": {"action": "fly"},
-    "its members cannot lie in a tar as it is told": {"video": (0, 9000)},
+    "its members cannot lie in a tar as it says": {"video": (0, 9000)},
     "a number of it is impossible": {"crc32": -1},
     "a/00000000: a number of it is impossible": {"frames": 0},
     "a clip starts where no payload can": {"offset": 500},

@@ -48,7 +48,7 @@ FILES = {
 def test_flash_and_beep_stand_where_the_file_says(name: str, tmp_path: Path):
     file, video = FILES[name]
     source = probe(write_video(tmp_path / file, video))
-    span = decode_span(source, first_frame=0, frames=180, form=FORM)
+    span = decode_span(source, first_frame=0, frames=180, spec=FORM)
     assert flash_frames(span.yuv) == [round(event * 30) for event in video.events]
     for beep, event in zip(beep_samples(span.audio), video.events, strict=True):
         assert abs(beep / 44_100 - event) < 0.001
@@ -60,14 +60,14 @@ def test_containers_with_their_own_clock_keep_picture_and_sound_together(suffix:
     if suffix == "mpg":
         video = replace(video, video_codec="mpeg2video", audio_codec="mp2")
     source = probe(write_video(tmp_path / f"a.{suffix}", video))
-    span = decode_span(source, first_frame=0, frames=180, form=FORM)
+    span = decode_span(source, first_frame=0, frames=180, spec=FORM)
     for flash, beep in zip(flash_frames(span.yuv), beep_samples(span.audio), strict=True):
         assert abs(flash / 30 - beep / 44_100) <= 1 / 30
 
 
 def test_b_frames_in_avi_which_stores_no_presentation_times_come_evenly_and_in_order(tmp_path: Path):
     source = probe(write_video(tmp_path / "a.avi", Video(audio_codec="pcm_s16le")))
-    span = decode_span(source, first_frame=0, frames=180, form=FORM)
+    span = decode_span(source, first_frame=0, frames=180, spec=FORM)
     assert flash_frames(span.yuv) == [62, 122]  # the writer delays pictures by the two that reordering needs
     assert span.repairs.longest_still <= 3
     assert span.repairs.frames_dropped <= 2
@@ -96,7 +96,7 @@ def test_a_known_offset_survives_from_file_to_stored_clip_to_the_sample(codec: s
 
 def test_consecutive_spans_are_the_pieces_of_one_stretch(tmp_path: Path):
     source = probe(write_video(tmp_path / "a.mp4", Video(fps=F(25), sample_rate=48_000)))
-    whole = decode_span(source, first_frame=10, frames=100, form=FORM)
+    whole = decode_span(source, first_frame=10, frames=100, spec=FORM)
     parts = list(read_spans(source, [range(10, 47), range(47, 110)], FORM))
     assert np.array_equal(np.concatenate([part.yuv for part in parts]), whole.yuv)
     assert np.array_equal(np.concatenate([part.audio for part in parts]), whole.audio)
@@ -106,9 +106,9 @@ def test_seeking_into_a_long_file_gives_what_decoding_from_its_start_gives(tmp_p
     video = Video(seconds=F(50), events=(F(40), F(41)), fps=F(12), width=32, height=32, audio_codec="pcm_s16le")
     source = probe(write_video(tmp_path / "a.mov", video))
     assert source.seekable
-    sought = decode_span(source, first_frame=1150, frames=120, form=FORM)
+    sought = decode_span(source, first_frame=1150, frames=120, spec=FORM)
     monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 1000)
-    read = decode_span(source, first_frame=1150, frames=120, form=FORM)
+    read = decode_span(source, first_frame=1150, frames=120, spec=FORM)
     assert np.array_equal(sought.yuv, read.yuv)
     assert np.array_equal(sought.audio, read.audio)
     assert beep_samples(sought.audio) == [50 * 1470, 80 * 1470]
@@ -116,7 +116,7 @@ def test_seeking_into_a_long_file_gives_what_decoding_from_its_start_gives(tmp_p
 
 def test_what_a_source_does_not_have_is_silence_and_still_pictures_and_counted(tmp_path: Path):
     source = probe(write_video(tmp_path / "a.mkv", Video(audio_codec="flac", audio_start=F(1))))
-    span = decode_span(source, first_frame=0, frames=240, form=FORM)
+    span = decode_span(source, first_frame=0, frames=240, spec=FORM)
     assert span.repairs.silence_samples == 44_100 * 2  # one before, one after (7 s of 8)
     assert not span.audio[:44_100].any()
     assert span.repairs.frames_repeated == 60

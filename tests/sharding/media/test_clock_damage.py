@@ -53,7 +53,7 @@ def test_damage_costs_only_the_pieces_it_lies_in(name: str, whole: Path, tmp_pat
         assert number in touched or same(span, sound)
     for number in lost:
         with pytest.raises(RejectError, match=told) as caught:
-            decode_span(source, first_frame=PIECES[number].start, frames=150, form=FORM)
+            decode_span(source, first_frame=PIECES[number].start, frames=150, spec=FORM)
         assert str(caught.value.detail) == found[number].damage
 
 

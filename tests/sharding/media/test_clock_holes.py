@@ -47,7 +47,7 @@ def test_a_hole_of_days_is_not_shown_and_what_follows_is_exact(whole: Path, tmp_
     assert flash_frames(after.yuv) == [110]
     assert abs(beep_samples(after.audio)[0] - 110 * 1470) <= 45
     assert before.damage == after.damage == ""
-    sought = decode_span(source, first_frame=far + 220, frames=160, form=FORM)
+    sought = decode_span(source, first_frame=far + 220, frames=160, spec=FORM)
     assert np.array_equal(sought.yuv, after.yuv)
     assert beep_samples(sought.audio)[0] == pytest.approx(beep_samples(after.audio)[0], abs=22)
 
@@ -56,10 +56,10 @@ def test_pieces_inside_a_hole_say_so(whole: Path, tmp_path: Path):
     source = probe(remux(whole, tmp_path / "b.mkv", later(F(6), F(60), "video")))
     assert len(source.shown) == 1  # the sound ends before the pictures go on
     with pytest.raises(RejectError, match=r"no picture appears for 60\.0 s"):
-        decode_span(source, first_frame=230, frames=120, form=FORM)
+        decode_span(source, first_frame=230, frames=120, spec=FORM)
     source = probe(remux(whole, tmp_path / "c.mkv", later(F(6), F(60), "audio")))
     with pytest.raises(RejectError, match="it has no sound there"):
-        decode_span(source, first_frame=230, frames=120, form=FORM)
+        decode_span(source, first_frame=230, frames=120, spec=FORM)
 
 
 @pytest.mark.parametrize("kind", ["video", "audio"])
@@ -73,7 +73,7 @@ def test_one_wrong_timestamp_does_not_hide_what_follows(kind: str, by: F, whole:
         return True
 
     source = probe(remux(whole, tmp_path / "b.mkv", edit))
-    span = decode_span(source, first_frame=150, frames=340, form=FORM)
+    span = decode_span(source, first_frame=150, frames=340, spec=FORM)
     assert flash_frames(span.yuv) == [60, 120, 300]
     for beep, event in zip(beep_samples(span.audio), (2, 4, 10), strict=True):
         assert abs(beep - event * 44_100) <= 45

@@ -57,7 +57,7 @@ def test_an_hour_drifts_by_nothing(suffix: str, rate: int, tmp_path: Path):
     source = probe(write_hour(tmp_path / f"a.{suffix}", rate, events))
     pieces = [range(int(event * 30) - 60, int(event * 30) + 60) for event in events]
     read = list(read_spans(source, pieces, FORM))
-    sought = [decode_span(source, first_frame=piece.start, frames=120, form=FORM) for piece in pieces]
+    sought = [decode_span(source, first_frame=piece.start, frames=120, spec=FORM) for piece in pieces]
     for spans in (read, sought):
         for span, event in zip(spans, events, strict=True):
             (flash,), (beep,) = flash_frames(span.yuv), beep_samples(span.audio)
@@ -77,7 +77,7 @@ def test_a_sound_clock_at_another_pace_is_followed_within_2_ms(suffix: str, pace
             packet.pts = packet.dts = round(packet.pts * pace)
         return True
 
-    span = decode_span(probe(remux(whole, tmp_path / f"b.{suffix}", edit)), first_frame=0, frames=41 * 30, form=FORM)
+    span = decode_span(probe(remux(whole, tmp_path / f"b.{suffix}", edit)), first_frame=0, frames=41 * 30, spec=FORM)
     for beep, event in zip(beep_samples(span.audio), events, strict=True):
         assert abs(F(beep, 44_100) - (event + 1) * pace) < F(2, 1000)
     assert span.repairs.audio_breaks == pytest.approx(float(abs(pace - 1) * 40_000), abs=3)  # one for each ms
@@ -94,9 +94,9 @@ SOUGHT = {  # what to write, and whether the file tells the sound's time to the 
 def both_ways(source: Probe, first_frame: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Span, Span]:
     """The same four seconds, reached by seeking and by reading all before them."""
     assert source.seekable
-    sought = decode_span(source, first_frame=first_frame, frames=120, form=FORM)
+    sought = decode_span(source, first_frame=first_frame, frames=120, spec=FORM)
     monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 1000)
-    return sought, decode_span(source, first_frame=first_frame, frames=120, form=FORM)
+    return sought, decode_span(source, first_frame=first_frame, frames=120, spec=FORM)
 
 
 @pytest.mark.parametrize("first_frame", [1150, 1151, 1164])

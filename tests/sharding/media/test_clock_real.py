@@ -94,6 +94,6 @@ def test_sound_that_is_late_on_purpose_stays_late(packed):
 def test_a_picture_turned_by_its_flag_stands_upright():
     form = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1, fit="pad")
     source = probe(DATA / "edge" / "derived" / "rotated90_flag_speech.mp4")
-    luma = decode_span(source, first_frame=30, frames=1, form=form).yuv[0, :32]
+    luma = decode_span(source, first_frame=30, frames=1, spec=form).yuv[0, :32]
     assert luma[:, :4].max() == luma[:, -4:].max() == 16  # a portrait, with bars left and right
     assert luma[:, 4:-4].min(axis=1).max() > 16

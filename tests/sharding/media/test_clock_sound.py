@@ -21,7 +21,7 @@ TINY = Video(width=32, height=32, audio_codec="pcm_s16le")
 
 
 def span_of(path: Path, form: OutputSpec = MONO) -> Span:
-    return decode_span(probe(path), first_frame=0, frames=180, form=form)
+    return decode_span(probe(path), first_frame=0, frames=180, spec=form)
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
@@ -73,7 +73,7 @@ def test_what_is_missing_is_silence_what_is_twice_is_dropped_and_both_are_counte
             packet.pts += round(by / packet.time_base)
         return True
 
-    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=180, form=MONO)
+    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=180, spec=MONO)
     repairs = span.repairs
     assert repairs.audio_breaks == 1
     assert repairs.silence_samples == pytest.approx(silence, abs=90)
@@ -124,7 +124,7 @@ def test_timestamps_that_stray_and_come_back_move_nothing(straying: range, tmp_p
             packet.pts -= round(F(21, 1000) / packet.time_base)
         return True
 
-    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=170, form=MONO)
+    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=170, spec=MONO)
     assert beep_samples(span.audio) == pytest.approx([2 * 44_100, 4 * 44_100], abs=44)
     assert span.repairs.audio_breaks == 0
 
@@ -139,6 +139,6 @@ def test_a_picture_with_its_predecessors_time_takes_its_place(tmp_path: Path):
         packet.dts -= round(F(1, 2) / packet.time_base)
         return True
 
-    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=170, form=MONO)
+    span = decode_span(probe(remux(whole, tmp_path / "b.mkv", edit)), first_frame=30, frames=170, spec=MONO)
     assert flash_frames(span.yuv) == [59, 120]
     assert (span.repairs.frames_dropped, span.repairs.frames_repeated) == (1, 1)

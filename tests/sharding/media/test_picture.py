@@ -82,7 +82,7 @@ def test_a_format_that_changes_midway_is_followed():
 def test_odd_sizes_and_10_bit_sources_decode(tmp_path: Path):
     form = OutputSpec(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=48, channels=2)
     video = Video(pixel_format="yuv444p", width=98, height=62)
-    span = decode_span(probe(write_video(tmp_path / "a.mkv", video)), first_frame=8, frames=30, form=form)
+    span = decode_span(probe(write_video(tmp_path / "a.mkv", video)), first_frame=8, frames=30, spec=form)
     assert span.yuv.shape == (30, 72, 32)
     assert span.audio.shape == (44_100, 2)
 
@@ -90,7 +90,7 @@ def test_odd_sizes_and_10_bit_sources_decode(tmp_path: Path):
 def pictures_of(path: Path, video: Video, fit: Fit = "squash") -> np.ndarray:
     """Ten pictures of a file, (10, 48, 32)."""
     form = OutputSpec(clock=Clock(fps=Fraction(30), sample_rate=44_100), width=32, height=32, channels=1, fit=fit)
-    return decode_span(probe(write_video(path, video)), first_frame=8, frames=10, form=form).yuv.astype(int)
+    return decode_span(probe(write_video(path, video)), first_frame=8, frames=10, spec=form).yuv.astype(int)
 
 
 PLAIN = Video(width=64, height=64, seconds=Fraction(1), events=())

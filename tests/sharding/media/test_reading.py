@@ -296,7 +296,7 @@ def test_nothing_is_decoded_of_what_is_missing(folder: Path, tmp_path: Path, mon
     data = written(folder / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 2])
     source = probe(tmp_path / "a.mkv")
-    monkeypatch.setattr("sharding.media.decode.VideoLane", None)
+    monkeypatch.setattr("sharding.media.decode.VideoTimeline", None)
     assert all(span.damage for span in read_spans(source, PIECES[4:], FORM))
 
 

@@ -75,7 +75,7 @@ def test_an_encoder_that_fails_is_not_blamed_on_the_disk(two: Path, monkeypatch,
 def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, monkeypatch):
     form = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=32, channels=1)
     source = probe(write_video(tmp_path / "a.mov", Video(audio_codec="pcm_s16le")))
-    read = decode_span(source, first_frame=100, frames=30, form=form)
+    read = decode_span(source, first_frame=100, frames=30, spec=form)
     monkeypatch.setattr("sharding.media.stream.SEEK_FROM_S", 3)
     opened = list[Any]()
 
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
             return failing() if name == "seek" else getattr(self._container, name)
 
     monkeypatch.setattr("sharding.media.stream.open_media", Unseekable)
-    unsought = decode_span(source, first_frame=100, frames=30, form=form)
+    unsought = decode_span(source, first_frame=100, frames=30, spec=form)
     assert len(opened) == 4
     assert np.array_equal(unsought.yuv, read.yuv)
     assert np.array_equal(unsought.audio, read.audio)

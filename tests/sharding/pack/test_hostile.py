@@ -24,7 +24,7 @@ import json, resource, sys
 from pathlib import Path
 from rich.console import Console
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 config = PackConfig(size=32, workers=2, stop_after=0, limit_s=20, memory_gb=2)
 summary = pack(Path(sys.argv[1]), Path(sys.argv[2]), config, Console(quiet=True))
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

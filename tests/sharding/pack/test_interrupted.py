@@ -21,7 +21,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from sharding.config import PackConfig
-from sharding.pack import pack
+from sharding.pack.pack import pack
 if __name__ == "__main__":
     size = int(sys.argv[3])
     pack(Path(sys.argv[1]), Path(sys.argv[2]), PackConfig(size=size, sources_per_shard=2, workers=2))
@@ -32,7 +32,7 @@ from pathlib import Path
 from dataclasses import replace
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.pack import pack
+from sharding.pack.pack import pack
 videos, disk, copy = map(Path, sys.argv[1:4])
 config = PackConfig(size=32, sources_per_shard=2, workers=2)
 def mount(options):

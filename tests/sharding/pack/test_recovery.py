@@ -24,8 +24,8 @@ from pathlib import Path
 from sharding.config import PackConfig
 from tests.sharding.conftest import QUIET, InProcess, contents
 import sharding.pack.pool
-from sharding.config import Wishes
-from sharding.pack import pack
+from sharding.config import PackOptions
+from sharding.pack.pack import pack
 videos, before, work = map(Path, sys.argv[1:4])
 config = PackConfig(size=32, sources_per_shard=2, workers=1, val_percent=30, test_percent=0)
 sharding.pack.pool.Workers = InProcess
@@ -49,7 +49,7 @@ def in_child(moment):
     if not child:
         if moment:
             crash_at(moment)
-        pack(videos, work, config, QUIET, wishes=Wishes(remove=True))
+        pack(videos, work, config, QUIET, wishes=PackOptions(remove=True))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -104,7 +104,7 @@ def test_a_share_clears_up_after_itself_and_leaves_what_others_write(packed: Pac
 def plans_of(sizes: list[int]) -> list[ShardPlan]:
     source = Source(id="x", path=Path("x"), rel="x", action="x", group="x")
     return [
-        ShardPlan(split="train", number=number, sources=(source,), sizes=(size,), digest="")
+        ShardPlan(split="train", number=number, digest="", sources=(replace(source, size=size),))
         for number, size in enumerate(sizes)
     ]
 
@@ -116,7 +116,7 @@ def test_shards_are_divided_evenly_and_each_belongs_to_one_share(sizes: list[int
     assert sorted((plan for share in shares for plan in share), key=lambda plan: plan.number) == plans
     assert len(shares) == min(count, len(plans))
     assert all(share == sorted(share, key=lambda plan: plan.number) and share for share in shares)
-    loads = [sum(plan.sizes[0] + 1 for plan in share) for share in shares]
+    loads = [sum(plan.bytes + 1 for plan in share) for share in shares]
     assert not loads or max(loads) - min(loads) <= max(sizes) + 1
     assert divided(plans, count) == shares
 

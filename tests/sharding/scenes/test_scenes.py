@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from sharding.base.files import read_json
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
-from sharding.scenes.film import film
-from sharding.scenes.generate import SceneReport, generate, make_scene, split_of, video_path
+from sharding.scenes.drawing import boxes_of
+from sharding.scenes.generate import SceneReport, film, generate, make_scene, split_of, video_path
 from sharding.scenes.motion import MOTIONS, ObjectTrack, times
-from sharding.scenes.picture import boxes_of
 from sharding.scenes.scene import Scene, action_of, draw_scene
 from sharding.sources.boxes import read_boxes
 

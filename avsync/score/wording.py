@@ -1,13 +1,13 @@
-"""A score in plain words: one sentence for the verdict, and a reason where there is none."""
+"""A score in plain words: one sentence for the verdict, and the reason where it can't be told."""
 
 import numpy as np
 
-from avsync.score.answer import ScoredPart, Verdict
 from avsync.score.config import ScoreConfig
 from avsync.score.curve import NONE_PRIOR, OffsetCurve
-from avsync.score.decide import MOSTLY, SILENT_DB, STILL, SyncDecision
+from avsync.score.decide import MOSTLY, SILENT_DB, STILL, SyncDecision, blind_windows
 from avsync.score.listen import ScoreEvidence
-from sharding.base.text import plain
+from avsync.score.result import ScoredPart, Verdict
+from sharding.base.text import percent, plain
 
 RIVAL = 0.1
 """Probability from which on another offset is named."""
@@ -15,15 +15,35 @@ RIVAL = 0.1
 
 def sentence_of(name: str, decision: SyncDecision, reason: str, config: ScoreConfig) -> str:
     """The verdict in one sentence or two. `name`: of the file."""
-    return f"{plain(name)}: {SAY[decision.verdict](decision, reason, config)}"
+    return f"{plain(name)}: {_verdict_words(decision, reason, config)}"
+
+
+def _verdict_words(decision: SyncDecision, reason: str, config: ScoreConfig) -> str:
+    curve = decision.curve
+    if decision.verdict == "can't tell" or curve is None:
+        return f"can't tell. {reason}"
+    if decision.verdict == "changes":
+        stretches = [f"{moment(part.start_s)} to {moment(part.end_s)} {_part_words(part)}" for part in decision.parts]
+        drift = " It drifts." if _drifts(decision.parts) else ""
+        return f"the offset changes: {'; '.join(stretches)}.{drift}"
+    sure, best = f"{percent(curve.confidence, digits=0)} sure", round(curve.best_s * 1000)
+    between = "between {:+} and {:+} ms".format(*(round(edge * 1000) for edge in curve.interval_s))
+    if decision.verdict == "off":
+        return f"out of sync, the sound comes {abs(best)} ms {_side(curve.best_s)}, {sure} ({between})"
+    return (
+        f"in sync, {sure} ({offset_words(best)}, {between}; "
+        f"{config.early_ms:g} ms early to {config.late_ms:g} ms late passes)"
+    )
 
 
 def offset_words(milliseconds: float) -> str:
     """`sound 400 ms late`."""
     rounded = round(milliseconds)
-    if rounded == 0:
-        return "sound and picture together"
-    return f"sound {abs(rounded)} ms {'late' if rounded > 0 else 'early'}"
+    return f"sound {abs(rounded)} ms {_side(rounded)}" if rounded else "sound and picture together"
+
+
+def _side(offset: float) -> str:
+    return "late" if offset > 0 else "early"
 
 
 def moment(seconds: float) -> str:
@@ -33,55 +53,9 @@ def moment(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _in_sync(decision: SyncDecision, _: str, config: ScoreConfig) -> str:
-    curve = _curve(decision)
-    return (
-        f"in sync, {curve.confidence:.0%} sure ({offset_words(curve.best_s * 1000)}, {_between(curve)}; "
-        f"{config.early_ms:g} ms early to {config.late_ms:g} ms late passes)"
-    )
-
-
-def _off(decision: SyncDecision, *_: object) -> str:
-    curve = _curve(decision)
-    late = "late" if curve.best_s > 0 else "early"
-    return (
-        f"out of sync, the sound comes {abs(round(curve.best_s * 1000))} ms {late}, {curve.confidence:.0%} sure "
-        f"({_between(curve)})"
-    )
-
-
-def _between(curve: OffsetCurve) -> str:
-    """Where the offset lies with 90 %."""
-    low, high = (round(edge * 1000) for edge in curve.interval_s)
-    return f"between {low:+} and {high:+} ms"
-
-
-def _changes(decision: SyncDecision, *_: object) -> str:
-    pieces = [f"{_stretch(part)} {_part_words(part)}" for part in decision.parts]
-    drift = " It drifts." if _drifts(decision.parts) else ""
-    return f"the offset changes: {'; '.join(pieces)}.{drift}"
-
-
-def _cannot_tell(decision: SyncDecision, reason: str, _: ScoreConfig) -> str:
-    del decision
-    return f"can't tell. {reason}"
-
-
-SAY = {"in sync": _in_sync, "off": _off, "changes": _changes, "can't tell": _cannot_tell}
-
-
-def _curve(decision: SyncDecision) -> OffsetCurve:
-    assert decision.curve is not None
-    return decision.curve
-
-
-def _stretch(part: ScoredPart) -> str:
-    return f"{moment(part.start_s)} to {moment(part.end_s)}"
-
-
 def _part_words(part: ScoredPart) -> str:
-    told: dict[Verdict, str] = {"in sync": "in sync", "can't tell": "nothing to go by"}
-    return told.get(part.verdict) or offset_words(part.offset_ms)
+    fixed: dict[Verdict, str] = {"in sync": "in sync", "can't tell": "nothing to go by"}
+    return fixed.get(part.verdict) or offset_words(part.offset_ms)
 
 
 def _drifts(parts: tuple[ScoredPart, ...]) -> bool:
@@ -99,15 +73,14 @@ def why_not(decision: SyncDecision, evidence: ScoreEvidence, config: ScoreConfig
         return (
             f"It has no stretch of {need:g} s with both picture and sound, and the network needs that much at a time."
         )
-    for share, what in (
-        (np.mean(evidence.loudness_db < SILENT_DB), "Its sound is silent"),
-        (np.mean(evidence.motion < STILL), "Its picture stands still"),
-        (np.mean((evidence.loudness_db < SILENT_DB) | (evidence.motion < STILL)), "It is silent, or stands still"),
+    for windows, what in (
+        (evidence.loudness_db < SILENT_DB, "Its sound is silent"),
+        (evidence.motion < STILL, "Its picture stands still"),
+        (blind_windows(evidence), "It is silent, or stands still"),
     ):
-        if share >= MOSTLY:
-            return (
-                f"{what}{'' if share == 1 else f' for {share:.0%} of its length'}: nothing shows when a sound belongs."
-            )
+        if (fraction := float(np.mean(windows))) >= MOSTLY:
+            length = "" if fraction == 1 else f" for {percent(fraction, digits=0)} of its length"
+            return f"{what}{length}: nothing shows when a sound belongs."
     return _doubt(decision.curve, config)
 
 

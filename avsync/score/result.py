@@ -28,8 +28,8 @@ class ScoredPart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WindowSays:
-    """What one window of the network says alone."""
+class ScoredWindow:
+    """What the network answers about one window alone."""
 
     start_s: float
     offset_ms: float
@@ -37,7 +37,7 @@ class WindowSays:
     in_sync_logit: float
     """The network's answer at that offset; above 0: they belong together."""
     support: float
-    """Nats in favour of the file's offset (see `Answer.offset_ms`); below 0: against it."""
+    """Nats in favour of the file's offset (see `ScoreResult.offset_ms`); below 0: against it."""
     loudness_db: float
     """Of its own sound, below full scale."""
     motion: float
@@ -71,7 +71,7 @@ class ScoreResult:
     a single window could be judged."""
     interval_ms: tuple[float, float] | None
     confidence: float
-    """0 to 1; see Part."""
+    """0 to 1; see ScoredPart."""
     capture_ms: float
     tested_ms: tuple[float, float] | None
     """Offsets that the file has enough sound for."""
@@ -80,6 +80,6 @@ class ScoreResult:
     reason: str
     """Why it can't be told; empty when it can."""
     parts: tuple[ScoredPart, ...]
-    windows: tuple[WindowSays, ...]
+    windows: tuple[ScoredWindow, ...]
     curve: tuple[CurvePoint, ...]
     settings: ScoreConfig

@@ -5,9 +5,8 @@ was trained on, and about symmetric pairs, which tell nothing but by sound and p
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,45 +15,20 @@ from torch import Tensor
 from avsync.config import PairConfig
 from avsync.data.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
 from avsync.evaluate.pointing import PointingResult, point
-from avsync.evaluate.scorecard import Localisation, localisation
+from avsync.evaluate.scorecard import localisation
 from avsync.honesty.examination import Examination
 from avsync.honesty.swap import Examined, examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.metrics import Proportion, proportion_of
 from avsync.models.cam import hottest_of
+from avsync.replay.result import Asked, Which
 from avsync.run.network import LoadedNetwork, load_network
 
 SPLIT = "test"
 BATCH = 16
 """Clips at once."""
 PAIRS_PER_CLIP = 2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """The answers, as shares of right ones with their intervals."""
-
-    step: int
-    """Of the checkpoint."""
-    own: Proportion
-    """By the labels of the law it was trained on."""
-    other: Proportion
-    """... with the picture of another clip: by the sound alone."""
-    muted: Proportion
-    """... with the sound muted: by the picture alone."""
-    audited: float | None
-    """`own`, less what one stream alone is worth."""
-    honest: Proportion
-    """On symmetric pairs: what it knows of picture and sound together."""
-    listened: float | None
-    """Mean over the maps of symmetric pairs in sync, as in avsync/honesty/maps.py; None: there was none."""
-    spatial: float | None
-    localisation: Localisation | None
-    """Where the same maps point; None where no true boxes are known."""
-
-
-Which = Literal["best", "last"]
 
 
 def ask(run: Path, dataset: Path, which: Which) -> Asked:
@@ -117,11 +91,11 @@ def _accuracy(got: Examination) -> Proportion:
 def _points(got: Examined, feed: Feed) -> Iterator[tuple[PointingResult, int]]:
     """The pointing game on sounds in sync, and each clip's source; nothing where the truth is not known."""
     answer = got.answer
-    frames = answer.seen.frames.shape[2]
+    frames = answer.given.frames.shape[2]
     for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
         for number, sound in enumerate(draw.pair.sounds):
             if meta is None or not sound.in_sync:
                 continue
-            hottest = hottest_of(answer.said.cam[row, number], frames)
+            hottest = hottest_of(answer.output.cam[row, number], frames)
             if (outcome := point(hottest, meta, draw.pair.picture, feed.view)) is not None:
                 yield outcome, int(feed.dataset.index.group[draw.clip])

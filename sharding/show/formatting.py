@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.text import counted, duration
+from sharding.base.text import counted, duration, percent
 from sharding.format.index import DatasetInfo
 from sharding.format.records import Reject
 from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
@@ -29,7 +29,7 @@ def share(value: float) -> str:
     """`0`, `<0.1 %`, `12.3 %`."""
     if value <= 0:
         return "0"
-    return f"{value:.1%}".replace("%", " %") if value >= 0.001 else "<0.1 %"
+    return percent(value) if value >= 0.001 else "<0.1 %"
 
 
 def form(info: DatasetInfo) -> str:
@@ -40,10 +40,10 @@ def form(info: DatasetInfo) -> str:
 
 
 def settings(info: DatasetInfo) -> str:
-    """What `avsync pack` was told beyond the form; what was left to its default of nothing is left out."""
-    told = {"codec", "fps", "size", "width", "height", "sample_rate", "channels", "fit"}
-    said = {name: value for name, value in sorted(info.settings.items()) if name not in told and value is not None}
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+    """Those of `avsync pack` beyond the form; what was left to its default of nothing is left out."""
+    form = {"codec", "fps", "size", "width", "height", "sample_rate", "channels", "fit"}
+    others = (pair for pair in sorted(info.settings.items()) if pair[0] not in form and pair[1] is not None)
+    return ", ".join(f"{name} {value}" for name, value in others)
 
 
 SPLIT_COLUMNS = ("split", "sources", "clips", "length", "actions", "groups", "shards")
@@ -58,8 +58,8 @@ def split_cells(one: SplitFacts) -> tuple[str, ...]:
 def split_line(one: SplitFacts) -> str:
     """The same in words: `train: sources 3, clips 7, ...`."""
     split, *cells = split_cells(one)
-    told = zip(SPLIT_COLUMNS[1:], cells, strict=True)
-    return f"{split}: {', '.join(f'{column} {cell}' for column, cell in told)}"
+    named = zip(SPLIT_COLUMNS[1:], cells, strict=True)
+    return f"{split}: {', '.join(f'{column} {cell}' for column, cell in named)}"
 
 
 class LengthBin(NamedTuple):
@@ -86,8 +86,8 @@ def length_bins(lengths: NDArray[np.int32], fps: Fraction) -> list[LengthBin]:
     step = next((step for step in STEPS_S if (high - low) / step <= MOST_BINS), (high - low) / MOST_BINS)
     first, last = int(low / step), ceil(high / step) - 1
     bin_frames = step * fps
-    place = np.minimum(frames * bin_frames.denominator // bin_frames.numerator, last) - first
-    counts = np.bincount(place, minlength=last - first + 1).tolist()
+    at = np.minimum(frames * bin_frames.denominator // bin_frames.numerator, last) - first
+    counts = np.bincount(at, minlength=last - first + 1).tolist()
     return [LengthBin((first + n) * step, (first + n + 1) * step, count) for n, count in enumerate(counts)]
 
 
@@ -137,9 +137,7 @@ def totals(sums: Totals) -> list[tuple[str, str]]:
 
 
 UNTROUBLED = "No source had any trouble to speak of"
-WORST_COLUMNS = (
-    "score", "mostly", "offset", "silence", "breaks", "repeated", "dropped", "still", "errors", "lost",
-)  # fmt: skip
+WORST_COLUMNS = ("score", "mostly", "offset", "silence", "breaks", "repeated", "dropped", "still", "errors", "lost")
 
 
 class WorstTable(NamedTuple):
@@ -149,7 +147,7 @@ class WorstTable(NamedTuple):
     """Of WORST_COLUMNS."""
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    """A cell is empty where there is nothing to tell."""
+    """A cell is empty where there is nothing to say."""
     damage: tuple[str, ...]
 
 
@@ -169,8 +167,8 @@ def worst_table(survey: Survey, worst: tuple[Doubtful, ...]) -> WorstTable:
         [f"{value:,}" for value in sources.decode_errors[rows]],
         [f"{value:,}" for value in sources.lost_clips[rows]],
     )
-    told = [["" if cell in ("0", "0.00 s") else cell for cell in column] for column in columns[1:]]
-    kept = [(name, column) for name, column in zip(WORST_COLUMNS, (columns[0], *told), strict=True) if any(column)]
+    others = [["" if cell in ("0", "0.00 s") else cell for cell in column] for column in columns[1:]]
+    kept = [(name, column) for name, column in zip(WORST_COLUMNS, (columns[0], *others), strict=True) if any(column)]
     return WorstTable(
         columns=tuple(name for name, _ in kept),
         names=tuple(sources.name[row] for row in rows),

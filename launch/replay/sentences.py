@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sharding.base.text import percent
+
 if TYPE_CHECKING:
+    from avsync.audit.result import AuditFinding
     from avsync.metrics import Proportion
-    from avsync.replay.ask import Asked
-    from avsync.replay.result import ReplayArmResult, ReplayResult, StageResult
+    from avsync.replay.result import Asked, ReplayArmResult, ReplayResult, StageResult
 
 COLUMNS = (
-    "trained on", "right by its own labels", "with another clip's picture", "sound muted", "right on honest pairs",
-    "alarm", "kept as best", "points", "listened", "spatial",
-)  # fmt: skip
+    "trained on",
+    "right by its own labels",
+    "with another clip's picture",
+    "sound muted",
+    "right on honest pairs",
+    "alarm",
+    "kept as best",
+    "points",
+    "listened",
+    "spatial",
+)
 
 
-def percent(value: float) -> str:
-    """`79.1 %`, or a dash where there is no number."""
-    return f"{100 * value:.1f} %" if value == value else "–"
-
-
-def interval(share: "Proportion") -> str:
+def right(share: "Proportion") -> str:
     """`79.1 % (73 to 84)`"""
     return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
@@ -45,7 +50,7 @@ def table(stage: "StageResult") -> tuple[tuple[str, ...], ...]:
 def _row(title: str, asked: "Asked", alarm: str, best: str) -> tuple[str, ...]:
     shares, place = (asked.own, asked.other, asked.muted, asked.honest), asked.localisation
     points = f"{place.times_chance:.1f}x chance" if place else "–"
-    return (title, *map(interval, shares), alarm, best, points, _score(asked.listened), _score(asked.spatial))
+    return (title, *map(right, shares), alarm, best, points, _score(asked.listened), _score(asked.spatial))
 
 
 def _score(value: float | None) -> str:
@@ -56,24 +61,39 @@ def sentence(arm: "ReplayArmResult") -> str:
     """What became of a network."""
     last = arm.last
     knows = "more than chance" if above_chance(last.honest) else "chance"
-    asked = f"On honest pairs it is right in {interval(last.honest)}: {knows}."
+    asked = f"On honest pairs it is right in {right(last.honest)}: {knows}."
     if arm.cheats and arm.alarm:
         kept = arm.alarm.honest
         best = f" Step {kept}, before the alarm, is kept as best." if kept else ""
         return (
             f"{arm.title}: cheats, and the alarm says so from step {arm.alarm.since} on. Right in "
-            f"{interval(last.own)} of its own labels, and in {interval(last.other)} with the picture of another clip. "
+            f"{right(last.own)} of its own labels, and in {right(last.other)} with the picture of another clip. "
             f"{asked}{best}"
         )
     return (
-        f"{arm.title}: no alarm. Right in {interval(last.own)} of its own labels; with the picture of another clip "
-        f"{interval(last.other)}. {asked}"
+        f"{arm.title}: no alarm. Right in {right(last.own)} of its own labels; with the picture of another clip "
+        f"{right(last.other)}. {asked}"
     )
 
 
 def audits(stage: "StageResult") -> tuple[str, ...]:
     """Their verdicts, one sentence each."""
     return tuple(f"{one.config.pairs.law}: {one.verdict}. {one.sentence}" for one in stage.audits)
+
+
+def guessed(finding: "AuditFinding") -> str:
+    """What a probe got right."""
+    share = finding.guesses.accuracy
+    return right(share) if share.count else percent(share.value)
+
+
+def findings_by_probe(stage: "StageResult") -> "dict[str, dict[str, AuditFinding]]":
+    """Probe -> pairs of an audit -> what it found on them."""
+    found: dict[str, dict[str, AuditFinding]] = {}
+    for audit in stage.audits:
+        for finding in audit.findings:
+            found.setdefault(finding.guesses.probe, {})[audit.config.pairs.law] = finding
+    return found
 
 
 def verdict(stage: "StageResult", result: "ReplayResult") -> tuple[str, ...]:
@@ -100,21 +120,21 @@ def _cure(stage: "StageResult", result: "ReplayResult") -> str:
     if not arm:
         return ""
     what = f"Zeroing the first {result.muted_s:.3f} s ({result.muted_samples:,} samples)"
-    said = "did not cure it" if arm.cheats else "raised no alarm here"
-    return f"{what} {said}: {percent(arm.last.other.value)} with another clip's picture."
+    outcome = "did not cure it" if arm.cheats else "raised no alarm here"
+    return f"{what} {outcome}: {percent(arm.last.other.value)} with another clip's picture."
 
 
 def _symmetric(stage: "StageResult") -> str:
     arm, audit = stage.arm("symmetric"), stage.audit_of("symmetric")
     if not arm:
         return ""
-    said = f" The audit's verdict: {audit.verdict}." if audit else ""
+    audited = f" The audit's verdict: {audit.verdict}." if audit else ""
     if arm.cheats:
-        return f"Two real windows of one clip raised an alarm, which should not be.{said}"
+        return f"Two real windows of one clip raised an alarm, which should not be.{audited}"
     learnt = "and it learns" if above_chance(arm.last.own) else "but it has learnt nothing yet"
     return (
         f"Two real windows of one clip leave nothing to cheat with, {learnt}: {percent(arm.last.own.value)} right, "
-        f"{percent(arm.last.other.value)} with another clip's picture.{said}"
+        f"{percent(arm.last.other.value)} with another clip's picture.{audited}"
     )
 
 

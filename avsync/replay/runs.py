@@ -1,16 +1,50 @@
-"""A run's curves, read back from its TensorBoard files: what a figure is drawn from."""
+"""Runs of a replay: one that goes on from another one's checkpoint, and curves read back from TensorBoard files."""
 
 import logging
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avsync.config import TrainConfig
+from avsync.loading.feed import Feed, open_validation
 from avsync.run.alarm import Alarm
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
+from avsync.run.resume import describe, order_of
 from avsync.run.state import Best, State
-from sharding.base.files import read_json
+from avsync.staging.mirror import StagedDataset
+from sharding.base.files import publish_folder, read_json, write_json
+from sharding.errors import InputError
+
+
+def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) -> None:
+    """Make the run `new` from the checkpoint of `run` at `step`; the same `avsync train` as ever takes it from there.
+
+    That is how the thesis's network changed its ways: other labels, and a run's settings never change.
+
+    Nothing happens when it stands there. The clips of each step are those of `run`: seed, batch and data must be its.
+    Raises InputError when `run` has no such checkpoint.
+    """
+    before, after = RunPaths(run), RunPaths(new)
+    if after.info.is_file():
+        return
+    if step not in before.saved_steps():
+        raise InputError(f"{run} has no checkpoint of step {step}; delete the folder and train it again")
+    source = StagedDataset.of_folder(dataset)
+    feed = Feed.of(source, "train", config.pairs, config.view)
+    info = describe(source, config, feed, open_validation(source, config), order_of(feed, config))
+    state = read_json(before.checkpoint(step) / STATE, State)
+    with publish_folder(new) as part:
+        inside = RunPaths(part)
+        for kept in {step, state.best.step if state.best else step}:
+            shutil.copytree(before.checkpoint(kept), inside.checkpoint(kept))
+        shutil.copytree(before.tensorboard, inside.tensorboard)  # what was drawn after `step` is drawn anew
+        write_json(inside.checkpoint(step) / STATE, replace(state, alarm=None))
+        if state.best:
+            write_json(inside.best, state.best)
+        write_json(inside.info, info)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 One audit asks many questions, and each interval misses the truth now and then. So the strict interval is as wide as it
 takes that a clean dataset fails in one audit of a thousand, all probes together (Bonferroni), one-sided: to guess
 worse than chance is no leak. Sources, not examples, are the sample; where they are few, their scatter is known badly,
-so the width is that of Student's t law.
+so the width is that of Student's t distribution.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from avsync.audit.leak import Leak, Leakage
 from avsync.audit.result import AuditFinding, Guesses, Kind, Verdict
 from avsync.config import PairsName
 from avsync.metrics import Proportion
-from sharding.base.text import counted
+from sharding.base.text import counted, percent
 
 CHANCE = 0.5
 FALSE_ALARMS = 1e-3
@@ -33,7 +33,7 @@ FEW_SOURCES = 10
 """Fewer can pass nothing."""
 WORST_LAST: tuple[Verdict, ...] = ("pass", "warning", "fail")
 HONEST: PairsName = "symmetric"
-"""The law under which one stream alone cannot tell the label, whatever is in it."""
+"""The pairs of which one stream alone cannot tell the label, whatever is in it."""
 
 
 def strictness(probes: int, sources: int) -> float:
@@ -42,7 +42,7 @@ def strictness(probes: int, sources: int) -> float:
 
 
 def _student(tail: float, freedom: int) -> float:
-    """The point beyond which `tail` of Student's law lies."""
+    """The point beyond which `tail` of Student's t distribution lies."""
     if freedom > 1000:
         return NormalDist().inv_cdf(1 - tail)
     low, high = 0.0, np.pi / 2  # angle: arctan(t / sqrt(freedom))
@@ -53,7 +53,7 @@ def _student(tail: float, freedom: int) -> float:
 
 
 def _within(angle: float, freedom: int) -> float:
-    """Share of Student's law between -t and t (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
+    """Share of Student's t distribution between -t and t (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
     odd = freedom % 2
     steps = np.arange(1 + odd, freedom - 1, 2)
     terms = np.cos(angle) ** odd * np.cumprod(np.r_[1, steps / (steps + 1) * np.cos(angle) ** 2])
@@ -61,8 +61,8 @@ def _within(angle: float, freedom: int) -> float:
     return float(2 / np.pi * (angle + total)) if odd else float(total)
 
 
-def judge(guesses: Guesses, law: PairsName) -> AuditFinding:
-    """What a probe's guesses on labels of `law` mean."""
+def judge(guesses: Guesses, pairs: PairsName) -> AuditFinding:
+    """What a probe's guesses on labels of such pairs mean."""
     share = guesses.strict
     if not share.count:
         return _finding(guesses, "warning", "No example could be looked at, so nothing is known.")
@@ -70,16 +70,11 @@ def judge(guesses: Guesses, law: PairsName) -> AuditFinding:
         return _finding(guesses, "pass", "No better than guessing.")
     if guesses.kind == "position":
         return _finding(guesses, *_place(share))
-    return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, law)}")
+    return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, pairs)}")
 
 
 def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> AuditFinding:
     return AuditFinding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
-
-
-def percent(value: float) -> str:
-    """`50.1 %`, or a dash where there is no number."""
-    return f"{100 * value:.1f} %" if value == value else "–"
 
 
 def _right(share: Proportion) -> str:
@@ -100,16 +95,16 @@ def _place(share: Proportion) -> tuple[Verdict, str]:
     )
 
 
-def _remedy(guesses: Guesses, law: PairsName) -> str:
+def _remedy(guesses: Guesses, pairs: PairsName) -> str:
     if guesses.kind == "law":
-        return f"the law of pairs itself tells the label to whoever can read the place. Use --pairs.law {HONEST}."
+        return f"the pair sampler itself tells the label to whoever can read the place. Use --pairs.law {HONEST}."
     if guesses.kind == "both":
         return (
             "picture and sound both show their place in the file, and a network may compare the places instead of "
             "what is seen and heard. Find and remove the trace in one of them: a counter in the picture, a tone, a "
             "fade, a change of level, marks of an encoder; pack the originals."
         )
-    if law == HONEST:
+    if pairs == HONEST:
         return (
             "with symmetric pairs one stream alone cannot know that. It is the one audit in a thousand that errs: try "
             "another --seed. If it stays, it is a bug: please report it."
@@ -135,30 +130,30 @@ def detectable(strict: Proportion) -> float:
     return min(1.0, CHANCE + float(np.sqrt(k)) / 2)
 
 
-def judge_law(leak: Leak, law: PairsName) -> tuple[AuditFinding, AuditFinding]:
-    """What the law alone tells of the label; exact, so it has no interval."""
-    return _of_law("sound", leak.sound, law), _of_law("picture", leak.picture, law)
+def judge_sampler(leak: Leak, pairs: PairsName) -> tuple[AuditFinding, AuditFinding]:
+    """What the pair sampler alone tells of the label; exact, so it has no interval."""
+    return _of_place("sound", leak.sound, pairs), _of_place("picture", leak.picture, pairs)
 
 
-def _of_law(stream: str, told: Leakage, law: PairsName) -> AuditFinding:
-    share = Proportion(told.accuracy, told.accuracy, told.accuracy, 0)
+def _of_place(stream: str, leakage: Leakage, pairs: PairsName) -> AuditFinding:
+    share = Proportion(leakage.accuracy, leakage.accuracy, leakage.accuracy, 0)
     guesses = Guesses(
         probe=f"law of the {stream}'s place",
         kind="law",
         asks=f"Do sounds in sync and out of sync come with {stream} windows from other places of a clip?",
         accuracy=share,
         strict=share,
-        auc=told.auc,
-        note="Computed from the law and the lengths of all clips, without error.",
+        auc=leakage.auc,
+        note="Computed from the sampler and the lengths of all clips, without error.",
     )
-    if told.bits < ROUNDING:
+    if leakage.bits < ROUNDING:
         reason = "Both labels have the same places, exactly: 0 bits, whatever a stream shows of its place."
-        if law == "cyclic":
+        if pairs == "cyclic":
             reason += " Cyclic pairs leak elsewhere, at the join of the turned sound."
         return AuditFinding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
     reason = (
-        f"The place alone tells {told.bits:.4f} bits: {percent(told.accuracy)} right, where guessing gives 50 %: "
-        f"{_remedy(guesses, law)}"
+        f"The place alone tells {leakage.bits:.4f} bits: {percent(leakage.accuracy)} right, where guessing gives 50 %: "
+        f"{_remedy(guesses, pairs)}"
     )
     return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
 

@@ -43,7 +43,7 @@ class Shake:
     """Where the camera has moved to, picture by picture."""
 
     x: Curve
-    """(T,) share of the picture; what stands still in the world is seen this far to the right."""
+    """(T,) fraction of the picture; what stands still in the world is seen this far to the right."""
     y: Curve
     """(T,)"""
 
@@ -159,9 +159,9 @@ def _paint_support(
         x, y = motion.pivot
         _paint_line(canvas, ((shake.x + x) * size + margin, (shake.y + y) * size + margin), center, size)
     if motion.ground is not None:
-        lane, half = motion.ground, motion.ground.reach + look.radius
-        y = (shake.y + lane.floor + look.radius + 0.008) * size + margin
-        left, right = ((shake.x + lane.x + side * half) * size + margin for side in (-1, 1))
+        track, half = motion.ground, motion.ground.reach + look.radius
+        y = (shake.y + track.floor + look.radius + 0.008) * size + margin
+        left, right = ((shake.x + track.x + side * half) * size + margin for side in (-1, 1))
         _paint_line(canvas, (left, y), (right, y), size)
 
 
@@ -177,7 +177,7 @@ def _paint_line(canvas: Pictures, start: tuple[Curve, Curve], end: tuple[Curve, 
 
 
 def _ellipse(motion: Motion, look: Look, shake: Shake, fps: int) -> tuple[Curve, Curve, Curve, Curve]:
-    """Centre x, y and half width, half height of the object in each picture, (T,) each, shares of the picture."""
+    """Centre x, y and half width, half height of the object in each picture, (T,) each, fractions of the picture."""
     time = np.arange(len(shake.x)) / fps
     squash = 0.35 * np.interp(time, motion.time, motion.squash)
     high = look.radius * (1 - squash)

@@ -6,7 +6,6 @@ Written for bytes that anyone may have made: whatever a decoder does with them i
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import av
 import numpy as np
@@ -73,7 +72,7 @@ def problem_of_headers(video: tuple[bytes, int], audio: tuple[bytes, int], meta:
         try:
             found = header_of(suffix).shape(*member)
         except Exception as error:  # of a library, made by bytes from outside
-            return f"a {suffix} member that does not open ({_told(error)})"
+            return f"a {suffix} member that does not open ({_named(error)})"
         if found != shape:
             return f"a {suffix} member of {found} where the json says {shape}"
     return ""
@@ -87,9 +86,9 @@ def problem_of_decoding(video: bytes, audio: bytes, meta: ClipMeta, codec: Codec
             codec.decode_video(video, frames, np.empty((len(frames), meta.height * 3 // 2, meta.width), np.uint8))
         codec.decode_audio(audio, 0, np.empty((meta.samples, meta.channels), np.int16))
     except Exception as error:  # of a library, made by bytes from outside
-        return f"members that do not decode ({_told(error)})"
+        return f"members that do not decode ({_named(error)})"
     return ""
 
 
-def _told(error: Exception) -> Any:
+def _named(error: Exception) -> str:
     return str(error) or type(error).__name__

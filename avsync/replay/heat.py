@@ -12,7 +12,8 @@ from avsync.data.draw import Draw
 from avsync.evaluate.pointing import cropped
 from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of
-from avsync.replay.ask import Which, answers_of, honest
+from avsync.replay.answers import answers_of, honest
+from avsync.replay.result import Which
 from avsync.run.network import LoadedNetwork, load_network
 
 CLIPS = 6
@@ -69,16 +70,16 @@ def shown_maps(run: Path, dataset: Path, which: Which) -> list[Shown]:
             if meta is None:
                 continue
             number = next(place for place, sound in enumerate(draw.pair.sounds) if sound.in_sync)
-            frames = to_uint8(answer.seen.frames[row])
-            heat = heat_in_time(answer.said.cam[row, number], len(frames))
-            moment = hottest_of(answer.said.cam[row, number], len(frames)).frame
+            frames = to_uint8(answer.given.frames[row])
+            heat = heat_in_time(answer.output.cam[row, number], len(frames))
+            moment = hottest_of(answer.output.cam[row, number], len(frames)).frame
             place = draw.pair.picture + moment
             known = meta.boxes[place] if meta.boxes else ()
             boxes = cropped(known, feed.view) if known else np.empty((0, 4))
             found.append(
                 Shown(
                     key=meta.key, picture=frames[moment], heat=heat[moment], scale=HeatScale.of(heat), boxes=boxes,
-                    logit=float(answer.said.logit[row, number]),
+                    logit=float(answer.output.logit[row, number]),
                 )
             )  # fmt: skip
     return sorted(found, key=lambda one: one.key)
@@ -98,7 +99,7 @@ def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[HeatAroun
         for row, draw in enumerate(answer.batch.draws):
             if draw.clip < 0 or not draw.pair.sounds[0].roll:
                 continue
-            offset, heat = _heat_by_offset(answer.said.cam[row, 0], answer.seen.frames.shape[2], draw, float(fps))
+            offset, heat = _heat_by_offset(answer.output.cam[row, 0], answer.given.frames.shape[2], draw, float(fps))
             offsets.append(offset)
             heats.append(heat)
             sound = answer.batch.audio[row, 0, :, 0].numpy().astype(np.float32) / 32768
