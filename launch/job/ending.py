@@ -67,7 +67,7 @@ class Ending:
         if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
             decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
         event = self.this.end(decision, action, code)
-        say(f"attempt {self.this.number} {_said(decision, action)}")
+        say(f"attempt {self.this.number} {_message(decision, action)}")
         if decision.do in ENDS:
             self._over(decision)
         self._avoid_bad_nodes(event)
@@ -159,6 +159,6 @@ NO_WAY = (
 )
 
 
-def _said(decision: Decision, action: Action) -> str:
+def _message(decision: Decision, action: Action) -> str:
     why = f" ({decision.why})" if decision.why else ""
     return f"ended: {decision.what}{why}" + (f"; {action}" if action else "")

@@ -75,24 +75,24 @@ OF_ONE_NODE = frozenset("btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".
 """File systems that a machine has for itself, unless it hands them out by NFS."""
 
 
-def missing_places(plans: Sequence[JobPlan]) -> list[str]:
+def missing_folders(plans: Sequence[JobPlan]) -> list[str]:
     """What a job reads and is not there, nor made by one before it in the chain."""
     made, missing = set[str](), list[str]()
     for plan in plans:
         missing += [
-            f"{plan.record.kind}: {place.flag} {why}"
-            for place in plan.reads
-            if os.path.realpath(place.path) not in made and (why := _missing(place))
+            f"{plan.record.kind}: {folder.flag} {why}"
+            for folder in plan.reads
+            if os.path.realpath(folder.path) not in made and (why := _missing(folder))
         ]
         made.add(os.path.realpath(plan.paths.target))
     return missing
 
 
-def _missing(place: WorkFolder) -> str:
-    if not place.path.exists():
-        return f"{place.path} does not exist; give what is there, or make it before: --then"
-    if place.whole and not (place.path / place.whole).is_file():
-        return f"{place.path} has no {place.whole}: it is none, or not finished"
+def _missing(folder: WorkFolder) -> str:
+    if not folder.path.exists():
+        return f"{folder.path} does not exist; give what is there, or make it before: --then"
+    if folder.whole and not (folder.path / folder.whole).is_file():
+        return f"{folder.path} has no {folder.whole}: it is none, or not finished"
     return ""
 
 

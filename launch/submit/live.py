@@ -30,7 +30,7 @@ def refuse_live(plans: Sequence[JobPlan]) -> None:
     """Raises BusyError that names the job and what to do; InputError, QueueError without an answer of SLURM."""
     for plan, alive in queued_already(plans):
         _recover(plan.paths, alive)
-        raise BusyError(said_of(plan, alive[0]))
+        raise BusyError(refusal(plan, alive[0]))
     for plan in plans:
         if (plan.record.run or plan.record.dataset) and plan.paths.target.is_dir():
             with folder_lock(plan.paths.target, "avsync submit"):
@@ -44,7 +44,7 @@ def queued_already(plans: Sequence[JobPlan]) -> list[tuple[JobPlan, list[QueueRo
     return [(plan, alive) for plan, alive in found if alive]
 
 
-def said_of(plan: JobPlan, row: QueueRow) -> str:
+def refusal(plan: JobPlan, row: QueueRow) -> str:
     """Why it is refused, and what to do."""
     target = plan.paths.target
     why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""

@@ -14,9 +14,7 @@ from sharding.base.text import counted, size
 RULE = "-" * 78
 
 
-def said_of_queued(
-    plans: Sequence[JobPlan], queued: Sequence[tuple[JobPlan, Queued]], starts: Mapping[str, str]
-) -> str:
+def queued_report(plans: Sequence[JobPlan], queued: Sequence[tuple[JobPlan, Queued]], starts: Mapping[str, str]) -> str:
     """Job numbers, and the next commands."""
     lines = [f"{_title(plan)}: done already, nothing to do" for plan in _left_out(plans, [plan for plan, _ in queued])]
     for plan, jobs in queued:
@@ -27,7 +25,7 @@ def said_of_queued(
     return "\n".join(lines)
 
 
-def said_of_dry_run(
+def dry_run_report(
     plans: Sequence[JobPlan], todo: Sequence[JobPlan], most: int, after: Sequence[str], starts: Mapping[str, str]
 ) -> str:
     """Every script word for word, and what would happen."""

@@ -11,10 +11,10 @@ from launch.queue.ask import QueueError
 from launch.queue.site import USUAL_ARRAY, read_config
 from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
-from launch.submit.check import check_partition, check_writable, missing_places, read_nodes, warnings
+from launch.submit.check import check_partition, check_writable, missing_folders, read_nodes, warnings
 from launch.submit.kinds import INDEX, MERGE, PACK
-from launch.submit.live import check_known, clear, held, is_done, queued_already, refuse_live, said_of
-from launch.submit.messages import said_of_dry_run, said_of_queued
+from launch.submit.live import check_known, clear, held, is_done, queued_already, refusal, refuse_live
+from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
 from launch.submit.sbatch import try_script
 from launch.submit.snapshot import take_snapshot, write_environment
@@ -30,7 +30,7 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     """
     plans = plan_chain(chain, find_profile(cluster), commit_of())
     check_writable(plans)
-    missing = missing_places(plans)
+    missing = missing_folders(plans)
     if missing and not after:
         raise InputError(missing[0])
     for warning in (*missing, *warnings(plans)):  # what is missing may be made by the jobs that it waits for
@@ -44,7 +44,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     """Queue a job again as its folder tells, and of a packing what follows it. Raises AvsyncError as `submit` does."""
     plans = plan_again(job_of(name, kind))
     check_writable(plans)
-    if missing := missing_places(plans):
+    if missing := missing_folders(plans):
         raise InputError(missing[0])
     if dry_run:
         return _foreseen(foresee(plans), plans, ())
@@ -63,16 +63,16 @@ def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, n
         for plan in todo:
             prepare(plan, new_code=new_code)
         queued = queue_chain(todo, read_config().largest_array, after)
-    return said_of_queued(plans, list(zip(todo, queued, strict=True)), starts)
+    return queued_report(plans, list(zip(todo, queued, strict=True)), starts)
 
 
 def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -> str:
     """The dry run. It also works where there is no SLURM."""
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
-        return said_of_dry_run(plans, todo, USUAL_ARRAY, after, {})
-    message = said_of_dry_run(plans, todo, read_config().largest_array, after, _asked(todo))
-    refused = [f"it would be refused: {said_of(plan, rows[0])}" for plan, rows in queued_already(plans)]
+        return dry_run_report(plans, todo, USUAL_ARRAY, after, {})
+    message = dry_run_report(plans, todo, read_config().largest_array, after, _asked(todo))
+    refused = [f"it would be refused: {refusal(plan, rows[0])}" for plan, rows in queued_already(plans)]
     return "\n".join([message, *refused])
 
 

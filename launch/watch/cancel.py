@@ -41,7 +41,7 @@ def cancel(paths: JobPaths, wait_s: float) -> str:
     if not left:
         _conclude(paths, record)
     after = read_status(paths, ask_queue([paths]))
-    return "\n".join((_said(paths, after, left), *_said_of(followers)))
+    return "\n".join((_report(paths, after, left), *_followers_report(followers)))
 
 
 def _mark(paths: JobPaths) -> None:
@@ -92,7 +92,7 @@ def _conclude(paths: JobPaths, record: JobRecord) -> None:
             write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
 
 
-def _said(paths: JobPaths, status: JobStatus, left: Sequence[QueueRow]) -> str:
+def _report(paths: JobPaths, status: JobStatus, left: Sequence[QueueRow]) -> str:
     target = short(paths.target)
     if left:
         return f"{target}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
@@ -107,7 +107,7 @@ def _followers(ids: Sequence[str]) -> list[QueueRow]:
     return [row for row in read_queue() if row.live and any(_needs(row, job) for job in ids) and row.job not in ids]
 
 
-def _said_of(followers: Sequence[QueueRow]) -> list[str]:
+def _followers_report(followers: Sequence[QueueRow]) -> list[str]:
     """They never start; those that were submitted so, SLURM takes from the queue itself."""
     live = {row.job for row in read_queue() if row.live} if followers else set[str]()
     gone, left = ([row for row in followers if (row.job in live) is here] for here in (False, True))

@@ -40,7 +40,7 @@ def test_the_doctor_finds_what_this_cluster_does_and_leaves_no_job(
     (tmp_path / "site.toml").write_text('partition = "low"\ngpus_per_node = 1\ncpus_per_gpu = 1\n')
     code, found, text = examined(capsys)
     assert code == 1, "its GPUs are none"
-    assert "1 thing must be changed, as told above: torch on the GPU" in text
+    assert "1 thing must be changed, as shown above: torch on the GPU" in text
     wait = cluster.settings.kill_wait_s
     for check, what in (
         ("SLURM", "22.|23.|24."),

@@ -13,7 +13,7 @@ from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resource
 from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
-from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_places, rows_of, warnings
+from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_folders, rows_of, warnings
 from launch.submit.kinds import INDEX, WorkFolder
 from launch.submit.live import clear, is_done, live_rows
 from launch.submit.plan import JobPlan
@@ -90,13 +90,13 @@ def test_what_a_job_reads_must_be_there_or_be_made_before_it(tmp_path: Path) -> 
     data, run = tmp_path / "data", tmp_path / "run"
     train = plan(run, [_dataset(data)])
     said = f"train: DATASET {data} does not exist; give what is there, or make it before: --then"
-    assert missing_places([train]) == [said]
-    assert missing_places([plan(data, kind="pack"), train]) == []
-    assert missing_places([train, plan(data, kind="pack")]) == [said]
+    assert missing_folders([train]) == [said]
+    assert missing_folders([plan(data, kind="pack"), train]) == []
+    assert missing_folders([train, plan(data, kind="pack")]) == [said]
     data.mkdir()
-    assert "has no dataset.json" in missing_places([train])[0]
+    assert "has no dataset.json" in missing_folders([train])[0]
     (data / "dataset.json").touch()
-    assert missing_places([train]) == []
+    assert missing_folders([train]) == []
     assert not run.exists()
 
 
