@@ -101,8 +101,8 @@ def test_a_torn_receipt_stops_no_run_and_is_told_when_it_is_read(dataset, run):
 def test_skipped_and_repeated_are_found_in_the_clips_that_came(dataset, run, monkeypatch, away, told):
     """A trainer that would go on at another step than the checkpoint's is stopped before it has trained on a clip."""
 
-    def elsewhere(self: Feed, order: Order, config: Any, world: Any, steps: range, coming: Any) -> Iterator[list[Draw]]:
-        return rows(self, order, config, world, range(steps.start + away, steps.stop + away), coming)
+    def elsewhere(self: Feed, order: Order, steps: range, *rest: Any) -> Iterator[list[Draw]]:
+        return rows(self, order, range(steps.start + away, steps.stop + away), *rest)
 
     rows = Feed.training_rows
     monkeypatch.setattr(Feed, "training_rows", elsewhere)
