@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,8 +30,22 @@ class World:
 
     broadcast: Callable[[Tensor], None]
     """Every rank's tensor becomes rank 0's, in place."""
+    reduce: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    """The sum of all ranks' tensors, on every rank."""
     count: Callable[[bool], int] = int
     """How many ranks say yes; every rank must call it. From CPU to CPU: no GPU waits for it, or is waited for."""
+
+    @classmethod
+    def alone(cls, device: torch.device) -> Self:
+        """One process that trains for itself."""
+        return cls(
+            rank=0,
+            ranks=1,
+            device=device,
+            gather=lambda table: table,
+            autocast=nullcontext,
+            broadcast=lambda _: None,
+        )
 
     @property
     def is_main(self) -> bool:

@@ -1,24 +1,25 @@
 """Are all cores busy while packing, with many small files and with few long ones, and does memory stay bounded?
 
-    python benchmarks/cores.py [--minutes 6]
+    python -m benchmarks.cores [--minutes 6]
 
 Packs generated videos with one worker for each core. Busy = CPU seconds of all processes over wall seconds times cores,
 from the first call to the last byte; where the machine does something else meanwhile, it says less than it should.
 """
 
-import argparse
 import resource
 import tempfile
-import time
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.pack_sources import wall
+from benchmarks.base.runner import cost_of
+from benchmarks.base.table import Table, command
+from benchmarks.pack.sources import wall
 from sharding.base.environment import available_cores
+from sharding.base.text import percent
 from sharding.config import PackConfig
 from sharding.pack.pack import pack
 from sharding.scenes.config import SceneConfig
@@ -29,37 +30,22 @@ FILMS = 3
 
 def main() -> None:
     """Make the videos, pack them, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("cores", __doc__)
     parser.add_argument("--minutes", type=int, default=6, help="length of each of the three films")
     parser.add_argument("--files", type=int, default=240, help="number of small files")
     options = parser.parse_args()
-    table = Table(title=f"packing with {available_cores()} cores")
-    for column in ("videos", "wall s", "CPU s", "busy", "largest worker MiB"):
-        table.add_column(column, justify="right" if column != "videos" else "left")
+    cores, config = available_cores(), PackConfig(val_percent=0, test_percent=0)
+    table = Table(f"packing with {cores} cores", ("videos", "wall s", "CPU s", "busy", "largest worker MiB"))
     with tempfile.TemporaryDirectory() as folder:
         small = generate(Path(folder) / "small", SceneConfig(count=options.files)).table
         films = make_films(Path(folder) / "films", options.minutes)
-        for name, videos in (
-            (f"{options.files} small files", small),
-            (f"{FILMS} films of {options.minutes} min", films),
-        ):
-            table.add_row(name, *measure(videos, Path(folder) / name))
-    Console().print(table)
-
-
-def measure(videos: Path, dataset: Path) -> tuple[str, ...]:
-    """Wall and CPU seconds, busy share, and the most memory any worker has had so far (MiB)."""
-    before, start = spent(), time.perf_counter()
-    pack(videos, dataset, PackConfig(val_percent=0, test_percent=0))
-    wall_s, cpu = time.perf_counter() - start, spent() - before
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return f"{wall_s:.1f}", f"{cpu:.1f}", f"{cpu / wall_s / available_cores():.0%}", f"{largest:.0f}"
-
-
-def spent() -> float:
-    """CPU seconds of this process and of those it has waited for."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+        ways = {f"{options.files} small files": small, f"{FILMS} films of {options.minutes} min": films}
+        for name, videos in ways.items():
+            cpu, wall_s = cost_of(partial(pack, videos, Path(folder) / name, config))
+            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of any worker so far
+            busy = percent(cpu / wall_s / cores, digits=0)
+            table.add(name, f"{wall_s:.1f}", f"{cpu:.1f}", busy, f"{largest:.0f}")
+    Console().print(table.rich())
 
 
 def make_films(folder: Path, minutes: int) -> Path:

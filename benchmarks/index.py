@@ -1,6 +1,6 @@
 """A million clips' index: how long it takes to build from side files, to load and to search, and how large it is.
 
-python benchmarks/index.py [CLIPS]
+python -m benchmarks.index [CLIPS]
 
 The side files are made up: names as in Kinetics-700, one clip of 10 s a source (the most names there can be), 32
 sources a shard. Memory is what a new process takes on top of its libraries, at the peak. Wanted for a million: load
@@ -10,18 +10,17 @@ sources a shard. Memory is what a new process takes on top of its libraries, at 
 import random
 import statistics
 import string
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_SELF, getpagesize, getrusage
 from tempfile import TemporaryDirectory
 
-import msgspec
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.base.runner import alone, seconds
+from benchmarks.base.table import Table, command
 from sharding.base.files import read_json, to_json
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import Index
@@ -37,12 +36,13 @@ ACTIONS = [f"{verb} {thing}" for verb in ("playing", "riding", "throwing", "repa
 ID = string.ascii_letters + string.digits + "-_"
 
 
-class Measured(msgspec.Struct):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
     """What a process of its own has found out."""
 
     seconds: float
     peak_mb: float
-    extra: dict[str, float] = {}
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 def write_side_files(folder: Path, clips: int) -> None:
@@ -78,11 +78,12 @@ def clip_record(path: str, offset: int, rng: random.Random) -> ClipRecord:
     )
 
 
-def build(folder: Path, path: Path) -> Measured:
-    """Join the side files and save the index."""
-    before, start = now_mb(), time.perf_counter()
-    Index.build(side_files(folder), ACTIONS).save(path)
-    return Measured(seconds=time.perf_counter() - start, peak_mb=peak_mb() - before)
+def build(paths: tuple[Path, Path]) -> Measured:
+    """Join the side files of a folder and save the index."""
+    folder, path = paths
+    before = now_mb()
+    took = seconds(lambda: Index.build(side_files(folder), ACTIONS).save(path))
+    return Measured(seconds=took, peak_mb=peak_mb() - before)
 
 
 def side_files(folder: Path) -> Iterator[tuple[int, ShardRecord]]:
@@ -96,24 +97,17 @@ def load(path: Path) -> Measured:
     before = now_mb()
     index = Index.load(path)
     grown = peak_mb() - before
-    seconds = statistics.median(taken(lambda: Index.load(path)) for _ in range(RUNS))
+    took = statistics.median(seconds(partial(Index.load, path)) for _ in range(RUNS))
     rng = random.Random(1)
     clips = [rng.randrange(len(index)) for _ in range(LOOKUPS)]
     keys = [index.key(clip) for clip in clips[:FINDS]]
     extra = {
-        "key of a clip (ns)": taken(lambda: [index.key(clip) for clip in clips]) / LOOKUPS * 1e9,
-        "place of a clip (ns)": taken(lambda: [(index.offset[c], index.layout(c)) for c in clips]) / LOOKUPS * 1e9,
-        "clip by its key (ns)": taken(lambda: [index.find(key) for key in keys]) / FINDS * 1e9,
+        "key of a clip (ns)": seconds(lambda: [index.key(clip) for clip in clips]) / LOOKUPS * 1e9,
+        "place of a clip (ns)": seconds(lambda: [(index.offset[c], index.layout(c)) for c in clips]) / LOOKUPS * 1e9,
+        "clip by its key (ns)": seconds(lambda: [index.find(key) for key in keys]) / FINDS * 1e9,
     }
     assert [index.find(key) for key in keys] == clips[:FINDS]
-    return Measured(seconds=seconds, peak_mb=grown, extra=extra)
-
-
-def taken(work: Callable[[], object]) -> float:
-    """Seconds."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return Measured(seconds=took, peak_mb=grown, extra=extra)
 
 
 def now_mb() -> float:
@@ -126,37 +120,28 @@ def peak_mb() -> float:
     return getrusage(RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def alone(*arguments: str | Path) -> Measured:
-    """The same program, in a process of its own."""
-    run = subprocess.run([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, check=True)
-    return msgspec.json.decode(run.stdout, type=Measured)
-
-
 def compare(clips: int) -> Table:
     """Everything, as a table."""
     with TemporaryDirectory() as name:
         folder, path = Path(name, "train"), Path(name, "index.npz")
         folder.mkdir()
         write_side_files(folder, clips)
-        built, loaded, size = alone("build", folder, path), alone("load", path), path.stat().st_size
-    table = Table(title=f"index of {clips:,} clips, one a source", title_justify="left")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    table.add_row("build from side files (s)", f"{built.seconds:.1f}")
-    table.add_row("... memory (MB)", f"{built.peak_mb:.0f}")
-    table.add_row("index.npz (MB)", f"{size / 1e6:.0f}")
-    table.add_row("... bytes a clip", f"{size / clips:.0f}")
-    table.add_row(f"load, median of {RUNS} (s)", f"{loaded.seconds:.3f}")
-    table.add_row("... memory (MB)", f"{loaded.peak_mb:.0f}")
+        built, loaded, size = alone(build, (folder, path)), alone(load, path), path.stat().st_size
+    table = Table(f"index of {clips:,} clips, one a source", ("what", "measured"))
+    table.add("build from side files (s)", f"{built.seconds:.1f}")
+    table.add("... memory (MB)", f"{built.peak_mb:.0f}")
+    table.add("index.npz (MB)", f"{size / 1e6:.0f}")
+    table.add("... bytes a clip", f"{size / clips:.0f}")
+    table.add(f"load, median of {RUNS} (s)", f"{loaded.seconds:.3f}")
+    table.add("... memory (MB)", f"{loaded.peak_mb:.0f}")
     for what, number in loaded.extra.items():
-        table.add_row(what, f"{number:,.0f}")
+        table.add(what, f"{number:,.0f}")
     return table
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["build"]:
-        sys.stdout.buffer.write(msgspec.json.encode(build(Path(sys.argv[2]), Path(sys.argv[3]))))
-    elif sys.argv[1:2] == ["load"]:
-        sys.stdout.buffer.write(msgspec.json.encode(load(Path(sys.argv[2]))))
-    else:
-        Console().print(compare(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))
+    from benchmarks import index  # what runs in another process has its name there
+
+    parser = command("index", __doc__)
+    parser.add_argument("clips", type=int, nargs="?", default=1_000_000, metavar="CLIPS")
+    Console().print(index.compare(parser.parse_args().clips).rich())

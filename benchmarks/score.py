@@ -3,12 +3,11 @@
 avsync scenes long --seconds 40 --count 40 --seed 7
 python -m benchmarks.score RUN SCENES LONG FOLDER [CASES]
 
-RUN was trained on SCENES (`avsync demo` makes both), whose test split is used. FOLDER keeps what the network said, so
+RUN was trained on SCENES (`avsync demo` makes both), whose test split is used. FOLDER keeps the network's answers, so
 a second call adds nothing. Files are coded anew, cut so that neither stream is longer than the other: nothing but the
 content tells the offset. Half of the scenes choose `trust`; the tables are about the other half.
 """
 
-import argparse
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from avsync.localize.film import FilmWriter, Picture, read_pictures
 from avsync.metrics import proportion_of
@@ -32,7 +30,9 @@ from avsync.score.curve import Votes
 from avsync.score.decide import SyncDecision, blind_windows, decide
 from avsync.score.listen import ScoreEvidence
 from avsync.score.score import Scorer
+from benchmarks.base.table import Table, command
 from sharding.base.files import publish
+from sharding.base.text import interval, percent
 from sharding.format.clip import Clock
 from sharding.media.audio import AudioTimeline
 from sharding.media.probe import Probe, probe
@@ -48,7 +48,7 @@ BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Case:
-    """One file, what is true of it, and what the network said."""
+    """One file, what is true of it, and what the network answered."""
 
     kind: str
     number: int
@@ -56,7 +56,7 @@ class Case:
     evidence: ScoreEvidence
 
 
-def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, target: Path, *, still: bool = False) -> None:
+def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, path: Path, *, still: bool = False) -> None:
     """Write the picture of one scene with `wave`, (S, 1), `planted_s` late; neither reaches beyond the other."""
     skipped = ceil(max(0.0, planted_s) * FPS)
     frames = [one.rgb for one in read_pictures(picture)]
@@ -64,7 +64,7 @@ def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, target: Pat
     first = round((skipped / FPS - planted_s) * RATE)
     height, width = frames[0].shape[:2]
     tick = 90_000 // FPS
-    with publish(target) as file, FilmWriter(file, height=height, width=width, rate=RATE, channels=1) as film:
+    with publish(path) as file, FilmWriter(file, height=height, width=width, rate=RATE, channels=1) as film:
         film.sound(wave[first : first + count * RATE // FPS])
         for number in range(count):
             film.show(Picture(number * tick, tick, frames[skipped + (0 if still else number)]))
@@ -72,8 +72,8 @@ def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, target: Pat
 
 def sound_of(source: Probe) -> NDArray[np.int16]:
     """(S, 1)"""
-    with closing(AudioTimeline(source, sample_rate=RATE, channels=1, first_sample=0)) as lane:
-        return lane.read(0, int(source.audio.end * RATE)).audio
+    with closing(AudioTimeline(source, sample_rate=RATE, channels=1, first_sample=0)) as timeline:
+        return timeline.read(0, int(source.audio.end * RATE)).audio
 
 
 def scenes_of(folder: Path) -> list[Path]:
@@ -93,7 +93,7 @@ def planted_cases(short: Sequence[Path], long: Sequence[Path], count: int) -> It
                 yield kind, number, 0.0 if kind in NEGATIVE else offset
 
 
-def make(kind: str, scenes: Sequence[Path], number: int, planted_s: float, target: Path) -> None:
+def make(kind: str, scenes: Sequence[Path], number: int, planted_s: float, path: Path) -> None:
     """Write the file of one case."""
     source = probe(scenes[number])
     wave = sound_of(source)
@@ -103,34 +103,34 @@ def make(kind: str, scenes: Sequence[Path], number: int, planted_s: float, targe
         "noise": lambda: rng.normal(0, 1000, wave.shape).astype(np.int16),
         "silence": lambda: np.zeros_like(wave),
     }
-    plant(source, changed.get(kind, lambda: wave)(), planted_s, target, still=kind == "still")
+    plant(source, changed.get(kind, lambda: wave)(), planted_s, path, still=kind == "still")
 
 
 def cases(scorer: Scorer, short: Sequence[Path], long: Sequence[Path], count: int) -> Iterator[Case]:
-    """What the network says of each, kept in the scorer's folder."""
+    """The evidence of each, kept in the scorer's folder."""
     for kind, number, offset in planted_cases(short, long, count):
-        place = scorer.folder / f"{kind.replace(' ', '-')}-{number:03}.npz"
-        if not place.exists():
-            video = place.with_suffix(".mp4")
+        path = scorer.folder / f"{kind.replace(' ', '-')}-{number:03}.npz"
+        if not path.exists():
+            video = path.with_suffix(".mp4")
             make(kind, long if kind == "long" else short, number, offset, video)
-            keep(place, scorer.ask(video)[1])
+            keep(path, scorer.ask(video)[1])
             video.unlink()
-        yield Case(kind=kind, number=number, planted_s=offset, evidence=kept(place))
+        yield Case(kind=kind, number=number, planted_s=offset, evidence=kept(path))
 
 
 ARRAYS = ("starts", "offsets", "logit", "loudness_db", "motion", "peaks")
 
 
-def keep(place: Path, evidence: ScoreEvidence) -> None:
+def keep(path: Path, evidence: ScoreEvidence) -> None:
     """Write it."""
     columns = {name: getattr(evidence, name) for name in ARRAYS}
-    with publish(place) as file:
+    with publish(path) as file:
         np.savez(file, window=evidence.window, fps=str(evidence.clock.fps), **columns)
 
 
-def kept(place: Path) -> ScoreEvidence:
+def kept(path: Path) -> ScoreEvidence:
     """Read it again."""
-    with np.load(place) as data:
+    with np.load(path) as data:
         clock = Clock(fps=Fraction(str(data["fps"])), sample_rate=RATE)
         return ScoreEvidence(clock=clock, window=int(data["window"]), **{name: data[name] for name in ARRAYS})
 
@@ -152,34 +152,26 @@ def near(case: Case, found: SyncDecision) -> bool:
     return abs(found.curve.best_s - case.planted_s) <= found.curve.capture_s
 
 
+def right(hits: Sequence[bool], digits: int = 0) -> str:
+    """Of how many, with the interval."""
+    found = proportion_of(np.array(hits), np.arange(len(hits)))
+    return f"{percent(found.value, digits)} ({interval(found.low, found.high, digits)})"
+
+
 def error_table(some: Sequence[tuple[Case, SyncDecision]], config: ScoreConfig) -> Table:
     """Of files with a planted offset."""
-    table = Table(title="planted offsets -2 to +2 s, a third in sync")
-    for name in (
-        "files",
-        "count",
-        "can't tell",
-        "of the others: near",
-        "median ms",
-        "90 % ms",
-        "in sync or not, right",
-    ):
-        table.add_column(name, justify="right")
+    columns = ("files", "count", "can't tell", "of the others: near", "median ms", "90 % ms", "in sync or not, right")
+    table = Table("planted offsets -2 to +2 s, a third in sync", columns)
     for kind in ("short", "long"):
         mine = [(case, found) for case, found in some if case.kind == kind]
-        told = [(case, found) for case, found in mine if found.verdict != "can't tell"]
-        if not told:
+        decided = [(case, found) for case, found in mine if found.verdict != "can't tell"]
+        if not decided:
             continue
-        errors = [abs(found.curve.best_s - case.planted_s) * 1000 for case, found in told if found.curve]
-        right = [in_tolerance(case, config) == (found.verdict == "in sync") for case, found in told]
-        hits = proportion_of(np.array([near(*one) for one in told]), np.arange(len(told)))
-        fine = proportion_of(np.array(right), np.arange(len(told)))
-        table.add_row(
-            kind, str(len(mine)), f"{1 - len(told) / len(mine):.0%}",
-            f"{hits.value:.0%} ({hits.low:.0%} to {hits.high:.0%})",
-            f"{np.median(errors):.0f}", f"{np.percentile(errors, 90):.0f}",
-            f"{fine.value:.0%} ({fine.low:.0%} to {fine.high:.0%})",
-        )  # fmt: skip
+        errors = [abs(found.curve.best_s - case.planted_s) * 1000 for case, found in decided if found.curve]
+        middle, most = np.median(errors), np.percentile(errors, 90)
+        sync = [in_tolerance(case, config) == (found.verdict == "in sync") for case, found in decided]
+        hits, unsure = right([near(*one) for one in decided]), percent(1 - len(decided) / len(mine), 0)
+        table.add(kind, len(mine), unsure, hits, f"{middle:.0f}", f"{most:.0f}", right(sync))
     return table
 
 
@@ -190,24 +182,18 @@ def in_tolerance(case: Case, config: ScoreConfig) -> bool:
 
 def negative_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     """Of files whose sound tells nothing about their picture."""
-    table = Table(title="nothing to tell")
-    for name in ("files", "count", "can't tell", "in sync", "off", "changes"):
-        table.add_column(name, justify="right")
+    names = ("can't tell", "in sync", "off", "changes")
+    table = Table("nothing to tell", ("files", "count", *names))
     for kind in NEGATIVE:
         verdicts = [found.verdict for case, found in some if case.kind == kind]
-        table.add_row(
-            kind,
-            str(len(verdicts)),
-            *(str(verdicts.count(name)) for name in ("can't tell", "in sync", "off", "changes")),
-        )
+        table.add(kind, len(verdicts), *map(verdicts.count, names))
     return table
 
 
 def calibration_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     """Confidence against truth."""
-    table = Table(title="does the confidence mean what it says (planted offsets and other sound)")
-    for name in ("confidence", "count", "mean", "near the truth"):
-        table.add_column(name, justify="right")
+    title = "does the confidence mean what it says (planted offsets and other sound)"
+    table = Table(title, ("confidence", "count", "mean", "near the truth"))
     rows = [
         (found.curve.confidence, case.kind not in NEGATIVE and near(case, found))
         for case, found in some
@@ -216,12 +202,9 @@ def calibration_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     for low, high in pairwise(BINS):
         mine = [(sure, hit) for sure, hit in rows if low <= sure < high or (high == 1 and sure == 1)]
         if mine:
-            hits = proportion_of(np.array([hit for _, hit in mine]), np.arange(len(mine)))
-            mean = np.mean([sure for sure, _ in mine])
-            table.add_row(
-                f"{low:.0%} to {high:.0%}", str(len(mine)), f"{mean:.1%}",
-                f"{hits.value:.1%} ({hits.low:.0%} to {hits.high:.0%})",
-            )  # fmt: skip
+            mean = float(np.mean([sure for sure, _ in mine]))
+            hits = right([hit for _, hit in mine], 1)
+            table.add(interval(low, high, 0), len(mine), percent(mean), hits)
     return table
 
 
@@ -237,13 +220,13 @@ def main(run: Path, short: Path, long: Path, folder: Path, count: int) -> None:
     chosen = [case for case in every if case.number % 2 == 0]
     for trust in TRUSTS:
         console.print(f"trust {trust}: surprise {surprise(chosen, replace(config, trust=trust)):.3f} on the first half")
-    told = [(case, decide(case.evidence, config)[0]) for case in every if case.number % 2]
-    for table in (error_table(told, config), negative_table(told), calibration_table(told)):
-        console.print(table)
+    rest = [(case, decide(case.evidence, config)[0]) for case in every if case.number % 2]
+    for table in (error_table(rest, config), negative_table(rest), calibration_table(rest)):
+        console.print(table.rich())
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("score", __doc__)
     for name in ("run", "scenes", "long", "folder"):
         parser.add_argument(name, type=Path, metavar=name.upper())
     parser.add_argument("cases", type=int, nargs="?", default=60, metavar="CASES", help="of each kind")

@@ -8,10 +8,7 @@ the same moment for both, on nodes of their own. Of every pause
 SLURM itself takes about 6 s here (cred_expire = 5); many sites have 121 s.
 """
 
-import argparse
 import os
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +17,10 @@ from pathlib import Path
 
 import submitit
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.slurm_requeue_stock import StockTraining
+from benchmarks.base.runner import Rounds
+from benchmarks.base.table import Table, command, of_rounds, spread
+from benchmarks.slurm_stock import StockTraining
 from slurm.cluster import Cluster, ClusterSettings
 from tests.slurm.jobs import profile, toy
 
@@ -90,10 +88,9 @@ def submit_stock(cluster: Cluster, run: Path, blow: Blow) -> str:
     """The same by submitit alone."""
     run.mkdir()
     executor = submitit.AutoExecutor(folder=run / "submitit", cluster="slurm")
-    executor.update_parameters(
-        nodes=1, tasks_per_node=2, cpus_per_task=1, timeout_min=10, slurm_partition=blow.partition, slurm_mem="400M",
-        slurm_additional_parameters={"requeue": True, "nodelist": blow.nodes["submitit"]},
-    )  # fmt: skip
+    where = {"requeue": True, "nodelist": blow.nodes["submitit"]}
+    executor.update_parameters(nodes=1, tasks_per_node=2, cpus_per_task=1, timeout_min=10, slurm_mem="400M")
+    executor.update_parameters(slurm_partition=blow.partition, slurm_additional_parameters=where)
     return executor.submit(StockTraining(str(run), STEPS, STEP_S, SAVE_EVERY)).job_id
 
 
@@ -117,9 +114,10 @@ def measure(run: Path, submitted: float, struck: float) -> Measure | None:
     before, after = done[: pauses[0]], done[pauses[0] :]
     lost = before[-1][0] + 1 - after[0][0]
     new = [at for step, at in after if step > before[-1][0]]
-    return Measure(
-        start_s=before[0][1] - submitted, again_s=after[0][1] - struck, lost=lost, pause_s=new[0] - struck,
-    ) if new else None  # fmt: skip
+    if not new:
+        return None
+    start_s, again_s = before[0][1] - submitted, after[0][1] - struck
+    return Measure(start_s=start_s, again_s=again_s, lost=lost, pause_s=new[0] - struck)
 
 
 def one_round(cluster: Cluster, folder: Path) -> Iterator[tuple[str, str, Measure]]:
@@ -151,43 +149,35 @@ def until(true: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def shown(values: list[float], digits: int = 1) -> str:
-    """Median, and from least to most."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
-
-
-def table(found: list[tuple[str, str, Measure]]) -> Table:
+def table(found: Rounds[tuple[str, str], Measure]) -> Table:
     """Medians, with least and most."""
-    rows = Table("blow", "who", "rounds", "submit to first step, s", "to next step, s", "to new step, s", "steps lost")
-    for blow in BLOWS:
-        for who in WHO:
-            mine = [one for name, by, one in found if (name, by) == (blow.name, who)]
-            if mine:
-                rows.add_row(
-                    blow.name, who, str(len(mine)), shown([one.start_s for one in mine]),
-                    shown([one.again_s for one in mine]), shown([one.pause_s for one in mine]),
-                    shown([float(one.lost) for one in mine], 0),
-                )  # fmt: skip
-    return rows
+    columns = {
+        "rounds": lambda rounds, way: str(len(rounds[way])),
+        "submit to first step, s": spread("start_s", ".1f"),
+        "to next step, s": spread("again_s", ".1f"),
+        "to new step, s": spread("pause_s", ".1f"),
+        "steps lost": spread("lost", ".0f"),
+    }
+    return of_rounds("each blow", found, columns, label=", ".join)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, default=None)
+    parser = command("slurm_requeue", __doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="each with every blow")
+    parser.add_argument("--folder", type=Path, help="for the cluster and the runs; kept")
     arguments = parser.parse_args()
-    console, found = Console(width=140), list[tuple[str, str, Measure]]()
+    console, found = Console(width=140), Rounds[tuple[str, str], Measure]()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="avsync-requeue-"))
     with Cluster(ClusterSettings(folder=folder / "cluster", nodes=6, accounting=False)) as cluster:
         os.environ.update(cluster.environment | {"PYTHONPATH": os.pathsep.join(["", str(Path.cwd())])[1:]})
         for number in range(arguments.rounds):
             (folder / f"round-{number}").mkdir(parents=True)
             for name, who, one in one_round(cluster, folder / f"round-{number}"):
-                found.append((name, who, one))
+                found.add((name, who), one)
                 console.print(f"round {number + 1}: {name}, {who}: {one}", highlight=False, soft_wrap=True)
-    console.print(table(found))
+    console.print(table(found).rich())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

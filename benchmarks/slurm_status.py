@@ -1,34 +1,35 @@
 """How long does `avsync status` take with many jobs in the queue, beside plain squeue and submitit's own polling?
 
-    python benchmarks/slurm_status.py [--jobs 1000] [--rounds 5]
+    python -m benchmarks.slurm_status [--jobs 1000] [--rounds 5]
 
 Starts a real SLURM cluster on this machine, queues the jobs (held, each with a folder of its own), and calls each way
 as a program of its own, from the first byte of Python to the last of its output. submitit asks sacct for the same jobs.
 """
 
-import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from avsync.run.progress import RunProgress
+from benchmarks.base.runner import ROOT, in_turn
+from benchmarks.base.table import Column, Table, command, of_rounds, statistic
 from launch.job.attempts import Event, What, note
 from launch.job.paths import JobPaths
-from launch.job.record import VERSION, JobRecord, Queued, Resources
+from launch.job.record import Queued
 from launch.queue.squeue import MARK
 from launch.site.profile import ClusterProfile
 from sharding.base.files import write_json
 from slurm.cluster import Cluster, ClusterSettings
+from tests.slurm.jobs import asked, record
 
-ROOT = Path(__file__).parents[1]
 SUBMITIT = """
 import sys
 from pathlib import Path
@@ -40,9 +41,25 @@ print(len(states), set(states), jobs[0].watcher.num_calls)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a way."""
+
+    seconds: float
+    last: str
+    """What it printed last."""
+
+
+COLUMNS: Mapping[str, Column] = {
+    "median s": statistic("seconds", ".2f"),
+    "least s": statistic("seconds", ".2f", of=min),
+    "last line": lambda rounds, way: getattr(rounds[way][-1], "last", ""),
+}
+
+
 def main() -> None:
     """Queue the jobs, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("slurm_status", __doc__)
     parser.add_argument("--jobs", type=int, default=1000, help="jobs in the queue")
     parser.add_argument("--rounds", type=int, default=5, help="calls of each way")
     options = parser.parse_args()
@@ -53,7 +70,7 @@ def main() -> None:
             began = time.perf_counter()
             ids = queue(cluster, folder / "runs", options.jobs)
             print(f"{options.jobs} jobs queued in {time.perf_counter() - began:.0f} s")
-            report(cluster, folder, ids, options.rounds)
+            Console().print(measured(cluster, folder, ids, options.rounds).rich())
 
 
 def queue(cluster: Cluster, runs: Path, count: int) -> list[str]:
@@ -73,59 +90,39 @@ def job_folder(run: Path) -> JobPaths:
     """As a run leaves it that was preempted once."""
     paths = JobPaths.of(run, "train")
     paths.root.mkdir(parents=True)
-    asked = Resources(
-        partition="low", account="", qos="", constraint="", exclude=(), nodes=1, tasks_per_node=1, gpus_per_node=0,
-        cpus_per_task=1, memory_mb=0, time_s=3600,
-    )  # fmt: skip
-    record = JobRecord(
-        version=VERSION, kind="train", name=run.name, words=(), argv=(), run=str(run), dataset="",
-        profile=ClusterProfile(), resources=asked, array=0, commit="", directory="/", submitted=time.time(),
-    )  # fmt: skip
-    write_json(paths.record, record, lasting=False)
+    resources = asked(nodes=1, memory_mb=0, time_s=3600)
+    write_json(paths.record, record(run, (), ClusterProfile(), resources), lasting=False)
     write_json(run / "progress.json", RunProgress(updated=time.time(), step=10, steps=100), lasting=False)
     for what, saved in ((What.BEGAN, 0), (What.PREEMPTED, 10)):
-        told = Event(what=what, attempt=1, job="1", restart=0, nodes="n1", saved=saved, at=time.time())
-        note(paths.task(None).attempts, told)
+        event = Event(what=what, attempt=1, job="1", restart=0, nodes="n1", saved=saved, at=time.time())
+        note(paths.task(None).attempts, event)
     return paths
 
 
-def report(cluster: Cluster, folder: Path, ids: Sequence[str], rounds: int) -> None:
+def measured(cluster: Cluster, folder: Path, ids: Sequence[str], rounds: int) -> Table:
     """Each way, several times."""
     (folder / "ids").write_text("\n".join(ids))
-    avsync = (sys.executable, "-m", "launch")
+    avsync, python = (sys.executable, "-m", "launch"), (sys.executable, "-c")
     ways = {
         "squeue --me": ("squeue", "--me"),
         "avsync status (all jobs)": (*avsync, "status"),
         "avsync status --json (all jobs)": (*avsync, "status", "--json"),
         "avsync status RUN (one job)": (*avsync, "status", str(folder / "runs" / "run-0000")),
-        "submitit: the state of all jobs": (
-            sys.executable,
-            "-c",
-            SUBMITIT,
-            str(folder / "ids"),
-            str(folder / "submitit"),
-        ),
-        "Python, doing nothing": (sys.executable, "-c", ""),
+        "submitit: the state of all jobs": (*python, SUBMITIT, str(folder / "ids"), str(folder / "submitit")),
+        "Python, doing nothing": (*python, ""),
     }
-    table = Table(title=f"{len(ids)} jobs in the queue, {os.cpu_count()} cores, {rounds} rounds")
-    for column in ("way", "median s", "least s", "last line"):
-        table.add_column(column, justify="right" if column.endswith("s") else "left")
     environment = cluster.environment | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    for name, argv in ways.items():
-        took, said = measured(argv, environment, folder / "runs", rounds)
-        table.add_row(name, f"{statistics.median(took):.2f}", f"{min(took):.2f}", said)
-    Console().print(table)
+    calls = {name: partial(call, argv, environment, folder / "runs") for name, argv in ways.items()}
+    title = f"{len(ids)} jobs in the queue, {os.cpu_count()} cores, {rounds} rounds"
+    return of_rounds(title, in_turn(calls, rounds), COLUMNS)
 
 
-def measured(argv: Sequence[str], environment: dict[str, str], where: Path, rounds: int) -> tuple[list[float], str]:
-    """Seconds of each round, and what it said last."""
-    took, last = list[float](), ""
-    for _ in range(rounds):
-        began = time.perf_counter()
-        done = subprocess.run(argv, env=environment, cwd=where, capture_output=True, text=True, check=True)
-        took.append(time.perf_counter() - began)
-        last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "")
-    return took, last.strip()[:60]
+def call(argv: Sequence[str], environment: Mapping[str, str], where: Path) -> Call:
+    """A program, from the first byte of Python to the last of its output."""
+    began = time.perf_counter()
+    done = subprocess.run(argv, env=environment, cwd=where, capture_output=True, text=True, check=True)
+    took = time.perf_counter() - began
+    return Call(took, next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "").strip()[:60])
 
 
 if __name__ == "__main__":

@@ -77,7 +77,6 @@ LONGEST_FILE, LONGEST_FUNCTION, SHORTEST_FILE = 400, 60, 60
 SHORT = {
     "launch.__main__": "an entry point",
     "launch.doctor.command": "a command, imported for help without its work",
-    "launch.replay.command": "a command, imported for help without its work",
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
     "launch.queue.ask": "how all of SLURM's programs are run; a file for each follows",
     "launch.queue.sacct": "one of SLURM's programs",

@@ -76,7 +76,7 @@ def look(feed: Feed, config: AuditConfig) -> AuditResult:
 
 def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> AuditResult:
     """Judge the sampler, and what probes guessed on clips of so many sources."""
-    leaked = leak(feed.law, feed.dataset.index.frames[feed.clips])
+    leaked = leak(feed.sampler, feed.dataset.index.frames[feed.clips])
     findings = (*judge_sampler(leaked, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
     outcome = conclude(findings, sources)
     return AuditResult(
@@ -99,7 +99,7 @@ def _write_page(path: Path, found: AuditResult, feed: Feed, repeat: str) -> None
 
     lengths, counts = np.unique(feed.dataset.index.frames[feed.clips], return_counts=True)
     frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps
-    page = page_html(found, place_chart(feed.law, frames, fps), float(frames / fps), repeat)
+    page = page_html(found, place_chart(feed.sampler, frames, fps), float(frames / fps), repeat)
     with publish(path) as file:
         file.write(page.encode())
 

@@ -19,8 +19,7 @@ from avsync.audit.config import AuditConfig
 from avsync.audit.features import every_for, rule_values, small_pictures, sound_map
 from avsync.config import exact_seconds
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, batches_of_rank
-from avsync.data.order import clip_rng, shuffled
+from avsync.data.order import Draw, batches_of_rank, clip_rng, shuffled
 from avsync.data.pairs import Pair, SoundWindow, Symmetric
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -61,7 +60,7 @@ def label_draws(feed: Feed, clips: NDArray[np.int64], per_clip: int, seed: int) 
     """Pairs as the sampler of training draws them."""
     frames = feed.dataset.index.frames
     return [
-        Draw(int(clip), feed.law(int(frames[clip]), clip_rng(seed, number, int(clip))), 0, 0, False)
+        Draw(int(clip), feed.sampler(int(frames[clip]), clip_rng(seed, number, int(clip))), 0, 0, False)
         for clip in clips
         for number in range(per_clip)
     ]
@@ -72,7 +71,7 @@ def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, h
 
     low, high: frames, as in the pair sampler.
     """
-    frames, window = feed.dataset.index.frames, feed.law.window
+    frames, window = feed.dataset.index.frames, feed.sampler.window
     roomy = clips[frames[clips] > window]
     rows = list[tuple[int, int, int, int, int, int]]()
     for number, (couples, met) in enumerate(_couples(feed, roomy, seed)):
@@ -106,7 +105,7 @@ def _couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list
 def place_draws(feed: Feed, places: Places) -> list[Draw]:
     """Two rows each, one at each place; all sounds of a row are that place's own."""
     return [
-        Draw(clip, Pair(start, (SoundWindow(start, 0, True),) * feed.law.sounds), 0, 0, False)
+        Draw(clip, Pair(start, (SoundWindow(start, 0, True),) * feed.sampler.sounds), 0, 0, False)
         for clip, starts in zip(places.clip.tolist(), places.start.tolist(), strict=True)
         for start in starts
     ]
@@ -192,7 +191,7 @@ def look(feed: Feed, draws: list[Draw], config: AuditConfig, advance: Advance) -
     batches = batches_of_rank([draws[at] for at in order], ROWS, 0, 1)
     options = LoaderOptions(device=pick_device(config.device))
     parts = list[Looked]()
-    with feed.loader(options, every_for(feed.law.window)) as loader:
+    with feed.loader(options, every_for(feed.sampler.window)) as loader:
         for number, batch in enumerate(loader.batches(batches)):
             parts.append(keep(batch, feed.dataset.info.clock.sample_rate, config.pairs.mute_samples))
             advance("reading windows", number + 1, len(batches))

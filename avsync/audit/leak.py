@@ -97,9 +97,9 @@ def leakage(joint: NDArray[np.floating]) -> Leakage:
 
 
 def _auc(joint: NDArray[np.floating]) -> float:
-    """Of the guesser who ranks places by their share of examples in sync."""
+    """Of the guesser who ranks places by their rate of examples in sync."""
     out, in_sync = joint / joint.sum(axis=1, keepdims=True)
-    share = np.divide(in_sync, in_sync + out, out=np.zeros_like(out), where=in_sync + out > 0)
-    _, rank = np.unique(share, return_inverse=True)
+    rate = np.divide(in_sync, in_sync + out, out=np.zeros_like(out), where=in_sync + out > 0)
+    _, rank = np.unique(rate, return_inverse=True)
     lower, level = np.bincount(rank, out), np.bincount(rank, in_sync)
     return float(((lower.cumsum() - lower / 2) * level).sum())

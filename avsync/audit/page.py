@@ -1,13 +1,11 @@
 """An audit as one HTML page, by audit.html.j2: what stands in it, and a chart of where windows of both labels begin."""
 
-import io
 from collections.abc import Iterable
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,14 +15,14 @@ from avsync.audit.leak import places
 from avsync.audit.report import about, bits, seen_from
 from avsync.audit.result import AuditResult
 from avsync.data.pairs import PairSampler
-from sharding.base.pages import image, render
+from sharding.base.pages import image, render, svg
 from sharding.base.text import interval, percent
 
 TEMPLATE = Path(__file__).with_name("audit.html.j2")
 INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
 
 
-def page_html(audit: AuditResult, chart: str, seconds: float, repeat: str) -> str:
+def page_html(audit: AuditResult, chart: bytes, seconds: float, repeat: str) -> str:
     """The whole page. chart: SVG of a clip of so many seconds (place_chart); repeat: the command that made all this."""
     return render(
         TEMPLATE,
@@ -35,7 +33,7 @@ def page_html(audit: AuditResult, chart: str, seconds: float, repeat: str) -> st
             ("the picture’s place", audit.leak.picture),
             ("both places", audit.leak.both),
         ),
-        chart=image(chart.encode(), "svg+xml", "how often windows of each label begin at each place"),
+        chart=image(chart, "svg+xml", "how often windows of each label begin at each place"),
         seconds=seconds,
         flags=_flags(audit.config),
         repeat=repeat,
@@ -58,7 +56,7 @@ def _flags(config: Any, before: str = "--") -> Iterable[tuple[str, object]]:
             yield flag, value
 
 
-def place_chart(sampler: PairSampler, frames: int, fps: Fraction) -> str:
+def place_chart(sampler: PairSampler, frames: int, fps: Fraction) -> bytes:
     """SVG: how often the windows of each label begin at each place of a clip of so many frames."""
     figure, ways = Figure(figsize=(11.0, 2.5), layout="constrained"), sampler.ways(frames)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -67,7 +65,7 @@ def place_chart(sampler: PairSampler, frames: int, fps: Fraction) -> str:
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", fontsize=9, frameon=False, ncols=2)
     left.set_ylabel("how often", fontsize=9, color=INK)
-    return _svg(figure)
+    return svg(figure, transparent=True)
 
 
 def _draw(axes: Axes, joint: NDArray[np.float64], fps: Fraction, stream: str) -> None:
@@ -82,11 +80,3 @@ def _draw(axes: Axes, joint: NDArray[np.float64], fps: Fraction, stream: str) ->
     for side in ("top", "left", "right"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
-
-
-def _svg(figure: Figure) -> str:
-    """Letters as outlines, so that it looks the same everywhere; no date: the same audit gives the same page."""
-    sink = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "avsync"}):
-        figure.savefig(sink, format="svg", metadata={"Date": None}, transparent=True)
-    return sink.getvalue()

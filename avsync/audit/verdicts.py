@@ -26,9 +26,9 @@ PLAIN_PLACE = 0.6
 guessed right when both readings are right or both are wrong: 0.6^2 + 0.4^2 = 52 %, too little for an audit to see.
 Above, one cue in the other stream, a counter or a tone, is all that is missing to a leak that a network finds."""
 ROUNDING = 1e-9
-"""Bits or shares below this are what adding up floats leaves."""
+"""Bits or rates below this are what adding up floats leaves."""
 NO_LEAK: tuple[Kind, ...] = ("law", "position")
-"""Kinds whose share of right guesses is computed, or not one of labels."""
+"""Kinds whose rate of right guesses is computed, or not one of labels."""
 FEW_SOURCES = 10
 """Fewer can pass nothing."""
 WORST_LAST: tuple[Verdict, ...] = ("pass", "warning", "fail")
@@ -63,33 +63,33 @@ def _within(angle: float, freedom: int) -> float:
 
 def judge(guesses: Guesses, pairs: PairsName) -> AuditFinding:
     """What a probe's guesses on labels of such pairs mean."""
-    share = guesses.strict
-    if not share.count:
+    strict = guesses.strict
+    if not strict.count:
         return _finding(guesses, "warning", "No example could be looked at, so nothing is known.")
-    if share.low <= CHANCE:
+    if strict.low <= CHANCE:
         return _finding(guesses, "pass", "No better than guessing.")
     if guesses.kind == "position":
-        return _finding(guesses, *_place(share))
-    return _finding(guesses, "fail", f"{_right(share)}, where guessing gives 50 %: {_remedy(guesses, pairs)}")
+        return _finding(guesses, *_place(strict))
+    return _finding(guesses, "fail", f"{_right(strict)}, where guessing gives 50 %: {_remedy(guesses, pairs)}")
 
 
 def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> AuditFinding:
     return AuditFinding(guesses=guesses, verdict=verdict, reason=reason, detectable=detectable(guesses.strict))
 
 
-def _right(share: Proportion) -> str:
-    return f"{percent(share.value)} of {share.count:,} right"
+def _right(strict: Proportion) -> str:
+    return f"{percent(strict.value)} of {strict.count:,} right"
 
 
-def _place(share: Proportion) -> tuple[Verdict, str]:
+def _place(strict: Proportion) -> tuple[Verdict, str]:
     """Of a place that can be read in one stream."""
-    if share.low <= PLAIN_PLACE:
+    if strict.low <= PLAIN_PLACE:
         return "warning", (
-            f"This stream shows a little of its place in the file: {_right(share)}. That is no leak while the other "
+            f"This stream shows a little of its place in the file: {_right(strict)}. That is no leak while the other "
             "stream shows none; compare the two before you trust a high score."
         )
     return "fail", (
-        f"This stream shows its place in the file: {_right(share)}. If the other one does too, a network compares the "
+        f"This stream shows its place in the file: {_right(strict)}. If the other one does too, a network compares the "
         "places and never listens. Look for a counter, a tone, a fade or a change of level at the ends of the videos; "
         "cut it away (avsync pack --trim-s) or pack the originals."
     )
@@ -136,13 +136,13 @@ def judge_sampler(leak: Leak, pairs: PairsName) -> tuple[AuditFinding, AuditFind
 
 
 def _of_place(stream: str, leakage: Leakage, pairs: PairsName) -> AuditFinding:
-    share = Proportion(leakage.accuracy, leakage.accuracy, leakage.accuracy, 0)
+    exact = Proportion(leakage.accuracy, leakage.accuracy, leakage.accuracy, 0)
     guesses = Guesses(
         probe=f"law of the {stream}'s place",
         kind="law",
         asks=f"Do sounds in sync and out of sync come with {stream} windows from other places of a clip?",
-        accuracy=share,
-        strict=share,
+        accuracy=exact,
+        strict=exact,
         auc=leakage.auc,
         note="Computed from the sampler and the lengths of all clips, without error.",
     )

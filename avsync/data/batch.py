@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from sharding.base.files import from_json
 from sharding.format.clip import ClipMeta
 

@@ -49,13 +49,13 @@ def _hashed(*columns: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-TOLD = {
+CHANGES = {
     "keys": "other clips, or in another order",
     "frames": "clips of other lengths",
     "shards": "the same clips in other shards",
     "content": "the same clips with other bytes: packed again from changed videos, or by other software",
 }
-"""Part that differs -> what a person is told; of several the first says it all."""
+"""Part that differs -> what a person reads; of several the first says it all."""
 
 
 def difference(split: str, old: SplitPrint, new: SplitPrint) -> str:
@@ -63,5 +63,5 @@ def difference(split: str, old: SplitPrint, new: SplitPrint) -> str:
     if old.clips != new.clips:
         kind = "more" if new.clips > old.clips else "fewer"
         return f"its {split} split has {kind} clips: {old.clips:,} then, {new.clips:,} now"
-    part = next((name for name in TOLD if getattr(old, name) != getattr(new, name)), "")
-    return part and f"its {split} split has {TOLD[part]}"
+    part = next((name for name in CHANGES if getattr(old, name) != getattr(new, name)), "")
+    return part and f"its {split} split has {CHANGES[part]}"

@@ -1,20 +1,25 @@
-"""Which clips each step trains on: a pure function of (index, seed, step, global batch). There is no loader state.
+"""Which clips each step trains on, and what is cut out of each. There is no loader state.
 
-Shards are permuted and shared out to blocks, and clips permuted inside their block, so that reading stays near a few
-shards. A block is worked out when a step asks for it: the start costs the same at any step of any epoch. Ranks take
-slices of a step's clips. Knows no files and no torch.
+The clips are a pure function of (index, seed, step, global batch): shards are permuted and dealt to blocks, and clips
+permuted inside their block, so that reading stays near a few shards. A block is worked out when a step asks for it: the
+start costs the same at any step of any epoch. Ranks take slices of a step's clips. Windows, crop and flip (a Draw) are
+a pure function of (seed, epoch, clip); for validation and evaluation they are always the same. No files and no torch.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avsync.config import ViewConfig
+from avsync.data.pairs import Pair, PairSampler, seconds
 from sharding.errors import InputError
+from sharding.format.clip import Clock
+from sharding.format.index import Index
 
 BLOCK_SHARDS = 64
 """Most shards that are mixed with each other. With 32 sources a shard this is about 2000 videos: near a full shuffle,
@@ -124,13 +129,13 @@ class Order:
     def _mix(self, epoch: int, block: int) -> NDArray[np.int64]:
         rows = self._epoch(epoch).blocks[block]
         bounds = zip(self._first[rows].tolist(), self._size[rows].tolist(), strict=True)
-        places = np.concatenate([np.arange(first, first + size) for first, size in bounds])
-        return self.clips[shuffled(places, self.seed, epoch, 1 + block)]
+        positions = np.concatenate([np.arange(first, first + size) for first, size in bounds])
+        return self.clips[shuffled(positions, self.seed, epoch, 1 + block)]
 
 
-def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, accumulate: int) -> list[NDArray[np.int64]]:
-    """This rank's clips of a global step, one array per accumulation pass."""
-    return list(clips.reshape(accumulate, ranks, -1)[:, rank])
+def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, passes: int) -> list[NDArray[np.int64]]:
+    """A rank's clips of a global step, one array for each accumulation pass."""
+    return list(clips.reshape(passes, ranks, -1)[:, rank])
 
 
 def check_batch(batch: int, ranks: int, accumulate: int) -> None:
@@ -152,7 +157,7 @@ class Digest:
     def __init__(self, mark: str = "", steps: int = 0) -> None:
         """A run's beginning, or the beginning of a block before which there were `steps` steps."""
         self.steps = steps
-        self._place: tuple[int, int] | None = None
+        self._block: tuple[int, int] | None = None
         self._begin(mark)
 
     def _begin(self, mark: str) -> None:
@@ -166,10 +171,10 @@ class Digest:
 
     def add(self, step: StepClips) -> None:
         """Count one more step; steps come in order."""
-        place = step.epoch, step.block
-        if self._place not in (None, place):
+        block = step.epoch, step.block
+        if self._block not in (None, block):
             self._begin(self.state)
-        self._place = place
+        self._block = block
         self._hash.update(step.clips.astype("<i8").tobytes())
         self.steps += 1
 
@@ -188,3 +193,120 @@ class Digest:
         for step in range(self.steps, steps):
             self.add(order.step(step))
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One row of a batch."""
+
+    clip: int
+    """Clip id; -1: padding, to be ignored."""
+    pair: Pair
+    top: int
+    left: int
+    flip: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """Sizes in pixels of the stored picture, of what is cut out of it, and of what the network is shown."""
+
+    height: int
+    width: int
+    crop_height: int
+    crop_width: int
+    out_height: int
+    out_width: int
+    flip: bool = True
+    """Half of the training windows are mirrored left to right."""
+
+    @classmethod
+    def build(cls, config: ViewConfig, height: int, width: int) -> "View":
+        """Even crops, so that they fall on whole chroma samples."""
+        crop_height, crop_width = (2 * max(1, round(side * config.crop / 2)) for side in (height, width))
+        return cls(
+            height=height,
+            width=width,
+            crop_height=crop_height,
+            crop_width=crop_width,
+            out_height=config.size or crop_height,
+            out_width=config.size or crop_width,
+            flip=config.flip,
+        )
+
+    def centre(self) -> tuple[int, int]:
+        """Top and left of the central crop, even so that it falls on whole chroma samples."""
+        return (self.height - self.crop_height) // 4 * 2, (self.width - self.crop_width) // 4 * 2
+
+    def random(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of a random crop, even."""
+        rows, columns = (self.height - self.crop_height) // 2, (self.width - self.crop_width) // 2
+        return 2 * int(rng.integers(rows + 1)), 2 * int(rng.integers(columns + 1))
+
+
+def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> NDArray[np.int64]:
+    """Ids of the clips long enough for a pair. Raises InputError when there is none, saying how long they are."""
+    usable = np.flatnonzero(index.frames >= sampler.shortest())
+    if not len(usable):
+        raise InputError(
+            f"no clip is long enough: a window and its shift need {seconds(sampler.shortest(), clock):.2f} s "
+            f"(--pairs.window-s, --pairs.min-shift-s), the longest clip has "
+            f"{seconds(int(index.frames.max()), clock):.2f} s: lower them, or pack longer clips (--clip-s)"
+        )
+    return usable
+
+
+def draws_of_step(
+    order: Order, step: int, sampler: PairSampler, index: Index, view: View, rank: int, ranks: int, passes: int
+) -> list[list[Draw]]:
+    """A rank's rows of a global step, one list for each accumulation pass."""
+
+    def draw(clip: int) -> Draw:
+        rng = clip_rng(order.seed, wanted.epoch, clip)
+        pair = sampler(int(index.frames[clip]), rng)
+        top, left = view.random(rng)
+        return Draw(clip, pair, top, left, view.flip and bool(rng.random() < 0.5))
+
+    wanted = order.step(step)
+    return [[draw(int(clip)) for clip in clips] for clips in share_of_rank(wanted.clips, rank, ranks, passes)]
+
+
+Row = TypeVar("Row")
+FIXED_SEED = 20180410  # arXiv 1804.03641's month; only has to stay the same for ever
+
+
+def fixed_draws(
+    index: Index, clips: NDArray[np.int64], sampler: PairSampler, view: View, per_clip: int = 1
+) -> list[Draw]:
+    """The same pairs each time, for validation and evaluation: central crop, no flip, `per_clip` pairs of each clip."""
+    top, left = view.centre()
+    return [
+        Draw(int(clip), sampler(int(index.frames[clip]), clip_rng(FIXED_SEED, number, int(clip))), top, left, False)
+        for clip in clips
+        for number in range(per_clip)
+    ]
+
+
+def fixed_choice(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the clips, always the same ones, spread over the whole split."""
+    return np.sort(shuffled(clips, FIXED_SEED, 0, 0)[:count])
+
+
+def even_batch(count: int, most: int) -> int:
+    """The size of batches, at most `most`, to which `count` rows are dealt evenly: none is left with a row or two."""
+    return -(-count // max(1, -(-count // most)))
+
+
+def mixed(draws: Sequence[Row], batch: int) -> list[Row]:
+    """The same draws so ordered that a batch takes them from everywhere: neighbours are mostly of one source."""
+    rounds = -(-len(draws) // batch)
+    return [draw for first in range(rounds) for draw in draws[first::rounds]]
+
+
+def batches_of_rank(draws: list[Draw], batch: int, rank: int, ranks: int) -> list[list[Draw]]:
+    """This rank's rows in batches of one size, padded with ignored rows so that all ranks have as many batches."""
+    padding = Draw(-1, draws[0].pair, 0, 0, False)
+    per_round = batch * ranks
+    rounds = -(-len(draws) // per_round)
+    padded = draws + [padding] * (rounds * per_round - len(draws))
+    return [padded[(number * ranks + rank) * batch :][:batch] for number in range(rounds)]

@@ -1,6 +1,6 @@
-"""The laws by which (picture, sound) pairs are drawn. To add one: a class, a line in PAIRS; tests loop over it.
+"""Samplers of (picture, sound) pairs. To add one: a class, a line in PAIRS; tests loop over it.
 
-A law must not let either stream alone tell the label. Positions are frame numbers within the clip; no torch here.
+A sampler must not let either stream alone tell the label. Positions are frame numbers within the clip; no torch here.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SoundWindow:
     frame: int
     """It starts when this frame of the clip appears."""
     roll: int
-    """Frames by which it is turned round cyclically, its end to its front; 0 in honest laws."""
+    """Frames by which it is turned round cyclically, its end to its front; 0 in honest pairs."""
     in_sync: bool
 
 
@@ -42,7 +42,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Ways:
-    """A whole law: each example (a picture with one sound) that it can give of a clip, one row each, none twice.
+    """The whole law of a sampler: each example (a picture with one sound) that it can give of a clip, none twice.
 
     Nothing is rounded: an example's chance is `ways / of`, where each of a pair's sounds is as likely to be looked at.
     """
@@ -79,7 +79,7 @@ class PairSampler(Protocol):
         ...
 
     def shortest(self) -> int:
-        """Frames a clip needs for this law."""
+        """Frames a clip needs."""
         ...
 
     def ways(self, frames: int) -> Ways:
@@ -90,8 +90,8 @@ class PairSampler(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Symmetric:
     """Two windows p, q with low <= |p - q| <= high, every legal ordered pair equally likely; picture at p, sound at p
-    (in sync) and at q (not). Neither stream's place says anything about the label, exactly: a picture has both, and
-    with (p, q) also (q, p) is legal, so as many pairs have the sound in sync at a place as have the other one there.
+    (in sync) and at q (not). Neither stream's position says anything about the label, exactly: a picture has both, and
+    with (p, q) also (q, p) is legal, so as many pairs have the sound in sync at a position as have the other one there.
 
     Owens & Efros 2018, section 3; uniform over (frame, shift) pairs as in their released code.
     """
@@ -142,19 +142,19 @@ class Cyclic:
         return Pair(start, (SoundWindow(start, roll, False),))
 
     def ways(self, frames: int) -> Ways:
-        places = np.arange(frames - self.window + 1)
+        starts = np.arange(frames - self.window + 1)
         rolls = np.arange(self.low, min(self.high, self.window - 1) + 1)
-        start, roll = np.repeat(places, len(rolls)), np.tile(rolls, len(places))
-        return _join(np.full_like(places, len(rolls)), 2 * len(start), start, start, roll, 2 * len(start))
+        start, roll = np.repeat(starts, len(rolls)), np.tile(rolls, len(starts))
+        return _join(np.full_like(starts, len(rolls)), 2 * len(start), start, start, roll, 2 * len(start))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Uniform:
     """What first comes to mind: the sound stays, or moves by low to high frames to either side, every shift equally
-    likely; then both windows begin at any place of the clip where they fit.
+    likely; then both windows begin at any position of the clip where they fit.
 
     Kept to show its leak. A sound that moves far has less room, so a moved sound, and its picture, lie more often at
-    the ends of the clip than one in sync: 5 s of 10, moved by up to 2, are guessed right in 54.8 % by place alone.
+    the ends of the clip than one in sync: 5 s of 10, moved by up to 2, are guessed right in 54.8 % by position alone.
     """
 
     window: int
@@ -179,32 +179,36 @@ class Uniform:
         last = frames - self.window
         p, q = _ordered(self.low, self.high, last)
         distance = np.abs(p - q)
-        of = 4 * (min(self.high, last) - self.low + 1) * (last - distance + 1)  # label and side, distance, place
+        of = 4 * (min(self.high, last) - self.low + 1) * (last - distance + 1)  # label and side, distance, start
         return _join(np.ones(last + 1, np.int64), 2 * (last + 1), p, q, np.zeros_like(p), of)
 
 
 def _ordered(low: int, high: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All (p, q) in 0 to `last` with low <= |p - q| <= high."""
     distances = np.arange(low, min(high, last) + 1)
-    room = last - distances + 1  # how many places a distance leaves
+    room = last - distances + 1  # how many positions a distance leaves
     distance = np.repeat(distances, room)
     early = np.arange(len(distance)) - np.repeat(room.cumsum() - room, room)
     return np.concatenate((early, early + distance)), np.concatenate((early + distance, early))
 
 
 def _join(
-    sync_ways: NDArray[np.int64], sync_of: int,
-    picture: NDArray[np.int64], sound: NDArray[np.int64], roll: NDArray[np.int64], of: NDArray[np.int64] | int,
-) -> Ways:  # fmt: skip
-    """Examples in sync, by place; then those that are not, each in one way."""
-    places = np.flatnonzero(sync_ways)
+    sync_ways: NDArray[np.int64],
+    sync_of: int,
+    picture: NDArray[np.int64],
+    sound: NDArray[np.int64],
+    roll: NDArray[np.int64],
+    of: NDArray[np.int64] | int,
+) -> Ways:
+    """Examples in sync, by position; then those that are not, each in one way."""
+    starts = np.flatnonzero(sync_ways)
     return Ways(
-        picture=np.concatenate((places, picture)),
-        sound=np.concatenate((places, sound)),
-        roll=np.concatenate((np.zeros_like(places), roll)),
-        in_sync=np.repeat((True, False), (len(places), len(picture))),
-        ways=np.concatenate((sync_ways[places], np.ones_like(picture))),
-        of=np.concatenate((np.full_like(places, sync_of), np.broadcast_to(of, picture.shape))),
+        picture=np.concatenate((starts, picture)),
+        sound=np.concatenate((starts, sound)),
+        roll=np.concatenate((np.zeros_like(starts), roll)),
+        in_sync=np.repeat((True, False), (len(starts), len(picture))),
+        ways=np.concatenate((sync_ways[starts], np.ones_like(picture))),
+        of=np.concatenate((np.full_like(starts, sync_of), np.broadcast_to(of, picture.shape))),
     )
 
 
@@ -216,7 +220,7 @@ PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
 
 
 def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
-    """The law a configuration asks for, in frames of the dataset's clock. Raises InputError."""
+    """The sampler a configuration asks for, in frames of the dataset's clock. Raises InputError."""
     window = clock.frames_in(exact_seconds(config.window_s))
     low, high = (round(exact_seconds(s) * clock.fps) for s in (config.min_shift_s, config.max_shift_s))
     if window < 1 or low < 1:

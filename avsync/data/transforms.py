@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avsync.data.batch import Batch
-from avsync.data.draw import View
+from avsync.data.order import View
 from sharding.format.clip import ColorMatrix
 
 MATRICES: tuple[ColorMatrix, ...] = get_args(ColorMatrix)

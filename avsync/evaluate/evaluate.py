@@ -10,7 +10,11 @@ from rich.text import Text
 from torch import Tensor
 
 from avsync.config import EvaluateConfig
-from avsync.data.draw import batches_of_rank, even_batch, fixed_draws, mixed
+from avsync.data.order import (
+    batches_of_rank,
+    even_batch,
+    mixed,
+)
 from avsync.evaluate.actions import action_table, action_words
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
@@ -120,7 +124,7 @@ class _Heard:
 
 
 def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: torch.device) -> _Heard:
-    draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, config.pairs_per_clip)
+    draws = feed.fixed_draws(feed.clips, config.pairs_per_clip)
     batch = even_batch(len(draws), config.batch)
     batches = batches_of_rank(mixed(draws, batch), batch, 0, 1)
     mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()

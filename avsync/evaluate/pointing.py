@@ -6,9 +6,9 @@ Needs clips whose json carries true boxes, as generated scenes do.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.models.cam import Hottest
 from sharding.format.clip import Box, ClipMeta
 
@@ -37,8 +37,8 @@ def point(hottest: Hottest, meta: ClipMeta, first_frame: int, view: View) -> Poi
     if not len(boxes):
         return None
     return PointingResult(
-        hit=_inside(boxes, hottest.x, hottest.y),
-        centre_hit=_inside(boxes, 0.5, 0.5),
+        hit=bool(_inside(boxes, hottest.x, hottest.y)),
+        centre_hit=bool(_inside(boxes, 0.5, 0.5)),
         chance=_covered(boxes),
     )
 
@@ -53,14 +53,13 @@ def cropped(boxes: tuple[Box, ...], view: View) -> NDArray[np.float64]:
     return inside[(inside[:, 0] < inside[:, 2]) & (inside[:, 1] < inside[:, 3])]
 
 
-def _inside(boxes: NDArray[np.float64], x: float, y: float) -> bool:
-    x0, y0, x1, y1 = boxes.T
-    return bool(((x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)).any())
+def _inside(boxes: NDArray[np.float64], x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
+    """Which points lie in at least one box: boxes may overlap."""
+    x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
+    return ((x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)).any(axis=0)
 
 
 def _covered(boxes: NDArray[np.float64], cells: int = 200) -> float:
-    """Fraction of the picture under at least one box, on a fine grid: boxes may overlap."""
+    """Fraction of the picture under the boxes, on a fine grid."""
     centres = (np.arange(cells) + 0.5) / cells
-    x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
-    x, y = centres[None, None, :], centres[None, :, None]
-    return float(((x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)).any(axis=0).mean())
+    return float(_inside(boxes, centres, centres[:, None]).mean())

@@ -11,6 +11,7 @@ from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
 from avsync.metrics import Proportion, proportion_of
+from avsync.run.paths import SUMMARY
 from sharding.base.csv_table import write_csv
 from sharding.base.files import write_json
 from sharding.format.dataset import Dataset
@@ -99,7 +100,7 @@ def localisation(points: list[PointingResult], groups: NDArray[np.integer]) -> L
 def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
     """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "summary.json", card)
+    write_json(folder / SUMMARY, card)
     header = ("accuracy", "low_95", "high_95", "examples")
     more = ("estimate", "sources", "verdict", "more_sources_to_tell")
     write_csv(folder / "by_action.csv", ("action", *header, *more), map(_cells, card.actions))

@@ -1,4 +1,8 @@
-"""The networks that are compared: the same one, from learned and from random weights, trained in the same way."""
+"""The networks that are compared: the same one, from learned and from random weights, trained in the same way.
+
+Each is a sync network without its head: features, pooled over space and time, and a linear layer over a task's classes.
+B clips, C audio channels, T frames, H W pixels, S samples; c features; t h w cells.
+"""
 
 import copy
 from dataclasses import dataclass, field
@@ -16,10 +20,6 @@ from avsync.models.parts import CamHead, SyncNet
 from avsync.run.network import LoadedNetwork
 from avsync.train.step import build_optimizer, learning_rate
 from sharding.errors import FormatError
-
-# A sync network without its head: features, pooled over place and time, and a linear layer over a task's classes.
-#
-# B clips, C audio channels, T frames, H W pixels, S samples; c features; t h w cells.
 
 
 class PooledFeatures(nn.Module):
@@ -72,11 +72,11 @@ class Arm:
     def device(self) -> torch.device:
         return self.network.linear.weight.device
 
-    def step(self, seen: NetworkInput, labels: Tensor, valid: Tensor, rate: float, config: FinetuneConfig) -> Tensor:
+    def step(self, given: NetworkInput, labels: Tensor, valid: Tensor, rate: float, config: FinetuneConfig) -> Tensor:
         """One update. labels (B,), valid (B,): what counts. Returns sums (3,): loss, right answers, clips."""
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = self.network(seen.frames, seen.sounds)
+            logits = self.network(given.frames, given.sounds)
         weight = valid.float()
         losses = functional.cross_entropy(logits.float(), labels, reduction="none") * weight
         (losses.sum() / weight.sum().clamp(min=1)).backward()

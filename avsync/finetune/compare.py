@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from avsync.evaluate.actions import CHANCE, above_chance, source_scores
 from avsync.finetune.config import ArmName
-from avsync.finetune.judge import ArmAnswers
-from avsync.finetune.place import Begun
+from avsync.finetune.out_folder import Begun
+from avsync.finetune.scoring import ArmAnswers
 from avsync.metrics import Z95, Proportion, proportion_of, wilson
 
 SURE = 0.05
 """A difference is called one below this p-value."""
 LEAST = 1e-6
-"""Smaller p-values are not told: rounding would have a part in them."""
+"""Smaller p-values are not given: rounding would have a part in them."""
 TOP = 5
 
 
@@ -64,10 +64,10 @@ class Difference:
         """In words."""
         points = f"{100 * self.top1.value:+.1f} points ({100 * self.top1.low:+.1f} to {100 * self.top1.high:+.1f})"
         p_value = f"p = {self.p_value:.2g}" if self.p_value >= LEAST else f"p < {LEAST:g}"
-        told = f"{self.better} against {self.than}: {points}, {p_value}: "
+        facts = f"{self.better} against {self.than}: {points}, {p_value}: "
         if self.p_value >= SURE:
-            return told + "no difference can be told"
-        return told + (f"{self.better} is better" if self.top1.value > 0 else f"{self.than} is better")
+            return facts + "no difference can be told"
+        return facts + (f"{self.better} is better" if self.top1.value > 0 else f"{self.than} is better")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,26 +96,34 @@ def compare(
     picked: Mapping[ArmName, tuple[int, float]],
 ) -> Comparison:
     """trained: classes of the train split's clips; picked: of each arm the step and accuracy of its best validation."""
-    names = list(answers.said)
+    names = list(answers.probabilities)
     commonest = int(np.bincount(trained).argmax())
     arms = [_result(answers, name, *picked[name]) for name in names]
     pairs: list[tuple[ArmName, ArmName]] = [("learned", "scratch"), ("frozen", "scratch"), ("learned", "frozen")]
     differences = [difference(answers, *pair) for pair in pairs if set(pair) <= set(names)]
     return Comparison(
-        begun=begun, device=device, clips=len(answers.clips), sources=len(np.unique(answers.groups)),
-        unreadable=answers.unreadable, chance=1 / len(begun.classes),
-        majority=proportion_of(answers.labels == commonest, answers.groups), arms=tuple(arms),
+        begun=begun,
+        device=device,
+        clips=len(answers.clips),
+        sources=len(np.unique(answers.groups)),
+        unreadable=answers.unreadable,
+        chance=1 / len(begun.classes),
+        majority=proportion_of(answers.labels == commonest, answers.groups),
+        arms=tuple(arms),
         differences=tuple(differences),
-    )  # fmt: skip
+    )
 
 
 def _result(answers: ArmAnswers, name: ArmName, step: int, val_accuracy: float) -> ArmResult:
-    hits, classes = answers.hits(name), answers.said[name].shape[1]
+    hits, classes = answers.hits(name), answers.probabilities[name].shape[1]
     return ArmResult(
-        name=name, picked_step=step, val_accuracy=val_accuracy, top1=proportion_of(hits, answers.groups),
+        name=name,
+        picked_step=step,
+        val_accuracy=val_accuracy,
+        top1=proportion_of(hits, answers.groups),
         top5=proportion_of(answers.hits(name, TOP), answers.groups) if classes > TOP else None,
         per_class=mean_of_classes(hits, answers.labels, answers.groups),
-    )  # fmt: skip
+    )
 
 
 def mean_of_classes(hits: NDArray[np.bool_], labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Proportion:

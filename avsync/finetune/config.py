@@ -55,10 +55,15 @@ class FinetuneConfig:
         if self.task not in TASK_NAMES:
             raise InputError(f"--task {self.task} is not known; choose one of {', '.join(TASK_NAMES)}")
         least = {
-            "steps": self.steps, "batch": self.batch, "validate-every": self.validate_every,
-            "validate-clips": self.validate_clips, "test-windows": self.test_windows, "log-every": self.log_every,
-            "checkpoint-every": self.checkpoint_every, "keep": self.keep,
-        }  # fmt: skip
+            "steps": self.steps,
+            "batch": self.batch,
+            "validate-every": self.validate_every,
+            "validate-clips": self.validate_clips,
+            "test-windows": self.test_windows,
+            "log-every": self.log_every,
+            "checkpoint-every": self.checkpoint_every,
+            "keep": self.keep,
+        }
         if wrong := [f"--{name} {value}" for name, value in least.items() if value < 1]:
             raise InputError(f"{' and '.join(wrong)} must be at least 1")
         if self.batch < 2:
@@ -94,9 +99,12 @@ def paper() -> FinetuneConfig:
 def small() -> FinetuneConfig:
     """For the small network on a CPU."""
     return FinetuneConfig(
-        steps=120, validate_every=20, checkpoint_every=40, log_every=5,
+        steps=120,
+        validate_every=20,
+        checkpoint_every=40,
+        log_every=5,
         optim=OptimConfig(name="adamw", lr=2e-3, weight_decay=1e-2, warmup_steps=10),
-    )  # fmt: skip
+    )
 
 
 FINETUNE_PRESETS: dict[str, Callable[[], FinetuneConfig]] = {"paper": paper, "small": small}

@@ -10,15 +10,14 @@ from avsync.evaluate.evaluate import check_same_input
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison, compare
 from avsync.finetune.config import FinetuneConfig
-from avsync.finetune.loop import Comparing, Finetuning
-from avsync.finetune.place import Begun, OutPaths, check_free, claim
-from avsync.finetune.show import save, show
+from avsync.finetune.out_folder import Begun, OutPaths, check_free, claim
+from avsync.finetune.presentation import save, show
 from avsync.finetune.task import Splits
+from avsync.finetune.training import Finetuning, OpenComparison
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import full_name
 from sharding.base.files import read_json
 from sharding.base.locks import folder_lock
-from sharding.base.text import counted
 from sharding.errors import FormatError
 
 
@@ -39,39 +38,36 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
             found = read_json(paths.result, Comparison)  # judged once: no second look at the test split
             show(found, paths)
             return found
-        what = Comparing(
-            begun=begun, splits=splits, arms=build_arms(config, loaded, len(splits.classes), device),
-            mute=loaded.config.pairs.mute_samples, flip=loaded.config.view.flip, device=device,
-        )  # fmt: skip
-        return _train_and_judge(what, paths)
+        train = splits.feeds["train"]
+        opened = OpenComparison(
+            out=paths,
+            begun=begun,
+            splits=splits,
+            arms=build_arms(config, loaded, len(splits.classes), device),
+            order=train.order(config.batch, config.seed),
+            mute=loaded.config.pairs.mute_samples,
+            device=device,
+        )
+        work = Finetuning(opened)
+        answers = work.run()
+        if not len(answers.clips):
+            raise FormatError(
+                f"none of the {answers.unreadable} test clips of {dataset} can be read: "
+                "check the disk, then pack the dataset again"
+            )
+        found = compare(begun, str(device), answers, splits.labels["train"][train.clips], work.picked())
+        save(found, answers, work.curves.points, splits, paths)
+        show(found, paths)
+        return found
 
 
 def _describe(run: Path, dataset: Path, config: FinetuneConfig, loaded: LoadedNetwork, splits: Splits) -> Begun:
     return Begun(
-        config=config, run=full_name(run.resolve()), run_step=loaded.step, model=loaded.config.model,
-        dataset=full_name(dataset.resolve()), classes=splits.classes,
+        config=config,
+        run=full_name(run.resolve()),
+        run_step=loaded.step,
+        model=loaded.config.model,
+        dataset=full_name(dataset.resolve()),
+        classes=splits.classes,
         data={split: feed.fingerprint() for split, feed in splits.feeds.items()},
-    )  # fmt: skip
-
-
-def _train_and_judge(what: Comparing, paths: OutPaths) -> Comparison:
-    begun, train = what.begun, what.splits.feeds["train"]
-    with Finetuning(what, paths) as work:
-        names = " and ".join(arm.name for arm in what.arms)
-        work.report.say(
-            f"{begun.config.task} recognition, {len(begun.classes)} classes: {names}, network "
-            f"{begun.model} of step {begun.run_step}; one process, on {what.device}; "
-            f"{counted(len(train.clips), 'clip')} to train on, steps {work.state.step} to {begun.config.steps}"
-        )
-        work.train()
-        answers = work.judge()
-        if not len(answers.clips):
-            raise FormatError(
-                f"none of the {answers.unreadable} test clips of {begun.dataset} can be read: "
-                "check the disk, then pack the dataset again"
-            )
-        trained = what.splits.labels["train"][train.clips]
-        found = compare(begun, str(what.device), answers, trained, work.picked())
-        save(found, answers, work.points, what.splits, paths)
-    show(found, paths)
-    return found
+    )

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, exact_seconds
-from avsync.data.draw import fixed_choice
 from avsync.data.pairs import Pair, SoundWindow, Ways, seconds
 from avsync.loading.feed import Feed
 from avsync.staging.mirror import StagedDataset
@@ -26,7 +25,7 @@ PURPOSE = {"train": "is trained on", "val": "picks the checkpoint", "test": "is 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InSync:
-    """A law of pairs: one window, its own sound, every position equally likely."""
+    """A pair sampler: one window, its own sound, every position equally likely."""
 
     window: int
     sounds: int = 1
@@ -39,11 +38,9 @@ class InSync:
         return Pair(start, (SoundWindow(start, 0, in_sync=True),))
 
     def ways(self, frames: int) -> Ways:
-        places = np.arange(frames - self.window + 1)
-        once = np.ones_like(places)
-        return Ways(
-            picture=places, sound=places, roll=0 * once, in_sync=once > 0, ways=once, of=len(places) * once
-        )  # fmt: skip
+        starts = np.arange(frames - self.window + 1)
+        once = np.ones_like(starts)
+        return Ways(picture=starts, sound=starts, roll=0 * once, in_sync=once > 0, ways=once, of=len(starts) * once)
 
 
 class FinetuneTask(Protocol):
@@ -90,7 +87,7 @@ class Splits:
         """
         feeds = {split: _open(folder, split, config) for split in SPLITS}
         if train_clips:
-            feeds["train"] = replace(feeds["train"], clips=fixed_choice(feeds["train"].clips, train_clips))
+            feeds["train"] = replace(feeds["train"], clips=feeds["train"].fixed_clips(train_clips))
         names = TASKS[task].names(feeds["train"].dataset)
         given = {split: TASKS[task].labels(feed.dataset) for split, feed in feeds.items()}
         present = {split: np.unique(given[split][feed.clips]) for split, feed in feeds.items()}
@@ -112,9 +109,10 @@ class Splits:
         renumbered = np.full(len(names), -1)
         renumbered[trained] = np.arange(len(trained))
         return cls(
-            feeds=feeds, labels={split: renumbered[those] for split, those in given.items()},
+            feeds=feeds,
+            labels={split: renumbered[those] for split, those in given.items()},
             classes=tuple(names[number] for number in trained),
-        )  # fmt: skip
+        )
 
 
 def _open(folder: Path, split: str, config: TrainConfig) -> Feed:
@@ -122,15 +120,15 @@ def _open(folder: Path, split: str, config: TrainConfig) -> Feed:
         dataset = open_dataset(folder, split)
     except InputError as error:
         raise InputError(f"all three splits are needed, split {split!r} {PURPOSE[split]}: {error}") from error
-    law, longest = _law(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
-    if longest < law.window:
+    sampler, longest = _sampler(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
+    if longest < sampler.window:
         raise InputError(
             f"no clip in split {split!r} of {folder} is as long as the network's window of "
-            f"{seconds(law.window, dataset.info.clock):.2f} s; the longest has "
+            f"{seconds(sampler.window, dataset.info.clock):.2f} s; the longest has "
             f"{seconds(longest, dataset.info.clock):.2f} s: pack longer clips (--clip-s)"
         )
-    return Feed.of(StagedDataset.of_folder(folder), split, config.pairs, config.view, law=_law)
+    return Feed.of(StagedDataset.of_folder(folder), split, config.pairs, config.view, sampler=_sampler)
 
 
-def _law(pairs: PairConfig, clock: Clock) -> InSync:
+def _sampler(pairs: PairConfig, clock: Clock) -> InSync:
     return InSync(window=clock.frames_in(exact_seconds(pairs.window_s)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsync.data.batch import Batch
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.maps import listened, spatial
 from avsync.honesty.predict import BatchAnswer, rows

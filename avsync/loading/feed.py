@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
-from avsync.data.draw import Draw, View, fixed_choice, training_draws, usable_clips
 from avsync.data.fingerprint import SplitPrint
-from avsync.data.order import Order
+from avsync.data.order import (
+    Draw,
+    Order,
+    View,
+    draws_of_step,
+    fixed_choice,
+    fixed_draws,
+    usable_clips,
+)
 from avsync.data.pairs import PairSampler, build_sampler
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions
@@ -32,7 +39,7 @@ class Feed:
     """One split, ready to be drawn from."""
 
     dataset: Dataset
-    law: PairSampler
+    sampler: PairSampler
     view: View
     clips: NDArray[np.int64]
     """Ids of the clips that are long enough."""
@@ -46,29 +53,35 @@ class Feed:
 
     @classmethod
     def of(
-        cls, source: StagedDataset, split: str, pairs: PairConfig, view: ViewConfig, *, staged: bool = False,
-        law: Callable[[PairConfig, Clock], PairSampler] = build_sampler,
-    ) -> Self:  # fmt: skip
+        cls,
+        source: StagedDataset,
+        split: str,
+        pairs: PairConfig,
+        view: ViewConfig,
+        *,
+        staged: bool = False,
+        sampler: Callable[[PairConfig, Clock], PairSampler] = build_sampler,
+    ) -> Self:
         """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
         dataset = open_dataset(source.folder, split)
         if source.has_all_shards:
             _check_shards(dataset)
-        drawn = law(pairs, dataset.info.clock)
+        drawn = sampler(pairs, dataset.info.clock)
         return cls(
             dataset=dataset,
             shelf=source.shelf(dataset, staged=staged),
-            law=drawn,
+            sampler=drawn,
             view=View.build(view, dataset.info.height, dataset.info.width),
             clips=usable_clips(dataset.index, drawn, dataset.info.clock),
         )
 
     def sources(self, most: int) -> int:
         """Videos that the fixed choice of at most so many usable clips is of."""
-        return len(np.unique(self.dataset.index.group[fixed_choice(self.clips, most)]))
+        return len(np.unique(self.dataset.index.group[self.fixed_clips(most)]))
 
     def shape(self, every: int = 1) -> WindowShape:
         """Row sizes; `every` is the low-rate stage's factor."""
-        return WindowShape.of(self.dataset, self.law, every)
+        return WindowShape.of(self.dataset, self.sampler, every)
 
     def spec(self, every: int = 1) -> InputSpec:
         """What the network is shown."""
@@ -85,17 +98,30 @@ class Feed:
     def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
         return Loader(self.dataset, self.shelf, self.shape(every), options)
 
+    def order(self, batch: int, seed: int) -> Order:
+        """Which clips each step trains on. Raises InputError when there are too few for one batch."""
+        return Order(clips=self.clips, shards=self.dataset.index.shard[self.clips], batch=batch, seed=seed)
+
+    def draws(self, order: Order, step: int, rank: int = 0, ranks: int = 1, passes: int = 1) -> list[list[Draw]]:
+        """What one process is given in a step of `order`: its rows, one list for each accumulation pass."""
+        return draws_of_step(order, step, self.sampler, self.dataset.index, self.view, rank, ranks, passes)
+
     def training_rows(
-        self, order: Order, config: TrainConfig, world: World, steps: range, coming: Coming
+        self, order: Order, steps: range, world: World, passes: int = 1, coming: Coming = lambda _: None
     ) -> Iterator[list[Draw]]:
-        """This rank's rows, one list for each accumulation pass of each step; `coming` hears of their shards."""
-        index, flip = self.dataset.index, config.view.flip
-        passes = config.runtime.accumulate
-        draws = training_draws(order, self.law, index, self.view, flip, world.rank, world.ranks, passes)
+        """This rank's rows of each pass of these steps; `coming` hears of their shards."""
         for step in steps:
-            parts = draws(step)
-            coming(index.shard[[draw.clip for part in parts for draw in part]].tolist())
-            yield from parts
+            rows = self.draws(order, step, world.rank, world.ranks, passes)
+            coming(self.dataset.index.shard[[draw.clip for draws in rows for draw in draws]].tolist())
+            yield from rows
+
+    def fixed_clips(self, most: int) -> NDArray[np.int64]:
+        """At most so many of the clips, always the same ones, spread over the split."""
+        return fixed_choice(self.clips, most)
+
+    def fixed_draws(self, clips: NDArray[np.int64], per_clip: int = 1) -> list[Draw]:
+        """Of each clip the same pairs each time, for validation and evaluation: central crop, no flip."""
+        return fixed_draws(self.dataset.index, clips, self.sampler, self.view, per_clip)
 
     def fingerprint(self) -> SplitPrint:
         """Changes when the split's clips change, so that a run never resumes on other data."""

@@ -1,4 +1,4 @@
-"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (data/draw.py).
+"""Streams batches of a dataset, in the order they are wanted. What a step gets is decided elsewhere (data/order.py).
 
 Worker processes read and decode straight into shared slots: threads that decode take Python's lock so often that the
 training thread's kernel launches slow down several times (docs/log.md). There is no state to save.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.data.transforms import MATRICES
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
@@ -33,14 +33,12 @@ from sharding.errors import FormatError, SkipClip
 from sharding.format.clip import ColorMatrix
 from sharding.format.dataset import Dataset
 
-# One pass over wanted rows: requests go out ahead, batches come back in order, slots go round.
-
 TRIES = 5
-"""Places where a clip is looked for, while copies of its shard come and go."""
+"""Files in which a clip is looked for, while copies of its shard come and go."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ClipJson:
     """What of a clip's json each batch needs."""
 
     matrix: ColorMatrix
@@ -74,12 +72,20 @@ class _Wanted:
 
 
 class Stream:
-    """One pass. Iterate once; `close` ends it early."""
+    """One pass over wanted rows: requests go out ahead, batches come back in order, slots go round.
+
+    Iterate once; `close` ends it early.
+    """
 
     def __init__(
-        self, dataset: Dataset, shelf: Shelf, shape: WindowShape, options: LoaderOptions, meter: LoadMeter,
+        self,
+        dataset: Dataset,
+        shelf: Shelf,
+        shape: WindowShape,
+        options: LoaderOptions,
+        meter: LoadMeter,
         budget: ErrorBudget,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._dataset, self._shelf, self._shape, self._options = dataset, shelf, shape, options
         self._meter, self._budget = meter, budget
         self._held = ExitStack()
@@ -123,13 +129,18 @@ class Stream:
         self._ahead = max(options.prefetch, -(-2 * workers // rows))  # small batches: still work for every worker
         spare = 2 if self._side else 1  # one is with the consumer, another's copy to a GPU may still be under way
         layout = SlotLayout(
-            workers=workers, slots=self._ahead + spare, rows=rows, frames=shape.frames,
-            picture=(info.height * 3 // 2, info.width), sounds=shape.sounds, samples=shape.samples,
+            workers=workers,
+            slots=self._ahead + spare,
+            rows=rows,
+            frames=shape.frames,
+            picture=(info.height * 3 // 2, info.width),
+            sounds=shape.sounds,
+            samples=shape.samples,
             channels=info.channels,
-        )  # fmt: skip
+        )
         self._slots = self._held.enter_context(SharedSlots(layout, pin=self._side is not None))
         self._free = deque(range(layout.slots))
-        self._crew = self._held.enter_context(WorkerPool(workers, info.codec, self._slots, self._meter))
+        self._pool = self._held.enter_context(WorkerPool(workers, info.codec, self._slots, self._meter))
 
     def _start(self, slot: int, draws: list[Draw]) -> _Pending:
         if copied := self._copied.pop(slot, None):
@@ -147,27 +158,31 @@ class Stream:
         number = next(self._numbers)
         self._wanted_at[number] = wanted
         draw = wanted.batch.draws[wanted.row]
-        self._crew.give(self._request(number, wanted.batch.slot, wanted.row, draw, wanted.path))
+        self._pool.give(self._request(number, wanted.batch.slot, wanted.row, draw, wanted.path))
 
     def _request(self, number: int, slot: int, row: int, draw: Draw, path: Path) -> Request:
         clock, shape = self._dataset.info.clock, self._shape
-        place, start = self._dataset.place(draw.clip, path), draw.pair.picture
+        place, start = self._dataset.location(draw.clip, path), draw.pair.picture
         last = clock.sample_at(place.frames) - shape.samples  # frames are no whole samples: rounding may go beyond
         sounds = tuple((min(clock.sample_at(s.frame), last), clock.sample_at(s.roll)) for s in draw.pair.sounds)
         return Request(
-            number=number, slot=slot, row=row, place=place, frames=(start, start + shape.window, shape.every),
+            number=number,
+            slot=slot,
+            row=row,
+            location=location,
+            frames=(start, start + shape.window, shape.every),
             sounds=sounds,
-        )  # fmt: skip
+        )
 
     def _finish(self, current: _Pending) -> int:
         """Wait until all rows of a batch are there. How many batches were, before that."""
         patience = Patience(self._options)
-        self._take(self._crew.replies(0))
+        self._take(self._pool.replies(0))
         ready = sum(not pending.missing for pending in (current, *self._pending))
         while current.missing:
-            replies = self._crew.replies(patience.left_s)
+            replies = self._pool.replies(patience.left_s)
             self._take(replies)
-            patience.again() if replies else patience.check(self._crew.in_hand)
+            patience.again() if replies else patience.check(self._pool.in_hand)
         return ready
 
     def _take(self, replies: list[Reply]) -> None:
@@ -212,7 +227,7 @@ class Stream:
         try:
             if reply.error:
                 raise SkipClip(reply.error)
-            matrix = from_json(reply.json, _Seen, "its json member").matrix
+            matrix = from_json(reply.json, _ClipJson, "its json member").matrix
         except (SkipClip, FormatError) as error:
             self._budget.skip(SkipClip(f"clip {self._dataset.key(draw.clip)}: {error}"))
             return _Row()

@@ -61,11 +61,17 @@ class LoadMeter:
         copied = [begin.elapsed_time(end) for begin, end in self._copies if end.query()]
         batches, clips, waited = max(1, self.batches), max(1, self.clips), self.waited_ns / 1e9
         figures = LoadFigures(
-            seconds=seconds, read_ms=self.read_ns / 1e6 / clips, decode_ms=self.decode_ns / 1e6 / clips,
-            wait_ms=1e3 * waited / batches, wait_share=min(1.0, waited / seconds),
-            step_ms=1e3 * max(0.0, seconds - waited) / batches, transfer_ms=sum(copied) / max(1, len(copied)),
-            ready=self.ready / batches, megabytes_per_s=self.bytes / 1e6 / seconds, replaced=self.replaced,
-        )  # fmt: skip
+            seconds=seconds,
+            read_ms=self.read_ns / 1e6 / clips,
+            decode_ms=self.decode_ns / 1e6 / clips,
+            wait_ms=1e3 * waited / batches,
+            wait_share=min(1.0, waited / seconds),
+            step_ms=1e3 * max(0.0, seconds - waited) / batches,
+            transfer_ms=sum(copied) / max(1, len(copied)),
+            ready=self.ready / batches,
+            megabytes_per_s=self.bytes / 1e6 / seconds,
+            replaced=self.replaced,
+        )
         self.clips = self.bytes = self.read_ns = self.decode_ns = self.batches = self.ready = self.waited_ns = 0
         self._copies.clear()
         return figures

@@ -42,10 +42,15 @@ class LoaderOptions:
     def of(cls, runtime: RuntimeConfig, world: World, stopping: Callable[[], bool]) -> Self:
         """What a run's settings ask for."""
         return cls(
-            workers=runtime.workers, prefetch=runtime.prefetch, error_budget=runtime.error_budget, device=world.device,
-            rank=world.rank, report_after_s=runtime.report_after_s, stop_after_s=runtime.stop_after_s,
+            workers=runtime.workers,
+            prefetch=runtime.prefetch,
+            error_budget=runtime.error_budget,
+            device=world.device,
+            rank=world.rank,
+            report_after_s=runtime.report_after_s,
+            stop_after_s=runtime.stop_after_s,
             stopping=stopping,
-        )  # fmt: skip
+        )
 
 
 @dataclass(slots=True)

@@ -109,14 +109,14 @@ class WorkerPool:
             connection = spawner.spawn(self._slots.handle)
         worker = _Worker(number, spawner, connection)
         setup = Setup(worker=number, codec=self._codec, layout=self._slots.layout)
-        with suppress(OSError):  # it has died: told by the next `replies`
+        with suppress(OSError):  # it has died: the next `replies` notices
             worker.connection.send_bytes(msgspec.msgpack.encode(setup))
         self._selector.register(worker.connection, EVENT_READ, worker)
         return worker
 
     def _send(self, worker: _Worker, request: Request) -> None:
         worker.in_hand[request.number] = request
-        with suppress(OSError):  # it has died: told by the next `replies`
+        with suppress(OSError):  # it has died: the next `replies` notices
             worker.connection.send_bytes(msgspec.msgpack.encode(request))
 
     def _hear(self, worker: _Worker) -> Reply | None:
@@ -209,8 +209,11 @@ class Patience:
             self._next *= 2
             open_console(stderr=True).print(
                 f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{doing()}",
-                style="yellow", soft_wrap=True, highlight=False, markup=False,
-            )  # fmt: skip
+                style="yellow",
+                soft_wrap=True,
+                highlight=False,
+                markup=False,
+            )
 
     @property
     def _waited(self) -> float:
@@ -221,7 +224,7 @@ def describe(in_hand: Sequence[InHand]) -> str:
     """One line for each worker, longest first."""
     lines = [
         f"  worker {one.pid or 'not yet started'} {DOING[one.stage.name]} for {one.seconds:.0f} s: "
-        f"{one.request.place.path} at byte {one.request.place.offset}"
+        f"{one.request.location.path} at byte {one.request.location.offset}"
         for one in in_hand[:LISTED]
     ]
     if len(in_hand) > LISTED:

@@ -26,9 +26,9 @@ class WindowShape:
     sounds: int
 
     @classmethod
-    def of(cls, dataset: Dataset, law: PairSampler, every: int = 1) -> "WindowShape":
-        samples = dataset.info.clock.sample_at(law.window)
-        return cls(window=law.window, every=every, samples=samples, sounds=law.sounds)
+    def of(cls, dataset: Dataset, sampler: PairSampler, every: int = 1) -> "WindowShape":
+        samples = dataset.info.clock.sample_at(sampler.window)
+        return cls(window=sampler.window, every=every, samples=samples, sounds=sampler.sounds)
 
     @property
     def frames(self) -> int:

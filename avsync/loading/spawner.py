@@ -36,8 +36,10 @@ class Spawner:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *sys.path],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=os.environ | ONE_THREAD,
-            )  # fmt: skip
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | ONE_THREAD,
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -81,8 +83,8 @@ class Spawner:
     def _listen(self) -> bool:
         """Take what has come in; False at the end."""
         try:
-            while told := self._control.recv(64, socket.MSG_DONTWAIT):
-                number, status = map(int, told.split())
+            while message := self._control.recv(64, socket.MSG_DONTWAIT):
+                number, status = map(int, message.split())
                 self._ended[number] = os.waitstatus_to_exitcode(status), time.monotonic()
             return False
         except BlockingIOError:

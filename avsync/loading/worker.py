@@ -1,4 +1,6 @@
-"""A worker process's life, and that of the process it is forked from. No torch: it starts fast and stays small.
+"""A worker process: what it is asked, how it fills a row, its life, and that of the process it is forked from.
+
+No torch: it starts fast and stays small.
 
 The first one imports what all workers need, then forks one whenever it is told to: forking the training process itself,
 with its threads and its GPU, is what locks up.
@@ -56,7 +58,7 @@ class Request:
     """Counts the requests of a pass; names this one."""
     slot: int
     row: int
-    place: ClipLocation
+    location: ClipLocation
     frames: tuple[int, int, int]
     """First picture, end, step."""
     sounds: tuple[tuple[int, int], ...]
@@ -80,8 +82,6 @@ class Reply:
     decode_ns: int = 0
 
 
-# One row of a batch: a clip is read, its window decoded straight into the row. Runs in worker processes; no torch.
-
 Tell = Callable[[Stage], None]
 """Called when a stage begins."""
 
@@ -95,7 +95,7 @@ class FetchedRow(NamedTuple):
 
 
 class Fetcher:
-    """Fills rows. One per process."""
+    """Fills rows: a clip is read, its window decoded straight into the row. One per process."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec, self._reader = codec, ShardReader()
@@ -117,12 +117,12 @@ class Fetcher:
 
     def _read(self, request: Request, frames: range, yuv: NDArray[np.uint8]) -> tuple[StoredClip, bool]:
         """The clip, and whether its pictures are in place already."""
-        place = request.place
-        head = self._codec.video_head((place.frames, *yuv.shape[1:])) if frames.step == 1 else None
-        if head is None or frames.stop > place.frames:
-            return self._reader.read(place), False
+        location = request.location
+        head = self._codec.video_head((location.frames, *yuv.shape[1:])) if frames.step == 1 else None
+        if head is None or frames.stop > location.frames:
+            return self._reader.read(location), False
         first = frames.start * yuv[0].nbytes
-        return self._reader.read_into(place, head, first, yuv), True
+        return self._reader.read_into(location, head, first, yuv), True
 
     def _fill_sounds(self, request: Request, stored: StoredClip, audio: NDArray[np.int16]) -> None:
         """All windows from one pass over the member: decoding starts at its beginning each time."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, View
+from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
 from avsync.run.network import LoadedNetwork

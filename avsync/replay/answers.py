@@ -1,6 +1,6 @@
 """What a trained network says about clips that it never saw: by its own labels, without a stream, and by honest labels.
 
-Labels that leak make every network look good by its own labels. So each one is asked twice: about pairs of the law it
+Labels that leak make every network look good by its own labels. So each one is asked twice: about pairs as it
 was trained on, and about symmetric pairs, which tell nothing but by sound and picture together.
 """
 
@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from avsync.config import PairConfig
-from avsync.data.draw import batches_of_rank, fixed_choice, fixed_draws, mixed
+from avsync.data.order import (
+    batches_of_rank,
+    mixed,
+)
 from avsync.evaluate.pointing import PointingResult, point
 from avsync.evaluate.scorecard import localisation
 from avsync.honesty.examination import Examination
@@ -46,26 +49,36 @@ def ask(run: Path, dataset: Path, which: Which) -> Asked:
     own = _examination(network, dataset, pairs) if pairs != honest(pairs) else by_honest
     maps = by_honest.maps
     return Asked(
-        step=network.step, own=_accuracy(own), other=own.with_another_picture(), muted=own.with_muted_sound(),
-        audited=own.audited, honest=_accuracy(by_honest), listened=maps and float(np.nanmean(maps.listened)),
-        spatial=maps and float(np.nanmean(maps.spatial)), localisation=localisation(found, np.array(group)),
-    )  # fmt: skip
+        step=network.step,
+        own=_accuracy(own),
+        other=own.with_another_picture(),
+        muted=own.with_muted_sound(),
+        audited=own.audited,
+        honest=_accuracy(by_honest),
+        listened=maps and float(np.nanmean(maps.listened)),
+        spatial=maps and float(np.nanmean(maps.spatial)),
+        localisation=localisation(found, np.array(group)),
+    )
 
 
 def honest(pairs: PairConfig) -> PairConfig:
-    """The same windows under the law that leaks nothing."""
+    """The same windows, in pairs that leak nothing."""
     return replace(pairs, law="symmetric")
 
 
 def answers_of(
-    network: LoadedNetwork, dataset: Path, pairs: PairConfig, *, clips: int | None = None,
+    network: LoadedNetwork,
+    dataset: Path,
+    pairs: PairConfig,
+    *,
+    clips: int | None = None,
     per_clip: int = PAIRS_PER_CLIP,
-) -> Iterator[tuple[Examined, Feed]]:  # fmt: skip
-    """Batch by batch about the test split, or `clips` clips spread over it; always the same pairs of a law."""
+) -> Iterator[tuple[Examined, Feed]]:
+    """Batch by batch about the test split, or `clips` clips spread over it; always the same pairs of a sampler."""
     feed = Feed.open(dataset, SPLIT, pairs, network.config.view)
     index = feed.dataset.index
-    chosen = feed.clips if clips is None else fixed_choice(feed.clips, clips)
-    draws = fixed_draws(index, chosen, feed.law, feed.view, per_clip)
+    chosen = feed.clips if clips is None else feed.fixed_clips(clips)
+    draws = feed.fixed_draws(chosen, per_clip)
     with feed.loader(LoaderOptions()) as loader:
         stream = loader.batches(batches_of_rank(mixed(draws, BATCH), BATCH, 0, 1))
         for got in examined(network.model, stream, feed.view, pairs.mute_samples, index.group):
@@ -73,14 +86,14 @@ def answers_of(
 
 
 def _examination(
-    network: LoadedNetwork, dataset: Path, pairs: PairConfig,
-    look: Callable[[Examined, Feed], None] = lambda got, feed: None,
-) -> Examination:  # fmt: skip
+    network: LoadedNetwork, dataset: Path, pairs: PairConfig, look: Callable[[Examined, Feed], None] | None = None
+) -> Examination:
     tables, group = list[Tensor](), np.empty(0, np.int64)
     for got, feed in answers_of(network, dataset, pairs):
         tables.append(examined_rows(got))
         group = feed.dataset.index.group
-        look(got, feed)
+        if look:
+            look(got, feed)
     return Examination.of(torch.cat(tables), group)
 
 

@@ -93,8 +93,8 @@ def join_figure(joined: Joined, heats: Sequence[tuple[str, HeatAroundJoin]], mut
     whole.set(xlim=(0, time[-1]), xlabel="seconds of the window (grey: what the thesis zeroed)", yticks=[])
     whole.set_title("a sound that was shifted cyclically, and its join", fontsize=10, loc="left")
     span = slice(max(0, joined.join - joined.rate // 50), joined.join + joined.rate // 50)
-    near.plot((np.arange(span.start, min(span.stop, len(time))) - joined.join) * 1000 / joined.rate, joined.sound[span],
-              color=BLUE, linewidth=1)  # fmt: skip
+    ms = (np.arange(span.start, min(span.stop, len(time))) - joined.join) * 1000 / joined.rate
+    near.plot(ms, joined.sound[span], color=BLUE, linewidth=1)
     near.axvline(0, color=RED, linewidth=1, linestyle="--")
     near.set(xlabel="milliseconds from the join", yticks=[])
     for (title, heat), color in zip(heats, (GREEN, RED, "#e0a030", PALE), strict=False):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.evaluate.pointing import cropped
 from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of
@@ -34,8 +34,7 @@ class Shown:
     scale: HeatScale
     """Of the whole window."""
     boxes: NDArray[np.floating]
-    """(N, 4) true sources at that moment, as shares of the picture; none where they are not known."""
-    logit: float
+    """(N, 4) true sources at that moment, as fractions of the picture; none where they are not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,8 +44,6 @@ class HeatAroundJoin:
     offset_s: NDArray[np.floating]
     """Middle of each span; 0 is the join."""
     heat: NDArray[np.floating]
-    windows: int
-    """That were looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -69,24 +66,20 @@ def shown_maps(run: Path, dataset: Path, which: Which) -> list[Shown]:
         for row, (draw, meta) in enumerate(zip(answer.batch.draws, answer.batch.metas, strict=True)):
             if meta is None:
                 continue
-            number = next(place for place, sound in enumerate(draw.pair.sounds) if sound.in_sync)
+            number = next(at for at, sound in enumerate(draw.pair.sounds) if sound.in_sync)
             frames = to_uint8(answer.given.frames[row])
             heat = heat_in_time(answer.output.cam[row, number], len(frames))
             moment = hottest_of(answer.output.cam[row, number], len(frames)).frame
-            place = draw.pair.picture + moment
-            known = meta.boxes[place] if meta.boxes else ()
+            known = meta.boxes[draw.pair.picture + moment] if meta.boxes else ()
             boxes = cropped(known, feed.view) if known else np.empty((0, 4))
             found.append(
-                Shown(
-                    key=meta.key, picture=frames[moment], heat=heat[moment], scale=HeatScale.of(heat), boxes=boxes,
-                    logit=float(answer.output.logit[row, number]),
-                )
-            )  # fmt: skip
+                Shown(key=meta.key, picture=frames[moment], heat=heat[moment], scale=HeatScale.of(heat), boxes=boxes)
+            )
     return sorted(found, key=lambda one: one.key)
 
 
 def around_join(run: Path, dataset: Path, cyclic: PairConfig) -> tuple[HeatAroundJoin, Joined | None]:
-    """Where a run's last network is hot when it hears sounds of the test split that are shifted by the law `cyclic`.
+    """Where a run's last network is hot when it hears sounds of the test split that are shifted as by `cyclic`.
 
     And one of these sounds, as it is stored; None if there is none.
     """
@@ -129,12 +122,12 @@ def _mean_by_offset(
     half = max(1, round(REACH_S / width))
     middles = np.arange(-half, half + 1) * width
     if not offsets:
-        return HeatAroundJoin(offset_s=middles, heat=np.full(len(middles), np.nan), windows=0)
+        return HeatAroundJoin(offset_s=middles, heat=np.full(len(middles), np.nan))
     bins = np.round(np.concatenate(offsets) / width).astype(int) + half
     heat, kept = np.concatenate(heats), (bins >= 0) & (bins <= 2 * half)
     count = np.bincount(bins[kept], minlength=len(middles))
     total = np.bincount(bins[kept], heat[kept], minlength=len(middles))
-    return HeatAroundJoin(offset_s=middles, heat=total / np.maximum(count, 1), windows=len(offsets))
+    return HeatAroundJoin(offset_s=middles, heat=total / np.maximum(count, 1))
 
 
 def _usual(joined: list[Joined]) -> Joined | None:

@@ -15,12 +15,12 @@ Which = Literal["best", "last"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """The answers, as shares of right ones with their intervals."""
+    """The answers, as proportions of right ones with their intervals."""
 
     step: int
     """Of the checkpoint."""
     own: Proportion
-    """By the labels of the law it was trained on."""
+    """By labels such as it was trained on."""
     other: Proportion
     """... with the picture of another clip: by the sound alone."""
     muted: Proportion
@@ -68,7 +68,7 @@ class StageResult:
     arms: tuple[ReplayArmResult, ...]
 
     def audit_of(self, law: str) -> AuditResult | None:
-        """Of the labels of a law, on the training split."""
+        """Of the labels of such pairs, on the training split."""
         return next((one for one in self.audits if one.config.pairs.law == law), None)
 
     def arm(self, name: str) -> ReplayArmResult | None:

@@ -12,7 +12,7 @@ from avsync.loading.feed import Feed, open_validation
 from avsync.run.alarm import Alarm
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
-from avsync.run.resume import describe, order_of
+from avsync.run.resume import describe
 from avsync.run.state import Best, State
 from avsync.staging.mirror import StagedDataset
 from sharding.base.files import publish_folder, read_json, write_json
@@ -34,7 +34,7 @@ def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) ->
         raise InputError(f"{run} has no checkpoint of step {step}; delete the folder and train it again")
     source = StagedDataset.of_folder(dataset)
     feed = Feed.of(source, "train", config.pairs, config.view)
-    info = describe(source, config, feed, open_validation(source, config), order_of(feed, config))
+    info = describe(source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed))
     state = read_json(before.checkpoint(step) / STATE, State)
     with publish_folder(new) as part:
         inside = RunPaths(part)
@@ -78,11 +78,15 @@ def read_curves(run: Path) -> Curves:
     train, validation = (_events(paths.tensorboard / name) for name in ("train", "validation"))
     state = read_json(paths.checkpoint(paths.saved_steps()[0]) / STATE, State)
     return Curves(
-        train_loss=_curve(train, "loss"), loss=_curve(validation, "loss"),
-        train_accuracy=_curve(train, "accuracy"), accuracy=_curve(validation, "accuracy"),
+        train_loss=_curve(train, "loss"),
+        loss=_curve(validation, "loss"),
+        train_accuracy=_curve(train, "accuracy"),
+        accuracy=_curve(validation, "accuracy"),
         audited=_curve(validation, "honesty/audited_accuracy"),
-        other=_curve(validation, "honesty/accuracy_with_another_picture"), best=state.best, alarm=state.alarm,
-    )  # fmt: skip
+        other=_curve(validation, "honesty/accuracy_with_another_picture"),
+        best=state.best,
+        alarm=state.alarm,
+    )
 
 
 def _events(folder: Path) -> EventAccumulator:

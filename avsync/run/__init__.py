@@ -1,1 +1,11 @@
-"""Room."""
+"""What a run folder holds, how a run starts or goes on at the exact clip, and how it is proven.
+
+In: a RUN folder; settings and a feed to go on with; a network's weights to keep or to put back.
+Out: RunPaths (every file name), OpenRun and Start (where an attempt begins), checkpoints, receipts, progress.json,
+     LoadedNetwork (a trained network), History (which clips a run was trained on).
+Imported by: honesty, train, evaluate, localize, score, finetune, replay; launch takes paths and progress.
+
+paths (names), progress (where it stands), alarm: no torch, no numpy
+state, checkpoint (what is saved)   network (with its first weights, or trained)
+resume (run.json written or checked) -> receipt (clips skipped: 0, repeated: 0)   history, show (avsync show RUN)
+"""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sharding.base.text import percent
+
 Stream = Literal["sound", "picture"]
 
 TESTS: dict[Stream, str] = {"sound": "with another clip's picture", "picture": "with its sound muted"}
@@ -24,12 +26,12 @@ class Alarm:
     low: float
     """Lower end of its interval."""
     told: float
-    """The accuracy when the log was last told."""
+    """The accuracy when the log last had a line about it."""
     honest: int = 0
     """Step of the best checkpoint, if no alarm stood when it was made; 0: there is none."""
 
     def is_news(self, before: "Alarm | None") -> bool:
-        """Whether the log should be told, when `before` stood until now."""
+        """Whether the log should have a line, when `before` stood until now."""
         return before is None or self.told != before.told
 
     @property
@@ -37,7 +39,7 @@ class Alarm:
         """For who uses a checkpoint that was made under it."""
         other = f"step {self.honest:,} is honest" if self.honest else "no honest one is kept"
         return (
-            f"this checkpoint CHEATS: the {self.stream} alone tells it the label in {self.accuracy:.1%} "
+            f"this checkpoint CHEATS: the {self.stream} alone tells it the label in {percent(self.accuracy)} "
             f"(honest: 50 %), so its scores and maps mean nothing; {other}"
         )
 
@@ -47,7 +49,7 @@ class Alarm:
         kept = f"step {self.honest:,} is honest and kept as best" if self.honest else "no honest checkpoint is kept"
         return (
             f"CHEATING since step {self.since:,}: the {self.stream} alone tells the network the label. "
-            f"{TESTS[self.stream].capitalize()} it is still right in {self.accuracy:.1%} (honest: 50 %; "
-            f"surely more than {self.low:.1%}), step {self.step:,}. {kept.capitalize()}. "
+            f"{TESTS[self.stream].capitalize()} it is still right in {percent(self.accuracy)} (honest: 50 %; "
+            f"surely more than {percent(self.low)}), step {self.step:,}. {kept.capitalize()}. "
             "Its maps mean nothing now: stop it, and let avsync audit DATASET find the leak"
         )

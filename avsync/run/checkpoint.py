@@ -1,16 +1,16 @@
 """What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
 
-RUN/run.json                       RunInfo: settings, data, network input; written once
-RUN/receipts.jsonl                 Receipt (avsync/run/receipt.py): a line for each attempt
-RUN/checkpoints/00001000/          model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only
-                                   whole ones, and the newest is taken up. One damaged later stops the run with the
-                                   remedy: a person decides to lose its steps, not the program
-RUN/progress.json                    RunProgress (avsync/run/progress.py): where it stands now
-RUN/jobs/                            of who started it on a cluster
-RUN/best.json                      Best: which checkpoint had the highest audited accuracy
-RUN/maps.csv                       does each validation clip's map listen, at the last validation (avsync/honesty)
-RUN/tensorboard/                   train, validation and chance curves
-RUN/evaluation/, localize/, score/   answers of the trained network (avsync/run/paths.py)
+RUN/run.json                RunInfo: settings, data, network input; written once
+RUN/receipts.jsonl          Receipt (receipt.py): a line for each attempt
+RUN/checkpoints/00001000/   model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only whole
+                            ones, and the newest is taken up. One damaged later stops the run with the remedy: a person
+                            decides to lose its steps, not the program
+RUN/progress.json           RunProgress (progress.py): where it stands now
+RUN/jobs/                   of who started it on a cluster
+RUN/best.json               Best: which checkpoint had the highest audited accuracy
+RUN/maps.csv                does each validation clip's map listen, at the last validation (avsync/honesty)
+RUN/tensorboard/            train, validation and chance curves
+RUN/evaluation/, localize/, score/   answers of the trained network (paths.py)
 """
 
 import io
@@ -165,6 +165,14 @@ def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name:
         raise FormatError(
             f"{source} does not hold a {name!r} network of this size: {detail}; delete it, and an older one is used"
         ) from error
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], folder: Path) -> None:
+    """Put a saved optimiser's state into one. Raises FormatError when it belongs to another one."""
+    try:
+        optimizer.load_state_dict(saved)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
 
 
 def read_run(paths: RunPaths) -> RunInfo:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avsync.data.batch import TENSORS, Batch
-from avsync.data.draw import Draw, training_draws
-from avsync.data.order import Order, check_batch
+from avsync.data.order import Draw, Order, check_batch
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.checkpoint import STATE, RunInfo, read_run
 from avsync.run.paths import RunPaths
-from avsync.run.resume import check_same_run, describe, order_of
+from avsync.run.resume import check_same_run, describe
 from avsync.run.state import State
 from avsync.staging.location import Location, is_url
 from avsync.staging.mirror import StagedDataset
@@ -60,9 +59,7 @@ class History:
 
     def draws(self, step: int, rank: int = 0, ranks: int = 1, accumulate: int = 1) -> list[list[Draw]]:
         """Rows of one process in that step, one list per accumulation pass."""
-        flip, feed = self.info.config.view.flip, self.feed
-        drawn = training_draws(self.order, feed.law, feed.dataset.index, feed.view, flip, rank, ranks, accumulate)
-        return drawn(step)
+        return self.feed.draws(self.order, step, rank, ranks, accumulate)
 
     def rows(self, steps: Iterable[int]) -> Iterator[ClipRow]:
         """Every clip of these steps, in the order of the global batch."""
@@ -72,11 +69,20 @@ class History:
             for number, draw in enumerate(self.draws(step)[0]):
                 sounds = draw.pair.sounds
                 yield ClipRow(
-                    step=step, epoch=epoch, row=number, clip=draw.clip, key=index.key(draw.clip),
-                    shard=int(index.shard[draw.clip]), picture=draw.pair.picture,
-                    sounds=tuple(sound.frame for sound in sounds), rolls=tuple(sound.roll for sound in sounds),
-                    in_sync=tuple(sound.in_sync for sound in sounds), flip=draw.flip, top=draw.top, left=draw.left,
-                )  # fmt: skip
+                    step=step,
+                    epoch=epoch,
+                    row=number,
+                    clip=draw.clip,
+                    key=index.key(draw.clip),
+                    shard=int(index.shard[draw.clip]),
+                    picture=draw.pair.picture,
+                    sounds=tuple(sound.frame for sound in sounds),
+                    rolls=tuple(sound.roll for sound in sounds),
+                    in_sync=tuple(sound.in_sync for sound in sounds),
+                    flip=draw.flip,
+                    top=draw.top,
+                    left=draw.left,
+                )
 
     def newest(self) -> State | None:
         """Of the newest checkpoint; None before the first."""
@@ -101,7 +107,7 @@ def open_history(run: Path, dataset: str | Path | None = None) -> History:
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"
         raise InputError(f"{error}{moved}") from error
-    order = order_of(feed, info.config)
+    order = feed.order(info.config.batch, info.config.seed)
     check_same_run(info, describe(source, info.config, feed, None, order), run)
     return History(paths=paths, info=info, feed=feed, order=order)
 

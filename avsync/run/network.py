@@ -109,8 +109,9 @@ def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
         return best
     open_console(stderr=True).print(
         f"The best checkpoint, step {best}, is gone from {paths.checkpoints}: the newest, step {steps[0]}, is used",
-        style="yellow", soft_wrap=True,
-    )  # fmt: skip
+        style="yellow",
+        soft_wrap=True,
+    )
     return steps[0]
 
 

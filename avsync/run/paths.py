@@ -1,4 +1,13 @@
-"""TODO."""
+"""Every file name of a run folder, and where answers about a run are kept. No torch: launch imports it.
+
+No answer takes the place of another question's:
+
+RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
+RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+RUN/score/VIDEO.json .png                 the same
+
+The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +18,8 @@ from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
 
 PROGRESS = "progress.json"
+SUMMARY = "summary.json"
+"""Of a folder with figures of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +78,6 @@ class RunPaths:
         return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
 
 
-# Where answers about a run are kept, so that no answer takes the place of another question's.
-#
-# RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
-# RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
-# RUN/score/VIDEO.json .png                 the same
-#
-# The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
-
 LONGEST_NAME = 200
 """Bytes of a name that are kept: file systems take 255, and a number and a suffix are still to come."""
 
@@ -109,7 +112,7 @@ def evaluation_place(paths: RunPaths, dataset: Path, split: str, step: int) -> P
     """The folder for the figures of one dataset's split at one checkpoint."""
 
     def asked(folder: Path) -> str:
-        return read_json(folder / "summary.json", _Evaluated).dataset
+        return read_json(folder / SUMMARY, _Evaluated).dataset
 
     full = dataset.resolve()
     names = _numbered(f"{full.name}-{split}-step-{step}")
@@ -134,31 +137,30 @@ def record_localized(mp4: Path, record: LocalizeRecord) -> None:
 def score_place(folder: Path, video: Path) -> Path:
     """The json for one video, in `folder`; its picture stands beside it."""
 
-    def asked(place: Path) -> str:
-        return read_json(place, _OfVideo).video
+    def asked(answer: Path) -> str:
+        return read_json(answer, _OfVideo).video
 
-    names = _numbered(full_name(Path(video.stem)))
-    places = (folder / f"{name}.json" for name in names)
+    files = (folder / f"{name}.json" for name in _numbered(full_name(Path(video.stem))))
     return next(
-        place
-        for place in places
-        if (not place.exists() and not place.with_suffix(".png").exists())
-        or _answers(place, full_name(video.resolve()), asked)
+        file
+        for file in files
+        if (not file.exists() and not file.with_suffix(".png").exists())
+        or _answers(file, full_name(video.resolve()), asked)
     )
 
 
 def full_name(path: Path) -> str:
-    """A path as text; bytes of it that are no text as escapes, for JSON has no place for them."""
+    """A path as text; bytes of it that are no text as escapes, for JSON cannot hold them."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _free_or_own(places: Iterator[Path], question: str, asked: Callable[[Path], str]) -> Path:
-    return next(place for place in places if not place.exists() or _answers(place, question, asked))
+def _free_or_own(paths: Iterator[Path], question: str, asked: Callable[[Path], str]) -> Path:
+    return next(path for path in paths if not path.exists() or _answers(path, question, asked))
 
 
-def _answers(place: Path, question: str, asked: Callable[[Path], str]) -> bool:
+def _answers(path: Path, question: str, asked: Callable[[Path], str]) -> bool:
     try:
-        return asked(place) == question
+        return asked(path) == question
     except AvsyncError:  # nothing says what it answers: leave it alone
         return False
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avsync.run.alarm import Alarm
-from avsync.run.paths import PROGRESS
+from avsync.run.paths import RunPaths
 from sharding.base.files import read_json, write_json
 from sharding.errors import AvsyncError
 
@@ -70,7 +70,7 @@ class RunProgress:
     """The last."""
     best: ValidationScore | None = None
     alarm: Alarm | None = None
-    """One stream alone tells the network the label, said the last validation."""
+    """One stream alone tells the network the label, by the last validation."""
     advice: str = ""
     """What the guard of efficiency says now; empty: nothing."""
     preflight: str = ""
@@ -78,9 +78,9 @@ class RunProgress:
 
 
 def read_progress(run: Path) -> RunProgress | None:
-    """What a run last said; None when it has said nothing, or nothing that can be understood."""
+    """What a run last wrote; None when it has written nothing, or nothing that can be understood."""
     try:
-        return read_json(run / PROGRESS, RunProgress)
+        return read_json(RunPaths(run).progress, RunProgress)
     except AvsyncError:
         return None
 
@@ -97,7 +97,7 @@ class Pulse:
         self.now, self._path, self._written = now, path, -math.inf
         self._rhythm: tuple[int, float] | None = None
 
-    def tell(self, **changes: Any) -> None:
+    def write(self, **changes: Any) -> None:
         """Fields of RunProgress that have changed; written at once."""
         self.now = replace(self.now, **changes, updated=time.time())
         self._written = time.monotonic()
@@ -112,9 +112,9 @@ class Pulse:
         """Something was done: `step` steps are."""
         self.now = replace(self.now, step=step)
         if self.now.phase == "starting":
-            self.tell(phase="training")
+            self.write(phase="training")
         elif time.monotonic() - self._written >= BEAT_S:
-            self.tell()
+            self.write()
 
     def point(self, step: int, **changes: Any) -> None:
         """A point of the curves, with the pace since the first one."""
@@ -125,12 +125,12 @@ class Pulse:
         pace = (now - since) / (step - first) if step > first else changes.get("step_s", 0.0)
         self.now = replace(self.now, step=step, eta_s=left * pace, **changes)
         if now - self._written >= POINT_S or not left:
-            self.tell()
+            self.write()
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Told at its begin and, if all went well, at its end."""
+        """Written at its begin and, if all went well, at its end."""
         before = self.now.phase
-        self.tell(phase=phase)
+        self.write(phase=phase)
         yield
-        self.tell(phase=before)
+        self.write(phase=before)

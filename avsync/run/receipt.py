@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
-from avsync.data.order import Order
+from avsync.data.order import Draw, Order
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.state import State
@@ -100,12 +99,22 @@ class Opening:
                 f"{self.done}, {skipped} are missing, and {repeated} of those that came had been trained on"
             )
         return Receipt(
-            attempt=len(_lines(self.paths)) + 1, begun=datetime.now(UTC).isoformat(timespec="seconds"),
-            step=before.step, steps=self.steps, epoch=epoch, position=position * order.batch,
-            epoch_clips=order.steps_per_epoch * order.batch, clips=self.done * order.batch,
-            skipped=skipped, repeated=repeated, unreadable=before.skipped, digest=before.digest,
-            saved_s_ago=_age(self.paths, before.step), ranks_before=before.ranks, ranks=self.ranks,
-        )  # fmt: skip
+            attempt=len(_lines(self.paths)) + 1,
+            begun=datetime.now(UTC).isoformat(timespec="seconds"),
+            step=before.step,
+            steps=self.steps,
+            epoch=epoch,
+            position=position * order.batch,
+            epoch_clips=order.steps_per_epoch * order.batch,
+            clips=self.done * order.batch,
+            skipped=skipped,
+            repeated=repeated,
+            unreadable=before.skipped,
+            digest=before.digest,
+            saved_s_ago=_age(self.paths, before.step),
+            ranks_before=before.ranks,
+            ranks=self.ranks,
+        )
 
     def _held_against(self, came: NDArray[np.int64]) -> tuple[int, int]:
         """Clips skipped, clips repeated."""

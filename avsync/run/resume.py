@@ -1,22 +1,25 @@
-"""How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it."""
+"""How a run starts or goes on: run.json written or checked, the newest checkpoint taken up, and a receipt for it.
+
+Whether settings, data and software would go on with the run as it was begun is asked before anything is trained: a run
+that went on with other clips would look like any other run. What has changed is named in plain words.
+"""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import training_draws
 from avsync.data.fingerprint import difference
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
-from avsync.models.parts import SyncNet
-from avsync.run.checkpoint import RunInfo, check_model, load_checkpoint, read_run, restore_weights, tidy
+from avsync.run.checkpoint import RunInfo, Saved, check_model, load_checkpoint, read_run, tidy
 from avsync.run.network import check_network
 from avsync.run.paths import PROGRESS, RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
@@ -31,15 +34,11 @@ from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INFO, DatasetInfo
 
-# Whether settings, data and software would go on with a run as it was begun; if not, what has changed, in plain words.
-#
-# Asked before anything is trained: a run that went on with other clips would look like any other run.
-
 
 def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
     """Raises InputError when `wanted` would not continue `saved`, naming each setting and what of the data differs."""
     same_runtime = replace(wanted.config, runtime=saved.config.runtime)
-    if changed := _settings(saved.config, same_runtime, ""):
+    if changed := changed_settings(saved.config, same_runtime):
         raise InputError(
             f"{root} was started with other settings: {'; '.join(changed)}. "
             "Give the same ones to resume it, or another run folder to start anew"
@@ -78,13 +77,14 @@ def check_origin(state: State, origin: Origin, folder: Path) -> None:
         )
 
 
-def _settings(old: Any, new: Any, prefix: str) -> list[str]:
+def changed_settings(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Flags whose values differ, with both."""
     found: list[str] = []
     for item in fields(old):
         before, after = getattr(old, item.name), getattr(new, item.name)
         name = f"{prefix}{item.name.replace('_', '-')}"
         if is_dataclass(before):
-            found += _settings(before, after, f"{name}.")
+            found += changed_settings(before, after, f"{name}.")
         elif before != after:
             found.append(f"--{name} was {before}, is {after}")
     return found
@@ -111,6 +111,24 @@ def _data(saved: RunInfo, wanted: RunInfo) -> list[str]:
     return [text for name in both if (text := difference(name, saved.data[name], wanted.data[name]))]
 
 
+class Resumable(Protocol):
+    """What can be trained on from a checkpoint: a run, or another folder that holds what a run does."""
+
+    @property
+    def paths(self) -> RunPaths: ...
+    @property
+    def order(self) -> Order: ...
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        ...
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def origin(self) -> Origin: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OpenRun:
     """A run, checked and claimed: everything but the network."""
@@ -126,6 +144,14 @@ class OpenRun:
         return self.info.config
 
     @property
+    def steps(self) -> int:
+        return self.config.steps
+
+    @property
+    def model(self) -> str:
+        return self.config.model
+
+    @property
     def origin(self) -> Origin:
         data = self.info.data[self.feed.dataset.split].joined()
         return Origin(seed=self.config.seed, batch=self.config.batch, data=data)
@@ -138,6 +164,10 @@ class Start(NamedTuple):
     digest: Digest
     opening: Opening
 
+    def unscored(self) -> "Start":
+        """The same, where the attempt has to begin with the checkpoint's validation."""
+        return self._replace(state=replace(self.state, unscored=True))
+
 
 def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
     """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
@@ -148,7 +178,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     source = StagedDataset.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     validation = open_validation(source, config)
-    order = order_of(feed, config)
+    order = feed.order(config.batch, config.seed)
     check_network(config, feed)
     info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
@@ -159,22 +189,20 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     return opened
 
 
-def order_of(feed: Feed, config: TrainConfig) -> Order:
-    """Of a run with these settings. Raises InputError when the clips do not fill one batch."""
-    shards = feed.dataset.index.shard[feed.clips]
-    return Order(clips=feed.clips, shards=shards, batch=config.batch, seed=config.seed)
-
-
 def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
-    draws = training_draws(order, feed.law, feed.dataset.index, feed.view, config.view.flip, 0, 1, 1)
     return RunInfo(
-        format_version=FORMAT_VERSION, config=config, spec=feed.spec(), dataset=feed.dataset.info,
+        format_version=FORMAT_VERSION,
+        config=config,
+        spec=feed.spec(),
+        dataset=feed.dataset.info,
         dataset_path=str(source.location),
         data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
-        draws=hashlib.blake2b(to_json(draws(0)), digest_size=8).hexdigest(),
-        git=commit_of(), torch=str(torch.__version__), numpy=np.__version__,
-    )  # fmt: skip
+        draws=hashlib.blake2b(to_json(feed.draws(order, 0)), digest_size=8).hexdigest(),
+        git=commit_of(),
+        torch=str(torch.__version__),
+        numpy=np.__version__,
+    )
 
 
 def _check_folder(paths: RunPaths) -> None:
@@ -204,13 +232,17 @@ def claim(paths: RunPaths, wanted: RunInfo) -> None:
         write_json(paths.info, wanted)
 
 
-def begin(opened: OpenRun, world: World, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
+Restore = Callable[[Saved, Path], None]
+"""Puts a checkpoint, from that folder, into networks and optimisers. Raises FormatError when it belongs to others."""
+
+
+def begin(opened: OpenRun, world: World, restore: Restore) -> Start:
     """Take up the newest checkpoint, as rank 0 sees it, on every rank. Raises InputError, FormatError.
 
     Its receipt is made when the first clips have come: see `introduce`.
     """
-    seen = hashlib.blake2b(to_json((opened.info.data, opened.info.draws)), digest_size=7).digest()
-    same = world.agree(int.from_bytes(seen)) == int.from_bytes(seen)
+    print_here = hashlib.blake2b(to_json((opened.info.data, opened.info.draws)), digest_size=7).digest()
+    same = world.agree(int.from_bytes(print_here)) == int.from_bytes(print_here)
     step = world.agree(max(opened.paths.saved_steps(), default=0))
 
     def start() -> Start:
@@ -219,7 +251,7 @@ def begin(opened: OpenRun, world: World, network: SyncNet, optimizer: torch.opti
                 f"process {world.rank} sees other data at {opened.info.dataset_path} than process 0, or has other "
                 "software: give all of them the same"
             )
-        started = take_up(opened, step, world.ranks, network, optimizer)
+        started = take_up(opened, step, world.ranks, restore)
         if world.is_main and started.state.best:  # a crash may have come between a checkpoint and this
             write_json(opened.paths.best, started.state.best)
         return started
@@ -244,39 +276,33 @@ def introduce(opening: Opening, world: World, first: Batch) -> Receipt:
     return world.together(keep)
 
 
-def take_up(opened: OpenRun, step: int, ranks: int, network: SyncNet, optimizer: torch.optim.Optimizer) -> Start:
-    """The checkpoint of `step`, put into network and optimiser; a fresh start when it is 0. For `ranks` processes.
+def take_up(opened: Resumable, step: int, ranks: int, restore: Restore) -> Start:
+    """The checkpoint of `step`, put where it belongs; a fresh start when it is 0. For `ranks` processes.
 
     Raises FormatError when it is damaged, of another network, or was trained on other clips than the run's order gives.
     """
-    paths, model = opened.paths, opened.config.model
-    state, digest = State(step=0, model=model, digest="", skipped=0), Digest()
+    paths = opened.paths
+    state, digest = State(step=0, model=opened.model, digest="", skipped=0), Digest()
     if step:
         folder = paths.checkpoint(step)
         saved = load_checkpoint(folder)
-        check_model(saved.state, model, folder)
-        restore_weights(network, saved.model, folder, model)
-        try:
-            optimizer.load_state_dict(saved.optimizer)
-        except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
+        check_model(saved.state, opened.model, folder)
+        restore(saved, folder)
         state, digest = saved.state, check_order(opened, saved.state, step)
-    opening = Opening(
-        paths=paths, order=opened.order, steps=opened.config.steps, before=state, done=digest.steps, ranks=ranks
-    )
+    opening = Opening(paths=paths, order=opened.order, steps=opened.steps, before=state, done=digest.steps, ranks=ranks)
     if state.best and not paths.checkpoint(state.best.step).exists():
         state = replace(state, best=None)  # its folder was deleted: the next validation starts afresh
     return Start(replace(state, origin=opened.origin, ranks=ranks), digest, opening)
 
 
-def check_order(opened: OpenRun, state: State, step: int) -> Digest:
+def check_order(opened: Resumable, state: State, step: int) -> Digest:
     """The digest after `step` steps of the run's order. Raises FormatError when it is not the checkpoint's."""
     folder = opened.paths.checkpoint(step)
     check_origin(state, opened.origin, folder)
     digest = Digest.resumed(opened.order, step, state.mark)
     if (step, digest.state) != (state.step, state.digest):
         raise FormatError(
-            f"{folder} was trained on other clips than this dataset and seed give, though run.json names the same: "
+            f"{folder} was trained on other clips than this dataset and seed give, though its folder names the same: "
             "its state.json was changed, or another version of avsync trained it; "
             "use that one, or start a new run in another folder"
         )

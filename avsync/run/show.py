@@ -1,7 +1,5 @@
 """`avsync show RUN`: its attempts; with --clips, which clips it was trained on, as a table, CSV or JSON lines."""
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from avsync.run.history import ClipRow, History, open_history
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console
+from sharding.base.csv_table import csv_bytes
 from sharding.base.files import publish
 from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
@@ -49,9 +48,9 @@ def show_attempts(run: Path, console: Console | None = None) -> None:
     for name in ("attempt", "begun (UTC)", "at step", "skipped", "repeated", "processes", "digest"):
         table.add_column(name, justify="left" if name in ("begun (UTC)", "digest") else "right", no_wrap=True)
     for receipt in read_receipts(paths):
-        told = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
+        numbers = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
         begun = receipt.begun.partition("+")[0].replace("T", " ")
-        table.add_row(str(receipt.attempt), begun, *map(str, told), receipt.digest[:SHOWN])
+        table.add_row(str(receipt.attempt), begun, *map(str, numbers), receipt.digest[:SHOWN])
     console.print(table)
 
 
@@ -72,7 +71,7 @@ def show_clips(run: Path, wanted: Clips, console: Console | None = None) -> None
     console = console or _console()
     write = _writer(wanted.file) if wanted.file else None
     history = open_history(run, wanted.dataset)
-    steps, proof = _steps(history, wanted.step), _proof(history)  # what is not proven is not told
+    steps, proof = _steps(history, wanted.step), _proof(history)  # what is not proven is not shown
     if write is None or wanted.file is None:
         console.print(_table(history, steps))
         rows = len(steps) * history.order.batch
@@ -110,10 +109,15 @@ def _table(history: History, steps: range) -> Table:
         table.add_column(name, justify="left" if name in ("clip", "sounds") else "right")
     for row in islice(history.rows(steps), LINES):
         table.add_row(
-            str(row.step), str(row.epoch), Text(row.key, overflow="fold"), _seconds(row.picture, clock),
+            str(row.step),
+            str(row.epoch),
+            Text(row.key, overflow="fold"),
+            _seconds(row.picture, clock),
             "  ".join(_sound(row, number, clock) for number in range(len(row.sounds))),
-            "yes" if row.flip else "no", f"{row.left},{row.top}", end_section=row.row == history.order.batch - 1,
-        )  # fmt: skip
+            "yes" if row.flip else "no",
+            f"{row.left},{row.top}",
+            end_section=row.row == history.order.batch - 1,
+        )
     return table
 
 
@@ -154,13 +158,10 @@ def _writer(path: Path) -> Callable[[Iterable[ClipRow]], Iterator[bytes]]:
 
 def _csv(rows: Iterable[ClipRow]) -> Iterator[bytes]:
     """Lists within a field are separated by spaces, frames count from the clip's first, truth is 1 or 0."""
-    yield (",".join(ClipRow.__dataclass_fields__) + "\n").encode()
+    names = tuple(ClipRow.__dataclass_fields__)
+    yield csv_bytes(names, ())
     for row in rows:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(
-            _field(getattr(row, name)) for name in ClipRow.__dataclass_fields__
-        )
-        yield line.getvalue().encode()
+        yield csv_bytes(tuple(_field(getattr(row, name)) for name in names), ())
 
 
 def _field(value: object) -> str:

@@ -72,7 +72,7 @@ class State:
     sums: tuple[float, ...] = ()
     """Loss, correct, examples since the last point of the curves, where a wish to stop came between two points."""
     alarm: Alarm | None = None
-    """One stream alone tells the label, said the last validation."""
+    """One stream alone tells the label, by the last validation."""
     unscored: bool = False
     """The validation of this step was left for a wish to stop: whoever goes on begins with it."""
 

@@ -13,7 +13,7 @@ TAIL = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClipPlaces:
+class ClipRanges:
     """Where the clips of one shard lie in it, ascending; all in bytes."""
 
     clips: Sequence[int]
@@ -23,7 +23,7 @@ class ClipPlaces:
     crcs: Sequence[int]
 
     @classmethod
-    def of(cls, index: Index, shard: int) -> "ClipPlaces":
+    def of(cls, index: Index, shard: int) -> "ClipRanges":
         first, last = np.searchsorted(index.shard, [shard, shard + 1]).tolist()
         clips = range(first, last)
         starts = index.offset[first:last].tolist()
@@ -50,7 +50,7 @@ def _tar_size(end: int) -> int:
 class ClipCheck:
     """Takes a shard's bytes in order, in pieces of any size; tells which clips are not as packed."""
 
-    places: ClipPlaces
+    ranges: ClipRanges
     at: int = 0
     """Bytes taken so far."""
     wrong: list[int] = field(default_factory=list)
@@ -59,9 +59,9 @@ class ClipCheck:
 
     def take(self, piece: memoryview) -> None:
         """The next bytes."""
-        places, begin, end = self.places, self.at, self.at + len(piece)
-        while self._next < len(places.starts) and places.starts[self._next] < end:
-            start, stop = places.starts[self._next], places.ends[self._next]
+        ranges, begin, end = self.ranges, self.at, self.at + len(piece)
+        while self._next < len(ranges.starts) and ranges.starts[self._next] < end:
+            start, stop = ranges.starts[self._next], ranges.ends[self._next]
             self._crc = crc32(piece[max(start - begin, 0) : stop - begin], self._crc)
             if stop > end:
                 break
@@ -69,10 +69,10 @@ class ClipCheck:
         self.at = end
 
     def _judge(self) -> None:
-        if self._crc != self.places.crcs[self._next]:
-            self.wrong.append(self.places.clips[self._next])
+        if self._crc != self.ranges.crcs[self._next]:
+            self.wrong.append(self.ranges.clips[self._next])
         self._next, self._crc = self._next + 1, 0
 
     def finish(self) -> tuple[int, ...]:
         """Ids of the clips that are not those that were packed; what never came is among them."""
-        return (*self.wrong, *self.places.clips[self._next :])
+        return (*self.wrong, *self.ranges.clips[self._next :])

@@ -1,6 +1,6 @@
 """One file copied from its origin: large reads, a time limit on every wait, and a few tries.
 
-What the origin itself holds damaged comes the same twice; then it is kept, and the caller is told which clips are
+What the origin itself holds damaged comes the same twice; then it is kept, and the caller learns which clips are
 not as packed. What only went wrong on the way is fetched again, from the start.
 """
 
@@ -13,7 +13,7 @@ from threading import Event
 
 from isal.isal_zlib import crc32
 
-from avsync.staging.checksum import ClipCheck, ClipPlaces
+from avsync.staging.checksum import ClipCheck, ClipRanges
 from avsync.staging.location import Location
 from avsync.staging.streams import PIECE, ByteStream, Refused
 from sharding.base.text import counted
@@ -82,8 +82,8 @@ class Fetch:
     moved: Callable[[], None] = lambda: None
     """Called with every piece that has come."""
 
-    def copy(self, name: str, file: RawIOBase, places: ClipPlaces | None = None) -> FetchedFile:
-        """The file `name` of the origin, written to `file`, an empty one; checked by `places` when it is a shard.
+    def copy(self, name: str, file: RawIOBase, ranges: ClipRanges | None = None) -> FetchedFile:
+        """The file `name` of the origin, written to `file`, an empty one; checked by `ranges` when it is a shard.
 
         Raises InputError, naming the file and what to do, when it cannot be had; OSError when `file` cannot be
         written; Stopped when `stop` was set.
@@ -91,21 +91,21 @@ class Fetch:
         before, problem = None, ""
         for tried in range(1, self.retries.tries + 1):
             try:
-                came = self._try(name, file, places)
+                came = self._try(name, file, ranges)
             except Refused as error:
                 raise self._gone(name, str(error), tried) from error
             except _Broke as error:
                 problem = str(error)
             else:
                 if not came.wrong or came == before:
-                    return self._whole(name, came, tried, places)
+                    return self._whole(name, came, tried, ranges)
                 before, problem = came, f"{counted(len(came.wrong), 'clip')} in it came other than packed"
             if self.stop.wait(self.retries.pause_after(tried) if tried < self.retries.tries else 0):
                 raise FetchStopped
         raise self._gone(name, problem, self.retries.tries)
 
-    def _try(self, name: str, file: RawIOBase, places: ClipPlaces | None) -> _Came:
-        check, whole, size = ClipCheck(places) if places else None, 0, 0
+    def _try(self, name: str, file: RawIOBase, ranges: ClipRanges | None) -> _Came:
+        check, whole, size = ClipCheck(ranges) if ranges else None, 0, 0
         file.seek(0)
         with closing(self._pieces(name)) as pieces:
             for piece in pieces:
@@ -138,11 +138,11 @@ class Fetch:
                 raise FetchStopped
         return filled
 
-    def _whole(self, name: str, came: _Came, tries: int, places: ClipPlaces | None) -> FetchedFile:
-        if places and came.wrong and len(came.wrong) == len(places.clips):
+    def _whole(self, name: str, came: _Came, tries: int, ranges: ClipRanges | None) -> FetchedFile:
+        if ranges and came.wrong and len(came.wrong) == len(ranges.clips):
             raise InputError(
                 f"{self.location.name_of(name)}: no clip in it is as packed (it has {came.size:,} bytes, "
-                f"{places.size:,} are expected): was the dataset packed again, or is this another file? Put the "
+                f"{ranges.size:,} are expected): was the dataset packed again, or is this another file? Put the "
                 "shard back, or start training again to read the new index"
             )
         return FetchedFile(came.size, tries, came.wrong)
@@ -165,7 +165,7 @@ class _Pace:
 
     def __init__(self, retries: Retries) -> None:
         self._retries = retries
-        self._since, self._bytes, self._told = time.monotonic(), 0, 0.0
+        self._since, self._bytes, self._reported = time.monotonic(), 0, 0.0
 
     def came(self, count: int) -> bool:
         """True once a second. Raises TimeoutError when too little has come for too long."""
@@ -175,7 +175,7 @@ class _Pace:
             self._since, self._bytes = now, 0
         elif now - self._since > self._retries.stall_s:
             raise TimeoutError(f"only {self._bytes:,} bytes came in {now - self._since:.0f} s")
-        if now - self._told < 1:
+        if now - self._reported < 1:
             return False
-        self._told = now
+        self._reported = now
         return True

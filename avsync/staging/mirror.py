@@ -75,9 +75,13 @@ class StagedDataset:
         if self.mirror is None or self.room is None or (self.has_all_shards and not staged):
             return DatasetFolder(self.folder, dataset.split)
         return Scratch(
-            location=self.location, folder=self.mirror, dataset=dataset, room=self.room, retries=self.retries,
+            location=self.location,
+            folder=self.mirror,
+            dataset=dataset,
+            room=self.room,
+            retries=self.retries,
             quiet=os.environ.get("LOCAL_RANK", "0") != "0",
-        )  # fmt: skip
+        )
 
 
 def fingerprint(folder: Path) -> str:
@@ -145,7 +149,7 @@ def _fetch_checked(fetch: Fetch, name: str, folder: Path, check: Callable[[], ob
             return
         except FormatError as error:
             if last:
-                said = str(error).replace(str(folder), str(fetch.location))
+                message = str(error).replace(str(folder), str(fetch.location))
                 raise FormatError(
-                    f"what {fetch.location.name_of(name)} gives is no part of a dataset: {said}"
+                    f"what {fetch.location.name_of(name)} gives is no part of a dataset: {message}"
                 ) from error

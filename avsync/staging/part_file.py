@@ -14,10 +14,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
+from sharding.base.files import PART
 from sharding.base.locks import NO_LOCKS
 from sharding.errors import InputError
 
-SUFFIX = ".part"
 WAIT_S = 60
 """A lock for moments that is held so long is held by a process that stands still."""
 _opened = set[int]()
@@ -112,7 +112,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _part_of(target: Path) -> Path:
-    return target.with_name(target.name + SUFFIX)
+    return target.with_name(target.name + PART)
 
 
 def _open(path: Path) -> FileIO:

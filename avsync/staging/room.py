@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from avsync.staging.part_file import SUFFIX, PartFile, locked
+from avsync.staging.part_file import PartFile, locked
+from sharding.base.files import PART
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
@@ -76,7 +77,7 @@ class Room:
     def reserve(self, part: PartFile, size: int, *, urgent: bool = False, full: bool = False) -> None:
         """Promise `part` its `size` bytes, for which the oldest copies go; those in use only when it is `urgent`.
 
-        `full`: the disk has said so, although it told of space (a quota, perhaps). Raises NoRoom; OSError for other
+        `full`: the disk has refused, although it showed space (a quota, perhaps). Raises NoRoom; OSError for other
         faults of the disk.
         """
         if self.limit and size > self.limit:
@@ -104,10 +105,10 @@ class Room:
     def last_moved(self) -> float:
         """When something last came for a copy in the making that has room, as time.time() has it; 0 without one."""
         found = [0.0]
-        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}"):
+        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}"):
             with suppress(FileNotFoundError):
-                seen = path.lstat()
-                found += [seen.st_mtime] if seen.st_size else []
+                status = path.lstat()
+                found += [status.st_mtime] if status.st_size else []
         return max(found)
 
     @property
@@ -117,14 +118,14 @@ class Room:
     def _copies(self, own: PartFile) -> list[_Copy]:
         """Every copy there is, also those that are being made, which have their full size from the start."""
         found = list[_Copy]()
-        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{SUFFIX}")]:
+        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}")]:
             try:
-                seen = path.lstat()
+                status = path.lstat()
             except FileNotFoundError:
                 continue  # its job has just published or removed it
-            if not os.path.samestat(seen, os.fstat(own.file.fileno())):
-                unwritten = max(0, seen.st_size - seen.st_blocks * 512)
-                found.append(_Copy(seen.st_mtime, seen.st_atime, seen.st_size, unwritten, path))
+            if not os.path.samestat(status, os.fstat(own.file.fileno())):
+                unwritten = max(0, status.st_size - status.st_blocks * 512)
+                found.append(_Copy(status.st_mtime, status.st_atime, status.st_size, unwritten, path))
         return found
 
 
@@ -179,7 +180,7 @@ def _free(folder: Path) -> int:
 
 def _remove(copy: _Copy) -> int:
     """Bytes that this gives back. What somebody is writing stays."""
-    if copy.path.suffix != SUFFIX:
+    if copy.path.suffix != PART:
         discard(copy.path)
         return copy.size
     left = PartFile.take(copy.path.with_suffix(""))

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
 
-from avsync.staging.checksum import ClipPlaces
+from avsync.staging.checksum import ClipRanges
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
 from avsync.staging.part_file import PartFile, last_moved
@@ -86,31 +86,31 @@ class Scratch:
     quiet: bool = False
     """Say nothing: another rank of this machine says it."""
     counts: Counts = field(default_factory=Counts)
-    _seen: dict[int, float] = field(default_factory=dict)
+    _found_at: dict[int, float] = field(default_factory=dict)
     """When a copy was last found there and handed out."""
-    _said: set[str] = field(default_factory=set)
+    _announced: set[str] = field(default_factory=set)
 
     def path(self, shard: int, waiting: Waiting = in_silence) -> Path:
         now, copy = time.monotonic(), self.copy(shard)
-        if now - self._seen.get(shard, -GIVE_AGAIN_S) < GIVE_AGAIN_S:
+        if now - self._found_at.get(shard, -GIVE_AGAIN_S) < GIVE_AGAIN_S:
             return copy
         if give(copy):
-            self._seen[shard] = now
+            self._found_at[shard] = now
             return copy
-        self._seen.pop(shard, None)
+        self._found_at.pop(shard, None)
         if self.location.folder is not None:
             self.counts.from_origin += 1
             return self.location.folder / shard_name(self.dataset.split, shard)
         wait_for(lambda left: self._stage_now(shard, left), lambda: waiting(self._wish(shard)))
-        self._seen.clear()  # others may have had to go for it
-        self._seen[shard] = time.monotonic()
+        self._found_at.clear()  # others may have had to go for it
+        self._found_at[shard] = time.monotonic()
         return copy
 
     def instead(self, path: Path, shard: int, clip: int, waiting: Waiting = in_silence) -> Path | None:
         copy = self.copy(shard)
         if path != copy or clip in self._damaged(shard):
             return None
-        self._seen.pop(shard, None)  # else it is believed to be there
+        self._found_at.pop(shard, None)  # else it is believed to be there
         if copy.exists() and not self._holds(copy, clip):
             discard(copy)
             self.counts.distrusted += 1
@@ -121,7 +121,7 @@ class Scratch:
         """The copy has this clip as packed: what could not be read was an older file of that name."""
         try:
             with ShardReader() as reader:
-                reader.read(self.dataset.place(clip, copy))
+                reader.read(self.dataset.location(clip, copy))
         except SkipClip:
             return False
         return True
@@ -167,18 +167,18 @@ class Scratch:
         if part.target.exists():  # made between our look and our lock
             part.drop()
             return CopyOutcome.THERE
-        places = ClipPlaces.of(self.dataset.index, shard)
-        self.room.reserve(part, places.size, urgent=urgent)
+        ranges = ClipRanges.of(self.dataset.index, shard)
+        self.room.reserve(part, ranges.size, urgent=urgent)
         fetch = Fetch(location=self.location, retries=self.retries, stop=stop, moved=part.moved)
         while True:
             try:
-                came = fetch.copy(shard_name(self.dataset.split, shard), part.file, places)
+                came = fetch.copy(shard_name(self.dataset.split, shard), part.file, ranges)
                 break
             except OSError as error:
                 if error.errno not in DISK_FULL:
                     raise
                 part.file.truncate(0)
-                self.room.reserve(part, places.size, urgent=urgent, full=True)
+                self.room.reserve(part, ranges.size, urgent=urgent, full=True)
         self._note_damage(shard, came.damaged)
         part.moved()  # whoever waits for it has a moment
         part.publish()
@@ -236,8 +236,8 @@ class Scratch:
     def _wish(self, shard: int) -> str:
         """What is waited for, in words."""
         moved = last_moved(self.copy(shard))
-        seen = f", for which something came {max(0, time.time() - moved):.0f} s ago" if moved else ""
-        return f"waiting for a copy of {self._name(shard)}{seen}"
+        news = f", for which something came {max(0, time.time() - moved):.0f} s ago" if moved else ""
+        return f"waiting for a copy of {self._name(shard)}{news}"
 
     def _no_room(self, shard: int, fact: str, urgent: bool) -> None:
         if urgent:
@@ -247,8 +247,8 @@ class Scratch:
 
     def say(self, message: str, once: str = "") -> None:
         """A line for whoever watches; only the first about `once`, when given, else only the first that says so."""
-        if not self.quiet and (subject := once or message) not in self._said:
-            self._said.add(subject)
+        if not self.quiet and (subject := once or message) not in self._announced:
+            self._announced.add(subject)
             sys.stderr.write(f"avsync: warning: {message}\n")
 
 

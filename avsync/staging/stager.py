@@ -124,7 +124,7 @@ class Stager:
                 return
 
     def _stage(self, shard: int) -> CopyOutcome | None:
-        """None when the origin does not give it: said once, and left to the loader until the next block."""
+        """None when the origin does not give it: reported once, and left to the loader until the next block."""
         try:
             return self._scratch.stage(shard, stop=self._stop)
         except AvsyncError as error:
@@ -144,7 +144,7 @@ class Stager:
 
 @contextmanager
 def keep_ahead(shelf: Shelf, blocks: Iterator[Iterable[int]], *kept: Kept) -> Iterator[Coming]:
-    """Keeps `shelf` filled while the context is open; what it gives must be told the shards of each batch, in order.
+    """Keeps `shelf` filled while the context is open; what it gives must hear of the shards of each batch, in order.
 
     kept: of other splits; copied when the first block is there, and kept while there is room.
     """

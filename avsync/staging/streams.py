@@ -178,8 +178,8 @@ class _Output:
             return ""
         end = self.complaints.seek(0, os.SEEK_END)
         self.complaints.seek(max(0, end - COMPLAINT_BYTES))
-        said = plain(" ".join(self.complaints.read().decode(errors="replace").split()))
-        return f": {said}" if said else ""
+        message = plain(" ".join(self.complaints.read().decode(errors="replace").split()))
+        return f": {message}" if message else ""
 
 
 def _ended(code: int) -> str:
@@ -191,9 +191,15 @@ def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[ByteSt
     """What a shell's command writes. It has a session of its own, so that all of it ends when we leave."""
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
-            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints,
-            pipesize=PIPE_BYTES, bufsize=0, start_new_session=True,
-        )  # fmt: skip
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            pipesize=PIPE_BYTES,
+            bufsize=0,
+            start_new_session=True,
+        )
         try:
             yield _Output(program, stall_s, stop, complaints)
         finally:

@@ -1,22 +1,22 @@
 """Sites end jobs whose GPUs do too little: measures as they do, and says so before they act, with what to change.
 
-Pure: shares of time go in, words come out. What a GPU does is read elsewhere (avsync/train/gpu.py).
+Pure: fractions of time go in, words come out. What a GPU does is read elsewhere (avsync/train/gpu.py).
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sharding.base.text import duration
+from sharding.base.text import duration, percent
 
 MARGIN = 0.05
-"""So near to the floor it is said, too: sites do not measure as we do."""
+"""So near to the floor a warning is due, too: sites do not measure as we do."""
 AT_LEAST_S = 180.0
 """Fewer seconds say nothing: a start has much to read and to compile. Less where the site's own time is short."""
 PIECES = 240
 """The site's time is remembered in so many."""
 STARVED = 0.15
-"""Share of time spent waiting for data from which on data is what must change."""
+"""Fraction of time spent waiting for data from which on data is what must change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Guard:
     """Remembers what was measured for as long as the site does."""
 
     def __init__(self, floor: Floor, *, measured: str) -> None:
-        """measured: in words, what was so for a share of the time."""
+        """measured: in words, what was so for a fraction of the time."""
         self._floor, self._measured = floor, measured
         self._spans = deque[BusySpan]()
         self._elapsed = 0.0
-        self._said_at: float | None = None
+        self._warned_at: float | None = None
 
     def add(self, span: BusySpan) -> BusyVerdict | None:
         """One more; None while it is too early to judge, and where nobody looks."""
@@ -78,17 +78,17 @@ class Guard:
         if verdict.recent.busy >= self._floor.share + MARGIN:
             return ""
         return (
-            f"{self._measured} {verdict.recent.busy:.0%} of the last {duration(verdict.recent.seconds)}; this site "
-            f"wants {self._floor.share:.0%} over {duration(self._floor.window_s)} {_when(verdict)}. "
-            f"{remedy(verdict.recent.data_wait)}"
+            f"{self._measured} {percent(verdict.recent.busy, digits=0)} of the last "
+            f"{duration(verdict.recent.seconds)}; this site wants {percent(self._floor.share, digits=0)} over "
+            f"{duration(self._floor.window_s)} {_when(verdict)}. {remedy(verdict.recent.data_wait)}"
         )
 
     def is_time_to_say(self, advice: str) -> bool:
         """When it begins, and then four times in the site's own time."""
         if not advice:
-            self._said_at = None
-        elif self._said_at is None or self._elapsed - self._said_at >= self._floor.window_s / 4:
-            self._said_at = self._elapsed
+            self._warned_at = None
+        elif self._warned_at is None or self._elapsed - self._warned_at >= self._floor.window_s / 4:
+            self._warned_at = self._elapsed
             return True
         return False
 
@@ -139,13 +139,14 @@ def _when(verdict: BusyVerdict) -> str:
 
 
 def remedy(data_wait: float) -> str:
-    """What to change, from what share of its time a step waits for data."""
+    """What to change, from what fraction of its time a step waits for data."""
+    waiting = percent(data_wait, digits=0)
     if data_wait >= STARVED:
         return (
-            f"Steps wait for data {data_wait:.0%} of the time: ask for more CPUs per GPU (--runtime.workers follows), "
+            f"Steps wait for data {waiting} of the time: ask for more CPUs per GPU (--runtime.workers follows), "
             "copy shards to a local disk (--runtime.scratch), or pack as h264-fast or raw, which load quicker"
         )
     return (
-        f"Data is not the reason (steps wait for it {data_wait:.0%} of the time): give the GPU more to do at a time: "
+        f"Data is not the reason (steps wait for it {waiting} of the time): give the GPU more to do at a time: "
         "a bigger --batch, --runtime.accumulate 1, --precision bf16, --compile"
     )

@@ -27,7 +27,7 @@ class GpuMeter:
 
     def __init__(self, device: torch.device) -> None:
         self._handle: Any = None
-        self._seen, self._left = list[float](), threading.Event()
+        self._samples, self._left = list[float](), threading.Event()
         self._thread = threading.Thread(target=self._look, name="avsync-gpu", daemon=True)
         if device.type == "cuda":
             try:
@@ -49,9 +49,9 @@ class GpuMeter:
         """Since the last time."""
         if self._handle is None:
             return None
-        seen, self._seen = self._seen, []
+        samples, self._samples = self._samples, []
         try:
-            busy = sum(seen) / len(seen) if seen else self._busy()
+            busy = sum(samples) / len(samples) if samples else self._busy()
             used = int(pynvml.nvmlDeviceGetMemoryInfo(self._handle).used)
         except pynvml.NVMLError:
             return None
@@ -63,6 +63,6 @@ class GpuMeter:
     def _look(self) -> None:
         while not self._left.wait(LOOK_S):
             try:
-                self._seen.append(self._busy())
+                self._samples.append(self._busy())
             except pynvml.NVMLError:
                 continue

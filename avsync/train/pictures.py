@@ -18,19 +18,19 @@ STRENGTH = 0.6
 """Opacity of the hottest colour."""
 
 
-def batch_sheet(seen: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
+def batch_sheet(given: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
     """First clips of a batch: moments of the picture, and under them each sound's waveform with its label."""
-    clips, sounds = min(CLIPS, len(batch.keys)), seen.sounds.shape[1]
+    clips, sounds = min(CLIPS, len(batch.keys)), given.sounds.shape[1]
     figure = Figure(figsize=(12, 2.4 * clips + 0.8 * clips * sounds), layout="constrained")
     grid = figure.add_gridspec(clips * (1 + sounds), MOMENTS, height_ratios=([2.4] + [0.8] * sounds) * clips)
     for row in range(clips):
         top = row * (1 + sounds)
-        _moments(figure, grid, top, to_uint8(seen.frames[row]), batch.keys[row])
+        _moments(figure, grid, top, to_uint8(given.frames[row]), batch.keys[row])
         for number in range(sounds):
             axes = figure.add_subplot(grid[top + 1 + number, :])
             label, color = _label(batch, row, number)
-            axes.plot(seen.sounds[row, number].float().mean(0).cpu().numpy(), color=color, linewidth=0.4)
-            axes.set(xlim=(0, seen.sounds.shape[-1]), ylim=(-1, 1), xticks=[], yticks=[])
+            axes.plot(given.sounds[row, number].float().mean(0).cpu().numpy(), color=color, linewidth=0.4)
+            axes.set(xlim=(0, given.sounds.shape[-1]), ylim=(-1, 1), xticks=[], yticks=[])
             axes.set_ylabel(label.replace(", ", "\n"), fontsize=7)
     return figure_pixels(figure)
 
@@ -52,11 +52,11 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
 def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
     """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
 
-    That sound is in sync or shifted, as the law of pairs gives it; the title says which.
+    That sound is in sync or shifted, as the pair sampler gives it; the title says which.
     """
     rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
-    for place, row in enumerate(rows):
+    for line, row in enumerate(rows):
         frames = to_uint8(answer.given.frames[row])
         count, height, width = frames.shape[:3]
         heat = heat_in_time(answer.output.cam[row, 0], count)
@@ -66,13 +66,16 @@ def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
         logit = float(answer.output.logit[row, 0])
         title = f"{answer.batch.keys[row]}\n{label}, logit {logit:+.1f}"
         for column, moment in enumerate(_spread(count)):
-            axes = figure.add_subplot(len(rows), MOMENTS, place * MOMENTS + column + 1)
+            axes = figure.add_subplot(len(rows), MOMENTS, line * MOMENTS + column + 1)
             axes.imshow(painter.paint(frames[moment], heat[moment]))
             axes.set_axis_off()
             axes.set_title(
                 f"\nframe {moment}" if column else title,
-                fontsize=7, loc="left", color="black" if column else color, parse_math=False,
-            )  # fmt: skip
+                fontsize=7,
+                loc="left",
+                color="black" if column else color,
+                parse_math=False,
+            )
     return figure_pixels(figure)
 
 

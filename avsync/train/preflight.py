@@ -25,6 +25,7 @@ from avsync.run.network import build_network
 from avsync.train.efficiency import remedy
 from avsync.train.step import Stepper
 from avsync.world import World
+from sharding.base.text import percent
 
 LOADER_S, NETWORK_S = 8.0, 8.0
 """How long each is measured."""
@@ -55,12 +56,12 @@ class Forecast:
 
     def __str__(self) -> str:
         who = "the GPU" if self.on_gpu else "the network"
-        said = f"loader {_rate(self.loader)}, network {_rate(self.network)}{' uncompiled' * self.compiled}: "
+        rates = f"loader {_rate(self.loader)}, network {_rate(self.network)}{' uncompiled' * self.compiled}: "
         if math.isnan(self.wait):
-            return said + "too little for a forecast"
+            return rates + "too little for a forecast"
         if self.wait < 0.01:
-            return said + f"{who} will wait 0 % for data" + "; but here both share the cores" * (not self.on_gpu)
-        return said + f"{who} will wait for data about {100 * self.wait:.0f} % of the time. {remedy(self.wait)}"
+            return rates + f"{who} will wait 0 % for data" + "; but here both share the cores" * (not self.on_gpu)
+        return rates + f"{who} will wait for data about {percent(self.wait, digits=0)} of the time. {remedy(self.wait)}"
 
 
 def _rate(clips_per_s: float) -> str:
@@ -97,7 +98,7 @@ def _loader(
         options, stopping=lambda: options.stopping() or (not came and time.monotonic() > begun + FIRST_BATCH_S)
     )
     every = config.low_rate.every if start < config.low_rate.steps else 1
-    rows = feed.training_rows(order, config, world, range(start, config.steps), coming=lambda _: None)
+    rows = feed.training_rows(order, range(start, config.steps), world, config.runtime.accumulate)
     batch = None
     with feed.loader(limited, every) as loader:
         try:

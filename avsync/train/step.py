@@ -1,4 +1,7 @@
-"""One optimiser step: forward and backward over a step's batches, then the update. Knows no order and no files."""
+"""One optimiser step: forward and backward over a step's batches, then the update. Knows no order and no files.
+
+The learning rate is a pure function of the step: there is no scheduler state to save. B clips, K sounds per clip.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -11,15 +14,11 @@ from torch.nn import functional
 
 from avsync.config import OptimConfig, OptimizerName, TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.loading.options import StoppedWaiting
 from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import compile_network
-
-# The loss, and what is counted beside it.
-
-# B clips, K sounds per clip.
 
 
 class LossSums(NamedTuple):
@@ -42,8 +41,6 @@ def score(logit: Tensor, in_sync: Tensor, valid: Tensor) -> LossSums:
     correct = (((logit > 0) == (in_sync > 0.5)) * weight).sum()
     return LossSums(mean, correct, count)
 
-
-# Optimisers by name, and the learning rate as a pure function of the step: no scheduler state to save.
 
 Build = Callable[[Iterable[nn.Parameter], OptimConfig], torch.optim.Optimizer]
 
@@ -144,8 +141,8 @@ class Stepper:
         self.optimizer.zero_grad()
 
     def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
-        seen = self.prepared(batch)
-        out: SyncOutput = self._model(self.laid_out(seen.frames), seen.sounds)
+        given = self.prepared(batch)
+        out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
         result = score(out.logit, batch.in_sync, batch.valid)
         self._accelerator.backward(result.loss / parts)
         unreadable = (~batch.valid).sum()

@@ -5,16 +5,13 @@ came after it (purge_step), so no step is drawn twice.
 """
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -65,36 +62,20 @@ PAGE = {
 """The pages of the tab CUSTOM SCALARS: whether one stream alone is enough, and which stage the others wait for."""
 
 
-class Sums(NamedTuple):
-    """Over all ranks since the last point."""
-
-    loss: float
-    correct: float
-    examples: float
-    unreadable: float
-    """Clips."""
-
-    def checked(self, step: int) -> "Sums":
-        """The same. Raises InputError when the loss is no number any more: no later step can mend the weights."""
-        if not math.isfinite(self.loss):
-            raise InputError(
-                f"the loss is {self.loss} at step {step}: the training went astray. Train anew in another folder "
-                "with a lower --optim.lr, or a smaller --optim.clip-norm"
-            )
-        return self
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepMetrics:
     """What is drawn every few steps of training."""
 
     step: int
-    sums: Sums
+    sums: tuple[float, ...]
+    """Over all ranks since the last point: loss, right answers and examples of each network."""
+    unreadable: int
+    """Clips since the last point."""
     learning_rate: float
     clips: int
     """Trained on since the last point."""
     data_wait: float
-    """Share of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
+    """Fraction of the time spent waiting for data, 0 to 1; of the rank that waits longest."""
     load: LoadFigures
     """Of rank 0."""
     skipped: int
@@ -105,29 +86,32 @@ class StepMetrics:
     """Of rank 0; None without a scratch folder."""
 
     @property
+    def means(self) -> list[tuple[float, float]]:
+        """Loss and accuracy of each network."""
+        networks = zip(self.sums[::3], self.sums[1::3], self.sums[2::3], strict=True)
+        return [(loss / max(examples, 1), right / max(examples, 1)) for loss, right, examples in networks]
+
+    @property
     def loss(self) -> float:
-        return self.sums.loss / max(self.sums.examples, 1)
+        """Of the first network."""
+        return self.means[0][0]
 
     @property
     def accuracy(self) -> float:
-        return self.sums.correct / max(self.sums.examples, 1)
+        return self.means[0][1]
 
     @property
     def clips_per_s(self) -> float:
         return self.clips / self.load.seconds
 
-
-class LogWindow:
-    """Sums of one rank between two points of the curves, in the order of Sums."""
-
-    def __init__(self, device: torch.device, before: Sequence[float] = ()) -> None:
-        """before: what an earlier attempt has summed up, on one rank."""
-        self.totals, self.steps, self.started = torch.zeros(4, device=device), 0, time.perf_counter()
-        self.totals[: len(before)] = torch.tensor(before, device=device)
-
-    def add(self, totals: Tensor) -> None:
-        self.totals += totals
-        self.steps += 1
+    def check(self) -> None:
+        """Raises InputError when a loss is no number any more: no later step can mend the weights."""
+        for loss in self.sums[::3]:
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"the loss is {loss} at step {self.step}: the training went astray. Train anew in another folder "
+                    "with a lower --optim.lr, or a smaller --optim.clip-norm"
+                )
 
 
 def curves_at(folder: Path, resumed_at: int) -> SummaryWriter:
@@ -160,28 +144,31 @@ class Tracker:
         lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
         self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
 
-    def progress(self, now: StepMetrics) -> None:
+    def point(self, now: StepMetrics) -> None:
         """One point of every training curve."""
-        self.train.add_scalar("loss", now.loss, now.step)
-        self.train.add_scalar("accuracy", now.accuracy, now.step)
-        self.train.add_scalar("learning_rate", now.learning_rate, now.step)
-        self.train.add_scalar("speed/clips_per_s", now.clips_per_s, now.step)
-        self.train.add_scalar("speed/share_of_time_waiting_for_data", now.data_wait, now.step)
-        self.train.add_scalar("loading/a_step_computes_ms", now.load.step_ms, now.step)
-        self.train.add_scalar("loading/a_step_waits_ms", now.load.wait_ms, now.step)
-        self.train.add_scalar("loading/a_batch_is_copied_to_the_gpu_ms", now.load.transfer_ms, now.step)
-        self.train.add_scalar("loading/a_clip_is_read_ms", now.load.read_ms, now.step)
-        self.train.add_scalar("loading/a_clip_is_decoded_ms", now.load.decode_ms, now.step)
-        self.train.add_scalar("loading/batches_ready", now.load.ready, now.step)
-        self.train.add_scalar("loading/megabytes_per_s", now.load.megabytes_per_s, now.step)
-        self.train.add_scalar("data/workers_replaced", now.load.replaced, now.step)
-        self.train.add_scalar("data/unreadable_clips", now.skipped, now.step)
+        load = now.load
+        points = {
+            "loss": now.loss,
+            "accuracy": now.accuracy,
+            "learning_rate": now.learning_rate,
+            "speed/clips_per_s": now.clips_per_s,
+            "speed/share_of_time_waiting_for_data": now.data_wait,
+            "loading/a_step_computes_ms": load.step_ms,
+            "loading/a_step_waits_ms": load.wait_ms,
+            "loading/a_batch_is_copied_to_the_gpu_ms": load.transfer_ms,
+            "loading/a_clip_is_read_ms": load.read_ms,
+            "loading/a_clip_is_decoded_ms": load.decode_ms,
+            "loading/batches_ready": load.ready,
+            "loading/megabytes_per_s": load.megabytes_per_s,
+            "data/workers_replaced": load.replaced,
+            "data/unreadable_clips": now.skipped,
+        }
         if now.copies:
-            for name, value in flat_settings(now.copies):
-                self.train.add_scalar(f"copies/{name}", value, now.step)
+            points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
         if now.gpu:
-            self.train.add_scalar("gpu/busy", now.gpu.busy, now.step)
-            self.train.add_scalar("gpu/memory_gb", now.gpu.memory_gb, now.step)
+            points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
+        for name, value in points.items():
+            self.train.add_scalar(name, value, now.step)
         self.chance.add_scalar("loss", PLATEAU_LOSS, now.step)
         self.chance.add_scalar("accuracy", CHANCE_ACCURACY, now.step)
 
@@ -194,14 +181,16 @@ class Tracker:
 
     def honesty(self, step: int, got: Examination) -> None:
         """One point of the curves that show a cheat: beside chance, where an honest network stays but for `audited`."""
-        shares = {
+        accuracies = {
             "accuracy_with_another_picture": got.with_another_picture().value,
             "accuracy_with_muted_sound": got.with_muted_sound().value,
             "audited_accuracy": got.audited,
         }
-        for name, share in shares.items():
-            if share is not None and math.isfinite(share):  # a val split of one source has no other picture to show
-                self.validation.add_scalar(f"honesty/{name}", share, step)
+        for name, accuracy in accuracies.items():
+            if accuracy is not None and math.isfinite(
+                accuracy
+            ):  # a val split of one source has no other picture to show
+                self.validation.add_scalar(f"honesty/{name}", accuracy, step)
             self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
         for name in ("listened", "spatial") if (maps := got.maps) else ():
             scores = getattr(maps, name)

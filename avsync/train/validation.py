@@ -7,7 +7,11 @@ from torch import Tensor
 
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import batches_of_rank, even_batch, fixed_choice, fixed_draws, mixed
+from avsync.data.order import (
+    batches_of_rank,
+    even_batch,
+    mixed,
+)
 from avsync.honesty.examination import Examination
 from avsync.honesty.predict import BatchAnswer
 from avsync.honesty.swap import examined, examined_rows
@@ -22,29 +26,31 @@ FEWEST = 4
 
 
 class Validation:
-    """The val split's fixed pairs, shared out over the ranks."""
+    """The val split's fixed pairs, dealt to the ranks."""
 
     def __init__(self, feed: Feed, config: TrainConfig, world: World) -> None:
         self._feed, self._world, self._mute = feed, world, config.pairs.mute_samples
-        chosen = fixed_choice(feed.clips, config.validate_clips)
-        draws = fixed_draws(feed.dataset.index, chosen, feed.law, feed.view)
+        draws = feed.fixed_draws(feed.fixed_clips(config.validate_clips))
         most = max(FEWEST, config.batch // world.ranks // config.runtime.accumulate)
         of_rank = -(-len(draws) // world.ranks)
         rows_at_once = max(FEWEST, even_batch(of_rank, most))
-        self._share = batches_of_rank(mixed(draws, rows_at_once * world.ranks), rows_at_once, world.rank, world.ranks)
+        self._rows = batches_of_rank(mixed(draws, rows_at_once * world.ranks), rows_at_once, world.rank, world.ranks)
 
     @property
     def kept(self) -> Kept:
         """Where this rank finds its shards, and which."""
         index = self._feed.dataset.index
-        return self._feed.shelf, {
-            int(index.shard[draw.clip]) for rows in self._share for draw in rows if draw.clip >= 0
-        }
+        return self._feed.shelf, {int(index.shard[draw.clip]) for rows in self._rows for draw in rows if draw.clip >= 0}
 
     def score(
-        self, network: SyncNet, lay_out: Callable[[Tensor], Tensor], options: LoaderOptions, every: int,
-        look: Callable[[BatchAnswer], None], guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
-    ) -> Examination:  # fmt: skip
+        self,
+        network: SyncNet,
+        lay_out: Callable[[Tensor], Tensor],
+        options: LoaderOptions,
+        every: int,
+        look: Callable[[BatchAnswer], None],
+        guarded: Callable[[Iterator[Batch]], Iterator[Batch]],
+    ) -> Examination:
         """All ranks' answers, the same on every rank. `lay_out`: see honesty.swap.examined.
 
         `look` is shown the first batch; batches pass through `guarded`, which may end it all; `every` n-th picture is
@@ -52,7 +58,7 @@ class Validation:
         """
         world, tables, group = self._world, list[Tensor](), self._feed.dataset.index.group
         with self._feed.loader(options, every) as loader, world.autocast():
-            stream = guarded(loader.batches(self._share))
+            stream = guarded(loader.batches(self._rows))
             for got in examined(network, stream, self._feed.view, self._mute, group, lay_out):
                 if not tables:
                     look(got.answer)

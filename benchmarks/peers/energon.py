@@ -1,13 +1,12 @@
 """megatron-energon: our own tars, prepared without questions; npy members decoded after its shuffle buffer."""
 
 import io
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from benchmarks.load_job import Delivered, Job
+from benchmarks.load.job import Handed, Job
 from benchmarks.peers.webdataset import SHUFFLE
 
 energon: Any = import_module("megatron.energon")
@@ -16,12 +15,11 @@ webdataset: Any = import_module("megatron.energon.flavors.webdataset")
 
 def prepare(job: Job) -> None:
     """Links to the tars, and its index and settings beside them."""
-    names = []
-    for tar in job.tars():
+    tars = job.tars()
+    for tar in tars:
         (job.copy / tar.name).symlink_to(tar)
-        names.append(tar.name)
     webdataset.BaseWebdatasetFactory.prepare_dataset(
-        job.copy, names, split_parts_ratio=[("train", 1.0), ("val", 0), ("test", 0)], workers=1
+        job.copy, [tar.name for tar in tars], split_parts_ratio=[("train", 1.0), ("val", 0), ("test", 0)], workers=1
     )
     settings = "__module__: megatron.energon\n__class__: CrudeWebdataset\n"
     (job.copy / ".nv-meta" / "dataset.yaml").write_text(settings)
@@ -37,7 +35,7 @@ class Encoder(energon.DefaultTaskEncoder):
     """Members to arrays, and eight of them to a batch."""
 
     decoder = None
-    cookers = [energon.Cooker(cook)]  # noqa: RUF012, its own way to be told
+    cookers = [energon.Cooker(cook)]  # noqa: RUF012, its own way to be asked
 
     @energon.stateless
     def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
@@ -51,20 +49,14 @@ class Encoder(energon.DefaultTaskEncoder):
         }
 
 
-class Energon:
+class Energon(Handed):
     """Endless by itself."""
 
     def __init__(self, job: Job) -> None:
         workers = energon.WorkerConfig(rank=job.rank, world_size=job.ranks, num_workers=job.workers)
-        clips = energon.get_train_dataset(
-            str(job.copy), worker_config=workers, batch_size=job.rows, shuffle_buffer_size=SHUFFLE,
-            max_samples_per_sequence=None, task_encoder=Encoder(),
-        )  # fmt: skip
-        self.loader: Any = energon.get_savable_loader(clips)
-
-    def __iter__(self) -> Iterator[Delivered]:
-        for batch in self.loader:
-            yield Delivered(batch["key"], batch["video"], batch["audio"])
+        order = {"shuffle_buffer_size": SHUFFLE, "max_samples_per_sequence": None, "task_encoder": Encoder()}
+        clips = energon.get_train_dataset(str(job.copy), worker_config=workers, batch_size=job.rows, **order)
+        self.loader = energon.get_savable_loader(clips)
 
     def state(self) -> Any:
         return self.loader.save_state_global(0)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from benchmarks.load_job import BATCH, Delivered, Job, Shape, shape_of
-from benchmarks.load_ways import MATRIX, to_rgb
-from benchmarks.peers.torch_loader import Endless
+from benchmarks.load.job import BATCH, Delivered, Job, Shape, arrays, shape_of
+from benchmarks.load.ways import MATRIX, to_rgb
+from benchmarks.peers.torch_loader import Endless, Workers
 from sharding.format.clip import ClipMeta
 
 CLIPS = 24
@@ -24,17 +24,13 @@ CLIPS = 24
 
 def prepare(job: Job) -> None:
     """Pictures (3, T, H, W) and sound as float32 from 0 to 1 and -1 to 1."""
-    data, shape, convert = job.open(), shape_of(job, "rgb"), VideoReformatter()
-    rgb, audio = np.empty(shape.video, np.uint8), np.empty(shape.audio, np.int16)
-    yuv = np.empty(shape_of(job, "planes").video, np.uint8)
+    data, rgb, convert = job.open(), np.empty(shape_of(job, "rgb").video, np.uint8), VideoReformatter()
     for number, clip in enumerate(job.clips[:CLIPS]):
-        stored = data.read(clip)
-        data.codec.decode_video(stored.video, range(len(yuv)), yuv)
-        data.codec.decode_audio(stored.audio, 0, audio)
-        to_rgb(yuv, rgb, MATRIX[stored.meta().matrix], convert)
+        stored = arrays(data, clip)
+        to_rgb(stored["video"], rgb, MATRIX[data.read(clip).meta().matrix], convert)
         frames = torch.from_numpy(rgb).permute(3, 0, 1, 2).float().div_(255).contiguous()
-        sound = torch.from_numpy(audio).float().div_(32768)
-        torch.save({"key": data.key(clip), "frames": frames, "audio": sound}, job.copy / f"{number:04d}.pth")
+        sound = torch.from_numpy(stored["audio"]).float().div_(32768)
+        torch.save({"key": stored["key"], "frames": frames, "audio": sound}, job.copy / f"{number:04d}.pth")
 
 
 class Tensors(Dataset):
@@ -64,18 +60,13 @@ class Pth:
             yield Delivered(keys, frames, audio)
 
 
-class PthLoader:
+class PthLoader(Workers):
     """... by the workers of a DataLoader."""
 
-    def __init__(self, job: Job) -> None:
-        clips = Tensors(job.copy)
-        self.loader: DataLoader[Any] = DataLoader(
-            clips, batch_size=BATCH, sampler=Endless(len(clips)), num_workers=job.workers
-        )
+    names = ("key", "frames", "audio")
 
-    def __iter__(self) -> Iterator[Delivered]:
-        for batch in self.loader:
-            yield Delivered(batch["key"], batch["frames"], batch["audio"])
+    def __init__(self, job: Job) -> None:
+        super().__init__(Tensors(job.copy), job)
 
 
 class Videos(Dataset):
@@ -94,18 +85,11 @@ class Videos(Dataset):
         return meta.key, *decode(self.folder / meta.source, meta, self.shape)
 
 
-class OnTheFly:
+class OnTheFly(Workers):
     """... in a DataLoader."""
 
     def __init__(self, job: Job) -> None:
-        clips = Videos(job)
-        self.loader: DataLoader[Any] = DataLoader(
-            clips, batch_size=BATCH, sampler=Endless(len(clips)), num_workers=job.workers
-        )
-
-    def __iter__(self) -> Iterator[Delivered]:
-        for keys, video, audio in self.loader:
-            yield Delivered(keys, video, audio)
+        super().__init__(Videos(job), job)
 
 
 def decode(path: Path, meta: ClipMeta, shape: Shape) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from benchmarks.load_job import BATCH, Delivered, Job, shape_of
+from benchmarks.load.job import BATCH, Handed, Job, shape_of
 
 
 class Clips(Dataset):
@@ -51,15 +51,17 @@ class Endless(Sampler[int]):
             yield from torch.randperm(self.count, generator=generator).tolist()
 
 
-class Pread:
-    """As most people would write it."""
+class Workers(Handed):
+    """Any map-style dataset by the workers of a DataLoader, as most people would write it."""
+
+    names = (0, 1, 2)
+
+    def __init__(self, clips: Any, job: Job) -> None:
+        self.loader = DataLoader(clips, batch_size=BATCH, sampler=Endless(len(clips)), num_workers=job.workers)
+
+
+class Pread(Workers):
+    """... our tars."""
 
     def __init__(self, job: Job) -> None:
-        clips = Clips(job)
-        self.loader: DataLoader[Any] = DataLoader(
-            clips, batch_size=BATCH, sampler=Endless(len(clips)), num_workers=job.workers
-        )
-
-    def __iter__(self) -> Iterator[Delivered]:
-        for keys, video, audio in self.loader:
-            yield Delivered(keys, video, audio)
+        super().__init__(Clips(job), job)

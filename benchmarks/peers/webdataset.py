@@ -9,15 +9,15 @@ from typing import Any
 import av
 import numpy as np
 
-from benchmarks.load_job import Delivered, Job
+from benchmarks.load.job import Delivered, Handed, Job
 from sharding.format.codec import codec_named
 
-webdataset: Any = import_module("webdataset")  # its stubs tell little
+webdataset: Any = import_module("webdataset")  # its stubs know little
 SHUFFLE = 24
 """Clips in its shuffle buffer, before they are decoded: what is kept there costs memory and time to the first batch."""
 
 
-class _Loader:
+class _Loader(Handed):
     """What all have in common; `fields` are the members that make a batch."""
 
     fields = ("__key__", "video", "audio")
@@ -29,7 +29,7 @@ class _Loader:
             urls, shardshuffle=len(urls), detshuffle=True, seed=0, nodesplitter=webdataset.split_by_node
         ).compose(webdataset.detshuffle(SHUFFLE, SHUFFLE))
         clips = self.decoded(clips).to_tuple(*self.fields).batched(job.rows, partial=False)
-        self.loader: Any = webdataset.WebLoader(
+        self.loader = webdataset.WebLoader(
             clips.repeat() if job.endless else clips, batch_size=None, num_workers=job.workers
         )
 
@@ -44,7 +44,7 @@ class _Loader:
             yield Delivered(keys, video, audio)
 
     def state(self) -> Any:
-        """It has none: what is left is to read again what was seen, and to forget it."""
+        """It has none: what is left is to read again what has been read, and to forget it."""
         return {}
 
     def restore(self, state: Any, done: int) -> None:

@@ -68,9 +68,9 @@ class Pack(Parsed):
         if self.share is not None:
             return self._pack_share(self.share)
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, wishes=self.options)
+            dry_run(self.videos, self.dataset, self.config, options=self.wishes)
             return ""
-        summary = pack(self.videos, self.dataset, self.config, wishes=self.options)
+        summary = pack(self.videos, self.dataset, self.config, options=self.wishes)
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:

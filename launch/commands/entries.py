@@ -28,9 +28,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("[FOLDER]", "the whole path on generated scenes, minutes on a laptop", TRAIN, "Demo", True),
-    "replay": Entry(
-        "[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", "launch.replay.command", "Replay", True
-    ),
+    "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", TRAIN, "Replay", True),
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", DATA, "Scenes", True),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", DATA, "Pack", True),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", DATA, "Advise"),

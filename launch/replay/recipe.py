@@ -38,7 +38,7 @@ ARMS = (
 )
 """Who goes on from another one stands behind it."""
 AUDITED: tuple[PairsName, ...] = ("cyclic", "uniform", "symmetric")
-"""Laws whose labels are audited; uniform is what first comes to mind."""
+"""Pairs whose labels are audited; uniform is what first comes to mind."""
 
 
 def _train() -> TrainConfig:
@@ -59,17 +59,29 @@ class ReplayRecipe:
 
     scenes: SceneConfig = field(
         default_factory=lambda: SceneConfig(
-            count=840, seconds=8, size=40, fps=10, lookalikes=1, sound_noise=0.001, hum=0.03, val_share=0.12,
+            count=840,
+            seconds=8,
+            size=40,
+            fps=10,
+            lookalikes=1,
+            sound_noise=0.001,
+            hum=0.03,
+            val_share=0.12,
             test_share=0.165,
         )
-    )  # fmt: skip
+    )
     """With the hum that real rooms have: noise alone would hide where a sound was cut."""
     pack: PackConfig = field(
         default_factory=lambda: PackConfig(
-            fps="10", size=40, sample_rate=16_000, min_clip_s="6", sources_per_shard=100, val_percent=15,
+            fps="10",
+            size=40,
+            sample_rate=16_000,
+            min_clip_s="6",
+            sources_per_shard=100,
+            val_percent=15,
             test_percent=25,
         )
-    )  # fmt: skip
+    )
     """Of scenes and of a person's videos alike; the percentages are of the latter."""
     train: TrainConfig = field(default_factory=_train)
     audit: AuditConfig = field(default_factory=lambda: AuditConfig(device="cpu", clips=240))

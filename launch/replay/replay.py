@@ -32,11 +32,20 @@ def replay(folder: Path, videos: Path | None = None, recipe: ReplayRecipe | None
     """Run or go on with the replay in `folder`; ends by saying what to open. Raises what its steps raise."""
     recipe, started = recipe or ReplayRecipe(), time.monotonic()
     _check(folder, videos)
+    from avsync.replay.result import ReplayResult
+
     with folder_lock(folder, "avsync replay"):
         stages = [_scenes(folder, recipe)]
         if videos is not None:
             stages.append(_videos(folder, videos, recipe))
-        return _finish(folder, stages, recipe, started)
+        result = ReplayResult(
+            stages=tuple(stages),
+            muted_s=float(MUTED_S),
+            muted_samples=recipe.pairs_of("cyclic", muted=True).mute_samples,
+        )
+        _write(folder, result)
+        _report(folder, result, time.monotonic() - started)
+    return result
 
 
 def _check(folder: Path, videos: Path | None) -> None:
@@ -48,16 +57,6 @@ def _check(folder: Path, videos: Path | None) -> None:
         )
     if videos is not None and not videos.exists():
         raise InputError(f"--videos {videos} does not exist; name a folder of videos or a .csv that lists them")
-
-
-def _finish(folder: Path, stages: "list[StageResult]", recipe: ReplayRecipe, started: float) -> "ReplayResult":
-    from avsync.replay.result import ReplayResult
-
-    muted = recipe.pairs_of("cyclic", muted=True).mute_samples
-    result = ReplayResult(stages=tuple(stages), muted_s=float(MUTED_S), muted_samples=muted)
-    _write(folder, result)
-    _report(folder, result, time.monotonic() - started)
-    return result
 
 
 def _scenes(folder: Path, recipe: ReplayRecipe) -> "StageResult":

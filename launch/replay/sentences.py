@@ -24,14 +24,14 @@ COLUMNS = (
 )
 
 
-def right(share: "Proportion") -> str:
+def right(proportion: "Proportion") -> str:
     """`79.1 % (73 to 84)`"""
-    return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return f"{percent(proportion.value)} ({100 * proportion.low:.0f} to {100 * proportion.high:.0f})"
 
 
-def above_chance(share: "Proportion") -> bool:
+def above_chance(proportion: "Proportion") -> bool:
     """Surely."""
-    return share.low > 0.5
+    return proportion.low > 0.5
 
 
 def rows(arm: "ReplayArmResult") -> tuple[tuple[str, ...], ...]:
@@ -48,9 +48,9 @@ def table(stage: "StageResult") -> tuple[tuple[str, ...], ...]:
 
 
 def _row(title: str, asked: "Asked", alarm: str, best: str) -> tuple[str, ...]:
-    shares, place = (asked.own, asked.other, asked.muted, asked.honest), asked.localisation
-    points = f"{place.times_chance:.1f}x chance" if place else "–"
-    return (title, *map(right, shares), alarm, best, points, _score(asked.listened), _score(asked.spatial))
+    proportions, where = (asked.own, asked.other, asked.muted, asked.honest), asked.localisation
+    points = f"{where.times_chance:.1f}x chance" if where else "–"
+    return (title, *map(right, proportions), alarm, best, points, _score(asked.listened), _score(asked.spatial))
 
 
 def _score(value: float | None) -> str:
@@ -83,8 +83,8 @@ def audits(stage: "StageResult") -> tuple[str, ...]:
 
 def guessed(finding: "AuditFinding") -> str:
     """What a probe got right."""
-    share = finding.guesses.accuracy
-    return right(share) if share.count else percent(share.value)
+    accuracy = finding.guesses.accuracy
+    return right(accuracy) if accuracy.count else percent(accuracy.value)
 
 
 def findings_by_probe(stage: "StageResult") -> "dict[str, dict[str, AuditFinding]]":

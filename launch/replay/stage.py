@@ -1,11 +1,12 @@
-"""One dataset's part of a replay: labels audited, networks trained and asked, figures drawn. What stands is kept."""
+"""A replay on one dataset: labels audited, networks trained and asked, figures drawn. What stands is kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from avsync.config import PairsName
+from avsync.run.paths import RunPaths
 from launch.commands.flags import flags_of, typed
 from launch.replay.recipe import MUTED_S, ReplayArm, ReplayRecipe
 from sharding.base.files import publish, read_json, write_json
@@ -13,10 +14,9 @@ from sharding.base.files import publish, read_json, write_json
 if TYPE_CHECKING:
     from avsync.audit.result import AuditResult
     from avsync.replay.heat import Shown
-    from avsync.replay.result import Asked, ReplayArmResult, StageResult
+    from avsync.replay.result import Asked, ReplayArmResult, StageResult, Which
 
 Say = Callable[[str], None]
-Which = Literal["best", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ FIGURES = ("curves", "maps", "join")
 """FOLDER/STAGE/NAME.png"""
 
 
-def play(paths: StagePaths, told: str, recipe: ReplayRecipe, say: Say) -> "StageResult":
+def play(paths: StagePaths, title: str, recipe: ReplayRecipe, say: Say) -> "StageResult":
     """Audit, train, ask and draw. Raises what its steps raise; the same call goes on where it was stopped."""
     from avsync.replay.result import StageResult
     from sharding.format.index import read_info
@@ -60,9 +60,13 @@ def play(paths: StagePaths, told: str, recipe: ReplayRecipe, say: Say) -> "Stage
     arms = tuple(_result(paths, arm) for arm in recipe.arms)
     _draw(paths, recipe)
     return StageResult(
-        name=paths.root.name, told=told, clips=dict(read_info(paths.dataset).clips), steps=recipe.train.steps,
-        audits=audits, arms=arms,
-    )  # fmt: skip
+        name=paths.root.name,
+        told=title,
+        clips=dict(read_info(paths.dataset).clips),
+        steps=recipe.train.steps,
+        audits=audits,
+        arms=arms,
+    )
 
 
 def _audit(paths: StagePaths, recipe: ReplayRecipe, law: PairsName, say: Say) -> "AuditResult":
@@ -71,12 +75,12 @@ def _audit(paths: StagePaths, recipe: ReplayRecipe, law: PairsName, say: Say) ->
 
     pairs = recipe.pairs_of(law)
     config = replace(recipe.audit, pairs=pairs)
-    words = [word.replace("--", "--pairs.") for word in flags_of(pairs)]
-    typed_in = typed("audit", paths.dataset, *words)
+    flags = [word.replace("--", "--pairs.") for word in flags_of(pairs)]
+    command = typed("audit", paths.dataset, *flags)
     found, page = paths.answers(f"audit-{law}"), paths.root / f"audit-{law}.html"
     if not (page.is_file() and found.is_file() and read_json(found, AuditResult).config == config):
-        say(f"{typed_in}: can a network cheat on these labels?")
-        audit(paths.dataset, config, Written(page=page, json=found), typed_in)
+        say(f"{command}: can a network cheat on these labels?")
+        audit(paths.dataset, config, Written(page=page, json=found), command)
     return read_json(found, AuditResult)
 
 
@@ -96,23 +100,22 @@ def _result(paths: StagePaths, arm: ReplayArm) -> "ReplayArmResult":
     from avsync.replay.runs import read_curves
 
     curves = read_curves(paths.run(arm.name))
-    last = _asked(paths, arm.name, "last", _newest(paths.run(arm.name)))
+    last = _asked(paths, arm.name, "last", RunPaths(paths.run(arm.name)).saved_steps()[0])
     turned = arm.honest_steps and curves.best is not None and curves.best.step != last.step
     return ReplayArmResult(
-        name=arm.name, title=arm.title, law=arm.law, cheats=curves.alarm is not None, alarm=curves.alarm,
-        best=curves.best, last=last,
+        name=arm.name,
+        title=arm.title,
+        law=arm.law,
+        cheats=curves.alarm is not None,
+        alarm=curves.alarm,
+        best=curves.best,
+        last=last,
         kept=_asked(paths, arm.name, "best", curves.best.step) if turned and curves.best else None,
-    )  # fmt: skip
+    )
 
 
-def _newest(run: Path) -> int:
-    from avsync.run.paths import RunPaths
-
-    return RunPaths(run).saved_steps()[0]
-
-
-def _asked(paths: StagePaths, arm: str, which: Which, step: int) -> "Asked":
-    """What a network said before, if it was the one of `step`; else it is asked."""
+def _asked(paths: StagePaths, arm: str, which: "Which", step: int) -> "Asked":
+    """What a network answered before, if it was the one of `step`; else it is asked."""
     from avsync.replay.answers import ask
     from avsync.replay.result import Asked
 
@@ -142,10 +145,10 @@ def _draw(paths: StagePaths, recipe: ReplayRecipe) -> None:
         write("maps", maps_figure([row for arm in recipe.arms for row in _maps(paths, arm)]))
     if not _stands(paths, "join"):
         cyclic = recipe.pairs_of("cyclic")
-        heard = [(arm.title, around_join(paths.run(arm.name), paths.dataset, cyclic)) for arm in recipe.arms]
-        joined = next((one for _, (_, one) in heard if one), None)
+        heats = [(arm.title, around_join(paths.run(arm.name), paths.dataset, cyclic)) for arm in recipe.arms]
+        joined = next((one for _, (_, one) in heats if one), None)
         if joined:
-            write("join", join_figure(joined, [(title, heat) for title, (heat, _) in heard], float(MUTED_S)))
+            write("join", join_figure(joined, [(title, heat) for title, (heat, _) in heats], float(MUTED_S)))
 
 
 def _maps(paths: StagePaths, arm: ReplayArm) -> list[tuple[str, "list[Shown]"]]:
@@ -155,4 +158,4 @@ def _maps(paths: StagePaths, arm: ReplayArm) -> list[tuple[str, "list[Shown]"]]:
     kinds: tuple[tuple[Which, str], ...] = (("last", ""),)
     if arm.honest_steps:
         kinds = (("best", ": kept as best"), ("last", ": at the end"))
-    return [(arm.title + told, shown_maps(paths.run(arm.name), paths.dataset, which)) for which, told in kinds]
+    return [(arm.title + when, shown_maps(paths.run(arm.name), paths.dataset, which)) for which, when in kinds]

@@ -154,10 +154,10 @@ def _divide(plan: JobPlan) -> int:
 def _foresee(plan: JobPlan) -> int:
     from sharding.base.console import open_console
     from sharding.plan.shares import divided
-    from sharding.plan.todo import check_folder, find_todo, listed
+    from sharding.plan.todo import OnDisk, find_todo, listed
 
     pack = plan.command
-    found = listed(pack.videos, pack.config, pack.options)
-    check_folder(pack.dataset)
-    work = find_todo(found, pack.dataset, pack.config, pack.options, open_console(stderr=True))
+    found, folder = listed(pack.videos, pack.config, pack.options), OnDisk(pack.dataset)
+    folder.check()
+    work = find_todo(found, folder, pack.config, pack.options, open_console(stderr=True))
     return len(divided(work.todo, plan.record.array))

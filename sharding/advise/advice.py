@@ -13,9 +13,9 @@ from rich.table import Table
 from sharding.base.text import counted, duration
 
 CACHED = 0.7
-"""A collection smaller than this share of the memory stays there after the first epoch."""
+"""A collection smaller than this fraction of the memory stays there after the first epoch."""
 NEARLY = 0.8
-"""When no form keeps up, a smaller one that reaches this share of the fastest is preferred."""
+"""When no form keeps up, a smaller one that reaches this fraction of the fastest is preferred."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -160,8 +160,8 @@ def _report(sample: Sample, forms: Sequence[Figures], means: Means, console: Con
     )
     if sample.rejects:
         path, reject = sample.rejects[0]
-        share = len(sample.rejects) / sample.looked_at
-        console.print(Text(f"{percent(share, digits=0)} would be rejected, like {path}: {reject}"), soft_wrap=True)
+        rejected = len(sample.rejects) / sample.looked_at
+        console.print(Text(f"{percent(rejected, digits=0)} would be rejected, like {path}: {reject}"), soft_wrap=True)
     console.print(table(forms, means))
     if any(form.cold is None for form in forms):
         console.print("? the system could not be made to forget files there: how fast the disk is remains unknown")

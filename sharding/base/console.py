@@ -53,7 +53,8 @@ class Bar:
     """How far long work is: a live bar with the time left, or a plain line now and then where no terminal is.
 
     Use as a context manager. `doing` names the work, `state` says how it stands. A `passing` bar goes when the work is
-    done and leaves no lines in a log. `line` makes the log's line; without it: doing, amount, state, time left.
+    done and leaves no lines in a log. `line` makes the log's line; without it: doing, amount, state, time left. A last
+    line says how it stood in the end, of short work only with `always_ends`.
     """
 
     def __init__(
@@ -66,10 +67,13 @@ class Bar:
         console: Console | None = None,
         passing: bool = False,
         line: Callable[[], str] | None = None,
+        always_ends: bool = False,
     ) -> None:
         self.console = console or open_console(stderr=True)
         self._doing, self._total, self._done, self._first, self._state = doing, total, done, done, ""
+        self._own_lines = line is not None
         self._line, self._logs = line or self._usual_line, not self.console.is_terminal and not passing
+        self._always_ends = always_ends
         amount = (column() for column in _AMOUNT[unit]) if unit else ()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -95,8 +99,8 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if self._logs and self._last_line != self._started:
-            self._log()  # how it stood in the end, where lines said how it went
+        if self._logs and (self._always_ends or self._last_line != self._started):
+            self._log()
 
     def advance(self, more: float = 1) -> None:
         """So much more is done."""

@@ -121,9 +121,18 @@ def check_output(
         raise InputError(f"{named} exists already; name another file, or delete that one")
     if not make and not path.parent.is_dir():
         raise InputError(f"{named}: there is no folder {path.parent}; make it, or name another one")
-    folder = next(folder for folder in path.parents if folder.exists())
+    check_folder(path.parent, named)
+
+
+def check_folder(folder: Path, named: str) -> None:
+    """Can something be written in `folder`, made with all that is missing above it? named: what a message begins with.
+
+    Raises InputError.
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     if not folder.is_dir():
-        raise InputError(f"{named} cannot be written: {folder} is a file, not a folder; name another file")
+        raise InputError(f"{named} cannot be written: {folder} is a file, not a folder; name another one")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{named} cannot be written: {folder} may not be written in; change that, or name another one")
 

@@ -5,12 +5,17 @@ by who makes a page: jinja2 takes its time. Anyone may import this.
 """
 
 import base64
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sharding.base.text import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def render(template: Path, /, **values: object) -> str:
@@ -40,3 +45,16 @@ def image(data: bytes, kind: str, shows: str) -> Markup:
     """A picture that stands in the page itself. kind: png, svg+xml, jpeg; shows: for who cannot see it."""
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return Markup('<img alt="{}" src="{}">').format(plain(shows), source)
+
+
+def svg(figure: "Figure", *, transparent: bool = False) -> bytes:
+    """A drawing of matplotlib's for `image`.
+
+    Letters are outlines, so that it looks the same everywhere; no date, so that the same data give the same bytes.
+    """
+    from matplotlib import rc_context  # late: not every page has a drawing
+
+    sink = io.BytesIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "avsync"}):
+        figure.savefig(sink, format="svg", metadata={"Date": None}, transparent=transparent)
+    return sink.getvalue()

@@ -47,7 +47,7 @@ class Dataset:
     def key(self, clip: int) -> str:
         return self.index.key(clip)
 
-    def place(self, clip: int, path: Path | None = None) -> ClipLocation:
+    def location(self, clip: int, path: Path | None = None) -> ClipLocation:
         """Where a clip lies; `path`: of a copy of its shard."""
         index = self.index
         return ClipLocation(
@@ -64,7 +64,7 @@ class Dataset:
         """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
         try:
             with ShardReader() as reader:
-                return reader.read(self.place(clip))
+                return reader.read(self.location(clip))
         except SkipClip as error:
             raise SkipClip(f"clip {self.key(clip)}: {error}") from error
 

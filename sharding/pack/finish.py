@@ -58,7 +58,7 @@ def finish(
         )
     actions = tuple(sorted(totals.actions))
     info = _info(totals, actions, len(rejects), config)
-    if packed or not _told(info, dataset):
+    if packed or not _written(info, dataset):
         (dataset / INFO).unlink(missing_ok=True)  # indexes and dataset.json are of one piece, or none
     for split in SPLITS:
         if totals.shards[split]:
@@ -78,7 +78,7 @@ def finish(
     )
 
 
-def _told(info: DatasetInfo, dataset: Path) -> bool:
+def _written(info: DatasetInfo, dataset: Path) -> bool:
     """dataset.json says so already: shards that came from shares are not packed by the call that finishes."""
     try:
         return (dataset / INFO).read_bytes() == to_json(info)

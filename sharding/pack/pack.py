@@ -1,15 +1,17 @@
 """`avsync pack VIDEOS DATASET`: videos in, a whole dataset out; run again, it does only what is missing or out of date.
 
 What has its final name is whole: the plan first, shards, their side files, the indexes, rejects.csv, dataset.json last.
+On many machines `--shares N` divides what is missing, `--share I` packs one share, and a call without either packs the
+rest and finishes. Shares go on at the same time, in any order; nobody divides or finishes while one of them does (see
+share_lock in base/locks.py).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from sharding.base.console import open_console
 from sharding.base.locks import folder_lock, share_lock
 from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
@@ -18,67 +20,50 @@ from sharding.pack.finish import finish
 from sharding.pack.pool import make_shards
 from sharding.pack.report import PackSummary, print_division, print_estimate, print_plan, print_summary
 from sharding.pack.sample import estimate
-from sharding.pack.tasks import RESUME
+from sharding.pack.schedule import writing
 from sharding.plan.shares import Division, check_divided, divided, read_division, read_share, write_division
-from sharding.plan.todo import check_folder, find_todo, kept, listed, make_way, outdate
+from sharding.plan.todo import OnDisk, find_todo, listed
 from sharding.sources.find import base_of
 
-NO_WISHES = PackOptions()
+NO_OPTIONS = PackOptions()
 
 
 def pack(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: PackOptions = NO_WISHES
+    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, options: PackOptions = NO_OPTIONS
 ) -> PackSummary:
     """Pack a folder or CSV of videos into `dataset`. Both progress and outcome go to `console`, where one is given.
 
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
-    progress = console or Console(stderr=True)
-    found = listed(videos, config, wishes)
-    check_folder(dataset)
+    progress = console or open_console(stderr=True)
+    found, folder = listed(videos, config, options), OnDisk(dataset)
+    folder.check()
     with folder_lock(dataset, "avsync pack"):
-        work = find_todo(found, dataset, config, wishes, progress)
+        work = find_todo(found, folder, config, options, progress)
         with writing(dataset):
-            make_way(work.plans, work.todo, dataset, config)
+            folder.make_way(work.plans, work.todo, config)
             if work.todo:
                 make_shards(work.todo, dataset, config, progress)
             summary = finish(work.plans, work.duplicates, dataset, config, packed=len(work.todo))
-    print_summary(summary, console or Console())
+    print_summary(summary, console or open_console())
     return summary
 
 
 def dry_run(
-    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, wishes: PackOptions = NO_WISHES
+    videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, options: PackOptions = NO_OPTIONS
 ) -> None:
     """Print what `pack` would do, and what that comes to, judged by a sample of the videos; nothing is written.
 
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
-    console = console or Console()
-    found = listed(videos, config, wishes)
-    check_folder(dataset)
-    work = find_todo(found, dataset, config, wishes, console)
+    console = console or open_console()
+    found, folder = listed(videos, config, options), OnDisk(dataset)
+    folder.check()
+    work = find_todo(found, folder, config, options, console)
     print_plan(work, console)
     if work.todo:
         sources = [source for plan in work.todo for source in plan.sources]
         print_estimate(estimate(sources, config), config.processes, console)
-
-
-@contextmanager
-def writing(dataset: Path) -> Iterator[None]:
-    """Errors of the disk as what a person can mend. Raises InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename or dataset}: {error.strerror}; mend that and {RESUME}"
-        ) from error
-
-
-# `avsync pack` on many machines: `--shares N` divides what is missing, `--share I` packs one share, and a call
-# without either packs the rest and finishes.
-#
-# Shares go on at the same time, in any order. Nobody divides or finishes while one of them does: see files.share_lock.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +77,7 @@ class ShareSummary:
 
 
 def divide(
-    videos: Path, dataset: Path, config: PackConfig, wishes: PackOptions, shares: int, console: Console | None = None
+    videos: Path, dataset: Path, config: PackConfig, options: PackOptions, shares: int, console: Console | None = None
 ) -> Division:
     """Write the plan, and divide the missing shards into at most `shares`; nothing is packed.
 
@@ -100,43 +85,44 @@ def divide(
     """
     if shares < 1:
         raise InputError(f"--shares {shares} must be at least 1")
-    found = listed(videos, config, wishes)
-    check_folder(dataset)
+    found, folder = listed(videos, config, options), OnDisk(dataset)
+    folder.check()
     with folder_lock(dataset, "avsync pack --shares"):
-        work = find_todo(found, dataset, config, wishes, console or Console(stderr=True))
+        work = find_todo(found, folder, config, options, console or open_console(stderr=True))
         with writing(dataset):
-            make_way(work.plans, work.todo, dataset, config)
+            folder.make_way(work.plans, work.todo, config)
             parts = divided(work.todo, shares)
-            division = write_division(parts, shares, dataset, config, base_of(videos, wishes.root))
-    print_division(division, dataset, console or Console())
+            division = write_division(parts, shares, dataset, config, base_of(videos, options.root))
+    print_division(division, dataset, console or open_console())
     return division
 
 
 def pack_share(
-    videos: Path, dataset: Path, config: PackConfig, wishes: PackOptions, share: int, console: Console | None = None
+    videos: Path, dataset: Path, config: PackConfig, options: PackOptions, share: int, console: Console | None = None
 ) -> ShareSummary:
     """Pack the missing shards of one share of the division on disk, from 0 on; no index, no dataset.json.
 
-    Of `wishes` only the root counts: what is taken out or tried again is settled when dividing. Raises InputError when
+    Of `options` only the root counts: what is taken out or tried again is settled when dividing. Raises InputError when
     settings or sources are not those of the division, BusyError when another process has this share or packs it all.
     """
     if share < 0:
         raise InputError(f"--share {share} must not be below 0: shares are counted from 0")
-    check_folder(dataset)
+    folder = OnDisk(dataset)
+    folder.check()
     check_divided(dataset)
     with share_lock(dataset, f"avsync pack --share {share}", share):
         check_divided(dataset)  # the call that finishes may just have ended
         division = read_division(dataset, config)
-        plans = read_share(share, division, dataset, videos, wishes.root, config)
-        todo = [plan for plan in plans if not kept(plan, dataset)]
+        plans = read_share(share, division, dataset, videos, options.root, config)
+        todo = [plan for plan in plans if not folder.holds(plan)]
         with writing(dataset):
-            outdate(todo, dataset)
+            folder.outdate(todo)
             for split in {plan.split for plan in todo}:
                 (dataset / split).mkdir(exist_ok=True)
             if todo:
-                make_shards(todo, dataset, config, console or Console(stderr=True))
+                make_shards(todo, dataset, config, console or open_console(stderr=True))
     summary = ShareSummary(packed=len(todo), kept=len(plans) - len(todo))
-    (console or Console()).print(
+    (console or open_console()).print(
         f"share {share} of {len(division.shares)} is whole: {counted(summary.packed, 'shard')} packed, "
         f"{summary.kept} kept from before",
         soft_wrap=True,

@@ -1,7 +1,10 @@
-"""The unit of packing: up to PART_CLIPS clips of one source, as a piece of tar and what is known of it.
+"""The unit of packing: up to PART_CLIPS clips of one source, as a stretch of tar and what is known of it.
 
 Parts make long films and small files alike to spread over processes, and a stopped call loses no more than these. They
 lie in DATASET/.parts until all of a shard are there (sharding/pack/assemble.py). Bytes depend on the source alone.
+
+A source is cut by a pure function of its usable time. Without sound, or with one picture throughout, it teaches
+nothing: two meters look at the clips of each part, one after the other, and the source is judged by all its parts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,10 +32,22 @@ from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source
 
-# The pieces of a source that become clips: a pure function of its usable time.
-
+PART_CLIPS = 12
+"""Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
 SHORT_PIECE = Fraction(3, 5)
 """A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
+SILENCE_DBFS = -60
+"""A block of sound is heard when its mean power is above this; quiet recordings lie near -45."""
+BLOCK_S = 0.1
+AUDIBLE_FRACTION = 0.05
+"""A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
+GRID = 32
+"""Cells along the shorter side of a picture."""
+CHANGE = 4
+"""A cell has changed when its mean luma has by more than this, of 255. A still coded by x264 at crf 35 moves it by 3;
+one that was coded worse is taken for a recording, which does less harm than the reverse."""
+STRIDE = 5
+"""Every so many pictures are looked at."""
 
 
 def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:
@@ -73,27 +88,9 @@ def _spread(pieces: list[range], most: int | None) -> list[range]:
     return [pieces[(2 * number + 1) * len(pieces) // (2 * most)] for number in range(most)]
 
 
-# Whether a source has anything to hear and to see: without sound, or with one picture throughout, it teaches nothing.
-#
-# Both look at the clips of a part, one after the other; a source is judged by all its parts.
-
-SILENCE_DBFS = -60
-"""A block of sound is heard when its mean power is above this; quiet recordings lie near -45."""
-BLOCK_S = 0.1
-AUDIBLE_SHARE = 0.05
-"""A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
-GRID = 32
-"""Cells along the shorter side of a picture."""
-CHANGE = 4
-"""A cell has changed when its mean luma has by more than this, of 255. A still coded by x264 at crf 35 moves it by 3;
-one that was coded worse is taken for a recording, which does less harm than the reverse."""
-STRIDE = 5
-"""Every so many pictures are looked at."""
-
-
 def check_loudness(heard: int, blocks: int) -> None:
     """Raises RejectError when a source is silent."""
-    if heard < blocks * AUDIBLE_SHARE:
+    if heard < blocks * AUDIBLE_FRACTION:
         raise RejectError(
             RejectReason.SILENT, f"only {heard} of {blocks} tenths of a second are louder than {SILENCE_DBFS} dBFS"
         )
@@ -112,7 +109,7 @@ class LoudnessMeter:
         self._block = max(1, int(sample_rate * BLOCK_S))
         self.blocks = self.heard = 0
 
-    def hear(self, audio: NDArray[np.int16]) -> None:
+    def add(self, audio: NDArray[np.int16]) -> None:
         """audio: (S, C)"""
         whole = len(audio) // self._block
         blocks = audio[: whole * self._block].reshape(whole, -1).astype(np.float32) / 32768
@@ -128,7 +125,7 @@ class MotionMeter:
         self._first: NDArray[np.float32] | None = None
         self.moved = False
 
-    def see(self, luma: NDArray[np.uint8]) -> None:
+    def add(self, luma: NDArray[np.uint8]) -> None:
         """luma: (T, H, W)"""
         for picture in luma[::STRIDE]:
             if self.moved:
@@ -146,16 +143,12 @@ def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grid.mean(axis=(1, 3), dtype=np.float32)
 
 
-PART_CLIPS = 12
-"""Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartName:
     """Where a part lies in a shard's folder of parts."""
 
     source: int
-    """Place of its source in the shard."""
+    """Position of its source in the shard."""
     part: int = 0
 
     def path(self, folder: Path) -> Path:
@@ -178,9 +171,9 @@ class PartRecord:
     """Why nothing of this part can be used: reason and detail."""
     blocks: int = 0
     heard: int = 0
-    """Of `blocks`, see content.Loudness."""
+    """Of `blocks`, see LoudnessMeter."""
     moved: bool = False
-    """See content.Motion."""
+    """See MotionMeter."""
     stream_offset_s: float = 0.0
     repairs: Repairs = field(default_factory=Repairs)
 
@@ -229,7 +222,7 @@ def _wanted(source: Source, found: Probe) -> list[Stretch]:
     return [(start, end) for start, end in stretches if start < end]
 
 
-def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, tell: Report) -> PartRecord:
+def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, report: Report) -> PartRecord:
     """Pack the clips of one part next to `path`, then its record there. Raises RejectError, OSError, InputError."""
     loudness, motion = LoudnessMeter(config.sample_rate), MotionMeter()
     lost, damage, repairs = 0, "", Repairs()
@@ -239,11 +232,11 @@ def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, tel
             if why:
                 lost, damage = lost + 1, damage or why
             else:
-                loudness.hear(clip.audio)
-                motion.see(clip.yuv[:, : clip.meta.height])
+                loudness.add(clip.audio)
+                motion.add(clip.yuv[:, : clip.meta.height])
                 writer.add(clip)
                 repairs = joined(repairs, clip.meta.repairs)
-            tell(number, len(part.pieces))
+            report(number, len(part.pieces))
     record = PartRecord(
         of=part.of,
         bytes=writer.size,
@@ -283,14 +276,14 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
 def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
     """Clips, each with why it must not be used: empty when it is fine."""
     width, height = config.picture
-    form = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
+    spec = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     track = read_boxes(source.boxes) if source.boxes else None
-    for piece, span in zip(pieces, read_spans(found, pieces, form), strict=True):
-        boxes = track.at(piece, form.clock.fps) if track else ()
-        yield Clip(meta=_meta(source, found, span, form, boxes), yuv=span.yuv, audio=span.audio), span.damage
+    for piece, span in zip(pieces, read_spans(found, pieces, spec), strict=True):
+        boxes = track.at(piece, spec.clock.fps) if track else ()
+        yield Clip(meta=_meta(source, found, span, spec, boxes), yuv=span.yuv, audio=span.audio), span.damage
 
 
-def _meta(source: Source, found: Probe, span: Span, form: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
+def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
     return ClipMeta(
         key=f"{source.id}/{span.first_frame:08d}",
         source=source.rel,
@@ -298,10 +291,10 @@ def _meta(source: Source, found: Probe, span: Span, form: OutputSpec, boxes: tup
         action=source.action,
         first_frame=span.first_frame,
         frames=len(span.yuv),
-        clock=form.clock,
-        width=form.width,
-        height=form.height,
-        channels=form.channels,
+        clock=spec.clock,
+        width=spec.width,
+        height=spec.height,
+        channels=spec.channels,
         matrix=span.matrix,
         stream_offset_s=_offset(found),
         repairs=span.repairs,

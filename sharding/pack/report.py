@@ -42,12 +42,18 @@ class PackSummary:
     """Shards of an earlier call that were whole and up to date."""
 
 
+def _table(*columns: str, title: str | None = None) -> Table:
+    """Of numbers, but for the names of splits."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "split" else "right")
+    return table
+
+
 def print_summary(summary: PackSummary, console: Console) -> None:
     """The outcome as tables."""
     total = sum(summary.clips.values())
-    table = Table()
-    for column in ("split", "clips"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    table = _table("split", "clips")
     for split, count in summary.clips.items():
         table.add_row(split, f"{count:,}")
     console.print(Text(f"{summary.dataset}: {counted(total, 'clip')}"))
@@ -96,9 +102,7 @@ def rejects_table(summary: PackSummary) -> Table:
 
 def print_plan(work: Todo, console: Console) -> None:
     """What a real call would do."""
-    table = Table(title="avsync pack would make", title_justify="left")
-    for column in ("split", "shards", "sources", "actions", "groups"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    table = _table("split", "shards", "sources", "actions", "groups", title="avsync pack would make")
     for split in SPLITS:
         mine = [plan for plan in work.plans if plan.split == split]
         sources = [source for plan in mine for source in plan.sources]
@@ -119,9 +123,7 @@ def print_division(division: Division, dataset: Path, console: Console) -> None:
     if not division.shares:
         console.print(Text(f"{dataset}: no shard is missing"), soft_wrap=True)
         return
-    table = Table()
-    for column in ("share", "shards", "videos", "GB"):
-        table.add_column(column, justify="right")
+    table = _table("share", "shards", "videos", "GB")
     rows = [
         (str(number), str(len(share.shards)), f"{share.sources:,}", f"{share.bytes / 1e9:,.3f}")
         for number, share in enumerate(division.shares)

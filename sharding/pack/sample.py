@@ -18,17 +18,19 @@ from sharding.format.clip import Clip
 from sharding.format.codec import codec_named, members_of
 from sharding.format.tar import BLOCK, padded
 from sharding.pack.part import SourceSurvey, clips_of, survey
-from sharding.pack.tasks import Prepare, fault_of
+from sharding.pack.schedule import Prepare, fault_of
 from sharding.sources.source import Source
 
-# One source of a sample, looked at and perhaps decoded in another process, under the limits of packing.
-
 REFRESH_S = 0.5
+LOOKED_AT, DECODED = 200, 16
+"""Sources of a sample, at most: this many are looked at, and this many give a clip."""
+PATIENCE = 3
+"""Budgets after which the search for a first usable clip is given up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """What looking at one source, and perhaps decoding a clip of it, told."""
+    """What looking at one source, and perhaps decoding a clip of it, has shown."""
 
     frames: tuple[int, ...] = ()
     """Of each clip it would give."""
@@ -40,7 +42,7 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Try:
-    """A task: look at a source, and decode one clip of it if wanted."""
+    """A task under the limits of packing: look at a source, and decode one clip of it if wanted."""
 
     source: Source
     config: PackConfig
@@ -51,10 +53,10 @@ class Try:
         limit_cpu(self.config.limit_s)
         started, frames, spent = time.thread_time(), (), 0.0
         try:
-            seen = survey(self.source, self.config)
-            frames = tuple(len(piece) for part in seen.parts for piece in part)
+            found = survey(self.source, self.config)
+            frames = tuple(len(piece) for part in found.parts for piece in part)
             spent = time.thread_time() - started
-            clip, decode_cpu_s = self._middle(seen) if self.decode else (None, 0.0)
+            clip, decode_cpu_s = self._middle(found) if self.decode else (None, 0.0)
         except RejectError as reject:
             spent = spent or time.thread_time() - started
             return Tried(frames=frames, look_cpu_s=spent, reject=reject)
@@ -62,12 +64,12 @@ class Try:
             limit_cpu(0)
         return Tried(frames=frames, look_cpu_s=spent, decode_cpu_s=decode_cpu_s, clip=clip)
 
-    def _middle(self, seen: SourceSurvey) -> tuple[Clip, float]:
+    def _middle(self, look: SourceSurvey) -> tuple[Clip, float]:
         """The middle clip, and the CPU time it took. Raises RejectError."""
-        pieces = [piece for part in seen.parts for piece in part]
+        pieces = [piece for part in look.parts for piece in part]
         middle = len(pieces) // 2
         # the clip before it leads the way: entering a file is paid once for many clips
-        clips = clips_of(self.source, seen.found, pieces[max(0, middle - 1) : middle + 1], self.config)
+        clips = clips_of(self.source, look.found, pieces[max(0, middle - 1) : middle + 1], self.config)
         if middle:
             next(clips)
         started = time.thread_time()
@@ -89,15 +91,9 @@ def attempt(apart: Workers[Try], task: Try) -> Tried:
                 return Tried(reject=RejectError(RejectReason.CORRUPT, fault))
 
 
-LOOKED_AT, DECODED = 200, 16
-"""Sources of a sample, at most: this many are looked at, and this many give a clip."""
-PATIENCE = 3
-"""Budgets after which the search for a first usable clip is given up."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Sample:
-    """What looking at some of `sources` told."""
+    """What looking at some of `sources` has shown."""
 
     sources: int
     fps: Fraction
@@ -114,7 +110,7 @@ class Sample:
     """Path and reason of what gave no clip."""
 
     def add(self, source: Source, tried: Tried) -> Clip | None:
-        """Count what one more source told; its clip, if it gave one."""
+        """Count what one more source has shown; its clip, if it gave one."""
         self.looked_at += 1
         self.look_cpu_s += tried.look_cpu_s
         self.clips += len(tried.frames)
@@ -180,15 +176,15 @@ def estimate(sources: Sequence[Source], config: PackConfig, budget_s: float = 10
 
     sample = take(sources, config, budget_s, encode)
     seconds = sample.all_of(sample.seconds)
-    share = seconds / sample.decoded_s
+    ratio = seconds / sample.decoded_s
     return Estimate(
         sources=sample.sources,
         looked_at=sample.looked_at,
         rejected=len(sample.rejects),
         clips=sample.all_clips,
         seconds=seconds,
-        bytes=round(sizes * share),
-        cpu_s=sample.all_of(sample.look_cpu_s) + (sample.decode_cpu_s + encode_cpu_s) * share,
+        bytes=round(sizes * ratio),
+        cpu_s=sample.all_of(sample.look_cpu_s) + (sample.decode_cpu_s + encode_cpu_s) * ratio,
     )
 
 
@@ -202,7 +198,7 @@ def take(
     config: PackConfig,
     budget_s: float,
     use: Callable[[Clip], None],
-    tell: Callable[[Sample], None] = lambda _: None,
+    report: Callable[[Sample], None] = lambda _: None,
 ) -> Sample:
     """Look at a sample of `sources` for about `budget_s` seconds; each decoded clip goes to `use`, and is forgotten.
 

@@ -1,26 +1,148 @@
-"""What to do next: all processes are busy, shards are finished in their order; parts first, then the shard of them.
+"""What a packing process is asked to do, and what comes next: parts of sources first, then the shard of them.
 
-Keeps what earlier calls left in DATASET/.parts; makes of a process's death a reject, another try, or an open shard.
+All processes are busy, and shards are finished in their order. Keeps what earlier calls left in DATASET/.parts; a
+process's death becomes a reject, another try, or an open shard.
 """
 
 import re
 import shutil
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from av import logging as av_logging
+from av.error import FFmpegError
 
 from sharding.base.files import read_json
 from sharding.base.text import first_few
-from sharding.base.workers import OUT_OF_TIME
+from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Report, limit_cpu, limit_memory
 from sharding.config import PackConfig
 from sharding.errors import FAILURES, AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.index import PARTS
-from sharding.pack.assemble import Parts, check
-from sharding.pack.part import PartCut, PartName, PartRecord, SourceSurvey
-from sharding.pack.tasks import Assemble, PackPart, fault_of
+from sharding.pack.assemble import DamagedPart, Parts, assemble, check
+from sharding.pack.part import PartCut, PartName, PartRecord, SourceSurvey, pack_part, refuse, survey
 from sharding.plan.plan import ShardPlan
+from sharding.sources.source import Source
 
-# Many sources in a row that cannot be read: a disk went away. Stop, before more of them are taken for bad videos.
+RESUME = "run the same command again: what is finished is kept"
+TRIES = 3
+"""Of a task whose process was killed from outside."""
+_PART = re.compile(r"\d{6}-\d{5}", re.ASCII)
+
+
+@contextmanager
+def writing(folder: Path, shard: str = "") -> Iterator[None]:
+    """Errors of the disk, or of FFmpeg that encodes a clip of `shard`, as what a person can mend.
+
+    Raises InputError, AvsyncError; MemoryError.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError from None  # FFmpeg's own is an FFmpegError, too
+    except FFmpegError as error:  # of the encoder: some of these are OSErrors too, but the disk is not to blame
+        raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename or folder}: {error.strerror}; mend that and {RESUME}"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepare:
+    """First call in each process."""
+
+    memory: int
+    """Bytes it may take."""
+
+    def __call__(self) -> None:
+        av_logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
+        limit_memory(self.memory)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackPart:
+    """One part of a source; without `cut`, look at the source first, and pack it if it has one part only."""
+
+    shard: str
+    source: Source
+    name: PartName
+    folder: Path
+    config: PackConfig
+    size: int
+    """Bytes of the source; for progress."""
+    cut: PartCut | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.name.path(self.folder)
+
+    def run(self, report: Report) -> PartRecord | SourceSurvey:
+        """A SourceSurvey when there are several parts, the record of the part otherwise."""
+        limit_cpu(self.config.limit_s)
+        try:
+            with writing(self.folder, self.shard):
+                return self._packed(report)
+        finally:
+            limit_cpu(0)
+
+    def _packed(self, report: Report) -> PartRecord | SourceSurvey:
+        def alive(done: int, of: int) -> None:
+            limit_cpu(self.config.limit_s)
+            report(done, of)
+
+        try:
+            if self.cut is not None:
+                return pack_part(self.source, self.cut, self.path, self.config, alive)
+            found = survey(self.source, self.config)
+            if len(found.parts) > 1:
+                return found
+            return pack_part(self.source, found.part(0), self.path, self.config, alive)
+        except RejectError as reject:
+            return self.refuse(reject)
+
+    def refuse(self, reject: RejectError) -> PartRecord:
+        """Note that the part cannot be had."""
+        if self.cut is None:
+            return refuse(self.path, reject)
+        return refuse(self.path, reject, of=self.cut.of, clips=len(self.cut.pieces))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assemble:
+    """A shard whose parts are all there."""
+
+    plan: ShardPlan
+    parts: tuple[Parts, ...]
+    folder: Path
+    dataset: Path
+
+    @property
+    def shard(self) -> str:
+        return self.plan.name
+
+    def run(self, report: Report) -> PartName | None:
+        """Nothing when the shard is on disk, or the part that is damaged and must be packed again."""
+        try:
+            with writing(self.dataset, self.shard):
+                assemble(self.plan, self.parts, self.folder, self.dataset)
+        except DamagedPart as damaged:
+            return damaged.name
+        return None
+
+
+def fault_of(code: int, config: PackConfig) -> str:
+    """What a source did to its process; empty when the process was killed from outside."""
+    if code == OUT_OF_TIME:
+        return f"no clip came of it in {config.limit_s} s of CPU time (--limit-s)"
+    if code == OUT_OF_MEMORY:
+        return f"decoding it needs more than {config.memory / 2**30:.1f} GiB of memory (--memory-gb)"
+    return f"FFmpeg crashes on it (signal {-code})" if code in CRASHES else ""
+
+
+PackTask = PackPart | Assemble
 
 
 class TooManyFailures(InputError):
@@ -32,7 +154,10 @@ class TooManyFailures(InputError):
 
 
 class FailureRun:
-    """Counts failures in a row; `most` of them stop the work, 0 never do."""
+    """Counts failures in a row; `most` of them stop the work, 0 never do.
+
+    So many sources in a row that cannot be read mean that a disk went away, before more are taken for bad videos.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -62,21 +187,15 @@ class FailureRun:
         )
 
 
-TRIES = 3
-"""Of a task whose process was killed from outside."""
-Task = PackPart | Assemble
-_PART = re.compile(r"\d{6}-\d{5}", re.ASCII)
-
-
 class Schedule:
     """The tasks of all `plans`, in order, as the results of earlier ones allow."""
 
     def __init__(self, plans: Sequence[ShardPlan], dataset: Path, config: PackConfig) -> None:
         self._coming = deque(plans)
         self._dataset, self._config = dataset, config
-        self._ready: deque[Task] = deque()
+        self._ready: deque[PackTask] = deque()
         self._open: dict[str, _Shard] = {}
-        self._tries: Counter[tuple[Task, str]] = Counter()
+        self._tries: Counter[tuple[PackTask, str]] = Counter()
         self._failures = FailureRun(config.stop_after)
         self.sources_done = self.sources_rejected = 0
         self.bytes_done = 0.0
@@ -84,13 +203,13 @@ class Schedule:
         self.given_up: list[str] = []
         """Sources, or shards, that lost their process too often."""
 
-    def next(self) -> Task | None:
+    def next(self) -> PackTask | None:
         """The next task; None when there is none at the moment."""
         while not self._ready and self._coming:
             self._begin(self._coming.popleft())
         return self._ready.popleft() if self._ready else None
 
-    def done(self, task: Task, result: object) -> None:
+    def done(self, task: PackTask, result: object) -> None:
         """A task is through. Raises TooManyFailures when too many sources in a row could not be read."""
         shard = self._open[task.shard]
         if isinstance(task, Assemble) and isinstance(result, PartName):
@@ -105,7 +224,7 @@ class Schedule:
         elif isinstance(result, PartRecord):
             self._have(shard, task.name, result)
 
-    def died(self, task: Task, code: int) -> None:
+    def died(self, task: PackTask, code: int) -> None:
         """The process of a task ended with exit code `code`."""
         fault = fault_of(code, self._config) if isinstance(task, PackPart) else ""
         self._tries[task, fault] += 1

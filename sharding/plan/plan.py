@@ -1,5 +1,6 @@
-"""Which sources share a shard. The plan is kept in the dataset, so that sources may come and go later:
-who has a place keeps it, who is new gets a new shard, and shards that nothing changed in are left alone.
+"""Which sources share a shard. The plan is kept in the dataset, so that sources may come and go later.
+
+Who stands in a shard stays there, who is new gets a new shard, and shards that nothing changed in are left alone.
 """
 
 import hashlib
@@ -76,11 +77,6 @@ class _Facts:
     """Size and date (ns) of its files; one that is missing has none."""
 
 
-def placed(old: PlanFile | None) -> frozenset[str]:
-    """Ids of the sources that have a place already."""
-    return frozenset(id for ids in old.shards.values() for id in ids) if old else frozenset()
-
-
 def plan_shards(sources: Sequence[Source], config: PackConfig, old: PlanFile | None = None) -> list[ShardPlan]:
     """All shards of all splits.
 
@@ -117,7 +113,7 @@ def _of_split(shards: dict[str, tuple[str, ...]], split: str) -> dict[int, tuple
 def _shared_out(
     members: list[_Facts], before: dict[int, tuple[str, ...]], config: PackConfig
 ) -> Iterator[tuple[int, list[_Facts]]]:
-    """Shard numbers of one split and their sources: those with a place first, then the new ones in their order."""
+    """Shard numbers of one split and their sources: those that stand in one first, then the new ones in their order."""
     waiting = {one.source.id: one for one in members}
     for number, ids in sorted(before.items()):
         if kept := [waiting.pop(id) for id in ids if id in waiting]:

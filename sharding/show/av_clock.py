@@ -88,7 +88,7 @@ _TEXTS = ("name", "damage")
 Column = NDArray[np.float64]
 SECONDS = (0.01, 0.1, 1.0, 10.0)
 STILLS = (0.1, 0.2, 0.5, 1.0)
-SHARES = (0.01, 0.1, 0.25, 0.6)
+FRACTIONS = (0.01, 0.1, 0.25, 0.6)
 OFFSETS = (0.001, 0.01, 0.04, 0.1, 0.5, 1.0)
 OFFSET_LABELS = ("under 1 ms", "1 - 10 ms", "10 - 40 ms", "40 - 100 ms", "0.1 - 0.5 s", "0.5 - 1 s", "1 s and more")
 """Within 40 ms hardly anybody notices; the first bin, containers count in milliseconds, has no sign."""
@@ -211,13 +211,13 @@ TROUBLES = (
 
 def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
     """The figures, and the `worst` most doubtful sources."""
-    share_labels = ("none", "under 1 %", "1 - 10 %", "10 - 25 %", "25 - 60 %", "60 % and more")
+    fraction_labels = ("none", "under 1 %", "1 - 10 %", "10 - 25 %", "25 - 60 %", "60 % and more")
     silence_labels = ("none", "under 10 ms", "10 - 100 ms", "0.1 - 1 s", "1 - 10 s", "10 s and more")
     still_labels = ("none", "under 0.1 s", "0.1 - 0.2 s", "0.2 - 0.5 s", "0.5 - 1 s", "1 s and more")
     return AvClock(
         offsets=offset_histogram(sources.offset_s),
         silence=_histogram("gaps filled with silence", silence_s(sources, clock), SECONDS, silence_labels),
-        repeated=_histogram("pictures that are repeats", repeated_share(sources), SHARES, share_labels),
+        repeated=_histogram("pictures that are repeats", repeated_share(sources), FRACTIONS, fraction_labels),
         stills=_histogram("longest still picture", still_s(sources, clock), STILLS, still_labels),
         totals=_totals(sources, clock),
         worst=worst_first(sources, clock, worst) if worst else None,

@@ -1,12 +1,11 @@
 """The charts of the page, as SVG: how long clips are, and the A/V clock. They hold numbers only, no name from data."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 from matplotlib.figure import Figure
 
+from sharding.base.pages import svg
 from sharding.show import formatting
 from sharding.show.av_clock import OFFSET_LABELS, AvClock, Histogram, OffsetHistogram
 from sharding.show.contact_sheet import ACCENT, INK, PALE
@@ -82,12 +81,4 @@ def _chart(
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
     numbers = ", ".join(f"{label}: {count:,}" for label, count in zip(labels, counts, strict=True)).replace("\n", " ")
-    return Chart(title=title, svg=_svg(figure), in_words=f"{title}; {unit} per bin: {numbers}")
-
-
-def _svg(figure: Figure) -> bytes:
-    """Letters as outlines, so that it looks the same everywhere; no date, so that the same data give the same bytes."""
-    sink = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "avsync"}):
-        figure.savefig(sink, format="svg", metadata={"Date": None})
-    return sink.getvalue()
+    return Chart(title=title, svg=svg(figure), in_words=f"{title}; {unit} per bin: {numbers}")

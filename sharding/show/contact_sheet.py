@@ -185,7 +185,7 @@ def caption(view: ClipView) -> tuple[str, str]:
     clock = [
         f"offset {formatting.offset(meta.stream_offset_s)}",
         f"silence {repairs.silence_samples / meta.clock.sample_rate:.2f} s" if repairs.silence_samples else "",
-        f"repeats {formatting.share(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
+        f"repeats {formatting.fraction(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
         counted(repairs.decode_errors, "decode error") if repairs.decode_errors else "",
     ]
     return plain(meta.action), ", ".join(filter(None, clock))

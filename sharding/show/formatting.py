@@ -25,7 +25,7 @@ def offset(seconds: float) -> str:
     return f"{seconds:+.2f} s" if abs(seconds) >= 1 else f"{seconds * 1000:+.0f} ms"
 
 
-def share(value: float) -> str:
+def fraction(value: float) -> str:
     """`0`, `<0.1 %`, `12.3 %`."""
     if value <= 0:
         return "0"
@@ -129,8 +129,8 @@ def totals(sums: Totals) -> list[tuple[str, str]]:
         ("filled with silence", f"{duration(sums.silence_s)} in {counted(sums.silent_sources, 'source')}"),
         ("sound left out where it overlapped", duration(sums.dropped_s)),
         ("audio breaks", f"{sums.audio_breaks:,} in {counted(sums.broken_sources, 'source')}"),
-        ("pictures that are repeats", share(sums.repeated_share)),
-        ("source pictures left out, per picture kept", share(sums.dropped_share)),
+        ("pictures that are repeats", fraction(sums.repeated_share)),
+        ("source pictures left out, per picture kept", fraction(sums.dropped_share)),
         ("packets the decoder refused", f"{sums.decode_errors:,}"),
         ("clips lost to damage", f"{sums.lost_clips:,}"),
     ]
@@ -161,8 +161,8 @@ def worst_table(survey: Survey, worst: tuple[Doubtful, ...]) -> WorstTable:
         [offset(value) for value in sources.offset_s[rows]],
         [f"{value:.2f} s" for value in silence_s(sources, clock)[rows]],
         [f"{value:,}" for value in sources.audio_breaks[rows]],
-        [share(value) for value in repeated_share(sources)[rows]],
-        [share(value) for value in dropped_share(sources)[rows]],
+        [fraction(value) for value in repeated_share(sources)[rows]],
+        [fraction(value) for value in dropped_share(sources)[rows]],
         [f"{value:.2f} s" for value in still_s(sources, clock)[rows]],
         [f"{value:,}" for value in sources.decode_errors[rows]],
         [f"{value:,}" for value in sources.lost_clips[rows]],

@@ -35,8 +35,8 @@ class _File(NamedTuple):
 
     size: int
     date: int
-    place: Hashable
-    """Device and inode; a network file system may have no inodes, or use one again: size and date must agree, too."""
+    inode: Hashable
+    """Device and inode, or a path: a network file system may have none, or use one again: size and date count too."""
 
 
 def find_duplicates(
@@ -122,8 +122,8 @@ def _file(path: Path) -> _File | None:
     facts = os.stat(path)
     if not stat.S_ISREG(facts.st_mode) or not facts.st_size:
         return None
-    place = (facts.st_dev, facts.st_ino) if facts.st_ino else os.path.realpath(path)
-    return _File(facts.st_size, facts.st_mtime_ns, place)
+    inode = (facts.st_dev, facts.st_ino) if facts.st_ino else os.path.realpath(path)
+    return _File(facts.st_size, facts.st_mtime_ns, inode)
 
 
 def _ends(named: tuple[Path, int]) -> Hashable:

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from avsync.config import PairConfig, PairsName, ViewConfig
-from avsync.data.draw import Draw, batches_of_rank, fixed_draws
+from avsync.data.order import Draw, batches_of_rank
 from avsync.loading import spawner
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -25,7 +25,7 @@ def open_feed(dataset: Path, law: PairsName = "symmetric") -> Feed:
 
 
 def rows_of(feed: Feed, batch: int = 4) -> list[list[Draw]]:
-    draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, per_clip=2)
+    draws = feed.fixed_draws(feed.clips, per_clip=2)
     return batches_of_rank(draws, batch, 0, 1)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import avsync.train.step
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.run.history import open_history
 from sharding.base.files import from_json, to_json
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.learning import cells, options_of
-from benchmarks.learning_cell import Cell, Found, above_chance, left_plateau
-from benchmarks.learning_table import markdown, spread
+from benchmarks.learning.__main__ import cells, options_of
+from benchmarks.learning.cell import Cell, Found, above_chance, left_plateau
+from benchmarks.learning.report import markdown, spread
 from sharding.base.files import read_json
 
 ROOT = Path(__file__).parents[2]
@@ -18,28 +18,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_it_trains_judges_and_writes_and_the_second_call_takes_up_what_the_first_one_found(tmp_path: Path) -> None:
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "benchmarks.learning",
-            tmp_path,
-            "--networks",
-            "small",
-            "--laws",
-            "symmetric",
-            "cyclic",
-        ),
-        *("--seeds", "1", "--steps", "4", "--batch", "2", "--size", "32", "--scenes", "24", "--window-s", "2"),
-    ]
+    command = [sys.executable, "-m", "benchmarks.learning", tmp_path, "--networks", "small"]
+    command += ["--laws", "symmetric", "cyclic", "--seeds", "1", "--steps", "4", "--batch", "2", "--size", "32"]
+    command += ["--scenes", "24", "--window-s", "2"]
     quiet = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads that wait for each other crawl on a busy machine
 
-    def said() -> str:
+    def output() -> str:
         run = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         return run.stdout
 
-    first = said()
+    first = output()
     results = sorted(tmp_path.glob("*/result.json"))
     found = {row.cell.law: row for row in (read_json(path, Found) for path in results)}
     assert set(found) == {"symmetric", "cyclic"}
@@ -48,7 +37,7 @@ def test_it_trains_judges_and_writes_and_the_second_call_takes_up_what_the_first
     assert (tmp_path / "learning.md").read_text() in first
     assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
     written = [path.stat().st_mtime_ns for path in results]
-    assert (tmp_path / "learning.md").read_text() in said()
+    assert (tmp_path / "learning.md").read_text() in output()
     assert [path.stat().st_mtime_ns for path in results] == written
 
 
@@ -82,13 +71,13 @@ def test_the_seeds_of_one_setting_share_a_row() -> None:
     assert all(line.split(" | ")[5] == "3" for line in lines[2:8])
 
 
-@pytest.mark.parametrize(
-    "other", [["--steps", "9"], ["--batch", "9"], ["--lr", "0.1"], ["--optimizer", "sgd"], ["--low-rate-steps", "2"],
-              ["--window-s", "3"], ["--size", "64"]],
-)  # fmt: skip
-def test_another_setting_is_another_run(other: list[str]) -> None:
+OTHERS = ("--steps 9", "--batch 9", "--lr 0.1", "--optimizer sgd", "--low-rate-steps 2", "--window-s 3", "--size 64")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_setting_is_another_run(other: str) -> None:
     names = {cell.name for cell in cells(options_of(["x"]))}
-    assert names.isdisjoint(cell.name for cell in cells(options_of(["x", *other])))
+    assert names.isdisjoint(cell.name for cell in cells(options_of(["x", *other.split()])))
 
 
 def test_networks_differ_in_nothing_but_themselves() -> None:
@@ -98,7 +87,6 @@ def test_networks_differ_in_nothing_but_themselves() -> None:
 
 def found(cell: Cell) -> Found:
     """Some result."""
-    return Found(
-        cell=cell, accuracy=0.9, low=0.8, high=0.95, own_accuracy=0.9, loss=0.3, left_at=50, above_at=60,
-        times_chance=8.0, step_s=1.0, curve=((5, 0.7), (10, 0.6)),
-    )  # fmt: skip
+    right = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "own_accuracy": 0.9, "loss": 0.3}
+    soon = {"left_at": 50, "above_at": 60, "times_chance": 8.0, "step_s": 1.0}
+    return Found(cell=cell, **right, **soon, curve=((5, 0.7), (10, 0.6)))

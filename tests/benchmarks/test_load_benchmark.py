@@ -6,37 +6,38 @@ import re
 import pytest
 from rich.console import Console
 
-from benchmarks.load_catalog import ENTRIES, OURS, TARGETS
-from benchmarks.load_child import Seen
-from benchmarks.load_table import Case, Results, tables
-from benchmarks.peers_install import PEERS
-from benchmarks.resume_catalog import STARTERS
-from benchmarks.resume_table import Failed, Times, times, verdict
+from benchmarks.base.runner import Rounds
+from benchmarks.load.catalog import ENTRIES, OURS, TARGETS
+from benchmarks.load.report import Case, Results, tables
+from benchmarks.load.run import Loaded
+from benchmarks.peers.install import PEERS
+from benchmarks.resume.report import times, verdict
+from benchmarks.resume.start import STARTERS, Times
 
 OURS_RAW, THEIRS = Case(way="avsync raw", workers=2), Case(way="webdataset raw", workers=2)
 WANTED = [["a", "b"], ["c", "d"]]
 
 
-def seen(clips_s: float) -> Seen:
-    return Seen(clips_s=clips_s, mb_s=9 * clips_s, cpu_ms=2, first_s=0.25, peak_mb=800)
+def loaded(clips_s: float) -> Loaded:
+    return Loaded(clips_s=clips_s, mb_s=9 * clips_s, cpu_ms=2, first_s=0.25, peak_mb=800)
 
 
 def results(*rounds: tuple[float | None, float | None]) -> Results:
     found = Results()
     for ours, theirs in rounds:
-        found.add(OURS_RAW, seen(ours) if ours else None)
-        found.add(THEIRS, seen(theirs) if theirs else None)
+        found.add(OURS_RAW, loaded(ours) if ours else None)
+        found.add(THEIRS, loaded(theirs) if theirs else None)
     return found
 
 
 def test_a_ratio_is_taken_within_its_round_so_that_a_slow_machine_does_not_show():
     found = results((600, 100), (60, 10), (1200, 100))
-    assert found.ratios(OURS_RAW, THEIRS) == [6, 6, 12]
+    assert found.ratios(OURS_RAW, THEIRS, lambda one: one.clips_s) == [6, 6, 12]
 
 
 def test_a_round_in_which_one_failed_gives_no_ratio_and_leaves_the_other_its_figure():
     found = results((600, 100), (500, None), (700, 70))
-    assert found.ratios(OURS_RAW, THEIRS) == [6, 10]
+    assert found.ratios(OURS_RAW, THEIRS, lambda one: one.clips_s) == [6, 10]
     assert found.median(OURS_RAW, lambda one: one.clips_s) == 600
     assert found.median(THEIRS, lambda one: one.clips_s) == 85
 
@@ -72,7 +73,7 @@ def test_targets_name_ways_that_there_are_and_ways_name_peers_that_are_installed
 
 
 @pytest.mark.parametrize(
-    ("got", "said"),
+    ("got", "judged"),
     [
         ([["a", "b"], ["c", "d"]], "exact"),
         ([["b", "a"], ["c", "d"]], "exact batches"),
@@ -82,16 +83,20 @@ def test_targets_name_ways_that_there_are_and_ways_name_peers_that_are_installed
         ([["a", "b"], ["c", "d"], ["x", "y"]], "of 4 clips 0 lost, 2 too many"),
     ],
 )
-def test_a_sequence_is_judged_by_clip_by_batch_and_by_what_is_missing(got, said):
-    assert verdict(WANTED, got) == said
+def test_a_sequence_is_judged_by_clip_by_batch_and_by_what_is_missing(got, judged):
+    assert verdict(WANTED, got) == judged
 
 
 def test_a_start_that_failed_tells_why_in_a_few_words():
-    row = Times(way="mosaic", trouble=str(Failed("ValueError: " + "x" * 500))).row()
-    assert re.fullmatch(r"ValueError: x+…", row[1])
+    rounds = Rounds[str, Times]()
+    rounds.add("mosaic", None)
+    rounds.troubles["mosaic"] = "ValueError: " + "x" * 500
+    assert re.fullmatch(r"ValueError: x+…", times(rounds).rows[0][1])
 
 
 @pytest.mark.parametrize(("resumed_s", "bytes_", "reached"), [(0.5, 300, "yes"), (0.7, 300, "no"), (0.5, 1000, "no")])
 def test_resuming_is_held_against_all_that_is_wanted_of_it(resumed_s, bytes_, reached):
-    one = Times(way="avsync, 10 clips", fresh_s=[0.6] * 3, resumed_s=[resumed_s] * 3, state_bytes=bytes_)
-    assert times([one]).rows[0][-1] == reached
+    rounds = Rounds[str, Times]()
+    for _ in range(3):
+        rounds.add("avsync, 10 clips", Times(fresh_s=0.6, resumed_s=resumed_s, state_bytes=bytes_))
+    assert times(rounds).rows[0][-1] == reached

@@ -38,7 +38,7 @@ def check(dataset: Path, *, decode: bool = False) -> Report:
     return inspect(dataset, 1, decode=decode, progress=QUIET)
 
 
-def told(dataset: Path, *, decode: bool = False) -> list[tuple[str, str]]:
+def reported(dataset: Path, *, decode: bool = False) -> list[tuple[str, str]]:
     return [(str(one.kind), one.file) for one in check(dataset, decode=decode).findings]
 
 

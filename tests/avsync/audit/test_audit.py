@@ -45,9 +45,13 @@ def guessed(right: float, kind: Kind = "network", probe: str = "sound alone", so
     groups = np.repeat(np.arange(sources), EACH)
     hits = np.diff(np.floor(np.arange(len(groups) + 1) * right)) > 0
     return Guesses(
-        probe=probe, kind=kind, asks=f"Does the {probe} tell?", accuracy=proportion_of(hits, groups),
-        strict=proportion_of(hits, groups, strictness(8, sources)), auc=right,
-    )  # fmt: skip
+        probe=probe,
+        kind=kind,
+        asks=f"Does the {probe} tell?",
+        accuracy=proportion_of(hits, groups),
+        strict=proportion_of(hits, groups, strictness(8, sources)),
+        auc=right,
+    )
 
 
 def pairs_of(law: PairsName) -> PairConfig:
@@ -152,8 +156,8 @@ def test_all_right_or_all_wrong_still_tells_what_is_detectable(right):
 
 @pytest.mark.parametrize(("law", "verdict"), [("symmetric", "pass"), ("cyclic", "pass"), ("uniform", "fail")])
 def test_the_law_itself_is_judged_without_any_interval(law: PairsName, verdict: Verdict):
-    told = leak(PAIRS[law](window=120, low=60, high=177), np.array([300]))
-    findings = judge_sampler(told, law)
+    leaked = leak(PAIRS[law](window=120, low=60, high=177), np.array([300]))
+    findings = judge_sampler(leaked, law)
     assert [one.verdict for one in findings] == [verdict, verdict]
     assert all("--pairs.law symmetric" in one.reason for one in findings if one.verdict == "fail")
     assert ("62.5 %" in findings[0].reason) == (law == "uniform")
@@ -172,16 +176,16 @@ def test_the_worst_verdict_is_that_of_the_whole_and_names_who_found_it():
 
 @pytest.mark.parametrize(("sources", "verdict"), [(9, "warning"), (10, "pass")])
 def test_few_sources_pass_nothing_and_are_told(sources, verdict):
-    told = conclude([judge(guessed(0.5, sources=sources), "symmetric")], sources)
-    assert told.verdict == verdict
-    assert told.notes[0].startswith(f"{sources} sources: ")
-    assert any("at least 10 sources" in note for note in told.notes) == (sources < 10)
+    outcome = conclude([judge(guessed(0.5, sources=sources), "symmetric")], sources)
+    assert outcome.verdict == verdict
+    assert outcome.notes[0].startswith(f"{sources} sources: ")
+    assert any("at least 10 sources" in note for note in outcome.notes) == (sources < 10)
 
 
 def test_it_is_told_from_where_on_a_leak_would_have_been_seen():
-    told = conclude([judge(guessed(0.5), "symmetric")], SOURCES)
+    outcome = conclude([judge(guessed(0.5), "symmetric")], SOURCES)
     limit = re.fullmatch(
-        r"300 sources: a leak that gives less than (\d\d\.\d) % right would go unseen\.", told.notes[0]
+        r"300 sources: a leak that gives less than (\d\d\.\d) % right would go unseen\.", outcome.notes[0]
     )
     assert limit
     assert judge(guessed(float(limit[1]) / 100 + 0.01), "symmetric").verdict == "fail"
@@ -214,10 +218,10 @@ def test_the_screen_tells_bits_accuracies_reasons_and_the_verdict_last(dataset, 
     assert "90.0 %" in text
     assert "place of the [b]sound" in " ".join(text.split())
     assert max(map(len, text.splitlines()[1:])) <= width
-    said = " ".join(text.split())
+    words = " ".join(text.split())
     for finding in made(dataset, "uniform", guesses)[0].findings:
-        assert (" ".join(finding.reason.split()) in said) == (finding.verdict != "pass")
-    assert said.index("FAIL A network can cheat on these labels") > said.index("would go unseen")
+        assert (" ".join(finding.reason.split()) in words) == (finding.verdict != "pass")
+    assert words.index("FAIL A network can cheat on these labels") > words.index("would go unseen")
 
 
 EVIL = "</style><script>alert(1)</script><img src=https://evil/x>"
@@ -226,25 +230,25 @@ EVIL = "</style><script>alert(1)</script><img src=https://evil/x>"
 @pytest.mark.parametrize("law", PAIRS)
 def test_the_page_stands_alone_and_every_word_of_data_is_only_a_word(dataset, law):
     found, feed = made(dataset, law, [guessed(0.9, probe=EVIL), guessed(0.5), guessed(0.58, "position")])
-    chart = place_chart(feed.law, 50, feed.dataset.info.clock.fps)
+    chart = place_chart(feed.sampler, 50, feed.dataset.info.clock.fps)
     html = page_html(replace(found, dataset=EVIL), chart, 5.0, f"avsync audit '{EVIL}'")
     page = alone(html)
     assert all(link.startswith("data:image/svg+xml;base64,") for link in page.loads)
     assert page.text.count("<script>alert(1)</script>") >= 4
-    said = " ".join(page.text.split())
+    text = " ".join(page.text.split())
     for finding in found.findings:
         if finding.guesses.kind != "law" or finding.verdict != "pass":
-            assert finding.guesses.probe in said
-        assert finding.reason in said or finding.verdict == "pass"
-    assert found.sentence in said
+            assert finding.guesses.probe in text
+        assert finding.reason in text or finding.verdict == "pass"
+    assert found.sentence in text
     for flag in ("--pairs.law", "--seed", "--clips"):
-        assert flag in said
+        assert flag in text
 
 
 def test_the_same_audit_gives_the_same_page(dataset):
     found, feed = made(dataset, "uniform", [guessed(0.5)])
     fps = feed.dataset.info.clock.fps
-    once, again = (page_html(found, place_chart(feed.law, 50, fps), 5.0, "avsync audit d") for _ in range(2))
+    once, again = (page_html(found, place_chart(feed.sampler, 50, fps), 5.0, "avsync audit d") for _ in range(2))
     assert once == again
 
 
@@ -280,8 +284,8 @@ PAIRS_HERE = ("--pairs.window-s", "2.0", "--pairs.min-shift-s", "1.0", "--pairs.
 def test_a_clean_dataset_passes_and_is_told_how_to_go_on(dataset, tmp_path, capsys):
     page, json = tmp_path / "a.html", tmp_path / "a.json"
     assert audit(dataset, *PAIRS_HERE, "--page", page, "--json", json, "--strict") == DONE
-    said = capsys.readouterr().out.splitlines()
-    assert shlex.split(said[-1])[1:] == ["avsync", "train", str(dataset), "RUN", *PAIRS_HERE]
+    printed = capsys.readouterr().out.splitlines()
+    assert shlex.split(printed[-1])[1:] == ["avsync", "train", str(dataset), "RUN", *PAIRS_HERE]
     found = read_json(json, AuditResult)
     assert (found.verdict, found.sources, found.clips) == ("pass", 18, 18)
     assert found.leak.sound.bits == found.leak.picture.bits == 0
@@ -293,18 +297,18 @@ def test_a_clean_dataset_passes_and_is_told_how_to_go_on(dataset, tmp_path, caps
 def test_a_law_that_leaks_fails_with_exit_code_1_after_the_page_is_written(dataset, tmp_path, capsys):
     page = tmp_path / "a.html"
     assert audit(dataset, *PAIRS_HERE, "--pairs.law", "uniform", "--page", page) == FAILED
-    told = capsys.readouterr()
-    error = told.err.splitlines()[-1]
+    shown = capsys.readouterr()
+    error = shown.err.splitlines()[-1]
     assert error.startswith("avsync: error: ")
     assert re.search(
         "with uniform pairs fails its audit: law of the sound's place, .*; use --pairs.law symmetric", error
     )
-    assert "Next:" not in told.out
+    assert "Next:" not in shown.out
     assert "A network can cheat on these labels" in page.read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("--clips", "1"), USAGE, "--clips 1 must be at least 2"),
         (("--pairs-per-clip", "0"), USAGE, "--pairs-per-clip 0 must lie in 1 to 100"),
@@ -315,13 +319,15 @@ def test_a_law_that_leaks_fails_with_exit_code_1_after_the_page_is_written(datas
         (("--page", "no-such-folder/a.html"), FAILED, "there is no folder no-such-folder"),
     ],
 )
-def test_what_cannot_be_audited_is_told_with_its_flag(words, code, said, dataset, capsys):
+def test_what_cannot_be_audited_is_told_with_its_flag(words, code, message, dataset, capsys):
     assert audit(dataset, *words) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("percent", "said"), [("0", "has no clips in split 'val'"), ("100", "clips of 1 source only")])
-def test_an_empty_split_and_a_single_source_are_told(percent, said, scenes, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("percent", "message"), [("0", "has no clips in split 'val'"), ("100", "clips of 1 source only")]
+)
+def test_an_empty_split_and_a_single_source_are_told(percent, message, scenes, tmp_path, capsys):
     rows = (scenes / "scenes.csv").read_text().splitlines()
     name = rows[1].split(",")[0]
     (tmp_path / "one.csv").write_text(
@@ -333,4 +339,4 @@ def test_an_empty_split_and_a_single_source_are_told(percent, said, scenes, tmp_
         PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", workers=1),
     )
     assert audit(tmp_path / "data", "--split", "val", *PAIRS_HERE) == FAILED
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

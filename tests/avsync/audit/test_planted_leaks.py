@@ -79,13 +79,13 @@ def test_a_cyclic_shift_whose_join_is_faded_fails_all_the_more(
         return keep(batch, rate, mute_samples)
 
     monkeypatch.setattr(evidence, "keep", kept)
-    said = found(planted(nothing), "cyclic")
-    assert said["quietest 6 ms"] == said["ends meet"] == "fail"
+    verdicts = found(planted(nothing), "cyclic")
+    assert verdicts["quietest 6 ms"] == verdicts["ends meet"] == "fail"
 
 
 def test_a_silence_at_the_start_of_the_file_makes_a_cyclic_shift_plain(planted: Planted):
-    said = found(planted(silent_start, "0"), "cyclic", window_s=6.5)
-    assert said["quiet start"] == said["quiet lead-in"] == said["sound alone"] == "fail"
+    verdicts = found(planted(silent_start, "0"), "cyclic", window_s=6.5)
+    assert verdicts["quiet start"] == verdicts["quiet lead-in"] == verdicts["sound alone"] == "fail"
 
 
 def test_a_soft_tone_in_the_first_second_is_warned_of(planted: Planted):
@@ -105,5 +105,5 @@ def test_a_place_that_one_stream_shows_plainly_fails_though_it_is_no_label(
 
 
 def test_places_that_both_streams_show_fail(planted: Planted):
-    said = found(planted(counter_and_tone), "symmetric")
-    assert said == dict.fromkeys(("place of the sound", "place of the picture", "places in both"), "fail")
+    verdicts = found(planted(counter_and_tone), "symmetric")
+    assert verdicts == dict.fromkeys(("place of the sound", "place of the picture", "places in both"), "fail")

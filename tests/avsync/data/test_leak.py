@@ -1,4 +1,4 @@
-"""What places tell about the label is worked out from the law, and is what others have measured."""
+"""What places tell about the label is worked out from the pair sampler, and is what others have measured."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ FPS = 30
 
 
 def in_seconds(name: str, window: float, low: float, high: float, *clips: float) -> Leak:
-    law = PAIRS[name](window=round(window * FPS), low=round(low * FPS), high=round(high * FPS))
-    return leak(law, np.array([round(clip * FPS) for clip in clips]))
+    sampler = PAIRS[name](window=round(window * FPS), low=round(low * FPS), high=round(high * FPS))
+    return leak(sampler, np.array([round(clip * FPS) for clip in clips]))
 
 
 @given(
@@ -23,8 +23,8 @@ def in_seconds(name: str, window: float, low: float, high: float, *clips: float)
     longer=st.lists(st.integers(0, 200), min_size=1, max_size=3),
 )
 def test_symmetric_pairs_leak_nothing_by_place(window, low, wide, longer):
-    law = Symmetric(window=window, low=low, high=low + wide)
-    found = leak(law, law.shortest() + np.array(longer))
+    sampler = Symmetric(window=window, low=low, high=low + wide)
+    found = leak(sampler, sampler.shortest() + np.array(longer))
     for stream in (found.sound, found.picture):
         assert (stream.bits, stream.accuracy, stream.auc) == (0, 0.5, 0.5)
 
@@ -77,25 +77,25 @@ def test_what_is_told_agrees_with_its_definitions(seed):
 
 
 def test_the_mean_over_clips_counts_every_clip():
-    law = Uniform(window=10, low=3, high=12)
-    short, long = leak(law, np.array([20])).sound, leak(law, np.array([40])).sound
-    mixed = leak(law, np.array([40, 20, 40])).sound
+    sampler = Uniform(window=10, low=3, high=12)
+    short, long = leak(sampler, np.array([20])).sound, leak(sampler, np.array([40])).sound
+    mixed = leak(sampler, np.array([40, 20, 40])).sound
     assert mixed.bits == pytest.approx((short.bits + 2 * long.bits) / 3)
     assert mixed.accuracy == pytest.approx((short.accuracy + 2 * long.accuracy) / 3)
 
 
 def test_knowing_the_clip_never_tells_less_than_the_place_without_it():
     """Clips of two lengths thrown together, as for a guesser who cannot tell them apart."""
-    law, frames = Uniform(window=10, low=3, high=12), np.array([20, 40])
-    joints = [np.pad(part, ((0, 0), (0, 31 - part.shape[1]))) for part in map(joint_of(law), frames)]
+    sampler, frames = Uniform(window=10, low=3, high=12), np.array([20, 40])
+    joints = [np.pad(part, ((0, 0), (0, 31 - part.shape[1]))) for part in map(joint_of(sampler), frames)]
     blind = leakage(np.mean(joints, axis=0))
-    assert blind.bits < leak(law, frames).sound.bits
-    assert blind.accuracy <= leak(law, frames).sound.accuracy
+    assert blind.bits < leak(sampler, frames).sound.bits
+    assert blind.accuracy <= leak(sampler, frames).sound.accuracy
 
 
-def joint_of(law: Uniform):
+def joint_of(sampler: Uniform):
     def joint(frames: int) -> np.ndarray:
-        ways = law.ways(int(frames))
+        ways = sampler.ways(int(frames))
         return places(ways, ways.sound)
 
     return joint

@@ -8,8 +8,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from avsync.config import ViewConfig
-from avsync.data.draw import Draw, View, training_draws
-from avsync.data.order import BLOCK_SHARDS, Digest, Order, check_batch, clip_rng, share_of_rank
+from avsync.data.order import (
+    BLOCK_SHARDS,
+    Digest,
+    Draw,
+    Order,
+    View,
+    check_batch,
+    clip_rng,
+    draws_of_step,
+    share_of_rank,
+)
 from avsync.data.pairs import Symmetric
 from sharding.base.files import to_json
 from sharding.errors import InputError
@@ -90,7 +99,7 @@ def test_ranks_and_passes_share_the_same_clips_windows_crops_and_flips(index, ra
 
     def rows_of(rank: int, ranks: int, accumulate: int) -> list[list[Draw]]:
         """As one rank works them out, with nothing but the index and the settings."""
-        return training_draws(order_in(index, batch, seed), LAW, index, VIEW, True, rank, ranks, accumulate)(step)
+        return draws_of_step(order_in(index, batch, seed), step, LAW, index, VIEW, rank, ranks, accumulate)
 
     (alone,) = rows_of(0, 1, 1)
     shares = [rows_of(rank, ranks, accumulate) for rank in range(ranks)]
@@ -251,5 +260,5 @@ def test_a_seed_gives_the_clips_and_windows_that_it_has_always_given():
     index = index_of([5] * 200, [1] * 200, [30, 40, 60])
     order = order_in(index, 16, 7)
     assert order.step(1000).clips.tolist()[:8] == [157, 303, 561, 820, 165, 358, 955, 511]
-    draws = training_draws(order, LAW, index, VIEW, True, 0, 1, 1)(1000)
+    draws = draws_of_step(order, 1000, LAW, index, VIEW, 0, 1, 1)
     assert hashlib.blake2b(to_json(draws), digest_size=8).hexdigest() == "3461ad4fb792fe2a"

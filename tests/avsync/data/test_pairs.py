@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync.config import PairConfig, PairsName, ViewConfig
-from avsync.data.draw import View, batches_of_rank, fixed_choice, fixed_draws, training_draws, usable_clips
-from avsync.data.order import Order, clip_rng
+from avsync.data.order import (
+    Order,
+    View,
+    batches_of_rank,
+    clip_rng,
+    draws_of_step,
+    fixed_choice,
+    fixed_draws,
+    usable_clips,
+)
 from avsync.data.pairs import PAIRS, Symmetric, Ways, build_sampler
 from sharding.errors import InputError
 from sharding.format.clip import Clock
@@ -161,8 +169,13 @@ def test_draws_are_the_same_on_any_number_of_ranks():
     order = Order(clips=np.arange(40), shards=index.shard, batch=8, seed=5)
 
     def rows(ranks: int, accumulate: int) -> set:
-        shares = [training_draws(order, law, index, view, True, rank, ranks, accumulate) for rank in range(ranks)]
-        return {draw for step in range(12) for share in shares for part in share(step) for draw in part}
+        return {
+            draw
+            for step in range(12)
+            for rank in range(ranks)
+            for part in draws_of_step(order, step, law, index, view, rank, ranks, accumulate)
+            for draw in part
+        }
 
     alone = rows(1, 1)
     assert alone == rows(2, 1) == rows(4, 2) == rows(1, 8)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from avsync.config import ViewConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, View
+from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import LUMA, MATRICES, YUV_TO_RGB, planes_of, prepare, to_rgb
 

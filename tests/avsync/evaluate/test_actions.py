@@ -151,9 +151,9 @@ def test_of_many_actions_the_ends_are_shown_and_the_rest_counted():
     assert (first[0], last[-1], len(first) + len(last)) == (rows[0], rows[-1], SHOWN)
     assert easiest_and_hardest(rows[:5]) == (list(rows[:5]), [])
     console = Console(width=140, file=StringIO())
-    with console.capture() as told:
+    with console.capture() as shown:
         console.print(action_table(rows))
-    assert f"... {60 - SHOWN} actions: by_action.csv" in told.get()
+    assert f"... {60 - SHOWN} actions: by_action.csv" in shown.get()
     words = action_words(rows)
     assert words.startswith("of 60 actions: ")
     assert sum(int(part.split()[0]) for part in words.removeprefix("of 60 actions: ").split("; ")[:-1]) == 60

@@ -15,7 +15,7 @@ from avsync_settings import quick_config
 from PIL import Image
 
 from avsync.config import EvaluateConfig, ViewConfig
-from avsync.data.draw import View
+from avsync.data.order import View
 from avsync.evaluate.evaluate import evaluate
 from avsync.evaluate.pointing import cropped, point
 from avsync.evaluate.scorecard import localisation
@@ -49,8 +49,8 @@ def test_tables_files_and_plot_agree(trained, dataset):
         assert row.accuracy.value == pytest.approx(np.mean(chosen))
         assert row.accuracy.count == len(chosen)
     with (folder / "by_action.csv").open() as file:
-        told = [(line["action"], float(line["estimate"]), line["verdict"]) for line in csv.DictReader(file)]
-    assert told == [(row.name, row.estimate, row.verdict) for row in card.actions]
+        written = [(line["action"], float(line["estimate"]), line["verdict"]) for line in csv.DictReader(file)]
+    assert written == [(row.name, row.estimate, row.verdict) for row in card.actions]
     assert card.shifts[0].name == "in sync"
     assert sum(row.accuracy.count for row in card.shifts) == len(rows)
     assert all(abs(float(row["shift_s"])) >= 1 for row in rows if row["in_sync"] == "0")
@@ -101,7 +101,7 @@ def test_answers_about_another_dataset_of_the_same_name_stand_beside_the_first(t
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "trait"),
     [
         (lambda info: info["clock"].update(fps="5"), "trained with pictures a second 10, the dataset 5:"),
         (lambda info: info.update(fit="pad"), "trained with fit squash, the dataset pad:"),
@@ -111,10 +111,10 @@ def test_answers_about_another_dataset_of_the_same_name_stand_beside_the_first(t
         ),
     ],
 )
-def test_a_dataset_of_another_form_is_refused_by_what_differs(trained, dataset, tmp_path, change, told):
+def test_a_dataset_of_another_form_is_refused_by_what_differs(trained, dataset, tmp_path, change, trait):
     other = copy_with(dataset, tmp_path / "other", change)
     config = EvaluateConfig(split="test")
-    with pytest.raises(InputError, match=f"does not fit this network, which was {told} pack the videos"):
+    with pytest.raises(InputError, match=f"does not fit this network, which was {trait} pack the videos"):
         evaluate(trained, other, config)
 
 
@@ -126,9 +126,9 @@ def test_names_are_shown_as_they_are(trained, dataset, tmp_path, capsys, name):
     other = copy_with(dataset, tmp_path / name.replace("/", "|"), rename)
     split = "train"  # has clips of every action
     evaluate(trained, other, EvaluateConfig(split=split, pairs_per_clip=1))
-    said = capsys.readouterr().out
-    assert name in said
-    assert other.name in said.replace("\n", "")
+    shown = capsys.readouterr().out
+    assert name in shown
+    assert other.name in shown.replace("\n", "")
 
 
 def damage(dataset: Path, clips: int) -> None:
@@ -146,8 +146,8 @@ def test_clips_that_cannot_be_read_are_counted_once_and_said(trained, dataset, t
     damage(copy, 2)
     card = evaluate(trained, copy, EvaluateConfig(split="test", pairs_per_clip=3)).card
     assert (card.clips, card.unreadable) == (whole - 2, 2)
-    said = " ".join(capsys.readouterr().out.split())
-    assert "2 clips could not be read and count for nothing; the last: clip" in said
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2 clips could not be read and count for nothing; the last: clip" in shown
 
 
 def test_a_split_without_a_readable_clip_is_an_error_that_says_so(trained, dataset, tmp_path):

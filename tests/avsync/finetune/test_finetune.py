@@ -17,9 +17,9 @@ from avsync.data.transforms import NetworkInput
 from avsync.finetune.arms import Arm, PooledFeatures, TaskNet
 from avsync.finetune.compare import compare, difference, mean_of_classes
 from avsync.finetune.config import FINETUNE_PRESETS, TASK_NAMES, ArmName, FinetuneConfig
-from avsync.finetune.judge import ArmAnswers
-from avsync.finetune.place import Begun
-from avsync.finetune.show import COLORS, comparison_plot
+from avsync.finetune.out_folder import Begun
+from avsync.finetune.presentation import COLORS, comparison_plot
+from avsync.finetune.scoring import ArmAnswers
 from avsync.finetune.task import TASKS, InSync, Splits
 from avsync.models import MODELS, build_model
 from avsync.models.parts import CamHead
@@ -200,7 +200,7 @@ def test_settings_that_cannot_work_are_named(wrong: dict, told: str) -> None:
 def answers_of(said: dict[ArmName, np.ndarray], labels: np.ndarray, groups: np.ndarray, classes: int = 4) -> ArmAnswers:
     """Answers in which an arm names class `said` with certainty."""
     sure: dict[ArmName, np.ndarray] = {arm: np.eye(classes)[guess] * 0.9 + 0.1 / classes for arm, guess in said.items()}
-    return ArmAnswers(clips=np.arange(len(labels)), labels=labels, groups=groups, said=sure, unreadable=0)
+    return ArmAnswers(clips=np.arange(len(labels)), labels=labels, groups=groups, probabilities=sure, unreadable=0)
 
 
 def guesses(labels: np.ndarray, accuracy: float, rng: np.random.Generator) -> np.ndarray:
@@ -278,7 +278,7 @@ def test_a_tie_is_no_hit_and_the_best_five_hold_the_best_one() -> None:
     said = np.full((2, 6), 1 / 6)
     said[1] = [0.3, 0.25, 0.2, 0.15, 0.06, 0.04]
     each: dict[ArmName, np.ndarray] = {"learned": said}
-    got = ArmAnswers(clips=np.arange(2), labels=np.array([0, 3]), groups=np.arange(2), said=each, unreadable=0)
+    got = ArmAnswers(clips=np.arange(2), labels=np.array([0, 3]), groups=np.arange(2), probabilities=each, unreadable=0)
     assert got.hits("learned").tolist() == [False, False]
     assert got.hits("learned", 5).tolist() == [False, True]
     assert got.loss("learned") == pytest.approx(-(math.log(1 / 6) + math.log(0.15)) / 2)

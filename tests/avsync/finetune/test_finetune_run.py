@@ -2,29 +2,35 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from avsync_settings import quick_config
+from curves import curve
 
 from avsync.config import OptimConfig
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison
 from avsync.finetune.config import FinetuneConfig
 from avsync.finetune.finetune import finetune
-from avsync.finetune.place import LearningPoint, OutPaths
+from avsync.finetune.out_folder import LearningPoint, OutPaths
 from avsync.run.checkpoint import load_checkpoint
 from avsync.run.network import load_network
+from avsync.run.progress import RunProgress, read_progress
+from avsync.run.receipt import read_receipts
 from avsync.train.stop import Stopped
 from avsync.train.trainer import train
 from launch.cli import STOPPED
 from sharding.base.environment import STOP_FILE
-from sharding.base.files import read_json
+from sharding.base.files import read_json, write_json
 from sharding.errors import InputError
 
 STEPS = 12
@@ -87,27 +93,70 @@ def test_a_second_call_shows_the_result_without_a_second_look_at_the_test_split(
     assert found.differences[0].verdict in capsys.readouterr().out
 
 
-def test_a_comparison_that_was_ended_by_a_signal_goes_on_to_the_same_weights_and_curves(whole, run, dataset, tmp_path):
-    out = OutPaths(tmp_path / "out")
-    words = [sys.executable, "-m", "launch", "finetune", str(run), str(dataset), str(out.root), *FLAGS]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONUNBUFFERED": "1"}
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    assert child.stdout
-    said = list[str]()
-    for line in child.stdout:
-        said.append(line)
-        if line.startswith("step 4: accuracy on val"):
-            child.send_signal(signal.SIGTERM)
-            break
-    rest = child.communicate(timeout=120)[0]
-    assert child.returncode == STOPPED, "".join(said) + rest
-    assert "the same avsync finetune command again goes on" in rest
-    (step,) = out.run.saved_steps()
-    assert 4 <= step < STEPS
+WORDS = [sys.executable, "-m", "launch", "finetune"]
+STALL = """
+import os, time
+from avsync.loading.worker import Fetcher
+fill = Fetcher.fill
+def held_up(self, request, *rest):
+    while os.path.exists(os.environ["AVSYNC_TEST_STALL"] + str(request.location.path).split("/")[-2]):
+        time.sleep(0.02)
+    return fill(self, request, *rest)
+Fetcher.fill = held_up
+"""
+STALLED = [
+    sys.executable,
+    "-c",
+    f"import sys\nfrom avsync.loading import spawner\nspawner.PROGRAM = {STALL!r} + spawner.PROGRAM\n"
+    "from launch.cli import main\nsys.exit(main(['finetune', *sys.argv[1:]]))",
+]
+"""Workers for a split wait while there is a file: $AVSYNC_TEST_STALL with its name behind it."""
+
+
+def start(words: list[str], run: Path, dataset: Path, out: Path, **environment: str) -> subprocess.Popen[str]:
+    """The comparison in another process."""
+    inherited = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [*words, str(run), str(dataset), str(out), *FLAGS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=inherited | environment,
+    )
+
+
+def wait_until(true: Callable[[RunProgress], bool], out: Path, child: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 100
+    while not ((now := read_progress(out)) and true(now)):
+        assert child.poll() is None, child.communicate()[0]
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.01)
+
+
+def stopped_at(out: OutPaths, child: subprocess.Popen[str], *stalls: Path) -> int:
+    """The step that is saved, when the wish to stop was granted; then `stalls` go, and with them who waits for that."""
+    child.wait(120)
+    for stall in stalls:
+        stall.unlink()
+    text = child.communicate(timeout=120)[0]
+    assert child.returncode == STOPPED, text
+    assert "the same avsync finetune command again goes on" in text
     assert not out.result.exists()
-    again = subprocess.run(words, capture_output=True, text=True, timeout=200, check=True, env=environment)
-    assert f"steps {step} to {STEPS}" in again.stdout
-    assert again.stdout.splitlines()[-1].startswith("Next: avsync board ")
+    now = read_progress(out.root)
+    assert now is not None
+    assert now.phase == "stopped"
+    assert out.run.saved_steps()[:1] == [now.step] * (now.step > 0)
+    return now.step
+
+
+def goes_on_as(whole: tuple[OutPaths, Comparison], out: OutPaths, run: Path, dataset: Path, step: int) -> None:
+    """From `step` to what nobody stopped has come to, bit by bit."""
+    child = start(WORDS, run, dataset, out.root)
+    text = child.communicate(timeout=200)[0]
+    assert child.returncode == 0, text
+    assert f"steps {step} to {STEPS}" in text
+    assert f"resumed at step {step} of {STEPS}: clips skipped 0, repeated 0, digest of" in text
+    assert text.splitlines()[-1].startswith("Next: avsync board ")
     expected = whole[0]
     ends = [load_checkpoint(paths.run.checkpoint(STEPS)) for paths in (out, expected)]
     assert ends[0].state == ends[1].state
@@ -116,6 +165,57 @@ def test_a_comparison_that_was_ended_by_a_signal_goes_on_to_the_same_weights_and
             pair = [end.model[arm][which] for end in ends]
             assert all(torch.equal(value, pair[1][name]) for name, value in pair[0].items()), (arm, which)
     assert read_json(out.curves, list[LearningPoint]) == read_json(expected.curves, list[LearningPoint])
+    for arm in ("learned", "scratch", "frozen"):
+        for tag in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+            assert curve(out.root, arm, tag) == curve(expected.root, arm, tag)
+    assert read_json(out.result, Comparison).arms == whole[1].arms
+    receipts = read_receipts(out.run)
+    assert [(receipt.attempt, receipt.step) for receipt in receipts] == [(1, 0), (2, step)]
+    now = read_progress(out.root)
+    assert now is not None
+    assert (now.phase, now.step, now.steps, now.attempt) == ("done", STEPS, STEPS, 2)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGUSR2, "file"], ids=str)
+def test_a_comparison_that_was_stopped_goes_on_to_the_same_weights_and_curves(whole, run, dataset, tmp_path, wish):
+    out, file = OutPaths(tmp_path / "out"), tmp_path / "stop"
+    child = start(WORDS, run, dataset, out.root, **{STOP_FILE: str(file)})
+    wait_until(lambda now: now.phase == "training" and now.step > 0, out.root, child)
+    file.touch() if wish == "file" else child.send_signal(wish)
+    step = stopped_at(out, child)
+    assert 0 < step < STEPS, "it was over before it could be stopped: the test saw nothing"
+    goes_on_as(whole, out, run, dataset, step)
+
+
+@pytest.mark.timeout(300)
+def test_a_validation_that_was_left_is_made_up_for(whole, run, dataset, tmp_path):
+    out, stall = OutPaths(tmp_path / "out"), tmp_path / "stall-"
+    Path(f"{stall}val").touch()
+    child = start(STALLED, run, dataset, out.root, AVSYNC_TEST_STALL=str(stall))
+    wait_until(lambda now: now.phase == "validating", out.root, child)
+    child.send_signal(signal.SIGTERM)
+    assert stopped_at(out, child, Path(f"{stall}val")) == 4
+    assert load_checkpoint(out.run.checkpoint(4)).state.unscored
+    goes_on_as(whole, out, run, dataset, 4)
+
+
+@pytest.mark.timeout(300)
+def test_a_comparison_that_was_killed_goes_on_from_its_checkpoint(whole, run, dataset, tmp_path):
+    """Its points after the checkpoint are forgotten, and sums of before it are not."""
+    out = OutPaths(tmp_path / "out")
+    child = start(WORDS, run, dataset, out.root)
+    wait_until(lambda now: now.step >= 1, out.root, child)
+    child.send_signal(signal.SIGTERM)
+    step = stopped_at(out, child)
+    child = start(WORDS, run, dataset, out.root)
+    wait_until(lambda now: now.phase == "training" and now.step > step, out.root, child)
+    child.kill()
+    child.communicate()
+    again = start(WORDS, run, dataset, out.root)
+    text = again.communicate(timeout=200)[0]
+    assert again.returncode == 0, text
+    assert read_json(out.curves, list[LearningPoint]) == read_json(whole[0].curves, list[LearningPoint])
     assert read_json(out.result, Comparison).arms == whole[1].arms
 
 
@@ -126,6 +226,21 @@ def test_a_wish_to_stop_before_the_first_step_leaves_nothing_half_done(run, data
     with pytest.raises(Stopped):
         finetune(run, dataset, tmp_path / "out", CONFIG)
     assert OutPaths(tmp_path / "out").run.saved_steps() == []
+    now = read_progress(tmp_path / "out")
+    assert now is not None
+    assert (now.phase, now.step) == ("stopped", 0)
+
+
+def test_a_checkpoint_of_before_validations_were_noted_is_scored_first(whole, run, dataset, tmp_path):
+    """Its curves tell that the validation of its step was left out."""
+    out = OutPaths(Path(shutil.copytree(whole[0].root, tmp_path / "out")))
+    out.result.unlink()
+    points = read_json(out.curves, list[LearningPoint])
+    write_json(out.curves, [point for point in points if (point.split, point.step) != ("val", STEPS)])
+    assert finetune(run, dataset, out.root, CONFIG).arms == whole[1].arms
+    assert {(point.split, point.step) for point in read_json(out.curves, list[LearningPoint])} == {
+        (point.split, point.step) for point in points
+    }
 
 
 def test_learned_and_scratch_differ_only_in_the_weights_they_begin_with(run):

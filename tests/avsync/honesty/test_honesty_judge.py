@@ -8,7 +8,7 @@ import pytest
 from feeds import open_feed
 
 from avsync.config import RuntimeConfig, TrainConfig
-from avsync.data.draw import even_batch
+from avsync.data.order import even_batch
 from avsync.honesty.examination import Examination, in_words
 from avsync.honesty.judge import WORSE, Honesty, after, alarm_of, score_of
 from avsync.honesty.predict import Predictions
@@ -86,10 +86,10 @@ def test_an_alarm_without_an_honest_checkpoint_says_so_and_a_cheat_is_never_call
     alarm = alarm_of(3, exam, None)
     score = score_of(3, exam, alarm)
     assert score.cheats
-    told = after(state, score, alarm, better=True).alarm
-    assert told is not None
-    assert told.honest == 0
-    assert "no honest checkpoint is kept" in told.text.lower()
+    standing = after(state, score, alarm, better=True).alarm
+    assert standing is not None
+    assert standing.honest == 0
+    assert "no honest checkpoint is kept" in standing.text.lower()
     kept = after(replace(state, best=Best(2, 0.6, 0.6, 0.6)), score, alarm, better=False).alarm
     assert kept is not None
     assert kept.honest == 2

@@ -80,9 +80,9 @@ def test_the_alarm_is_in_state_progress_and_tensorboard_with_the_honest_step(tur
     assert progress.validation is not None
     assert progress.validation.audited == pytest.approx(0.5)
     texts = load(turned, "train")
-    (told,) = texts.Tensors("alarm/text_summary")
-    assert told.step == 6, "once, when it began"
-    assert f"Step {best.step} is honest and kept as best" in told.tensor_proto.string_val[0].decode()
+    (text,) = texts.Tensors("alarm/text_summary")
+    assert text.step == 6, "once, when it began"
+    assert f"Step {best.step} is honest and kept as best" in text.tensor_proto.string_val[0].decode()
 
 
 def test_its_curves_lie_beside_chance_and_its_maps_in_a_table(turned: Path) -> None:
@@ -113,10 +113,10 @@ def test_the_log_is_told_when_it_begins_and_not_again(
 ) -> None:
     with turning(tmp_path):
         train(many, tmp_path / "run", settings())
-    said = capsys.readouterr().out
-    assert said.count("alarm: CHEATING since step 6: the sound alone tells the network the label") == 1
-    assert said.count("audited 50.0 % (another picture 100.0 %, muted 50.0 %") == 3
-    assert "avsync audit DATASET" in said
+    shown = capsys.readouterr().out
+    assert shown.count("alarm: CHEATING since step 6: the sound alone tells the network the label") == 1
+    assert shown.count("audited 50.0 % (another picture 100.0 %, muted 50.0 %") == 3
+    assert "avsync audit DATASET" in shown
 
 
 def test_a_run_that_was_stopped_in_between_raises_the_same_alarm_at_the_same_step(
@@ -156,9 +156,9 @@ def test_who_uses_a_network_that_cheats_is_told_and_who_uses_the_honest_one_is_n
         assert load_network(turned, "best", torch.device("cpu")).step <= AGE
         assert not capsys.readouterr().err
         assert load_network(turned, "last", torch.device("cpu")).step == 10
-    said = " ".join(capsys.readouterr().err.split())
-    assert "this checkpoint CHEATS: the sound alone tells it the label in 100.0%" in said
-    assert f"step {read_json(turned / 'best.json', Best).step} is honest" in said
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "this checkpoint CHEATS: the sound alone tells it the label in 100.0%" in shown
+    assert f"step {read_json(turned / 'best.json', Best).step} is honest" in shown
 
 
 def test_files_of_before_the_audit_are_read(tmp_path: Path) -> None:

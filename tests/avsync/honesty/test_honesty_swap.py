@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw, View, mixed
+from avsync.data.order import Draw, View, mixed
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.examination import Examination, audited, upper_half

@@ -11,7 +11,7 @@ from feeds import copies, open_feed, rows_of
 from media import Video, write_video
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.data.draw import Draw, batches_of_rank
+from avsync.data.order import Draw, batches_of_rank
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -68,7 +68,7 @@ def test_the_last_window_of_a_clip_is_readable_where_frames_are_no_whole_samples
     draws = [
         Draw(int(clip), Pair(start, (SoundWindow(start, 0, True), SoundWindow(0, 0, False))), 0, 0, False)
         for clip in feed.clips
-        for start in range(int(frames[clip]) - feed.law.window + 1)
+        for start in range(int(frames[clip]) - feed.sampler.window + 1)
     ]
     with feed.loader(LoaderOptions()) as loader:
         for batch in loader.batches(batches_of_rank(draws, 8, 0, 1)):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from feeds import copies, damaged, open_feed, rows_of, spawner_process, workers_of
 
-from avsync.data.draw import Draw
+from avsync.data.order import Draw
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from sharding.errors import AvsyncError

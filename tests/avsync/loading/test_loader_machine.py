@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Path:
 def test_with_few_open_files_every_clip_is_read(data: Path) -> None:
     train = open_dataset(data, "train")
     with open_files(5), ShardReader() as reader:
-        read = [bytes(reader.read(train.place(clip)).json) for clip in [*range(128), *range(128)]]
+        read = [bytes(reader.read(train.location(clip)).json) for clip in [*range(128), *range(128)]]
     assert len(read) == 256
 
 
@@ -44,9 +44,9 @@ def test_no_open_file_at_all_is_no_fault_of_the_clip(data: Path) -> None:
     train = open_dataset(data, "train")
     with ShardReader() as reader:
         with open_files(0), pytest.raises(AvsyncError, match=r"000000.tar: Too many open files; .*ulimit -n") as caught:
-            reader.read(train.place(0))
+            reader.read(train.location(0))
         assert not isinstance(caught.value, SkipClip)
-        reader.read(train.place(0))
+        reader.read(train.location(0))
 
 
 def test_a_worker_that_may_open_no_file_ends_the_run_and_says_why(dataset: Path) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
 from avsync.run.receipt import in_order
-from avsync.run.resume import order_of
 from avsync.world import World
 
 CONFIG = replace(quick_config(), batch=12)
@@ -30,8 +29,7 @@ def given_to(feed: Feed, rank: int, ranks: int, passes: int, steps: range, optio
     world = World(
         rank=rank, ranks=ranks, device=CPU, gather=lambda table: table, broadcast=lambda _: None, autocast=nullcontext
     )
-    config = replace(CONFIG, runtime=replace(CONFIG.runtime, accumulate=passes))
-    rows = feed.training_rows(order_of(feed, config), config, world, steps, lambda shards: None)
+    rows = feed.training_rows(feed.order(CONFIG.batch, CONFIG.seed), steps, world, passes)
     with feed.loader(options) as loader:
         return [
             [

@@ -49,12 +49,12 @@ def test_a_clip_that_kills_its_workers_costs_one_row_and_its_name_is_told(datase
     """A reader that ends its process stands for a decoder that crashes on a clip."""
     feed = open_feed(dataset)
     deadly = int(feed.clips[3])
-    monkeypatch.setenv("AVSYNC_TEST_DEADLY", str(feed.dataset.place(deadly).offset))
+    monkeypatch.setenv("AVSYNC_TEST_DEADLY", str(feed.dataset.location(deadly).offset))
     rows = rows_of(feed)
     with workers_that(DEADLY), feed.loader(LoaderOptions(workers=2)) as loader:
         for batch in loader.batches(rows):
             for row, draw in enumerate(batch.draws):
-                same = feed.dataset.place(draw.clip).offset == feed.dataset.place(deadly).offset
+                same = feed.dataset.location(draw.clip).offset == feed.dataset.location(deadly).offset
                 assert bool(batch.valid[row]) == (draw.clip >= 0 and not same)
     assert "2 worker processes ended by SIGSEGV while they read it" in loader.budget.last
 
@@ -64,7 +64,7 @@ import os, signal
 from avsync.loading import fetch
 fill = fetch.Fetcher.fill
 def deadly(self, request, *rest):
-    if str(request.place.offset) == os.environ["AVSYNC_TEST_DEADLY"]:
+    if str(request.location.offset) == os.environ["AVSYNC_TEST_DEADLY"]:
         os.kill(os.getpid(), signal.SIGSEGV)
     return fill(self, request, *rest)
 fetch.Fetcher.fill = deadly
@@ -86,12 +86,12 @@ TRAINER = """
 import sys, time
 from pathlib import Path
 from avsync.config import PairConfig, ViewConfig
-from avsync.data.draw import batches_of_rank, fixed_draws
+from avsync.data.order import batches_of_rank
 from avsync.loading.feed import Feed
 from avsync.loading import spawner
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 feed = Feed.open(Path(sys.argv[1]), "train", PairConfig(window_s=2, min_shift_s=1, max_shift_s=1.9), ViewConfig())
-draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view, per_clip=2)
+draws = feed.fixed_draws(feed.clips, per_clip=2)
 with feed.loader(LoaderOptions(workers=2)) as loader:
     for batch in loader.batches(batches_of_rank(draws * 1000, 4, 0, 1)):
         print("batch", flush=True)

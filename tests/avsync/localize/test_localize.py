@@ -265,17 +265,17 @@ def test_a_film_that_fails_leaves_no_mp4(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("name", "made", "told"),
+    ("name", "made", "fact"),
     [
         ("nothing.mp4", None, "no such file"),
         ("blind.mp4", Video(video_codec=""), "no video stream"),
         ("mute.mp4", Video(audio_codec=""), "no audio stream"),
     ],
 )
-def test_unusable_videos_are_named_with_the_reason(tmp_path: Path, name: str, made: Video | None, told: str) -> None:
+def test_unusable_videos_are_named_with_the_reason(tmp_path: Path, name: str, made: Video | None, fact: str) -> None:
     if made is not None:
         write_video(tmp_path / name, made)
-    with pytest.raises(InputError, match=f"{name}: .*{told}.*needs a video with picture and sound"):
+    with pytest.raises(InputError, match=f"{name}: .*{fact}.*needs a video with picture and sound"):
         run(tmp_path / name, tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -297,10 +297,10 @@ def test_the_output_must_be_another_mp4(tmp_path: Path) -> None:
         tmp_path / "folder.mp4": "is a folder; name a file",
         tmp_path / "file" / "heat.mp4": "file is a file, not a folder",
     }
-    for output, told in outputs.items():
-        with pytest.raises(InputError, match=told):
+    for output, message in outputs.items():
+        with pytest.raises(InputError, match=message):
             localize_with(network(), video, output, LocalizeConfig(), CPU)
-        with pytest.raises(InputError, match=told):  # before anything is read: there is no run here
+        with pytest.raises(InputError, match=message):  # before anything is read: there is no run here
             localize(tmp_path / "run", video, LocalizeConfig(output=str(output)))
 
 
@@ -331,8 +331,10 @@ def test_it_says_whether_the_map_listened_and_what_that_means(
     result = localize(tmp_path / "run", square_video(tmp_path / "a.mp4", 30, 40), LocalizeConfig())
     assert result.scores.listened == 0, "its map is what it sees"
     assert result.scores.spatial > 0.36, "a square in the dark"
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"This map listened 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in said
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"This map listened 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in shown
+    )
 
 
 def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync.config import PairsName, ViewConfig
-from avsync.data.draw import fixed_draws
 from avsync.data.transforms import prepare
 from avsync.figures import HeatScale, Painter
 from avsync.honesty.predict import BatchAnswer
@@ -148,7 +147,7 @@ def test_heat_fades_out_beyond_what_the_network_sees() -> None:
 @pytest.mark.parametrize("law", get_args(PairsName))
 def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Path, monkeypatch) -> None:
     feed = Feed.open(dataset, "val", replace(quick_config().pairs, law=law), ViewConfig())
-    draws = fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)[: pictures.CLIPS]
+    draws = feed.fixed_draws(feed.clips)[: pictures.CLIPS]
     with feed.loader(LoaderOptions(workers=1)) as loader:
         batch = next(loader.batches([draws]))
     cam = torch.ones(*batch.in_sync.shape, 2, 3, 3)

@@ -116,18 +116,18 @@ def test_every_row_of_the_table_has_its_shape(
     name: str, spec: InputSpec, rows: dict[str, tuple[int, ...]], cam: tuple[int, ...]
 ) -> None:
     net = on_meta(name, spec)
-    seen: dict[str, tuple[int, ...]] = {}
+    found: dict[str, tuple[int, ...]] = {}
 
     def remember(row: str) -> Any:
         def hook(_module: nn.Module, _args: Any, out: Tensor) -> None:
-            seen[row] = tuple(out.shape[1:])
+            found[row] = tuple(out.shape[1:])
 
         return hook
 
     for row in rows:
         net.get_submodule(row).register_forward_hook(remember(row))
     out = net(*inputs(spec, device="meta"))
-    assert seen == rows
+    assert found == rows
     assert out.cam.shape == (1, 2, *cam)
 
 

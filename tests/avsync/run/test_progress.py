@@ -84,16 +84,20 @@ def test_what_cannot_be_understood_is_no_progress(tmp_path, text):
     assert read_progress(tmp_path) is None
 
 
-def test_what_is_told_is_what_is_read(tmp_path):
-    told = {
-        "phase": "validating", "step": 7, "eta_s": 12.5, "validation": ValidationScore(5, 0.5, None), "advice": "more workers",
+def test_what_is_written_is_what_is_read(tmp_path):
+    changes = {
+        "phase": "validating",
+        "step": 7,
+        "eta_s": 12.5,
+        "validation": ValidationScore(5, 0.5, None),
+        "advice": "more workers",
         "best": ValidationScore(5, 0.5, 0.7),
-    }  # fmt: skip
+    }
     pulse = Pulse(tmp_path / "progress.json", RunProgress(steps=9))
-    pulse.tell(**told)
+    pulse.write(**changes)
     got = read_progress(tmp_path)
     assert got == pulse.now
-    assert {name: getattr(got, name) for name in told} == told
+    assert {name: getattr(got, name) for name in changes} == changes
 
 
 def test_a_loss_that_is_no_number_is_written_as_unknown(tmp_path):
@@ -107,7 +111,7 @@ def test_steps_write_only_now_and_then_but_the_last_step_is_always_known(tmp_pat
     for step in range(1, 500):
         pulse.beat(step)
     assert written == [1], "the first step ends the start"
-    pulse.tell(phase="stopped")
+    pulse.write(phase="stopped")
     assert written == [1, 499]
 
 

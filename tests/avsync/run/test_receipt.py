@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from avsync.config import ViewConfig
 from avsync.data.batch import Batch
-from avsync.data.draw import Draw
 from avsync.data.fingerprint import SplitPrint, difference
-from avsync.data.order import Order
+from avsync.data.order import Draw, Order
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions
 from avsync.run.paths import RunPaths
@@ -102,8 +101,8 @@ def test_a_torn_receipt_stops_no_run_and_is_told_when_it_is_read(dataset, run):
 def test_skipped_and_repeated_are_found_in_the_clips_that_came(dataset, run, monkeypatch, away, told):
     """A trainer that would go on at another step than the checkpoint's is stopped before it has trained on a clip."""
 
-    def elsewhere(self: Feed, order: Order, config: Any, world: Any, steps: range, coming: Any) -> Iterator[list[Draw]]:
-        return rows(self, order, config, world, range(steps.start + away, steps.stop + away), coming)
+    def elsewhere(self: Feed, order: Order, steps: range, *rest: Any) -> Iterator[list[Draw]]:
+        return rows(self, order, range(steps.start + away, steps.stop + away), *rest)
 
     rows = Feed.training_rows
     monkeypatch.setattr(Feed, "training_rows", elsewhere)
@@ -278,7 +277,7 @@ def renamed(batches: list[Batch]) -> list[Batch]:
 )
 def test_a_loader_that_loses_its_place_is_stopped_at_once(dataset, fault):
     feed = Feed.open(dataset, "train", CONFIG.pairs, ViewConfig())
-    drawn = [[Draw(int(clip), feed.law(40, np.random.default_rng(0)), 0, 0, False)] for clip in feed.clips[:4]]
+    drawn = [[Draw(int(clip), feed.sampler(40, np.random.default_rng(0)), 0, 0, False)] for clip in feed.clips[:4]]
     with feed.loader(LoaderOptions(workers=1)) as loader:
 
         def load(wanted: Iterable[list[Draw]]) -> Iterator[Batch]:

@@ -95,12 +95,12 @@ def test_an_offset_that_changes_is_told_with_its_moments(tmp_path: Path) -> None
     long = film(seconds=Fraction(46), events=events)
     got = ask(tmp_path, joined(tmp_path, long, replace(long, events=moved)))
     assert got.verdict == "changes"
-    told = [part for part in got.parts if part.verdict != "can't tell"]
-    assert [part.verdict for part in told] == ["in sync", "off"]
-    assert told[1].offset_ms == pytest.approx(700, abs=60)
-    assert told[1].start_s == pytest.approx(22, abs=2.5)
+    parts = [part for part in got.parts if part.verdict != "can't tell"]
+    assert [part.verdict for part in parts] == ["in sync", "off"]
+    assert parts[1].offset_ms == pytest.approx(700, abs=60)
+    assert parts[1].start_s == pytest.approx(22, abs=2.5)
     assert "0:00 to 0:2" in got.sentence
-    assert f"sound {round(told[1].offset_ms)} ms late" in got.sentence
+    assert f"sound {round(parts[1].offset_ms)} ms late" in got.sentence
 
 
 def test_the_answer_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def test_one_file_gets_a_sentence_and_the_place_of_its_picture(
 ) -> None:
     video = write_video(tmp_path / "late.mkv", late(500))
     assert main(["score", str(run), str(video)]) == 0
-    said = capsys.readouterr().out
-    assert "late.mkv: out of sync, the sound comes 5" in said
-    assert f"Next: open {run / 'score' / 'late.png'}" in said
+    shown = capsys.readouterr().out
+    assert "late.mkv: out of sync, the sound comes 5" in shown
+    assert f"Next: open {run / 'score' / 'late.png'}" in shown
 
 
 def test_a_bad_file_costs_only_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,13 +38,13 @@ def test_a_bad_file_costs_only_itself(run: Path, tmp_path: Path, capsys: pytest.
     torn.write_bytes(write_video(tmp_path / "whole.mp4", film()).read_bytes()[:3000])
     videos = [silent, blind, torn, tmp_path / "gone.mp4", tmp_path, tmp_path / "whole.mp4"]
     assert main(["score", str(run), *map(str, videos)]) == FAILED
-    said = capsys.readouterr()
-    assert "5 of 6 files failed" in said.err
-    assert "it has no audio stream that can be decoded" in said.err
-    assert "and 2 more" in said.err
+    shown = capsys.readouterr()
+    assert "5 of 6 files failed" in shown.err
+    assert "it has no audio stream that can be decoded" in shown.err
+    assert "and 2 more" in shown.err
     for name in ("mute.mp4", "radio.mkv", "torn.mp4", "gone.mp4", "whole.mp4"):
-        assert f"\n {name} " in said.out or f"\n{name} " in said.out
-    assert f"{tmp_path.name}: is a folder; name the videos in it" in said.out
+        assert f"\n {name} " in shown.out or f"\n{name} " in shown.out
+    assert f"{tmp_path.name}: is a folder; name the videos in it" in shown.out
     assert [path.name for path in (run / "score").glob("*.json")] == ["whole.json"]
 
 
@@ -73,7 +73,7 @@ def test_answers_go_where_they_are_wanted_or_it_says_why_not(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "needs at least one video"),
         (["a.mp4", "b.mp4", "--fix", "--fix-to", "c.mp4"], "--fix-to c.mp4 names the fixed copy of one video"),
@@ -86,10 +86,10 @@ def test_answers_go_where_they_are_wanted_or_it_says_why_not(
     ],
 )
 def test_a_wrong_setting_is_said_before_anything_is_read(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["score", "run", *words]) == USAGE
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_a_trained_network_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,9 +120,9 @@ def test_a_copy_that_cannot_be_written_costs_no_verdict(
 def test_no_name_steers_the_terminal(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = write_video(tmp_path / "a.mkv", late(500)).rename(tmp_path / "\x1b[31m\nred.mkv")
     assert main(["score", str(run), str(video), "--fix"]) == 0
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err
-    assert r"Fixed copy, its sound" in said.out
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert r"Fixed copy, its sound" in shown.out
 
 
 def test_a_tolerance_finer_than_the_offsets_that_are_tried_is_refused(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from slow_server import FAULTS, SlowServer
 from staging_data import QUICK, break_clip, tar, write_noise
 
-from avsync.staging.checksum import ClipCheck, ClipPlaces
+from avsync.staging.checksum import ClipCheck, ClipRanges
 from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped
 from avsync.staging.location import Location
 from avsync.staging.streams import _end
@@ -41,8 +41,8 @@ def server(data: Path) -> Iterator[SlowServer]:
         yield server
 
 
-def places(data: Path, shard: int = 1) -> ClipPlaces:
-    return ClipPlaces.of(Index.load(data / "train" / INDEX), shard)
+def places(data: Path, shard: int = 1) -> ClipRanges:
+    return ClipRanges.of(Index.load(data / "train" / INDEX), shard)
 
 
 def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True) -> tuple[bytes, FetchedFile]:

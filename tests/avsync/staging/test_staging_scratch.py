@@ -125,7 +125,7 @@ def test_every_clip_is_read_from_its_copy(data: Path, tmp_path: Path) -> None:
         path.unlink()
     with ShardReader() as reader:
         for clip, shard in enumerate(shelf.dataset.index.shard.tolist()):
-            reader.read(shelf.dataset.place(clip, shelf.path(shard)))
+            reader.read(shelf.dataset.location(clip, shelf.path(shard)))
 
 
 def test_until_there_is_a_copy_a_folder_gives_its_own_shard(data: Path, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_copy_that_is_removed_gives_its_space_back_though_it_is_open(data: Pat
     shelf = scratch_for(data, data, tmp_path / "scratch", 62_464)
     with ShardReader() as reader:
         shelf.stage(0)
-        reader.read(shelf.dataset.place(0, shelf.path(0)))
+        reader.read(shelf.dataset.location(0, shelf.path(0)))
         with shelf.copy(0).open("rb") as held:
             release(shelf.copy(0))
             shelf.stage(1)
@@ -332,7 +332,7 @@ def read(shelf: Scratch, reader: ShardReader, clip: int, path: Path | None = Non
     path = path or shelf.path(shard)
     for _ in range(2):
         try:
-            reader.read(shelf.dataset.place(clip, path))
+            reader.read(shelf.dataset.location(clip, path))
         except SkipClip:
             instead = shelf.instead(path, shard, clip)
             if instead is None:
@@ -361,11 +361,11 @@ def test_a_reader_that_holds_an_older_copy_reads_the_newer_one(data: Path, tmp_p
     with ShardReader() as reader:
         for spoil in (avsync.staging.room.discard, lambda copy: copy.write_bytes(bytes(62_464))):
             shelf.stage(0)
-            reader.read(shelf.dataset.place(0, shelf.copy(0)))
+            reader.read(shelf.dataset.location(0, shelf.copy(0)))
             spoil(shelf.copy(0))
             shelf.copy(0).unlink(missing_ok=True)
             shelf.stage(0)
-            reader.read(shelf.dataset.place(1, shelf.copy(0)))
+            reader.read(shelf.dataset.location(1, shelf.copy(0)))
 
 
 @pytest.mark.parametrize("kind", ["folder", "http"])

@@ -11,11 +11,9 @@ from curves import curve
 from slow_server import SlowServer
 
 from avsync.config import TrainConfig
-from avsync.data.draw import fixed_draws
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
 from avsync.run.paths import RunPaths
-from avsync.run.resume import order_of
 from avsync.staging.mirror import StagedDataset
 from avsync.staging.room import discard
 from avsync.staging.scratch import Scratch
@@ -79,14 +77,14 @@ def test_no_clip_is_lost_when_copies_go_or_spoil(
     source = StagedDataset.open(dataset if kind == "folder" else server.url, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
     assert isinstance(feed.shelf, Scratch)
-    order = order_of(feed, config)
+    order = feed.order(config.batch, config.seed)
     world = World(
         rank=0, ranks=1, device=CPU, gather=lambda table: table, broadcast=lambda _: None, autocast=nullcontext
     )
     wanted = [feed.dataset.key(clip) for step in range(6) for clip in order.step(step).clips.tolist()]
     seen = list[str]()
     with feed.loader(LoaderOptions(workers=2)) as loader, keep_ahead(feed.shelf, order.blocks(0)) as coming:
-        rows = feed.training_rows(order, config, world, range(6), coming)
+        rows = feed.training_rows(order, range(6), world, coming=coming)
         for number, batch in enumerate(loader.batches(rows)):
             seen += batch.keys
             for copy in feed.shelf.folder.rglob("*.tar") if number == 1 else ():
@@ -104,7 +102,7 @@ def test_no_clip_is_lost_to_a_tight_limit(
     config = with_scratch(config, tmp_path)
     config = replace(config, runtime=replace(config.runtime, scratch_gb=room * largest / 1e9))
     feed = Feed.of(StagedDataset.open(server.url, config.runtime), "train", config.pairs, config.view, staged=True)
-    rows = [fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)] * 3
+    rows = [feed.fixed_draws(feed.clips)] * 3
     with feed.loader(LoaderOptions(workers=2)) as loader:
         assert all(batch.valid.all() for batch in loader.batches(rows))
     assert loader.budget.total == 0
@@ -125,7 +123,7 @@ def test_a_wait_for_a_copy_is_told_and_then_ended(
     feed, shard = stalled(server, config, tmp_path)
     options = LoaderOptions(workers=1, rank=3, report_after_s=0.3, stop_after_s=1)
     with pytest.raises(AvsyncError) as caught, feed.loader(options) as loader:
-        next(loader.batches([fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)]))
+        next(loader.batches([feed.fixed_draws(feed.clips)]))
     told = capsys.readouterr().err
     assert "rank 3: no clip came in for 0 s:" in told
     assert f"no clip came in for 1 s (--runtime.stop-after-s):\n  waiting for a copy of {server.url}/" in str(
@@ -139,4 +137,4 @@ def test_a_wish_to_stop_ends_a_wait_for_a_copy(server: SlowServer, config: Train
     feed, shard = stalled(server, config, tmp_path)
     options = LoaderOptions(workers=1, stopping=lambda: server.asked[str(shard)] > 0)
     with pytest.raises(StoppedWaiting), feed.loader(options) as loader:
-        next(loader.batches([fixed_draws(feed.dataset.index, feed.clips, feed.law, feed.view)]))
+        next(loader.batches([feed.fixed_draws(feed.clips)]))

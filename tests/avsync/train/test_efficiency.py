@@ -97,8 +97,8 @@ def test_what_to_change_follows_from_what_is_waited_for():
     verdict = [guard.add(BusySpan(STEP_S, 0.3, 0.6)) for _ in range(90)][-1]
     assert verdict is not None
     assert guard.advice(verdict) == (
-        "GPUs were busy 30% of the last 15.0 min; this site wants 50% over 1.0 h and may end the job in about "
-        "45.0 min. Steps wait for data 60% of the time: ask for more CPUs per GPU (--runtime.workers follows), copy "
+        "GPUs were busy 30 % of the last 15.0 min; this site wants 50 % over 1.0 h and may end the job in about "
+        "45.0 min. Steps wait for data 60 % of the time: ask for more CPUs per GPU (--runtime.workers follows), copy "
         "shards to a local disk (--runtime.scratch), or pack as h264-fast or raw, which load quicker"
     )
     assert "--batch" in remedy(0.02)
@@ -122,7 +122,7 @@ def test_a_run_below_its_sites_floor_says_so_everywhere(dataset, config, tmp_pat
     assert "efficiency: there is no GPU to measure, but steps did not wait for data" in said
     now = read_progress(run)
     assert now is not None
-    assert "this site wants 99% over" in now.advice
+    assert "this site wants 99 % over" in now.advice
     assert all(share == pytest.approx(0.99) for share in curve(run, "train", "efficiency/floor").values())
     assert curve(run, "train", "efficiency/gpu_busy_mean").keys() == curve(run, "train", "efficiency/floor").keys()
     assert "efficiency/text_summary" in load(run, "train").Tags()["tensors"]

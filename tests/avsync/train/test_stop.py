@@ -31,14 +31,14 @@ ENDLESS = 100_000
 BLOCKED = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})\n" + CHILD
 STALL = """
 import os, time
-from avsync.loading import fetch
-fill = fetch.Fetcher.fill
+from avsync.loading.worker import Fetcher
+fill = Fetcher.fill
 def held_up(self, request, *rest):
-    names = os.environ["RANK"], str(request.place.path).split("/")[-2]
+    names = os.environ["RANK"], str(request.location.path).split("/")[-2]
     while any(os.path.exists(os.environ["AVSYNC_TEST_STALL"] + name) for name in names):
         time.sleep(0.02)
     return fill(self, request, *rest)
-fetch.Fetcher.fill = held_up
+Fetcher.fill = held_up
 """
 STALLED = f"from avsync.loading import spawner\nspawner.PROGRAM = {STALL!r} + spawner.PROGRAM\n{CHILD}"
 """Workers of a rank, or for a split, wait while there is a file: $AVSYNC_TEST_STALL with number or name behind it."""

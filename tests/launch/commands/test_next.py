@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync.train.reporter import TrainReport
+from avsync.train.reporter import next_command
 from launch.cli import DONE, main
 from launch.commands.data import Pack
 from launch.commands.flags import flags_of, typed
@@ -102,10 +102,9 @@ def test_names_are_quoted_for_the_shell(
     assert ODD in words
 
 
-def test_training_quotes_the_names_of_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
-    with TrainReport(steps=1, done=0, quiet=False) as report:
-        report.finished("evaluate", Path(ODD), "data")
-    assert shlex.split("".join(capsys.readouterr()).partition("Next: ")[2]) == ["avsync", "evaluate", ODD, "data"]
+def test_training_quotes_the_names_of_the_next_command() -> None:
+    following = next_command("evaluate", Path(ODD), "data")
+    assert shlex.split(following.partition("Next: ")[2]) == ["avsync", "evaluate", ODD, "data"]
 
 
 @pytest.mark.parametrize(("percent", "following"), [("0", True), ("100", False)])

@@ -29,19 +29,21 @@ from sharding.scenes.config import SceneConfig
 pytestmark = pytest.mark.slow
 
 RECIPE = ReplayRecipe(
-    scenes=SceneConfig(
-        count=30, seconds=5, size=32, fps=10, sample_rate=8000, val_share=0.2, test_share=0.3, hum=0.05
-    ),
+    scenes=SceneConfig(count=30, seconds=5, size=32, fps=10, sample_rate=8000, val_share=0.2, test_share=0.3, hum=0.05),
     pack=PackConfig(fps="10", size=32, sample_rate=8000, min_clip_s="3", sources_per_shard=15),
     train=replace(
-        small(), steps=4, batch=4, validate_every=2, pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
+        small(),
+        steps=4,
+        batch=4,
+        validate_every=2,
+        pairs=PairConfig(window_s=2, min_shift_s=1, max_shift_s=2.5),
         optim=OptimConfig(name="adamw", warmup_steps=1),
         runtime=RuntimeConfig(device="cpu", checkpoint_every=2, keep=100, log_every=1),
     ),
     audit=AuditConfig(device="cpu", clips=16, pairs_per_clip=1),
     arms=tuple(replace(arm, honest_steps=2 * bool(arm.honest_steps), steps=0) for arm in ARMS),
     audited=("symmetric",),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_it_takes_no_folder_of_something_else_and_asks_for_videos_before_any_wor
 
 def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
     holder = (
-        "import sys, time; from pathlib import Path; from sharding.base.files import folder_lock\n"
+        "import sys, time; from pathlib import Path; from sharding.base.locks import folder_lock\n"
         "with folder_lock(Path(sys.argv[1]), 'avsync replay'): print('held', flush=True); time.sleep(60)"
     )
     here = tmp_path / "here"

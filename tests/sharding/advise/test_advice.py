@@ -1,4 +1,4 @@
-"""Which form is recommended: the smallest that feeds the GPU and fits, and what is said about the others."""
+"""Which form is recommended: the smallest that feeds the GPU and fits, and why the others are not."""
 
 import math
 from dataclasses import replace
@@ -8,9 +8,17 @@ import pytest
 from sharding.advise.advice import Figures, Means, choose, reason, size
 
 SMALL_FORM = Figures(
-    name="small", offered=True, clips=1_000_000, clip_bytes=5e5, pack_cpu_s=0.3, write_bytes_per_s=1e9,
-    load_cpu_s=0.03, warm=250, cold=240, psnr_db=41,
-)  # fmt: skip
+    name="small",
+    offered=True,
+    clips=1_000_000,
+    clip_bytes=5e5,
+    pack_cpu_s=0.3,
+    write_bytes_per_s=1e9,
+    load_cpu_s=0.03,
+    warm=250,
+    cold=240,
+    psnr_db=41,
+)
 LARGE_FORM = replace(SMALL_FORM, name="large", clip_bytes=3e7, load_cpu_s=0.003, warm=2_000, cold=900, psnr_db=math.inf)
 FLOATS = replace(LARGE_FORM, name="floats", offered=False, clip_bytes=2e8, psnr_db=None)
 FORMS = (LARGE_FORM, FLOATS, SMALL_FORM)
@@ -25,17 +33,17 @@ def test_the_smallest_form_that_feeds_the_gpu_is_chosen():
 def test_a_larger_form_is_chosen_where_only_it_feeds_the_gpu():
     hungry = replace(NODE, gpu_clips_per_s=800)
     assert choose(FORMS, hungry) is LARGE_FORM
-    said = reason(LARGE_FORM, FORMS, hungry)
-    assert said.startswith("8 cores load 900 clips/s of it, the GPU takes 800; small is smaller but loads 240 clips/s")
-    assert "floats" not in said
+    text = reason(LARGE_FORM, FORMS, hungry)
+    assert text.startswith("8 cores load 900 clips/s of it, the GPU takes 800; small is smaller but loads 240 clips/s")
+    assert "floats" not in text
 
 
 def test_a_form_that_does_not_fit_is_not_chosen():
     full = replace(NODE, gpu_clips_per_s=800, free_bytes=10**12)
     assert choose(FORMS, full) is SMALL_FORM
-    said = reason(SMALL_FORM, FORMS, full)
-    assert "more than the 1.00 TB that are free" in said
-    assert "the limit is the CPU, 30 ms a clip; 24 cores would do" in said
+    text = reason(SMALL_FORM, FORMS, full)
+    assert "more than the 1.00 TB that are free" in text
+    assert "the limit is the CPU, 30 ms a clip; 24 cores would do" in text
 
 
 def test_a_slow_disk_speaks_for_the_small_form():
@@ -61,7 +69,7 @@ def test_packing_takes_as_long_as_its_slower_half():
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 B"), (999, "999 B"), (663_500, "664 kB"), (29.5e6, "29.5 MB"), (3.408e12, "3.41 TB")]
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (663_500, "664 kB"), (29.5e6, "29.5 MB"), (3.408e12, "3.41 TB")]
 )
-def test_sizes_are_written_as_disks_are_sold(count: float, said: str):
-    assert size(count) == said
+def test_sizes_are_written_as_disks_are_sold(count: float, text: str):
+    assert size(count) == text

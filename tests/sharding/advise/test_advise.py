@@ -48,11 +48,11 @@ def advised(videos: Path, disk: Path) -> tuple[str, str]:
 
 
 def test_every_form_stands_in_the_table_beside_the_thesis_s_and_one_is_recommended(collection: Path, tmp_path: Path):
-    chosen, said = advised(collection, tmp_path)
-    assert all(f" {name} " in said for name in (*CODECS, FloatTrial.name))
-    assert f"Recommended: --codec {chosen}. " in said
-    assert "4 videos" in said
-    assert "in 4 clips of 5.5 s" in said
+    chosen, printed = advised(collection, tmp_path)
+    assert all(f" {name} " in printed for name in (*CODECS, FloatTrial.name))
+    assert f"Recommended: --codec {chosen}. " in printed
+    assert "4 videos" in printed
+    assert "in 4 clips of 5.5 s" in printed
 
 
 def test_nothing_stays_on_the_disk(collection: Path, tmp_path: Path):
@@ -65,16 +65,16 @@ def test_nothing_stays_on_the_disk(collection: Path, tmp_path: Path):
 def test_nothing_stays_on_the_disk_after_an_accident(
     collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, accident: type[BaseException]
 ):
-    seen: list[str] = []
+    listed: list[str] = []
 
     def fail(*_: object) -> None:
-        seen.extend(os.listdir(tmp_path))
+        listed.extend(os.listdir(tmp_path))
         raise accident
 
     monkeypatch.setattr(FloatTrial, moment, fail)
     with pytest.raises(accident):
         advised(collection, tmp_path)
-    assert seen  # there was something to remove
+    assert listed  # there was something to remove
     assert not list(tmp_path.iterdir())
 
 
@@ -86,17 +86,17 @@ def test_nothing_stays_on_the_disk_when_it_is_told_to_end(collection: Path, tmp_
             assert process.poll() is None, "it ended before it wrote anything"
             time.sleep(0.01)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "stopped; nothing half-written is left" in said
+    assert "stopped; nothing half-written is left" in printed
     assert not list(tmp_path.iterdir())
 
 
 def test_one_video_is_enough(collection: Path, tmp_path: Path):
     write_video(tmp_path / "videos" / "only.mp4", Video())
-    _, said = advised(tmp_path / "videos", tmp_path)
-    assert "1 video, " in said
-    assert "1 clip measured" in said
+    _, printed = advised(tmp_path / "videos", tmp_path)
+    assert "1 video, " in printed
+    assert "1 clip measured" in printed
 
 
 def test_videos_that_all_would_be_rejected_are_an_error_that_names_one_and_why(tmp_path: Path):
@@ -110,9 +110,9 @@ def test_videos_that_all_would_be_rejected_are_an_error_that_names_one_and_why(t
 def test_what_would_be_rejected_is_said_and_counted_out(collection: Path, tmp_path: Path):
     write_video(tmp_path / "videos" / "good.mp4", Video())
     write_video(tmp_path / "videos" / "mute.mp4", Video(audio_codec=""))
-    _, said = advised(tmp_path / "videos", tmp_path)
-    assert "50 % would be rejected, like mute.mp4: no_audio: " in said
-    assert "in 1 clip of" in said
+    _, printed = advised(tmp_path / "videos", tmp_path)
+    assert "50 % would be rejected, like mute.mp4: no_audio: " in printed
+    assert "in 1 clip of" in printed
 
 
 def test_a_disk_that_cannot_be_written_is_named(collection: Path, tmp_path: Path):
@@ -124,8 +124,8 @@ def test_a_system_that_cannot_forget_files_leaves_the_cold_rate_open(
     collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delattr(os, "posix_fadvise", raising=False)
-    _, said = advised(collection, tmp_path)
-    assert "how fast the disk is remains unknown" in said
+    _, printed = advised(collection, tmp_path)
+    assert "how fast the disk is remains unknown" in printed
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.inf, math.nan])
@@ -137,13 +137,13 @@ def test_a_gpu_that_takes_nothing_or_everything_is_refused(rate: float):
 @pytest.mark.parametrize("name", CODECS)
 def test_an_estimate_from_all_videos_is_what_packing_gives_to_the_byte(collection: Path, tmp_path: Path, name: str):
     config = replace(SMALL, codec=name)
-    said = estimate(find_sources(collection).sources, config)
+    found = estimate(find_sources(collection).sources, config)
     done = pack(collection, tmp_path / "dataset", config, QUIET)
     tars = list((tmp_path / "dataset").glob("*/*.tar"))
-    assert said.clips == sum(done.clips.values()) == 4
-    assert said.bytes == sum(tar.stat().st_size - len(END) for tar in tars)
-    assert said.seconds == pytest.approx(done.seconds)
-    assert said.minutes(1) == 4 * said.minutes(4) > 0
+    assert found.clips == sum(done.clips.values()) == 4
+    assert found.bytes == sum(tar.stat().st_size - len(END) for tar in tars)
+    assert found.seconds == pytest.approx(done.seconds)
+    assert found.minutes(1) == 4 * found.minutes(4) > 0
 
 
 def test_an_estimate_of_twice_the_videos_is_twice_as_much(collection: Path):
@@ -155,8 +155,8 @@ def test_an_estimate_of_twice_the_videos_is_twice_as_much(collection: Path):
 def test_a_video_that_ends_its_process_does_not_end_the_advice(tmp_path: Path):
     write_video(tmp_path / "slow.mp4", Video(width=1920, height=1080, fps=Fraction(60), seconds=Fraction(11)))
     write_video(tmp_path / "good.mp4", Video(seed=1))
-    said = estimate(find_sources(tmp_path).sources, replace(SMALL, limit_s=1), budget_s=60)
-    assert (said.looked_at, said.rejected, said.clips) == (2, 1, 1)
+    found = estimate(find_sources(tmp_path).sources, replace(SMALL, limit_s=1), budget_s=60)
+    assert (found.looked_at, found.rejected, found.clips) == (2, 1, 1)
 
 
 def test_long_videos_count_with_all_their_clips_and_give_one_from_the_middle(tmp_path: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sharding.base.files import check_output, writing
+from sharding.base.files import check_folder, check_output, writing
 from sharding.errors import InputError
 
 
@@ -51,7 +51,7 @@ def test_a_file_that_can_be_written_is_not(home: Path) -> None:
 
 
 def test_what_stands_in_the_way_of_a_folder_to_be_made_is_named(home: Path) -> None:
-    with pytest.raises(InputError, match=r"file/x/a\.html cannot be written: file is a file, not a folder; name anoth"):
+    with pytest.raises(InputError, match=r"file/x/a\.html cannot be written: file is a file, not a folder; name ano"):
         check_output(Path("file/x/a.html"), "--page", (".html",), make=True)
 
 
@@ -65,3 +65,9 @@ def test_what_the_disk_refuses_is_said_with_file_and_flag() -> None:
     with pytest.raises(InputError, match=r"cannot write a\.html: No space.* make room, or choose another --page"):
         with writing(Path("a.html"), "--page"):
             raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_that_can_be_made_is_fine(home: Path) -> None:
+    check_folder(Path("no/such"), "train")
+    with pytest.raises(InputError, match="train cannot be written: file is a file, not a folder"):
+        check_folder(Path("file/run"), "train")

@@ -87,7 +87,7 @@ def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: P
         (videos / "bell" / f"take {number}.mp4").unlink()
     with pytest.raises(InputError, match=r"has 2 sources that your videos do not \(bell-take_3-\S+, .*--remove takes"):
         pack(videos, dataset, SMALL, QUIET)
-    pack(videos, dataset, SMALL, QUIET, wishes=PackOptions(remove=True))
+    pack(videos, dataset, SMALL, QUIET, options=PackOptions(remove=True))
     assert sorted(clip_keys(dataset)) == sorted(
         key for key in clip_keys(packed.dataset) if not key.startswith(("bell-take_3", "bell-take_4"))
     )
@@ -97,7 +97,7 @@ def test_sources_that_are_taken_out_leave_no_orphans(packed: Packed, tmp_path: P
 
 
 def test_two_packers_in_one_folder_the_second_refuses(packed: Packed, tmp_path: Path):
-    holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.base.files import folder_lock\n"
+    holder = "import sys, time\nfrom pathlib import Path\nfrom sharding.base.locks import folder_lock\n"
     holder += "with folder_lock(Path(sys.argv[1]), 'avsync pack'):\n    print('held', flush=True)\n    time.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", holder, str(tmp_path / "out")]

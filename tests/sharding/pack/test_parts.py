@@ -17,8 +17,7 @@ from sharding.format.records import ShardRecord
 from sharding.media.probe import Probe, probe
 from sharding.pack.pack import pack
 from sharding.pack.part import PART_CLIPS
-from sharding.pack.schedule import TRIES, Schedule, Task
-from sharding.pack.tasks import Assemble, PackPart
+from sharding.pack.schedule import TRIES, Assemble, PackPart, PackTask, Schedule
 from sharding.plan.plan import plan_shards
 from sharding.sources.source import Source
 from tests.media import Video, write_video
@@ -129,13 +128,13 @@ def test_parts_of_another_look_at_a_film_do_not_hold_it_up(films: Path, tmp_path
     assert record.rejects == (("film", "corrupt", "it changed"),)
 
 
-def died_of(code: int, tmp_path: Path) -> tuple[Schedule, list[Task]]:
+def died_of(code: int, tmp_path: Path) -> tuple[Schedule, list[PackTask]]:
     """A source whose process always ends with `code`; the tasks that were given."""
     write_video(tmp_path / "in" / "bad.mp4")
     source = Source(id="bad", path=tmp_path / "in" / "bad.mp4", rel="bad.mp4", action="x", group="bad")
     (tmp_path / "train").mkdir()
     schedule = Schedule(plan_shards((source,), SHORT_CLIPS), tmp_path, SHORT_CLIPS)
-    given: list[Task] = []
+    given: list[PackTask] = []
     while task := schedule.next():
         given.append(task)
         if isinstance(task, Assemble):
@@ -193,10 +192,10 @@ def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("reason", "wishes"), [(RejectReason.UNREADABLE, PackOptions()), (RejectReason.CORRUPT, PackOptions(retry=True))]
+    ("reason", "options"), [(RejectReason.UNREADABLE, PackOptions()), (RejectReason.CORRUPT, PackOptions(retry=True))]
 )
 def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
-    reason: RejectReason, wishes: PackOptions, tmp_path: Path, monkeypatch, in_process
+    reason: RejectReason, options: PackOptions, tmp_path: Path, monkeypatch, in_process
 ):
     for number in range(4):
         write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
@@ -212,8 +211,8 @@ def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
 
     monkeypatch.setattr("sharding.pack.part.probe", once)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
-    again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, wishes)
-    assert (again.shards_packed, again.clips["train"]) == (2 if wishes.retry else 1, 4)
+    again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, options)
+    assert (again.shards_packed, again.clips["train"]) == (2 if options.retry else 1, 4)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).shards_packed == 0
 
 

@@ -49,7 +49,7 @@ def in_child(moment):
     if not child:
         if moment:
             crash_at(moment)
-        pack(videos, work, config, QUIET, wishes=PackOptions(remove=True))
+        pack(videos, work, config, QUIET, options=PackOptions(remove=True))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -102,7 +102,7 @@ def test_a_change_of_a_dataset_may_be_interrupted_before_any_step(before: tuple[
 @pytest.mark.parametrize("lost", ["deleted", "damaged"])
 def test_a_lost_plan_is_put_together_again_from_the_side_files(lost: str, before: tuple[Path, Path], tmp_path: Path):
     videos, dataset = before[0], shutil.copytree(before[1], tmp_path / "out")
-    pack(videos, dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
+    pack(videos, dataset, CONFIG, QUIET, options=PackOptions(remove=True))
     whole = contents(dataset)
     if lost == "damaged":
         (dataset / "plan.json").write_text('{"format_version": 2')
@@ -120,7 +120,7 @@ def test_what_lies_beside_the_shards_is_left_alone(before: tuple[Path, Path], tm
     (dataset / "notes").mkdir()
     (dataset / "notes" / "film.mp4.part").touch()
     (dataset / "run" / "step-1.part").mkdir(parents=True)
-    pack(before[0], dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
+    pack(before[0], dataset, CONFIG, QUIET, options=PackOptions(remove=True))
     assert (dataset / "README.md").exists()
     assert (dataset / "notes" / "film.mp4.part").exists()
     assert (dataset / "run" / "step-1.part").exists()
@@ -132,7 +132,7 @@ def test_a_link_in_place_of_the_parts_is_refused_and_what_it_leads_to_stays(befo
     (tmp_path / "precious" / "0123456789abcdef").mkdir(parents=True)
     (dataset / ".parts").symlink_to(tmp_path / "precious")
     with pytest.raises(InputError, match=r"\.parts is a link.*delete the link"):
-        pack(before[0], dataset, CONFIG, QUIET, wishes=PackOptions(remove=True))
+        pack(before[0], dataset, CONFIG, QUIET, options=PackOptions(remove=True))
     assert (tmp_path / "precious" / "0123456789abcdef").exists()
 
 
@@ -170,9 +170,9 @@ def test_a_file_that_is_gone_takes_its_clips_with_it_only_when_asked(before: tup
 
 def test_another_folder_never_empties_a_dataset(before: tuple[Path, Path], tmp_path: Path):
     write_video(tmp_path / "other" / "a.mp4", Video(seed=99))
-    for wishes in (PackOptions(), PackOptions(remove=True)):
+    for options in (PackOptions(), PackOptions(remove=True)):
         with pytest.raises(InputError, match=r"your videos are none of those that .* was made of"):
-            pack(tmp_path / "other", before[1], CONFIG, QUIET, wishes)
+            pack(tmp_path / "other", before[1], CONFIG, QUIET, options)
 
 
 def test_a_dataset_that_only_grows_stays_one_until_the_end(before: tuple[Path, Path], tmp_path: Path, monkeypatch):

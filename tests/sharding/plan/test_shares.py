@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-import sharding.pack.pool
+import sharding.base.console
 from launch.cli import FAILED, USAGE, main
 from sharding.base.environment import JOBS
 from sharding.base.locks import folder_lock, share_lock
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.index import INFO, PARTS, SPLITS, read_info
-from sharding.pack.pack import NO_WISHES, ShareSummary, divide, pack, pack_share
+from sharding.pack.pack import NO_OPTIONS, ShareSummary, divide, pack, pack_share
 from sharding.plan.plan import ShardPlan
 from sharding.plan.shares import SHARES, divided, read_division, read_share
-from sharding.plan.todo import find_todo, listed
+from sharding.plan.todo import OnDisk, find_todo, listed
 from sharding.sources.source import Source
 from sharding.verify.verify import verify
 from tests.media import Video, write_video
@@ -38,7 +38,7 @@ TRAIN_ONLY = replace(SMALL, val_percent=0, test_percent=0, sources_per_shard=1)
 
 
 def small_share(videos: Path, dataset: Path, share: int, config: PackConfig = SMALL) -> ShareSummary:
-    return pack_share(videos, dataset, config, NO_WISHES, share, QUIET)
+    return pack_share(videos, dataset, config, NO_OPTIONS, share, QUIET)
 
 
 def at_work(dataset: Path, process: subprocess.Popen[str]) -> None:
@@ -52,7 +52,7 @@ def test_shares_in_any_order_one_killed_one_never_run_make_the_bytes_of_one_pack
     packed: Packed, form: Path, tmp_path: Path
 ):
     config, dataset = replace(SMALL, codec=read_info(form).codec), tmp_path / "out"
-    assert divide(packed.videos, dataset, config, NO_WISHES, 3, QUIET).missing == 8
+    assert divide(packed.videos, dataset, config, NO_OPTIONS, 3, QUIET).missing == 8
     assert not list(dataset.rglob("*.tar"))
     flags = ("--size", "32", "--sources-per-shard", "2", "--workers", "1", "--codec", config.codec)
     process = start("-m", "launch", "pack", packed.videos, dataset, *flags, "--share", "1")
@@ -74,7 +74,7 @@ def test_shares_in_any_order_one_killed_one_never_run_make_the_bytes_of_one_pack
 
 def test_shares_at_the_same_time_do_not_touch_each_other(packed: Packed, tmp_path: Path):
     dataset = tmp_path / "out"
-    divide(packed.videos, dataset, SMALL, NO_WISHES, 4, QUIET)
+    divide(packed.videos, dataset, SMALL, NO_OPTIONS, 4, QUIET)
     flags = ("--size", "32", "--sources-per-shard", "2", "--workers", "1")
     calls = [start("-m", "launch", "pack", packed.videos, dataset, *flags, "--share", number) for number in range(4)]
     said = [call.communicate() for call in calls]
@@ -86,7 +86,7 @@ def test_shares_at_the_same_time_do_not_touch_each_other(packed: Packed, tmp_pat
 
 def test_a_share_clears_up_after_itself_and_leaves_what_others_write(packed: Packed, tmp_path: Path):
     dataset = tmp_path / "out"
-    division = divide(packed.videos, dataset, SMALL, NO_WISHES, 2, QUIET)
+    division = divide(packed.videos, dataset, SMALL, NO_OPTIONS, 2, QUIET)
     [plans, others] = [read_share(n, division, dataset, packed.videos, None, SMALL) for n in (0, 1)]
     halves: list[Path] = []
     for plan in (plans[-1], others[0]):
@@ -157,8 +157,9 @@ def odd_kinetics(folder: Path) -> Path:
 def test_a_share_knows_its_sources_exactly_whatever_they_are_called(make: Callable[[Path], Path], tmp_path: Path):
     (tmp_path / "in").mkdir()
     videos = make(tmp_path / "in")
-    division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 9, QUIET)
-    work = find_todo(listed(videos, TRAIN_ONLY, NO_WISHES), tmp_path / "out", TRAIN_ONLY, NO_WISHES, QUIET)
+    division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 9, QUIET)
+    found = listed(videos, TRAIN_ONLY, NO_OPTIONS)
+    work = find_todo(found, OnDisk(tmp_path / "out"), TRAIN_ONLY, NO_OPTIONS, QUIET)
     shares = [read_share(n, division, tmp_path / "out", videos, None, TRAIN_ONLY) for n in range(len(division.shares))]
     assert sorted((plan for share in shares for plan in share), key=lambda plan: work.plans.index(plan)) == list(
         work.plans
@@ -175,7 +176,7 @@ def two(tmp_path: Path) -> Path:
     """Two videos, divided into two shares in tmp_path/out."""
     for seed in range(2):
         write_video(tmp_path / "in" / f"{seed}.mp4", Video(seed=seed))
-    divide(tmp_path / "in", tmp_path / "out", TRAIN_ONLY, NO_WISHES, 2, QUIET)
+    divide(tmp_path / "in", tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
     return tmp_path / "in"
 
 
@@ -221,7 +222,7 @@ def test_a_forged_shard_is_refused(change: dict[str, object], two: Path, tmp_pat
 def test_a_path_outside_that_the_list_does_not_name_any_more_is_refused(tmp_path: Path):
     (tmp_path / "in").mkdir()
     videos = odd_list(tmp_path / "in")
-    division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 9, QUIET)
+    division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 9, QUIET)
     videos.write_text("path,action\na.mp4,x\n")
     refused = list[str]()
     for number in range(len(division.shares)):
@@ -236,7 +237,7 @@ def test_a_path_outside_that_the_list_does_not_name_any_more_is_refused(tmp_path
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sharding.base.files import folder_lock, share_lock
+from sharding.base.locks import folder_lock, share_lock
 with {lock}:
     print("held", flush=True)
     time.sleep(60)
@@ -268,7 +269,7 @@ def test_while_a_share_runs_only_other_shares_may(two: Path, tmp_path: Path):
         with pytest.raises(BusyError, match=told):
             pack(two, tmp_path / "out", TRAIN_ONLY, QUIET)
         with pytest.raises(BusyError, match=told):
-            divide(two, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 2, QUIET)
+            divide(two, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
         assert small_share(two, tmp_path / "out", 0, TRAIN_ONLY).packed == 1
     finally:
         end(process)
@@ -325,7 +326,7 @@ def test_a_division_of_another_plan_is_noticed(two: Path, tmp_path: Path):
     write_video(two / "2.mp4", Video(seed=2))
     out = tmp_path / "out"
     old = (out / PARTS / SHARES).read_text()
-    divide(two, out, TRAIN_ONLY, NO_WISHES, 2, QUIET)
+    divide(two, out, TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
     (out / PARTS / SHARES).write_text(old)
     with pytest.raises(InputError, match=r"of another plan than its plan.json: divide them again"):
         small_share(two, out, 0, TRAIN_ONLY)
@@ -333,7 +334,7 @@ def test_a_division_of_another_plan_is_noticed(two: Path, tmp_path: Path):
 
 def test_what_is_no_share_is_refused_but_one_of_too_many_has_nothing_to_do(two: Path, tmp_path: Path):
     out = tmp_path / "out"
-    assert len(divide(two, out, TRAIN_ONLY, NO_WISHES, 5, QUIET).shares) == 2
+    assert len(divide(two, out, TRAIN_ONLY, NO_OPTIONS, 5, QUIET).shares) == 2
     assert small_share(two, out, 4, TRAIN_ONLY) == ShareSummary(packed=0, kept=0)
     with pytest.raises(InputError, match=r"--share 5 is not there: .* was divided into 5, from 0 on"):
         small_share(two, out, 5, TRAIN_ONLY)
@@ -347,14 +348,14 @@ def test_what_is_no_share_is_refused_but_one_of_too_many_has_nothing_to_do(two: 
 
 def test_a_whole_dataset_has_no_shares_and_stays_as_it_is(packed: Packed, tmp_path: Path):
     dataset = shutil.copytree(packed.dataset, tmp_path / "out")
-    assert not divide(packed.videos, dataset, SMALL, NO_WISHES, 3, QUIET).shares
+    assert not divide(packed.videos, dataset, SMALL, NO_OPTIONS, 3, QUIET).shares
     assert contents(dataset) == contents(packed.dataset)
     assert not (dataset / PARTS).exists()
 
 
 def test_dividing_again_divides_what_is_left(two: Path, tmp_path: Path):
     small_share(two, tmp_path / "out", 0, TRAIN_ONLY)
-    division = divide(two, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 2, QUIET)
+    division = divide(two, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
     assert [(share.shards, share.sources) for share in division.shares] == [(("train/000001",), 1)]
     assert division == read_division(tmp_path / "out", TRAIN_ONLY)
     assert sorted(path.name for path in (tmp_path / "out" / PARTS).glob("*.json")) == ["share-00000.json", SHARES]
@@ -364,7 +365,7 @@ def test_a_dataset_grows_by_shares_and_a_failing_end_leaves_no_false_dataset(two
     out = tmp_path / "out"
     pack(two, out, TRAIN_ONLY, QUIET)
     write_video(two / "2.mp4", Video(seed=2))
-    divide(two, out, TRAIN_ONLY, NO_WISHES, 2, QUIET)
+    divide(two, out, TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
     small_share(two, out, 0, TRAIN_ONLY)
     assert read_info(out).clips["train"] == 2  # until the end it is the dataset it was
     with monkeypatch.context() as fault:
@@ -392,7 +393,7 @@ def test_too_many_failures_in_a_row_stop_a_share_and_it_tries_them_again(tmp_pat
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"no video: {number}")
     config = replace(TRAIN_ONLY, stop_after=3)
-    divide(tmp_path / "in", tmp_path / "out", config, NO_WISHES, 1, QUIET)
+    divide(tmp_path / "in", tmp_path / "out", config, NO_OPTIONS, 1, QUIET)
     with pytest.raises(InputError, match=r"3 sources in a row could not be read"):
         small_share(tmp_path / "in", tmp_path / "out", 0, config)
     assert small_share(tmp_path / "in", tmp_path / "out", 0, replace(config, stop_after=0)).packed == 4
@@ -403,7 +404,7 @@ def test_the_launcher_may_keep_its_files_beside_a_dataset(two: Path, tmp_path: P
     log = tmp_path / "out" / JOBS / "pack" / "log.txt"
     log.parent.mkdir(parents=True)
     log.write_text("said")
-    divide(two, tmp_path / "out", TRAIN_ONLY, NO_WISHES, 2, QUIET)
+    divide(two, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 2, QUIET)
     small_share(two, tmp_path / "out", 1, TRAIN_ONLY)
     pack(two, tmp_path / "out", TRAIN_ONLY, QUIET)
     assert verify(tmp_path / "out", console=QUIET, progress=QUIET).clips == 2
@@ -412,7 +413,7 @@ def test_the_launcher_may_keep_its_files_beside_a_dataset(two: Path, tmp_path: P
 
 def test_told_to_end_as_slurm_does_a_share_ends_tidily_and_goes_on_later(packed: Packed, tmp_path: Path):
     dataset, config = tmp_path / "out", replace(SMALL, size=384)
-    divide(packed.videos, dataset, config, NO_WISHES, 2, QUIET)
+    divide(packed.videos, dataset, config, NO_OPTIONS, 2, QUIET)
     flags = ("--size", "384", "--sources-per-shard", "2", "--workers", "2", "--share", "1")
     process = start("-m", "launch", "pack", packed.videos, dataset, *flags)
     at_work(dataset, process)
@@ -434,16 +435,16 @@ def test_told_to_end_as_slurm_does_a_share_ends_tidily_and_goes_on_later(packed:
 
 
 def test_a_log_gets_plain_lines(two: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(sharding.pack.pool, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(sharding.base.console, "LINE_EVERY_S", 0.0)
     log = io.StringIO()
     pack(two, tmp_path / "out", TRAIN_ONLY, Console(file=log, width=40))
     lines = [line for line in log.getvalue().splitlines() if line.startswith("packing")]
     form = (
-        r"packing: [012] of 2 videos \(\d+% of their bytes\), 0 rejected, (ETA (unknown|<?[\d.,]+ (s|min|h))|all read)"
+        r"packing: [012] of 2 videos \(\d+ % of their bytes\), 0 rejected, (ETA (unknown|<?[\d.,]+ (s|min|h))|all read)"
     )
     assert len(lines) > 2
     assert all(re.fullmatch(form, line) for line in lines), lines
-    assert lines[-1] == "packing: 2 of 2 videos (100% of their bytes), 0 rejected, all read"
+    assert lines[-1] == "packing: 2 of 2 videos (100 % of their bytes), 0 rejected, all read"
 
 
 def test_the_command_line_says_what_comes_next(two: Path, tmp_path: Path, capsys):

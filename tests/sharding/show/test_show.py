@@ -95,9 +95,15 @@ def page_of(dataset: Path) -> str:
 
 def record(offset_s: float = 0.0, lost: int = 0, repairs: Mapping[str, int] = MappingProxyType({})) -> SourceRecord:
     return SourceRecord(
-        source="a.mp4", action="x", clips=2, frames=600, lost_clips=lost, damage="torn" if lost else "",
-        stream_offset_s=offset_s, repairs=Repairs(**{"longest_still": 1, **repairs}),
-    )  # fmt: skip
+        source="a.mp4",
+        action="x",
+        clips=2,
+        frames=600,
+        lost_clips=lost,
+        damage="torn" if lost else "",
+        stream_offset_s=offset_s,
+        repairs=Repairs(**{"longest_still": 1, **repairs}),
+    )
 
 
 def test_the_worst_source_stands_first_and_one_without_trouble_not_at_all(troubled: Troubled):
@@ -148,8 +154,10 @@ def test_an_offset_falls_into_one_bin_and_its_opposite_into_the_mirrored_one(off
     got, mirrored = offset_histogram(column), offset_histogram(-column)
     assert got.together + sum(got.sound_first) + sum(got.sound_late) == len(offsets)
     assert (got.together, got.sound_first, got.sound_late) == (
-        mirrored.together, mirrored.sound_late, mirrored.sound_first,
-    )  # fmt: skip
+        mirrored.together,
+        mirrored.sound_late,
+        mirrored.sound_first,
+    )
 
 
 counts = st.integers(0, 10**6)
@@ -181,33 +189,44 @@ def test_every_clip_has_its_length_bin(lengths: list[int], fps: str):
 
 @pytest.mark.parametrize("width", [32, 40, 60, 80, 120, 200])
 def test_the_screen_names_what_matters_at_any_width(troubled: Troubled, width: int):
-    said = screen_of(troubled.dataset, width)
-    assert max(map(len, said.splitlines())) <= width
-    assert "…" not in said
-    flat = re.sub(r"\s+", "", said)
+    text = screen_of(troubled.dataset, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    flat = re.sub(r"\s+", "", text)
     for words in (
-        "train", "clip length", "no_audio", "A/V clock", "gaps filled with silence", "worst sources first", "1 - 10 ms",
-        "x/<i>mute.mp4: it has no audio stream that can be decoded", "score", "offset", "silence", "repeated", "lost",
-    ):  # fmt: skip
+        "train",
+        "clip length",
+        "no_audio",
+        "A/V clock",
+        "gaps filled with silence",
+        "worst sources first",
+        "1 - 10 ms",
+        "x/<i>mute.mp4: it has no audio stream that can be decoded",
+        "score",
+        "offset",
+        "silence",
+        "repeated",
+        "lost",
+    ):
         assert words.replace(" ", "") in flat
     if width in (40, 200):
         assert LATE.replace(" ", "") in flat
     if width == 40:
-        assert "train: sources 5, clips " in said
+        assert "train: sources 5, clips " in text
 
 
 def test_the_table_of_the_worst_is_as_long_as_asked(troubled: Troubled):
-    said = screen_of(troubled.dataset, worst=1)
-    assert "damaged.mp4" in said
-    assert "[red]" not in said
+    text = screen_of(troubled.dataset, worst=1)
+    assert "damaged.mp4" in text
+    assert "[red]" not in text
 
 
 def test_where_none_of_the_worst_is_asked_for_nothing_is_said_of_them(troubled: Troubled):
     survey = read_survey(troubled.dataset)
     page = page_html(survey, read_clock(survey.sources, survey.info.clock, 0), ())
-    for said in (screen_of(troubled.dataset, worst=0).lower(), page.lower()):
-        assert "worst sources" not in said
-        assert "no source had any trouble" not in said
+    for text in (screen_of(troubled.dataset, worst=0).lower(), page.lower()):
+        assert "worst sources" not in text
+        assert "no source had any trouble" not in text
 
 
 def test_a_source_whose_score_is_shown_as_0_is_not_among_the_worst():
@@ -294,10 +313,10 @@ def test_a_damaged_side_file_is_told_and_the_rest_is_shown(troubled: Troubled, t
     left = 5 - len(read_json(dataset / "train" / "000000.json", ShardRecord).sources)
     (dataset / "train" / "000000.json").write_text("{")
     (dataset / "rejects.csv").unlink()
-    said = screen_of(dataset, 300)
-    assert re.search(r"note: .*000000\.json is damaged.*avsync verify", said)
-    assert f"dataset.json counts 5 sources, found in side files: {left}" in said
-    assert "dataset.json counts 1 reject, found in rejects.csv: 0" in said
+    text = screen_of(dataset, 300)
+    assert re.search(r"note: .*000000\.json is damaged.*avsync verify", text)
+    assert f"dataset.json counts 5 sources, found in side files: {left}" in text
+    assert "dataset.json counts 1 reject, found in rejects.csv: 0" in text
 
 
 def test_a_dataset_that_is_not_whole_yet_says_how_far_it_is(troubled: Troubled, tmp_path: Path):
@@ -315,10 +334,10 @@ def test_a_dataset_that_is_not_whole_yet_says_how_far_it_is(troubled: Troubled, 
 def test_a_dataset_of_one_clip_and_empty_splits_is_shown(tmp_path: Path):
     write_video(tmp_path / "in" / "a.mp4", Video())
     pack(tmp_path / "in", tmp_path / "out", replace(SMALL, val_percent=0, test_percent=100), QUIET)
-    said = screen_of(tmp_path / "out")
-    assert re.search(r"train +0 +0 +0 s +0 +0 +0", said)
-    assert re.search(r"test +1 +1 +5\.\d s +1 +1 +1", said)
-    assert "no source was rejected" in said
+    text = screen_of(tmp_path / "out")
+    assert re.search(r"train +0 +0 +0 s +0 +0 +0", text)
+    assert re.search(r"test +1 +1 +5\.\d s +1 +1 +1", text)
+    assert "no source was rejected" in text
     assert "test: 1 of 1 clip" in page_of(tmp_path / "out")
 
 
@@ -339,9 +358,9 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
     before = contents(troubled.dataset)
     page, sheet = tmp_path / "page.html", tmp_path / "sheet.png"
     assert main(["show", str(troubled.dataset), "--page", str(page), "--sheet", str(sheet), "--samples", "1"]) == DONE
-    said = capsys.readouterr().out
-    assert "damaged.mp4" in said
-    assert said.splitlines()[-1] == f"Next: open {page} and {sheet}"
+    text = capsys.readouterr().out
+    assert "damaged.mp4" in text
+    assert text.splitlines()[-1] == f"Next: open {page} and {sheet}"
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert Image.open(io.BytesIO(sheet.read_bytes())).width > WIDTH
     assert contents(troubled.dataset) == before
@@ -349,7 +368,7 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (("--page", "{dataset}/page.html"), "lies in the dataset"),
         (("--page", "{other}/page.txt"), "must end in .html"),
@@ -360,13 +379,13 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_before_the_work(
-    flags: tuple[str, str], told: str, troubled: Troubled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    flags: tuple[str, str], message: str, troubled: Troubled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "folder.html").mkdir()
     named = [flag.format(dataset=troubled.dataset, other=tmp_path) for flag in flags]
     assert main(["show", str(troubled.dataset), *named]) == FAILED
     shown = capsys.readouterr()
-    assert told.format(other=tmp_path) in shown.err
+    assert message.format(other=tmp_path) in shown.err
     assert shown.out == ""
     assert [path.name for path in tmp_path.rglob("*")] == ["folder.html"]
 

@@ -1,4 +1,4 @@
-"""avsync verify: whatever is changed is told with its file, and its clip; what is told is the way to mend it."""
+"""avsync verify: whatever is changed is reported with its file, and its clip, and the way to mend it."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from sharding.pack.pack import pack
 from sharding.verify.findings import MOST_CLIPS, FindingKind
 from sharding.verify.verify import verify
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
-from tests.sharding.forge import check, files, first, record_of, span, tars, told
+from tests.sharding.forge import check, files, first, record_of, reported, span, tars
 
 SOME = settings(max_examples=40)
 
@@ -91,7 +91,7 @@ def test_any_content_of_any_file_is_told_at_that_file(data: st.DataObject, share
     at = data.draw(st.integers(0, len(whole)))
     content = data.draw(st.sampled_from([piece, whole[:at] + piece, whole + piece + b"\1", piece + whole]))
     with Damaged(shared / name, content):
-        found = told(shared)
+        found = reported(shared)
     same = content.strip() == whole.strip() if name.endswith(".json") else content == whole  # blanks say nothing
     if same or name.endswith("index.npz"):  # zip archives may be followed by anything
         assert {file for _, file in found} <= {name}
@@ -117,20 +117,20 @@ def test_what_is_deleted_is_missing(own: Path):
             with pytest.raises(InputError, match=r"is not .*dataset.*: no dataset\.json"):
                 check(own)
         else:
-            assert ("missing", name) in told(own)
-            assert {file for _, file in told(own)} == {name}
+            assert ("missing", name) in reported(own)
+            assert {file for _, file in reported(own)} == {name}
         (own / name).write_bytes(content)
-    assert told(own) == []
+    assert reported(own) == []
 
 
 def test_a_deleted_shard_is_missing_by_name(own: Path):
     name = first(own).relative_to(own).as_posix()
     first(own).with_suffix(".json").unlink()
     (own / name).unlink()
-    assert ("missing", name) in told(own)
+    assert ("missing", name) in reported(own)
     (own / "plan.json").unlink()  # then the index still knows it
     index = f"{name.partition('/')[0]}/index.npz"
-    assert {("missing", "plan.json"), ("disagrees", index)} <= set(told(own))
+    assert {("missing", "plan.json"), ("disagrees", index)} <= set(reported(own))
 
 
 def test_two_tars_that_changed_places_are_both_named_with_every_clip(own: Path):
@@ -158,7 +158,7 @@ FOREIGN = (
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_file_that_belongs_to_nothing_is_foreign(name: str, own: Path):
     (own / name).write_bytes(b"?")
-    assert told(own) == [("foreign", name)]
+    assert reported(own) == [("foreign", name)]
 
 
 def test_names_that_are_no_text_and_parts_of_a_stopped_pack_are_foreign(own: Path):
@@ -184,14 +184,14 @@ def test_what_is_no_file_is_told_and_not_waited_for(kind: str, suffix: str, own:
     }
     make[kind]()
     wanted = "missing" if kind == "nowhere" else "unreadable"
-    assert (wanted, path.relative_to(own).as_posix()) in told(own)
+    assert (wanted, path.relative_to(own).as_posix()) in reported(own)
 
 
 def test_a_tar_that_is_a_link_to_another_disk_is_read_like_any_other(own: Path, tmp_path: Path):
     tar = first(own)
     tar.rename(tmp_path / "elsewhere.tar")
     tar.symlink_to(tmp_path / "elsewhere.tar")
-    assert told(own) == []
+    assert reported(own) == []
 
 
 def test_a_folder_that_cannot_be_listed_is_unreadable(own: Path, monkeypatch: pytest.MonkeyPatch):
@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_listed_is_unreadable(own: Path, monkeypatch: py
         return real(path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    assert told(own) == [("unreadable", "val")]
+    assert reported(own) == [("unreadable", "val")]
 
 
 def test_a_disk_that_fails_in_the_middle_of_a_tar_is_told(own: Path, monkeypatch: pytest.MonkeyPatch):
@@ -219,8 +219,10 @@ def test_a_disk_that_fails_in_the_middle_of_a_tar_is_told(own: Path, monkeypatch
     monkeypatch.setattr(shard, "open_file", lambda path: Failing(path) if path == tar else real(path))
     (found,) = check(own).findings
     assert (found.kind, found.file, found.found) == (
-        FindingKind.UNREADABLE, tar.relative_to(own).as_posix(), "Input/output error",
-    )  # fmt: skip
+        FindingKind.UNREADABLE,
+        tar.relative_to(own).as_posix(),
+        "Input/output error",
+    )
 
 
 def test_what_was_told_is_the_way_to_mend_it(packed: Packed, tmp_path: Path):
@@ -247,7 +249,7 @@ def test_what_was_told_is_the_way_to_mend_it(packed: Packed, tmp_path: Path):
     for name in named:
         (dataset / name).unlink()
     pack(packed.videos, dataset, SMALL, QUIET)
-    assert told(dataset) == []
+    assert reported(dataset) == []
     assert contents(dataset) == contents(packed.dataset)
 
 
@@ -268,7 +270,7 @@ def test_a_tar_with_many_damaged_clips_does_not_flood_the_screen():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "told"),
+    ("kinds", "start"),
     [
         (("missing",), "run the same avsync pack again: it makes what is missing and keeps the rest"),
         (("foreign",), "move away or delete each file named above; all else is as packed"),
@@ -280,13 +282,13 @@ def test_a_tar_with_many_damaged_clips_does_not_flood_the_screen():
         (("missing", "foreign"), "run the same avsync pack again: it makes what is missing and keeps the rest; move"),
     ],
 )
-def test_only_what_applies_is_advised(kinds: tuple[str, ...], told: str):
+def test_only_what_applies_is_advised(kinds: tuple[str, ...], start: str):
     from sharding.verify.findings import Finding, remedy
 
-    said = remedy([Finding(kind=FindingKind(kind), file="a", wanted="", found="") for kind in kinds])
-    assert said.startswith(told)
-    assert ("delete each file" in said) == (kinds != ("missing",) and kinds != ("missing", "foreign"))
-    assert ("move away" in said) == ("foreign" in kinds)
+    advice = remedy([Finding(kind=FindingKind(kind), file="a", wanted="", found="") for kind in kinds])
+    assert advice.startswith(start)
+    assert ("delete each file" in advice) == (kinds != ("missing",) and kinds != ("missing", "foreign"))
+    assert ("move away" in advice) == ("foreign" in kinds)
 
 
 def test_the_command_says_all_as_packed_or_ends_with_1(own: Path, capsys: pytest.CaptureFixture[str]):

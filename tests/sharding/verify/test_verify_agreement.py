@@ -15,7 +15,7 @@ from sharding.format.codec import codec_named
 from sharding.format.index import Index, read_info
 from sharding.verify.findings import FindingKind
 from tests.sharding.conftest import Packed
-from tests.sharding.forge import check, edited, first, forge, record_of, told
+from tests.sharding.forge import check, edited, first, forge, record_of, reported
 
 NUMBERS = ("crc32", "tar_bytes", "frames", "offset", "json_bytes", "format_version")
 
@@ -25,7 +25,7 @@ NUMBERS = ("crc32", "tar_bytes", "frames", "offset", "json_bytes", "format_versi
 def test_a_changed_number_in_a_side_file_is_told(field: str, number: str, own: Path):
     side = first(own).with_suffix(".json")
     edited(side, f'"{field}": ', f'"{field}": {number}')
-    assert side.relative_to(own).as_posix() in {file for _, file in told(own)}
+    assert side.relative_to(own).as_posix() in {file for _, file in reported(own)}
 
 
 def test_another_checksum_in_a_side_file_is_laid_at_the_side_file_of_a_whole_tar(own: Path):
@@ -37,7 +37,7 @@ def test_another_checksum_in_a_side_file_is_laid_at_the_side_file_of_a_whole_tar
     assert (found[0].kind, found[0].file, found[0].clip) == (FindingKind.DISAGREES, side, clip.key)
     assert found[0].wanted == f"CRC-32 {clip.crc32:08x} as in the tar"
     write_json(tar.with_suffix(".json"), replace(record, sha256="0" * 64))
-    assert told(own) == [("damaged", tar.relative_to(own).as_posix())]
+    assert reported(own) == [("damaged", tar.relative_to(own).as_posix())]
 
 
 SOURCE_FACTS = ("source", "action", "stream_offset_s", "frames_repeated", "longest_still", "decode_errors")
@@ -48,9 +48,11 @@ def test_what_a_side_file_tells_of_a_source_is_what_its_clips_say(field: str, ow
     side = first(own).with_suffix(".json")
     source = record_of(first(own)).sources[0]
     change = {field: "other" if field in ("source", "action") else 77}
-    changed = replace(source, **change) if hasattr(source, field) else replace(
-        source, repairs=replace(source.repairs, **change)
-    )  # fmt: skip
+    changed = (
+        replace(source, **change)
+        if hasattr(source, field)
+        else replace(source, repairs=replace(source.repairs, **change))
+    )
     record = record_of(first(own))
     write_json(side, replace(record, sources=(changed, *record.sources[1:])))
     (found,) = check(own).findings
@@ -70,10 +72,10 @@ def test_rejects_that_stand_in_a_side_file_alone_are_told(own: Path):
 def test_a_plan_with_other_settings_or_sources_disagrees(own: Path):
     text = (own / "plan.json").read_text()
     edited(own / "plan.json", '"trim_s": "0.25"', '"trim_s": "0.5"')
-    assert told(own) == [("disagrees", "plan.json")]
+    assert reported(own) == [("disagrees", "plan.json")]
     name = first(own).with_suffix("").relative_to(own).as_posix()
     (own / "plan.json").write_text(text.replace(record_of(first(own)).clips[0].key.partition("/")[0], "other", 1))
-    assert told(own) == [("disagrees", f"{name}.json")]
+    assert reported(own) == [("disagrees", f"{name}.json")]
 
 
 @pytest.mark.parametrize("field", ["clips", "shards", "sources", "rejects", "lost_clips"])
@@ -82,7 +84,7 @@ def test_a_changed_count_in_dataset_json_disagrees(field: str, own: Path):
     value = getattr(info, field)
     changed = value + 1 if isinstance(value, int) else value | {"train": value["train"] + 1}
     write_json(own / "dataset.json", replace(info, **{field: changed}))
-    assert {kind for kind, _ in told(own)} == {"disagrees"}
+    assert {kind for kind, _ in reported(own)} == {"disagrees"}
 
 
 @pytest.mark.parametrize("changed", [{"width": 10**9}, {"height": -2}, {"channels": 3}, {"codec": "mp3"}])
@@ -113,9 +115,9 @@ def test_other_groups_and_other_names_in_the_index_are_told(own: Path):
     path = own / "train" / "index.npz"
     index = Index.load(path)
     replace(index, group=np.zeros(len(index), np.int32)).save(path)
-    assert told(own) == [("disagrees", "train/index.npz")]
+    assert reported(own) == [("disagrees", "train/index.npz")]
     replace(index, group=index.group.max() - index.group).save(path)  # another numbering of the same groups
-    assert told(own) == []
+    assert reported(own) == []
     names = index.names.copy()
     names[0] = ord("Z")
     replace(index, names=names).save(path)
@@ -124,7 +126,7 @@ def test_other_groups_and_other_names_in_the_index_are_told(own: Path):
 
 def test_an_index_without_one_clip_or_of_another_split_is_told(own: Path):
     shutil.copy(own / "test" / "index.npz", own / "train" / "index.npz")
-    assert told(own) == [("disagrees", "train/index.npz")]
+    assert reported(own) == [("disagrees", "train/index.npz")]
 
 
 def members(tar: Path) -> tuple[bytes, bytes, bytes]:
@@ -135,7 +137,7 @@ def members(tar: Path) -> tuple[bytes, bytes, bytes]:
 
 
 def forgeries(tar: Path) -> Iterator[tuple[str, dict[str, bytes], dict[str, object]]]:
-    """What is told; payloads that cause it though every checksum is right; what the side file says with them."""
+    """The problem; payloads that cause it though every checksum is right; what the side file says with them."""
     codec = codec_named(read_info(tar.parent.parent).codec)
     about, video, audio = members(tar)
     meta = from_json(about, ClipMeta, "json")
@@ -155,12 +157,12 @@ def forgeries(tar: Path) -> Iterator[tuple[str, dict[str, bytes], dict[str, obje
 
 
 def test_content_that_is_not_what_its_json_says_is_told_though_all_checksums_agree(form: Path, tmp_path: Path):
-    for number, (said, payloads, record) in enumerate(forgeries(first(form))):
+    for number, (problem, payloads, record) in enumerate(forgeries(first(form))):
         dataset = shutil.copytree(form, tmp_path / str(number))
         key = forge(first(dataset), payloads, **record)
         found = check(dataset).findings
-        assert [(one.kind, one.clip) for one in found] == [(FindingKind.DAMAGED, key)], said
-        assert said in str(found[0])
+        assert [(one.kind, one.clip) for one in found] == [(FindingKind.DAMAGED, key)], problem
+        assert problem in str(found[0])
         assert "\x1b" not in str(found[0])
 
 
@@ -169,7 +171,7 @@ def test_members_that_open_and_do_not_decode_are_found_by_decoding(packed: Packe
     _, video, audio = members(first(dataset))
     half = len(audio) // 2
     key = forge(first(dataset), {"flac": audio[:half] + bytes(len(audio) - half), "mp4": video})
-    assert told(dataset) == []
+    assert reported(dataset) == []
     (found,) = check(dataset, decode=True).findings
     assert found.clip == key
     assert "do not decode" in found.found
@@ -180,4 +182,4 @@ def test_a_side_file_that_claims_the_impossible_is_not_followed(numbers: dict[st
     tar = first(own)
     write_json(tar.with_suffix(".json"), replace(record_of(tar), **numbers))
     name = tar.with_suffix(".json").relative_to(own).as_posix()
-    assert set(told(own)) == {("damaged", name)}
+    assert set(reported(own)) == {("damaged", name)}

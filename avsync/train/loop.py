@@ -1,0 +1,232 @@
+"""The one loop that trains: step after step, with points of the curves, validations, checkpoints, and a wish to stop.
+
+What is trained is a Learner's business: a sync network (trainer.py) or the arms of a comparison (avsync/finetune). A
+run is stopped, saved, resumed and proven alike, whichever it is.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, NoReturn, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from avsync.data.batch import Batch
+from avsync.data.order import Draw
+from avsync.loading.loader import Loader
+from avsync.loading.options import StoppedWaiting
+from avsync.run.checkpoint import Saved, keep_checkpoint
+from avsync.run.receipt import in_order
+from avsync.run.resume import Start, introduce
+from avsync.run.state import State
+from avsync.train.gpu import GpuMeter
+from avsync.train.reporter import Reporter, StepMetrics
+from avsync.train.stop import StopFlag, Stopped, agreed
+from avsync.world import World
+
+
+class Learner(Protocol):
+    """What is trained. Every rank has one, and all are asked the same."""
+
+    sums: int
+    """How many numbers a step sums up."""
+
+    @property
+    def rate(self) -> float:
+        """The last step's learning rate."""
+        ...
+
+    def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
+        """Train on the batches of a step; `see` is shown the first one.
+
+        Returns this rank's sums: loss, right answers and examples of each network, and last the unreadable clips.
+        StoppedWaiting of `batches` leaves all as if the step had not begun.
+        """
+        ...
+
+    def validate(self, state: State) -> tuple[State, bool]:
+        """The state after a validation, and whether this is the best so far, to be kept. The same on every rank.
+
+        Raises StoppedWaiting on a wish to stop.
+        """
+        ...
+
+    def weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Networks and optimisers, as a checkpoint keeps them."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSchedule:
+    """What is due after which steps."""
+
+    steps: int
+    batch: int
+    """Clips of a step, of all ranks."""
+    points: tuple[int, ...]
+    """Steps between points of the curves; where several numbers stand, each counts."""
+    validate_every: int
+    """0: never."""
+    checkpoint_every: int
+    keep: int
+    """Newest checkpoints."""
+
+    def due(self, every: int, step: int) -> bool:
+        """When `step` steps are done; at the end all is due."""
+        return bool(every) and (step % every == 0 or step == self.steps)
+
+
+class LogWindow:
+    """Sums of one rank between two points of the curves."""
+
+    def __init__(self, count: int, device: torch.device, before: tuple[float, ...] = ()) -> None:
+        """before: what an earlier attempt has summed up, on one rank."""
+        self.totals, self.steps, self.started = torch.zeros(count, device=device), 0, time.perf_counter()
+        self.totals[: len(before)] = torch.tensor(before, device=device)
+
+    def add(self, totals: Tensor) -> None:
+        self.totals += totals
+        self.steps += 1
+
+
+class Loop:
+    """All steps of one run in one process. Use as a context manager, in the main thread."""
+
+    def __init__(self, world: World, schedule: TrainSchedule) -> None:
+        self.world, self.schedule = world, schedule
+        self.stop, self._gpu = StopFlag(looks=world.is_main), GpuMeter(world.device)
+        self._held = ExitStack()
+
+    def begin(self, start: Start, learner: Learner, reporter: Reporter) -> None:
+        """Where this attempt begins, when the learner has its checkpoint's weights."""
+        self.state, self._digest, self._opening = start
+        self._on_disk, self._learner, self.reporter = self.state, learner, reporter
+        self._window = self._fresh(self.state.sums if self.world.is_main else ())
+
+    def __enter__(self) -> Self:
+        for context in (self.stop, self._gpu, self.reporter):
+            self._held.enter_context(context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.__exit__(kind, error, trace)
+
+    def catch_up(self) -> None:
+        """The validation that the last attempt was wished to leave out."""
+        if self.state.unscored:
+            self.state = replace(self.state, unscored=False)
+            if self.schedule.validate_every:
+                self._validate()
+            self.world.together(self._save)
+
+    def train(self, loader: Loader, rows: Iterable[list[Draw]], end: int) -> None:
+        """Steps up to `end`, on this rank's `rows`. Raises Stopped on a wish to stop, when all is saved."""
+        stream = self._agreed(in_order(loader.batches, rows))
+        for step in range(self.state.step, end):
+            try:
+                self._window.add(self._learner.step(step, stream, self._see))
+            except StoppedWaiting:
+                self.leave()
+            self._digest.add(self._opening.order.step(step))
+            self.state = self.state.after(self._digest)
+            self.reporter.beat(self.state.step)
+            if step + 1 == end or any(map(self._due, self.schedule.points)):
+                self._log(loader)
+            paused = time.perf_counter()
+            better = self._due(self.schedule.validate_every) and self._validate()
+            if better or self._due(self.schedule.checkpoint_every):
+                self.world.together(self._save)
+            self._window.started += time.perf_counter() - paused
+
+    def guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches of a validation or a judgement: a wish to stop ends them with StoppedWaiting, on every rank alike."""
+        for batch in self._agreed(batches):
+            yield batch
+            self.reporter.beat(self.state.step)
+
+    def leave(self) -> NoReturn:
+        """Save between two steps, as somebody wishes to stop; all ranks come here alike.
+
+        They leave together when all is on the disk: srun ends a step's other processes when one has left like this.
+        """
+        self.state = self._with_sums()
+
+        def last() -> None:
+            if self.state != self._on_disk:
+                self._save()
+            self.reporter.stopped()
+
+        self.world.together(last)
+        raise Stopped from None
+
+    def _agreed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        return agreed(batches, self.stop, self.world.any)
+
+    def _see(self, batch: Batch) -> None:
+        if self.state.step == self._opening.done:
+            self.reporter.receipt(introduce(self._opening, self.world, batch))
+
+    def _due(self, every: int) -> bool:
+        return self.schedule.due(every, self.state.step)
+
+    def _fresh(self, before: tuple[float, ...] = ()) -> LogWindow:
+        return LogWindow(self._learner.sums, self.world.device, before)
+
+    def _with_sums(self) -> State:
+        """The state with what is summed up since the last point: whoever resumes draws the point that is drawn here."""
+        if not self._window.steps:
+            return self.state
+        *sums, unreadable = self.world.reduce(self._window.totals).tolist()
+        return replace(self.state, sums=tuple(sums), skipped=self.state.skipped + int(unreadable))
+
+    def _log(self, loader: Loader) -> None:
+        """Average over ranks and draw. Every rank must come here at the same steps."""
+        window, self._window = self._window, self._fresh()
+        load = loader.meter.take(time.perf_counter() - window.started)
+        use = self._gpu.read()
+        mine = torch.tensor([[load.wait_share, use.busy if use else 0.0]], device=self.world.device)
+        waits, busy = self.world.gather(mine).unbind(1)
+        *sums, unreadable = self.world.reduce(window.totals).tolist()
+        skipped = self.state.skipped + int(unreadable)
+        now = StepMetrics(
+            step=self.state.step,
+            sums=tuple(sums),
+            unreadable=int(unreadable),
+            learning_rate=self._learner.rate,
+            clips=window.steps * self.schedule.batch,
+            data_wait=float(waits.max()),
+            load=load,
+            skipped=skipped,
+            gpu=use and use._replace(busy=float(busy.mean())),
+            copies=loader.shelf.counts,
+        )
+        now.check()
+        self.state = replace(self.state, skipped=skipped, sums=())
+        self.reporter.point(now, loader.budget.last)
+
+    def _validate(self) -> bool:
+        """True when this is the best so far."""
+        try:
+            with self.reporter.phase("validating"):
+                self.state, better = self._learner.validate(self.state)
+        except StoppedWaiting:
+            self.state = replace(self.state, unscored=True)
+            self.leave()
+        return better
+
+    def _save(self) -> None:
+        """Rank 0 writes."""
+        self._on_disk = state = self._with_sums()
+        if not self.world.is_main:
+            return
+        with self.reporter.phase("saving"):
+            self.reporter.flush()  # curves reach the disk before the checkpoint that continues them
+            model, optimizer = self._learner.weights()
+            keep_checkpoint(
+                self._opening.paths, Saved(state=state, model=model, optimizer=optimizer), self.schedule.keep
+            )
