@@ -68,9 +68,9 @@ class Pack(Parsed):
         if self.share is not None:
             return self._pack_share(self.share)
         if self.dry_run:
-            dry_run(self.videos, self.dataset, self.config, options=self.wishes)
+            dry_run(self.videos, self.dataset, self.config, options=self.options)
             return ""
-        summary = pack(self.videos, self.dataset, self.config, options=self.wishes)
+        summary = pack(self.videos, self.dataset, self.config, options=self.options)
         return f"Next: {typed('train', self.dataset, 'RUN')}" if summary.clips["train"] else ""
 
     def _divide(self, shares: int) -> str:

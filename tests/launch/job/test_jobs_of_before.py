@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made
 import pytest
 
 from launch.job.attempts import Action, What, read_attempts
@@ -21,7 +22,6 @@ from launch.submit.script import Piece, Waits, script
 from launch.watch.jobs import job_of
 from launch.watch.logs import log_files
 from sharding.base.files import read_json
-from tests.launch import made
 
 BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
 STATES = ("queued", "preempted", "done")
