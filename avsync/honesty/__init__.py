@@ -1,4 +1,4 @@
-"""Does the network cheat? Asked at every validation and evaluation: without its picture, without its sound, of its maps.
+"""Does the network cheat? Asked at every validation: without its picture, without its sound, of its maps.
 
 In: a network in evaluation mode, batches of fixed pairs. Out: its answers with their accuracies by one stream alone, an
 audited accuracy, scores of its maps, and the alarm. Knows no ranks: who has several gathers the rows.

@@ -11,10 +11,9 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
-from avsync.data.draw import Draw
 
 from avsync.config import PairConfig, ViewConfig
-from avsync.data.order import Order
+from avsync.data.order import Draw, Order
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions

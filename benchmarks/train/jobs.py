@@ -129,7 +129,7 @@ class StreamJob(DatasetJob):
         return Streamed(
             case=self.case,
             form=feed.dataset.info.codec,
-            sounds=feed.law.sounds,
+            sounds=feed.sampler.sounds,
             loader_s=loading.batch_s,
             compute_s=alone.step_s,
             together_s=together.batch_s,
@@ -178,7 +178,7 @@ class TrainJob(DatasetJob):
             compile=setting.compiled,
             validate_every=0,
             optim=OptimConfig(warmup_steps=2),
-            pairs=pairs_of(feed.law.sounds, self.size.window_s),
+            pairs=pairs_of(feed.sampler.sounds, self.size.window_s),
             view=view_of(feed.dataset.info.height, self.size.side),
             runtime=runtime,
         )

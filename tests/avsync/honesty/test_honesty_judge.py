@@ -124,7 +124,7 @@ def shares(feed: Feed, batch: int, ranks: int) -> list[list[list[int]]]:
         World(rank=rank, ranks=ranks, device=None, gather=None, autocast=None, broadcast=None)  # type: ignore[arg-type]
         for rank in range(ranks)
     ]
-    return [[[draw.clip for draw in rows] for rows in Validation(feed, config, world)._share] for world in worlds]
+    return [[[draw.clip for draw in rows] for rows in Validation(feed, config, world)._rows] for world in worlds]
 
 
 @pytest.mark.parametrize(("batch", "ranks"), [(4, 1), (7, 1), (16, 1), (64, 1), (8, 8), (8, 2), (12, 3)])
