@@ -162,8 +162,8 @@ class Stream:
 
     def _request(self, number: int, slot: int, row: int, draw: Draw, path: Path) -> Request:
         clock, shape = self._dataset.info.clock, self._shape
-        place, start = self._dataset.location(draw.clip, path), draw.pair.picture
-        last = clock.sample_at(place.frames) - shape.samples  # frames are no whole samples: rounding may go beyond
+        location, start = self._dataset.location(draw.clip, path), draw.pair.picture
+        last = clock.sample_at(location.frames) - shape.samples  # frames are no whole samples: rounding may go beyond
         sounds = tuple((min(clock.sample_at(s.frame), last), clock.sample_at(s.roll)) for s in draw.pair.sounds)
         return Request(
             number=number,
