@@ -116,7 +116,7 @@ def test_the_limit_is_where_most_of_the_idle_time_comes_from(
 
 
 def test_every_setting_computes_the_same_steps() -> None:
-    """All but the compiled ones, which tests/avsync/test_compile.py compares."""
+    """All but the compiled ones, which tests/avsync/models/test_compile.py compares."""
     device, view = torch.device("cpu"), Size(side=32, frames=16).view()
     spec = spec_of(16, view)
     sums = dict[Setting, torch.Tensor]()

@@ -51,13 +51,13 @@ def test_no_open_file_at_all_is_no_fault_of_the_clip(data: Path) -> None:
 
 def test_a_worker_that_may_open_no_file_ends_the_run_and_says_why(dataset: Path) -> None:
     narrow = (
-        "import os, resource\nfrom avsync.loading import fetch\nread = fetch.ShardReader.read\n"
+        "import os, resource\nfrom avsync.loading import worker\nread = worker.ShardReader.read\n"
         "def narrowed(*rest):\n"
         "    free = os.open('/', os.O_RDONLY)\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))\n"
         "    os.close(free)\n"
         "    return read(*rest)\n"
-        "fetch.ShardReader.read = narrowed\n"
+        "worker.ShardReader.read = narrowed\n"
     )
     feed = open_feed(dataset)
     with workers_that(narrow), feed.loader(LoaderOptions(workers=1)) as loader:

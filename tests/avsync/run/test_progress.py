@@ -130,8 +130,8 @@ def test_it_tells_of_the_start_before_the_first_step_and_grows_old_while_data_do
     run = tmp_path / "run"
     asleep = (
         "from avsync.loading import spawner\n"
-        "spawner.PROGRAM = 'import time\\nfrom avsync.loading import fetch\\n'"
-        "'fetch.Fetcher.fill = lambda *_: time.sleep(20)\\n' + spawner.PROGRAM\n"
+        "spawner.PROGRAM = 'import time\\nfrom avsync.loading import worker\\n'"
+        "'worker.Fetcher.fill = lambda *_: time.sleep(20)\\n' + spawner.PROGRAM\n"
     )
     words = command(dataset, run, config, tmp_path)
     words[2] = asleep + words[2]

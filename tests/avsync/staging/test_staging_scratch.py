@@ -198,8 +198,8 @@ def test_who_waits_for_a_process_that_stands_still_is_told(server: SlowServer, d
 
 def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(data: Path, tmp_path: Path) -> None:
     script = (
-        "import os, sys, time; from pathlib import Path; from avsync.staging.part_file import Part\n"
-        "part = Part.take(Path(sys.argv[1]))\n"
+        "import os, sys, time; from pathlib import Path; from avsync.staging.part_file import PartFile\n"
+        "part = PartFile.take(Path(sys.argv[1]))\n"
         "if not os.fork(): print(os.getpid(), flush=True)\n"
         "time.sleep(600)"
     )

@@ -74,7 +74,7 @@ def test_two_ranks_measure_together(dataset, config, tmp_path):
 def test_a_wish_to_stop_ends_it(dataset, config, tmp_path):
     """With the longest possible times it would be at it for an hour."""
     run = tmp_path / "run"
-    endless = "from avsync import preflight as p\np.LOADER_S = p.NETWORK_S = p.WHOLE_S = 3600\n"
+    endless = "from avsync.train import preflight as p\np.LOADER_S = p.NETWORK_S = p.WHOLE_S = 3600\n"
     words = command(dataset, run, with_preflight(replace(config, steps=100_000)), tmp_path)
     words[2] = endless + words[2]
     (child,) = start_ranks(words, 1)

@@ -174,7 +174,7 @@ def test_a_run_folder_in_use_is_refused_and_named(dataset, config, tmp_path):
 
     run = tmp_path / "run"
     holder = (
-        "import sys, time; from pathlib import Path; from sharding.base.files import folder_lock\n"
+        "import sys, time; from pathlib import Path; from sharding.base.locks import folder_lock\n"
         "with folder_lock(Path(sys.argv[1]), 'avsync train'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holder, str(run)], stdout=subprocess.PIPE, text=True) as other:
