@@ -33,10 +33,13 @@ def serve(connection: Connection) -> None:
 
 
 def reason(error: Exception) -> str:
-    """In a line."""
+    """In a line; of an error that holds another process's traceback, what stands at its end."""
+    text = str(error).strip()
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return OUT_OF_MEMORY
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+    if "Traceback" in text:
+        return text.splitlines()[-1][:LONGEST]
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:LONGEST]
 
 
 if __name__ == "__main__":
