@@ -80,6 +80,7 @@ class World:
 def counter(patience: timedelta) -> Callable[[bool], int]:
     """World.count over a group of its own: what is asked between two steps must not wait in line with gradients."""
     control = torch.distributed.new_group(backend="gloo", timeout=patience)
+    assert not isinstance(control, int)  # a number is for processes outside of a group; this one has all ranks
 
     def count(yes: bool) -> int:
         votes = torch.tensor(int(yes))

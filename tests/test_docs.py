@@ -88,7 +88,7 @@ def test_a_make_target_that_is_shown_exists(document: Path) -> None:
 
 def test_a_bare_make_tells_every_target() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "test", "slurm", "demo", "replay", "cluster-demo", "format", "clean"):
+    for target in ("setup", "test", "slurm", "demo", "replay", "cluster-demo", "format", "renew", "clean"):
         assert f"make {target}" in shown
 
 

@@ -35,7 +35,7 @@ def saved(record: JobRecord, share: int | None = None) -> int:
         return _packed_of(Path(record.dataset), share)
     if record.dataset:
         dataset = Path(record.dataset)
-        return sum(1 for pattern in (".parts/*/*.json", "*/??????.json") for _ in dataset.glob(pattern))
+        return sum(1 for pattern in (".parts/*/*.json", "[!.]*/??????.json") for _ in dataset.glob(pattern))
     return 0
 
 

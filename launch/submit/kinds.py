@@ -49,6 +49,8 @@ class JobKind:
     """Of each node; None: all that the profile gives."""
     ranks: bool = False
     """It runs as many processes, on as many nodes, as it gets; else it is one process."""
+    trains: bool = False
+    """Its folder holds checkpoints and progress.json: its job is watched by them."""
     more: Callable[[Sequence[str], ClusterProfile, ResourceOptions], list[str]] = _nothing
     """Words that the cluster adds to those typed."""
 
@@ -100,9 +102,11 @@ def _of_training(words: Sequence[str], profile: ClusterProfile, wanted: Resource
 KINDS = {
     # an array of tasks, each packs its part; MERGE_KIND, after them, puts the parts together
     "pack": JobKind(folder="dataset", needs=("videos",), profile="pack", more=_of_share),
-    "train": JobKind(folder="run", needs=("dataset",), profile="train", gpus=None, ranks=True, more=_of_training),
+    "train": JobKind(
+        folder="run", needs=("dataset",), profile="train", gpus=None, ranks=True, trains=True, more=_of_training
+    ),
     "evaluate": JobKind(folder="run", needs=("run", "dataset"), profile="evaluate", gpus=1),
-    "finetune": JobKind(folder="out", needs=("run", "dataset"), profile="evaluate", gpus=1),
+    "finetune": JobKind(folder="out", needs=("run", "dataset"), profile="evaluate", gpus=1, trains=True),
     "verify": JobKind(folder="dataset", needs=("dataset",), profile="pack"),
     "audit": JobKind(folder="dataset", needs=("dataset",), profile="pack"),
 }

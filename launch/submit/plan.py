@@ -86,7 +86,7 @@ def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit:
         name=link.wanted.name or f"{name}-{folder.name}",
         words=words,
         argv=(sys.executable, "-m", "launch", *words, *kind.more(words, profile, link.wanted)),
-        run=str(folder) if kind.ranks else "",
+        run=str(folder) if kind.trains else "",
         dataset=str(folder) if link.kind == PACK else "",
         profile=profile,
         resources=asked,

@@ -85,7 +85,7 @@ def test_it_overfits_four_clips() -> None:
 
 def test_it_learns_that_flashes_beep_and_points_at_them() -> None:
     spec = spec_of(side=24)
-    net = trained(spec, lambda: flashes(spec, clips=8), steps=60).eval()
+    net = trained(spec, lambda: flashes(spec, clips=8), steps=120).eval()
     with torch.inference_mode():
         out = net(*flashes(spec, clips=32))
     accuracy = ((out.logit > 0) == torch.tensor([True, False])).float().mean()
