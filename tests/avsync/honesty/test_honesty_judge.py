@@ -62,7 +62,7 @@ def test_the_worse_stream_is_named() -> None:
     assert alarm is not None
     assert (alarm.stream, alarm.accuracy) == ("picture", 0.9)
     assert "the picture alone" in alarm.text
-    assert "With its sound muted it is still right in 90.0%" in alarm.text
+    assert "With its sound muted it is still right in 90.0 %" in alarm.text
 
 
 @pytest.mark.parametrize(("clips", "raised"), [(8, False), (16, False), (17, True), (60, True)])

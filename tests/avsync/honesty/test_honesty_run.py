@@ -157,7 +157,7 @@ def test_who_uses_a_network_that_cheats_is_told_and_who_uses_the_honest_one_is_n
         assert not capsys.readouterr().err
         assert load_network(turned, "last", torch.device("cpu")).step == 10
     shown = " ".join(capsys.readouterr().err.split())
-    assert "this checkpoint CHEATS: the sound alone tells it the label in 100.0%" in shown
+    assert "this checkpoint CHEATS: the sound alone tells it the label in 100.0 %" in shown
     assert f"step {read_json(turned / 'best.json', Best).step} is honest" in shown
 
 

@@ -233,7 +233,7 @@ def test_a_network_that_cheats_is_told_of_as_long_as_it_does_also_when_its_job_i
     shown = capsys.readouterr().out
     for said in (
         "run: CHEATING since step 100: the sound alone tells the network the label",
-        "With another clip's picture it is still right in 93.0%", "Step 80 is honest and kept as best",
+        "With another clip's picture it is still right in 93.0 %", "Step 80 is honest and kept as best",
         "avsync audit DATASET",
     ):  # fmt: skip
         assert said in shown
