@@ -21,6 +21,7 @@ from launch.submit.plan import plan_again
 from launch.submit.script import Piece, Waits, script
 from launch.watch.jobs import job_of
 from launch.watch.logs import log_files
+from sharding.base.environment import JOBS
 from sharding.base.files import read_json
 
 BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
@@ -40,6 +41,8 @@ def state(request: pytest.FixtureRequest) -> str:
 def folder_of(kind: str, state: str, root: Path) -> Path:
     """A copy of job-train or job-pack whose texts name this machine's folders, with what the job reads beside it."""
     shutil.copytree(BEFORE / kind / state, root)
+    for kept in list(root.rglob("submitted")):  # under this name, so that no `avsync status` comes upon them here
+        kept.rename(kept.with_name(JOBS))
     for path in (path for path in root.rglob("*") if path.suffix in (".json", ".jsonl", ".sh", ".txt")):
         text = path.read_text().replace("@ROOT@", str(root)).replace("@PYTHON@", sys.executable)
         path.write_text(text.replace("@CODE@", str(root / "checkout")))
