@@ -73,7 +73,7 @@ worker.Fetcher.fill = deadly
 
 def test_a_bug_in_a_worker_reaches_the_caller(dataset):
     feed = open_feed(dataset)
-    broken = "from avsync.loading import worker\nfetch.Fetcher.fill = lambda *_: 1 // 0\n"
+    broken = "from avsync.loading import worker\nworker.Fetcher.fill = lambda *_: 1 // 0\n"
     with (
         workers_that(broken),
         pytest.raises(RuntimeError, match="ZeroDivisionError"),
@@ -141,7 +141,7 @@ def test_signals_to_workers_that_are_still_starting_leave_them_alone(dataset):
 def test_a_wait_without_end_is_told_and_then_ended(dataset, capsys):
     """A worker that sleeps stands for a read that a network disk never answers."""
     feed = open_feed(dataset)
-    asleep = "import time\nfrom avsync.loading import worker\nfetch.ShardReader.read = lambda *_: time.sleep(3600)\n"
+    asleep = "import time\nfrom avsync.loading import worker\nworker.ShardReader.read = lambda *_: time.sleep(3600)\n"
     options = LoaderOptions(workers=2, rank=3, report_after_s=0.5, stop_after_s=1.2)
     with workers_that(asleep):
         with pytest.raises(AvsyncError, match=r"no clip came in for 1 s") as raised, feed.loader(options) as loader:
@@ -205,7 +205,7 @@ def test_batches_that_lie_ready_are_counted(dataset):
 
 def test_a_wish_to_stop_ends_a_wait(dataset):
     feed = open_feed(dataset)
-    asleep = "import time\nfrom avsync.loading import worker\nfetch.ShardReader.read = lambda *_: time.sleep(3600)\n"
+    asleep = "import time\nfrom avsync.loading import worker\nworker.ShardReader.read = lambda *_: time.sleep(3600)\n"
     with workers_that(asleep):
         options = LoaderOptions(workers=1, stopping=lambda: True)
         with pytest.raises(StoppedWaiting), feed.loader(options) as loader:
