@@ -59,7 +59,7 @@ def running(parent: psutil.Process) -> list[psutil.Process]:
 
 def workers_of(parent: psutil.Process, count: int) -> list[psutil.Process]:
     """The workers that a spawner has forked, when there are `count`: earlier ones may be leaving, new ones coming."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30  # a spawner imports before it forks, on a busy machine for long
     while len(workers := running(parent)) != count:
         assert time.monotonic() < until, workers
         time.sleep(0.01)

@@ -142,9 +142,9 @@ def test_a_wait_without_end_is_told_and_then_ended(dataset, capsys):
     """A worker that sleeps stands for a read that a network disk never answers."""
     feed = open_feed(dataset)
     asleep = "import time\nfrom avsync.loading import worker\nworker.ShardReader.read = lambda *_: time.sleep(3600)\n"
-    options = LoaderOptions(workers=2, rank=3, report_after_s=0.5, stop_after_s=1.2)
+    options = LoaderOptions(workers=2, rank=3, report_after_s=3, stop_after_s=6)  # workers take their time to start
     with workers_that(asleep):
-        with pytest.raises(AvsyncError, match=r"no clip came in for 1 s") as raised, feed.loader(options) as loader:
+        with pytest.raises(AvsyncError, match=r"no clip came in for 6 s") as raised, feed.loader(options) as loader:
             next(loader.batches(rows_of(feed)))
         workers = workers_of(spawner_process(), 2)
     told = capsys.readouterr().err
