@@ -14,8 +14,10 @@ ifeq ($(filter $(TORCH),pinned keep),)
 $(error TORCH=$(TORCH) is not known; choose pinned or keep)
 endif
 STAMP := $(VENV)/.complete-$(TORCH)
-PYTEST_FLAGS ?= -n 2
-SLURM_FLAGS ?= $(if $(findstring -n,$(PYTEST_FLAGS)),--dist loadfile)
+# Neighbours in a file share what they set up, and nobody idles at the end.
+PYTEST_FLAGS ?= -n 2 --dist worksteal
+# Each worker has a cluster of its own, and waits for it most of the time: four keep two cores busy.
+SLURM_FLAGS ?= $(if $(findstring -n,$(PYTEST_FLAGS)),-n 4 --dist loadfile)
 
 RESOLVE := pyproject.toml --quiet --upgrade --extra dev --only-binary :all: --no-header --no-annotate
 
