@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from feeds import open_feed, rows_of, running, spawner_process
+from feeds import rows_of, running, spawner_process
 
+from avsync.config import PairConfig, ViewConfig
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from sharding.config import PackConfig
 from sharding.format.codec import CODECS
@@ -13,7 +15,7 @@ from sharding.pack.pack import pack
 
 BATCHES = 10_000
 GROWTH = 24 << 20
-"""Bytes that may come and go between two looks; a leak of one small clip a batch would be 300 MB."""
+"""Bytes that may come and go between two looks; a leak of one small window a batch would be 90 MB."""
 
 
 def own_memory() -> int:
@@ -35,7 +37,8 @@ def test_memory_is_flat_over_ten_thousand_batches(scenes, tmp_path, codec):
     pack(scenes / "scenes.csv", tmp_path / "d", PackConfig(
         fps="10", size=32, sample_rate=8000, min_clip_s="3", codec=codec, workers=2,
     ))  # fmt: skip
-    feed = open_feed(tmp_path / "d")
+    short = PairConfig(law="symmetric", window_s=0.5, min_shift_s=0.5, max_shift_s=1)  # batches count, not their size
+    feed = Feed.open(tmp_path / "d", "train", short, ViewConfig())
     rows = rows_of(feed, batch=1)
     after: list[int] = []
     with feed.loader(LoaderOptions(workers=2)) as loader:
