@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from sharding.config import PackConfig
+from sharding.base.csv_table import write_csv
+from sharding.config import PackConfig, PackOptions
 from sharding.format.clip import ClipMeta, Clock
 from sharding.format.dataset import open_dataset
 from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.probe import probe
 from sharding.pack.pack import pack
+from sharding.sources.source import is_video
 from tests.sharding.conftest import QUIET
 
 DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -53,8 +55,16 @@ CORRUPT = {
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ClipMeta], dict[str, str]]:
     """First clip of each source, and the reasons of those that have none."""
-    out = tmp_path_factory.mktemp("real")
-    summary = pack(DATA, out, PackConfig(size=32, val_percent=0, test_percent=0, workers=2), QUIET)
+    folder, out = tmp_path_factory.mktemp("listed"), tmp_path_factory.mktemp("real")
+    names = sorted(name for part in ("clips", "edge") for name in videos(part) if is_video(name))
+    write_csv(folder / "videos.csv", ("path", "action"), [(name, "real") for name in names])
+    summary = pack(
+        folder / "videos.csv",
+        out,
+        PackConfig(size=32, val_percent=0, test_percent=0, workers=2),
+        QUIET,
+        PackOptions(root=DATA),
+    )
     dataset = open_dataset(out, "train")
     clips = dict[str, ClipMeta]()
     for clip in range(len(dataset.index)):
