@@ -4,6 +4,7 @@ Written as mp4 any player opens: H.264 in yuv420p and AAC, picture by picture; n
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Self
@@ -18,8 +19,8 @@ from sharding.format.clip import ColorMatrix
 from sharding.media.audio import AudioTimeline
 from sharding.media.picture import turn_of
 from sharding.media.probe import Probe, open_media
-from sharding.media.stream import PacketLog, decoded
-from sharding.media.video import FrameClock
+from sharding.media.stream import SourceStream
+from sharding.media.video import timed_frames
 
 TICK = Fraction(1, 90_000)
 """What moments are counted in: exact for 24, 25, 30, 60 and NTSC rates, and for whole milliseconds."""
@@ -58,13 +59,11 @@ class Picture:
 def read_pictures(source: Probe) -> Iterator[Picture]:
     """Every picture that is shown, in order; each tick is greater than the last."""
     to_rgb = VideoReformatter()
-    with open_media(source.path) as container:
-        stream: Any = container.streams[source.video.index]
-        stream.thread_type = "AUTO"
+    with closing(SourceStream(source, source.video, threads=0)) as opened:
         size: tuple[int, int] | None = None
         end = round(source.video.end / TICK)
-        for tick, ticks, frame in _shown(_timed(container, stream, source.video.origin), end):
-            size = size or _size(frame, stream.sample_aspect_ratio)
+        for tick, ticks, frame in _shown(_timed(source, opened), end):
+            size = size or _size(frame, opened.stream.sample_aspect_ratio)
             scaled: Any = to_rgb.reformat(
                 frame,
                 width=size[0],
@@ -97,12 +96,10 @@ def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]], end: int) -> Iterat
         yield held[0], max(1, end - held[0]), held[1]
 
 
-def _timed(container: Any, stream: Any, origin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+def _timed(source: Probe, opened: SourceStream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their times; damaged packets are passed over, as packing does."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    clock = FrameClock(usual=round(1 / (rate * stream.time_base)))
-    for frame in decoded(container, stream, PacketLog()):
-        yield clock.tick_of(frame) * stream.time_base - origin, frame
+    for one in timed_frames(source, opened):
+        yield one.tick * opened.stream.time_base - source.video.origin, one.frame
 
 
 def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:

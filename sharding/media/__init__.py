@@ -4,10 +4,14 @@ In: a path, ranges of frame numbers, the form of pictures and sound. Out: decode
 Imported by: sources, plan, pack, show, verify, advise; of avsync only localize and score.
 
     container      opening a file; whose fault it is when FFmpeg cannot go on
+    programmes     which streams of a transport stream belong together
+    choice         which picture and which sound are used
     packet_times   when the packets of a stream are
+    restarts       where a clock starts again: one timeline of all its stretches
     truncation     whether the file breaks off
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on
+    frame_times    when each decoded picture is shown
     picture        one picture as it is stored
     video          pictures at a constant rate, by time
     audio          sound by its count of samples, under timestamps that jitter, jump or drift

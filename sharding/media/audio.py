@@ -8,19 +8,18 @@ integers.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 from statistics import median_low
-from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.media.probe import Probe
-from sharding.media.stream import PacketStats, SourceStream, without_strays
+from sharding.media.stream import PacketStats, SourceStream
 
 JUMP_S = Fraction(3, 100)
 """From one frame to the next; more is a gap or an overlap. Remuxed web video jitters by up to 21 ms and comes back."""
@@ -29,10 +28,15 @@ MOST_FRAMES = 200
 """On either side; some codecs have frames of a millisecond."""
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
-STRAY_S = 1
 MOST_STRAYS = 16
-"""So few frames that stand so far ahead of those around them have a wrong timestamp: a transport stream writes one for
+"""So few frames, behind which the timestamps go on as before, have a wrong one: a transport stream writes one for
 several."""
+AUDIBLE = 10 ** (-60 / 10)
+"""Mean power of full scale 1; below is silence, as in packing."""
+CANCELLED = 1 / 100
+"""Where mixing channels to one leaves less than this of their power, one of them is taken as it is."""
+LISTEN_EVERY = 4
+"""Frames; what cancels does so for long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,31 +48,40 @@ class Heard:
     """Seconds; None when it follows the frame before without a break."""
     jumped: bool
     """The timestamps say that it does not follow what came before."""
+    stray: bool
+    """Its own timestamp could not be believed."""
 
 
 def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> Iterator[Heard]:
     """Times on the stored timeline of `tick` seconds; `first` is when a frame without a timestamp begins."""
     run: _Run | None = None
-    for _, frame in without_strays(_stamped(frames), far=round(STRAY_S / tick), most=MOST_STRAYS):
-        if run is not None and run.takes(frame):
+    suspects = list[av.AudioFrame]()  # whose timestamps say that there is a jump before them
+    for frame in frames:
+        if run is None:
+            run = _Run(frame, tick, first, jumped=False)
+        if run.takes(frame, suspects):
+            for stray in suspects:
+                yield from run.add(stray, stray=stray.pts is not None)
+            suspects.clear()
             yield from run.add(frame)
             continue
-        after = None
-        if run is not None:
-            yield from run.finish()
-            after = run.end
-        run = _Run(frame, tick, first if after is None else after, jumped=after is not None)
-        yield from run.add(frame)
+        suspects.append(frame)
+        if len(suspects) > MOST_STRAYS or not run.has_kind(frame):
+            run = yield from _runs(run, suspects, tick)
+            suspects.clear()
     if run is not None:
+        run = yield from _runs(run, suspects, tick)
         yield from run.finish()
 
 
-def _stamped(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[int, av.AudioFrame]]:
-    """Frames with their ticks; one that has none stands where the last one does."""
-    tick = 0
+def _runs(run: "_Run", frames: list[av.AudioFrame], tick: Fraction) -> Generator[Heard, None, "_Run"]:
+    """Add frames to their run, and to new ones where they jump; the last run."""
     for frame in frames:
-        tick = tick if frame.pts is None else frame.pts
-        yield tick, frame
+        if not run.takes(frame):
+            yield from run.finish()
+            run = _Run(frame, tick, run.end, jumped=True)
+        yield from run.add(frame)
+    return run
 
 
 class _Run:
@@ -87,23 +100,29 @@ class _Run:
         self._offset: int | None = None  # in use
         self._jumped = jumped and frame.pts is not None and abs(begin - otherwise * self._whole) > self._drift
         self._past = deque[tuple[int, int]](maxlen=MOST_FRAMES)  # (count, off)
-        self._waiting = deque[tuple[int, int, av.AudioFrame]]()
+        self._waiting = deque[tuple[int, int, av.AudioFrame, bool]]()
 
     @property
     def end(self) -> Fraction:
-        """When the next frame would be heard."""
-        return Fraction(self._count + (self._offset or 0), self._whole)
+        """When the next frame would be heard, by the last timestamp."""
+        return Fraction(self._count + self._off, self._whole)
 
-    def takes(self, frame: av.AudioFrame) -> bool:
-        """`frame` is of the same kind, and there is no jump before it."""
-        if _kind_of(frame) != self._kind:
+    def has_kind(self, frame: av.AudioFrame) -> bool:
+        """`frame` is of the same kind."""
+        return _kind_of(frame) == self._kind
+
+    def takes(self, frame: av.AudioFrame, between: Sequence[av.AudioFrame] = ()) -> bool:
+        """`frame` is of the same kind, and there is no jump before it, if `between` follow what is here."""
+        if not self.has_kind(frame) or (frame.pts is None and between):
             return False
-        return frame.pts is None or abs(self._off_of(frame) - self._off) <= self._jump
+        count = self._count + sum(one.samples for one in between) * self._per_sample
+        return frame.pts is None or abs(frame.pts * self._per_tick - count - self._off) <= self._jump
 
-    def add(self, frame: av.AudioFrame) -> Iterator[Heard]:
-        if frame.pts is not None:
-            self._off = self._off_of(frame)
-        self._waiting.append((self._count, self._off, frame))
+    def add(self, frame: av.AudioFrame, *, stray: bool = False) -> Iterator[Heard]:
+        """The next frame; the timestamp of a `stray` is not believed."""
+        if frame.pts is not None and not stray:
+            self._off = frame.pts * self._per_tick - self._count
+        self._waiting.append((self._count, self._off, frame, stray))
         self._count += frame.samples * self._per_sample
         while self._waiting[-1][0] - self._waiting[0][0] >= self._settle or len(self._waiting) > MOST_FRAMES:
             yield self._next()
@@ -113,23 +132,20 @@ class _Run:
         while self._waiting:
             yield self._next()
 
-    def _off_of(self, frame: Any) -> int:
-        return frame.pts * self._per_tick - self._count
-
     def _next(self) -> Heard:
-        count, off, frame = self._waiting[0]
+        count, off, frame, stray = self._waiting[0]
         while self._past and count - self._past[0][0] > self._settle:
             self._past.popleft()
         self._past.append((count, off))
         self._waiting.popleft()
         if self._agrees(off):
-            return Heard(frame=frame, start=None, jumped=False)
+            return Heard(frame=frame, start=None, jumped=False, stray=stray)
         offset = median_low(one[1] for one in (*self._past, *self._waiting))
         if self._agrees(offset):
-            return Heard(frame=frame, start=None, jumped=False)
+            return Heard(frame=frame, start=None, jumped=False, stray=stray)
         jumped = self._jumped if self._offset is None else True
         self._offset = offset
-        return Heard(frame=frame, start=Fraction(count + offset, self._whole), jumped=jumped)
+        return Heard(frame=frame, start=Fraction(count + offset, self._whole), jumped=jumped, stray=stray)
 
     def _agrees(self, off: int) -> bool:
         return self._offset is not None and abs(off - self._offset) <= self._drift
@@ -171,6 +187,10 @@ class Sound:
     """How many more the source has for the same time."""
     breaks: int
     """How often its timestamps jumped."""
+    strays: int
+    """Frames whose own timestamp could not be believed."""
+    cancels: bool
+    """Its channels are loud, and their mix is not."""
     packets: PacketStats
 
 
@@ -183,6 +203,8 @@ class AudioTimeline:
         self._stream = SourceStream(source, source.audio)
         self._blocks = self._ordered(self._placed(first_sample))
         self._rest: Placed | None = None
+        self._notes = deque[_Note]()
+        self._frames = 0
 
     def close(self) -> None:
         self._stream.close()
@@ -207,7 +229,25 @@ class AudioTimeline:
                 break
             self._rest = None
         packets = self._stream.stats(Fraction(first, self.sample_rate), Fraction(stop, self.sample_rate))
-        return Sound(audio=out, silence_samples=count - filled, samples_dropped=dropped, breaks=breaks, packets=packets)
+        strays, loud, mixed = self._noted(first, stop)
+        return Sound(
+            audio=out,
+            silence_samples=count - filled,
+            samples_dropped=dropped,
+            breaks=breaks,
+            strays=strays,
+            cancels=loud > AUDIBLE and mixed < CANCELLED * loud,
+            packets=packets,
+        )
+
+    def _noted(self, first: int, stop: int) -> tuple[int, float, float]:
+        """Strays, and power of channels and of their mix, of a stretch; what comes before it is forgotten."""
+        while self._notes and self._notes[0].position < first:
+            self._notes.popleft()
+        here = [one for one in self._notes if one.position < stop]
+        powers = [one.powers for one in here if one.powers is not None]
+        loud, mixed = np.mean(powers, axis=0) if powers else (0.0, 0.0)
+        return sum(one.stray for one in here), float(loud), float(mixed)
 
     @staticmethod
     def _ordered(blocks: Iterator[Placed]) -> Iterator[Placed]:
@@ -236,9 +276,36 @@ class AudioTimeline:
                 segment = _Segment(
                     one.frame, start=start, jumped=one.jumped, out_rate=self.sample_rate, channels=self.channels
                 )
+            self._note(segment.position, one)
             yield from segment.add(one.frame)
         if segment is not None:
             yield from segment.flush()
+
+    def _note(self, position: int, one: Heard) -> None:
+        self._frames += 1
+        listens = self.channels == 1 and one.frame.layout.nb_channels > 1 and self._frames % LISTEN_EVERY == 1
+        if one.stray or listens:
+            powers = _powers(one.frame) if listens else None
+            self._notes.append(_Note(position=position, stray=one.stray, powers=powers))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Note:
+    """About a frame that begins near `position`."""
+
+    position: int
+    stray: bool
+    powers: tuple[float, float] | None
+    """Of its channels, and of their mix; full scale is 1."""
+
+
+def _powers(frame: av.AudioFrame) -> tuple[float, float]:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    scale = 1 if samples.dtype.kind == "f" else 2.0 ** (8 * samples.itemsize - 1)
+    wave = samples.astype(np.float64) / scale - (samples.dtype == np.uint8)
+    return float(np.square(wave).mean()), float(np.square(wave.mean(axis=0)).mean())
 
 
 class _Segment:

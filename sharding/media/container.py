@@ -20,6 +20,8 @@ from sharding.errors import RejectError, RejectReason
 FORMATS = "avi,asf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf,ogg"
 """Demuxers a source may use. Playlists are left out: they could open other files, or the network."""
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+STORED_TIMES = {"fflags": "nofillin"}
+"""Times as the file has them. FFmpeg fills in what is missing by the rate that the sound had at first."""
 LARGEST_PACKET = 256 * 2**20
 """Bytes; a raw 8K picture has 200 MB. What asks for more lies."""
 LEAST_ROOM = 64 * 2**20

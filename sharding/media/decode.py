@@ -11,7 +11,7 @@ Frame 0 is presentation time 0. The two timelines open the file separately: bad 
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -28,6 +28,8 @@ from sharding.media.video import Pictures, VideoTimeline
 
 MAX_ERROR_SHARE = Fraction(1, 10)
 """Of a stretch's packets; when the decoder refuses more, the stretch is damaged."""
+MOST_STRAYS = 2
+"""Pictures with a wrong time in a stretch; or MAX_ERROR_SHARE of all."""
 MAX_STILL_S = 1
 """When the decoder refused a packet, and one picture stays for so long, pictures are missing there."""
 
@@ -54,6 +56,8 @@ class Span:
     """(S, C), S = clock.sample_at(T)"""
     matrix: ColorMatrix
     repairs: Repairs
+    strays: int = 0
+    """Pictures and frames of sound whose own timestamp could not be believed."""
     damage: str = ""
     """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
 
@@ -79,11 +83,7 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterat
         closing(
             VideoTimeline(source, fps=clock.fps, width=spec.width, height=spec.height, fit=spec.fit, first_slot=first)
         ) as video,
-        closing(
-            AudioTimeline(
-                source, sample_rate=clock.sample_rate, channels=spec.channels, first_sample=clock.sample_at(first)
-            )
-        ) as audio,
+        closing(_SpanSound(source, spec)) as audio,
     ):
         for piece in pieces:
             pictures = video.read(piece.start, len(piece))
@@ -95,7 +95,37 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterat
                 matrix=source.matrix,
                 repairs=_repairs(pictures, sound),
                 damage=_damage(pictures, sound, clock),
+                strays=pictures.strays + sound.strays,
             )
+
+
+class _SpanSound:
+    """The sound of ascending stretches; where channels cancel each other when mixed to one, the louder of two."""
+
+    def __init__(self, source: Probe, spec: OutputSpec) -> None:
+        self._source, self._spec = source, spec
+        self._mixed: AudioTimeline | None = None
+        self._apart: AudioTimeline | None = None
+
+    def close(self) -> None:
+        for timeline in (self._mixed, self._apart):
+            if timeline is not None:
+                timeline.close()
+
+    def read(self, first: int, count: int) -> Sound:
+        """Samples first ... first + count - 1."""
+        self._mixed = self._mixed or self._opened(self._spec.channels, first)
+        sound = self._mixed.read(first, count)
+        if not sound.cancels:
+            return sound
+        self._apart = self._apart or self._opened(2, first)
+        both = self._apart.read(first, count).audio
+        left, right = np.square(both.astype(np.float64)).sum(axis=0)
+        return replace(sound, audio=np.ascontiguousarray(both[:, 1:] if right > 2 * left else both[:, :1]))
+
+    def _opened(self, channels: int, first: int) -> AudioTimeline:
+        rate = self._spec.clock.sample_rate
+        return AudioTimeline(self._source, sample_rate=rate, channels=channels, first_sample=first)
 
 
 def _missing(source: Probe, piece: range, clock: Clock) -> bool:
@@ -145,6 +175,8 @@ def _damage(pictures: Pictures, sound: Sound, clock: Clock) -> str:
     for name, stats in (("video", pictures.packets), ("audio", sound.packets)):
         if stats.refused > max(1, stats.packets * MAX_ERROR_SHARE):
             return f"the {name} decoder refused {stats.refused} of {stats.packets} packets"
+    if pictures.strays > max(MOST_STRAYS, len(pictures.yuv) * MAX_ERROR_SHARE):
+        return f"the times of {pictures.strays} pictures contradict the order they are shown in"
     standing = Fraction(pictures.standing) / clock.fps
     if standing > HOLE_S:
         return f"no picture appears for {float(standing):.1f} s"

@@ -1,10 +1,18 @@
-"""When the packets of one stream are: its first and last moment, and where it has holes. Nothing is decoded."""
+"""When the packets of one stream are: its first and last moment, where it has holes, and where its clock starts again.
 
+Nothing is decoded. All times are ticks of the stream's time base, as stored, until `restarts.py` has laid the stretches
+of a clock that starts again one after the other.
+"""
+
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
 
@@ -12,10 +20,27 @@ MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
 HOLE_S = 10
 """Where no picture appears for longer than this, nothing is shown."""
-MAX_HOLES = 100
+FARTHEST = 2**55
+"""Ticks; no clock counts so far, and sums of what is nearer stay whole numbers of 64 bits."""
+NO_TIME = -(2**62)
+MOSTLY = 0.9
+KEY, DISCARD = 1, 2
+COLUMNS = 7
+"""Number in the file, pts, dts, duration, first byte, size, flags."""
 
 Stretch = tuple[Fraction, Fraction]
 """Start and end, seconds on a source's timeline."""
+Ticks = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shift:
+    """From some packet on, a stream's stored times are moved: its clock had started again."""
+
+    packet: int
+    """Number of the first packet of the stream that this holds for."""
+    ticks: int
+    """To add to what is stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,99 +56,192 @@ class StreamFacts:
     timed: bool
     """Every packet has a presentation timestamp."""
     origin: Fraction = Fraction(0)
-    """Subtract this from its stored timestamps."""
+    """Subtract this from its stored timestamps, after its shifts."""
+    shifts: tuple[Shift, ...] = ()
+    by_decode_times: bool = False
+    """Nothing else is stored (AVI)."""
+    decode_order: bool = False
+    """Its times never go back from packet to packet: the n-th picture shown appears at the n-th of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StretchTimes:
+    """First and last moment of a stream between two restarts of its clock; ticks, moved by its shift."""
+
+    first: int
+    last: int
+    first_key: int | None
+    usual: int
+    """From one packet to the next, last seen."""
+    last_duration: int
+
+    def start(self, kind: str) -> int:
+        """Of what is shown: pictures before the first key frame do not decode."""
+        return max(self.first, self.first_key) if kind == "video" and self.first_key is not None else self.first
+
+    def tail(self, kind: str, tick: Fraction) -> Fraction:
+        """How long the last packet lasts, seconds."""
+        return min((self.last_duration or self.usual) * tick, MAX_TAIL_S[kind])
+
+    def end(self, kind: str, tick: Fraction) -> Fraction:
+        """When its last packet is over, seconds."""
+        return self.last * tick + self.tail(kind, tick)
 
 
 @dataclass(kw_only=True, slots=True)
 class PacketTimes:
-    """First and last time of one stream, gathered packet by packet, in ticks of its time base."""
+    """The packets of one stream, gathered one by one."""
 
     kind: str
-    tick: Fraction | None
-    packets: int = 0
-    untimed: int = 0
-    head: tuple[int | None, int | None] = None, None
-    """Byte and time of the very first, discarded or not."""
-    reach: int = 0
-    """Bytes of the file up to where a packet has ended."""
-    discarded: int = 0
-    first: int | None = None
+    tick: Fraction
+    by_decode_times: bool = False
+    """See StreamFacts."""
     skipped: int = 0
     """Samples of the first packet that are not heard: an encoder's priming."""
-    last: int | None = None
-    last_duration: int = 0
-    first_key: int | None = None
-    usual_duration: int = 0
-    runs: list[list[int]] = field(default_factory=list)
-    """First and last time of packets that stand together, see Probe.runs."""
-    hole: int = 0
-    """HOLE_S in ticks."""
+    shifts: tuple[Shift, ...] = ()
+    """As restarts.py has found them."""
+    pictures: int = 0
+    """Packets that are more than a repeat of the one before."""
+    _rows: "array[int]" = field(default_factory=lambda: array("q"))
+    _heard: bool = False
 
-    def __post_init__(self) -> None:
-        self.hole = int(HOLE_S / (self.tick or 1))
+    def add(self, number: int, packet: "av.Packet[Any]") -> None:
+        """The next packet; `number` counts those of all streams."""
+        flags = (packet.is_keyframe and KEY) + (packet.is_discard and DISCARD)
+        pts, dts = (NO_TIME if one is None or abs(one) > FARTHEST else one for one in (packet.pts, packet.dts))
+        duration = min(packet.duration or 0, FARTHEST)
+        self._rows.extend((number, pts, dts, duration, packet.pos or 0, packet.size, flags))
+        self.pictures += packet.size > 0
+        if not self._heard and self.kind == "audio" and not packet.is_discard:
+            self._heard, self.skipped = True, _priming(packet)
 
-    def add(self, packet: "av.Packet[Any]") -> None:
+    @property
+    def packets(self) -> int:
+        return len(self._rows) // COLUMNS
+
+    @property
+    def numbers(self) -> Ticks:
+        """Of its packets, among those of all streams."""
+        return self._columns()[:, 0]
+
+    @property
+    def reach(self) -> int:
+        """Bytes of the file up to where a packet has ended."""
+        table = self._columns()
+        return int((table[:, 4] + table[:, 5]).max(initial=0))
+
+    @property
+    def discarded(self) -> int:
+        return int(((self._columns()[:, 6] & DISCARD) != 0).sum())
+
+    @property
+    def head(self) -> tuple[int | None, int | None]:
+        """Byte and time of the very first packet, discarded or not."""
         if not self.packets:
-            self.head = packet.pos, packet.pts
-        self.packets += 1
-        self.reach = max(self.reach, (packet.pos or 0) + packet.size)
-        self.discarded += packet.is_discard
-        when = packet.pts if packet.pts is not None else packet.dts
-        self.untimed += packet.pts is None
-        if when is None:
-            return
-        if self.first_key is None and packet.is_keyframe:
-            self.first_key = when  # a discarded key frame still starts the decoder
-        if packet.is_discard:
-            return
-        if self.first is None and self.kind == "audio":
-            self.skipped = _priming(packet)
-        self.first = when if self.first is None else min(self.first, when)
-        self._join(when)
-        if self.last is not None and when > self.last:
-            self.usual_duration = when - self.last
-        if self.last is None or when >= self.last:
-            self.last, self.last_duration = when, packet.duration or 0
+            return None, None
+        pts, byte = int(self._rows[1]), int(self._rows[4])
+        return byte, None if pts == NO_TIME else pts
+
+    def clock(self) -> tuple[Ticks, Ticks]:
+        """Numbers of the packets that have a time, among the stream's, and what rises from one to the next.
+
+        That is their decode times where they have them, else presentation times, as stored.
+        """
+        table = self._columns()
+        when = np.where(table[:, 2] == NO_TIME, table[:, 1], table[:, 2])
+        known = np.flatnonzero(when != NO_TIME)
+        return known, when[known]
+
+    @property
+    def has_decode_times(self) -> bool:
+        table = self._columns()
+        return bool((table[:, 2] != NO_TIME).mean() > MOSTLY) if len(table) else False
+
+    def parts(self) -> list[StretchTimes | None]:
+        """One, and one more for each shift; None where no packet has a time."""
+        table, when = self._columns(), self._shown()
+        edges = [0, *(shift.packet for shift in self.shifts), len(when)]
+        return [_stretch(table[start:stop], when[start:stop]) for start, stop in pairwise(edges)]
 
     def facts(self, stream: Any) -> StreamFacts:
         """Raises RejectError when no packet has a time at all."""
-        if self.first is None or self.last is None or self.tick is None:
+        there = [part for part in self.parts() if part is not None]
+        if not there:
             reason = RejectReason.NO_VIDEO if self.kind == "video" else RejectReason.NO_AUDIO
             if self.packets:
                 reason = RejectReason.CORRUPT
             raise RejectError(reason, f"its {self.kind} stream has {self.packets} packets, none with a usable time")
-        start = self.first
-        if self.kind == "video" and self.first_key is not None:
-            start = max(start, self.first_key)  # pictures before the first key frame do not decode
-        skipped = Fraction(self.skipped, stream.codec_context.sample_rate or 1) if self.skipped else 0
-        tail = Fraction(self.last_duration or self.usual_duration) * self.tick
+        first, last = there[0], there[-1]
         return StreamFacts(
             index=stream.index,
-            start=start * self.tick + skipped,
-            end=self.last * self.tick + min(tail, MAX_TAIL_S[self.kind]),
+            start=first.start(self.kind) * self.tick + self.priming(stream),
+            end=last.end(self.kind, self.tick),
             packets=self.packets,
-            timed=self.untimed == 0,
+            timed=not bool((self._columns()[:, 1] == NO_TIME).any()),
+            shifts=self.shifts,
+            by_decode_times=self.by_decode_times,
+            decode_order=self._rises(),
         )
 
-    def _join(self, when: int) -> None:
-        for run in reversed(self.runs):
-            if run[0] - self.hole <= when <= run[1] + self.hole:
-                run[0], run[1] = min(run[0], when), max(run[1], when)
-                return
-        if len(self.runs) < MAX_HOLES:
-            self.runs.append([when, when])
+    def priming(self, stream: Any) -> Fraction:
+        """Seconds of the first packet that are not heard."""
+        return Fraction(self.skipped, stream.codec_context.sample_rate or 1) if self.skipped else Fraction(0)
 
-    def runs_until(self, end: Fraction, origin: Fraction) -> tuple[tuple[Fraction, Fraction], ...]:
-        """See Probe.runs. The last picture stays until `end`, the others as long as usual."""
-        tick, tail = self.tick or Fraction(1), MAX_TAIL_S[self.kind]
-        joined = list[tuple[Fraction, Fraction]]()
-        for first, last in sorted(self.runs):
-            start, stop = first * tick, last * tick + min(self.usual_duration * tick, tail)
-            if joined and start - joined[-1][1] <= HOLE_S:
-                before = joined.pop()
-                start, stop = before[0], max(stop, before[1])
-            joined.append((start, end if last == self.last else stop))
+    def runs_until(self, end: Fraction, origin: Fraction) -> tuple[Stretch, ...]:
+        """Times of packets that stand together, see Probe.runs. The last picture stays until `end`, others as usual."""
+        shown = self._shown()
+        shown = np.sort(shown[(shown != NO_TIME) & ((self._columns()[:, 6] & DISCARD) == 0)])
+        if not len(shown):
+            return ()
+        usual = next(part.usual for part in reversed(self.parts()) if part is not None) * self.tick
+        last = int(shown[-1])
+        holes = np.flatnonzero(np.diff(shown) > int(HOLE_S / self.tick))
+        starts, stops = shown[np.r_[0, holes + 1]], shown[np.r_[holes, len(shown) - 1]]
+        joined = list[Stretch]()
+        for first, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            begin, over = first * self.tick, stop * self.tick + min(usual, MAX_TAIL_S[self.kind])
+            if joined and begin - joined[-1][1] <= HOLE_S:
+                begin = joined.pop()[0]
+            joined.append((begin, end if stop == last else over))
         return tuple((start - origin, stop - origin) for start, stop in joined)
+
+    def _rises(self) -> bool:
+        shown = self._shown()
+        return bool((np.diff(shown[shown != NO_TIME]) >= 0).all())
+
+    def _columns(self) -> Ticks:
+        return np.frombuffer(self._rows, np.int64).reshape(-1, COLUMNS) if self._rows else np.zeros((0, 7), np.int64)
+
+    def _shown(self) -> Ticks:
+        """(P,) when each packet is shown or heard, moved by its shift; NO_TIME where nobody knows, or it never is."""
+        table = self._columns()
+        order = (2, 1) if self.by_decode_times else (1, 2)
+        when = np.where(table[:, order[0]] == NO_TIME, table[:, order[1]], table[:, order[0]])
+        stops = [*(one.packet for one in self.shifts[1:]), len(when)]
+        for shift, stop in zip(self.shifts, stops, strict=False):
+            part = when[shift.packet : stop]
+            part[part != NO_TIME] += shift.ticks
+        return when
+
+
+def _stretch(table: Ticks, when: Ticks) -> StretchTimes | None:
+    known = when != NO_TIME
+    keys = np.flatnonzero(known & ((table[:, 6] & KEY) != 0))
+    shown = known & ((table[:, 6] & DISCARD) == 0)
+    if not shown.any():
+        return None
+    first_key = int(when[keys[0]]) if len(keys) else None  # a discarded key frame still starts the decoder
+    times, durations = when[shown], table[shown, 3]
+    highest = np.maximum.accumulate(times)
+    rises = np.flatnonzero(times[1:] > highest[:-1]) + 1
+    last = len(times) - 1 - int(np.argmax(times[::-1]))
+    return StretchTimes(
+        first=int(times.min()),
+        last=int(times[last]),
+        first_key=first_key,
+        usual=int(times[rises[-1]] - highest[rises[-1] - 1]) if len(rises) else 0,
+        last_duration=int(durations[last]),
+    )
 
 
 def _priming(packet: "av.Packet[Any]") -> int:

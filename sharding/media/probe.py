@@ -4,22 +4,28 @@ Times are exact seconds on the file's own timeline: presentation time 0 is where
 MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from av.container import InputContainer
-from av.stream import Disposition
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
-from sharding.media.container import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
-from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
+from sharding.media.choice import StreamWish, candidates, choose_audio, choose_video, described
+from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
+from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
+from sharding.media.restarts import lay_out, restarts
 from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
+NO_PRESENTATION_TIMES = frozenset(("avi",))
+LATEST_START_S = 24 * 3600
+"""What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
+ANY_STREAM = StreamWish()
 
 SPACES: dict[int, ColorMatrix] = {1: "bt709", 5: "bt601", 6: "bt601", 7: "bt601", 9: "bt2020", 10: "bt2020"}
 """ISO/IEC 23091-2 matrix coefficients -> what clips call them; SMPTE 240M (7) is nearest to bt601."""
@@ -39,6 +45,12 @@ class Probe:
     """Seeking lands where it says."""
     runs: tuple[tuple[Fraction, Fraction], ...]
     """Times of the pictures, ascending, cut where none appears for longer than HOLE_S."""
+    stretches: tuple[Stretch, ...]
+    """When there is both picture and sound, from presentation time 0 on; one more after each restart of the clock."""
+    restarts: int = 0
+    """How often the file's clock starts again."""
+    choice: str = ""
+    """Which streams were chosen among which; empty when there was no choice."""
     missing: Stretch | None = None
     """Where the file breaks off: from the last moment that surely decodes to where it should end."""
 
@@ -48,77 +60,105 @@ class Probe:
         return float(self.audio.start - self.video.start)
 
     @property
-    def overlap(self) -> tuple[Fraction, Fraction]:
-        """When there is both picture and sound, from presentation time 0 on."""
-        return max(self.video.start, self.audio.start, Fraction(0)), min(self.video.end, self.audio.end)
-
-    @property
     def shown(self) -> tuple[Stretch, ...]:
-        """What is cut into clips, ascending: `overlap` without holes in the picture, nearly always one stretch.
+        """What is cut into clips, ascending: `stretches` without holes in the picture, nearly always one.
 
         What is missing is one more, so that it is counted as lost; what is there is cut as if it were all.
         """
-        first, last = self.overlap
-        last = last if self.missing is None else min(last, self.missing[0])
-        stretches = ((max(start, first), min(end, last)) for start, end in self.runs)
-        there = tuple((start, end) for start, end in stretches if start < end)
+        both = (
+            (max(start, first), min(end, last if self.missing is None else min(last, self.missing[0])))
+            for first, last in self.stretches
+            for start, end in self.runs
+        )
+        there = tuple((start, end) for start, end in both if start < end)
         return there if self.missing is None else (*there, self.missing)
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path, wish: StreamWish = ANY_STREAM) -> Probe:
     """Read all packets of `path` once. Raises RejectError: unreadable, no_video, no_audio, corrupt; MemoryError."""
     try:
         with decoding(), open_media(path) as container:
-            return _probed(path, container)
+            return _probed(path, container, wish)
     except RejectError as reject:
         if reject.reason is not RejectReason.UNREADABLE:
             check_disk(path, ENDS)  # what FFmpeg cannot read of the head, it takes for missing
         raise
 
 
-def _probed(path: Path, container: InputContainer) -> Probe:
-    video = _best(container, "video")
-    if video is None:
-        raise RejectError(RejectReason.NO_VIDEO, "it has no video stream that can be decoded")
-    audio = _best(container, "audio")
-    if audio is None:
-        raise RejectError(RejectReason.NO_AUDIO, "it has no audio stream that can be decoded")
+def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
+    videos = candidates(container, "video", wish.video)
+    audios = candidates(container, "audio", wish.audio)
+    times = _packet_times(container, (*videos, *audios))
+    video = choose_video(container, videos, times)
+    audio = choose_audio(path, container, audios, video)
     if not 0 < video.width * video.height <= MAX_PIXELS:
         raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
-    times = {stream.index: PacketTimes(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
-    try:
-        for packet in demuxed(container, video, audio):
-            if packet.size:
-                times[packet.stream_index].add(packet)
-    except BrokenFile:
-        pass  # a damaged tail: what came before counts, and the length check decides
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
-    facts = [times[stream.index].facts(stream) for stream in (video, audio)]
+    chosen = times[video.index], times[audio.index]
+    if clockless and restarts(chosen[1]):  # FFmpeg has filled in times that are not stored, and may be wrong
+        with open_media(path, **STORED_TIMES) as stored:
+            streams = [stored.streams[one.index] for one in (*videos, *audios)]
+            chosen = times[video.index], _packet_times(stored, streams)[audio.index]
+    count = lay_out(*chosen)
+    facts = [one.facts(stream) for one, stream in zip(chosen, (video, audio), strict=True)]
+    own_clock = clockless or min(one.start for one in facts) > LATEST_START_S
+    origin = facts[0].start if own_clock else Fraction(0)
+    early = _early(path, video, chosen[0])
+    end = _end_of_picture(chosen[0], *facts)
     observed = [
-        ObservedStream(stream=one, times=times[one.index], facts=its)
-        for one, its in zip((video, audio), facts, strict=True)
+        ObservedStream(stream=stream, times=one, facts=its)
+        for stream, one, its in zip((video, audio), chosen, facts, strict=True)
     ]
-    origin = facts[0].start if clockless else Fraction(0)
     return Probe(
         path=path,
-        video=_shifted(facts[0], origin - (early := _early(path, video, times[video.index]))),
-        audio=_shifted(facts[1], origin, hidden=not clockless),
-        runs=times[video.index].runs_until(facts[0].end, origin - early),
+        video=_shifted(replace(facts[0], end=end), origin - early),
+        audio=_shifted(facts[1], origin, hidden=not own_clock),
+        runs=chosen[0].runs_until(end, origin - early),
+        stretches=_stretches(audio, chosen, end, origin, early),
         matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
-        seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
-        missing=None if clockless else missing_stretch(path, container, observed),
+        seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
+        missing=None if own_clock or count else missing_stretch(path, container, observed),
+        restarts=count,
+        choice="; ".join(filter(None, (described(videos, video), described(audios, audio)))),
     )
 
 
-def _best(container: InputContainer, kind: str) -> Any:
-    """The stream FFmpeg would choose; covers and streams without a decoder do not count."""
-    usable = [
-        stream
-        for stream in (container.streams.video if kind == "video" else container.streams.audio)
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
-    ]
-    best = container.streams.best(kind)  # pyright: ignore[reportArgumentType]
-    return best if best in usable else next(iter(usable), None)
+def _packet_times(container: InputContainer, streams: Sequence[Any]) -> dict[int, PacketTimes]:
+    """Of all candidates, by index."""
+    by_decode_times = container.format.name in NO_PRESENTATION_TIMES
+    times = {
+        one.index: PacketTimes(kind=one.type, tick=one.time_base, by_decode_times=by_decode_times) for one in streams
+    }
+    try:
+        for number, packet in enumerate(demuxed(container, *streams)):
+            if packet.size or packet.pts is not None or packet.dts is not None:
+                times[packet.stream_index].add(number, packet)
+    except BrokenFile:
+        pass  # a damaged tail: what came before counts, and the length check decides
+    return times
+
+
+def _stretches(
+    audio: Any, times: tuple[PacketTimes, PacketTimes], last: Fraction, origin: Fraction, early: Fraction
+) -> tuple[Stretch, ...]:
+    """When both streams are there, between one restart and the next; `last`: when the picture ends."""
+    found, parts = list[Stretch](), list(zip(*(one.parts() for one in times), strict=True))
+    for number, (seen, heard) in enumerate(parts):
+        if seen is None or heard is None:
+            continue
+        priming = 0 if number else times[1].priming(audio)
+        over = last if number == len(parts) - 1 else seen.end("video", times[0].tick)
+        start = max(seen.start("video") * times[0].tick + early, heard.first * times[1].tick + priming, origin)
+        end = min(over + early, heard.end("audio", times[1].tick))
+        if start < end:
+            found.append((start - origin, end - origin))
+    return tuple(found)
+
+
+def _end_of_picture(times: PacketTimes, video: StreamFacts, audio: StreamFacts) -> Fraction:
+    """An encoder that writes nothing for a picture that stays does so at the end, too, where nothing follows."""
+    repeats = times.packets - times.pictures
+    return max(video.end, min(audio.end, video.end + HOLE_S)) if repeats else video.end
 
 
 def _shifted(facts: StreamFacts, origin: Fraction, *, hidden: bool = True) -> StreamFacts:

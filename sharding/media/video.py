@@ -7,20 +7,18 @@ a slot the last wins. All arithmetic is on integers: an hour drifts by nothing. 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.media.frame_times import TimedFrame, by_decode_times, in_display_order
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import Probe
-from sharding.media.stream import PacketStats, SourceStream, without_strays
+from sharding.media.stream import PacketStats, SourceStream
 
-FORGIVEN = 50
-STRAY_S = 1
-"""A single picture so far ahead of those around it has a wrong timestamp."""
 FILLER = 128
 SEEK_MARGIN_S = 3
 """Seek this much before the span: open GOPs and B-frames need what stands before their key frame."""
@@ -40,39 +38,25 @@ class Pictures:
     standing: int
     """When no picture appears in these slots: how many there are from the last one before to the next; else 0."""
     packets: PacketStats
+    strays: int
+    """Pictures whose own time could not be believed; each stands between its neighbours."""
 
 
-class FrameClock:
-    """A time for every decoded frame, in ticks, though timestamps may be missing, repeated or backward.
+def timed_frames(source: Probe, stream: SourceStream) -> Iterator[TimedFrame]:
+    """All pictures from where `stream` stands, in the order they are shown, with ticks that never fall.
 
-    Like FFmpeg's own guess: presentation timestamps, unless decode timestamps have been the better ordered so far
-    (packed B-frames in AVI); one fault in FORGIVEN frames is no reason to leave them. What has neither follows its
-    predecessor at the usual distance.
+    Ticks are those of the stream's time base, its shifts added, its origin not yet subtracted.
     """
+    rate = stream.stream.average_rate or stream.stream.guessed_rate or Fraction(25)
+    usual = max(1, round(1 / (rate * stream.stream.time_base)))
+    frames = stream.frames()
+    if source.video.decode_order:
+        frames = by_decode_times(frames, stream.inside)
+    return in_display_order(frames, usual)
 
-    def __init__(self, usual: int) -> None:
-        self.usual = max(1, usual)
-        self.last: int | None = None
-        self._last_pts = self._last_dts = -(2**62)
-        self._faulty_pts = self._faulty_dts = self._frames = 0
 
-    def tick_of(self, frame: Any) -> int:
-        pts, dts = frame.pts, frame.dts
-        self._frames += 1
-        if dts is not None:
-            self._faulty_dts += dts <= self._last_dts
-            self._last_dts = dts
-        if pts is not None:
-            self._faulty_pts += pts <= self._last_pts
-            self._last_pts = pts
-        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts + self._frames // FORGIVEN):
-            tick = pts
-        elif dts is not None:
-            tick = dts
-        else:
-            tick = 0 if self.last is None else self.last + self.usual
-        self.last = tick
-        return tick
+_Placed = tuple[int, TimedFrame]
+"""Slot and picture."""
 
 
 class VideoTimeline:
@@ -86,10 +70,13 @@ class VideoTimeline:
         self._fitter = PictureFitter(
             width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
         )
+        scale, offset = self._stream.stream.time_base * fps, Fraction(1, 2) - source.video.origin * fps
+        self._whole = lcm(scale.denominator, offset.denominator)
+        self._over, self._plus = int(scale * self._whole), int(offset * self._whole)
         self._decoded = self._frames(first_slot)
-        self._held: tuple[int, av.VideoFrame] | None = None  # the newest frame at or before the slot in hand
-        self._ahead: tuple[int, av.VideoFrame] | None = next(self._decoded, None)
-        self._dropped = 0
+        self._held: _Placed | None = None  # the newest frame at or before the slot in hand
+        self._ahead: _Placed | None = next(self._decoded, None)
+        self._dropped = self._strays = 0
 
     def close(self) -> None:
         self._stream.close()
@@ -98,56 +85,62 @@ class VideoTimeline:
         """Slots first ... first + count - 1."""
         out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
         self._advance(first)
-        repeated, still, longest, self._dropped = 0, 0, 0, 0
+        repeated, still, longest, self._dropped, self._strays = 0, 0, 0, 0, 0
         for row, slot in enumerate(range(first, first + count)):
             fresh = self._advance(slot)
             if self._held is None:
                 out[row:] = FILLER
                 break
             if row == 0 or fresh:
-                self._fitter.write(self._held[1], out[row])
+                self._fitter.write(self._held[1].frame, out[row])
                 still = 1
             else:
                 out[row] = out[row - 1]
                 repeated, still = repeated + 1, still + 1
             longest = max(longest, still)
         stop = first + count
-        following = stop if self._ahead is None else self._ahead[0]
         return Pictures(
             yuv=out,
             repeated=repeated,
             dropped=self._dropped,
             longest_still=longest,
-            standing=following - self._held[0] if self._held is not None and longest == count else 0,
+            standing=self._standing(first, stop) if longest == count else 0,
             packets=self._stream.stats(first / self._fps, stop / self._fps),
+            strays=self._strays,
         )
+
+    def _standing(self, first: int, stop: int) -> int:
+        """Slots from the picture in hand to the next, where the source does not say in between that it stays."""
+        if self._held is None:
+            return 0
+        following = stop if self._ahead is None else self._ahead[0]
+        repeats = self._stream.repeats
+        slots = [self._held[0], *sorted(self._slot_of(tick) for tick in repeats), following]
+        while repeats and self._slot_of(repeats[0]) < first:
+            repeats.popleft()
+        between = [slot for slot in slots if self._held[0] <= slot <= following]
+        return max(after - before for before, after in pairwise(between))
 
     def _advance(self, slot: int) -> bool:
         """Hold the newest frame whose slot is not after `slot`. True when it is another one than before."""
         moved = 0
         while self._ahead is not None and (self._ahead[0] <= slot or self._held is None):
-            if self._held is not None and self._ahead[0] < self._held[0]:
-                self._dropped += 1  # backward in time
-            else:
-                self._held = self._ahead
-                moved += 1
+            self._held = self._ahead
+            self._strays += self._held[1].stray
+            moved += 1
             self._ahead = next(self._decoded, None)
         self._dropped += max(0, moved - 1)
         return moved > 0
 
-    def _frames(self, first_slot: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """(slot, frame) in decoder order, from at or before `first_slot`."""
+    def _frames(self, first_slot: int) -> Iterator[_Placed]:
+        """(slot, frame) in the order they are shown, from at or before `first_slot`."""
         start = Fraction(first_slot) / self._fps
-        return self._stream.placed_from(start, SEEK_MARGIN_S, first_slot, self._timed)
+        return self._stream.placed_from(start, SEEK_MARGIN_S, first_slot, self._placed)
 
-    def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        stream = self._stream.stream
-        tick, origin, fps = stream.time_base, self._source.video.origin, self._fps
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        clock = FrameClock(usual=round(1 / (rate * tick)))
-        # floor((ticks * tick - origin) * fps + 1/2), on integers
-        scale, offset = tick * fps, Fraction(1, 2) - origin * fps
-        whole = lcm(scale.denominator, offset.denominator)
-        over, plus = int(scale * whole), int(offset * whole)
-        slots = (((clock.tick_of(frame) * over + plus) // whole, frame) for frame in self._stream.frames())
-        return without_strays(slots, far=round(STRAY_S * fps), most=1)
+    def _placed(self) -> Iterator[_Placed]:
+        for timed in timed_frames(self._source, self._stream):
+            yield self._slot_of(timed.tick), timed
+
+    def _slot_of(self, tick: int) -> int:
+        """floor((ticks * tick - origin) * fps + 1/2), on integers."""
+        return (tick * self._over + self._plus) // self._whole

@@ -1,0 +1,155 @@
+"""Which picture and which sound of a file are used, and among which they were chosen.
+
+The picture is the one FFmpeg would show, but never a cover or another single picture beside one that moves. The sound
+is one of the picture's own programme; commentary, audio description and the like come last, and a track that is silent
+from end to end comes after one that is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from sharding.errors import RejectError, RejectReason
+from sharding.media.container import BrokenFile, check_memory, demuxed, open_media
+from sharding.media.packet_times import PacketTimes
+from sharding.media.programmes import read_programmes
+
+RARE = 50
+"""A stream that has so many times fewer pictures than another one is no video."""
+NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+ASIDE = (
+    Disposition.comment
+    | Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.descriptions
+    | Disposition.clean_effects
+    | Disposition.karaoke
+    | Disposition.lyrics
+)
+"""Sound made for something else than to go with the picture."""
+ASIDE_WORDS = ("commentary", "audio description", "audiodescription", "descriptive", "described video")
+"""The same, where only the track's title says so."""
+QUIET = 10 ** (-60 / 10)
+"""Mean power of full scale 1; below is silence, as in packing."""
+HEARD_S = 1
+"""A track in which so much can be heard is not silent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamWish:
+    """Streams that a person has named by their index; None: the best one."""
+
+    video: int | None = None
+    audio: int | None = None
+
+
+def candidates(container: InputContainer, kind: str, wanted: int | None) -> list[Any]:
+    """Streams of a kind that could be used, the wanted one only where one is wanted.
+
+    Raises RejectError: no_video, no_audio.
+    """
+    name, reason = ("video", RejectReason.NO_VIDEO) if kind == "video" else ("audio", RejectReason.NO_AUDIO)
+    streams: Sequence[Any] = container.streams.video if kind == "video" else container.streams.audio
+    usable = [one for one in streams if one.codec_context is not None]
+    if wanted is not None:
+        if chosen := [one for one in usable if one.index == wanted]:
+            return chosen
+        there = ", ".join(str(one.index) for one in usable) or "none"
+        raise RejectError(reason, f"stream {wanted} is no {name} that can be decoded; it has: {there}")
+    usable = [one for one in usable if not one.disposition & Disposition.attached_pic]
+    if not usable:
+        raise RejectError(reason, f"it has no {name} stream that can be decoded")
+    return usable
+
+
+def choose_video(container: InputContainer, streams: Sequence[Any], times: Mapping[int, PacketTimes]) -> Any:
+    """The one that FFmpeg would show, if it moves as others do; else the one with the most pictures."""
+    most = max(times[one.index].pictures for one in streams)
+    moving = [one for one in streams if _moves(one, times[one.index].pictures, most)] or list(streams)
+    best = container.streams.best("video")
+    if best in moving:
+        return best
+    return max(moving, key=lambda one: (bool(one.disposition & Disposition.default), times[one.index].pictures))
+
+
+def _moves(stream: Any, pictures: int, most: int) -> bool:
+    return pictures > 1 and pictures * RARE >= most and not stream.disposition & NO_PICTURE
+
+
+def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> Any:
+    """The first of the picture's programme, in the order of `_rank`, that is not silent throughout.
+
+    Raises RejectError: no_audio when only other programmes have sound; unreadable.
+    """
+    own = _of_programme(path, container, streams, video)
+    if not own:
+        raise RejectError(RejectReason.NO_AUDIO, "its sound belongs to another programme than its picture")
+    best: Any = container.streams.best("audio", related=video)
+    ranked = sorted(own, key=lambda one: (_is_aside(one), one != best, one.index))
+    if len(ranked) == 1:
+        return ranked[0]
+    return next((one for one in ranked if _sounds(path, one.index)), ranked[0])
+
+
+def _of_programme(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> list[Any]:
+    if container.format.name != "mpegts":
+        return list(streams)
+    together = set[int]().union(*(pids for pids in read_programmes(path) if video.id in pids))
+    return [one for one in streams if not together or one.id in together]
+
+
+def _is_aside(stream: Any) -> bool:
+    title = " ".join(stream.metadata.get(key, "") for key in ("title", "handler_name")).lower()
+    return bool(stream.disposition & ASIDE) or any(word in title for word in ASIDE_WORDS)
+
+
+def _sounds(path: Path, index: int) -> bool:
+    """HEARD_S of a track can be heard; it is decoded until then."""
+    with open_media(path) as container:
+        stream: Any = container.streams[index]
+        stream.codec_context.thread_count = 1
+        resampler, heard = av.AudioResampler("flt", None, None), 0.0
+        try:
+            for packet in demuxed(container, stream):
+                for frame in _frames(packet):
+                    for plain in resampler.resample(frame):
+                        power = np.square(plain.to_ndarray()).mean()
+                        heard += plain.samples / plain.sample_rate if power > QUIET else 0
+                if heard >= HEARD_S:
+                    return True
+        except BrokenFile:
+            pass
+    return False
+
+
+def _frames(packet: Any) -> list[Any]:
+    try:
+        return packet.decode() if packet.size else []
+    except MemoryError:
+        raise
+    except FFmpegError as error:
+        check_memory(error)
+        return []
+
+
+def described(streams: Sequence[Any], chosen: Any) -> str:
+    """What was chosen among what, for people; empty when there was no choice."""
+    if len(streams) < 2:
+        return ""
+    others = "; ".join(_name(one) for one in streams if one is not chosen)
+    return f"{_name(chosen)}, not {others}"
+
+
+def _name(stream: Any) -> str:
+    context = stream.codec_context
+    kind = f"{context.width}x{context.height}" if stream.type == "video" else f"{context.sample_rate} Hz"
+    words = [f"{stream.type} {stream.index}", context.name, kind]
+    words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
+    return " ".join(word for word in words)
