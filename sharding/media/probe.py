@@ -14,17 +14,13 @@ from av.stream import Disposition
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
+from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
-
-SPACES: dict[int, ColorMatrix] = {1: "bt709", 5: "bt601", 6: "bt601", 7: "bt601", 9: "bt2020", 10: "bt2020"}
-"""ISO/IEC 23091-2 matrix coefficients -> what clips call them; SMPTE 240M (7) is nearest to bt601."""
-HD_HEIGHT = 720
-"""Untagged video is taken as bt709 from this height on, as players do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +31,9 @@ class Probe:
     video: StreamFacts
     audio: StreamFacts
     matrix: ColorMatrix
+    """That of the clips."""
+    tagged: bool
+    """The file names its matrix, and so may its pictures, each its own; else they follow its size."""
     seekable: bool
     """Seeking lands where it says."""
     runs: tuple[tuple[Fraction, Fraction], ...]
@@ -85,6 +84,8 @@ def _probed(path: Path, container: InputContainer) -> Probe:
         raise RejectError(RejectReason.NO_AUDIO, "it has no audio stream that can be decoded")
     if not 0 < video.width * video.height <= MAX_PIXELS:
         raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
+    tag = int(video.codec_context.colorspace)
+    matrix = matrix_of(tag, video.codec_context.format, video.height)
     times = {stream.index: PacketTimes(kind=stream.type, tick=stream.time_base) for stream in (video, audio)}
     try:
         for packet in demuxed(container, video, audio):
@@ -104,7 +105,8 @@ def _probed(path: Path, container: InputContainer) -> Probe:
         video=_shifted(facts[0], origin - (early := _early(path, video, times[video.index]))),
         audio=_shifted(facts[1], origin, hidden=not clockless),
         runs=times[video.index].runs_until(facts[0].end, origin - early),
-        matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
+        matrix=matrix,
+        tagged=is_tagged(tag, video.codec_context.name),
         seekable=not clockless and all(one.timed for one in facts) and container.format.name != "avi",
         missing=None if clockless else missing_stretch(path, container, observed),
     )

@@ -84,7 +84,12 @@ class VideoTimeline:
         self._stream = SourceStream(source, source.video)
         shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
         self._fitter = PictureFitter(
-            width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
+            width=width,
+            height=height,
+            fit=fit,
+            pixel_shape=shape if shape > 0 else Fraction(1),
+            matrix=source.matrix,
+            tagged=source.tagged,
         )
         self._decoded = self._frames(first_slot)
         self._held: tuple[int, av.VideoFrame] | None = None  # the newest frame at or before the slot in hand
