@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
 
 Edit = Callable[[Any], bool]
 """Changes a packet in place; False leaves it out."""
@@ -23,6 +24,20 @@ def remux(source: Path, target: Path, edit: Edit, container: str | None = None) 
             assert packet.dts is not None, "other containers store no decode times"
             packet.stream = streams[packet.stream_index]
             new.mux(packet)
+    return target
+
+
+def retag(source: Path, target: Path, tags: str) -> Path:
+    """Copy an H.264 file with other facts in its sequence header, as FFmpeg's filter h264_metadata names them."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        video: Any = old.streams.video[0]
+        write = BitStreamFilterContext(f"h264_metadata={tags}", video, streams[video.index])
+        for packet in old.demux():
+            if packet.size:
+                for one in write.filter(packet) if packet.stream is video else [packet]:
+                    one.stream = streams[packet.stream_index]
+                    new.mux(one)
     return target
 
 

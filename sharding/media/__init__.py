@@ -12,6 +12,7 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on
     frame_times    when each decoded picture is shown
+    colors         what the numbers of a picture stand for
     picture        one picture as it is stored
     video          pictures at a constant rate, by time
     audio          sound by its count of samples, under timestamps that jitter, jump or drift

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sharding.format.clip import ColorMatrix, Fit
 from sharding.format.h264 import copy_planes
+from sharding.media.colors import FULL, LIMITED, UNSPECIFIED, Family, conversion, detours, family_of, is_full
 
 TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant
     (1, 0, 0, 1): "",
@@ -28,10 +29,6 @@ TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the p
 }
 SCALER = "area+accurate_rnd+bitexact"
 """Without these flags the bytes depend on what the processor can do, and the rounding is worse; it is no slower."""
-LIMITED = 1  # AVCOL_RANGE_MPEG
-FULL = 2  # AVCOL_RANGE_JPEG
-UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_TAGS = {"bt709": 1, "bt601": 6, "bt2020": 9}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,55 +39,87 @@ class _Kind:
     height: int
     format: str
     range: int
+    matrix: int
 
 
 class PictureFitter:
-    """Writes source frames into I420 rows of the stored size."""
+    """Writes source frames into I420 rows of the stored size, limited range, in `matrix`.
 
-    def __init__(self, *, width: int, height: int, fit: Fit, pixel_shape: Fraction, matrix: ColorMatrix) -> None:
+    With `tagged`, the source says its matrix: frames that say another one are converted.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        fit: Fit,
+        pixel_shape: Fraction,
+        matrix: ColorMatrix,
+        tagged: bool = False,
+    ) -> None:
         self.width, self.height = width, height
         self.fit: Fit = fit
         self.pixel_shape = pixel_shape
         self.matrix: ColorMatrix = matrix
+        self.tagged = tagged
         self._kind: _Kind | None = None
         self._graph: av.filter.Graph | None = None
 
     def write(self, frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-        """Fit `frame` into `out`, uint8 (H*3/2, W)."""
-        kind = _Kind(width=frame.width, height=frame.height, format=frame.format.name, range=int(frame.color_range))
+        """Fit `frame` into `out`, uint8 (H*3/2, W). Raises RejectError: its colours cannot be converted."""
+        kind = _Kind(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format.name,
+            range=int(frame.color_range),
+            matrix=int(frame.colorspace),
+        )
         if kind != self._kind:
             filters = ",".join(self._filters(kind, turn_of(frame)))
             self._kind, self._graph = kind, _graph(kind, filters) if filters else None
         if self._graph is None:
             copy_planes(frame, out)
             return
-        frame.colorspace = UNSPECIFIED  # no filter may convert between matrices: the clip's json names the one in use
+        matrix, frame.colorspace = frame.colorspace, UNSPECIFIED  # the scaler may not convert: it rounds and clips more
         self._graph.push(frame)
         fitted: Any = self._graph.pull()
+        frame.colorspace = matrix  # it may be shown again
         copy_planes(fitted, out)
 
     def _filters(self, kind: _Kind, turn: str) -> list[str]:
         """The steps from source to stored picture; none when they are the same already."""
         size = (self.height, self.width) if "transpose" in turn else (self.width, self.height)
-        full = kind.range == FULL or kind.format.startswith("yuvj")
-        if not turn and size == (kind.width, kind.height) and kind.format == "yuv420p" and not full:
+        format = av.VideoFormat(kind.format)
+        family, full = family_of(format), is_full(format, kind.range)
+        recolor = conversion(kind.matrix, self.matrix, tagged=self.tagged) if family is Family.YUV else ""
+        if not turn and size == (kind.width, kind.height) and kind.format == "yuv420p" and not full and not recolor:
             if self.fit == "squash" or self.pixel_shape == 1:
                 return []
         display = Fraction(kind.width) * self.pixel_shape, Fraction(kind.height)
-        steps: list[str] = []
+        steps = [f"format={name}" for name in detours(format)]
         inner = size
         if self.fit == "crop":
             steps.append("crop={}:{}:{}:{}:exact=1".format(*_middle(kind, display, Fraction(*size))))
         elif self.fit == "pad":
             inner = _inside(size, display[0] / display[1])
-        colors = f":in_range={'pc' if full else 'tv'}:out_range=tv"
-        if not kind.format.startswith(("yuv", "nv", "p0", "gray", "y2")):
-            colors = f":out_range=tv:out_color_matrix={self.matrix}"
-        steps.append(f"scale={inner[0]}:{inner[1]}:flags={SCALER}{colors}")
+        steps.append(f"scale={inner[0]}:{inner[1]}:flags={SCALER}{self._colors(family, full)}")
         steps.append("format=yuv420p")
+        if family is Family.GRAY and not full:
+            steps.append("setrange=tv")
+        if recolor:
+            steps.append(recolor)
         if inner != size:
             steps.append(f"pad={size[0]}:{size[1]}:{(size[0] - inner[0]) // 4 * 2}:{(size[1] - inner[1]) // 4 * 2}")
         return [*steps, turn] if turn else steps
+
+    def _colors(self, family: Family, full: bool) -> str:
+        """The scaler's options that make limited range of what is given, in the clip's matrix."""
+        if family in (Family.RGB, Family.XYZ):
+            return f":out_range=tv:out_color_matrix={self.matrix}"
+        if family is Family.GRAY and not full:
+            return ":in_range=pc:out_range=pc"  # it takes all gray for full; so, as it is
+        return f":in_range={'pc' if full or family is Family.MONO else 'tv'}:out_range=tv"
 
 
 def turn_of(frame: av.VideoFrame) -> str:
@@ -111,7 +140,20 @@ def _middle(kind: _Kind, display: tuple[Fraction, Fraction], shape: Fraction) ->
         width = max(2, round(kind.width * shape * display[1] / display[0]))
     else:
         height = max(2, round(kind.height * display[0] / display[1] / shape))
-    return width, height, (kind.width - width) // 2, (kind.height - height) // 2
+    step = _cut_step(av.VideoFormat(kind.format))
+    return width, height, (kind.width - width) // 2 // step * step, (kind.height - height) // 2
+
+
+def _cut_step(format: av.VideoFormat) -> int:
+    """FFmpeg cuts pictures off at multiples of so many columns.
+
+    Elsewhere it halves the chroma's offset in bytes, not in columns: right where a column is one byte, else it begins
+    between the bytes of a number, or at V instead of U.
+    """
+    parts = format.components
+    if all(part.bits == 8 for part in parts) and len({part.plane for part in parts}) == len(parts):
+        return 1
+    return 4 // format.chroma_width(4)
 
 
 def _inside(size: tuple[int, int], shape: Fraction) -> tuple[int, int]:

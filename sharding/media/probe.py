@@ -15,6 +15,7 @@ from av.container import InputContainer
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
 from sharding.media.choice import StreamWish, candidates, choose_audio, choose_video, described
+from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.restarts import lay_out, restarts
@@ -27,11 +28,6 @@ LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
 ANY_STREAM = StreamWish()
 
-SPACES: dict[int, ColorMatrix] = {1: "bt709", 5: "bt601", 6: "bt601", 7: "bt601", 9: "bt2020", 10: "bt2020"}
-"""ISO/IEC 23091-2 matrix coefficients -> what clips call them; SMPTE 240M (7) is nearest to bt601."""
-HD_HEIGHT = 720
-"""Untagged video is taken as bt709 from this height on, as players do."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
@@ -41,6 +37,9 @@ class Probe:
     video: StreamFacts
     audio: StreamFacts
     matrix: ColorMatrix
+    """That of the clips."""
+    tagged: bool
+    """The file names its matrix, and so may its pictures, each its own; else they follow its size."""
     seekable: bool
     """Seeking lands where it says."""
     runs: tuple[tuple[Fraction, Fraction], ...]
@@ -93,6 +92,8 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     audio = choose_audio(path, container, audios, video)
     if not 0 < video.width * video.height <= MAX_PIXELS:
         raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
+    tag = int(video.codec_context.colorspace)
+    matrix = matrix_of(tag, video.codec_context.format, video.height)
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
     chosen = times[video.index], times[audio.index]
     if clockless and restarts(chosen[1]):  # FFmpeg has filled in times that are not stored, and may be wrong
@@ -115,7 +116,8 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         audio=_shifted(facts[1], origin, hidden=not own_clock),
         runs=chosen[0].runs_until(end, origin - early),
         stretches=_stretches(audio, chosen, end, origin, early),
-        matrix=SPACES.get(int(video.codec_context.colorspace), "bt709" if video.height >= HD_HEIGHT else "bt601"),
+        matrix=matrix,
+        tagged=is_tagged(tag, video.codec_context.name),
         seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
         missing=None if own_clock or count else missing_stretch(path, container, observed),
         restarts=count,

@@ -68,7 +68,12 @@ class VideoTimeline:
         self._stream = SourceStream(source, source.video)
         shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
         self._fitter = PictureFitter(
-            width=width, height=height, fit=fit, pixel_shape=shape if shape > 0 else Fraction(1), matrix=source.matrix
+            width=width,
+            height=height,
+            fit=fit,
+            pixel_shape=shape if shape > 0 else Fraction(1),
+            matrix=source.matrix,
+            tagged=source.tagged,
         )
         scale, offset = self._stream.stream.time_base * fps, Fraction(1, 2) - source.video.origin * fps
         self._whole = lcm(scale.denominator, offset.denominator)
