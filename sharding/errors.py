@@ -40,6 +40,7 @@ class RejectReason(StrEnum):
     FROZEN = "frozen"
     TOO_SHORT = "too_short"
     DUPLICATE = "duplicate"
+    MENDED = "mended"
 
 
 FAILURES = (RejectReason.UNREADABLE, RejectReason.CORRUPT)

@@ -8,6 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from sharding.base.csv_table import write_records
@@ -37,6 +38,59 @@ class ClipRecord:
     json_bytes: int
 
 
+class Certainty(StrEnum):
+    """How sure a source's clock is; the worst first."""
+
+    DOUBTFUL = "doubtful"
+    """Some of its times could not be believed."""
+    MENDED = "mended"
+    """It was put together from stretches by what the file itself says."""
+    SURE = "sure"
+    """Its times are used as they stand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceClock:
+    """What was mended of a source's own clock, and which of its streams were used."""
+
+    restarts: int = 0
+    """Times it starts again; each stretch is a timeline of its own."""
+    edits: int = 0
+    """Further edits of its edit lists, beyond one a stream."""
+    changes: int = 0
+    """Times the rate or layout of its sound changes in mid file."""
+    strays: int = 0
+    """Pictures, and frames of sound, whose own time could not be believed."""
+    streams: str = ""
+    """Which were chosen among which; empty when there was no choice."""
+
+    @property
+    def certainty(self) -> Certainty:
+        if self.strays:
+            return Certainty.DOUBTFUL
+        return Certainty.MENDED if self.restarts or self.edits or self.changes else Certainty.SURE
+
+    def __str__(self) -> str:
+        """`its clock starts again 2 times, 1 stray time`; empty when nothing was mended."""
+        words = (
+            (self.restarts, "restart of its clock", "restarts of its clock"),
+            (self.edits, "further edit", "further edits"),
+            (self.changes, "change of its sound's rate or layout", "changes of its sound's rate or layout"),
+            (self.strays, "stray time", "stray times"),
+        )
+        return ", ".join(f"{count} {one if count == 1 else more}" for count, one, more in words if count)
+
+    def joined(self, other: "SourceClock") -> "SourceClock":
+        """Of two parts of one source."""
+        return SourceClock(
+            restarts=max(self.restarts, other.restarts),
+            edits=max(self.edits, other.edits),
+            changes=self.changes + other.changes,
+            strays=self.strays + other.strays,
+            streams=self.streams or other.streams,
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRecord:
     """What became of a source in one shard: for reports (avsync show), so that nobody must open a tar for them."""
@@ -55,6 +109,7 @@ class SourceRecord:
     """First sound heard minus first picture seen, seconds."""
     repairs: Repairs
     """Of its clips together; `longest_still` is the longest of any."""
+    clock: SourceClock = SourceClock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

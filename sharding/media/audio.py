@@ -187,6 +187,8 @@ class Sound:
     """How many more the source has for the same time."""
     breaks: int
     """How often its timestamps jumped."""
+    changes: int
+    """How often their rate or layout changes."""
     strays: int
     """Frames whose own timestamp could not be believed."""
     cancels: bool
@@ -205,6 +207,7 @@ class AudioTimeline:
         self._rest: Placed | None = None
         self._notes = deque[_Note]()
         self._frames = 0
+        self._kind: tuple[int, str, str] | None = None
 
     def close(self) -> None:
         self._stream.close()
@@ -229,25 +232,26 @@ class AudioTimeline:
                 break
             self._rest = None
         packets = self._stream.stats(Fraction(first, self.sample_rate), Fraction(stop, self.sample_rate))
-        strays, loud, mixed = self._noted(first, stop)
+        changes, strays, loud, mixed = self._noted(first, stop)
         return Sound(
             audio=out,
             silence_samples=count - filled,
             samples_dropped=dropped,
             breaks=breaks,
+            changes=changes,
             strays=strays,
             cancels=loud > AUDIBLE and mixed < CANCELLED * loud,
             packets=packets,
         )
 
-    def _noted(self, first: int, stop: int) -> tuple[int, float, float]:
-        """Strays, and power of channels and of their mix, of a stretch; what comes before it is forgotten."""
+    def _noted(self, first: int, stop: int) -> tuple[int, int, float, float]:
+        """Changes of kind, strays, and power of channels and of their mix, of a stretch; what comes before it is forgotten."""
         while self._notes and self._notes[0].position < first:
             self._notes.popleft()
         here = [one for one in self._notes if one.position < stop]
         powers = [one.powers for one in here if one.powers is not None]
         loud, mixed = np.mean(powers, axis=0) if powers else (0.0, 0.0)
-        return sum(one.stray for one in here), float(loud), float(mixed)
+        return sum(one.changed for one in here), sum(one.stray for one in here), float(loud), float(mixed)
 
     @staticmethod
     def _ordered(blocks: Iterator[Placed]) -> Iterator[Placed]:
@@ -284,9 +288,11 @@ class AudioTimeline:
     def _note(self, position: int, one: Heard) -> None:
         self._frames += 1
         listens = self.channels == 1 and one.frame.layout.nb_channels > 1 and self._frames % LISTEN_EVERY == 1
-        if one.stray or listens:
+        kind = _kind_of(one.frame)
+        changed, self._kind = self._kind not in (None, kind), kind
+        if one.stray or listens or changed:
             powers = _powers(one.frame) if listens else None
-            self._notes.append(_Note(position=position, stray=one.stray, powers=powers))
+            self._notes.append(_Note(position=position, changed=changed, stray=one.stray, powers=powers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -294,6 +300,8 @@ class _Note:
     """About a frame that begins near `position`."""
 
     position: int
+    changed: bool
+    """Its rate or layout is another one than that of the frame before."""
     stray: bool
     powers: tuple[float, float] | None
     """Of its channels, and of their mix; full scale is 1."""

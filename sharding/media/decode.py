@@ -56,6 +56,8 @@ class Span:
     """(S, C), S = clock.sample_at(T)"""
     matrix: ColorMatrix
     repairs: Repairs
+    changes: int = 0
+    """Times the rate or layout of the sound changes."""
     strays: int = 0
     """Pictures and frames of sound whose own timestamp could not be believed."""
     damage: str = ""
@@ -95,6 +97,7 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterat
                 matrix=source.matrix,
                 repairs=_repairs(pictures, sound),
                 damage=_damage(pictures, sound, clock),
+                changes=sound.changes,
                 strays=pictures.strays + sound.strays,
             )
 

@@ -48,6 +48,8 @@ class Probe:
     """When there is both picture and sound, from presentation time 0 on; one more after each restart of the clock."""
     restarts: int = 0
     """How often the file's clock starts again."""
+    edits: int = 0
+    """Further edits of its edit lists, beyond one a stream."""
     choice: str = ""
     """Which streams were chosen among which; empty when there was no choice."""
     missing: Stretch | None = None

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from isal.isal_zlib import crc32
 from sharding.base.files import publish, write_json
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import FORMAT_VERSION, Repairs
-from sharding.format.records import ClipRecord, ShardRecord, SourceRecord
+from sharding.format.records import Certainty, ClipRecord, ShardRecord, SourceClock, SourceRecord
 from sharding.format.tar import END
 from sharding.pack.part import PartName, PartRecord, check_loudness, check_motion, joined
 from sharding.plan.plan import ShardPlan
@@ -23,7 +24,9 @@ Parts = Sequence[PartRecord]
 """Of one source, in order."""
 
 
-def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Path) -> ShardRecord:
+def assemble(
+    plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Path, *, strict: bool = False
+) -> ShardRecord:
     """Write `dataset`/NAME.tar from the parts in `folder`, and its side file. `parts`: one entry per source.
 
     Raises OSError, DamagedPart.
@@ -36,7 +39,7 @@ def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Pat
         sink = _Sink(file)
         for number, (source, records) in enumerate(zip(plan.sources, parts, strict=True)):
             try:
-                check(records)
+                check(records, strict=strict)
             except RejectError as reject:
                 rejects.append((source.rel, str(reject.reason), reject.detail))
                 continue
@@ -60,8 +63,8 @@ def assemble(plan: ShardPlan, parts: Sequence[Parts], folder: Path, dataset: Pat
     return record
 
 
-def check(records: Parts) -> None:
-    """Whether a source has anything to use. Raises RejectError."""
+def check(records: Parts, *, strict: bool) -> None:
+    """Whether a source has anything to use; a `strict` look wants a clock that was not mended. Raises RejectError."""
     if not any(record.clips for record in records):
         for record in records:
             if record.reject is not None:
@@ -69,6 +72,14 @@ def check(records: Parts) -> None:
         raise RejectError(RejectReason.CORRUPT, next(record.damage for record in records))
     check_loudness(sum(record.heard for record in records), sum(record.blocks for record in records))
     check_motion(any(record.moved for record in records))
+    clock = clock_of(records)
+    if strict and clock.certainty is not Certainty.SURE:
+        raise RejectError(RejectReason.MENDED, f"{clock}; --strict leaves such sources out")
+
+
+def clock_of(records: Parts) -> SourceClock:
+    """Of a source, by all its parts."""
+    return reduce(SourceClock.joined, (record.clock for record in records), SourceClock())
 
 
 def _source_record(source: Source, records: Parts) -> SourceRecord:
@@ -84,6 +95,7 @@ def _source_record(source: Source, records: Parts) -> SourceRecord:
         damage=next((record.damage for record in records if record.damage), ""),
         stream_offset_s=next(record.stream_offset_s for record in records if record.clips),
         repairs=repairs,
+        clock=clock_of(records),
     )
 
 

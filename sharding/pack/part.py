@@ -23,7 +23,7 @@ from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
-from sharding.format.records import ClipRecord
+from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.packet_times import Stretch
@@ -176,6 +176,7 @@ class PartRecord:
     """See MotionMeter."""
     stream_offset_s: float = 0.0
     repairs: Repairs = field(default_factory=Repairs)
+    clock: SourceClock = SourceClock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,16 +227,19 @@ def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, rep
     """Pack the clips of one part next to `path`, then its record there. Raises RejectError, OSError, InputError."""
     loudness, motion = LoudnessMeter(config.sample_rate), MotionMeter()
     lost, damage, repairs = 0, "", Repairs()
+    found = part.found
+    clock = SourceClock(restarts=found.restarts, edits=found.edits, streams=found.choice)
     with publish(path.with_suffix(".tar"), lasting=False) as file:
         writer = ShardWriter(file, codec_named(config.codec))
-        for number, (clip, why) in enumerate(clips_of(source, part.found, part.pieces, config), 1):
-            if why:
+        for number, (clip, span) in enumerate(clips_of(source, found, part.pieces, config), 1):
+            if why := span.damage:
                 lost, damage = lost + 1, damage or why
             else:
                 loudness.add(clip.audio)
                 motion.add(clip.yuv[:, : clip.meta.height])
                 writer.add(clip)
                 repairs = joined(repairs, clip.meta.repairs)
+                clock = clock.joined(SourceClock(changes=span.changes, strays=span.strays))
             report(number, len(part.pieces))
     record = PartRecord(
         of=part.of,
@@ -246,8 +250,9 @@ def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, rep
         blocks=loudness.blocks,
         heard=loudness.heard,
         moved=motion.moved,
-        stream_offset_s=_offset(part.found),
+        stream_offset_s=_offset(found),
         repairs=repairs,
+        clock=clock,
     )
     write_json(path, record, lasting=False)
     return record
@@ -273,14 +278,14 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
     )
 
 
-def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, str]]:
-    """Clips, each with why it must not be used: empty when it is fine."""
+def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, Span]]:
+    """Clips, each with the span it was made of: its `damage` says why it must not be used."""
     width, height = config.picture
     spec = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     track = read_boxes(source.boxes) if source.boxes else None
     for piece, span in zip(pieces, read_spans(found, pieces, spec), strict=True):
         boxes = track.at(piece, spec.clock.fps) if track else ()
-        yield Clip(meta=_meta(source, found, span, spec, boxes), yuv=span.yuv, audio=span.audio), span.damage
+        yield Clip(meta=_meta(source, found, span, spec, boxes), yuv=span.yuv, audio=span.audio), span
 
 
 def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:

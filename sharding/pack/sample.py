@@ -73,9 +73,9 @@ class Try:
         if middle:
             next(clips)
         started = time.thread_time()
-        clip, damage = next(clips)
-        if damage:
-            raise RejectError(RejectReason.CORRUPT, damage)
+        clip, span = next(clips)
+        if span.damage:
+            raise RejectError(RejectReason.CORRUPT, span.damage)
         return clip, time.thread_time() - started
 
 

@@ -118,6 +118,7 @@ class Assemble:
     parts: tuple[Parts, ...]
     folder: Path
     dataset: Path
+    strict: bool = False
 
     @property
     def shard(self) -> str:
@@ -127,7 +128,7 @@ class Assemble:
         """Nothing when the shard is on disk, or the part that is damaged and must be packed again."""
         try:
             with writing(self.dataset, self.shard):
-                assemble(self.plan, self.parts, self.folder, self.dataset)
+                assemble(self.plan, self.parts, self.folder, self.dataset, strict=self.strict)
         except DamagedPart as damaged:
             return damaged.name
         return None
@@ -264,14 +265,14 @@ class Schedule:
             return
         self.sources_done += 1
         try:
-            check(shard.records(number))
+            check(shard.records(number), strict=self._config.strict)
         except RejectError as reject:
             self.sources_rejected += 1
             self._failures.failed(reject, shard.files(number, self._dataset), existed=size > 0)
         else:
             self._failures.passed()
         if all(map(shard.whole, range(len(shard.plan.sources)))):
-            self._ready.appendleft(shard.assembly(self._dataset))
+            self._ready.appendleft(shard.assembly(self._dataset, strict=self._config.strict))
 
 
 class _Shard:
@@ -324,6 +325,6 @@ class _Shard:
             cut=cut,
         )
 
-    def assembly(self, dataset: Path) -> Assemble:
+    def assembly(self, dataset: Path, *, strict: bool) -> Assemble:
         parts = tuple(self.records(number) for number in range(len(self.plan.sources)))
-        return Assemble(plan=self.plan, parts=parts, folder=self.folder, dataset=dataset)
+        return Assemble(plan=self.plan, parts=parts, folder=self.folder, dataset=dataset, strict=strict)
