@@ -23,8 +23,8 @@ from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.format.index import PARTS, PLAN, SPLITS
-from sharding.plan.plan import LAST_SHARD, SOFTWARE, Settings, ShardPlan, plan_shard
+from sharding.format.index import PARTS, PLAN, SPLITS, Settings
+from sharding.plan.plan import LAST_SHARD, SOFTWARE, ShardPlan, plan_shard
 from sharding.sources.find import base_of
 from sharding.sources.source import ID_CHARACTERS, ID_DIGITS, Source
 
@@ -57,6 +57,8 @@ def _check(source: Source) -> None:
         raise ValueError(f"{source.split!r} is no split")
     if source.span is not None and not 0 <= source.span[0] < (source.span[1] or source.span[0] + 1):
         raise ValueError(f"{source.id} would begin after its end")
+    if min(source.video_stream or 0, source.audio_stream or 0) < 0:
+        raise ValueError(f"{source.id} would have a stream below 0")
 
 
 def _write_path(path: Path, base: Path) -> str:
@@ -189,7 +191,8 @@ def read_division(dataset: Path, config: PackConfig) -> Division:
     """The division of this very plan, settings and software. Raises InputError, FormatError."""
     division = read_json(dataset / PARTS / SHARES, Division)
     was, now = division.settings, _settings(config)
-    changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
+    names = {**was, **now}
+    changed = [f"{name} was {was.get(name)}, is {now.get(name)}" for name in names if was.get(name) != now.get(name)]
     if division.written_by != SOFTWARE:
         changed.append(f"software was {division.written_by}, is {SOFTWARE}")
     if changed:

@@ -246,7 +246,7 @@ class Todo:
 
 def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList:
     """The sources a call names, before it touches any folder. Raises InputError."""
-    found = find_sources(videos, options.root)
+    found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
     return found
 

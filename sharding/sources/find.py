@@ -4,19 +4,22 @@ Looks at names only; no video is opened here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
+from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.sources.kinetics import is_kinetics, read_kinetics
 from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, walk
 from sharding.sources.table import read_table
 
 
-def find_sources(videos: Path, root: Path | None = None) -> SourceList:
+def find_sources(videos: Path, root: Path | None = None, config: PackConfig | None = None) -> SourceList:
     """List the sources in a folder tree or CSV; a CSV's files lie below `root`, by default the folder of the CSV.
 
-    Raises InputError when there is none, or a row is wrong.
+    The streams that `config` names are those of each source that names none. Raises InputError when there is no
+    source, or a row is wrong.
     """
     try:
         found = _listed(videos, root)
@@ -27,8 +30,22 @@ def find_sources(videos: Path, root: Path | None = None) -> SourceList:
             f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
-    ordered = tuple(sorted(found.sources, key=lambda one: (one.rel, one.id)))
-    return SourceList(sources=ordered, ignored=found.ignored, notes=found.notes)
+    ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
+    return replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
+
+
+def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:
+    video, audio = config.video_stream, config.audio_stream
+    if video is None and audio is None:
+        return sources
+    return [
+        replace(
+            one,
+            video_stream=video if one.video_stream is None else one.video_stream,
+            audio_stream=audio if one.audio_stream is None else one.audio_stream,
+        )
+        for one in sources
+    ]
 
 
 def base_of(videos: Path, root: Path | None) -> Path:

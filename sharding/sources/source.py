@@ -48,6 +48,9 @@ class Source:
     """Line of the CSV it came from."""
     absent: str = ""
     """Why there is no file, where the listing knows already: `path` leads nowhere. Empty when there is one."""
+    video_stream: int | None = None
+    audio_stream: int | None = None
+    """Index of the stream to use, as ffprobe numbers all streams of the file; None = packing chooses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,9 @@
-"""Sources listed in a CSV: `path,action[,start_s,end_s][,split][,group][,boxes]`, paths relative to the CSV or `root`.
+"""Sources listed in a CSV, a row each, with the columns COLUMNS; paths are relative to the CSV or `root`.
 
 A wrong row stops the work before it starts, and the error names its line. A missing file does not: it becomes a reject.
 """
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from posixpath import normpath
@@ -13,7 +14,8 @@ from sharding.errors import InputError
 from sharding.format.index import SPLITS
 from sharding.sources.source import Source, printable, source_id
 
-COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes")
+COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes", "video_stream", "audio_stream")
+_INDEX = re.compile(r"\d{1,6}", re.ASCII)
 HEADER = f"path,action and any of {','.join(COLUMNS[2:])}"
 
 
@@ -75,7 +77,18 @@ def _source(table: Path, root: Path, line: int, row: dict[str, str]) -> Source:
         split=split,
         boxes=root / boxes if boxes else None,
         line=line,
+        video_stream=_stream(where, "video_stream", row),
+        audio_stream=_stream(where, "audio_stream", row),
     )
+
+
+def _stream(where: str, column: str, row: dict[str, str]) -> int | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    if not _INDEX.fullmatch(text):
+        raise InputError(f"{where}: {column} {text!r} is no index of a stream; write 0, 1, ... as ffprobe numbers them")
+    return int(text)
 
 
 def check_characters(where: str, row: dict[str, str]) -> None:
