@@ -10,8 +10,9 @@ from pathlib import Path
 from sharding.base.csv_table import CsvTable
 from sharding.config import PackConfig
 from sharding.errors import InputError
+from sharding.format.records import Reject
 from sharding.sources.kinetics import is_kinetics, read_kinetics
-from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, walk
+from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
 from sharding.sources.table import read_table
 
 
@@ -27,7 +28,8 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     if not found.sources:
         raise InputError(
-            f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
+            f"{videos} holds no videos ({'; '.join((f'{found.ignored} other files', *found.notes))}); "
+            f"known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
     ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
@@ -80,15 +82,18 @@ def _check_ids(sources: Sequence[Source]) -> None:
 
 
 def _walked(videos: Path) -> SourceList:
-    sources, ignored = list[Source](), 0
-    for below, names in walk(videos):
-        folder = videos / below
-        action = printable(folder.name if below else videos.resolve().name)
-        for name in names:
+    sources, ignored, unlisted = list[Source](), 0, list[Reject]()
+    for folder in walk(videos):
+        if folder.trouble:
+            unlisted.append(folder.reject)
+        here, below = videos / folder.below, folder.below
+        action = printable(here.name if below else videos.resolve().name)
+        for name in folder.names:
             if not is_video(name):
                 ignored += 1
                 continue
             rel = f"{below}/{name}" if below else name
             known = printable(rel)
-            sources.append(Source(id=source_id(rel), path=folder / name, rel=known, action=action, group=known))
-    return SourceList(sources=tuple(sources), ignored=ignored)
+            sources.append(Source(id=source_id(rel), path=here / name, rel=known, action=action, group=known))
+    notes = tell_unlisted(unlisted)
+    return SourceList(sources=tuple(sources), ignored=ignored, notes=notes, unlisted=tuple(unlisted))

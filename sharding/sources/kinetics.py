@@ -18,9 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
-from sharding.base.text import exact_number
+from sharding.base.text import counted, exact_number
 from sharding.errors import InputError
-from sharding.sources.source import Source, SourceList, is_video, printable, source_id, walk
+from sharding.format.records import Reject
+from sharding.sources.source import Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
 from sharding.sources.table import check_characters
 
 COLUMNS = ("youtube_id", "time_start", "time_end")
@@ -79,6 +80,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
     if not rows:
         raise InputError(f"{table.path} has no rows; write one line for each clip below the header")
     files = _Files(root)
+    unlisted = tuple(files.unlisted)
     groups = _Groups(rows)
     sources = tuple(_source(row, files, groups) for row in rows)
     absent = sum(bool(source.absent) for source in sources)
@@ -86,7 +88,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
         raise InputError(
             f"{root} has no file for any of the {len(rows)} rows of {table.path}; they must be called "
             f"{rows[0].stem}.mp4 (cut) or {rows[0].youtube_id}.mp4 (whole), in any folder below; "
-            "name the right folder with --root"
+            f"name the right folder with --root{''.join(f'; {note}' for note in tell_unlisted(unlisted))}"
         )
     unlabelled = sum(row.label == UNLABELLED for row in rows)
     counts = (
@@ -96,7 +98,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
         (absent, f"have no file below {root}"),
     )
     notes = tuple(f"{count:,} of {len(rows) + again:,} rows {fact}" for count, fact in counts if count)
-    return SourceList(sources=sources, notes=notes)
+    return SourceList(sources=sources, notes=notes + tell_unlisted(unlisted), unlisted=unlisted)
 
 
 def _rows(table: CsvTable) -> tuple[list[_Row], int]:
@@ -161,11 +163,14 @@ class _Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.unlisted = list[Reject]()
         self._paths: dict[str, list[str]] = {}
         """Name without suffix -> relative paths."""
-        for below, names in walk(root):
-            for name in filter(is_video, names):
-                path = f"{below}/{name}" if below else name
+        for folder in walk(root):
+            if folder.trouble:
+                self.unlisted.append(folder.reject)
+            for name in filter(is_video, folder.names):
+                path = f"{folder.below}/{name}" if folder.below else name
                 self._paths.setdefault(os.path.splitext(name)[0], []).append(path)
 
     def find(self, stem: str, row: _Row) -> str | None:
@@ -193,6 +198,8 @@ def _source(row: _Row, files: _Files, groups: _Groups) -> Source:
     whole = files.find(row.youtube_id, row) if cut is None else None
     rel = cut or whole
     absent = "" if rel else f"no file of {row.youtube_id} under {files.root}"
+    if absent and files.unlisted:
+        absent += f"; {counted(len(files.unlisted), 'folder')} there cannot be listed"
     return Source(
         # of what the list says, so that a clip keeps its name wherever its file is moved
         id=source_id(f"{row.label}/{row.stem}", row.span.text),
