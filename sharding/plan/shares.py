@@ -26,6 +26,7 @@ from sharding.errors import InputError
 from sharding.format.index import PARTS, PLAN, SPLITS, Settings
 from sharding.plan.plan import LAST_SHARD, SOFTWARE, ShardPlan, plan_shard
 from sharding.sources.find import base_of
+from sharding.sources.names import composed
 from sharding.sources.source import ID_CHARACTERS, ID_DIGITS, Source
 
 SHARES = "shares.json"
@@ -33,7 +34,7 @@ AGAIN = "divide them again: avsync pack VIDEOS DATASET ... --shares N; or pack a
 _ID = re.compile(rf"([A-Za-z0-9_-]{{1,{ID_CHARACTERS}}}-)?[0-9a-f]{{{ID_DIGITS}}}", re.ASCII)
 _PATH = re.compile(r"[!-~]+")
 Named = Callable[[], Set[str]]
-"""The paths that a list names, read only where they are needed."""
+"""The paths that a list names, composed, read only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +82,13 @@ def _located(source: Source, base: Path, named: Named) -> Source:
 
 
 def _below(path: Path, base: Path, named: Named) -> Path:
-    if (path.is_absolute() or ".." in path.parts) and str(path) not in named():
+    if (path.is_absolute() or ".." in path.parts) and composed(str(path)) not in named():
         raise InputError(f"{str(path)!r} is none of your videos; divide them again: avsync pack ... --shares N")
     return base / path
 
 
 def named_in(videos: Path) -> Set[str]:
-    """All paths that a list names; a folder or a list of Kinetics names none, for their files lie below a folder.
+    """All paths that a list names, composed; a folder or a list of Kinetics names none: their files lie below a folder.
 
     Raises InputError.
     """
@@ -97,8 +98,8 @@ def named_in(videos: Path) -> Set[str]:
         rows = [row for _, row in CsvTable(videos).rows()]
     except OSError as error:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
-    paths = {normpath(row["path"]) for row in rows if row.get("path")}
-    return paths | {str(PurePath(row["boxes"])) for row in rows if row.get("boxes")}
+    paths = {composed(normpath(row["path"])) for row in rows if row.get("path")}
+    return paths | {composed(str(PurePath(row["boxes"]))) for row in rows if row.get("boxes")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -126,12 +126,14 @@ a.mp4,x,1,,val,g,a.json,
 ../in/b.mp4,"y, z",0.5,17/3,,,../in/a.json,1
 {far}/c.mp4,ünï,,,train,,,
 gone %41.mp4,x,,,,,,
+../in/über.mp4,x,,,,,,
 """
 
 
 def odd_list(folder: Path) -> Path:
     for name in ("a.mp4", "b.mp4", "../far/c.mp4"):
         write_video(folder / name, Video(seed=len(name) + ord(name[-5])))
+    write_video(folder / "u\u0308ber.mp4", Video(seed=7))  # the list has one character for it
     (folder / "a.json").write_text('{"fps": "30", "boxes": [[[0,0,0.5,1]]]}')
     (folder / "list.csv").write_text(ODD_ROWS.format(far=folder.parent / "far"))
     return folder / "list.csv"
