@@ -49,6 +49,13 @@ class PackConfig:
     """Left out at both ends of a source, in seconds: encoders leave traces there that give labels away."""
     max_clips_per_source: int | None = None
     """At most this many clips of one source, spread evenly over it."""
+    video_stream: int | None = None
+    """Index of the stream that holds the picture, as avsync show VIDEO and ffprobe number all streams of a file. A
+    column video_stream of a CSV wins. Default: avsync chooses."""
+    audio_stream: int | None = None
+    """The same of the stream that holds the sound, as where a film has several languages."""
+    strict: bool = False
+    """Leave out sources whose clock had to be repaired."""
     codec: str = "h264"
     """Stored form: h264 (smallest), h264-fast (loads at 3/5 of the CPU time) or raw (exact, no decoding, 40 times the
     bytes). avsync advise measures them on your videos, disk and cores."""
@@ -101,8 +108,11 @@ class PackConfig:
     def processes(self) -> int:
         return self.workers or available_cores()
 
-    def decides_dataset(self) -> dict[str, str | int | None]:
-        """The settings that a dataset's clips and splits depend on; equal ones are written equally."""
+    def decides_dataset(self) -> dict[str, str | int | bool | None]:
+        """The settings that a dataset's clips and splits depend on; equal ones are written equally.
+
+        Those that came later stand there only where they are set: datasets of before keep their plans.
+        """
         width, height = self.picture
         times = {name: exact(getattr(self, name), name) for name in ("fps", "clip_s", "min_clip_s", "trim_s")}
         return {
@@ -116,9 +126,12 @@ class PackConfig:
             "max_clips_per_source": self.max_clips_per_source,
             "val_percent": self.val_percent,
             "test_percent": self.test_percent,
+            **({"video_stream": self.video_stream} if self.video_stream is not None else {}),
+            **({"audio_stream": self.audio_stream} if self.audio_stream is not None else {}),
+            **({"strict": True} if self.strict else {}),
         }
 
-    def decides_bytes(self) -> dict[str, str | int | None]:
+    def decides_bytes(self) -> dict[str, str | int | bool | None]:
         """The settings that a shard's bytes depend on, given its sources."""
         settings = self.decides_dataset()
         del settings["val_percent"], settings["test_percent"]
@@ -184,6 +197,9 @@ class PackConfig:
         for flag, count in counts:
             if count is not None and count < 1:
                 raise InputError(f"{flag} {count} must be at least 1")
+        for flag, index in (("--video-stream", self.video_stream), ("--audio-stream", self.audio_stream)):
+            if index is not None and index < 0:
+                raise InputError(f"{flag} {index} must not be below 0; ffprobe numbers the streams of a file from 0 on")
         if self.stop_after < 0:
             raise InputError(f"--stop-after {self.stop_after} must not be below 0; 0 is never")
         if self.limit_s < 1:

@@ -39,8 +39,8 @@ class Pack(Parsed):
     """Turn videos with sound into a dataset of shards. The same command again goes on where it stopped."""
 
     videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
-    """A folder whose sub-folders name the actions, or a CSV:
-    path,action[,start_s,end_s][,split][,group], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
+    """A folder whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group]
+    [,video_stream][,audio_stream], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False

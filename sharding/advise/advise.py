@@ -58,7 +58,7 @@ def advise(
     cannot be written.
     """
     console = console or open_console()
-    sources = find_sources(videos, root).sources
+    sources = find_sources(videos, root, config).sources
     cores = min(MOST_THREADS, available_cores())
     bar = Bar("looking at the videos", 1.0, unit=None, console=console, passing=True)
     with _room(disk) as folder, bar:

@@ -32,6 +32,8 @@ PLAN = "plan.json"
 INDEX = "index.npz"
 PARTS = ".parts"
 """Folder of what is being packed: parts of shards, and the shares of machines."""
+Settings = dict[str, str | int | bool | None]
+"""Of `avsync pack`, as far as clips and splits depend on them."""
 T = TypeVar("T")
 
 
@@ -56,8 +58,7 @@ class DatasetInfo:
     lost_clips: int
     """Clips that damaged places of sources cost."""
     rejects: int
-    settings: dict[str, str | int | None]
-    """Those of `avsync pack` that the bytes depend on."""
+    settings: Settings
     written_by: str
     """Software and versions."""
 

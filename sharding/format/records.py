@@ -129,6 +129,18 @@ class ShardRecord:
     rejects: tuple[tuple[str, str, str], ...] = ()
     """(source, reason, detail)"""
 
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """Ids of the sources that gave a clip, in the order of the tar."""
+        return tuple(dict.fromkeys(clip.key.rpartition("/")[0] for clip in self.clips))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Id -> path as given, of all sources."""
+        packed = dict(zip(self.packed, (source.source for source in self.sources), strict=False))
+        rest = (id for id in self.ids if id not in packed)
+        return packed | dict(zip(rest, (name for name, _, _ in self.rejects), strict=False))
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Reject:

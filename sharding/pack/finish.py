@@ -13,6 +13,7 @@ from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
 from sharding.format.records import REJECTS, Reject, ShardRecord, reasons, write_rejects
 from sharding.pack.report import PackSummary
 from sharding.plan.plan import SOFTWARE, ShardPlan
+from sharding.plan.todo import Todo
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,14 +40,13 @@ class _Totals:
         self.lost_clips += sum(source.lost_clips for source in record.sources)
 
 
-def finish(
-    plans: Sequence[ShardPlan], duplicates: Sequence[Reject], dataset: Path, config: PackConfig, packed: int
-) -> PackSummary:
-    """Join the side files of all `plans`; `packed` of them are new.
+def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
+    """Join the side files of all plans, of which those to do are done by now.
 
     Raises OSError, and InputError when there is no clip at all.
     """
-    totals = _Totals(rejects=list(duplicates))
+    plans, packed = work.plans, len(work.todo)
+    totals = _Totals(rejects=[*work.duplicates, *work.unlisted])
     for plan in plans:
         totals.add(plan.split, _record(plan, dataset))
     rejects = tuple(sorted(totals.rejects))
@@ -72,6 +72,7 @@ def finish(
         bytes=totals.bytes,
         sources=totals.sources + len(rejects),
         rejects=rejects,
+        unlisted=work.unlisted,
         lost_clips=totals.lost_clips,
         shards_packed=packed,
         shards_kept=len(plans) - packed,

@@ -44,7 +44,7 @@ def pack(
             folder.make_way(work.plans, work.todo, config)
             if work.todo:
                 make_shards(work.todo, dataset, config, progress)
-            summary = finish(work.plans, work.duplicates, dataset, config, packed=len(work.todo))
+            summary = finish(work, dataset, config)
     print_summary(summary, console or open_console())
     return summary
 

@@ -17,6 +17,7 @@ from sharding.format.records import REJECTS, Reject
 from sharding.pack.sample import Estimate
 from sharding.plan.shares import Division
 from sharding.plan.todo import Todo
+from sharding.sources.source import tell_unlisted
 
 LONGEST_TABLE = 20
 """Rows of a table of shares: they are much alike."""
@@ -35,6 +36,8 @@ class PackSummary:
     """Of all tars."""
     sources: int
     rejects: tuple[Reject, ...]
+    unlisted: tuple[Reject, ...]
+    """Those of them that are folders: nobody knows what is in there."""
     lost_clips: int
     """Clips that damaged places of packed sources cost."""
     shards_packed: int
@@ -66,6 +69,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
     if summary.lost_clips:
         lost = f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources"
         console.print(Text(f"{lost}: avsync show {summary.dataset} tells which"), soft_wrap=True)
+    for note in tell_unlisted(summary.unlisted):
+        console.print(Text(f"{note}; once they can be, run the same command again"), soft_wrap=True)
     if hint := empty_splits(summary):
         console.print(hint, soft_wrap=True)
     if summary.rejects:

@@ -16,6 +16,7 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.codec import codec_named
+from sharding.format.index import Settings
 from sharding.sources.source import Source, assign_splits
 
 SOFTWARE = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
@@ -24,7 +25,6 @@ SHARD_SOURCE_BYTES = 4 * 2**30
 """Sources of one shard are not larger together, but for a single one that is: films make large shards."""
 SHARD_NAME = re.compile(r"[a-z]+/\d{6}", re.ASCII)
 LAST_SHARD = 999_999
-Settings = dict[str, str | int | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +141,10 @@ def _shard_plan(split: str, number: int, members: list[_Facts], config: PackConf
 def _lasting(one: _Facts) -> list[object]:
     source = one.source
     span = None if source.span is None else [None if edge is None else str(edge) for edge in source.span]
-    return [source.id, source.rel, source.action, source.group, span, one.stamps]
+    facts: list[object] = [source.id, source.rel, source.action, source.group, span, one.stamps]
+    if source.video_stream is not None or source.audio_stream is not None:  # else as before there was such a choice
+        facts += [source.video_stream, source.audio_stream]
+    return facts
 
 
 def _facts(source: Source) -> _Facts:

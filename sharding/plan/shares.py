@@ -23,9 +23,10 @@ from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.format.index import PARTS, PLAN, SPLITS
-from sharding.plan.plan import LAST_SHARD, SOFTWARE, Settings, ShardPlan, plan_shard
+from sharding.format.index import PARTS, PLAN, SPLITS, Settings
+from sharding.plan.plan import LAST_SHARD, SOFTWARE, ShardPlan, plan_shard
 from sharding.sources.find import base_of
+from sharding.sources.names import composed
 from sharding.sources.source import ID_CHARACTERS, ID_DIGITS, Source
 
 SHARES = "shares.json"
@@ -33,7 +34,7 @@ AGAIN = "divide them again: avsync pack VIDEOS DATASET ... --shares N; or pack a
 _ID = re.compile(rf"([A-Za-z0-9_-]{{1,{ID_CHARACTERS}}}-)?[0-9a-f]{{{ID_DIGITS}}}", re.ASCII)
 _PATH = re.compile(r"[!-~]+")
 Named = Callable[[], Set[str]]
-"""The paths that a list names, read only where they are needed."""
+"""The paths that a list names, composed, read only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,8 @@ def _check(source: Source) -> None:
         raise ValueError(f"{source.split!r} is no split")
     if source.span is not None and not 0 <= source.span[0] < (source.span[1] or source.span[0] + 1):
         raise ValueError(f"{source.id} would begin after its end")
+    if min(source.video_stream or 0, source.audio_stream or 0) < 0:
+        raise ValueError(f"{source.id} would have a stream below 0")
 
 
 def _write_path(path: Path, base: Path) -> str:
@@ -79,13 +82,13 @@ def _located(source: Source, base: Path, named: Named) -> Source:
 
 
 def _below(path: Path, base: Path, named: Named) -> Path:
-    if (path.is_absolute() or ".." in path.parts) and str(path) not in named():
+    if (path.is_absolute() or ".." in path.parts) and composed(str(path)) not in named():
         raise InputError(f"{str(path)!r} is none of your videos; divide them again: avsync pack ... --shares N")
     return base / path
 
 
 def named_in(videos: Path) -> Set[str]:
-    """All paths that a list names; a folder or a list of Kinetics names none, for their files lie below a folder.
+    """All paths that a list names, composed; a folder or a list of Kinetics names none: their files lie below a folder.
 
     Raises InputError.
     """
@@ -95,8 +98,8 @@ def named_in(videos: Path) -> Set[str]:
         rows = [row for _, row in CsvTable(videos).rows()]
     except OSError as error:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
-    paths = {normpath(row["path"]) for row in rows if row.get("path")}
-    return paths | {str(PurePath(row["boxes"])) for row in rows if row.get("boxes")}
+    paths = {composed(normpath(row["path"])) for row in rows if row.get("path")}
+    return paths | {composed(str(PurePath(row["boxes"]))) for row in rows if row.get("boxes")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +192,8 @@ def read_division(dataset: Path, config: PackConfig) -> Division:
     """The division of this very plan, settings and software. Raises InputError, FormatError."""
     division = read_json(dataset / PARTS / SHARES, Division)
     was, now = division.settings, _settings(config)
-    changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
+    names = {**was, **now}
+    changed = [f"{name} was {was.get(name)}, is {now.get(name)}" for name in names if was.get(name) != now.get(name)]
     if division.written_by != SOFTWARE:
         changed.append(f"software was {division.written_by}, is {SOFTWARE}")
     if changed:

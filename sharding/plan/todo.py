@@ -6,7 +6,7 @@ Each check is made before anything is written; what would throw away clips that 
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason
 from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
+from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
 from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
@@ -126,12 +127,12 @@ class OnDisk:
                 "settings, or delete this one"
             )
 
-    def check_none_lost(self, sources: Sequence[Source], *, remove: bool) -> list[str]:
-        """Ids of sources that `remove` takes out of the dataset.
+    def check_none_lost(self, sources: Sequence[Source], hidden: Set[str], *, remove: bool) -> list[str]:
+        """Ids of sources that `remove` takes out of the dataset; those that are merely `hidden` are none.
 
         Whoever names another folder of videos means to add to the dataset, not to empty it. Raises InputError.
         """
-        gone = sorted(self.ids - {source.id for source in sources})
+        gone = sorted(self.ids - {source.id for source in sources} - hidden)
         if self.ids and len(gone) == len(self.ids):
             raise InputError(
                 f"your videos are none of those that {self.path} was made of ({first_few(gone)}): name the right "
@@ -153,8 +154,7 @@ class OnDisk:
                 continue
             with suppress(AvsyncError):
                 record = read_json(self.path / f"{plan.name}.json", ShardRecord)
-                packed = {clip.key.rpartition("/")[0] for clip in record.clips}
-                lost += [rel for id, rel in vanished.items() if id in packed]
+                lost += [vanished[id] for id in record.packed if id in vanished]
         if lost:
             raise InputError(
                 f"{counted(len(lost), 'source')} of {self.path} cannot be found any more ({first_few(lost)}): bring "
@@ -238,6 +238,8 @@ class Todo:
     ignored: int
     """Files that are no videos, by their names."""
     duplicates: tuple[Reject, ...]
+    unlisted: tuple[Reject, ...]
+    """Folders that could not be listed."""
     plans: tuple[ShardPlan, ...]
     todo: tuple[ShardPlan, ...]
     remade: int
@@ -246,7 +248,7 @@ class Todo:
 
 def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList:
     """The sources a call names, before it touches any folder. Raises InputError."""
-    found = find_sources(videos, options.root)
+    found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
     return found
 
@@ -254,28 +256,34 @@ def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList
 def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:
     """Compare what there is with what there should be. Raises InputError, FormatError."""
     folder.check_settings(config)
-    gone = folder.check_none_lost(found.sources, remove=options.remove)
+    hidden = hidden_sources(folder.plan, folder.path, found)
+    gone = folder.check_none_lost(found.sources, hidden, remove=options.remove)
     with console.status("looking for copies"):
         repeats = find_duplicates(found.sources, first=folder.ids)
-    duplicates = tuple(
-        Reject(source.rel, RejectReason.DUPLICATE, f"the same bytes as {repeats[source.id].rel}")
-        for source in found.sources
-        if source.id in repeats
-    )
-    plans = plan_shards([source for source in found.sources if source.id not in repeats], config, folder.plan)
-    todo = tuple(plan for plan in plans if not folder.holds(plan, retry=options.retry))
+    copies = {id: f"{SAME_BYTES}{source.rel}" for id, source in repeats.items()}
+    copies |= earlier_copies(folder.path, found, hidden, folder.ids | repeats.keys())
+    plans = plan_shards([source for source in found.sources if source.id not in copies], config, folder.plan)
+    todo = [plan for plan in plans if not folder.holds(plan, retry=options.retry)]
+    kept = kept_shards(todo, folder.plan, folder.path, found, hidden)
+    plans, todo = kept.among(plans), [plan for plan in todo if plan.name not in kept.plans]
     if todo:
         folder.check_software()
     if not options.remove:
         folder.check_none_vanished(todo)
-    removals = [f"{counted(len(gone), 'source')} taken out: {first_few(gone)}"] if gone else []
-    for note in (*found.notes, *removals):
+    removed = [id for id in gone if id not in kept.ids]
+    removals = [f"{counted(len(removed), 'source')} taken out: {first_few(removed)}"] if removed else []
+    for note in (*found.notes, *kept.notes, *removals):
         console.print(note, markup=False, soft_wrap=True)
     return Todo(
         ignored=found.ignored,
-        duplicates=duplicates,
+        duplicates=tuple(
+            Reject(source.rel, RejectReason.DUPLICATE, copies[source.id])
+            for source in found.sources
+            if source.id in copies and source.id not in kept.ids
+        ),
+        unlisted=found.unlisted,
         plans=tuple(plans),
-        todo=todo,
+        todo=tuple(todo),
         remade=sum(plan.name in folder.plan.shards for plan in todo) if folder.plan else 0,
     )
 

@@ -7,5 +7,6 @@ Imported by: plan, pack, show, verify, advise.
     source       one source, its id, its split
     find         the entry: any input becomes a list of sources
     table        rows of a CSV                  kinetics   rows of a Kinetics list
+    names        how a disk writes what a list names
     duplicates   sources of the same bytes      boxes      the true positions beside a video
 """

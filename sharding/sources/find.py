@@ -4,19 +4,23 @@ Looks at names only; no video is opened here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
+from sharding.config import PackConfig
 from sharding.errors import InputError
+from sharding.format.records import Reject
 from sharding.sources.kinetics import is_kinetics, read_kinetics
-from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, walk
+from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
 from sharding.sources.table import read_table
 
 
-def find_sources(videos: Path, root: Path | None = None) -> SourceList:
+def find_sources(videos: Path, root: Path | None = None, config: PackConfig | None = None) -> SourceList:
     """List the sources in a folder tree or CSV; a CSV's files lie below `root`, by default the folder of the CSV.
 
-    Raises InputError when there is none, or a row is wrong.
+    The streams that `config` names are those of each source that names none. Raises InputError when there is no
+    source, or a row is wrong.
     """
     try:
         found = _listed(videos, root)
@@ -24,11 +28,26 @@ def find_sources(videos: Path, root: Path | None = None) -> SourceList:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     if not found.sources:
         raise InputError(
-            f"{videos} holds no videos ({found.ignored} other files); known suffixes are {' '.join(sorted(SUFFIXES))}"
+            f"{videos} holds no videos ({'; '.join((f'{found.ignored} other files', *found.notes))}); "
+            f"known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
-    ordered = tuple(sorted(found.sources, key=lambda one: (one.rel, one.id)))
-    return SourceList(sources=ordered, ignored=found.ignored, notes=found.notes)
+    ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
+    return replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
+
+
+def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:
+    video, audio = config.video_stream, config.audio_stream
+    if video is None and audio is None:
+        return sources
+    return [
+        replace(
+            one,
+            video_stream=video if one.video_stream is None else one.video_stream,
+            audio_stream=audio if one.audio_stream is None else one.audio_stream,
+        )
+        for one in sources
+    ]
 
 
 def base_of(videos: Path, root: Path | None) -> Path:
@@ -63,15 +82,18 @@ def _check_ids(sources: Sequence[Source]) -> None:
 
 
 def _walked(videos: Path) -> SourceList:
-    sources, ignored = list[Source](), 0
-    for below, names in walk(videos):
-        folder = videos / below
-        action = printable(folder.name if below else videos.resolve().name)
-        for name in names:
+    sources, ignored, unlisted = list[Source](), 0, list[Reject]()
+    for folder in walk(videos):
+        if folder.trouble:
+            unlisted.append(folder.reject)
+        here, below = videos / folder.below, folder.below
+        action = printable(here.name if below else videos.resolve().name)
+        for name in folder.names:
             if not is_video(name):
                 ignored += 1
                 continue
             rel = f"{below}/{name}" if below else name
             known = printable(rel)
-            sources.append(Source(id=source_id(rel), path=folder / name, rel=known, action=action, group=known))
-    return SourceList(sources=tuple(sources), ignored=ignored)
+            sources.append(Source(id=source_id(rel), path=here / name, rel=known, action=action, group=known))
+    notes = tell_unlisted(unlisted)
+    return SourceList(sources=tuple(sources), ignored=ignored, notes=notes, unlisted=tuple(unlisted))

@@ -9,18 +9,19 @@ Videos that have vanished are normal: their rows become sources without a file, 
 Further columns are left alone; test lists have no labels.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
-from sharding.base.text import exact_number
+from sharding.base.text import counted, exact_number
 from sharding.errors import InputError
-from sharding.sources.source import Source, SourceList, is_video, printable, source_id, walk
+from sharding.format.records import Reject
+from sharding.sources.names import composed, folded, several, shown, stem
+from sharding.sources.source import Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
 from sharding.sources.table import check_characters
 
 COLUMNS = ("youtube_id", "time_start", "time_end")
@@ -79,6 +80,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
     if not rows:
         raise InputError(f"{table.path} has no rows; write one line for each clip below the header")
     files = _Files(root)
+    unlisted = tuple(files.unlisted)
     groups = _Groups(rows)
     sources = tuple(_source(row, files, groups) for row in rows)
     absent = sum(bool(source.absent) for source in sources)
@@ -86,7 +88,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
         raise InputError(
             f"{root} has no file for any of the {len(rows)} rows of {table.path}; they must be called "
             f"{rows[0].stem}.mp4 (cut) or {rows[0].youtube_id}.mp4 (whole), in any folder below; "
-            "name the right folder with --root"
+            f"name the right folder with --root{''.join(f'; {note}' for note in tell_unlisted(unlisted))}"
         )
     unlabelled = sum(row.label == UNLABELLED for row in rows)
     counts = (
@@ -96,7 +98,7 @@ def read_kinetics(table: CsvTable, root: Path) -> SourceList:
         (absent, f"have no file below {root}"),
     )
     notes = tuple(f"{count:,} of {len(rows) + again:,} rows {fact}" for count, fact in counts if count)
-    return SourceList(sources=sources, notes=notes)
+    return SourceList(sources=sources, notes=notes + tell_unlisted(unlisted), unlisted=unlisted)
 
 
 def _rows(table: CsvTable) -> tuple[list[_Row], int]:
@@ -161,19 +163,46 @@ class _Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.unlisted = list[Reject]()
         self._paths: dict[str, list[str]] = {}
-        """Name without suffix -> relative paths."""
-        for below, names in walk(root):
-            for name in filter(is_video, names):
-                path = f"{below}/{name}" if below else name
-                self._paths.setdefault(os.path.splitext(name)[0], []).append(path)
+        """Composed name without suffix -> relative paths."""
+        for folder in walk(root):
+            if folder.trouble:
+                self.unlisted.append(folder.reject)
+            for name in filter(is_video, folder.names):
+                path = f"{folder.below}/{name}" if folder.below else name
+                self._paths.setdefault(composed(stem(name)), []).append(path)
 
-    def find(self, stem: str, row: _Row) -> str | None:
-        """The relative path of a file called `stem`; of several the one whose folders name label and split best."""
-        paths = self._paths.get(stem, ())
-        if len(paths) == 1:
-            return paths[0]
+    def find(self, name: str, row: _Row) -> str | None:
+        """The relative path of a file called `name`; of several the one whose folders name label and split best.
+
+        None also where several look like it, each in another Unicode form, and none has it.
+        """
+        paths = self._paths.get(composed(name), [])
+        if len(paths) > 1:
+            paths = [path for path in paths if _stem(path) == name] or paths
+            if any(_stem(path) != _stem(paths[0]) for path in paths):
+                return None
         return max(paths, key=lambda path: _fit(path, row), default=None)  # the first of equals: walk has an order
+
+    def why_none(self, row: _Row) -> str:
+        """What to say of a row without a file."""
+        fact = f"no file of {row.youtube_id} under {self.root}"
+        for name in (row.stem, row.youtube_id):
+            if paths := self._paths.get(composed(name)):
+                return f"{fact}, {several(paths)}"
+        near = self._folded.get(folded(row.stem)) or self._folded.get(folded(row.youtube_id))
+        hint = f"; there is {shown(near)}" if near else ""
+        count = counted(len(self.unlisted), "folder")
+        return fact + hint + (f"; {count} there cannot be listed" if self.unlisted else "")
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        return {folded(name): paths[0] for name, paths in self._paths.items()}
+
+
+def _stem(path: str) -> str:
+    return stem(path.rpartition("/")[2])
 
 
 def _fit(path: str, row: _Row) -> tuple[bool, bool]:
@@ -185,14 +214,13 @@ def _fit(path: str, row: _Row) -> tuple[bool, bool]:
 @lru_cache(4096)
 def _plain(name: str) -> str:
     """Letters and digits alone: downloaders write labels with spaces, underscores or neither."""
-    return re.sub(r"[\W_]+", "", name).lower()
+    return re.sub(r"[\W_]+", "", composed(name)).lower()
 
 
 def _source(row: _Row, files: _Files, groups: _Groups) -> Source:
     cut = files.find(row.stem, row)
     whole = files.find(row.youtube_id, row) if cut is None else None
     rel = cut or whole
-    absent = "" if rel else f"no file of {row.youtube_id} under {files.root}"
     return Source(
         # of what the list says, so that a clip keeps its name wherever its file is moved
         id=source_id(f"{row.label}/{row.stem}", row.span.text),
@@ -203,5 +231,5 @@ def _source(row: _Row, files: _Files, groups: _Groups) -> Source:
         span=(row.span.start, row.span.end) if whole else None,
         split=row.split,
         line=row.line,
-        absent=absent,
+        absent="" if rel else files.why_none(row),
     )

@@ -6,14 +6,17 @@ Names from outside never become paths of the dataset: only `Source.id` does.
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
-from sharding.errors import InputError
+from sharding.errors import InputError, RejectReason
 from sharding.format.index import SPLITS
+from sharding.format.records import Reject
 
 SUFFIXES = frozenset(
     ".3g2 .3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .vob .webm .wmv".split()
@@ -48,6 +51,9 @@ class Source:
     """Line of the CSV it came from."""
     absent: str = ""
     """Why there is no file, where the listing knows already: `path` leads nowhere. Empty when there is one."""
+    video_stream: int | None = None
+    audio_stream: int | None = None
+    """Index of the stream to use, as ffprobe numbers all streams of the file; None = packing chooses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,28 +65,87 @@ class SourceList:
     """Files of the folder that are no videos, by their suffix."""
     notes: tuple[str, ...] = ()
     """What a person should know about the input, a sentence each."""
+    unlisted: tuple[Reject, ...] = ()
+    """Folders that could not be listed: what lies in them is not known."""
 
 
-def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below, relative ("" is `folder` itself, "a/b" one inside), and its files' names; nothing is opened.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder of a walk."""
 
-    In one order on every machine. Hidden ones are left out; a folder reached twice through links is walked once.
-    Raises OSError.
+    below: str
+    """Its path relative to where the walk began: "" is that folder itself, "a/b" one inside."""
+    names: tuple[str, ...] = ()
+    """Of its files, sorted; hidden ones are left out."""
+    trouble: str = ""
+    """Why it cannot be listed; empty when it was."""
+
+    @property
+    def reject(self) -> Reject:
+        """What to say of a folder that cannot be listed."""
+        detail = f"a folder, or a link, that cannot be listed: {self.trouble}; mend that and run the same command again"
+        return Reject(printable(self.below), RejectReason.UNREADABLE, detail)
+
+
+def walk(folder: Path) -> Iterator[Folder]:
+    """Each folder below, `folder` first, in one order on every machine; no file is opened.
+
+    Hidden ones are left out; a folder reached twice through links is walked once. One that cannot be listed costs
+    itself only, as does a link that leads nowhere, unless its name is a video's. Raises OSError when it is `folder`.
     """
     walked: set[str] = set()
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(here)
-        if real in walked:
-            folders.clear()
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        here = folder / below
+        try:
+            if (real := os.path.realpath(here)) in walked:
+                continue
+            walked.add(real)  # also when it fails: under another name its videos would be others
+            entries = _entries(here)
+        except OSError as error:
+            if not below:
+                raise
+            yield Folder(below=below, trouble=_words(error))
             continue
-        walked.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = os.path.relpath(here, folder)
-        yield "" if below == "." else below, sorted(name for name in names if not name.startswith("."))
+        names, folders, troubles = list[str](), list[str](), list[Folder]()
+        for entry in entries:
+            inside = f"{below}/{entry.name}" if below else entry.name
+            try:
+                (folders if _is_folder(entry) else names).append(entry.name)
+            except OSError as error:
+                troubles.append(Folder(below=inside, trouble=_words(error)))
+        yield Folder(below=below, names=tuple(names))
+        yield from troubles
+        waiting += [f"{below}/{name}" if below else name for name in reversed(folders)]
+
+
+def tell_unlisted(unlisted: Sequence[Reject]) -> tuple[str, ...]:
+    """A sentence for a person, where there are such folders."""
+    if not unlisted:
+        return ()
+    names = first_few([plain(one.path) for one in unlisted])
+    return (f"{counted(len(unlisted), 'folder')} cannot be listed, and what is in there is left out: {names}",)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is not hidden, by name. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Raises OSError when that cannot be told: the disk that a link leads to may be away."""
+    try:
+        return stat.S_ISDIR(os.stat(entry).st_mode) if entry.is_symlink() else entry.is_dir()
+    except OSError:
+        if is_video(entry.name):
+            return False  # packing will say why
+        raise
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def is_video(name: str) -> bool:

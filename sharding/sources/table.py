@@ -1,8 +1,9 @@
-"""Sources listed in a CSV: `path,action[,start_s,end_s][,split][,group][,boxes]`, paths relative to the CSV or `root`.
+"""Sources listed in a CSV, a row each, with the columns COLUMNS; paths are relative to the CSV or `root`.
 
 A wrong row stops the work before it starts, and the error names its line. A missing file does not: it becomes a reject.
 """
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from posixpath import normpath
@@ -11,23 +12,25 @@ from sharding.base.csv_table import CsvTable, control_character
 from sharding.base.text import exact_number
 from sharding.errors import InputError
 from sharding.format.index import SPLITS
+from sharding.sources.names import NameFinder
 from sharding.sources.source import Source, printable, source_id
 
-COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes")
+COLUMNS = ("path", "action", "start_s", "end_s", "split", "group", "boxes", "video_stream", "audio_stream")
+_INDEX = re.compile(r"\d{1,6}", re.ASCII)
 HEADER = f"path,action and any of {','.join(COLUMNS[2:])}"
 
 
 def read_table(table: CsvTable, root: Path) -> tuple[Source, ...]:
     """The rows as sources, their paths below `root`. Raises InputError naming the line."""
     _check_header(table.path, table.header)
-    sources, files = dict[str, Source](), dict[Path, Source]()
+    sources, files, names = dict[str, Source](), dict[Path, Source](), NameFinder(root)
     for line, row in table.rows():
-        source = _source(table.path, root, line, row)
+        source = _source(table.path, names, line, row)
         twin = sources.setdefault(source.id, source)
         if twin is not source:
             raise InputError(f"{table.path}, lines {twin.line} and {line}: both name {source.rel}; delete one of them")
         first = files.setdefault(source.path, source)
-        if first.group != source.group:
+        if first.group != source.group and first.span != source.span:  # the same seconds of one file are a duplicate
             raise InputError(
                 f"{table.path}, lines {first.line} and {line}: two parts of {source.rel} are in two groups, one may "
                 "be trained on and one tested; give both rows one group"
@@ -54,7 +57,7 @@ def _check_header(table: Path, names: list[str]) -> None:
         raise InputError(f"{table}, line 1: {fact}; the header is {HEADER}")
 
 
-def _source(table: Path, root: Path, line: int, row: dict[str, str]) -> Source:
+def _source(table: Path, names: NameFinder, line: int, row: dict[str, str]) -> Source:
     where = f"{table}, line {line}"
     rel, action, split = row["path"], row["action"], row.get("split") or None
     if not rel or not action:
@@ -64,18 +67,32 @@ def _source(table: Path, root: Path, line: int, row: dict[str, str]) -> Source:
     if split is not None and split not in SPLITS:
         raise InputError(f"{where}: split {split!r} is not known; use {', '.join(SPLITS)} or leave it empty")
     span = _span(where, row.get("start_s", ""), row.get("end_s", ""))
-    boxes = row.get("boxes", "")
+    found, boxes = names.find(rel), names.find(row["boxes"]) if row.get("boxes") else None
+    if boxes is not None and boxes.trouble:
+        raise InputError(f"{where}: boxes {row['boxes']}: {boxes.trouble}")
     return Source(
         id=source_id(rel, "" if span is None else f"@{span[0]}:{span[1]}"),
-        path=root / rel,
+        path=found.path,
         rel=printable(rel),
         action=action,
         group=row.get("group") or printable(rel),
         span=span,
         split=split,
-        boxes=root / boxes if boxes else None,
+        boxes=boxes.path if boxes else None,
         line=line,
+        absent=found.trouble,
+        video_stream=_stream(where, "video_stream", row),
+        audio_stream=_stream(where, "audio_stream", row),
     )
+
+
+def _stream(where: str, column: str, row: dict[str, str]) -> int | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    if not _INDEX.fullmatch(text):
+        raise InputError(f"{where}: {column} {text!r} is no index of a stream; write 0, 1, ... as ffprobe numbers them")
+    return int(text)
 
 
 def check_characters(where: str, row: dict[str, str]) -> None:

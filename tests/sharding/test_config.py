@@ -1,6 +1,7 @@
 """Settings that cannot work are refused before any file is opened, and the error names the flag and the remedy."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,8 @@ WRONG = {
     "--val-percent 60 and --test-percent 60": {"val_percent": 60, "test_percent": 60},
     "--max-clips-per-source 0": {"max_clips_per_source": 0},
     "--sources-per-shard 0": {"sources_per_shard": 0},
+    "--video-stream -1 must not be below 0; ffprobe numbers": {"video_stream": -1},
+    "--audio-stream -2 must not be below 0": {"audio_stream": -2},
     "--workers -1 must not be below 0; 0 is one for each": {"workers": -1},
     r"--codec raw makes clips of 7.0 GiB from 300 pictures of 4096x4096 \(--clip-s, --fps, --size\); 4 GiB": {
         "codec": "raw",
@@ -51,6 +54,21 @@ def test_settings_that_change_no_byte_are_no_part_of_a_plan():
     changed = PackConfig(workers=7, val_percent=20, sources_per_shard=5)
     assert changed.decides_bytes() == PackConfig().decides_bytes()
     assert PackConfig(size=128).decides_bytes() != PackConfig().decides_bytes()
+
+
+LATER = [{"video_stream": 0}, {"audio_stream": 1}, {"strict": True}]
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_settings_that_came_later_stand_in_a_plan_only_where_they_are_set(later: dict[str, Any]):
+    before = (
+        "fps clip_s min_clip_s trim_s codec width height fit sample_rate channels max_clips_per_source "
+        "val_percent test_percent"
+    )
+    assert list(PackConfig().decides_dataset()) == before.split()
+    changed, usual = PackConfig(**later), PackConfig()
+    assert changed.decides_dataset() == usual.decides_dataset() | later
+    assert changed.decides_bytes() == usual.decides_bytes() | later
 
 
 def test_no_number_of_workers_and_0_are_one_for_each_core():

@@ -157,6 +157,17 @@ def test_boxes_reach_the_clip_and_refuse_a_fit_that_moves_them(tmp_path: Path):
         pack(tmp_path / "list.csv", tmp_path / "other", SMALL, QUIET)
 
 
+def test_settings_that_came_later_are_written_and_read_again(tmp_path: Path):
+    write_video(tmp_path / "in" / "a.mp4", Video(width=32, height=32))
+    config = replace(SMALL, video_stream=0, audio_stream=1, strict=True)
+    for shards in (1, 0):
+        assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).shards_packed == shards
+    settings = read_info(tmp_path / "out").settings
+    assert (settings["video_stream"], settings["audio_stream"], settings["strict"]) == (0, 1, True)
+    with pytest.raises(InputError, match="strict was True, is not set"):
+        pack(tmp_path / "in", tmp_path / "out", replace(config, strict=False), QUIET)
+
+
 def test_hostile_names_stay_inside_the_dataset(tmp_path: Path):
     videos, dataset = tmp_path / "in" / "x", tmp_path / "out" / "dataset"
     write_video(videos / "a.mp4", Video())

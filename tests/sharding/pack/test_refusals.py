@@ -58,6 +58,8 @@ OTHER_FORMS = {
     "fit was squash, is pad": {"fit": "pad"},
     "clip_s was 10, is 8": {"clip_s": "8"},
     "val_percent was 10, is 20": {"val_percent": 20},
+    "audio_stream was not set, is 1": {"audio_stream": 1},
+    "strict was not set, is True": {"strict": True},
 }
 
 

@@ -1,16 +1,23 @@
 """Clips cover a source without loss; a group's split depends on its name alone."""
 
+import hashlib
+from dataclasses import replace
 from fractions import Fraction as F
 from itertools import pairwise
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
+from sharding.format.clip import FORMAT_VERSION
+from sharding.format.codec import codec_named
 from sharding.pack.part import cut
-from sharding.sources.source import split_of
+from sharding.plan.plan import SOFTWARE, plan_shard
+from sharding.sources.source import Source, split_of
 
 CONFIG = PackConfig()
 
@@ -78,3 +85,18 @@ def test_shares_of_the_splits_come_near_the_wish(percent: int):
     sides = [split_of(f"group {number}", percent, percent) for number in range(4000)]
     for split in ("val", "test"):
         assert abs(sides.count(split) / 4000 - percent / 100) < 0.02
+
+
+def test_a_source_that_names_no_stream_has_the_digest_of_before_there_were_any(tmp_path: Path):
+    (tmp_path / "a.mp4").write_bytes(b"12345")
+    source = Source(id="a-0", path=tmp_path / "a.mp4", rel="a.mp4", action="x", group="g", span=(F(1, 3), None))
+    date = source.path.stat().st_mtime_ns
+    facts = [
+        (FORMAT_VERSION, SOFTWARE, repr(codec_named(CONFIG.codec)), CONFIG.decides_bytes()),
+        [["a-0", "a.mp4", "x", "g", ["1/3", None], [(5, date)]]],
+    ]
+    before = hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+    choices = [source, *(replace(source, **{name: at}) for name in ("video_stream", "audio_stream") for at in (0, 1))]
+    digests = [plan_shard("train", 0, [one], CONFIG).digest for one in choices]
+    assert digests[0] == before
+    assert len(set(digests)) == len(digests)

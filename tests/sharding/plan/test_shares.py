@@ -121,17 +121,19 @@ def test_shards_are_divided_evenly_and_each_belongs_to_one_share(sizes: list[int
     assert divided(plans, count) == shares
 
 
-ODD_ROWS = """path,action,start_s,end_s,split,group,boxes
-a.mp4,x,1,,val,g,a.json
-../in/b.mp4,"y, z",0.5,17/3,,,../in/a.json
-{far}/c.mp4,ünï,,,train,,
-gone %41.mp4,x,,,,,
+ODD_ROWS = """path,action,start_s,end_s,split,group,boxes,audio_stream
+a.mp4,x,1,,val,g,a.json,
+../in/b.mp4,"y, z",0.5,17/3,,,../in/a.json,1
+{far}/c.mp4,ünï,,,train,,,
+gone %41.mp4,x,,,,,,
+../in/über.mp4,x,,,,,,
 """
 
 
 def odd_list(folder: Path) -> Path:
     for name in ("a.mp4", "b.mp4", "../far/c.mp4"):
         write_video(folder / name, Video(seed=len(name) + ord(name[-5])))
+    write_video(folder / "u\u0308ber.mp4", Video(seed=7))  # the list has one character for it
     (folder / "a.json").write_text('{"fps": "30", "boxes": [[[0,0,0.5,1]]]}')
     (folder / "list.csv").write_text(ODD_ROWS.format(far=folder.parent / "far"))
     return folder / "list.csv"
@@ -192,6 +194,8 @@ FORGED = {
     "an unknown split": ({"split": "../x"}, "is no split"),
     "a span that is none": ({"span": ["3", "2"]}, "begin after its end"),
     "a span too long to read": ({"span": ["1e999999999", None]}, "damaged"),
+    "a stream below 0": ({"audio_stream": -1}, "a stream below 0"),
+    "another stream": ({"audio_stream": 1}, "videos have changed"),
     "another action": ({"action": "y"}, "videos have changed"),
 }
 
@@ -302,6 +306,7 @@ def test_a_share_of_other_settings_is_refused(two: Path, tmp_path: Path):
         (replace(TRAIN_ONLY, size=64), "width was 32, is 64.*divide them again"),
         (replace(TRAIN_ONLY, sources_per_shard=2), "sources_per_shard was 1, is 2"),
         (replace(TRAIN_ONLY, val_percent=1), "val_percent was 0, is 1"),
+        (replace(TRAIN_ONLY, strict=True), "strict was None, is True"),
     ):
         with pytest.raises(InputError, match=told):
             small_share(two, tmp_path / "out", 0, other)
