@@ -37,7 +37,7 @@ def real_sources(folder: Path, count: int) -> list[Probe]:
             one = probe(path)
         except RejectError:
             continue
-        start, end = one.overlap
+        start, end = one.stretches[0] if one.stretches else (0, 0)
         if SHORTEST_S <= end - start <= LONGEST_S:
             found.append((_pixels_a_second(one), str(path), one))
     found.sort(key=lambda entry: entry[:2])
@@ -76,7 +76,7 @@ def wall(path: Path, tiles: list[Probe], across: int) -> Path:
 
 def _real(source: Probe) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int16]]]:
     """Second by second: pictures (30, 540, 640) and sound (44100, 2); a shorter video begins again."""
-    start, end = source.overlap
+    start, end = source.stretches[0]
     whole = range(int(start) + 1, int(end))
     for _ in range(0, SECONDS, len(whole)):
         for span in read_spans(source, [range(30 * second, 30 * second + 30) for second in whole], TILE):

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sharding.errors import InputError
 
 FORMAT_VERSION = 2
+KEY_DIGITS = 8
+"""Of a first frame in a key: 38 days at 30 fps."""
 MAX_SIDE = 4096
 """Pixels of a stored picture's longer side."""
 

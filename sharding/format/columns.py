@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sharding.base.files import open_file, publish
 from sharding.errors import FormatError, InputError
+from sharding.format.clip import KEY_DIGITS
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, Layout
 
@@ -43,7 +44,7 @@ LAST_SHARD = 999_999
 """Tars are named by six digits."""
 GROUP_BYTES = 16
 """Of the digest that stands for a group's name while groups are numbered."""
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}/\d{8}", re.ASCII)
+_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,80}}/\d{{{KEY_DIGITS}}}", re.ASCII)
 _NUMBERED = ("source", "group")
 """Columns whose numbers are known when all names are."""
 NAME_BYTES = range(ord("-"), ord("z") + 1)

@@ -7,7 +7,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -109,7 +109,7 @@ class SourceRecord:
     """First sound heard minus first picture seen, seconds."""
     repairs: Repairs
     """Of its clips together; `longest_still` is the longest of any."""
-    clock: SourceClock = SourceClock()
+    clock: SourceClock = field(default_factory=SourceClock)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -245,7 +245,7 @@ class AudioTimeline:
         )
 
     def _noted(self, first: int, stop: int) -> tuple[int, int, float, float]:
-        """Changes of kind, strays, and power of channels and of their mix, of a stretch; what comes before it is forgotten."""
+        """Changes of kind, strays, and power of channels and of their mix; what comes before `first` is forgotten."""
         while self._notes and self._notes[0].position < first:
             self._notes.popleft()
         here = [one for one in self._notes if one.position < stop]

@@ -21,10 +21,11 @@ from sharding.base.files import publish, write_json
 from sharding.base.workers import Report
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
-from sharding.format.clip import Box, Clip, ClipMeta, Repairs
+from sharding.format.clip import KEY_DIGITS, Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
+from sharding.media.choice import StreamWish
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
@@ -46,6 +47,8 @@ GRID = 32
 CHANGE = 4
 """A cell has changed when its mean luma has by more than this, of 255. A still coded by x264 at crf 35 moves it by 3;
 one that was coded worse is taken for a recording, which does less harm than the reverse."""
+LAST_FRAME = 10**KEY_DIGITS - 1
+"""That a key of a clip can name."""
 STRIDE = 5
 """Every so many pictures are looked at."""
 
@@ -64,6 +67,12 @@ def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:
             RejectReason.TOO_SHORT,
             f"picture and sound overlap for {max(0.0, float(longest)):.2f} s; trimmed by {config.trim_s} s "
             f"at both ends they give less than a clip of {config.min_clip_s} s",
+        )
+    if pieces[-1].stop > LAST_FRAME:
+        raise RejectError(
+            RejectReason.CORRUPT,
+            f"its clock runs to {float(stretches[-1][1]):,.0f} s, frame {pieces[-1].stop:,}; a key holds "
+            f"{LAST_FRAME:,}: cut it, or pack it at a lower --fps",
         )
     return _spread(pieces, config.max_clips_per_source)
 
@@ -176,7 +185,7 @@ class PartRecord:
     """See MotionMeter."""
     stream_offset_s: float = 0.0
     repairs: Repairs = field(default_factory=Repairs)
-    clock: SourceClock = SourceClock()
+    clock: SourceClock = field(default_factory=SourceClock)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +214,7 @@ def survey(source: Source, config: PackConfig) -> SourceSurvey:
     """Look at a source and cut it. Raises RejectError."""
     if source.absent:
         raise RejectError(RejectReason.UNREADABLE, source.absent)
-    found = probe(source.path)
+    found = probe(source.path, StreamWish(video=source.video_stream, audio=source.audio_stream))
     pieces = cut(_wanted(source, found), config)
     if not found.seekable:
         return SourceSurvey(found=found, parts=(tuple(pieces),))
@@ -290,7 +299,7 @@ def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: Pack
 
 def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
     return ClipMeta(
-        key=f"{source.id}/{span.first_frame:08d}",
+        key=f"{source.id}/{span.first_frame:0{KEY_DIGITS}d}",
         source=source.rel,
         group=source.group,
         action=source.action,

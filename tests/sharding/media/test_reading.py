@@ -348,7 +348,7 @@ def test_sound_that_ends_before_the_picture_is_no_break(tmp_path: Path):
     for name in "bc":
         source = probe(tmp_path / f"{name}.mkv")
         assert source.missing is None
-        assert source.overlap[1] == pytest.approx(12, abs=0.3)
+        assert source.stretches[-1][1] == pytest.approx(12, abs=0.3)
 
 
 def test_a_file_that_breaks_off_in_its_last_clip_still_gives_a_shorter_one(tmp_path: Path):
