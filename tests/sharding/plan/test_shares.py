@@ -235,7 +235,8 @@ def test_a_path_outside_that_the_list_does_not_name_any_more_is_refused(tmp_path
         except InputError as error:
             refused.append(str(error))
     told = "is none of your videos; divide them again: avsync pack ... --shares N"
-    assert sorted(refused) == [f"'../in/b.mp4' {told}", f"'{tmp_path}/far/c.mp4' {told}"]
+    paths = ("../in/b.mp4", "../in/u\u0308ber.mp4", f"{tmp_path}/far/c.mp4")
+    assert sorted(refused) == [f"'{path}' {told}" for path in paths]
 
 
 HOLDER = """
