@@ -47,16 +47,20 @@ class Video:
     """Display rotation in degrees, against the clock."""
     pixel_shape: Fraction = Fraction(1)
     """Width of a pixel for its height."""
+    b_frames: int | None = None
+    """Between two others; None: what tests of old were made with, 2 for H.264 and none else."""
+    weights: tuple[float, ...] = ()
+    """By what the sound is multiplied in each channel; all by 1."""
     channel: int | None = None
     """The only channel that has sound; None: all have the same."""
     seed: int = 0
 
 
-def write_video(path: Path, video: Video | None = None) -> Path:
-    """Write `video` to `path`, whose folder is made."""
+def write_video(path: Path, video: Video | None = None, options: dict[str, str] | None = None) -> Path:
+    """Write `video` to `path`, whose folder is made, with `options` of the container's writer."""
     video = video or Video()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=options or {}) as container:
         pictures = _picture_stream(container, video) if video.video_codec else None
         sound = _sound_stream(container, video) if video.audio_codec else None
         packets: list[Any] = []
@@ -81,12 +85,15 @@ def _picture_stream(container: Any, video: Video) -> Any:
     if video.turn:
         stream.set_display_rotation(video.turn)
     if video.video_codec == "libx264":
-        stream.options = {"preset": "veryfast", "crf": "16", "bf": "2", "g": "24"}
+        b_frames = 2 if video.b_frames is None else video.b_frames
+        stream.options = {"preset": "veryfast", "crf": "16", "bf": str(b_frames), "g": "24"}
+    elif video.video_codec == "libx265":
+        stream.options = {"preset": "ultrafast", "x265-params": f"log-level=none:bframes={video.b_frames or 0}"}
     elif video.video_codec.startswith("libvpx"):
         stream.options = {"deadline": "realtime", "cpu-used": "8"}
     else:
         stream.codec_context.time_base = 1 / video.fps
-        stream.options = {"qscale": "3"}
+        stream.options = {"qscale": "3", "bf": str(video.b_frames or 0)}
     return stream
 
 
@@ -140,11 +147,11 @@ def sound_of(video: Video) -> NDArray[np.float32]:
 
 def _sound(video: Video) -> Sequence[av.AudioFrame]:
     wave = (sound_of(video) * 32767).clip(-32768, 32767).astype(np.int16)
-    heard = [video.channel in (None, channel) for channel in range(video.channels)]
+    heard = video.weights or [video.channel in (None, channel) for channel in range(video.channels)]
     start = round(video.audio_start * video.sample_rate)
     frames = []
     for first in range(0, len(wave), 1024):
-        block = np.outer(wave[first : first + 1024], heard).astype(np.int16).reshape(1, -1)
+        block = np.outer(wave[first : first + 1024], heard).round().astype(np.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(block, format="s16", layout=LAYOUTS[video.channels])
         frame.sample_rate, frame.pts = video.sample_rate, start + first
         frame.time_base = Fraction(1, video.sample_rate)

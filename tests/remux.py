@@ -12,9 +12,20 @@ Edit = Callable[[Any], bool]
 """Changes a packet in place; False leaves it out."""
 
 
-def remux(source: Path, target: Path, edit: Edit, container: str | None = None) -> Path:
-    """Copy all streams of `source`, an mp4 or mov, to `target`, packet by packet, in decode order."""
-    with av.open(str(source)) as old, av.open(str(target), "w", format=container) as new:
+def remux(
+    source: Path,
+    target: Path,
+    edit: Edit,
+    container: str | None = None,
+    *,
+    options: dict[str, str] | None = None,
+    checked: bool = True,
+) -> Path:
+    """Copy all streams of `source`, an mp4 or mov, to `target`, packet by packet, in decode order.
+
+    `checked`: let FFmpeg refuse decode times that go back.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w", format=container, options=options or {}) as new:
         streams = {
             stream.index: new.add_stream_from_template(stream) for stream in old.streams if stream.type != "data"
         }

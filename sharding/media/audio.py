@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from math import gcd, lcm
 from statistics import median_low
 
@@ -28,6 +29,7 @@ MOST_FRAMES = 200
 """On either side; some codecs have frames of a millisecond."""
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
+WITNESSES = 2
 MOST_STRAYS = 16
 """So few frames, behind which the timestamps go on as before, have a wrong one: a transport stream writes one for
 several."""
@@ -56,6 +58,7 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> I
     """Times on the stored timeline of `tick` seconds; `first` is when a frame without a timestamp begins."""
     run: _Run | None = None
     suspects = list[av.AudioFrame]()  # whose timestamps say that there is a jump before them
+    frames = _first_mended(frames, tick)
     for frame in frames:
         if run is None:
             run = _Run(frame, tick, first, jumped=False)
@@ -72,6 +75,22 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> I
     if run is not None:
         run = yield from _runs(run, suspects, tick)
         yield from run.finish()
+
+
+def _first_mended(frames: Iterator[av.AudioFrame], tick: Fraction) -> Iterator[av.AudioFrame]:
+    """The same frames; where the first one's timestamp alone disagrees with those of the next, it gets theirs."""
+    head = list(islice(frames, MOST_STRAYS))
+    bases, count = list[Fraction](), Fraction(0)  # when the first frame begins, by each timestamp
+    for frame in head:
+        if frame.pts is not None:
+            bases.append(frame.pts * tick - count)
+        count += Fraction(frame.samples, frame.sample_rate)
+    if len(bases) > WITNESSES and head[0].pts is not None:
+        others = median_low(bases[1:])
+        if abs(bases[0] - others) > JUMP_S and all(abs(base - others) <= JUMP_S for base in bases[1:]):
+            head[0].pts = round(others / tick)
+    yield from head
+    yield from frames
 
 
 def _runs(run: "_Run", frames: list[av.AudioFrame], tick: Fraction) -> Generator[Heard, None, "_Run"]:

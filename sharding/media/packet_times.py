@@ -25,6 +25,8 @@ FARTHEST = 2**55
 NO_TIME = -(2**62)
 MOSTLY = 0.9
 KEY, DISCARD = 1, 2
+MOST_LEADING = 32
+"""Pictures that are shown before a key frame and decoded after it; no codec has more."""
 COLUMNS = 7
 """Number in the file, pts, dts, duration, first byte, size, flags."""
 
@@ -231,6 +233,8 @@ def _stretch(table: Ticks, when: Ticks) -> StretchTimes | None:
     if not shown.any():
         return None
     first_key = int(when[keys[0]]) if len(keys) else None  # a discarded key frame still starts the decoder
+    if first_key is not None and (when[keys[0] :][known[keys[0] :]] < first_key).sum() > MOST_LEADING:
+        first_key = None  # its time is wrong
     times, durations = when[shown], table[shown, 3]
     highest = np.maximum.accumulate(times)
     rises = np.flatnonzero(times[1:] > highest[:-1]) + 1
