@@ -1,6 +1,6 @@
 """Damaged files through packing: is the sound where the picture is, or the file rejected, whatever is done to it?
 
-    python -m benchmarks.fuzz --files 2000 --seed 0        # 1 to 2 min on two cores
+    python -m benchmarks.fuzz --files 2000 --seed 0        # 2 min on two cores
     python -m benchmarks.fuzz --seed 0 --only 137          # one of them again; its file stays
 
 Every picture of these files carries its number and every moment of the sound its own pitch, so a packed clip tells by
@@ -29,7 +29,7 @@ from sharding.pack.schedule import Prepare
 REFRESH_S = 0.5
 KEEP = Path.home() / ".cache" / "avsync-bench" / "fuzz"
 BAD = (Verdict.WRONG, Verdict.CRASH, Verdict.HANG)
-KEPT = (*BAD, Verdict.DIED, Verdict.MEMORY)
+KEPT = (*BAD, Verdict.DIED, Verdict.MEMORY, Verdict.UNREAD)
 Outcomes = dict[Trial, Outcome]
 
 
@@ -79,16 +79,27 @@ def by_container(outcomes: Outcomes) -> Table:
     return table
 
 
+def by_damage(outcomes: Outcomes) -> Table:
+    """How many files of each container each family of damage has made wrong."""
+    families = list(dict.fromkeys(one.family for one in outcomes.values()))
+    table = Table("packed wrong", ("container", *families))
+    wrong = Counter(
+        (trial.original.container, one.family) for trial, one in outcomes.items() if one.verdict is Verdict.WRONG
+    )
+    for name in dict.fromkeys(name for name, _ in wrong):
+        table.add(name, *(wrong[name, family] or "" for family in families))
+    return table
+
+
 def listed(outcomes: Outcomes, console: Console) -> None:
-    """Every file that came out badly; those of an original that is wrong by itself, in a line together."""
+    """Every file that came out badly, the worst first; those of an original that is wrong whole, in a line together."""
     wrong = {trial.original for trial, one in outcomes.items() if trial.number < 0 and one.verdict is Verdict.WRONG}
     with_it = Counter[str]()
-    for trial, one in outcomes.items():
+    for trial, one in sorted(outcomes.items(), key=lambda item: -item[1].apart):
         if one.verdict is Verdict.WRONG and trial.original in wrong and trial.number >= 0:
             with_it[trial.original.name] += 1
         elif one.verdict in KEPT:
-            name = "whole" if trial.number < 0 else f"--only {trial.number}"
-            text = f"{one.verdict}: {name} ({trial.original.name}; {one.family}: {one.what}): {one.why}"
+            text = f"{one.verdict}: --only {trial.number} ({trial.original.name}; {one.family}: {one.what}): {one.why}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     for name, count in with_it.items():
         console.print(f"wrong: {count} more of {name}, which is wrong when it is whole", markup=False, highlight=False)
@@ -121,7 +132,7 @@ def main() -> None:
         listed(outcomes, console)
     about = f"seed {options.seed}; PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}"
     figures = {f"{trial.number} {trial.original.name}": one for trial, one in outcomes.items()}
-    report([by_container(outcomes)], about, console, options, figures)
+    report([by_container(outcomes), by_damage(outcomes)], about, console, options, figures)
     sys.exit(any(one.verdict in BAD for one in outcomes.values()))
 
 

@@ -60,7 +60,7 @@ def heads(container: str, data: bytes, pieces: Sequence[Piece]) -> list[tuple[in
     if first is not None:
         return [(0, next(one.start for one in pieces if one.name == first))]
     if container == "avi":
-        return [(0, next(one.start for one in pieces if one.name in ("00dc", "01wb")))]
+        return [(one.start, one.end) for one in pieces if one.name in ("avih", "strh", "strf")]
     return [(0, pieces[HEADERS - 1].end)] if container in ("flv", "ogg") else []
 
 

@@ -6,7 +6,7 @@ MPEG-TS and PS (ISO/IEC 13818-1, 11172-1), Matroska, FLV, MP4 with its index beh
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from benchmarks.fuzz.layout import LAYOUTS, Piece, flv, mp4
 
@@ -229,11 +229,11 @@ def _write_mp4(data: bytes, stamps: Sequence[Stamp]) -> bytes:
         mine = [one for one in stamps if one.stream == kind]
         if not mine:
             continue
-        times = [one.dts or 0 for one in mine]
+        times = list(accumulate((one.dts or 0 for one in mine), max))  # a table of steps cannot go back
         last = int.from_bytes(data[boxes["stts"].end - 4 : boxes["stts"].end])
-        steps = [max(0, after - now) for now, after in pairwise(times)] + [last]
+        steps = [after - now for now, after in pairwise(times)] + [last]
         stts = _table(b"stts", steps, signed=False)
-        ctts = _table(b"ctts", [_fit(one.pts - (one.dts or 0), 32) for one in mine], signed=True)
+        ctts = _table(b"ctts", [_fit(one.pts - time, 32) for one, time in zip(mine, times, strict=True)], signed=True)
         tables[boxes["stts"].start] = stts + ctts
         if "ctts" in boxes:
             tables[boxes["ctts"].start] = b""

@@ -70,6 +70,8 @@ class Outcome:
     """The damage."""
     family: str = ""
     why: str = ""
+    apart: float = 0.0
+    """Misplaced pictures, as a part of those that could be judged."""
     peak_mb: float = 0.0
     cpu_s: float = 0.0
 
@@ -106,7 +108,7 @@ class Trial:
     @property
     def path(self) -> Path:
         """Where its file is written."""
-        return self.folder / f"{self.number:06d}-{self.original.name}"
+        return self.folder / f"{'whole' if self.number < 0 else f'{self.number:06d}'}-{self.original.name}"
 
     def damaged(self) -> Damaged:
         """Its bytes."""
@@ -123,8 +125,9 @@ class Trial:
         started = time.process_time()
         limit_cpu(CONFIG.limit_s)
         signal.setitimer(signal.ITIMER_REAL, WALL_S)
+        apart = 0.0
         try:
-            verdict, why = self._judged(damaged)
+            verdict, why, apart = self._judged(damaged)
         except RejectError as reject:
             verdict, why = Verdict.REJECTED, str(reject)
         except MemoryError:
@@ -137,7 +140,15 @@ class Trial:
         peak_mb, cpu_s = _peak_mb(), time.process_time() - started
         if peak_mb > MOST_MB and verdict in (Verdict.RIGHT, Verdict.REJECTED, Verdict.UNREAD, Verdict.TOLD):
             verdict, why = Verdict.MEMORY, f"{peak_mb:.0f} MB; {verdict} {why}"
-        return Outcome(verdict=verdict, what=damaged.what, family=damaged.family, why=why, peak_mb=peak_mb, cpu_s=cpu_s)
+        return Outcome(
+            verdict=verdict,
+            what=damaged.what,
+            family=damaged.family,
+            why=why,
+            apart=apart,
+            peak_mb=peak_mb,
+            cpu_s=cpu_s,
+        )
 
     def died(self, code: int) -> Outcome:
         """What the end of its process by `code` means."""
@@ -151,21 +162,21 @@ class Trial:
         damaged = self.damaged()
         return Outcome(verdict=verdict, what=damaged.what, family=damaged.family, why=why)
 
-    def _judged(self, damaged: Damaged) -> tuple[Verdict, str]:
-        """Raises RejectError, and what must not be raised."""
+    def _judged(self, damaged: Damaged) -> tuple[Verdict, str, float]:
+        """Verdict, why, and the share of misplaced pictures. Raises RejectError, and what must not be raised."""
         clips = _packed(self.path)
         apart, judged = clips.apart(), clips.judged()
         if not judged:
-            return Verdict.UNREAD, f"{clips.seconds:.2f} s packed"
+            return Verdict.UNREAD, f"{clips.seconds:.2f} s packed", 0.0
         if len(apart) <= damaged.lost:
-            return Verdict.RIGHT, f"{judged} pictures, {len(apart)} misplaced"
+            return Verdict.RIGHT, f"{judged} pictures, {len(apart)} misplaced", 0.0
         some = " ".join(
             f"{number}:{1000 * late:+.0f}" for number, late in sorted(apart.items())[:: -(-len(apart) // 6)]
         )
         why = f"{len(apart)} of {judged} pictures; number:ms by which its sound is late {some}"
         if damaged.head and _told(self.path, apart):
-            return Verdict.TOLD, why
-        return Verdict.WRONG, why
+            return Verdict.TOLD, why, len(apart) / judged
+        return Verdict.WRONG, why, len(apart) / judged
 
 
 def _packed(path: Path) -> _Clips:
