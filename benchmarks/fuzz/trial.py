@@ -3,7 +3,7 @@
 A trial is a task for sharding's workers: who dies, hangs or takes too much memory is known, the others go on.
 """
 
-import io
+import os
 import signal
 import time
 import traceback
@@ -35,9 +35,9 @@ CONFIG = PackConfig(
 TOLERANCE_S = float(1 / FPS / 2) + 0.002
 WALL_S = 120.0
 """A process that waits for so long will wait for ever."""
-MOST_MB = 512
-"""Of one process; a whole file takes 150."""
-LONGEST_S = 600
+MOST_MB = 256
+"""Of one process; a whole file takes 80 to 130."""
+LONGEST_SAMPLES = 600 * 48_000
 """What FFmpeg itself makes of a file is looked at up to this length."""
 AGREES = 0.75
 """Of the misplaced pictures, that a plain reader of the file misplaces by the same."""
@@ -77,7 +77,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Clips:
+class Shown:
     """What the clips of a file show."""
 
     readings: list[Reading] = field(default_factory=list)
@@ -125,19 +125,20 @@ class Trial:
         started = time.process_time()
         limit_cpu(CONFIG.limit_s)
         signal.setitimer(signal.ITIMER_REAL, WALL_S)
-        apart = 0.0
+        clips, verdict, why, apart = None, Verdict.UNREAD, "", 0.0
         try:
-            verdict, why, apart = self._judged(damaged)
+            clips = packed(self.path)
         except RejectError as reject:
             verdict, why = Verdict.REJECTED, str(reject)
         except MemoryError:
             raise
         except Exception as error:  # whatever it is, it is what is looked for
             verdict, why = Verdict.CRASH, _last_lines(error)
-        finally:
-            limit_cpu(0)
-            signal.setitimer(signal.ITIMER_REAL, 0)
         peak_mb, cpu_s = _peak_mb(), time.process_time() - started
+        if clips is not None:
+            verdict, why, apart = self._judged(clips, damaged)
+        limit_cpu(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if peak_mb > MOST_MB and verdict in (Verdict.RIGHT, Verdict.REJECTED, Verdict.UNREAD, Verdict.TOLD):
             verdict, why = Verdict.MEMORY, f"{peak_mb:.0f} MB; {verdict} {why}"
         return Outcome(
@@ -162,9 +163,8 @@ class Trial:
         damaged = self.damaged()
         return Outcome(verdict=verdict, what=damaged.what, family=damaged.family, why=why)
 
-    def _judged(self, damaged: Damaged) -> tuple[Verdict, str, float]:
-        """Verdict, why, and the share of misplaced pictures. Raises RejectError, and what must not be raised."""
-        clips = _packed(self.path)
+    def _judged(self, clips: Shown, damaged: Damaged) -> tuple[Verdict, str, float]:
+        """Verdict, why, and the share of misplaced pictures."""
         apart, judged = clips.apart(), clips.judged()
         if not judged:
             return Verdict.UNREAD, f"{clips.seconds:.2f} s packed", 0.0
@@ -179,31 +179,32 @@ class Trial:
         return Verdict.WRONG, why, len(apart) / judged
 
 
-def _packed(path: Path) -> _Clips:
+def packed(path: Path) -> Shown:
     """What pack would write for one file, but for the disk. Raises RejectError."""
     source = Source(id=path.stem, path=path, rel=path.name, action="fuzz", group=path.name)
-    found, clips, records = survey(source, CONFIG), _Clips(), list[PartRecord]()
+    found, clips, records = survey(source, CONFIG), Shown(), list[PartRecord]()
     for part in range(len(found.parts)):
         records.append(_packed_part(source, found.part(part), clips))
     check(tuple(records))
     return clips
 
 
-def _packed_part(source: Source, part: PartCut, clips: _Clips) -> PartRecord:
+def _packed_part(source: Source, part: PartCut, clips: Shown) -> PartRecord:
     """As sharding.pack.part.pack_part does it, with an eye on the clips."""
     loudness, motion, damage = LoudnessMeter(CONFIG.sample_rate), MotionMeter(), ""
-    writer = ShardWriter(io.BytesIO(), codec_named(CONFIG.codec))
-    for clip, why in clips_of(source, part.found, part.pieces, CONFIG):
-        damage = damage or why
-        if why:
-            continue
-        luma = clip.yuv[:, : clip.meta.height]
-        loudness.add(clip.audio)
-        motion.add(luma)
-        writer.add(clip)
-        moments = appearances(numbers_of(luma), CONFIG.clock.fps)
-        clips.readings.append(reading(moments, clip.audio[:, 0], CONFIG.sample_rate))
-        clips.seconds += float(clip.meta.frames / CONFIG.clock.fps)
+    with open(os.devnull, "wb") as nowhere:
+        writer = ShardWriter(nowhere, codec_named(CONFIG.codec))
+        for clip, why in clips_of(source, part.found, part.pieces, CONFIG):
+            damage = damage or why
+            if why:
+                continue
+            luma = clip.yuv[:, : clip.meta.height]
+            loudness.add(clip.audio)
+            motion.add(luma)
+            writer.add(clip)
+            moments = appearances(numbers_of(luma), CONFIG.clock.fps)
+            clips.readings.append(reading(moments, clip.audio[:, 0], CONFIG.sample_rate))
+            clips.seconds += float(clip.meta.frames / CONFIG.clock.fps)
     return PartRecord(
         of=part.of,
         bytes=writer.size,
@@ -245,7 +246,7 @@ def _plainly(path: Path) -> Reading | None:
     times = [when for when, _ in shown]
     origin, rate = min(times[0], heard[0][0]), heard[0][1]
     end = max(heard[-1][0], times[-1]) - origin
-    if sorted(times) != times or end > LONGEST_S:
+    if sorted(times) != times or end * rate > LONGEST_SAMPLES:
         return None
     wave = np.zeros(int((end + 1) * rate), np.int16)
     for when, _, samples in heard:

@@ -1,5 +1,6 @@
 """The fuzz sees what it is to see: sound that is not where the picture is, and nothing where all is well."""
 
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import av
 import numpy as np
 import pytest
 
+import benchmarks.fuzz.trial
 from benchmarks.fuzz.__main__ import by_container, tried
 from benchmarks.fuzz.damage import damage
 from benchmarks.fuzz.layout import LAYOUTS
 from benchmarks.fuzz.marks import NOTHING, NUMBERS, appearances, numbers_of, picture, reading, sound
 from benchmarks.fuzz.originals import ORIGINALS, Original
 from benchmarks.fuzz.stamps import TIMINGS
-from benchmarks.fuzz.trial import TOLERANCE_S, Trial, Verdict
+from benchmarks.fuzz.trial import TOLERANCE_S, Trial, Verdict, packed
+from sharding.base.workers import OUT_OF_MEMORY, OUT_OF_TIME
 
 RATE = 16_000
 SMALL = [one for one in ORIGINALS if one.audio != "pcm_s16le" and one.video != "mpeg2video"]
@@ -81,6 +84,40 @@ def test_a_layout_covers_its_file_and_times_written_back_are_the_times_that_were
 def times(path: Path) -> list[tuple[object, ...]]:
     with av.open(str(path)) as container:
         return [(one.stream_index, one.pts, one.dts, one.size) for one in container.demux()]
+
+
+@pytest.mark.parametrize("late_ms", [-200, 0, 15, 60])
+def test_a_packed_file_shows_how_far_its_sound_is(originals: Path, tmp_path: Path, late_ms: int) -> None:
+    original = next(one for one, _ in written(originals) if one.container == "mkv")
+    timing = TIMINGS["mkv"]
+    data = (originals / original.name).read_bytes()
+    stamps = timing.read(data)
+    for one in stamps:
+        if one.stream == ("audio" if late_ms > 0 else "video"):
+            one.move(abs(late_ms))
+    path = tmp_path / "moved.mkv"
+    path.write_bytes(timing.write(data, stamps))
+    shown = packed(path)
+    assert shown.judged() > 60
+    assert bool(shown.apart()) == (abs(late_ms) > 20)
+    every = [late for one in shown.readings for late in one.late_s.values()]
+    assert np.median(every) * 1000 == pytest.approx(-late_ms, abs=6)
+
+
+def test_what_is_no_reject_is_a_crash(originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = next(number for number, one in enumerate(ORIGINALS) if (originals / one.name).exists())
+    trial = Trial(seed=0, number=-1 - number, originals=originals, folder=tmp_path)
+    assert trial.run(lambda *_: None).verdict is Verdict.RIGHT
+
+    def bug(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(benchmarks.fuzz.trial, "survey", bug)
+    outcome = trial.run(lambda *_: None)
+    assert outcome.verdict is Verdict.CRASH
+    assert "KeyError" in outcome.why
+    verdicts = [trial.died(code).verdict for code in (OUT_OF_TIME, OUT_OF_MEMORY, -signal.SIGSEGV, 1)]
+    assert verdicts == [Verdict.HANG, Verdict.MEMORY, Verdict.DIED, Verdict.CRASH]
 
 
 def test_damage_comes_from_the_seed_alone(originals: Path) -> None:
