@@ -124,14 +124,14 @@ _FIELDS: dict[str, Callable[[bytes, Piece], list[Field]]] = {
     "asf": _asf_fields,
 }
 _UNITS = {
-    "mp4": frozenset("moov mdat moof trak edts".split()),
+    "mp4": frozenset("moov mdat moof trak".split()),
     "mkv": frozenset(("1f43b675", "a3", "a0")),
     "avi": frozenset(("00dc", "01wb", "idx1")),
     "flv": frozenset(("8", "9")),
     "asf": frozenset(("packet",)),
 }
 _UNITS |= {"mov": _UNITS["mp4"], "webm": _UNITS["mkv"]}
-"""Container -> the parts that may be moved; all of the others."""
+"""Container -> the parts that may be moved; all of the others. Edit lists stay: what they say, nothing can gainsay."""
 _MANY = {"avi": frozenset(("00dc", "01wb")), "mkv": frozenset(("a3",)), "webm": frozenset(("a3",))}
 """Parts of which there are so many that the others would hardly be met."""
 
