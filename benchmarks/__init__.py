@@ -5,6 +5,7 @@
     load       clips to a training process                     python -m benchmarks.load
     resume     a stopped pass goes on                          python -m benchmarks.resume
     pack       videos to clips                                 python -m benchmarks.pack
+    fuzz       damaged videos to clips: right, or rejected     python -m benchmarks.fuzz
     train      what training takes of a GPU                    python -m benchmarks.train
     learning   how well and how soon networks learn            python -m benchmarks.learning
 

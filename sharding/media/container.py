@@ -40,23 +40,27 @@ def open_media(path: Path, **options: str) -> InputContainer:
 
     Raises RejectError: unreadable when it is missing, locked or a pipe, corrupt when it is no video file.
     """
-    # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
-    url = f"file:{os.path.abspath(path)}"
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise RejectError(RejectReason.UNREADABLE, "is a folder; name the videos in it")
         if not stat.S_ISREG(mode):  # FFmpeg would wait at a pipe for ever
             raise RejectError(RejectReason.UNREADABLE, "is not a regular file")
-        return av.open(url, metadata_errors="replace", options=OPTIONS | options, timeout=None)
+        return _opened(path, options)
     except MemoryError as error:
         check_memory(error)
         raise RejectError(RejectReason.CORRUPT, "it asks for too much memory") from error
     except (FFmpegError, OSError, ValueError, IndexError) as error:
-        raise _not_opened(path, error) from error
+        raise _not_opened(path, options, error) from error
 
 
-def _not_opened(path: Path, why: Exception) -> RejectError:
+def _opened(path: Path, options: dict[str, str]) -> InputContainer:
+    # FFmpeg takes what stands before a colon for a protocol: "Lecture: intro.mp4", "concat:a|b"
+    url = f"file:{os.path.abspath(path)}"
+    return av.open(url, metadata_errors="replace", options=OPTIONS | options, timeout=None)
+
+
+def _not_opened(path: Path, options: dict[str, str], why: Exception) -> RejectError:
     """Whether the file or its place is to blame. Raises RejectError, unreadable, when it is its place."""
     fact = getattr(why, "strerror", None) or str(why)
     try:
@@ -65,11 +69,22 @@ def _not_opened(path: Path, why: Exception) -> RejectError:
     except (OSError, ValueError) as error:
         return RejectError(RejectReason.UNREADABLE, f"cannot be read: {getattr(error, 'strerror', None) or error}")
     check_disk(path, ENDS)
-    if isinstance(why, OSError):  # no file makes FFmpeg say so when it opens it: it was the disk, for a moment
+    if isinstance(why, OSError) and not _never_opens(path, options):  # it was the disk, for a moment
         return RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}")
     if not path.stat().st_size:
         return RejectError(RejectReason.CORRUPT, "is empty")
     return RejectError(RejectReason.CORRUPT, f"is no video that FFmpeg can open: {fact}")
+
+
+def _never_opens(path: Path, options: dict[str, str]) -> bool:
+    """FFmpeg's error of the disk comes again, though a plain read succeeds: so it calls damage to the head of ASF."""
+    try:
+        _opened(path, options).close()
+    except OSError:
+        return True
+    except (FFmpegError, ValueError, IndexError):
+        pass
+    return False
 
 
 def demuxed(container: InputContainer, *streams: Any) -> Iterator[Any]:

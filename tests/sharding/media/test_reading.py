@@ -148,6 +148,39 @@ def test_an_error_that_comes_each_time_though_the_file_can_be_read_is_damage(err
     assert ended.video.packets + ended.audio.packets == 400
 
 
+@pytest.mark.parametrize(("times", "reason"), [(1, "unreadable"), (9, "corrupt")])
+def test_a_file_that_does_not_open_is_laid_at_the_disk_only_when_it_opens_again(
+    times: int, reason: str, folder: Path, monkeypatch
+):
+    path = written(folder / "a.mp4")
+    real, left = media.av.open, list(range(times))
+
+    def opened(*args: Any, **named: Any) -> Any:
+        if left:
+            left.pop()
+            raise FFmpegOSError(errno.EPERM, "Operation not permitted", str(path))
+        return real(*args, **named)
+
+    monkeypatch.setattr(media.av, "open", opened)
+    with pytest.raises(RejectError, match="Operation not permitted") as caught:
+        probe(path)
+    assert caught.value.reason == reason
+
+
+def test_no_cut_in_the_head_of_an_asf_file_passes_for_a_fault_of_the_disk(tmp_path: Path):
+    path = write_video(tmp_path / "a.asf", Video(seconds=F(1), video_codec="mpeg4", audio_codec="libmp3lame"))
+    whole, cut_one, rejects = path.read_bytes(), tmp_path / "cut.asf", list[RejectError]()
+    for start in range(30, 900, 7):
+        cut_one.write_bytes(whole[:start] + whole[start + 10 :])
+        try:
+            probe(cut_one)
+        except RejectError as reject:
+            rejects.append(reject)
+    assert not [reject for reject in rejects if reject.reason == "unreadable"]
+    refused = [reject for reject in rejects if "not permitted" in reject.detail]
+    assert refused, "FFmpeg does not call damage so any more: _never_opens may go"
+
+
 def test_a_missing_stream_is_laid_at_the_disk_when_its_head_cannot_be_read(tmp_path: Path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", Video(audio_codec=""))
     with pytest.raises(RejectError, match="no_audio"):
