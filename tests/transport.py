@@ -50,11 +50,23 @@ def _pat(programmes: list[tuple[int, int]], counter: int) -> bytes:
     return (bytes((0x47, 0x40, 0, 0x10 | counter & 15, 0)) + section).ljust(SIZE, b"\xff")
 
 
+def crc_table() -> list[int]:
+    """Of the polynomial that MPEG and Ogg share, without reflection."""
+    table = list[int]()
+    for byte in range(256):
+        crc = byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+        table.append(crc)
+    return table
+
+
+TABLE = crc_table()
+
+
 def crc32_mpeg(data: bytes) -> int:
     """ISO/IEC 13818-1, annex A."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+        crc = (crc << 8 & 0xFFFFFFFF) ^ TABLE[crc >> 24 ^ byte]
     return crc
