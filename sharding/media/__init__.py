@@ -8,6 +8,7 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     choice         which picture and which sound are used
     packet_times   when the packets of a stream are
     restarts       where a clock starts again: one timeline of all its stretches
+    edits          edit lists of MP4 and MOV that FFmpeg cannot play: what is played when
     truncation     whether the file breaks off
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on

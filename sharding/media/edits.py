@@ -1,0 +1,348 @@
+"""Edit lists of MP4, MOV: what of a track's media is played when (ISO/IEC 14496-12, 8.6.5 and 8.6.6; QuickTime too).
+
+Media has a clock of its own, from 0 on. Edits, one after the other, say from which media time on it is played in the
+movie, and for how long; an empty one plays nothing. So they cut, repeat and change order, picture and sound each by
+their own list. What comes before the media time of the first, such as an encoder's priming, is not played.
+
+Nearly all files have one edit, after nothing or a delay, and FFmpeg plays it right. It pastes longer lists together
+from whole packets, and so moves sound against picture. Those are read and applied here; FFmpeg, opened with
+IGNORED, then gives media times, leaves out nothing and seeks by them.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from sharding.errors import RejectError, RejectReason
+from sharding.media.packet_times import Stretch
+
+IGNORED = {"ignore_editlist": "1"}
+"""Option of FFmpeg's demuxer."""
+MOST_EDITS = 100_000
+MOST_BOXES = 200_000
+"""Looked at in one file: what has more, lies."""
+LARGEST_HEADER = 64 * 2**20
+"""Bytes of a compressed movie header, packed or not."""
+JOIN_S = Fraction(2, 1000)
+"""An edit that begins so near to where the one before ends was rounded to a tick of the movie: it goes on."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """A stretch of the movie, and what is played there, all in seconds."""
+
+    start: Fraction
+    """When it begins in the movie."""
+    duration: Fraction | None
+    """None: until the media ends."""
+    media: Fraction | None
+    """From which media time on; None: nothing is played."""
+
+    @property
+    def stop(self) -> Fraction | None:
+        """When it is over in the movie; None: when the media is."""
+        return None if self.duration is None else self.start + self.duration
+
+    @property
+    def media_stop(self) -> Fraction | None:
+        """Up to which media time it plays; None: to the end, or nothing."""
+        return None if self.media is None or self.duration is None else self.media + self.duration
+
+    def shows(self, begin: Fraction, end: Fraction) -> Stretch | None:
+        """When the media from `begin` to `end` is played in the movie; None: not by this edit."""
+        if self.media is None:
+            return None
+        first, last = max(begin, self.media), end if self.media_stop is None else min(end, self.media_stop)
+        later = self.start - self.media
+        return (first + later, last + later) if first < last else None
+
+    def samples(self, rate: int) -> tuple[int, int | None]:
+        """First and past the last of the movie's samples, at `rate` Hz, that it covers: the nearest to its bounds.
+
+        Edits that follow each other have each sample once.
+        """
+        return round(self.start * rate), None if self.stop is None else round(self.stop * rate)
+
+    def later(self, rate: int) -> Fraction:
+        """How much later than media time it plays, seconds, to the nearest sample of the media at `rate` Hz."""
+        return Fraction(round((self.start - (self.media or 0)) * rate), rate)
+
+    def pictures(self, timed: Iterable[tuple[Fraction, T]]) -> Iterator[tuple[Fraction, T]]:
+        """When pictures begin to be shown in the movie, of (media time, picture) ascending from at or before `media`.
+
+        The one that stands when the edit begins is shown from then on. Reads no further than one past the end.
+        """
+        if self.media is None:
+            return
+        standing: tuple[Fraction, T] | None = None
+        for when, picture in timed:
+            if self.media_stop is not None and when >= self.media_stop:
+                break
+            if when <= self.media:
+                standing = self.start, picture
+                continue
+            if standing is not None:
+                yield standing
+                standing = None
+            yield self.start + when - self.media, picture
+        if standing is not None:
+            yield standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EditList:
+    """All edits of one track: the first begins at 0, each where the one before is over."""
+
+    track_id: int
+    edits: tuple[Edit, ...]
+
+    def shows(self, begin: Fraction, end: Fraction) -> tuple[Stretch, ...]:
+        """When the media from `begin` to `end` is played in the movie, seconds; ascending, as often as it is played."""
+        shown = (edit.shows(begin, end) for edit in self.edits)
+        return tuple(stretch for stretch in shown if stretch is not None)
+
+    def until(self, end: Fraction) -> "EditList":
+        """Nothing is played from media time `end` on, where the media ends. What follows in the movie stays there."""
+        edits = list[Edit]()
+        for edit in self.edits:
+            if edit.media is None:
+                edits.append(edit)
+                continue
+            there = max(Fraction(0), end - edit.media)
+            if edit.duration is None or there < edit.duration:
+                edits.append(replace(edit, duration=there))
+                if edit.stop is not None:
+                    edits.append(Edit(start=edit.start + there, duration=edit.stop - edit.start - there, media=None))
+            else:
+                edits.append(edit)
+        return replace(self, edits=tuple(edit for edit in edits if edit.duration))
+
+
+def edits_beyond_ffmpeg(path: Path, track_ids: Sequence[int]) -> tuple[EditList, ...] | None:
+    """The edit lists of some tracks of an mp4 or mov; None where FFmpeg's handling is right for all of them.
+
+    PyAV's `stream.id` is the track's. A track without a list plays from media time 0 on, at movie time 0.
+    Raises RejectError, corrupt: the list lies, or asks for another pace than the media's; OSError.
+    """
+    with path.open("rb") as file:
+        movie = _read_movie(_Boxes(file), frozenset(track_ids))
+    tracks = [[track for track in movie.tracks if track.track_id == track_id] for track_id in track_ids]
+    for same in tracks:
+        for track in same:
+            _check_pace(track)
+    if all(_is_simple(track, movie) for same in tracks for track in same):
+        return None
+    return tuple(_edit_list(movie, number, same) for number, same in zip(track_ids, tracks, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """One edit as it is written."""
+
+    duration: int
+    """Ticks of the movie."""
+    media: int
+    """Ticks of the media; -1: nothing is played."""
+    rate: int
+    """Of 65536: the pace of the media. 0 holds one picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Track:
+    track_id: int
+    timescale: int
+    """Ticks a second of its media."""
+    entries: tuple[_Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Movie:
+    timescale: int
+    """Ticks a second."""
+    fragmented: bool
+    tracks: tuple[_Track, ...]
+
+
+def _corrupt(detail: str) -> RejectError:
+    return RejectError(RejectReason.CORRUPT, detail)
+
+
+def _check_pace(track: _Track) -> None:
+    """Raises RejectError when an edit plays faster or slower than the media, backwards, or holds one picture."""
+    for entry in track.entries:
+        if entry.media != -1 and entry.rate != 65536:
+            raise _corrupt(f"its edit list plays at rate {entry.rate / 65536:g}, and only 1 can be followed")
+
+
+def _is_simple(track: _Track, movie: _Movie) -> bool:
+    """At most one edit plays something, and it is the last: FFmpeg does that right.
+
+    In fragmented files it knows of one empty edit before it only.
+    """
+    played = [entry.media != -1 for entry in track.entries]
+    if movie.fragmented and len(played) > 2:
+        return False
+    return True not in played[:-1]
+
+
+def _edit_list(movie: _Movie, track_id: int, same: Sequence[_Track]) -> EditList:
+    """Raises RejectError where a time has no unit."""
+    if len(same) > 1:
+        raise _corrupt(f"{len(same)} of its tracks have the number {track_id}: their edit lists cannot be told apart")
+    if not same or not same[0].entries:
+        return EditList(track_id=track_id, edits=(Edit(start=Fraction(0), duration=None, media=Fraction(0)),))
+    (track,) = same
+    if not movie.timescale or not track.timescale:
+        raise _corrupt("its edit list cannot be read: the movie, or its media, has 0 ticks a second")
+    edits, start, last = list[Edit](), 0, len(track.entries) - 1
+    for number, entry in enumerate(track.entries):
+        media = None if entry.media == -1 else Fraction(entry.media, track.timescale)
+        duration = Fraction(entry.duration, movie.timescale)
+        if not duration and movie.fragmented and number == last and media is not None:
+            edits.append(Edit(start=Fraction(start, movie.timescale), duration=None, media=media))
+        elif duration:
+            edits.append(Edit(start=Fraction(start, movie.timescale), duration=duration, media=media))
+        start += entry.duration
+    return EditList(track_id=track_id, edits=tuple(_joined(edits, min(JOIN_S, Fraction(1, movie.timescale)))))
+
+
+def _joined(edits: Iterable[Edit], tolerance: Fraction) -> list[Edit]:
+    """Edits that go on where the one before ends become one with it."""
+    joined = list[Edit]()
+    for edit in edits:
+        before = joined[-1] if joined else None
+        if before is None or not _goes_on(before, edit, tolerance):
+            joined.append(edit)
+        else:
+            joined[-1] = replace(before, duration=None if edit.stop is None else edit.stop - before.start)
+    return joined
+
+
+def _goes_on(before: Edit, edit: Edit, tolerance: Fraction) -> bool:
+    if before.media is None or edit.media is None:
+        return before.media is edit.media
+    return abs(edit.media - before.media - (edit.start - before.start)) <= tolerance
+
+
+def _read_movie(boxes: "_Boxes", track_ids: frozenset[int]) -> _Movie:
+    """What the movie header says of edits of some tracks; no tracks where there is none."""
+    header = next(boxes.named(b"moov", boxes.all), None)
+    packed = None if header is None else next(boxes.named(b"cmov", header), None)
+    if packed is not None:
+        boxes = _unpacked(boxes, packed)
+        header = next(boxes.named(b"moov", boxes.all), None)
+    timescale, fragmented, tracks = 0, False, list[_Track]()
+    for box in () if header is None else boxes.inside(header):
+        if box.kind == b"mvhd":
+            timescale = _after_dates(boxes.body(box, 24))
+        elif box.kind == b"mvex":
+            fragmented = True
+        elif box.kind == b"trak":
+            tracks += _read_track(boxes, box, track_ids)
+    return _Movie(timescale=timescale, fragmented=fragmented, tracks=tuple(tracks))
+
+
+def _read_track(boxes: "_Boxes", track: "_Box", track_ids: frozenset[int]) -> Iterator[_Track]:
+    """The track, if it is one of these; what others say is not looked at."""
+    track_id, timescale, body = 0, 0, bytes(8)
+    for box in boxes.inside(track):
+        if box.kind == b"tkhd":
+            track_id = _after_dates(boxes.body(box, 24))
+        elif box.kind == b"mdia":
+            timescale = next((_after_dates(boxes.body(one, 24)) for one in boxes.named(b"mdhd", box)), 0)
+        elif box.kind == b"edts":
+            for one in boxes.named(b"elst", box):  # of several, FFmpeg takes the last, too
+                body = boxes.body(one, 8 + (MOST_EDITS + 1) * 20)
+    if track_id in track_ids:
+        yield _Track(track_id=track_id, timescale=timescale, entries=_entries(body))
+
+
+def _after_dates(body: bytes) -> int:
+    """Of mvhd and mdhd the ticks a second, of tkhd the track's number; 0 where it is missing."""
+    place = 20 if body[:1] == b"\1" else 12
+    return int.from_bytes(body[place : place + 4])
+
+
+def _entries(body: bytes) -> tuple[_Entry, ...]:
+    """Raises RejectError when a list is longer or shorter than it says, or than anyone makes it."""
+    wide = 8 if body[:1] == b"\1" else 4
+    count, room = int.from_bytes(body[4:8]), (len(body) - 8) // (2 * wide + 4)
+    if room > MOST_EDITS:
+        raise _corrupt(f"its edit list has more than {MOST_EDITS} edits")
+    if len(body) < 8 or count != room:
+        raise _corrupt(f"its edit list says that it has {count} edits, and holds {max(0, room)}")
+    places = range(8, 8 + count * (2 * wide + 4), 2 * wide + 4)
+    return tuple(
+        _Entry(
+            duration=int.from_bytes(body[place : place + wide]),
+            media=int.from_bytes(body[place + wide : place + 2 * wide], signed=True),
+            rate=int.from_bytes(body[place + 2 * wide : place + 2 * wide + 4], signed=True),
+        )
+        for place in places
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Box:
+    """Four letters, and where its payload is."""
+
+    kind: bytes
+    start: int
+    stop: int
+
+
+class _Boxes:
+    """The boxes of a file, level by level; payloads are skipped, and each look counts against MOST_BOXES."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._looks = file, 0
+        self.all = _Box(kind=b"", start=0, stop=file.seek(0, 2))
+
+    def inside(self, parent: _Box) -> Iterator[_Box]:
+        """Boxes in `parent`, in order, up to the first that cannot be one; none reaches beyond it."""
+        offset = parent.start
+        while len(head := self._at(offset, min(16, parent.stop - offset))) >= 8:
+            self._looks += 1
+            if self._looks > MOST_BOXES:
+                raise _corrupt(f"its header has more than {MOST_BOXES} boxes")
+            size, width = int.from_bytes(head[:4]), 8
+            if size == 1:
+                size, width = int.from_bytes(head[8:]), 16
+            elif size == 0:  # to the end
+                size = parent.stop - offset
+            if size < width:
+                return
+            yield _Box(kind=head[4:8], start=offset + width, stop=min(offset + size, parent.stop))
+            offset += size
+
+    def named(self, kind: bytes, parent: _Box) -> Iterator[_Box]:
+        return (box for box in self.inside(parent) if box.kind == kind)
+
+    def body(self, box: _Box, most: int) -> bytes:
+        """The payload, or the first `most` bytes of it."""
+        return self._at(box.start, min(most, box.stop - box.start))
+
+    def _at(self, offset: int, size: int) -> bytes:
+        if size <= 0:
+            return b""
+        self._file.seek(offset)
+        return self._file.read(size)
+
+
+def _unpacked(boxes: _Boxes, packed: _Box) -> _Boxes:
+    """The movie header that QuickTime has compressed (cmov). Raises RejectError when it is damaged."""
+    data = next(boxes.named(b"cmvd", packed), None)
+    unpacker = zlib.decompressobj()
+    try:
+        header = unpacker.decompress(boxes.body(data, LARGEST_HEADER)[4:] if data else b"", LARGEST_HEADER)
+    except zlib.error as error:
+        raise _corrupt("its compressed header cannot be read") from error
+    if not unpacker.eof:
+        raise _corrupt(f"its compressed header breaks off, or has more than {LARGEST_HEADER} bytes")
+    return _Boxes(BytesIO(header))
