@@ -51,12 +51,12 @@ class Edited:
     audio: tuple[Played, ...]
 
 
-def moments(played: Sequence[Played], event: Fraction) -> list[Fraction]:
-    """When the moment `event` of the old file is played in the new one."""
+def moments(played: Sequence[Played], event: Fraction, lasts: Fraction) -> list[Fraction]:
+    """When the moment `event` of the old file is played in the new one, and all that is seen or heard of it."""
     return [
         one.start + event - one.source
         for one in played
-        if one.source is not None and one.source <= event < one.source + one.seconds
+        if one.source is not None and one.source <= event < one.source + one.seconds - lasts
     ]
 
 
@@ -209,7 +209,8 @@ def _laid_out(boxes: list[Box], style: Style) -> bytes:
     moov = next(box for box in boxes if box.kind == b"moov")
     old = _data_start(boxes)
     rest = [box for box in boxes if box is not moov]
-    first = style.moov_first or any(box.kind == b"moof" for box in boxes)
+    fragmented = any(box.kind == b"moof" for box in boxes)  # their offsets begin before their mdat
+    first, long = style.moov_first or fragmented, style.long_sizes and not fragmented
     place = next(n for n, box in enumerate(rest) if box.kind in (b"moof", b"mdat")) if first else len(rest)
     order = [*rest[:place], moov, *rest[place:]]
     headers = {b"moov": _header(moov, style)}
@@ -218,8 +219,8 @@ def _laid_out(boxes: list[Box], style: Style) -> bytes:
         data, start = b"", 0
         for box in order:
             start = len(data) if box.kind == b"mdat" and not start else start
-            data += headers.get(box.kind) or box.written(long=style.long_sizes and box.kind == b"mdat")
-        shift = start + (16 if style.long_sizes else 8) - old
+            data += headers.get(box.kind) or box.written(long=long and box.kind == b"mdat")
+        shift = start + (16 if long else 8) - old
         for stco in moov.every(b"stco"):
             offsets = [one + shift for (one,) in struct.iter_unpack(">I", stco.body[8:])]
             stco.body = stco.body[:8] + b"".join(one.to_bytes(4) for one in offsets)

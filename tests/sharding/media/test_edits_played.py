@@ -3,9 +3,10 @@
 What is right is told by the same files without edits: their pictures, their samples, and when they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction as F
+from functools import cache
 from math import floor
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tests.remux import remux
 
 pytestmark = pytest.mark.skip(reason="edits are read, and not yet applied")
 
-SECONDS, FPS = F(5), F(30)
+SECONDS, FPS, LASTS = F(5), F(30), F(1, 15)
 SMALL = Video(seconds=SECONDS, events=(F(1), F(2), F(3), F(4)), flash_s=F(1, 20), width=48, height=32)
 MEDIA = {
     "44.mp4": SMALL,
@@ -147,55 +148,81 @@ def sound_at(played: Sequence[Played], sound: Reference, samples: int) -> NDArra
     return out
 
 
-def read_all(source: Probe, edits: Edited, reference: Reference) -> Span:
-    (span,) = read_spans(source, [range(length(edits))], spec_of(reference))
-    assert span.damage == ""
-    return span
+Decoded = tuple[Edited, Probe, Span]
+
+
+@pytest.fixture(scope="module")
+def decoded(
+    whole: dict[str, Path], references: dict[str, Reference], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Decoded]:
+    """A file with these edits, probed, and all of it; each is made once."""
+
+    @cache
+    def made(name: str, what: str) -> Decoded:
+        edits = edited(whole, name, what, tmp_path_factory.mktemp("edited"))
+        source = probe(edits.path)
+        (span,) = read_spans(source, [range(length(edits))], spec_of(references[name]))
+        assert span.damage == ""
+        return edits, source, span
+
+    return made
+
+
+def shift_between(heard: NDArray[np.int64], there: NDArray[np.int64]) -> int:
+    """By how many samples one must be moved to be most like the other: AAC's decoder draws its noise anew each time."""
+    inner = slice(20, -20)
+    return min(range(-20, 21), key=lambda by: (np.abs(np.roll(heard, by) - there)[inner].mean(), abs(by)))
 
 
 @pytest.mark.parametrize("what", LISTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_picture_and_every_sample_is_where_its_edit_plays_it(
-    name: str, what: str, whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path
+    name: str, what: str, decoded: Callable[[str, str], Decoded], references: dict[str, Reference]
 ):
-    edits, reference = edited(whole, name, what, tmp_path), references[name]
-    span = read_all(probe(edits.path), edits, reference)
+    (edits, _, span), reference = decoded(name, what), references[name]
     right = pictures_at(edits.video, reference, len(span.yuv))
     wrong = [slot for slot, shown in enumerate(right) if span.yuv[slot].tobytes() != shown]
     assert not wrong
-    heard = sound_at(edits.audio, reference, len(span.audio))
-    off = np.abs(span.audio[:, 0].astype(int) - heard)
-    assert off.max() <= 300, np.flatnonzero(off > 300)
+    heard, there = span.audio[:, 0].astype(int), sound_at(edits.audio, reference, len(span.audio)).astype(int)
+    if name == "pcm.mov":
+        assert np.array_equal(heard, there)
+    for one in edits.audio:
+        first, stop = round(one.start * reference.rate), round((one.start + one.seconds) * reference.rate)
+        if not there[first:stop].any():
+            assert not heard[first:stop].any()
+        elif stop - first > 100:
+            assert shift_between(heard[first:stop], there[first:stop]) == 0
 
 
 @pytest.mark.parametrize("what", LISTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_flash_is_seen_and_every_beep_heard_when_the_lists_play_them(
-    name: str, what: str, whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path
+    name: str, what: str, decoded: Callable[[str, str], Decoded], references: dict[str, Reference]
 ):
-    edits, rate = edited(whole, name, what, tmp_path), references[name].rate
-    span = read_all(probe(edits.path), edits, references[name])
-    flashes, beeps = flash_frames(span.yuv), beep_samples(span.audio)
+    (edits, _, span), rate = decoded(name, what), references[name].rate
+    flashes, beeps, last = flash_frames(span.yuv), beep_samples(span.audio), len(span.yuv) / FPS - LASTS
     for event in SMALL.events:
-        for moment in moments(edits.video, event):
-            assert floor(moment * FPS + F(1, 2)) in flashes
-        for moment in moments(edits.audio, event):
+        seen, heard = (moments(track, event, LASTS) for track in (edits.video, edits.audio))
+        assert {floor(moment * FPS + F(1, 2)) for moment in seen if moment < last} <= {*flashes}
+        for moment in (moment for moment in heard if moment < last):
             assert min(abs(beep - moment * rate) for beep in beeps) < rate / 1000
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stretch_is_the_same_however_it_is_reached(
-    name: str, whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    decoded: Callable[[str, str], Decoded],
+    references: dict[str, Reference],
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    edits, reference = edited(whole, name, "each its own", tmp_path), references[name]
-    source, spec = probe(edits.path), spec_of(reference)
-    span = read_all(source, edits, reference)
+    (_, source, span), spec = decoded(name, "each its own"), spec_of(references[name])
     monkeypatch.setattr(stream, "SEEK_FROM_S", F(1, 10))
     for first, frames in ((20, 15), (60, 40), (75, 1), (100, 22)):
         part = decode_span(source, first_frame=first, frames=frames, spec=spec)
         assert np.array_equal(part.yuv, span.yuv[first : first + frames])
         start, count = spec.clock.sample_at(first), spec.clock.sample_at(frames)
-        assert np.abs(part.audio.astype(int) - span.audio[start : start + count]).max() <= 300
+        heard, there = part.audio[:, 0].astype(int), span.audio[start : start + count, 0].astype(int)
+        assert shift_between(heard, there) == 0
 
 
 def test_a_source_begins_and_ends_as_its_lists_say(whole: dict[str, Path], tmp_path: Path):
