@@ -181,14 +181,16 @@ def _check_pace(track: _Track) -> None:
 
 
 def _is_simple(track: _Track, movie: _Movie) -> bool:
-    """At most one edit plays something, and it is the last: FFmpeg does that right.
+    """At most one edit plays something, and it is the last but for some of no length: FFmpeg does that right.
 
     In fragmented files it knows of one empty edit before it only.
     """
-    played = [entry.media != -1 for entry in track.entries]
-    if movie.fragmented and len(played) > 2:
+    entries = list(track.entries)
+    while len(entries) > 1 and not entries[-1].duration and not movie.fragmented:
+        entries.pop()
+    if movie.fragmented and len(entries) > 2:
         return False
-    return True not in played[:-1]
+    return all(entry.media == -1 for entry in entries[:-1])
 
 
 def _edit_list(movie: _Movie, track_id: int, same: Sequence[_Track]) -> EditList:

@@ -73,9 +73,9 @@ def test_ffmpeg_is_left_what_it_does_right(whole: Path, fragmented: Path, tmp_pa
         for source in (whole, fragmented):
             edited = with_edits(source, tmp_path / f"{number}.mp4", video=list_, audio=good[0])
             assert edits_beyond_ffmpeg(edited.path, (1, 2)) is None, list_
-    twice = plays(("0.5", None), ("0.5", None), ("3", "1"))
-    assert edits_beyond_ffmpeg(with_edits(whole, tmp_path / "w.mp4", video=twice, audio=None).path, (1, 2)) is None
-    assert read(with_edits(fragmented, tmp_path / "f.mp4", video=twice, audio=None).path)
+    for list_ in (plays(("0.5", None), ("0.5", None), ("3", "1")), plays(("3", "1"), ("0", "2"), ("0", None))):
+        assert edits_beyond_ffmpeg(with_edits(whole, tmp_path / "w.mp4", video=list_, audio=None).path, (1, 2)) is None
+        assert read(with_edits(fragmented, tmp_path / "f.mp4", video=list_, audio=None).path)
 
 
 def test_one_long_list_of_a_wanted_track_is_enough_for_all(whole: Path, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_one_long_list_of_a_wanted_track_is_enough_for_all(whole: Path, tmp_path
     assert read(path)[0].edits == (Edit(start=F(0), duration=None, media=F(0)),)
     assert edits_beyond_ffmpeg(path, (1,)) is None
     assert edits_beyond_ffmpeg(path, (1, 7)) is None
-    for late in (plays(("3", "1"), ("1", None)), plays(("2", "0"), ("2", "2")), plays(("2", "1"), ("0", "2"))):
+    for late in (plays(("3", "1"), ("1", None)), plays(("2", "0"), ("2", "2")), plays(("0", "1"), ("2", "2"))):
         assert read(with_edits(whole, tmp_path / "b.mp4", video=late, audio=None).path), late
 
 
@@ -102,12 +102,12 @@ def test_an_edit_that_goes_on_where_the_one_before_ends_is_one_with_it(whole: Pa
 def test_an_edit_without_a_length_lasts_to_the_end_in_a_fragmented_file_and_is_none_in_another(
     whole: Path, fragmented: Path, tmp_path: Path
 ):
-    open_end = plays(("1", "2"), ("0", "0.5"))
+    open_end = plays(("0.5", "1"), ("1", "2"), ("0", "0.5"))
     (video,) = read(with_edits(fragmented, tmp_path / "a.mp4", video=open_end, audio=None).path, 1)
-    assert [edit.duration for edit in video.edits] == [1, None]
-    assert (video.edits[1].stop, video.edits[1].media_stop) == (None, None)
+    assert [edit.duration for edit in video.edits] == [F(1, 2), 1, None]
+    assert (video.edits[2].stop, video.edits[2].media_stop) == (None, None)
     (video,) = read(with_edits(whole, tmp_path / "b.mp4", video=open_end, audio=None).path, 1)
-    assert [edit.duration for edit in video.edits] == [1]
+    assert [edit.duration for edit in video.edits] == [F(1, 2), 1]
 
 
 @pytest.mark.parametrize("rate", [0, 1 << 15, 2 << 16, (1 << 32) - (1 << 16)], ids=["0", "0.5", "2", "-1"])
