@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from sharding.errors import RejectError, RejectReason
+from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
 from sharding.media.packet_times import Stretch
 
 IGNORED = {"ignore_editlist": "1"}
 """Option of FFmpeg's demuxer."""
 MOST_EDITS = 100_000
-MOST_BOXES = 200_000
-"""Looked at in one file: what has more, lies."""
 LARGEST_HEADER = 64 * 2**20
 """Bytes of a compressed movie header, packed or not."""
 JOIN_S = Fraction(2, 1000)
@@ -131,7 +130,7 @@ def edits_beyond_ffmpeg(path: Path, track_ids: Sequence[int]) -> tuple[EditList,
     Raises RejectError, corrupt: the list lies, or asks for another pace than the media's; OSError.
     """
     with path.open("rb") as file:
-        movie = _read_movie(_Boxes(file), frozenset(track_ids))
+        movie = _read_movie(MovieBoxes(file), frozenset(track_ids))
     tracks = [[track for track in movie.tracks if track.track_id == track_id] for track_id in track_ids]
     for same in tracks:
         for track in same:
@@ -232,7 +231,7 @@ def _goes_on(before: Edit, edit: Edit, tolerance: Fraction) -> bool:
     return abs(edit.media - before.media - (edit.start - before.start)) <= tolerance
 
 
-def _read_movie(boxes: "_Boxes", track_ids: frozenset[int]) -> _Movie:
+def _read_movie(boxes: MovieBoxes, track_ids: frozenset[int]) -> _Movie:
     """What the movie header says of edits of some tracks; no tracks where there is none."""
     header = next(boxes.named(b"moov", boxes.all), None)
     packed = None if header is None else next(boxes.named(b"cmov", header), None)
@@ -242,7 +241,7 @@ def _read_movie(boxes: "_Boxes", track_ids: frozenset[int]) -> _Movie:
     timescale, fragmented, tracks = 0, False, list[_Track]()
     for box in () if header is None else boxes.inside(header):
         if box.kind == b"mvhd":
-            timescale = _after_dates(boxes.body(box, 24))
+            timescale = after_dates(boxes.body(box, 24))
         elif box.kind == b"mvex":
             fragmented = True
         elif box.kind == b"trak":
@@ -250,25 +249,19 @@ def _read_movie(boxes: "_Boxes", track_ids: frozenset[int]) -> _Movie:
     return _Movie(timescale=timescale, fragmented=fragmented, tracks=tuple(tracks))
 
 
-def _read_track(boxes: "_Boxes", track: "_Box", track_ids: frozenset[int]) -> Iterator[_Track]:
+def _read_track(boxes: MovieBoxes, track: MovieBox, track_ids: frozenset[int]) -> Iterator[_Track]:
     """The track, if it is one of these; what others say is not looked at."""
     track_id, timescale, body = 0, 0, bytes(8)
     for box in boxes.inside(track):
         if box.kind == b"tkhd":
-            track_id = _after_dates(boxes.body(box, 24))
+            track_id = after_dates(boxes.body(box, 24))
         elif box.kind == b"mdia":
-            timescale = next((_after_dates(boxes.body(one, 24)) for one in boxes.named(b"mdhd", box)), 0)
+            timescale = next((after_dates(boxes.body(one, 24)) for one in boxes.named(b"mdhd", box)), 0)
         elif box.kind == b"edts":
             for one in boxes.named(b"elst", box):  # of several, FFmpeg takes the last, too
                 body = boxes.body(one, 8 + (MOST_EDITS + 1) * 20)
     if track_id in track_ids:
         yield _Track(track_id=track_id, timescale=timescale, entries=_entries(body))
-
-
-def _after_dates(body: bytes) -> int:
-    """Of mvhd and mdhd the ticks a second, of tkhd the track's number; 0 where it is missing."""
-    place = 20 if body[:1] == b"\1" else 12
-    return int.from_bytes(body[place : place + 4])
 
 
 def _entries(body: bytes) -> tuple[_Entry, ...]:
@@ -290,54 +283,7 @@ def _entries(body: bytes) -> tuple[_Entry, ...]:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Box:
-    """Four letters, and where its payload is."""
-
-    kind: bytes
-    start: int
-    stop: int
-
-
-class _Boxes:
-    """The boxes of a file, level by level; payloads are skipped, and each look counts against MOST_BOXES."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._looks = file, 0
-        self.all = _Box(kind=b"", start=0, stop=file.seek(0, 2))
-
-    def inside(self, parent: _Box) -> Iterator[_Box]:
-        """Boxes in `parent`, in order, up to the first that cannot be one; none reaches beyond it."""
-        offset = parent.start
-        while len(head := self._at(offset, min(16, parent.stop - offset))) >= 8:
-            self._looks += 1
-            if self._looks > MOST_BOXES:
-                raise _corrupt(f"its header has more than {MOST_BOXES} boxes")
-            size, width = int.from_bytes(head[:4]), 8
-            if size == 1:
-                size, width = int.from_bytes(head[8:]), 16
-            elif size == 0:  # to the end
-                size = parent.stop - offset
-            if size < width:
-                return
-            yield _Box(kind=head[4:8], start=offset + width, stop=min(offset + size, parent.stop))
-            offset += size
-
-    def named(self, kind: bytes, parent: _Box) -> Iterator[_Box]:
-        return (box for box in self.inside(parent) if box.kind == kind)
-
-    def body(self, box: _Box, most: int) -> bytes:
-        """The payload, or the first `most` bytes of it."""
-        return self._at(box.start, min(most, box.stop - box.start))
-
-    def _at(self, offset: int, size: int) -> bytes:
-        if size <= 0:
-            return b""
-        self._file.seek(offset)
-        return self._file.read(size)
-
-
-def _unpacked(boxes: _Boxes, packed: _Box) -> _Boxes:
+def _unpacked(boxes: MovieBoxes, packed: MovieBox) -> MovieBoxes:
     """The movie header that QuickTime has compressed (cmov). Raises RejectError when it is damaged."""
     data = next(boxes.named(b"cmvd", packed), None)
     unpacker = zlib.decompressobj()
@@ -347,4 +293,4 @@ def _unpacked(boxes: _Boxes, packed: _Box) -> _Boxes:
         raise _corrupt("its compressed header cannot be read") from error
     if not unpacker.eof:
         raise _corrupt(f"its compressed header breaks off, or has more than {LARGEST_HEADER} bytes")
-    return _Boxes(BytesIO(header))
+    return MovieBoxes(BytesIO(header))

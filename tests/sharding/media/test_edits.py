@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharding.errors import RejectError, RejectReason
-from sharding.media.edits import MOST_BOXES, MOST_EDITS, Edit, EditList, edits_beyond_ffmpeg
+from sharding.media.edits import MOST_EDITS, Edit, EditList, edits_beyond_ffmpeg
+from sharding.media.movie_boxes import MOST_BOXES
 from tests.edits import Box, Edited, Play, Style, parsed, plays, with_edits
 from tests.media import Video, write_video
 from tests.remux import remux
