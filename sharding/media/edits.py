@@ -24,6 +24,8 @@ from sharding.media.packet_times import Stretch
 IGNORED = {"ignore_editlist": "1"}
 """Option of FFmpeg's demuxer."""
 MOST_EDITS = 100_000
+MOST_TIMES = 100
+"""A list that plays longer than this many times its media would make days of clips from seconds."""
 LARGEST_HEADER = 64 * 2**20
 """Bytes of a compressed movie header, packed or not."""
 JOIN_S = Fraction(2, 1000)
@@ -107,7 +109,10 @@ class EditList:
         return tuple(stretch for stretch in shown if stretch is not None)
 
     def until(self, end: Fraction) -> "EditList":
-        """Nothing is played from media time `end` on, where the media ends. What follows in the movie stays there."""
+        """Nothing is played from media time `end` on, where the media ends. What follows in the movie stays there.
+
+        Raises RejectError, corrupt, when even so it plays far longer than there is media.
+        """
         edits = list[Edit]()
         for edit in self.edits:
             if edit.media is None:
@@ -120,6 +125,9 @@ class EditList:
                     edits.append(Edit(start=edit.start + there, duration=edit.stop - edit.start - there, media=None))
             else:
                 edits.append(edit)
+        played = sum(edit.duration or 0 for edit in edits if edit.media is not None)
+        if played > MOST_TIMES * max(end, 1):
+            raise _corrupt(f"its edit list plays {float(end):.1f} s for {float(played):.0f} s")
         return replace(self, edits=tuple(edit for edit in edits if edit.duration))
 
 

@@ -235,6 +235,15 @@ def test_behind_the_end_of_the_media_nothing_is_played_and_nothing_moves(edits: 
     assert opened.until(end).edits == ((Edit(start=F(1), duration=end / 2, media=end / 2),) if end else ())
 
 
+def test_a_list_that_makes_hours_of_seconds_is_refused():
+    edits = tuple(Edit(start=F(5 * n), duration=F(5), media=F(0)) for n in range(101))
+    with pytest.raises(RejectError, match=r"plays 5\.0 s for 505 s"):
+        EditList(track_id=1, edits=edits).until(F(5))
+    assert EditList(track_id=1, edits=edits[:100]).until(F(5)).edits == edits[:100]
+    days = Edit(start=F(0), duration=F(10**9), media=F(0))
+    assert EditList(track_id=1, edits=(days,)).until(F(5)).edits[0].duration == 5
+
+
 @given(lists(), st.integers(1, 40), st.integers(0, 60), st.integers(2, 12))
 def test_the_picture_in_force_is_shown_from_the_start_of_an_edit(edits: EditList, gap: int, offset: int, fps: int):
     pictures = [F(offset, 60) + F(n, fps) for n in range(60) if n % gap or not n]
