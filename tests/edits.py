@@ -79,6 +79,8 @@ class Style:
     compressed: bool = False
     """The movie header, as QuickTime did."""
     long_sizes: bool = False
+    gapless: int = 0
+    """Samples of priming by iTunes' own tag, which FFmpeg lets decoders skip, edit list or not."""
 
 
 @dataclass(slots=True)
@@ -139,6 +141,8 @@ def with_edits(
         played[kind] = _edit(trak, lists[kind], _field(moov.find(b"mvhd")), style)
     _put_field(moov.find(b"mvhd"), style.timescale)
     _put_length(moov.find(b"mvhd"), [*played.values()], style.timescale)
+    if style.gapless:
+        moov.boxes.append(_gapless(style.gapless))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(_laid_out(boxes, style))
     return Edited(path=target, video=played[b"vide"], audio=played[b"soun"])
@@ -201,6 +205,15 @@ def _put_length(header: Box, played: Sequence[tuple[Played, ...]], timescale: in
     ticks = round(max(ends, default=Fraction(0)) * timescale)
     assert header.body[0] == 0
     header.body = header.body[:place] + ticks.to_bytes(4) + header.body[place + 4 :]
+
+
+def _gapless(samples: int) -> Box:
+    """The tag iTunSMPB."""
+    value = struct.pack(">II", 1, 0) + f" 00000000 {samples:08X} 00000000 {0:016X}".encode()
+    name, mean = Box(b"name", bytes(4) + b"iTunSMPB"), Box(b"mean", bytes(4) + b"com.apple.iTunes")
+    tags = Box(b"ilst", boxes=[Box(b"----", boxes=[mean, name, Box(b"data", value)])])
+    handler = Box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    return Box(b"udta", boxes=[Box(b"meta", bytes(4), [handler, tags])])
 
 
 def _laid_out(boxes: list[Box], style: Style) -> bytes:

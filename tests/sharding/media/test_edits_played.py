@@ -22,7 +22,7 @@ from sharding.media.edits import IGNORED
 from sharding.media.probe import Probe, probe
 from tests.edits import Edited, Played, Style, moments, plays, with_edits
 from tests.media import Video, beep_samples, flash_frames, write_video
-from tests.remux import remux
+from tests.remux import remux, spoil
 
 pytestmark = pytest.mark.skip(reason="edits are read, and not yet applied")
 
@@ -49,6 +49,7 @@ LISTS = {
     ),
     "sound alone": (None, plays(("1.7", "0.9"), ("2.5", "2.03"))),
     "picture alone": (plays(("1.013", "0.9"), ("2.5", "2.03")), None),
+    "sound in one edit": (plays(("1.5", "0.51"), ("2", "2.77")), plays(("0.3", None), ("3", "0"))),
     "past the end": (plays(("1", "0.5"), ("3", "3.5"), ("1.5", "1.1")),) * 2,
     "at once after another": (plays(("2.005", "0.015"), ("0.02", "4.4"), ("0.033", "0.4"), ("2", "2.02")),) * 2,
     "nothing after": (plays(("4", "0.5"), ("1", None)),) * 2,
@@ -248,3 +249,36 @@ def test_a_long_empty_edit_is_a_hole_and_what_follows_is_exact(whole: dict[str, 
     span = decode_span(source, first_frame=3602 * 30, frames=70, spec=spec)
     assert flash_frames(span.yuv) == [15, 45]
     assert [round(beep / 1470) for beep in beep_samples(span.audio)] == [15, 45]
+
+
+def test_a_tag_that_hides_the_first_samples_hides_none_that_an_edit_plays(
+    whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path
+):
+    early = plays(("1.5", "0"), ("2", "2.5"))
+    edits = with_edits(whole["44.mp4"], tmp_path / "a.mp4", video=early, audio=early, style=Style(gapless=9000))
+    source = probe(edits.path)
+    assert source.audio.start == 0
+    span = decode_span(source, first_frame=0, frames=30, spec=spec_of(references["44.mp4"]))
+    there = sound_at(edits.audio, references["44.mp4"], len(span.audio)).astype(int)
+    assert shift_between(span.audio[:7000, 0].astype(int), there[:7000]) == 0
+
+
+def test_damage_counts_where_it_is_played(whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path):
+    broken = spoil(whole["44.mp4"], tmp_path / "broken.mp4", "audio", F(2), F(2) + F(1, 5))
+    video, audio = LISTS["repeat"]
+    source = probe(with_edits(broken, tmp_path / "a.mp4", video=video, audio=audio).path)
+    spans = list(read_spans(source, [range(n, n + 15) for n in range(0, 135, 15)], spec_of(references["44.mp4"])))
+    hurt = [n for n, span in enumerate(spans) if span.repairs.decode_errors or span.damage]
+    assert hurt == [2, 5, 8], "media 2.0 to 2.2 s, played from 1.28, 2.88 and 4.0 s on"
+
+
+def test_a_copy_that_was_stopped_lacks_what_plays_its_end(
+    whole: dict[str, Path], references: dict[str, Reference], tmp_path: Path
+):
+    backwards, first = plays(("2", "3"), ("2.5", "0.5")), Style(moov_first=True)
+    path = with_edits(whole["44.mp4"], tmp_path / "a.mp4", video=backwards, audio=backwards, style=first).path
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
+    source = probe(path)
+    assert source.missing is not None
+    spans = list(read_spans(source, [range(15, 45), range(75, 120)], spec_of(references["44.mp4"])))
+    assert "the file ends" in spans[0].damage
