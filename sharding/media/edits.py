@@ -15,23 +15,25 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
 
 from sharding.errors import RejectError, RejectReason
 from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
-from sharding.media.packet_times import Stretch
+from sharding.media.packet_times import HOLE_S, Stretch
 
 IGNORED = {"ignore_editlist": "1"}
 """Option of FFmpeg's demuxer."""
+UNSKIPPED = {"flags2": "+skip_manual"}
+"""Option of its decoders: a tag of iTunes has them skip samples, edit list or not."""
+NEVER = 2**62
 MOST_EDITS = 100_000
 MOST_TIMES = 100
 """A list that plays longer than this many times its media would make days of clips from seconds."""
 LARGEST_HEADER = 64 * 2**20
 """Bytes of a compressed movie header, packed or not."""
+LONGEST_S = 7 * 24 * 3600
+"""Of the movie; what plays later lies."""
 JOIN_S = Fraction(2, 1000)
 """An edit that begins so near to where the one before ends was rounded to a tick of the movie: it goes on."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,37 +65,16 @@ class Edit:
         later = self.start - self.media
         return (first + later, last + later) if first < last else None
 
-    def samples(self, rate: int) -> tuple[int, int | None]:
+    def samples(self, rate: int) -> tuple[int, int]:
         """First and past the last of the movie's samples, at `rate` Hz, that it covers: the nearest to its bounds.
 
         Edits that follow each other have each sample once.
         """
-        return round(self.start * rate), None if self.stop is None else round(self.stop * rate)
+        return round(self.start * rate), NEVER if self.stop is None else round(self.stop * rate)
 
     def later(self, rate: int) -> Fraction:
         """How much later than media time it plays, seconds, to the nearest sample of the media at `rate` Hz."""
         return Fraction(round((self.start - (self.media or 0)) * rate), rate)
-
-    def pictures(self, timed: Iterable[tuple[Fraction, T]]) -> Iterator[tuple[Fraction, T]]:
-        """When pictures begin to be shown in the movie, of (media time, picture) ascending from at or before `media`.
-
-        The one that stands when the edit begins is shown from then on. Reads no further than one past the end.
-        """
-        if self.media is None:
-            return
-        standing: tuple[Fraction, T] | None = None
-        for when, picture in timed:
-            if self.media_stop is not None and when >= self.media_stop:
-                break
-            if when <= self.media:
-                standing = self.start, picture
-                continue
-            if standing is not None:
-                yield standing
-                standing = None
-            yield self.start + when - self.media, picture
-        if standing is not None:
-            yield standing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +89,36 @@ class EditList:
         shown = (edit.shows(begin, end) for edit in self.edits)
         return tuple(stretch for stretch in shown if stretch is not None)
 
+    def bounds(self, begin: Fraction, end: Fraction) -> Stretch:
+        """First and last moment in the movie at which media from `begin` to `end` is played.
+
+        Raises RejectError, corrupt, when none of it is.
+        """
+        shown = self.shows(begin, end)
+        if not shown:
+            raise _corrupt("its edit list plays nothing of what is there")
+        return shown[0][0], shown[-1][1]
+
+    def runs(self, runs: Iterable[Stretch]) -> tuple[Stretch, ...]:
+        """When `runs` of the media are played, ascending, cut where nothing is for longer than HOLE_S."""
+        joined = list[Stretch]()
+        for start, stop in sorted(shown for run in runs for shown in self.shows(*run)):
+            if joined and start - joined[-1][1] <= HOLE_S:
+                first, last = joined.pop()
+                joined.append((first, max(last, stop)))
+            else:
+                joined.append((start, stop))
+        return tuple(joined)
+
+    def moved(self, later: Fraction) -> "EditList":
+        """The same for media times that are all `later`."""
+        edits = (edit if edit.media is None else replace(edit, media=edit.media + later) for edit in self.edits)
+        return replace(self, edits=tuple(edits))
+
     def until(self, end: Fraction) -> "EditList":
         """Nothing is played from media time `end` on, where the media ends. What follows in the movie stays there.
 
-        Raises RejectError, corrupt, when even so it plays far longer than there is media.
+        Raises RejectError, corrupt, when even so it plays far longer than there is media, or too late.
         """
         edits = list[Edit]()
         for edit in self.edits:
@@ -128,6 +135,9 @@ class EditList:
         played = sum(edit.duration or 0 for edit in edits if edit.media is not None)
         if played > MOST_TIMES * max(end, 1):
             raise _corrupt(f"its edit list plays {float(end):.1f} s for {float(played):.0f} s")
+        latest = max((edit.start for edit in edits if edit.media is not None and edit.duration), default=0)
+        if latest > LONGEST_S:
+            raise _corrupt(f"its edit list plays something after {float(latest) / 86400:.0f} days")
         return replace(self, edits=tuple(edit for edit in edits if edit.duration))
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction as F
 from itertools import pairwise
+from math import lcm
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from sharding.errors import RejectError, RejectReason
 from sharding.media.edits import MOST_EDITS, Edit, EditList, edits_beyond_ffmpeg
+from sharding.media.frame_times import TimedFrame, played
 from sharding.media.movie_boxes import MOST_BOXES
+from sharding.media.stream import tick_of
 from tests.edits import Box, Edited, Play, Style, parsed, plays, with_edits
 from tests.media import Video, write_video
 from tests.remux import remux
@@ -247,14 +250,21 @@ def test_a_list_that_makes_hours_of_seconds_is_refused():
 @given(lists(), st.integers(1, 40), st.integers(0, 60), st.integers(2, 12))
 def test_the_picture_in_force_is_shown_from_the_start_of_an_edit(edits: EditList, gap: int, offset: int, fps: int):
     pictures = [F(offset, 60) + F(n, fps) for n in range(60) if n % gap or not n]
-    appear = [one for edit in edits.edits for one in edit.pictures((when, when) for when in pictures)]
-    assert all(before[0] < after[0] for before, after in pairwise(appear))
+    tick = tick_of(edits.edits, F(1, 60 * lcm(*range(2, 13))))
+    appear = list[TimedFrame]()
+    for edit in (one for one in edits.edits if one.media is not None):
+        assert edit.stop is not None
+        later = edit.start - (edit.media or 0)
+        timed = [TimedFrame(tick=int((when + later) / tick), frame=when, stray=False) for when in pictures]
+        assert [when.tick * tick - later for when in timed] == pictures
+        appear += played(iter(timed), int(edit.start / tick), int(edit.stop / tick))
+    assert all(before.tick < after.tick for before, after in pairwise(appear))
     for edit in edits.edits:
         assert edit.stop is not None
         for moment in (edit.start, edit.start + (edit.stop - edit.start) * F(2, 3)):
-            played = media_at(edits, moment)
-            standing = [when for when in pictures if played is not None and when <= played]
-            newest = [picture for when, picture in appear if edit.start <= when <= moment]
+            media = media_at(edits, moment)
+            standing = [when for when in pictures if media is not None and when <= media]
+            newest = [one.frame for one in appear if edit.start <= one.tick * tick <= moment]
             assert newest[-1:] == standing[-1:]
 
 
