@@ -145,10 +145,13 @@ def edits_beyond_ffmpeg(path: Path, track_ids: Sequence[int]) -> tuple[EditList,
     """The edit lists of some tracks of an mp4 or mov; None where FFmpeg's handling is right for all of them.
 
     PyAV's `stream.id` is the track's. A track without a list plays from media time 0 on, at movie time 0.
-    Raises RejectError, corrupt: the list lies, or asks for another pace than the media's; OSError.
+    Raises RejectError: corrupt, when a list lies, or asks for another pace than the media's; unreadable.
     """
-    with path.open("rb") as file:
-        movie = _read_movie(MovieBoxes(file), frozenset(track_ids))
+    try:
+        with path.open("rb") as file:
+            movie = _read_movie(MovieBoxes(file), frozenset(track_ids))
+    except OSError as error:
+        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
     tracks = [[track for track in movie.tracks if track.track_id == track_id] for track_id in track_ids]
     for same in tracks:
         for track in same:

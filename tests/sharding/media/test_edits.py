@@ -192,8 +192,9 @@ def test_damage_anywhere_in_the_header_raises_nothing_else(whole: Path, tmp_path
     for other in (b"", b"moov", bytes(100), b"\x1a\x45\xdf\xa3" + bytes(50), rng.randbytes(3_000)):
         (tmp_path / "b.mp4").write_bytes(other)
         assert edits_beyond_ffmpeg(tmp_path / "b.mp4", (1, 2)) is None
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(RejectError) as told:
         edits_beyond_ffmpeg(tmp_path / "missing.mp4", (1, 2))
+    assert told.value.reason is RejectReason.UNREADABLE
 
 
 TIMES = st.fractions(F(0), F(12), max_denominator=1001)
