@@ -99,7 +99,7 @@ def _shown(frames: Iterator[tuple[Fraction, av.VideoFrame]], end: int) -> Iterat
 def _timed(source: Probe, opened: SourceStream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their times; damaged packets are passed over, as packing does."""
     for one in timed_frames(source, opened):
-        yield one.tick * opened.stream.time_base - source.video.origin, one.frame
+        yield one.tick * opened.tick - source.video.origin, one.frame
 
 
 def _size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:

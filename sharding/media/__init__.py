@@ -8,6 +8,9 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     choice         which picture and which sound are used
     packet_times   when the packets of a stream are
     restarts       where a clock starts again: one timeline of all its stretches
+    movie_boxes    the boxes of MP4 and MOV, walked within bounds
+    edits          edit lists of MP4 and MOV that FFmpeg cannot play: what is played when
+    fragments      by how much FFmpeg shows fragmented MP4 too late
     truncation     whether the file breaks off
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on

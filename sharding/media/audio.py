@@ -9,7 +9,7 @@ integers.
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from math import gcd, lcm
@@ -19,6 +19,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.media.edits import NEVER
 from sharding.media.probe import Probe
 from sharding.media.stream import PacketStats, SourceStream
 
@@ -289,17 +290,36 @@ class AudioTimeline:
         return self._stream.placed_from(start, SEEK_MARGIN_S, first_sample, self._segments)
 
     def _segments(self) -> Iterator[Placed]:
-        """Decoded frames joined by count, cut where the timestamps jump."""
+        """What is played, pass by pass; edits are cut at samples."""
+        for edit in self._stream.passes():
+            if edit is None:
+                yield from self._joined(Fraction(0), -NEVER, NEVER)
+                continue
+            first, stop = edit.samples(self.sample_rate)
+            later = edit.later(self._stream.stream.codec_context.sample_rate)
+            for position, block in self._joined(later, first, stop):
+                if position >= stop:
+                    break
+                samples = block.samples[max(0, first - position) : stop - position]
+                if len(samples):
+                    yield max(first, position), replace(block, samples=samples)
+
+    def _joined(self, later: Fraction, first: int, stop: int) -> Iterator[Placed]:
+        """Decoded frames joined by count, cut where the timestamps jump; all of them `later` than stored.
+
+        From position `first` to `stop` they are played.
+        """
         source, segment = self._source.audio, None
         for one in heard(self._stream.frames(), self._stream.stream.time_base, source.start + source.origin):
             if segment is None or one.start is not None:
                 if segment is not None:
                     yield from segment.flush()
-                start = (one.start or Fraction(0)) - source.origin
+                start = (one.start or Fraction(0)) - source.origin + later
                 segment = _Segment(
                     one.frame, start=start, jumped=one.jumped, out_rate=self.sample_rate, channels=self.channels
                 )
-            self._note(segment.position, one)
+            if first <= segment.position < stop:
+                self._note(segment.position, one)
             yield from segment.add(one.frame)
         if segment is not None:
             yield from segment.flush()

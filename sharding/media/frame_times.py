@@ -9,7 +9,7 @@ Where a container stores times of decoding (AVI), the n-th picture shown appears
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any
 
@@ -86,6 +86,23 @@ def in_display_order(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
     while window:
         yield (first := _first_of(window, last, usual))
         last = first.tick
+
+
+def played(timed: Iterator[TimedFrame], first: int, stop: int) -> Iterator[TimedFrame]:
+    """From `first` to before `stop`, of pictures from earlier on; the one that stands at `first` appears then."""
+    standing: TimedFrame | None = None
+    for one in timed:
+        if one.tick >= stop:
+            break
+        if one.tick <= first:
+            standing = one
+            continue
+        if standing is not None:
+            yield replace(standing, tick=first)
+            standing = None
+        yield one
+    if standing is not None:
+        yield replace(standing, tick=first)
 
 
 def _first_of(window: deque[_Waiting], last: int | None, usual: int) -> TimedFrame:

@@ -8,13 +8,16 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
+
+if TYPE_CHECKING:
+    from sharding.media.edits import Edit
 
 MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
@@ -62,6 +65,8 @@ class StreamFacts:
     shifts: tuple[Shift, ...] = ()
     by_decode_times: bool = False
     """Nothing else is stored (AVI)."""
+    edits: "tuple[Edit, ...]" = ()
+    """What of its media is played when; then its stored times are those of the media. Empty: all is, as it is."""
     decode_order: bool = False
     """Its times never go back from packet to packet: the n-th picture shown appears at the n-th of them."""
 

@@ -17,6 +17,7 @@ from sharding.format.clip import ColorMatrix
 from sharding.media.choice import StreamWish, candidates, choose_audio, choose_video, described
 from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
+from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
 from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.restarts import lay_out, restarts
 from sharding.media.truncation import ObservedStream, missing_stretch
@@ -96,6 +97,12 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
     tag = int(video.codec_context.colorspace)
     matrix = matrix_of(tag, video.codec_context.format, video.height)
+    choice = "; ".join(filter(None, (described(videos, video), described(audios, audio))))
+    if "mov" in container.format.name.split(","):
+        lists = edits_beyond_ffmpeg(path, (video.id, audio.id))
+        if lists is not None:
+            edited = _edited(path, (video.index, audio.index), lists, matrix)
+            return replace(edited, tagged=is_tagged(tag, video.codec_context.name), choice=choice)
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
     chosen = times[video.index], times[audio.index]
     if clockless and restarts(chosen[1]):  # FFmpeg has filled in times that are not stored, and may be wrong
@@ -123,8 +130,44 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
         missing=None if own_clock or count else missing_stretch(path, container, observed),
         restarts=count,
-        choice="; ".join(filter(None, (described(videos, video), described(audios, audio)))),
+        choice=choice,
     )
+
+
+def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], matrix: ColorMatrix) -> Probe:
+    """A source whose edit lists FFmpeg cannot play: what is there by the media's own clocks, when it is played."""
+    with open_media(path, **IGNORED) as container:
+        streams = [container.streams[index] for index in indexes]
+        by_index = _packet_times(container, streams)
+        times = [by_index[index] for index in indexes]
+        times[1].skipped = 0  # samples that a tag of iTunes hides
+        facts = [one.facts(stream) for one, stream in zip(times, streams, strict=True)]
+        observed = [
+            ObservedStream(stream=stream, times=one, facts=its)
+            for stream, one, its in zip(streams, times, facts, strict=True)
+        ]
+        missing = missing_stretch(path, container, observed)
+    played = [edits.until(its.end) for edits, its in zip(lists, facts, strict=True)]
+    (start, end), heard = (edits.bounds(its.start, its.end) for edits, its in zip(played, facts, strict=True))
+    video = replace(facts[0], start=start, end=end, edits=played[0].edits)
+    both = max(start, heard[0]), min(end, heard[1])
+    return Probe(
+        path=path,
+        video=video,
+        audio=replace(facts[1], start=heard[0], end=heard[1], edits=played[1].edits),
+        matrix=matrix,
+        tagged=False,
+        seekable=all(one.timed for one in facts),
+        runs=played[0].runs(times[0].runs_until(facts[0].end, Fraction(0))),
+        stretches=(both,) if both[0] < both[1] else (),
+        missing=None if missing is None else _unplayed(lists, missing),
+    )
+
+
+def _unplayed(lists: tuple[EditList, ...], missing: Stretch) -> Stretch | None:
+    """From the first moment that plays what is missing of the media to the last; None when none does."""
+    shown = [stretch for edits in lists for stretch in edits.shows(*missing)]
+    return (min(start for start, _ in shown), max(end for _, end in shown)) if shown else None
 
 
 def _packet_times(container: InputContainer, streams: Sequence[Any]) -> dict[int, PacketTimes]:

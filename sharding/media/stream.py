@@ -1,24 +1,30 @@
-"""One stream of one source, decoded in order, from any moment on. Damaged packets are counted, not fatal."""
+"""One stream of one source, decoded in order, from any moment on. Damaged packets are counted, not fatal.
+
+Where an edit list says what is played when, each edit is a pass of its own, from a key frame before it to its end.
+"""
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
-from math import ceil
+from math import ceil, lcm
 from typing import Any, TypeVar
 
 from av.codec.context import Flags
 from av.error import FFmpegError
 
 from sharding.media.container import STORED_TIMES, BrokenFile, check_memory, demuxed, open_media
+from sharding.media.edits import IGNORED, UNSKIPPED, Edit
 from sharding.media.packet_times import FARTHEST, StreamFacts
 from sharding.media.probe import MAX_PIXELS, Probe
 
 SEEK_FROM_S = 30
 """What begins later than this is reached by seeking."""
 
+MARGIN_S = 3
+"""Before an edit, where nobody asks for another one."""
 PIXEL_BYTES = 8
 """At most, of a decoder: four channels of 16 bits."""
 T = TypeVar("T")
@@ -38,16 +44,18 @@ class PacketLog:
 
     def __init__(self) -> None:
         self._taken, self._refused = array("q"), array("q")
-        self._last = 0
+        self._last, self._counts = 0, True
 
-    def note(self, when: int | None) -> None:
-        """Another packet, of this time, goes to the decoder."""
-        self._last = self._last if when is None else when
-        self._taken.append(self._last)
+    def note(self, when: int | None, *, counts: bool = True) -> None:
+        """Another packet, of this time, goes to the decoder; it does not count when only others need it."""
+        self._last, self._counts = self._last if when is None else when, counts
+        if counts:
+            self._taken.append(self._last)
 
     def note_refusal(self) -> None:
         """The packet noted last was refused."""
-        self._refused.append(self._last)
+        if self._counts:
+            self._refused.append(self._last)
 
     def between(self, start: int, stop: int) -> PacketStats:
         """Of the packets noted so far. What comes before `stop` is forgotten: ask in ascending order."""
@@ -95,6 +103,37 @@ class PacketsInside:
             del self._gone[when]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ticks:
+    """An edit in ticks of the movie."""
+
+    first: int
+    stop: int
+    per_stored: int
+    """Of them in a tick of the media."""
+    later: int
+
+    @classmethod
+    def of(cls, edit: Edit, tick: Fraction, stored: Fraction) -> "_Ticks":
+        assert edit.media is not None and edit.stop is not None  # noqa: PT018
+        return cls(
+            first=int(edit.start / tick),
+            stop=int(edit.stop / tick),
+            per_stored=int(stored / tick),
+            later=int((edit.start - edit.media) / tick),
+        )
+
+    def moved(self, stored: int) -> int:
+        """When that moment of the media is played."""
+        return stored * self.per_stored + self.later
+
+
+def tick_of(edits: Sequence[Edit], stored: Fraction) -> Fraction:
+    """Seconds; so that all times of the media, and all edits, are whole ticks in the movie."""
+    moments = (one for edit in edits for one in (edit.start, edit.stop or 0, edit.start - (edit.media or 0)))
+    return Fraction(1, lcm(*(moment.denominator for moment in moments), stored.denominator)) if edits else stored
+
+
 class SourceStream:
     """An open file and the one stream of it that a timeline decodes.
 
@@ -105,6 +144,8 @@ class SourceStream:
     def __init__(self, source: Probe, facts: StreamFacts, *, threads: int = 1) -> None:
         self._source, self._facts, self._threads = source, facts, threads
         self._sounds = facts is source.audio
+        self._start, self._margin_s = Fraction(0), MARGIN_S
+        self._edit: _Ticks | None = None
         self._open()
 
     def _open(self) -> None:
@@ -112,16 +153,46 @@ class SourceStream:
         self.inside = PacketsInside()
         self.repeats = deque[int]()
         """When packets came that only say: the same picture again. Ticks, ascending as they come."""
-        options = STORED_TIMES if self._sounds else {}
+        options = (STORED_TIMES if self._sounds else {}) | (IGNORED if self._facts.edits else {})
         self._container = open_media(self._source.path, **options)
         self.stream: Any = self._container.streams[self._facts.index]
         context = self.stream.codec_context
         context.options = {"max_pixels": str(2 * MAX_PIXELS)}  # damage may claim any size; FFmpeg adds margins
+        if self._facts.edits:
+            context.options |= UNSKIPPED
         context.thread_count = self._threads  # files run in parallel; threads inside one decoder waste CPU
         context.flags |= Flags.copy_opaque
+        self.tick = tick_of(self._facts.edits, self.stream.time_base)
 
     def close(self) -> None:
         self._container.close()
+
+    def passes(self) -> Iterator[Edit | None]:
+        """Each edit to be played, in order, the file standing where its decoding begins; None: all, as it stands."""
+        if not self._facts.edits:
+            yield None
+        for edit in self._facts.edits:
+            if edit.media is not None and edit.stop is not None and edit.stop > self._start:
+                self._enter(edit.media + max(Fraction(0), self._start - edit.start))
+                self._edit = _Ticks.of(edit, self.tick, self.stream.time_base)
+                yield edit
+
+    def _enter(self, media: Fraction) -> None:
+        """Stand at a key frame so early that decoders have settled at a moment of the media, or at the beginning."""
+        self.inside = PacketsInside()
+        when = media - self._margin_s
+        if self._source.seekable and when > 0 and self._seek(when):
+            try:
+                head = next(demuxed(self._container, self.stream), None)
+            except BrokenFile:
+                head = None
+            time = None if head is None else self._time_of(head)
+            if time is not None and time * self.stream.time_base <= media and self._seek(when):
+                return
+        log, repeats = self._log, self.repeats
+        self.close()
+        self._open()
+        self._log, self.repeats = log, repeats
 
     def frames(self) -> Iterator[Any]:
         """Frames in decoder order, from where the file stands; a picture's `opaque` is the time of its packet in ticks.
@@ -149,14 +220,18 @@ class SourceStream:
     def _frames_of(self, packet: Any, shift: int) -> Iterator[Any]:
         when = self._time_of(packet)
         when = None if when is None else when + shift
+        stored, counts = when, True
+        if self._edit is not None and when is not None:
+            when = self._edit.moved(when)
+            counts = self._edit.first <= when < self._edit.stop
         if not packet.size:  # FFmpeg's own last one has no time; an empty one that has repeats what was shown
-            if when is not None:
+            if when is not None and counts:
                 self.repeats.append(when)
             return
         packet.opaque = when
         if self._sounds:  # decoders move this one by the samples that they leave out
-            packet.pts = when
-        self._log.note(when)
+            packet.pts = stored
+        self._log.note(None if when is None else int(when * self.tick / self.stream.time_base), counts=counts)
         if not packet.is_discard:
             self.inside.add(when)
         yield from self._decode(packet)
@@ -195,6 +270,10 @@ class SourceStream:
 
         A late start is sought, `margin_s` before it: decoders need some packets to settle.
         """
+        self._start, self._margin_s = start, margin_s
+        if self._facts.edits:  # each pass is sought on its own
+            yield from located()
+            return
         if self._source.seekable and start > SEEK_FROM_S:
             things = located() if self._seek(start - margin_s) else iter(())
             head = next(things, None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.media.frame_times import TimedFrame, by_decode_times, in_display_order
+from sharding.media.frame_times import TimedFrame, by_decode_times, in_display_order, played
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import Probe
 from sharding.media.stream import PacketStats, SourceStream
@@ -45,14 +45,18 @@ class Pictures:
 def timed_frames(source: Probe, stream: SourceStream) -> Iterator[TimedFrame]:
     """All pictures from where `stream` stands, in the order they are shown, with ticks that never fall.
 
-    Ticks are those of the stream's time base, its shifts added, its origin not yet subtracted.
+    Ticks are `stream.tick`, shifts added, the origin not yet subtracted; what an edit list plays, when it plays it.
     """
     rate = stream.stream.average_rate or stream.stream.guessed_rate or Fraction(25)
-    usual = max(1, round(1 / (rate * stream.stream.time_base)))
-    frames = stream.frames()
-    if source.video.decode_order:
-        frames = by_decode_times(frames, stream.inside)
-    return in_display_order(frames, usual)
+    usual = max(1, round(1 / (rate * stream.tick)))
+    for edit in stream.passes():
+        frames = stream.frames()
+        if source.video.decode_order:
+            frames = by_decode_times(frames, stream.inside)
+        timed = in_display_order(frames, usual)
+        if edit is not None and edit.stop is not None:
+            timed = played(timed, int(edit.start / stream.tick), int(edit.stop / stream.tick))
+        yield from timed
 
 
 _Placed = tuple[int, TimedFrame]
@@ -75,7 +79,7 @@ class VideoTimeline:
             matrix=source.matrix,
             tagged=source.tagged,
         )
-        scale, offset = self._stream.stream.time_base * fps, Fraction(1, 2) - source.video.origin * fps
+        scale, offset = self._stream.tick * fps, Fraction(1, 2) - source.video.origin * fps
         self._whole = lcm(scale.denominator, offset.denominator)
         self._over, self._plus = int(scale * self._whole), int(offset * self._whole)
         self._decoded = self._frames(first_slot)
