@@ -30,7 +30,7 @@ MOST_FRAMES = 200
 """On either side; some codecs have frames of a millisecond."""
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
-WITNESSES = 2
+WITNESSES, WITNESSES_OF_STEP = 2, 8
 MOST_STRAYS = 16
 """So few frames, behind which the timestamps go on as before, have a wrong one: a transport stream writes one for
 several."""
@@ -55,14 +55,14 @@ class Heard:
     """Its own timestamp could not be believed."""
 
 
-def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> Iterator[Heard]:
-    """Times on the stored timeline of `tick` seconds; `first` is when a frame without a timestamp begins."""
+def heard(frames: Iterator[av.AudioFrame], tick: Fraction) -> Iterator[Heard]:
+    """Times on the stored timeline of `tick` seconds; what comes long before the first timestamp is left out."""
     run: _Run | None = None
     suspects = list[av.AudioFrame]()  # whose timestamps say that there is a jump before them
     frames = _first_mended(frames, tick)
     for frame in frames:
         if run is None:
-            run = _Run(frame, tick, first, jumped=False)
+            run = _Run(frame, tick, Fraction(0), jumped=False)
         if run.takes(frame, suspects):
             for stray in suspects:
                 yield from run.add(stray, stray=stray.pts is not None)
@@ -79,14 +79,18 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> I
 
 
 def _first_mended(frames: Iterator[av.AudioFrame], tick: Fraction) -> Iterator[av.AudioFrame]:
-    """The same frames; where the first one's timestamp alone disagrees with those of the next, it gets theirs."""
+    """The same frames; where the first one has no timestamp, or one that no other agrees with, it gets theirs."""
     head = list(islice(frames, MOST_STRAYS))
+    while head and all(frame.pts is None for frame in head):  # when they are heard, nobody knows
+        head = list(islice(frames, MOST_STRAYS))
     bases, count = list[Fraction](), Fraction(0)  # when the first frame begins, by each timestamp
     for frame in head:
         if frame.pts is not None:
             bases.append(frame.pts * tick - count)
         count += Fraction(frame.samples, frame.sample_rate)
-    if len(bases) > WITNESSES and head[0].pts is not None:
+    if bases and head[0].pts is None:
+        head[0].pts = round(median_low(bases) / tick)
+    elif len(bases) > WITNESSES:
         others = median_low(bases[1:])
         if abs(bases[0] - others) > JUMP_S and all(abs(base - others) <= JUMP_S for base in bases[1:]):
             head[0].pts = round(others / tick)
@@ -160,12 +164,23 @@ class _Run:
         self._waiting.popleft()
         if self._agrees(off):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
-        offset = median_low(one[1] for one in (*self._past, *self._waiting))
+        offset = off if self._steps(off) else median_low(one[1] for one in (*self._past, *self._waiting))
         if self._agrees(offset):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
         jumped = self._jumped if self._offset is None else True
         self._offset = offset
         return Heard(frame=frame, start=Fraction(count + offset, self._whole), jumped=jumped, stray=stray)
+
+    def _steps(self, off: int) -> bool:
+        """All timestamps before agree with the offset in use, and all behind with `off`: no jitter, a lost frame."""
+        behind = [one[1] for one in islice(self._waiting, WITNESSES_OF_STEP)]
+        before = [one[1] for one in list(self._past)[-1 - WITNESSES_OF_STEP : -1]]
+        return (
+            len(behind) > 1
+            and len(before) == WITNESSES_OF_STEP
+            and all(map(self._agrees, before))
+            and all(abs(one - off) <= self._drift for one in behind)
+        )
 
     def _agrees(self, off: int) -> bool:
         return self._offset is not None and abs(off - self._offset) <= self._drift
@@ -310,7 +325,7 @@ class AudioTimeline:
         From position `first` to `stop` they are played.
         """
         source, segment = self._source.audio, None
-        for one in heard(self._stream.frames(), self._stream.stream.time_base, source.start + source.origin):
+        for one in heard(self._stream.frames(), self._stream.stream.time_base):
             if segment is None or one.start is not None:
                 if segment is not None:
                     yield from segment.flush()

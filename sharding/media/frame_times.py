@@ -76,13 +76,22 @@ def _moved(frame: Any, when: int) -> Any:
 
 
 def in_display_order(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
-    """Frames, as decoders hand them out, with times that never fall; `usual`: ticks from one to the next."""
+    """Frames, as decoders hand them out, with times that never fall; `usual`: ticks from one to the next.
+
+    Nobody knows when pictures are shown long before the first one that has a time: they are left out.
+    """
     window, last = deque[_Waiting](), None
     for frame in frames:
         window.append(_Waiting(frame.opaque, frame))
-        if len(window) > _fit(WINDOW, WINDOW_BYTES, frame):
-            yield (first := _first_of(window, last, usual))
-            last = first.tick
+        if len(window) <= _fit(WINDOW, WINDOW_BYTES, frame):
+            continue
+        if last is None and all(one.tick is None for one in window):
+            window.popleft()
+            continue
+        yield (first := _first_of(window, last, usual))
+        last = first.tick
+    if last is None and all(one.tick is None for one in window):
+        return
     while window:
         yield (first := _first_of(window, last, usual))
         last = first.tick

@@ -29,7 +29,6 @@ OFFSETS = {  # first sound minus first picture, seconds, as ffprobe tells them; 
     "clips/machines/flir_thermal_vfr.mp4": 0.187,
     "clips/music_instruments/guitar_singing.mp4": 0.038 - 1024 / 44_100,
     "clips/music_instruments/opera_orchestra.mp4": 0.032 - 1024 / 44_100,
-    "clips/people_misc/makeup_avi.avi": -0.04,
     "clips/speech_face_crop/moore_talk3_vstart7s.mp4": -7.320,
     "clips/testpattern/av1_testcard.mp4": 0.032 - 1024 / 32_000,
     "edge/derived/audio_late_1s25_WRONG_SYNC.mkv": 1.227,

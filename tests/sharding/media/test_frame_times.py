@@ -71,13 +71,18 @@ def test_pictures_without_a_time_stand_evenly_between_their_neighbours(unknown):
     assert strays(times) == 0
 
 
-def test_without_any_time_they_follow_at_the_usual_distance():
-    assert placed([None] * (WINDOW * 3)) == [USUAL * n for n in range(WINDOW * 3)]
+def test_pictures_long_before_the_first_time_are_left_out():
+    times: list[int | None] = [None] * 30 + [USUAL * n for n in range(30, 60)]
+    frames = [Frame(number, when) for number, when in enumerate(times)]
+    got = [(one.frame.number, one.tick) for one in in_display_order(iter(frames), USUAL)]
+    assert got == [(n, USUAL * n) for n in range(30 - WINDOW, 60)]
+    assert list(in_display_order(iter([Frame(n, None) for n in range(3 * WINDOW)]), USUAL)) == []
 
 
 @given(st.lists(st.integers(-(2**40), 2**40) | st.none(), max_size=80))
 def test_no_times_however_wild_come_out_of_order(times):
-    got = placed(times)
+    frames = [Frame(number, when) for number, when in enumerate(times)]
+    got = [one.tick for one in in_display_order(iter(frames), USUAL)]
     assert got == sorted(got)
 
 

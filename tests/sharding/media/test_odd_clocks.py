@@ -240,7 +240,7 @@ def test_pictures_that_an_encoder_repeats_by_empty_packets_are_no_damage(tmp_pat
     path = tmp_path / "b.ogg"
     assert with_empty_packets(whole, path, lambda packet: packet - 2 in (-2, -1, 0, *changes, 299)) > 250
     found = found_in(path)
-    assert_together(found, 4)
+    assert_together(found, 3)  # of one, the decoder lacks what was emptied
     assert found.seconds > 11.5
 
 
