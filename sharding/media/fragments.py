@@ -35,7 +35,14 @@ class Lateness:
 
 
 def late_by_ffmpeg(path: Path, track_id: int) -> Lateness | None:
-    """None when FFmpeg is right, or `path` is not fragmented. Raises RejectError, corrupt; OSError."""
+    """None when FFmpeg is right, or `path` is not fragmented. Raises RejectError: corrupt, unreadable."""
+    try:
+        return _late(path, track_id)
+    except OSError as error:
+        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+
+def _late(path: Path, track_id: int) -> Lateness | None:
     with path.open("rb") as file:
         boxes = MovieBoxes(file, MOST_FRAGMENT_BOXES)
         header = next(boxes.named(b"moov", boxes.all), None)

@@ -18,6 +18,7 @@ from sharding.media.choice import StreamWish, candidates, choose_audio, choose_v
 from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
+from sharding.media.fragments import late_by_ffmpeg
 from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.restarts import lay_out, restarts
 from sharding.media.truncation import ObservedStream, missing_stretch
@@ -136,6 +137,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
 
 def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], matrix: ColorMatrix) -> Probe:
     """A source whose edit lists FFmpeg cannot play: what is there by the media's own clocks, when it is played."""
+    lists = tuple(_as_late_as_ffmpeg(path, edits) for edits in lists)
     with open_media(path, **IGNORED) as container:
         streams = [container.streams[index] for index in indexes]
         by_index = _packet_times(container, streams)
@@ -162,6 +164,11 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
         stretches=(both,) if both[0] < both[1] else (),
         missing=None if missing is None else _unplayed(lists, missing),
     )
+
+
+def _as_late_as_ffmpeg(path: Path, edits: EditList) -> EditList:
+    late = late_by_ffmpeg(path, edits.track_id)
+    return edits if late is None else edits.moved(late.seconds)
 
 
 def _unplayed(lists: tuple[EditList, ...], missing: Stretch) -> Stretch | None:

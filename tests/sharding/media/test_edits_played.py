@@ -19,6 +19,7 @@ from sharding.format.clip import Clock
 from sharding.media import stream
 from sharding.media.decode import OutputSpec, Span, decode_span, read_spans
 from sharding.media.edits import IGNORED
+from sharding.media.fragments import late_by_ffmpeg
 from sharding.media.probe import Probe, probe
 from tests.edits import Edited, Played, Style, moments, plays, with_edits
 from tests.media import Video, beep_samples, flash_frames, write_video
@@ -36,6 +37,7 @@ MEDIA = {
 }
 FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 NEGATIVE = {"movflags": "negative_cts_offsets"}
+BOTH = {"movflags": "frag_keyframe+delay_moov+default_base_moof+negative_cts_offsets"}
 LISTS = {
     "jump": (plays(("1.5", "0.51"), ("2", "2.77")),) * 2,
     "nothing between": (plays(("1.2", "0.3"), ("0.7", None), ("2", "1.93")),) * 2,
@@ -83,8 +85,12 @@ def reference(path: Path) -> Reference:
             assert frame.time_base == F(1, rate)
             sound[frame.pts : frame.pts + len(samples)] = samples
     assert tick is not None
+    late = late_by_ffmpeg(path, 1)
     return Reference(
-        times=tuple(pts * tick for pts, _ in shown if pts is not None), pictures=pictures, sound=sound, rate=rate
+        times=tuple(pts * tick - (late.seconds if late else 0) for pts, _ in shown if pts is not None),
+        pictures=pictures,
+        sound=sound,
+        rate=rate,
     )
 
 
@@ -92,7 +98,7 @@ def reference(path: Path) -> Reference:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("whole")
     files = {name: write_video(folder / name, video) for name, video in MEDIA.items()}
-    for name, options in (("fragments.mp4", FRAGMENTS), ("negative.mp4", NEGATIVE)):
+    for name, options in (("fragments.mp4", FRAGMENTS), ("negative.mp4", NEGATIVE), ("both.mp4", BOTH)):
         files[name] = remux(files["48.mp4"], folder / name, lambda packet: True, options=options)
     return files
 
@@ -102,7 +108,7 @@ def references(whole: dict[str, Path]) -> dict[str, Reference]:
     return {name: reference(path) for name, path in whole.items()}
 
 
-NAMES = (*MEDIA, "fragments.mp4", "negative.mp4")
+NAMES = (*MEDIA, "fragments.mp4", "negative.mp4", "both.mp4")
 
 
 def edited(whole: dict[str, Path], name: str, what: str, target: Path) -> Edited:
