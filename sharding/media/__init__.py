@@ -18,6 +18,7 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     colors         what the numbers of a picture stand for
     picture        one picture as it is stored
     video          pictures at a constant rate, by time
-    audio          sound by its count of samples, under timestamps that jitter, jump or drift
+    sound_times    when each frame of sound is heard, under timestamps that jitter, jump or drift
+    audio          sound by its count of samples
     decode         both, span by span
 """

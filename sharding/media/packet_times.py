@@ -28,6 +28,8 @@ FARTHEST = 2**55
 NO_TIME = -(2**62)
 MOSTLY = 0.9
 KEY, DISCARD = 1, 2
+FAR_S, FEW = 3600, 8
+"""So few packets that are so far from all others have wrong times."""
 MOST_LEADING = 32
 """Pictures that are shown before a key frame and decoded after it; no codec has more."""
 COLUMNS = 7
@@ -168,7 +170,8 @@ class PacketTimes:
         """One, and one more for each shift; None where no packet has a time."""
         table, when = self._columns(), self._shown()
         edges = [0, *(shift.packet for shift in self.shifts), len(when)]
-        return [_stretch(table[start:stop], when[start:stop]) for start, stop in pairwise(edges)]
+        far = int(FAR_S / self.tick)
+        return [_stretch(table[start:stop], when[start:stop], far) for start, stop in pairwise(edges)]
 
     def facts(self, stream: Any) -> StreamFacts:
         """Raises RejectError when no packet has a time at all."""
@@ -231,7 +234,7 @@ class PacketTimes:
         return when
 
 
-def _stretch(table: Ticks, when: Ticks) -> StretchTimes | None:
+def _stretch(table: Ticks, when: Ticks, far: int) -> StretchTimes | None:
     known = when != NO_TIME
     keys = np.flatnonzero(known & ((table[:, 6] & KEY) != 0))
     shown = known & ((table[:, 6] & DISCARD) == 0)
@@ -240,6 +243,7 @@ def _stretch(table: Ticks, when: Ticks) -> StretchTimes | None:
     first_key = int(when[keys[0]]) if len(keys) else None  # a discarded key frame still starts the decoder
     if first_key is not None and (when[keys[0] :][known[keys[0] :]] < first_key).sum() > MOST_LEADING:
         first_key = None  # its time is wrong
+    shown = _near(when, shown, far)
     times, durations = when[shown], table[shown, 3]
     highest = np.maximum.accumulate(times)
     rises = np.flatnonzero(times[1:] > highest[:-1]) + 1
@@ -251,6 +255,18 @@ def _stretch(table: Ticks, when: Ticks) -> StretchTimes | None:
         usual=int(times[rises[-1]] - highest[rises[-1] - 1]) if len(rises) else 0,
         last_duration=int(durations[last]),
     )
+
+
+def _near(when: Ticks, shown: NDArray[np.bool_], far: int) -> NDArray[np.bool_]:
+    """Without a few packets whose times are far from those of all others."""
+    order = np.flatnonzero(shown)[np.argsort(when[shown], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(when[order]) > far) + 1)
+    if len(groups) == 1:
+        return shown
+    most = max(map(len, groups))
+    near = np.zeros_like(shown)
+    near[np.concatenate([one for one in groups if len(one) > FEW or len(one) == most])] = True
+    return near
 
 
 def _priming(packet: "av.Packet[Any]") -> int:

@@ -114,7 +114,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     facts = [one.facts(stream) for one, stream in zip(chosen, (video, audio), strict=True)]
     own_clock = clockless or min(one.start for one in facts) > LATEST_START_S
     origin = facts[0].start if own_clock else Fraction(0)
-    early = _early(path, video, chosen[0])
+    early = _early(path, video, chosen[0]) - _late(path, container, video)
     end = _end_of_picture(chosen[0], *facts)
     observed = [
         ObservedStream(stream=stream, times=one, facts=its)
@@ -164,6 +164,12 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
         stretches=(both,) if both[0] < both[1] else (),
         missing=None if missing is None else _unplayed(lists, missing),
     )
+
+
+def _late(path: Path, container: InputContainer, video: Any) -> Fraction:
+    """How much too late FFmpeg shows the picture of fragmented MP4, seconds."""
+    late = late_by_ffmpeg(path, video.id) if "mov" in container.format.name.split(",") else None
+    return Fraction(0) if late is None else late.seconds
 
 
 def _as_late_as_ffmpeg(path: Path, edits: EditList) -> EditList:

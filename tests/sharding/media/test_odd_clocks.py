@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
@@ -130,6 +131,7 @@ def with_tracks(target: Path, picture: Path, *others: Path, flags: dict[int, Any
                 if flags and number in flags:
                     mapping[stream.index].disposition = flags[number]
                 number += 1
+            packet: Any
             for packet in file.demux():
                 if packet.size:
                     packets.append((packet.dts * packet.time_base, len(packets), packet, mapping[packet.stream_index]))
@@ -157,7 +159,7 @@ def test_commentary_and_description_are_not_taken_though_they_come_first(flag: s
     picture = write_video(tmp_path / "p.mp4", replace(TS, audio_codec=""))
     sound = write_video(tmp_path / "s.mp4", replace(TS, video_codec=""))
     aside = write_video(tmp_path / "c.mp4", replace(TS, video_codec="", beep_delay=F(1, 2)))
-    both = {1: av.stream.Disposition[flag] | av.stream.Disposition.default}
+    both = {1: Disposition[flag] | Disposition.default}
     path = with_tracks(tmp_path / "b.mkv", picture, aside, sound, flags=both)
     assert_together(found_in(path), 4)
     late = found_in(path, StreamWish(audio=1))  # unless a person wants it
