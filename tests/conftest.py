@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from slurm.cluster.packages import HOW, find_programs
+from tests.data import no_data
 
 # Two pytest workers whose torch each starts a thread per core slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,9 +32,9 @@ def no_slurm() -> str:
     return f"this machine has no {', '.join(missing)}: {HOW}" if missing else ""
 
 
-MISSING = {"gpu": lambda: "" if has_gpu() else "this machine has no gpu", "slurm": no_slurm}
+MISSING = {"gpu": lambda: "" if has_gpu() else "this machine has no gpu", "slurm": no_slurm, "data": no_data}
 """Mark -> why this machine cannot run it; nothing where it can."""
-REQUIRED = {"slurm": "AVSYNC_REQUIRE_SLURM"}
+REQUIRED = {"slurm": "AVSYNC_REQUIRE_SLURM", "data": "AVSYNC_REQUIRE_DATA"}
 """Mark -> variable that makes a failure of what would be skipped."""
 
 

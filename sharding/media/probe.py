@@ -163,6 +163,7 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
         runs=played[0].runs(times[0].runs_until(facts[0].end, Fraction(0))),
         stretches=(both,) if both[0] < both[1] else (),
         missing=None if missing is None else _unplayed(lists, missing),
+        edits=sum(max(0, len(edits.edits) - 1) for edits in played),
     )
 
 

@@ -3,10 +3,8 @@
 The folder is AVSYNC_DATA: `clips/` must all pack, `edge/` holds what must not, and what is odd on purpose.
 """
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction as F
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +16,10 @@ from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.probe import probe
 from sharding.pack.pack import pack
 from sharding.sources.source import is_video
+from tests.data import DATA
 from tests.sharding.conftest import QUIET
 
-DATA = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[4] / "shared" / "data"))
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="no real videos here (AVSYNC_DATA)")]
+pytestmark = [pytest.mark.slow, pytest.mark.data]
 
 OFFSETS = {  # first sound minus first picture, seconds, as ffprobe tells them; decoders pass over AAC's first 1024
     "clips/clapping/stage_applause.mp4": -0.067,

@@ -1,6 +1,5 @@
 """Whatever a picture's numbers mean by format, range and matrix, the clip shows its colours, within 2 steps of 255."""
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ from sharding.media.colors import UNKNOWN, Family, family_of, matrix_of
 from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import probe
+from tests.data import DATA
 from tests.media import Video, write_video
 from tests.pixels import Rgb, make_frame, stored
 from tests.remux import retag
 
-FAULTS = Path(os.environ.get("AVSYNC_DATA", Path(__file__).parents[4] / "shared" / "data")) / "faults"
+FAULTS = DATA / "faults"
 
 STEPS = 2
 PURE: tuple[Rgb, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1), (0, 0, 0))
@@ -256,12 +256,10 @@ def test_files_of_every_sort_show_their_colours(tag: int, suffix: str, codec: st
             assert np.abs(middle_of(path) - stored(rgb, matrix)).max() <= STEPS, (name, rgb)
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("name", ["08-uyvy422-720-lines.mov", "08-uyvy422-tagged-bt709.mov"])
 def test_packed_pictures_of_a_real_file_keep_their_numbers(name: str):
-    path = FAULTS / name
-    if not path.is_file():
-        pytest.skip(f"no real video here: {path} (AVSYNC_DATA)")
-    source = probe(path)
+    source = probe(FAULTS / name)
     assert source.matrix == "bt709"
     spec = OutputSpec(clock=Clock(fps=Fraction(2), sample_rate=44_100), width=32, height=32, channels=1)
     pictures = decode_span(source, first_frame=0, frames=10, spec=spec).yuv.astype(int)
