@@ -115,11 +115,9 @@ class AudioTimeline:
         )
 
     def _noted(self, first: int, stop: int) -> tuple[int, int, float, float]:
-        """Changes of kind, strays, and power of channels and of their mix; what comes before `first` is forgotten."""
-        while self._notes and self._notes[0].position < first:
-            self._notes.popleft()
-        here = [one for one in self._notes if one.position < stop]
-        powers = [one.powers for one in here if one.powers is not None]
+        """Changes of kind and strays since the stretch before; and in this one, power of channels and of their mix."""
+        here = [self._notes.popleft() for _ in range(sum(one.position < stop for one in self._notes))]
+        powers = [one.powers for one in here if one.powers is not None and one.position >= first]
         loud, mixed = np.mean(powers, axis=0) if powers else (0.0, 0.0)
         return sum(one.changed for one in here), sum(one.stray for one in here), float(loud), float(mixed)
 

@@ -94,7 +94,7 @@ class VideoTimeline:
         """Slots first ... first + count - 1."""
         out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
         self._advance(first)
-        repeated, still, longest, self._dropped, self._strays = 0, 0, 0, 0, 0
+        repeated, still, longest, self._dropped = 0, 0, 0, 0
         for row, slot in enumerate(range(first, first + count)):
             fresh = self._advance(slot)
             if self._held is None:
@@ -108,6 +108,7 @@ class VideoTimeline:
                 repeated, still = repeated + 1, still + 1
             longest = max(longest, still)
         stop = first + count
+        strays, self._strays = self._strays, 0  # those since the slots before, too
         return Pictures(
             yuv=out,
             repeated=repeated,
@@ -115,7 +116,7 @@ class VideoTimeline:
             longest_still=longest,
             standing=self._standing(first, stop) if longest == count else 0,
             packets=self._stream.stats(first / self._fps, stop / self._fps),
-            strays=self._strays,
+            strays=strays,
         )
 
     def _standing(self, first: int, stop: int) -> int:
