@@ -109,12 +109,13 @@ class Show(Parsed):
     """Of a dataset: write all of it as one HTML page with charts and a contact sheet, which any browser opens."""
     sheet: Path | None = None
     """Of a dataset: write the contact sheet alone as a PNG picture."""
+    csv: Path | None = None
+    """Of a dataset: write a row for each source to a .csv, those whose clock is doubtful or was mended first. Of a run:
+    write the list of its clips, to a file that ends in .csv, or .jsonl for JSON lines."""
     clips: bool = False
     """Of a run: list the clips of each step, where their windows begin, flip and crop."""
     step: Annotated[str, arg(metavar="A[:B]", help_behavior_hint="(default: all that are saved)")] = ""
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
-    csv: Path | None = None
-    """Of a run: write that list to a file, which ends in .csv, or .jsonl for JSON lines."""
     dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
     """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
 
@@ -124,7 +125,7 @@ class Show(Parsed):
                 raise InputError(f"{flag} {count} must not be below 0")
 
     def execute(self) -> str:
-        of_run = {"--clips": self.clips, "--step": self.step, "--csv": self.csv, "--dataset": self.dataset}
+        of_run = {"--clips": self.clips, "--step": self.step, "--dataset": self.dataset}
         info = RunPaths(self.folder).info
         is_run = info.is_file()
         wrong = {"--page": self.page, "--sheet": self.sheet} if is_run else of_run
@@ -145,7 +146,7 @@ class Show(Parsed):
     def _show_dataset(self) -> str:
         from sharding.show.show import ShowOptions, show
 
-        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet)
+        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet, csv=self.csv)
         written = show(self.folder, wanted)
         return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""
 

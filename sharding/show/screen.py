@@ -26,6 +26,8 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 WORST = "worst sources first"
 ACTIONS = 4
 """Largest and smallest actions shown."""
+WORDS = ("mostly", "clock")
+"""Columns of that table that are no numbers."""
 UNLIMITED = 1000
 """Cells: to ask a table what it needs."""
 NAME = 24
@@ -44,6 +46,8 @@ def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
     console.print(Columns(bars, padding=(1, 4)))
     if clock.worst is not None:
         console.print(_worst(survey, clock.worst, console))
+    if clock.chosen:
+        console.print(_chosen(survey, clock, console))
     for note in survey.notes:
         console.print(name_text(f"note: {note}", "yellow"), soft_wrap=True)
 
@@ -178,8 +182,8 @@ def _worst(survey: Survey, doubtful: tuple[Doubtful, ...], console: Console) -> 
 
 
 def _names(worst: formatting.WorstTable) -> list[Text]:
-    both = zip(worst.names, worst.damage, strict=True)
-    return [name_text(f"{name} ({damage})" if damage else name) for name, damage in both]
+    both = zip(worst.names, worst.remarks, strict=True)
+    return [name_text(f"{name} ({remark})" if remark else name) for name, remark in both]
 
 
 def _worst_table(worst: formatting.WorstTable) -> Table:
@@ -187,7 +191,7 @@ def _worst_table(worst: formatting.WorstTable) -> Table:
     table.add_column("source", overflow="fold", min_width=NAME)
     for number, column in enumerate(worst.columns):
         widest = max(len(column), *(len(cells[number]) for cells in worst.rows))
-        table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True, min_width=widest)
+        table.add_column(column, justify="left" if column in WORDS else "right", no_wrap=True, min_width=widest)
     for name, cells in zip(_names(worst), worst.rows, strict=True):
         table.add_row(name, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
     return table
@@ -201,3 +205,15 @@ def _worst_lines(worst: formatting.WorstTable) -> list[Text]:
         why = (f"{column} {cell}" for column, cell in named if cell and column != "mostly")
         lines.append(Text.assemble(name, (f": {', '.join(why)}", "dim")))
     return lines
+
+
+def _chosen(survey: Survey, clock: AvClock, console: Console) -> RenderableType:
+    """What was used among what."""
+    table = Table(title=Text(formatting.chosen_title(clock), "bold"), title_justify="left", box=None, pad_edge=False)
+    for column in formatting.STREAM_COLUMNS:
+        table.add_column(column, overflow="fold", min_width=NAME)
+    lines = list[Text]()
+    for name, streams in formatting.chosen_cells(survey, clock):
+        table.add_row(name_text(name), name_text(streams))
+        lines.append(Text.assemble(name_text(name), ": ", name_text(streams)))
+    return Padding(_or_lines(table, lines, console), (1, 0, 0, 0))
