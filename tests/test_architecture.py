@@ -26,7 +26,7 @@ TOP = {
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
 LADDER = {
-    "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack show", "verify advise"),
+    "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack", "show", "verify advise"),
     "avsync": (
         "config", "presets metrics", "world figures models", "staging data", "loading", "run", "honesty audit",
         "train evaluate localize", "score finetune replay",

@@ -5,7 +5,7 @@ is one of the picture's own programme; commentary, audio description and the lik
 from end to end comes after one that is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,20 @@ def candidates(container: InputContainer, kind: str, wanted: int | None) -> list
 def choose_video(container: InputContainer, streams: Sequence[Any], times: Mapping[int, PacketTimes]) -> Any:
     """The one that FFmpeg would show, if it moves as others do; else the one with the most pictures."""
     most = max(times[one.index].pictures for one in streams)
-    moving = [one for one in streams if _moves(one, times[one.index].pictures, most)] or list(streams)
+    moving = [one for one in streams if not _stillness(one, times[one.index].pictures, most)] or list(streams)
     best = container.streams.best("video")
     if best in moving:
         return best
     return max(moving, key=lambda one: (bool(one.disposition & Disposition.default), times[one.index].pictures))
 
 
-def _moves(stream: Any, pictures: int, most: int) -> bool:
-    return pictures > 1 and pictures * RARE >= most and not stream.disposition & NO_PICTURE
+def _stillness(stream: Any, pictures: int, most: int) -> str:
+    """Why a stream is no video to show; empty when it may be one."""
+    if stream.disposition & NO_PICTURE:
+        return "a cover, a thumbnail or a still picture"
+    if pictures <= 1:
+        return "a single picture" if pictures else "no picture"
+    return f"{pictures:,} pictures, where another stream has {most:,}" if pictures * RARE < most else ""
 
 
 def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> Any:
@@ -91,11 +96,56 @@ def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], 
     own = _of_programme(path, container, streams, video)
     if not own:
         raise RejectError(RejectReason.NO_AUDIO, "its sound belongs to another programme than its picture")
-    best: Any = container.streams.best("audio", related=video)
-    ranked = sorted(own, key=lambda one: (_is_aside(one), one != best, one.index))
+    ranked = _ranked(container, own, video)
     if len(ranked) == 1:
         return ranked[0]
     return next((one for one in ranked if _sounds(path, one.index)), ranked[0])
+
+
+def _ranked(container: InputContainer, streams: Sequence[Any], video: Any) -> list[Any]:
+    """What goes with the picture before what is made for something else; then FFmpeg's choice, then by number."""
+    best: Any = container.streams.best("audio", related=video)
+    return sorted(streams, key=lambda one: (_is_aside(one), one != best, one.index))
+
+
+def passed_over(
+    path: Path, container: InputContainer, chosen: tuple[int, int], wish: StreamWish, pictures: Mapping[int, int]
+) -> Iterator[tuple[int, str]]:
+    """(index, why it is not used) of each other video and audio stream.
+
+    chosen: indexes of the picture and the sound, as a probe with `wish` has found them. pictures: of each video stream.
+    """
+    video, audio = (container.streams[index] for index in chosen)
+    most = max(pictures.values(), default=0)
+    for one in container.streams.video:
+        if one.index != video.index:
+            why = _undecodable(one) or _asked(wish.video) or _stillness(one, pictures.get(one.index, 0), most)
+            yield one.index, why or f"stream {video.index} comes first"
+    sounds = [one for one in container.streams.audio if not _undecodable(one)]
+    own = _of_programme(path, container, sounds, video)
+    before = [one.index for one in _ranked(container, own, video)]
+    before = before[: before.index(audio.index)] if audio.index in before else []
+    for one in container.streams.audio:
+        if one.index != audio.index:
+            why = _undecodable(one) or _asked(wish.audio) or _unfit(one, own, before)
+            yield one.index, why or f"stream {audio.index} comes first"
+
+
+def _undecodable(stream: Any) -> str:
+    return "FFmpeg has no decoder for it" if stream.codec_context is None else ""
+
+
+def _asked(wanted: int | None) -> str:
+    return "" if wanted is None else f"stream {wanted} was asked for"
+
+
+def _unfit(stream: Any, own: Sequence[Any], before: Sequence[int]) -> str:
+    """before: those of `own` that would have been taken, were they not silent."""
+    if stream not in own:
+        return "it belongs to another programme than the picture"
+    if stream.index in before:
+        return "it is silent from end to end"
+    return "commentary, audio description or the like" if _is_aside(stream) else ""
 
 
 def _of_programme(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> list[Any]:

@@ -57,7 +57,7 @@ def name_text(name: str, style: str = "") -> Text:
     return Text(plain(name), style)
 
 
-def _or_lines(table: Table, lines: Sequence[Text], console: Console) -> RenderableType:
+def or_lines(table: Table, lines: Sequence[Text], console: Console) -> RenderableType:
     """The table; where its columns do not find room, its title and lines that may break anywhere."""
     if Measurement.get(console, console.options.update_width(UNLIMITED), table).minimum <= console.width:
         return table
@@ -81,7 +81,7 @@ def _splits(survey: Survey, console: Console) -> RenderableType:
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for one in survey.splits:
         table.add_row(*formatting.split_cells(one))
-    return _or_lines(table, [Text(formatting.split_line(one)) for one in survey.splits], console)
+    return or_lines(table, [Text(formatting.split_line(one)) for one in survey.splits], console)
 
 
 def _lengths(survey: Survey) -> Table:
@@ -134,7 +134,7 @@ def _rejects(survey: Survey, console: Console) -> RenderableType:
         example = name_text(f"{one.example.path}: {one.example.detail}")
         table.add_row(name_text(one.reason), f"{one.sources:,}", example)
         lines.append(Text.assemble(name_text(one.reason), f" {one.sources:,}, for example ", example))
-    return _or_lines(table, lines, console)
+    return or_lines(table, lines, console)
 
 
 def _offsets(offsets: OffsetHistogram, console: Console) -> Table:
@@ -178,7 +178,7 @@ def _worst(survey: Survey, doubtful: tuple[Doubtful, ...], console: Console) -> 
     if not doubtful:
         return Text(f"{formatting.UNTROUBLED}." if len(survey.sources) else "")
     worst = formatting.worst_table(survey, doubtful)
-    return Padding(_or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
+    return Padding(or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
 
 
 def _names(worst: formatting.WorstTable) -> list[Text]:
@@ -216,4 +216,4 @@ def _chosen(survey: Survey, clock: AvClock, console: Console) -> RenderableType:
     for name, streams in formatting.chosen_cells(survey, clock):
         table.add_row(name_text(name), name_text(streams))
         lines.append(Text.assemble(name_text(name), ": ", name_text(streams)))
-    return Padding(_or_lines(table, lines, console), (1, 0, 0, 0))
+    return Padding(or_lines(table, lines, console), (1, 0, 0, 0))
