@@ -120,7 +120,7 @@ def passed_over(
     for one in container.streams.video:
         if one.index != video.index:
             why = _undecodable(one) or _asked(wish.video) or _stillness(one, pictures.get(one.index, 0), most)
-            yield one.index, why or f"stream {video.index} comes first"
+            yield one.index, why or _later(container.streams.best("video"), video)
     sounds = [one for one in container.streams.audio if not _undecodable(one)]
     own = _of_programme(path, container, sounds, video)
     before = [one.index for one in _ranked(container, own, video)]
@@ -128,7 +128,11 @@ def passed_over(
     for one in container.streams.audio:
         if one.index != audio.index:
             why = _undecodable(one) or _asked(wish.audio) or _unfit(one, own, before)
-            yield one.index, why or f"stream {audio.index} comes first"
+            yield one.index, why or _later(container.streams.best("audio", related=video), audio)
+
+
+def _later(best: Any, chosen: Any) -> str:
+    return f"FFmpeg would play stream {chosen.index}" if chosen == best else f"stream {chosen.index} comes first"
 
 
 def _undecodable(stream: Any) -> str:
@@ -197,9 +201,20 @@ def described(streams: Sequence[Any], chosen: Any) -> str:
     return f"{_name(chosen)}, not {others}"
 
 
+def language(stream: Any) -> str:
+    """As the file has it; empty where it says that it does not know."""
+    named = stream.metadata.get("language", "")
+    return "" if named == "und" else named
+
+
+def codec_name(stream: Any) -> str:
+    """As ffprobe calls it, whichever decoder FFmpeg takes: `mp3`, not `mp3float`. Empty when there is no decoder."""
+    return "" if stream.codec_context is None else stream.codec_context.codec.canonical_name
+
+
 def _name(stream: Any) -> str:
     context = stream.codec_context
     kind = f"{context.width}x{context.height}" if stream.type == "video" else f"{context.sample_rate} Hz"
-    words = [f"{stream.type} {stream.index}", context.name, kind]
-    words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
+    words = [f"{stream.type} {stream.index}", codec_name(stream), kind]
+    words += [language(stream), stream.metadata.get("title", "")]
     return " ".join(word for word in words)

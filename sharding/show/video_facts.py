@@ -16,7 +16,7 @@ from sharding.base.text import as_written
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.records import SourceClock
-from sharding.media.choice import StreamWish, passed_over
+from sharding.media.choice import StreamWish, codec_name, language, passed_over
 from sharding.media.container import BrokenFile, decoding, demuxed, open_media
 from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
@@ -132,9 +132,9 @@ def _line(stream: Any, used: tuple[int, ...], why: str) -> StreamLine:
     return StreamLine(
         index=stream.index,
         kind=stream.type or "unknown",
-        codec="" if context is None else context.name,
+        codec=codec_name(stream),
         form="" if context is None else _form(stream),
-        language=stream.metadata.get("language", ""),
+        language=language(stream),
         title=stream.metadata.get("title", ""),
         default=bool(stream.disposition & Disposition.default),
         used=stream.index in used,

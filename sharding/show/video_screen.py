@@ -77,7 +77,7 @@ def _print_clock(facts: VideoFacts, console: Console) -> None:
     console.print(f"sound first heard after the picture is first seen: {start}", soft_wrap=True)
     words = f": {facts.clock}" if str(facts.clock) else ""
     strict = "; --strict would leave it out" if facts.clock.certainty is not Certainty.SURE else ""
-    console.print(f"its clock is {facts.clock.certainty}{words}{strict}", soft_wrap=True)
+    console.print(f"by its packets its clock is {facts.clock.certainty}{words}{strict}", soft_wrap=True)
 
 
 def _seconds(facts: VideoFacts) -> list[tuple[str, ...]]:
@@ -99,7 +99,8 @@ def _print_clips(facts: VideoFacts, config: PackConfig, console: Console) -> Non
     if facts.lost:
         console.print(f"{counted(facts.lost, 'clip')} would be lost with what is missing", soft_wrap=True)
     console.print(
-        "Not looked at yet, for packing alone decodes it: whether it can be heard and moves, and stray times",
+        "Packing decodes it, too, and only that tells whether it can be heard and moves, whether a time is stray, and "
+        "whether the rate of its sound changes",
         soft_wrap=True,
     )
 

@@ -82,7 +82,7 @@ def test_a_plain_video_has_two_streams_and_both_are_used(good: Path):
     assert facts.reject is None
     assert facts.stretches == ((Fraction(0), Fraction(6)),)
     assert str(facts.clock) == ""
-    assert "its clock is sure" in printed(facts)
+    assert "by its packets its clock is sure" in printed(facts)
 
 
 def test_what_it_says_would_be_cut_is_cut(folder: Path, tmp_path: Path):
@@ -99,7 +99,7 @@ def test_what_it_says_would_be_cut_is_cut(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ({"language": "fre"}, "stream 1 comes first"),
+        ({"language": "fre"}, "FFmpeg would play stream 1"),
         ({"title": "Director's commentary"}, "commentary, audio description or the like"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_silent_sound_that_would_come_first_is_told(good: Path, silent: Path, 
 
 def test_of_silent_sounds_the_first_is_used_and_none_is_called_so(good: Path, silent: Path, tmp_path: Path):
     facts = read_facts(with_tracks(tmp_path / "a.mkv", good, (silent, {}), (silent, {})), ANY, CONFIG)
-    assert whys(facts) == {2: "stream 1 comes first"}
+    assert whys(facts) == {2: "FFmpeg would play stream 1"}
 
 
 def test_streams_may_be_named(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
