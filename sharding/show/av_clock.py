@@ -234,10 +234,10 @@ def dropped_share(sources: Sources) -> Column:
 
 
 def doubt(sources: Sources) -> Column:
-    """0 where a clock is sure, up to 1 where it was mended, from 2 on where it is doubtful."""
+    """0 where a clock is sure, up to 1 where it was mended, from 4 on where it is doubtful."""
     mends = sources.restarts + sources.edits + sources.changes
     strays = sources.strays.astype(np.float64)
-    return mends / (mends + 1) + np.where(strays > 0, 2 + 8 * strays / np.maximum(sources.frames + strays, 1), 0)
+    return mends / (mends + 1) + np.where(strays > 0, 4 + 8 * strays / np.maximum(sources.frames + strays, 1), 0)
 
 
 TROUBLES = (

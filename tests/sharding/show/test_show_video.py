@@ -129,6 +129,11 @@ def test_streams_may_be_named(good: Path, tmp_path: Path, capsys: pytest.Capture
     assert "avsync pack would reject it as no_audio: stream 0 is no audio" in capsys.readouterr().out
 
 
+def test_codecs_are_called_as_ffprobe_calls_them_whatever_the_decoder(tmp_path: Path):
+    facts = read_facts(write_video(tmp_path / "a.mkv", Video(audio_codec="libmp3lame")), ANY, CONFIG)
+    assert [one.codec for one in facts.streams] == ["h264", "mp3"]
+
+
 def test_a_single_picture_beside_one_that_moves_is_not_used(good: Path, tmp_path: Path):
     path = tmp_path / "a.mkv"
     single = write_video(tmp_path / "one.mp4", Video(seconds=Fraction(1, 30), audio_codec="", events=()))
