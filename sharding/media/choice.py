@@ -217,4 +217,4 @@ def _name(stream: Any) -> str:
     kind = f"{context.width}x{context.height}" if stream.type == "video" else f"{context.sample_rate} Hz"
     words = [f"{stream.type} {stream.index}", codec_name(stream), kind]
     words += [language(stream), stream.metadata.get("title", "")]
-    return " ".join(word for word in words)
+    return " ".join(filter(None, words))
