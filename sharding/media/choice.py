@@ -117,18 +117,20 @@ def passed_over(
     """
     video, audio = (container.streams[index] for index in chosen)
     most = max(pictures.values(), default=0)
+    later = _later(container.streams.best("video"), video)
     for one in container.streams.video:
         if one.index != video.index:
             why = _undecodable(one) or _asked(wish.video) or _stillness(one, pictures.get(one.index, 0), most)
-            yield one.index, why or _later(container.streams.best("video"), video)
+            yield one.index, why or later
     sounds = [one for one in container.streams.audio if not _undecodable(one)]
     own = _of_programme(path, container, sounds, video)
     before = [one.index for one in _ranked(container, own, video)]
     before = before[: before.index(audio.index)] if audio.index in before else []
+    later = _later(container.streams.best("audio", related=video), audio)
     for one in container.streams.audio:
         if one.index != audio.index:
             why = _undecodable(one) or _asked(wish.audio) or _unfit(one, own, before)
-            yield one.index, why or _later(container.streams.best("audio", related=video), audio)
+            yield one.index, why or later
 
 
 def _later(best: Any, chosen: Any) -> str:

@@ -20,8 +20,10 @@ from sharding.show.formatting import offset
 from sharding.show.screen import name_text, or_lines
 from sharding.show.video_facts import StreamLine, VideoFacts, read_facts
 
-ROWS = 20
-"""Of stretches and of clips, at most."""
+ROWS, STREAMS = 20, 200
+"""Of stretches and of clips, and of streams, at most; a multiplex of a whole channel has dozens of those."""
+WIDEST = 40
+"""Cells that a column may insist on."""
 STREAM_COLUMNS = ("stream", "kind", "codec", "form", "language", "title", "default", "used")
 STRETCH_COLUMNS = ("start s", "end s", "seconds")
 CLIP_COLUMNS = ("first frame", "frames", *STRETCH_COLUMNS)
@@ -63,7 +65,7 @@ def _streams(streams: Sequence[StreamLine], console: Console) -> RenderableType:
         )
         for one in streams
     ]
-    return _table("streams", STREAM_COLUMNS, rows, console)
+    return _table("streams", STREAM_COLUMNS, rows, console, STREAMS)
 
 
 def _print_clock(facts: VideoFacts, console: Console) -> None:
@@ -105,17 +107,19 @@ def _print_clips(facts: VideoFacts, config: PackConfig, console: Console) -> Non
     )
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], console: Console) -> RenderableType:
-    """Columns in which nothing stands are left out, and rows in the middle where there are many."""
+def _table(
+    title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], console: Console, most: int = ROWS
+) -> RenderableType:
+    """Columns in which nothing stands are left out, and rows in the middle where there are more than `most`."""
     kept = [at for at in range(len(columns)) if not rows or any(row[at] for row in rows)]
-    few = list(rows) if len(rows) <= ROWS else [*rows[: ROWS - 2], ("...",) * len(columns), rows[-1]]
+    few = list(rows) if len(rows) <= most else [*rows[: most - 2], ("...",) * len(columns), rows[-1]]
     table = Table(title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False)
     table.min_width = min(len(title), console.width)
     words = columns is STREAM_COLUMNS
     for at in kept:
         widest = max([len(columns[at]), *(len(row[at]) for row in few)])
         table.add_column(
-            columns[at], justify="left" if words else "right", overflow="fold", min_width=min(widest, 2 * ROWS)
+            columns[at], justify="left" if words else "right", overflow="fold", min_width=min(widest, WIDEST)
         )
     lines = list[Text]()
     for row in few:
