@@ -26,7 +26,7 @@ TOP = {
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
 LADDER = {
-    "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack show", "verify advise"),
+    "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack", "show", "verify advise"),
     "avsync": (
         "config", "presets metrics", "world figures models", "staging data", "loading", "run", "honesty audit",
         "train evaluate localize", "score finetune replay",
@@ -82,7 +82,6 @@ SHORT = {
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",
-    "sharding.show.show": "the verb: what it shows is in the files beside it",
     "avsync.data.batch": "a record that loading and training share",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",

@@ -96,11 +96,12 @@ class Pack(Parsed):
 class Show(Parsed):
     """Say what is inside a dataset: splits, actions, rejects and why, and how well picture and sound fit together.
 
-    Of a run: its attempts, and which clips it was trained on.
+    Of a run: its attempts, and which clips it was trained on. Of a video: its streams, which of them avsync pack would
+    use and why, and what it would cut.
     """
 
-    folder: Annotated[Positional[Path], arg(metavar="DATASET|RUN")]
-    """A folder that avsync pack or avsync train wrote."""
+    folder: Annotated[Positional[Path], arg(metavar="DATASET|RUN|VIDEO")]
+    """A folder that avsync pack or avsync train wrote, or a video file."""
     worst: int = 10
     """Of a dataset: sources in the table of those with the most trouble."""
     samples: int = 6
@@ -109,14 +110,19 @@ class Show(Parsed):
     """Of a dataset: write all of it as one HTML page with charts and a contact sheet, which any browser opens."""
     sheet: Path | None = None
     """Of a dataset: write the contact sheet alone as a PNG picture."""
+    csv: Path | None = None
+    """Of a dataset: write a row for each source to a .csv, those whose clock is doubtful or was mended first. Of a run:
+    write the list of its clips, to a file that ends in .csv, or .jsonl for JSON lines."""
     clips: bool = False
     """Of a run: list the clips of each step, where their windows begin, flip and crop."""
     step: Annotated[str, arg(metavar="A[:B]", help_behavior_hint="(default: all that are saved)")] = ""
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
-    csv: Path | None = None
-    """Of a run: write that list to a file, which ends in .csv, or .jsonl for JSON lines."""
     dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
     """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
+    video_stream: int | None = None
+    """Of a video: index of the stream that holds the picture; default: as avsync pack would choose."""
+    audio_stream: int | None = None
+    """The same of the sound."""
 
     def __post_init__(self) -> None:
         for flag, count in (("--worst", self.worst), ("--samples", self.samples)):
@@ -124,14 +130,46 @@ class Show(Parsed):
                 raise InputError(f"{flag} {count} must not be below 0")
 
     def execute(self) -> str:
-        of_run = {"--clips": self.clips, "--step": self.step, "--csv": self.csv, "--dataset": self.dataset}
-        info = RunPaths(self.folder).info
-        is_run = info.is_file()
-        wrong = {"--page": self.page, "--sheet": self.sheet} if is_run else of_run
-        if given := [flag for flag, value in wrong.items() if value]:
-            kind, fact = ("dataset", "is a run") if is_run else ("run", f"has no {info.name}")
-            raise InputError(f"{given[0]} is for a {kind}, and {self.folder} {fact}; leave it out, or name a {kind}")
-        return self._show_run() if is_run else self._show_dataset()
+        if RunPaths(self.folder).info.is_file():
+            self._check_flags("run", "is a run")
+            return self._show_run()
+        if self._is_video():
+            self._check_flags("video", "is a file")
+            return self._show_video()
+        self._check_flags("dataset", f"has no {RunPaths(self.folder).info.name}")
+        return self._show_dataset()
+
+    def _check_flags(self, kind: str, fact: str) -> None:
+        """Raises InputError for a flag that is not for what is shown."""
+        flags = (
+            ("--page", self.page, ("dataset",)),
+            ("--sheet", self.sheet, ("dataset",)),
+            ("--csv", self.csv, ("dataset", "run")),
+            ("--clips", self.clips or None, ("run",)),
+            ("--step", self.step or None, ("run",)),
+            ("--dataset", self.dataset or None, ("run",)),
+            ("--video-stream", self.video_stream, ("video",)),
+            ("--audio-stream", self.audio_stream, ("video",)),
+        )
+        for flag, value, kinds in flags:
+            if value is not None and kind not in kinds:
+                wanted = " or a ".join(kinds)
+                fact = "is no video file" if kind == "dataset" and kinds == ("video",) else fact
+                raise InputError(
+                    f"{flag} is for a {wanted}, and {self.folder} {fact}; leave it out, or name a {wanted}"
+                )
+
+    def _is_video(self) -> bool:
+        from sharding.sources.source import is_video
+
+        return not self.folder.is_dir() and (self.folder.exists() or is_video(self.folder.name))
+
+    def _show_video(self) -> str:
+        from sharding.media.choice import StreamWish
+        from sharding.show.video_screen import show_video
+
+        show_video(self.folder, StreamWish(video=self.video_stream, audio=self.audio_stream))
+        return ""
 
     def _show_run(self) -> str:
         from avsync.run.show import Clips, show_attempts, show_clips
@@ -145,7 +183,7 @@ class Show(Parsed):
     def _show_dataset(self) -> str:
         from sharding.show.show import ShowOptions, show
 
-        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet)
+        wanted = ShowOptions(worst=self.worst, clips=self.samples, page=self.page, sheet=self.sheet, csv=self.csv)
         written = show(self.folder, wanted)
         return f"Next: open {' and '.join(shlex.quote(str(path)) for path in written)}" if written else ""
 

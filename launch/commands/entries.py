@@ -33,7 +33,10 @@ COMMANDS = {
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", DATA, "Pack", True),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", DATA, "Advise"),
     "show": Entry(
-        "DATASET|RUN", "what is inside, rejects, the A/V clock, a contact sheet; clips of a run", DATA, "Show"
+        "DATASET|RUN|VIDEO",
+        "what is inside, rejects, A/V clock; clips of a run; streams of a video",
+        DATA,
+        "Show",
     ),
     "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", DATA, "Verify"),
     "audit": Entry("DATASET", "can a network cheat on the labels? before any training", TRAIN, "Audit"),

@@ -6,12 +6,14 @@ Anyone may import this. Knows no tar and no array.
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from sharding.base.csv_table import write_records
+from sharding.base.text import counted
 from sharding.errors import FormatError
 from sharding.format.clip import Repairs
 
@@ -89,6 +91,59 @@ class SourceClock:
             strays=self.strays + other.strays,
             streams=self.streams or other.streams,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClockSums:
+    """Of many sources: how many have a clock that is not sure, and what was mended of them."""
+
+    mended: int = 0
+    """Sources; the doubtful ones, too."""
+    doubtful: int = 0
+    restarts: int = 0
+    edits: int = 0
+    changes: int = 0
+    strays: int = 0
+
+    @classmethod
+    def of(cls, clocks: Iterable[SourceClock]) -> Self:
+        """Of some sources."""
+        there = [clock for clock in clocks if clock.certainty is not Certainty.SURE]
+        return cls(
+            mended=len(there),
+            doubtful=sum(clock.certainty is Certainty.DOUBTFUL for clock in there),
+            restarts=sum(clock.restarts for clock in there),
+            edits=sum(clock.edits for clock in there),
+            changes=sum(clock.changes for clock in there),
+            strays=sum(clock.strays for clock in there),
+        )
+
+    def __add__(self, other: "ClockSums") -> "ClockSums":
+        both = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return ClockSums(**both)
+
+    @property
+    def how(self) -> str:
+        """`2 restarts, 1 further edit, 4 stray times`; empty when nothing was mended."""
+        counts = (
+            (self.restarts, "restart"),
+            (self.edits, "further edit"),
+            (self.changes, "change of rate or layout"),
+            (self.strays, "stray time"),
+        )
+        many = {"change of rate or layout": "changes of rate or layout"}
+        words = (
+            f"{count:,} {many[noun]}" if count > 1 and noun in many else counted(count, noun)
+            for count, noun in counts
+            if count
+        )
+        return ", ".join(words)
+
+    def __str__(self) -> str:
+        """`3 sources had their clock mended (2 restarts, 4 stray times; doubtful: 1)`."""
+        doubtful = f"; doubtful: {self.doubtful:,}" if self.doubtful else ""
+        whose = "its" if self.mended == 1 else "their"
+        return f"{counted(self.mended, 'source')} had {whose} clock mended ({self.how}{doubtful})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

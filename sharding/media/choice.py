@@ -5,7 +5,7 @@ is one of the picture's own programme; commentary, audio description and the lik
 from end to end comes after one that is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,20 @@ def candidates(container: InputContainer, kind: str, wanted: int | None) -> list
 def choose_video(container: InputContainer, streams: Sequence[Any], times: Mapping[int, PacketTimes]) -> Any:
     """The one that FFmpeg would show, if it moves as others do; else the one with the most pictures."""
     most = max(times[one.index].pictures for one in streams)
-    moving = [one for one in streams if _moves(one, times[one.index].pictures, most)] or list(streams)
+    moving = [one for one in streams if not _stillness(one, times[one.index].pictures, most)] or list(streams)
     best = container.streams.best("video")
     if best in moving:
         return best
     return max(moving, key=lambda one: (bool(one.disposition & Disposition.default), times[one.index].pictures))
 
 
-def _moves(stream: Any, pictures: int, most: int) -> bool:
-    return pictures > 1 and pictures * RARE >= most and not stream.disposition & NO_PICTURE
+def _stillness(stream: Any, pictures: int, most: int) -> str:
+    """Why a stream is no video to show; empty when it may be one."""
+    if stream.disposition & NO_PICTURE:
+        return "a cover, a thumbnail or a still picture"
+    if pictures <= 1:
+        return "a single picture" if pictures else "no picture"
+    return f"{pictures:,} pictures, where another stream has {most:,}" if pictures * RARE < most else ""
 
 
 def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> Any:
@@ -91,11 +96,62 @@ def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], 
     own = _of_programme(path, container, streams, video)
     if not own:
         raise RejectError(RejectReason.NO_AUDIO, "its sound belongs to another programme than its picture")
-    best: Any = container.streams.best("audio", related=video)
-    ranked = sorted(own, key=lambda one: (_is_aside(one), one != best, one.index))
+    ranked = _ranked(container, own, video)
     if len(ranked) == 1:
         return ranked[0]
     return next((one for one in ranked if _sounds(path, one.index)), ranked[0])
+
+
+def _ranked(container: InputContainer, streams: Sequence[Any], video: Any) -> list[Any]:
+    """What goes with the picture before what is made for something else; then FFmpeg's choice, then by number."""
+    best: Any = container.streams.best("audio", related=video)
+    return sorted(streams, key=lambda one: (_is_aside(one), one != best, one.index))
+
+
+def passed_over(
+    path: Path, container: InputContainer, chosen: tuple[int, int], wish: StreamWish, pictures: Mapping[int, int]
+) -> Iterator[tuple[int, str]]:
+    """(index, why it is not used) of each other video and audio stream.
+
+    chosen: indexes of the picture and the sound, as a probe with `wish` has found them. pictures: of each video stream.
+    """
+    video, audio = (container.streams[index] for index in chosen)
+    most = max(pictures.values(), default=0)
+    later = _later(container.streams.best("video"), video)
+    for one in container.streams.video:
+        if one.index != video.index:
+            why = _undecodable(one) or _asked(wish.video) or _stillness(one, pictures.get(one.index, 0), most)
+            yield one.index, why or later
+    sounds = [one for one in container.streams.audio if not _undecodable(one)]
+    own = _of_programme(path, container, sounds, video)
+    before = [one.index for one in _ranked(container, own, video)]
+    before = before[: before.index(audio.index)] if audio.index in before else []
+    later = _later(container.streams.best("audio", related=video), audio)
+    for one in container.streams.audio:
+        if one.index != audio.index:
+            why = _undecodable(one) or _asked(wish.audio) or _unfit(one, own, before)
+            yield one.index, why or later
+
+
+def _later(best: Any, chosen: Any) -> str:
+    return f"FFmpeg would play stream {chosen.index}" if chosen == best else f"stream {chosen.index} comes first"
+
+
+def _undecodable(stream: Any) -> str:
+    return "FFmpeg has no decoder for it" if stream.codec_context is None else ""
+
+
+def _asked(wanted: int | None) -> str:
+    return "" if wanted is None else f"stream {wanted} was asked for"
+
+
+def _unfit(stream: Any, own: Sequence[Any], before: Sequence[int]) -> str:
+    """before: those of `own` that would have been taken, were they not silent."""
+    if stream not in own:
+        return "it belongs to another programme than the picture"
+    if stream.index in before:
+        return "it is silent from end to end"
+    return "commentary, audio description or the like" if _is_aside(stream) else ""
 
 
 def _of_programme(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> list[Any]:
@@ -147,9 +203,20 @@ def described(streams: Sequence[Any], chosen: Any) -> str:
     return f"{_name(chosen)}, not {others}"
 
 
+def language(stream: Any) -> str:
+    """As the file has it; empty where it says that it does not know."""
+    named = stream.metadata.get("language", "")
+    return "" if named == "und" else named
+
+
+def codec_name(stream: Any) -> str:
+    """As ffprobe calls it, whichever decoder FFmpeg takes: `mp3`, not `mp3float`. Empty when there is no decoder."""
+    return "" if stream.codec_context is None else stream.codec_context.codec.canonical_name
+
+
 def _name(stream: Any) -> str:
     context = stream.codec_context
     kind = f"{context.width}x{context.height}" if stream.type == "video" else f"{context.sample_rate} Hz"
-    words = [f"{stream.type} {stream.index}", context.name, kind]
-    words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
-    return " ".join(word for word in words)
+    words = [f"{stream.type} {stream.index}", codec_name(stream), kind]
+    words += [language(stream), stream.metadata.get("title", "")]
+    return " ".join(filter(None, words))

@@ -10,7 +10,7 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
-from sharding.format.records import REJECTS, Reject, ShardRecord, reasons, write_rejects
+from sharding.format.records import REJECTS, ClockSums, Reject, ShardRecord, reasons, write_rejects
 from sharding.pack.report import PackSummary
 from sharding.plan.plan import SOFTWARE, ShardPlan
 from sharding.plan.todo import Todo
@@ -28,6 +28,7 @@ class _Totals:
     frames: int = 0
     bytes: int = 0
     lost_clips: int = 0
+    clocks: ClockSums = field(default_factory=ClockSums)
 
     def add(self, split: str, record: ShardRecord) -> None:
         self.clips[split] += len(record.clips)
@@ -38,6 +39,7 @@ class _Totals:
         self.frames += sum(source.frames for source in record.sources)
         self.bytes += record.tar_bytes
         self.lost_clips += sum(source.lost_clips for source in record.sources)
+        self.clocks += ClockSums.of(source.clock for source in record.sources)
 
 
 def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
@@ -74,6 +76,7 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         rejects=rejects,
         unlisted=work.unlisted,
         lost_clips=totals.lost_clips,
+        clocks=totals.clocks,
         shards_packed=packed,
         shards_kept=len(plans) - packed,
     )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sharding.base.text import counted, duration, size
 from sharding.format.index import SPLITS
-from sharding.format.records import REJECTS, Reject
+from sharding.format.records import REJECTS, ClockSums, Reject
 from sharding.pack.sample import Estimate
 from sharding.plan.shares import Division
 from sharding.plan.todo import Todo
@@ -40,6 +40,8 @@ class PackSummary:
     """Those of them that are folders: nobody knows what is in there."""
     lost_clips: int
     """Clips that damaged places of packed sources cost."""
+    clocks: ClockSums
+    """What was mended of the clocks of packed sources."""
     shards_packed: int
     shards_kept: int
     """Shards of an earlier call that were whole and up to date."""
@@ -69,6 +71,9 @@ def print_summary(summary: PackSummary, console: Console) -> None:
     if summary.lost_clips:
         lost = f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources"
         console.print(Text(f"{lost}: avsync show {summary.dataset} tells which"), soft_wrap=True)
+    if summary.clocks.mended:
+        which = f"avsync show {summary.dataset} tells which, --strict leaves them out"
+        console.print(Text(f"{summary.clocks}: {which}"), soft_wrap=True)
     for note in tell_unlisted(summary.unlisted):
         console.print(Text(f"{note}; once they can be, run the same command again"), soft_wrap=True)
     if hint := empty_splits(summary):

@@ -4,6 +4,7 @@ Packing has already put all of this right, or counted what it could not. What st
 sources to distrust.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.format.clip import Clock
-from sharding.format.records import SourceRecord
+from sharding.format.records import ClockSums, SourceClock, SourceRecord
 
 Counts = NDArray[np.int64]
 
@@ -27,8 +28,11 @@ class Sources:
     """
 
     name: list[str]
+    action: list[str]
     damage: list[str]
     """What was found at the first lost clip; empty when none is lost."""
+    streams: list[str]
+    """Which were chosen among which; empty when there was no choice."""
     split: NDArray[np.int8]
     """Position in SPLITS."""
     clips: Counts
@@ -43,9 +47,28 @@ class Sources:
     samples_dropped: Counts
     audio_breaks: Counts
     decode_errors: Counts
+    restarts: Counts
+    edits: Counts
+    changes: Counts
+    strays: Counts
 
     def __len__(self) -> int:
         return len(self.name)
+
+    def clock(self, row: int) -> SourceClock:
+        """What was mended of the clock of one source."""
+        return SourceClock(
+            restarts=int(self.restarts[row]),
+            edits=int(self.edits[row]),
+            changes=int(self.changes[row]),
+            strays=int(self.strays[row]),
+            streams=self.streams[row],
+        )
+
+    @property
+    def mended(self) -> NDArray[np.int64]:
+        """Rows of the sources whose clock is not sure."""
+        return np.flatnonzero(self.restarts + self.edits + self.changes + self.strays)
 
     @classmethod
     def gather(cls, records: Sequence[SourceRecord], split: int) -> Self:
@@ -56,7 +79,9 @@ class Sources:
 
         return cls(
             name=[record.source for record in records],
+            action=[sys.intern(record.action) for record in records],
             damage=[record.damage for record in records],
+            streams=[record.clock.streams for record in records],
             split=np.full(len(records), split, np.int8),
             clips=count("clips"),
             frames=count("frames"),
@@ -69,6 +94,10 @@ class Sources:
             samples_dropped=count("repairs.samples_dropped"),
             audio_breaks=count("repairs.audio_breaks"),
             decode_errors=count("repairs.decode_errors"),
+            restarts=count("clock.restarts"),
+            edits=count("clock.edits"),
+            changes=count("clock.changes"),
+            strays=count("clock.strays"),
         )
 
     @classmethod
@@ -82,7 +111,7 @@ class Sources:
         return cls(**columns)
 
 
-_TEXTS = ("name", "damage")
+_TEXTS = ("name", "action", "damage", "streams")
 
 
 Column = NDArray[np.float64]
@@ -131,6 +160,7 @@ class Totals:
     """Source pictures left out, per picture kept."""
     decode_errors: int
     lost_clips: int
+    clocks: ClockSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +202,10 @@ class AvClock:
     totals: Totals
     worst: tuple[Doubtful, ...] | None
     """None where none were asked for."""
+    choices: int
+    """Sources with more than one stream to choose from."""
+    chosen: tuple[int, ...]
+    """Rows of the first of them, in Sources; as many as the worst."""
 
 
 def audio_s(sources: Sources, clock: Clock) -> Column:
@@ -199,18 +233,27 @@ def dropped_share(sources: Sources) -> Column:
     return sources.frames_dropped / np.maximum(sources.frames, 1)
 
 
+def doubt(sources: Sources) -> Column:
+    """0 where a clock is sure, up to 1 where it was mended, from 4 on where it is doubtful."""
+    mends = sources.restarts + sources.edits + sources.changes
+    strays = sources.strays.astype(np.float64)
+    return mends / (mends + 1) + np.where(strays > 0, 4 + 8 * strays / np.maximum(sources.frames + strays, 1), 0)
+
+
 TROUBLES = (
-    Trouble("lost clips", 30, 0.1, lambda s, _: s.lost_clips / np.maximum(s.lost_clips + s.clips, 1)),
-    Trouble("decode errors", 20, 0.01, lambda s, _: s.decode_errors / np.maximum(s.frames, 1)),
-    Trouble("silence", 15, 0.05, lambda s, clock: silence_s(s, clock) / audio_s(s, clock)),
-    Trouble("offset", 15, 0.5, lambda s, _: np.abs(s.offset_s)),
+    Trouble("lost clips", 25, 0.1, lambda s, _: s.lost_clips / np.maximum(s.lost_clips + s.clips, 1)),
+    Trouble("clock", 20, 1.0, lambda s, _: doubt(s)),
+    Trouble("decode errors", 15, 0.01, lambda s, _: s.decode_errors / np.maximum(s.frames, 1)),
+    Trouble("silence", 10, 0.05, lambda s, clock: silence_s(s, clock) / audio_s(s, clock)),
+    Trouble("offset", 10, 0.5, lambda s, _: np.abs(s.offset_s)),
     Trouble("audio breaks", 10, 0.1, lambda s, clock: s.audio_breaks / audio_s(s, clock)),
     Trouble("still picture", 10, 1.0, still_s),
 )
 
 
 def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
-    """The figures, and the `worst` most doubtful sources."""
+    """The figures, and the `worst` most doubtful sources; as many of those whose streams were chosen."""
+    choices = [row for row, streams in enumerate(sources.streams) if streams]
     fraction_labels = ("none", "under 1 %", "1 - 10 %", "10 - 25 %", "25 - 60 %", "60 % and more")
     silence_labels = ("none", "under 10 ms", "10 - 100 ms", "0.1 - 1 s", "1 - 10 s", "10 s and more")
     still_labels = ("none", "under 0.1 s", "0.1 - 0.2 s", "0.2 - 0.5 s", "0.5 - 1 s", "1 s and more")
@@ -221,6 +264,8 @@ def read_clock(sources: Sources, clock: Clock, worst: int) -> AvClock:
         stills=_histogram("longest still picture", still_s(sources, clock), STILLS, still_labels),
         totals=_totals(sources, clock),
         worst=worst_first(sources, clock, worst) if worst else None,
+        choices=len(choices),
+        chosen=tuple(choices[:worst]),
     )
 
 
@@ -255,13 +300,19 @@ def _totals(sources: Sources, clock: Clock) -> Totals:
         dropped_share=int(sources.frames_dropped.sum()) / max(1, frames),
         decode_errors=int(sources.decode_errors.sum()),
         lost_clips=int(sources.lost_clips.sum()),
+        clocks=ClockSums.of(sources.clock(row) for row in sources.mended.tolist()),
     )
 
 
 def worst_first(sources: Sources, clock: Clock, most: int) -> tuple[Doubtful, ...]:
     """At most `most` sources with a score above 0, as it is shown; by score, equal ones in their order."""
-    points = np.stack([trouble.points(sources, clock) for trouble in TROUBLES])
-    score, mostly = points.sum(axis=0), points.argmax(axis=0) if len(sources) else np.empty(0, np.int64)
+    score, mostly = scores(sources, clock)
     order = np.argsort(-score, kind="stable")[:most]
     shown = order[np.rint(score[order]) > 0]
     return tuple(Doubtful(int(row), float(score[row]), TROUBLES[mostly[row]].name) for row in shown)
+
+
+def scores(sources: Sources, clock: Clock) -> tuple[Column, Counts]:
+    """Of each source its points, 0 to 100, and which of TROUBLES gave the most."""
+    points = np.stack([trouble.points(sources, clock) for trouble in TROUBLES])
+    return points.sum(axis=0), points.argmax(axis=0) if len(sources) else np.empty(0, np.int64)

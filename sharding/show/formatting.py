@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sharding.base.text import counted, duration, percent
 from sharding.format.index import DatasetInfo
-from sharding.format.records import Reject
-from sharding.show.av_clock import Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
+from sharding.format.records import Certainty, Reject
+from sharding.show.av_clock import AvClock, Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
 from sharding.show.survey import SplitFacts, Survey
 
 STEPS_S = tuple(map(Fraction, ("0.1", "0.25", "0.5", "1", "2", "5", "10", "30", "60", "300", "600", "1800", "3600")))
@@ -125,7 +125,10 @@ def reject_reasons(survey: Survey) -> list[Reason]:
 
 def totals(sums: Totals) -> list[tuple[str, str]]:
     """(what, how much) of all clips together."""
+    mended = counted(sums.clocks.mended, "source")
     return [
+        ("clocks mended", f"{mended}: {sums.clocks.how}" if sums.clocks.how else mended),
+        ("stray times", f"{sums.clocks.strays:,} in {counted(sums.clocks.doubtful, 'source')}"),
         ("filled with silence", f"{duration(sums.silence_s)} in {counted(sums.silent_sources, 'source')}"),
         ("sound left out where it overlapped", duration(sums.dropped_s)),
         ("audio breaks", f"{sums.audio_breaks:,} in {counted(sums.broken_sources, 'source')}"),
@@ -137,7 +140,19 @@ def totals(sums: Totals) -> list[tuple[str, str]]:
 
 
 UNTROUBLED = "No source had any trouble to speak of"
-WORST_COLUMNS = ("score", "mostly", "offset", "silence", "breaks", "repeated", "dropped", "still", "errors", "lost")
+WORST_COLUMNS = (
+    "score",
+    "mostly",
+    "clock",
+    "offset",
+    "silence",
+    "breaks",
+    "repeated",
+    "dropped",
+    "still",
+    "errors",
+    "lost",
+)
 
 
 class WorstTable(NamedTuple):
@@ -148,16 +163,19 @@ class WorstTable(NamedTuple):
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     """A cell is empty where there is nothing to say."""
-    damage: tuple[str, ...]
+    remarks: tuple[str, ...]
+    """Damage that was found, and what was mended of the clock."""
 
 
 def worst_table(survey: Survey, worst: tuple[Doubtful, ...]) -> WorstTable:
     """One line for each of `worst`."""
     sources, clock = survey.sources, survey.info.clock
     rows = [one.row for one in worst]
+    clocks = [sources.clock(row) for row in rows]
     columns = (
         [f"{one.score:.0f}" for one in worst],
         [one.mostly for one in worst],
+        ["" if one.certainty is Certainty.SURE else str(one.certainty) for one in clocks],
         [offset(value) for value in sources.offset_s[rows]],
         [f"{value:.2f} s" for value in silence_s(sources, clock)[rows]],
         [f"{value:,}" for value in sources.audio_breaks[rows]],
@@ -173,5 +191,21 @@ def worst_table(survey: Survey, worst: tuple[Doubtful, ...]) -> WorstTable:
         columns=tuple(name for name, _ in kept),
         names=tuple(sources.name[row] for row in rows),
         rows=tuple(zip(*(column for _, column in kept), strict=True)),
-        damage=tuple(sources.damage[row] for row in rows),
+        remarks=tuple(
+            "; ".join(filter(None, (sources.damage[row], str(one)))) for row, one in zip(rows, clocks, strict=True)
+        ),
     )
+
+
+STREAM_COLUMNS = ("source", "streams")
+
+
+def chosen_title(clock: AvClock) -> str:
+    """`which streams were used, of 12 sources with a choice`."""
+    few = f", the first {len(clock.chosen)}" if len(clock.chosen) < clock.choices else ""
+    return f"which streams were used, of {counted(clock.choices, 'source')} with a choice{few}"
+
+
+def chosen_cells(survey: Survey, clock: AvClock) -> list[tuple[str, str]]:
+    """By STREAM_COLUMNS."""
+    return [(survey.sources.name[row], survey.sources.streams[row]) for row in clock.chosen]

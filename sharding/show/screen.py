@@ -26,6 +26,8 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 WORST = "worst sources first"
 ACTIONS = 4
 """Largest and smallest actions shown."""
+WORDS = ("mostly", "clock")
+"""Columns of that table that are no numbers."""
 UNLIMITED = 1000
 """Cells: to ask a table what it needs."""
 NAME = 24
@@ -44,6 +46,8 @@ def print_screen(survey: Survey, clock: AvClock, console: Console) -> None:
     console.print(Columns(bars, padding=(1, 4)))
     if clock.worst is not None:
         console.print(_worst(survey, clock.worst, console))
+    if clock.chosen:
+        console.print(_chosen(survey, clock, console))
     for note in survey.notes:
         console.print(name_text(f"note: {note}", "yellow"), soft_wrap=True)
 
@@ -53,7 +57,7 @@ def name_text(name: str, style: str = "") -> Text:
     return Text(plain(name), style)
 
 
-def _or_lines(table: Table, lines: Sequence[Text], console: Console) -> RenderableType:
+def or_lines(table: Table, lines: Sequence[Text], console: Console) -> RenderableType:
     """The table; where its columns do not find room, its title and lines that may break anywhere."""
     if Measurement.get(console, console.options.update_width(UNLIMITED), table).minimum <= console.width:
         return table
@@ -77,7 +81,7 @@ def _splits(survey: Survey, console: Console) -> RenderableType:
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for one in survey.splits:
         table.add_row(*formatting.split_cells(one))
-    return _or_lines(table, [Text(formatting.split_line(one)) for one in survey.splits], console)
+    return or_lines(table, [Text(formatting.split_line(one)) for one in survey.splits], console)
 
 
 def _lengths(survey: Survey) -> Table:
@@ -130,7 +134,7 @@ def _rejects(survey: Survey, console: Console) -> RenderableType:
         example = name_text(f"{one.example.path}: {one.example.detail}")
         table.add_row(name_text(one.reason), f"{one.sources:,}", example)
         lines.append(Text.assemble(name_text(one.reason), f" {one.sources:,}, for example ", example))
-    return _or_lines(table, lines, console)
+    return or_lines(table, lines, console)
 
 
 def _offsets(offsets: OffsetHistogram, console: Console) -> Table:
@@ -174,12 +178,12 @@ def _worst(survey: Survey, doubtful: tuple[Doubtful, ...], console: Console) -> 
     if not doubtful:
         return Text(f"{formatting.UNTROUBLED}." if len(survey.sources) else "")
     worst = formatting.worst_table(survey, doubtful)
-    return Padding(_or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
+    return Padding(or_lines(_worst_table(worst), _worst_lines(worst), console), (1, 0, 0, 0))
 
 
 def _names(worst: formatting.WorstTable) -> list[Text]:
-    both = zip(worst.names, worst.damage, strict=True)
-    return [name_text(f"{name} ({damage})" if damage else name) for name, damage in both]
+    both = zip(worst.names, worst.remarks, strict=True)
+    return [name_text(f"{name} ({remark})" if remark else name) for name, remark in both]
 
 
 def _worst_table(worst: formatting.WorstTable) -> Table:
@@ -187,7 +191,7 @@ def _worst_table(worst: formatting.WorstTable) -> Table:
     table.add_column("source", overflow="fold", min_width=NAME)
     for number, column in enumerate(worst.columns):
         widest = max(len(column), *(len(cells[number]) for cells in worst.rows))
-        table.add_column(column, justify="left" if column == "mostly" else "right", no_wrap=True, min_width=widest)
+        table.add_column(column, justify="left" if column in WORDS else "right", no_wrap=True, min_width=widest)
     for name, cells in zip(_names(worst), worst.rows, strict=True):
         table.add_row(name, *(Text(cell or "·", "" if cell else "dim") for cell in cells))
     return table
@@ -201,3 +205,15 @@ def _worst_lines(worst: formatting.WorstTable) -> list[Text]:
         why = (f"{column} {cell}" for column, cell in named if cell and column != "mostly")
         lines.append(Text.assemble(name, (f": {', '.join(why)}", "dim")))
     return lines
+
+
+def _chosen(survey: Survey, clock: AvClock, console: Console) -> RenderableType:
+    """What was used among what."""
+    table = Table(title=Text(formatting.chosen_title(clock), "bold"), title_justify="left", box=None, pad_edge=False)
+    for column in formatting.STREAM_COLUMNS:
+        table.add_column(column, overflow="fold", min_width=NAME)
+    lines = list[Text]()
+    for name, streams in formatting.chosen_cells(survey, clock):
+        table.add_row(name_text(name), name_text(streams))
+        lines.append(Text.assemble(name_text(name), ": ", name_text(streams)))
+    return Padding(or_lines(table, lines, console), (1, 0, 0, 0))

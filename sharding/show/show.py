@@ -1,4 +1,4 @@
-"""`avsync show DATASET`: one screen; on demand an HTML page and a contact sheet. The dataset is only read."""
+"""`avsync show DATASET`: one screen; on demand an HTML page, a contact sheet, a CSV. The dataset is only read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from sharding.base.console import open_console
-from sharding.base.files import check_output, publish
+from sharding.base.files import check_output, publish, writing
 from sharding.show.av_clock import read_clock
 from sharding.show.screen import print_screen
+from sharding.show.sources_csv import write_sources
 from sharding.show.survey import read_survey
 
 
@@ -23,6 +24,8 @@ class ShowOptions:
     """Clips of each split on page and sheet."""
     page: Path | None = None
     sheet: Path | None = None
+    csv: Path | None = None
+    """A row for each source."""
 
 
 def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> list[Path]:
@@ -32,13 +35,17 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
     """
     console = console or open_console(wide=True)
     survey = read_survey(folder)
-    for path, flag, suffix in ((wanted.page, "--page", ".html"), (wanted.sheet, "--sheet", ".png")):
+    files = ((wanted.page, "--page", ".html"), (wanted.sheet, "--sheet", ".png"), (wanted.csv, "--csv", ".csv"))
+    for path, flag, suffix in files:
         if path is not None:
             check_output(path, flag, (suffix,), never={"the dataset": folder})
     clock = read_clock(survey.sources, survey.info.clock, wanted.worst)
     print_screen(survey, clock, console)
+    if wanted.csv is not None:
+        with writing(wanted.csv, "--csv"):
+            write_sources(wanted.csv, survey)
     if wanted.page is None and wanted.sheet is None:
-        return []
+        return [] if wanted.csv is None else [wanted.csv]
     from sharding.show.contact_sheet import read_sheets, sheet_png  # late: what draws is slow to load
 
     sheets = read_sheets(survey, wanted.clips) if wanted.clips else ()
@@ -50,7 +57,7 @@ def show(folder: Path, wanted: ShowOptions, console: Console | None = None) -> l
         _write(wanted.page, page_html(survey, clock, sheets).encode())
     if wanted.sheet is not None:
         _write(wanted.sheet, sheet_png(survey, sheets))
-    return [path for path in (wanted.page, wanted.sheet) if path is not None]
+    return [path for path, _, _ in files if path is not None]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.base.text import counted, plain
+from sharding.format.records import ClockSums
 
 MOST_CLIPS = 3
 """Clips of one file that are named, of each kind: where more are wrong, it is the file that is."""
@@ -63,6 +64,8 @@ class Report:
     bytes: int
     """Of those tars."""
     findings: tuple[Finding, ...]
+    clocks: ClockSums = field(default_factory=ClockSums)
+    """What packing mended of the sources' clocks: no damage, but worth a look."""
 
     def __str__(self) -> str:
         return f"{counted(self.shards, 'shard')}, {counted(self.clips, 'clip')}, {counted(self.bytes, 'byte')}"

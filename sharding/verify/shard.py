@@ -10,7 +10,7 @@ from sharding.base.files import from_json, open_file
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION, ClipMeta, Repairs
 from sharding.format.columns import problem_of_clip
-from sharding.format.records import ClipRecord, ShardRecord, SourceRecord
+from sharding.format.records import ClipRecord, ClockSums, ShardRecord, SourceRecord
 from sharding.format.tar import BLOCK, END, padded
 from sharding.pack.part import joined
 from sharding.verify.findings import Finding, FindingKind, shortened
@@ -70,6 +70,8 @@ class Shard:
     clips: int = 0
     sources: int = 0
     lost_clips: int = 0
+    clocks: ClockSums = field(default_factory=ClockSums)
+    """By its side file: what packing mended, which is no damage."""
     bytes: int = 0
     """Of its tar, where it was read."""
 
@@ -99,6 +101,7 @@ def check_shard(
         shard.clips = len(record.clips)
         shard.sources = len(record.sources)
         shard.lost_clips = sum(source.lost_clips for source in record.sources)
+        shard.clocks = ClockSums.of(source.clock for source in record.sources)
     tar = folder / f"{name}.tar"
     try:
         with open_file(tar) as file:

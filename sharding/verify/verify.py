@@ -10,12 +10,14 @@ from pathlib import Path
 
 from av import logging as av_logging
 from rich.console import Console
+from rich.text import Text
 
 from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
 from sharding.errors import AvsyncError, InputError
 from sharding.format.codec import codec_named
 from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
+from sharding.format.records import ClockSums
 from sharding.verify.findings import Finding, FindingKind, Report, kinds, print_findings, remedy
 from sharding.verify.folder import Contents, look_around
 from sharding.verify.indexes import check_index
@@ -37,11 +39,16 @@ def verify(
 ) -> Report:
     """Check a dataset; what is wrong is printed to `console` (stdout), the bar to `progress` (stderr).
 
+    How many sources have a mended clock is printed, too: that is how they were packed, and no damage.
     Raises AvsyncError when anything is wrong, InputError when there is no dataset to check.
     """
     report = inspect(folder, jobs, decode=decode, progress=progress or open_console(stderr=True))
+    console = console or open_console()
     if report.findings:
-        print_findings(report.findings, console or open_console())
+        print_findings(report.findings, console)
+    if report.clocks.mended:
+        console.print(Text(f"{report.clocks}: avsync show {folder} tells which"), soft_wrap=True)
+    if report.findings:
         raise AvsyncError(f"{folder} is not as it was packed ({kinds(report.findings)}); {remedy(report.findings)}")
     return report
 
@@ -69,6 +76,7 @@ def inspect(folder: Path, jobs: int | None, *, decode: bool, progress: Console) 
         clips=sum(shard.clips for shard in shards),
         bytes=sum(shard.bytes for shard in shards),
         findings=tuple(findings),
+        clocks=sum((shard.clocks for shard in shards), ClockSums()),
     )
 
 

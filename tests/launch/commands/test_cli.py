@@ -110,7 +110,7 @@ def test_an_unknown_command_gets_a_suggestion(typed: str, told: str, capsys: pyt
         ),
         ("submit --clutser x train d r", "submit has no flag --clutser; did you mean --cluster?"),
         ("submit train d r --cluster", "--cluster needs a value: a word"),
-        ("show d r", "r is one word too many: avsync show DATASET|RUN; a flag begins with --"),
+        ("show d r", "r is one word too many: avsync show DATASET|RUN|VIDEO; a flag begins with --"),
         ("doctor now", "now is one word too many: avsync doctor; a flag begins with --"),
         ("train dataset run --steps", "--steps needs a value: a whole number; write it like 12"),
         ("train dataset run --steps --batch 3", "--steps needs a value"),

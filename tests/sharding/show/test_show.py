@@ -373,6 +373,8 @@ def test_the_command_writes_page_and_sheet_and_leaves_the_dataset_as_it_was(
         (("--page", "{dataset}/page.html"), "lies in the dataset"),
         (("--page", "{other}/page.txt"), "must end in .html"),
         (("--sheet", "{other}/sheet.jpg"), "must end in .png; name it sheet.png"),
+        (("--csv", "{dataset}/sources.csv"), "lies in the dataset"),
+        (("--csv", "{other}/sources.txt"), "must end in .csv; name it sources.csv"),
         (("--page", "{other}/folder.html"), "is a folder"),
         (("--page", "{other}/no/such/page.html"), "there is no folder {other}/no/such; make it, or name another one"),
         (("--sheet", "{other}/page.txt/sheet.png"), "there is no folder {other}/page.txt; make it"),
