@@ -80,8 +80,8 @@ def test_a_file_that_cannot_be_sought_is_read_from_its_start(tmp_path: Path, mon
     opened = list[Any]()
 
     class Unseekable:
-        def __init__(self, path: Path) -> None:
-            self._container = open_media(path)
+        def __init__(self, path: Path, **options: str) -> None:
+            self._container = open_media(path, **options)
             opened.append(self)
 
         def __getattr__(self, name: str) -> Any:

@@ -14,6 +14,7 @@ from sharding.config import PackConfig, PackOptions
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.dataset import open_dataset
 from sharding.format.records import ShardRecord
+from sharding.media.choice import StreamWish
 from sharding.media.probe import Probe, probe
 from sharding.pack.pack import pack
 from sharding.pack.part import PART_CLIPS
@@ -203,11 +204,11 @@ def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
     config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=2, stop_after=0)
     calls: list[Path] = []
 
-    def once(path: Path) -> Probe:
+    def once(path: Path, wish: StreamWish) -> Probe:
         calls.append(path)
         if len(calls) == 1:
             raise RejectError(reason, "for once")
-        return probe(path)
+        return probe(path, wish)
 
     monkeypatch.setattr("sharding.pack.part.probe", once)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
@@ -216,7 +217,7 @@ def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).shards_packed == 0
 
 
-def gone(path: Path) -> Probe:
+def gone(path: Path, wish: StreamWish) -> Probe:
     raise RejectError(RejectReason.UNREADABLE, "Input/output error")
 
 
