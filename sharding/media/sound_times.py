@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import islice
 from math import lcm
 from statistics import median_low
+from typing import NamedTuple
 
 import av
 
@@ -89,10 +90,23 @@ def _runs(run: "_Run", frames: list[av.AudioFrame], tick: Fraction) -> Generator
     """Add frames to their run, and to new ones where they jump; the last run."""
     for frame in frames:
         if not run.takes(frame):
+            if run.jumps_to(frame):
+                run.forget_untimed()
             yield from run.finish()
             run = _Run(frame, tick, run.end, jumped=True)
         yield from run.add(frame)
     return run
+
+
+class _Waiting(NamedTuple):
+    """A frame whose time is not settled yet."""
+
+    begin: int
+    """When it begins, by counting samples."""
+    off: int
+    """Of the timestamps from that."""
+    frame: av.AudioFrame
+    stray: bool
 
 
 class _Run:
@@ -111,7 +125,7 @@ class _Run:
         self._offset: int | None = None  # in use
         self._jumped = jumped and frame.pts is not None and abs(begin - otherwise * self._whole) > self._drift
         self._past = deque[tuple[int, int]](maxlen=MOST_FRAMES)  # (count, off)
-        self._waiting = deque[tuple[int, int, av.AudioFrame, bool]]()
+        self._waiting = deque[_Waiting]()
 
     @property
     def end(self) -> Fraction:
@@ -129,13 +143,22 @@ class _Run:
         count = self._count + sum(one.samples for one in between) * self._per_sample
         return frame.pts is None or abs(frame.pts * self._per_tick - count - self._off) <= self._jump
 
+    def jumps_to(self, frame: av.AudioFrame) -> bool:
+        """The timestamp of `frame` says that it does not follow what is here."""
+        return frame.pts is not None and abs(frame.pts * self._per_tick - self._count - self._off) > self._jump
+
+    def forget_untimed(self) -> None:
+        """Leave out what came behind the last frame with a timestamp: on which side of a jump it is, nobody knows."""
+        while self._waiting and self._waiting[-1].frame.pts is None:
+            self._waiting.pop()
+
     def add(self, frame: av.AudioFrame, *, stray: bool = False) -> Iterator[Heard]:
         """The next frame; the timestamp of a `stray` is not believed."""
         if frame.pts is not None and not stray:
             self._off = frame.pts * self._per_tick - self._count
-        self._waiting.append((self._count, self._off, frame, stray))
+        self._waiting.append(_Waiting(self._count, self._off, frame, stray))
         self._count += frame.samples * self._per_sample
-        while self._waiting[-1][0] - self._waiting[0][0] >= self._settle or len(self._waiting) > MOST_FRAMES:
+        while self._waiting[-1].begin - self._waiting[0].begin >= self._settle or len(self._waiting) > MOST_FRAMES:
             yield self._next()
 
     def finish(self) -> Iterator[Heard]:
@@ -151,16 +174,22 @@ class _Run:
         self._waiting.popleft()
         if self._agrees(off):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
-        offset = off if self._steps(off) else median_low(one[1] for one in (*self._past, *self._waiting))
+        offset = (
+            off if self._steps(off) else median_low([off for _, off in self._past] + [one.off for one in self._waiting])
+        )
         if self._agrees(offset):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
         jumped = self._jumped if self._offset is None else True
         self._offset = offset
         return Heard(frame=frame, start=Fraction(count + offset, self._whole), jumped=jumped, stray=stray)
 
+    def _usual(self) -> int:
+        """The median of what the timestamps say around here."""
+        return median_low([off for _, off in self._past] + [one.off for one in self._waiting])
+
     def _steps(self, off: int) -> bool:
         """All timestamps before agree with the offset in use, and all behind with `off`: no jitter, a lost frame."""
-        behind = [one[1] for one in islice(self._waiting, WITNESSES_OF_STEP)]
+        behind = [one.off for one in islice(self._waiting, WITNESSES_OF_STEP)]
         before = [one[1] for one in list(self._past)[-1 - WITNESSES_OF_STEP : -1]]
         return (
             len(behind) > 1
