@@ -24,6 +24,8 @@ MOST_FRAMES = 200
 """On either side; some codecs have frames of a millisecond."""
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
+LEAST_STEP_S = Fraction(1, 100)
+"""By which a lost or doubled frame moves what follows."""
 WITNESSES, WITNESSES_OF_STEP = 2, 8
 MOST_STRAYS = 16
 """So few frames, behind which the timestamps go on as before, have a wrong one: a transport stream writes one for
@@ -118,6 +120,7 @@ class _Run:
         self._per_tick = int(tick * self._whole)
         self._per_sample = self._whole // frame.sample_rate
         self._settle = SETTLE_S * self._whole
+        self._least_step = int(LEAST_STEP_S * self._whole)
         self._jump, self._drift = int(JUMP_S * self._whole), int(DRIFT_S * self._whole)
         begin = int(otherwise * self._whole) if frame.pts is None else frame.pts * self._per_tick
         self._count = begin  # when the next frame begins, by counting samples
@@ -174,9 +177,9 @@ class _Run:
         self._waiting.popleft()
         if self._agrees(off):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
-        offset = (
-            off if self._steps(off) else median_low([off for _, off in self._past] + [one.off for one in self._waiting])
-        )
+        offset = self._usual()
+        if abs(offset - off) > self._least_step and self._steps(off):
+            offset = off
         if self._agrees(offset):
             return Heard(frame=frame, start=None, jumped=False, stray=stray)
         jumped = self._jumped if self._offset is None else True
@@ -191,9 +194,10 @@ class _Run:
         """All timestamps before agree with the offset in use, and all behind with `off`: no jitter, a lost frame."""
         behind = [one.off for one in islice(self._waiting, WITNESSES_OF_STEP)]
         before = [one[1] for one in list(self._past)[-1 - WITNESSES_OF_STEP : -1]]
+        most = WITNESSES_OF_STEP if self._offset is None else 2
         return (
-            len(behind) > 1
-            and len(before) == WITNESSES_OF_STEP
+            len(behind) >= most
+            and len(before) == (0 if self._offset is None else WITNESSES_OF_STEP)
             and all(map(self._agrees, before))
             and all(abs(one - off) <= self._drift for one in behind)
         )
