@@ -25,6 +25,9 @@ from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
+CONNECTED = CLOCKLESS | {"flv"}
+UNREAD_BYTES, UNREAD_SHARE = 2**15, Fraction(1, 20)
+"""So much of a file behind the last packets of picture and sound is more than padding."""
 NO_PRESENTATION_TIMES = frozenset(("avi",))
 LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
@@ -129,7 +132,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         matrix=matrix,
         tagged=is_tagged(tag, video.codec_context.name),
         seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
-        missing=None if own_clock or count else missing_stretch(path, container, observed),
+        missing=_missing(path, container, observed, end - origin, whole=own_clock or count > 0),
         restarts=count,
         choice=choice,
     )
@@ -165,6 +168,22 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
         missing=None if missing is None else _unplayed(lists, missing),
         edits=sum(max(0, len(edits.edits) - 1) for edits in played),
     )
+
+
+def _missing(
+    path: Path, container: InputContainer, observed: Sequence[ObservedStream], end: Fraction, *, whole: bool
+) -> Stretch | None:
+    """What a file should have and has not; `end` of its picture on the timeline.
+
+    `whole`: its lengths are declared on another clock, if at all. Then, and in FLV, what of the file belongs to neither
+    stream may be a further recording that FFmpeg does not connect with them.
+    """
+    if not whole and (missing := missing_stretch(path, container, observed)) is not None:
+        return missing
+    if CONNECTED.isdisjoint(container.format.name.split(",")):
+        return None
+    size, reach = path.stat().st_size, max(one.times.reach for one in observed)
+    return (end, end * size / reach) if size - reach > max(UNREAD_BYTES, size * UNREAD_SHARE) else None
 
 
 def _late(path: Path, container: InputContainer, video: Any) -> Fraction:

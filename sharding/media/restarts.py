@@ -124,7 +124,7 @@ def _paired(video: PacketTimes, audio: PacketTimes) -> list[tuple[Restart, Resta
     pictures, sounds = restarts(video), restarts(audio)
     pairs = list[tuple[Restart, Restart]]()
     while pictures or sounds:
-        if pictures and sounds and _beside(pictures[0], sounds[0], video, audio):
+        if pictures and sounds and _belong(pictures, sounds) and _beside(pictures[0], sounds[0], video, audio):
             pairs.append((pictures.pop(0), sounds.pop(0)))
             continue
         alone = min(pictures[:1] + sounds[:1], key=lambda one: one.number)
@@ -140,6 +140,14 @@ def _paired(video: PacketTimes, audio: PacketTimes) -> list[tuple[Restart, Resta
         else:
             raise _contradiction("sound" if other is video else "picture", alone)
     return pairs
+
+
+def _belong(pictures: list[Restart], sounds: list[Restart]) -> bool:
+    """Neither of the first two stands nearer to the other stream's second one."""
+    apart = abs(pictures[0].number - sounds[0].number)
+    others = [abs(one.number - sounds[0].number) for one in pictures[1:2]]
+    others += [abs(one.number - pictures[0].number) for one in sounds[1:2]]
+    return apart <= min(others, default=apart)
 
 
 def _beside(one: Restart, other: Restart, video: PacketTimes, audio: PacketTimes) -> bool:

@@ -271,6 +271,25 @@ def test_a_second_recording_may_begin_anywhere_and_be_of_any_length(start: F, se
     assert_together(found, 4 + len(other.events))
 
 
+@pytest.mark.parametrize("silent", ["video", "audio"])
+def test_a_recording_that_lacks_a_stream_parts_no_others(silent: str, tmp_path: Path):
+    whole = write_video(tmp_path / "a.ts", TS)
+    part = write_video(tmp_path / "b.ts", replace(TS, **{f"{silent}_codec": ""}))
+    found = found_in(joined(tmp_path / "c.ts", whole, part, whole))
+    assert_together(found, 8)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "flv"])
+def test_a_second_recording_that_ffmpeg_does_not_connect_is_counted_as_lost(suffix: str, tmp_path: Path):
+    video = replace(TS, sample_rate=44_100)
+    one = write_video(tmp_path / f"a.{suffix}", video)
+    other = {"mpegts_start_pid": "400", "mpegts_pmt_start_pid": "4200"} if suffix == "ts" else {}
+    two = write_video(tmp_path / f"b.{suffix}", video, options=other)
+    source = probe(joined(tmp_path / f"c.{suffix}", one, two))
+    assert source.missing is not None
+    assert [float(edge) for edge in source.missing] == pytest.approx([6, 12], abs=0.5)
+
+
 @pytest.mark.parametrize("before", [F(1), F(3), F(9, 2)], ids=str)
 def test_a_clock_of_33_bits_that_wraps_goes_on(before: F, tmp_path: Path):
     whole = write_video(tmp_path / "a.mp4", TS)
