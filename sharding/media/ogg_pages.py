@@ -1,8 +1,9 @@
-"""Whether all pages of an Ogg are there: each says when its last packet ends (granule position), FFmpeg counts packets.
+"""Whether all pages of an Ogg are there: each says when its last packet is over (granule position), FFmpeg counts on.
 
-Where a page is lost or damaged FFmpeg drops it, and what follows is early by as much as is missing. Packets that last
-less than their page says are such a place, unless the numbers of the pages go on: then its writer has left out time.
-Packets that last longer than their page says contradict it, but for the last page, which may end within a packet.
+Where a page is lost or damaged FFmpeg drops it, and often has the next one too early, by as much as is missing. So its
+times are compared with those of the pages. What is early behind a page whose number does not follow is out of step;
+where the numbers go on, the writer has left out time. What is late, or begins before the packet before it is over,
+contradicts the file, but for the last page: that may end within a packet.
 
 Sources: RFC 3533, section 6; RFC 7845, section 4; the Vorbis I, Theora and FLAC mappings; WebM project, VP8 in Ogg.
 """
@@ -71,8 +72,7 @@ def check_pages(path: Path, streams: Sequence[Any], times: Sequence[PacketTimes]
         if ticks is None:
             continue
         packets = _packets(one)
-        for serial in dict.fromkeys(page.serial for page in pages if page.offset in packets):
-            mine = [page for page in pages if page.serial == serial]
+        for mine in _logical_streams(pages):
             _check(list(_page_ends(mine, packets, ticks)), stream)
 
 
@@ -91,6 +91,17 @@ def _check(ends: Sequence[_PageEnd], stream: Any) -> None:
         else:
             fact = f"the page at byte {one.page.offset} has {seconds:.2f} s more of {kind} than its time says"
         raise RejectError(RejectReason.CORRUPT, f"{fact}; what is near it is out of step; {REMEDY}")
+
+
+def _logical_streams(pages: Sequence[_Page]) -> list[list[_Page]]:
+    """The pages of each; chained files have one after the other, of which each should have its own serial number."""
+    found, by_serial = list[list[_Page]](), dict[int, list[_Page]]()
+    for page in pages:
+        if page.flags & FIRST or page.serial not in by_serial:
+            by_serial[page.serial] = []
+            found.append(by_serial[page.serial])
+        by_serial[page.serial].append(page)
+    return found
 
 
 def _packets(times: PacketTimes) -> dict[int, list[_Packet]]:
