@@ -1,4 +1,4 @@
-"""Ogg files (RFC 3533) written anew with some packets of a stream made empty, as encoders do that repeat a picture."""
+"""Ogg files (RFC 3533) written anew: packets made empty, as encoders do that repeat a picture; pages changed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.transport import crc_table
 
 HEAD = 27
+GRANULE, SERIAL, NUMBER, CHECKSUM = slice(6, 14), slice(14, 18), slice(18, 22), slice(22, 26)
 TABLE = crc_table()
 
 
@@ -36,12 +37,37 @@ def with_empty_packets(source: Path, target: Path, is_kept: Callable[[int], bool
             sizes += bytes([255] * (size // 255))
             bodies += data[body : body + size]
         page = bytearray(data[at : at + 26]) + bytes((len(sizes),)) + sizes + bodies
-        page[22:26] = bytes(4)
-        page[22:26] = _crc(page).to_bytes(4, "little")
-        out += page
+        out += signed(page)
         at = end
     target.write_bytes(out)
     return emptied
+
+
+def pages_of(data: bytes) -> list[bytes]:
+    """A whole file's pages, in order."""
+    found, at = list[bytes](), 0
+    while at < len(data):
+        body = at + HEAD + data[at + 26]
+        end = body + sum(data[at + HEAD : body])
+        found.append(data[at:end])
+        at = end
+    return found
+
+
+def with_field(page: bytes, field: slice, add: int) -> bytes:
+    """A number of a page's head is higher by `add`, and its checksum is right."""
+    changed = bytearray(page)
+    number = int.from_bytes(changed[field], "little") + add
+    changed[field] = number.to_bytes(field.stop - field.start, "little")
+    return signed(changed)
+
+
+def signed(page: bytes | bytearray) -> bytes:
+    """With the checksum that it needs."""
+    page = bytearray(page)
+    page[CHECKSUM] = bytes(4)
+    page[CHECKSUM] = _crc(page).to_bytes(4, "little")
+    return bytes(page)
 
 
 def _crc(page: bytes | bytearray) -> int:

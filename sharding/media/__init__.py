@@ -12,6 +12,8 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     edits          edit lists of MP4 and MOV that FFmpeg cannot play: what is played when
     fragments      by how much FFmpeg shows fragmented MP4 too late
     truncation     whether the file breaks off
+    avi_index      whether all chunks of an AVI are there, which has no times
+    ogg_pages      whether all pages of an Ogg are there, and agree with their packets
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on
     frame_times    when each decoded picture is shown

@@ -30,6 +30,10 @@ MOSTLY = 0.9
 KEY, DISCARD = 1, 2
 FAR_S, FEW = 3600, 8
 """So few packets that are so far from all others have wrong times."""
+ONE_FRAME = frozenset(("aac", "mp3", "mp2", "ac3"))
+"""Codecs whose packets hold one frame, and frames are as long as each other."""
+MOST_APART = 4
+"""What most packets of sound last, at most, from one to the next: high-efficiency AAC counts half of its samples."""
 MOST_LEADING = 32
 """Pictures that are shown before a key frame and decoded after it; no codec has more."""
 COLUMNS = 7
@@ -139,6 +143,11 @@ class PacketTimes:
         table = self._columns()
         return int((table[:, 4] + table[:, 5]).max(initial=0))
 
+    def places(self) -> list[tuple[int, int, int]]:
+        """Of each packet that has a time: its first byte, its time as stored, its duration."""
+        table = self._columns()
+        return [tuple(row) for row in table[table[:, 2] != NO_TIME][:, (4, 2, 3)].tolist()]
+
     @property
     def discarded(self) -> int:
         return int(((self._columns()[:, 6] & DISCARD) != 0).sum())
@@ -172,6 +181,24 @@ class PacketTimes:
         edges = [0, *(shift.packet for shift in self.shifts), len(when)]
         far = int(FAR_S / self.tick)
         return [_stretch(table[start:stop], when[start:stop], far) for start, stop in pairwise(edges)]
+
+    def check_pace(self, stream: Any) -> None:
+        """Raises RejectError, corrupt, when most packets of sound stand far apart: then their clock is wrong.
+
+        Sound with silence left out has packets that follow each other, and gaps.
+        """
+        packets, clock = self.clock()
+        context = stream.codec_context
+        if context.codec.canonical_name not in ONE_FRAME or len(clock) < 2 or not context.frame_size:
+            return
+        lasts = Fraction(context.frame_size, context.sample_rate)
+        step = float(np.median(np.diff(clock) / np.diff(packets))) * float(self.tick)
+        if step > MOST_APART * lasts:
+            raise RejectError(
+                RejectReason.CORRUPT,
+                f"its packets of sound stand {step:.3f} s apart and last {float(lasts):.3f} s each: the clock of its"
+                " sound is damaged; copy it again from where it came from, or leave it out",
+            )
 
     def facts(self, stream: Any) -> StreamFacts:
         """Raises RejectError when no packet has a time at all."""

@@ -4,7 +4,7 @@ Times are exact seconds on the file's own timeline: presentation time 0 is where
 MPEG program and transport streams carry an arbitrary clock, so theirs starts at their first picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +14,13 @@ from av.container import InputContainer
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
+from sharding.media.avi_index import check_chunks
 from sharding.media.choice import StreamWish, candidates, choose_audio, choose_video, described
 from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
 from sharding.media.fragments import late_by_ffmpeg
+from sharding.media.ogg_pages import check_pages
 from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
 from sharding.media.restarts import lay_out, restarts
 from sharding.media.truncation import ObservedStream, missing_stretch
@@ -32,6 +34,11 @@ NO_PRESENTATION_TIMES = frozenset(("avi",))
 LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
 ANY_STREAM = StreamWish()
+COUNTED: dict[str, Callable[[Path, Sequence[Any], Sequence[PacketTimes]], None]] = {
+    "avi": check_chunks,
+    "ogg": check_pages,
+}
+"""FFmpeg's demuxer -> who counts what its file should hold: there FFmpeg counts on where something is missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +106,9 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     audio = choose_audio(path, container, audios, video)
     if not 0 < video.width * video.height <= MAX_PIXELS:
         raise RejectError(RejectReason.CORRUPT, f"its picture is said to be {video.width}x{video.height}")
+    times[audio.index].check_pace(audio)
+    if container.format.name in COUNTED:
+        COUNTED[container.format.name](path, (video, audio), (times[video.index], times[audio.index]))
     tag = int(video.codec_context.colorspace)
     matrix = matrix_of(tag, video.codec_context.format, video.height)
     choice = "; ".join(filter(None, (described(videos, video), described(audios, audio))))
