@@ -32,7 +32,8 @@ def write_ogg(path: Path, codec: str) -> Path:
     """Four seconds of VP8 and sound; pages of 0.2 s and less."""
     packets, rng = list[Any](), np.random.default_rng(0)
     with av.open(str(path), "w", options={"page_duration": "200000"}) as container:
-        pictures, sound = container.add_stream("libvpx", rate=25), container.add_stream(codec, rate=RATE, layout="mono")
+        pictures: Any = container.add_stream("libvpx", rate=25)
+        sound: Any = container.add_stream(codec, rate=RATE, layout="mono")
         pictures.width, pictures.height, pictures.pix_fmt = 48, 32, "yuv420p"
         pictures.codec_context.time_base = F(1, 25)
         for number in range(4 * 25):
@@ -40,9 +41,9 @@ def write_ogg(path: Path, codec: str) -> Path:
             frame.pts, frame.time_base = number, F(1, 25)
             packets += pictures.encode(frame)
         for start in range(0, 4 * RATE, 960):
-            frame = av.AudioFrame.from_ndarray(rng.integers(-99, 99, (1, 960), np.int16), format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = RATE, start, F(1, RATE)
-            packets += sound.encode(frame)
+            sounds = av.AudioFrame.from_ndarray(rng.integers(-99, 99, (1, 960), np.int16), format="s16", layout="mono")
+            sounds.sample_rate, sounds.pts, sounds.time_base = RATE, start, F(1, RATE)
+            packets += sound.encode(sounds)
         packets += [*pictures.encode(None), *sound.encode(None)]
         container.mux(sorted(packets, key=lambda one: one.dts * one.time_base))
     return path
