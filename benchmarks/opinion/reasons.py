@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.opinion import program
-from benchmarks.opinion.frames import NO_BYTE, NOTHING, NS, Apart, Column, Frame, Frames, Mask, aligned
+from benchmarks.opinion.frames import NO_BYTE, NOTHING, NS, SOUND_NS, Apart, Column, Frame, Frames, Mask, aligned
 from sharding.media.probe import Probe
 
 MEDIA = ("-ignore_editlist", "1", "-flags2", "+skip_manual")
@@ -115,7 +115,7 @@ def by_end(*options: str) -> Callable[[Case, str], Frames | None]:
 def from_zero(case: Case, kind: str) -> Frames | None:
     """Without sound that is over before time 0."""
     theirs = case.theirs(kind)
-    heard = np.flatnonzero(theirs.when + theirs.length > 0)
+    heard = np.flatnonzero(theirs.when + theirs.length > SOUND_NS)
     if kind == "video" or case.source.audio.origin:
         return None
     return Frames.of(kind, theirs.when[heard], theirs.byte[heard], theirs.length[heard])
