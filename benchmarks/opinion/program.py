@@ -20,6 +20,8 @@ from benchmarks.opinion.frames import NO_BYTE, NOTHING, NS, Column, Frame, Frame
 FRAME = ("frame", "pts", "best_effort_timestamp", "pkt_pos", "nb_samples")
 PACKET = ("packet", "dts", "size")
 NOT_SAID = "N/A"
+FARTHEST = 2**40
+"""Ticks."""
 
 
 class Unread(Exception):
@@ -98,7 +100,9 @@ def decode_times(path: Path, stream: Stream) -> Column:
 
 
 def _number(text: str | None) -> int | None:
-    return None if text is None or text == NOT_SAID else int(text)
+    """None where it says nothing, or a time that no clock reaches."""
+    number = None if text is None or text == NOT_SAID else int(text)
+    return None if number is None or abs(number) > FARTHEST else number
 
 
 def _ns(when: Fraction) -> int:

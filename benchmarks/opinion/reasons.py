@@ -112,12 +112,13 @@ def by_end(*options: str) -> Callable[[Case, str], Frames | None]:
     return reading
 
 
-def from_zero(case: Case, kind: str) -> Frames | None:
-    """Without sound that is over before time 0."""
-    theirs = case.theirs(kind)
-    heard = np.flatnonzero(theirs.when + theirs.length > SOUND_NS)
-    if kind == "video" or case.source.audio.origin:
+def from_first(case: Case, kind: str) -> Frames | None:
+    """Without sound that is over when ours begins."""
+    theirs, constants = case.theirs(kind), case.apart(kind).constants
+    if kind == "video" or not constants:
         return None
+    begin = int(case.ours[kind].when[0]) - constants[min(constants)]
+    heard = np.flatnonzero(theirs.when + theirs.length > begin + SOUND_NS)
     return Frames.of(kind, theirs.when[heard], theirs.byte[heard], theirs.length[heard])
 
 
@@ -212,6 +213,14 @@ def _first(ours: Frames) -> Mask:
     return np.arange(len(ours)) == 0
 
 
+def _strays(ours: Frames) -> Mask:
+    """What was not believed, and what follows it without a time of its own."""
+    strays = ours.doubted.copy()
+    for number in np.flatnonzero(ours.byte == NO_BYTE).tolist():
+        strays[number] |= number > 0 and strays[number - 1]
+    return strays
+
+
 def _formats(*names: str) -> Callable[[Case], bool]:
     return lambda case: case.path.suffix.lower().lstrip(".") in names
 
@@ -268,11 +277,11 @@ REASONS = (
         reading=by_end(*UNSKIPPED),
     ),
     Reason(
-        name="priming before time 0",
+        name="priming shown",
         right="both",
-        why="ffprobe 5.1 shows what comes before time 0, FFmpeg 8.1 leaves it out, and pack hides it",
+        why="ffprobe 5.1 shows what an encoder needs to begin, FFmpeg 8.1 leaves it out; no other frame is concerned",
         holds=lambda case: True,
-        reading=from_zero,
+        reading=from_first,
     ),
     Reason(
         name="several frames in a packet",
@@ -295,6 +304,14 @@ REASONS = (
         "with -fflags nofillin and by counting samples it agrees",
         holds=_formats(*CLOCKLESS),
         reading=as_stored,
+    ),
+    Reason(
+        name="stray time of sound",
+        right="pack",
+        why="a time disagrees with those before and after it, and sound goes on sample by sample",
+        holds=lambda case: bool(case.ours["audio"].doubted.any()),
+        reading=counted,
+        frames=_strays,
     ),
     Reason(
         name="first time of the sound alone is odd",
