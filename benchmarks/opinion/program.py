@@ -20,8 +20,8 @@ from benchmarks.opinion.frames import NO_BYTE, NOTHING, NS, Column, Frame, Frame
 FRAME = ("frame", "pts", "best_effort_timestamp", "pkt_pos", "nb_samples")
 PACKET = ("packet", "dts", "size")
 NOT_SAID = "N/A"
-FARTHEST = 2**40
-"""Ticks."""
+FARTHEST_S = 2**33
+"""Nanoseconds of this fit into 64 bits; FFmpeg shows a time that is missing in Ogg as a billion years."""
 
 
 class Unread(Exception):
@@ -76,9 +76,10 @@ def frames(path: Path, stream: Stream, *options: str) -> Frames:
     """
     found, when = Frames(stream.kind), Fraction(0)
     for row in _rows(path, stream.index, FRAME, options):
-        stored, best, byte, samples = (_number(row.get(name)) for name in FRAME[1:])
+        stored, best = (_time(row.get(name), stream.tick) for name in FRAME[1:3])
+        byte, samples = (_number(row.get(name)) for name in FRAME[3:])
         said = stored if best is None else best
-        when = when if said is None else said * stream.tick
+        when = when if said is None else said
         length = Fraction(samples or 0, stream.rate or 1)
         found.add(
             Frame(
@@ -86,7 +87,7 @@ def frames(path: Path, stream: Stream, *options: str) -> Frames:
                 NO_BYTE if byte is None else byte,
                 _ns(length),
                 doubted=int(said is None),
-                stored=NOTHING if stored is None else _ns(stored * stream.tick),
+                stored=NOTHING if stored is None else _ns(stored),
             )
         )
         when += length
@@ -95,14 +96,19 @@ def frames(path: Path, stream: Stream, *options: str) -> Frames:
 
 def decode_times(path: Path, stream: Stream) -> Column:
     """(P,) of all packets that hold anything, nanoseconds, ascending. Raises Unread."""
-    rows = (_number(row.get("dts")) for row in _rows(path, stream.index, PACKET, ()) if row.get("size") != "0")
-    return np.array(sorted(_ns(when * stream.tick) for when in rows if when is not None), np.int64)
+    rows = (row.get("dts") for row in _rows(path, stream.index, PACKET, ()) if row.get("size") != "0")
+    times = (_time(dts, stream.tick) for dts in rows)
+    return np.array(sorted(_ns(when) for when in times if when is not None), np.int64)
 
 
 def _number(text: str | None) -> int | None:
-    """None where it says nothing, or a time that no clock reaches."""
-    number = None if text is None or text == NOT_SAID else int(text)
-    return None if number is None or abs(number) > FARTHEST else number
+    return None if text is None or text == NOT_SAID else int(text)
+
+
+def _time(text: str | None, tick: Fraction) -> Fraction | None:
+    """Seconds; None where it says nothing, or what no clock reaches."""
+    number = _number(text)
+    return None if number is None or abs(number * tick) > FARTHEST_S else number * tick
 
 
 def _ns(when: Fraction) -> int:

@@ -209,6 +209,10 @@ def _median(values: Column) -> Column:
     return np.concatenate(parts).astype(np.int64) + values[0]
 
 
+def _none(ours: Frames) -> Mask:
+    return np.zeros(len(ours), bool)
+
+
 def _first(ours: Frames) -> Mask:
     return np.arange(len(ours)) == 0
 
@@ -282,6 +286,7 @@ REASONS = (
         why="ffprobe 5.1 shows what an encoder needs to begin, FFmpeg 8.1 leaves it out; no other frame is concerned",
         holds=lambda case: True,
         reading=from_first,
+        frames=_none,
     ),
     Reason(
         name="several frames in a packet",
