@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from math import gcd, lcm
 from statistics import median_low
 
@@ -31,9 +30,9 @@ MOST_FRAMES = 200
 DRIFT_S = Fraction(1, 1000)
 """The offset is followed in steps of more than this: timestamps in whole milliseconds wander by less."""
 WITNESSES = 2
+UNTIMED_S = 33  # at most, before the first time: Matroska, as FFmpeg reads it, has none below 0
 MOST_STRAYS = 16
-"""So few frames, behind which the timestamps go on as before, have a wrong one: a transport stream writes one for
-several."""
+"""So few frames, behind which timestamps go on as before, have a wrong one: transport streams write one for several."""
 AUDIBLE = 10 ** (-60 / 10)
 """Mean power of full scale 1; below is silence, as in packing."""
 CANCELLED = 1 / 100
@@ -59,7 +58,7 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> I
     """Times on the stored timeline of `tick` seconds; `first` is when a frame without a timestamp begins."""
     run: _Run | None = None
     suspects = list[av.AudioFrame]()  # whose timestamps say that there is a jump before them
-    frames = _first_mended(frames, tick)
+    frames = _first_mended(frames, tick, first)
     for frame in frames:
         if run is None:
             run = _Run(frame, tick, first, jumped=False)
@@ -78,15 +77,19 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> I
         yield from run.finish()
 
 
-def _first_mended(frames: Iterator[av.AudioFrame], tick: Fraction) -> Iterator[av.AudioFrame]:
-    """The same frames; where the first one's timestamp alone disagrees with those of the next, it gets theirs."""
-    head = list(islice(frames, MOST_STRAYS))
-    bases, count = list[Fraction](), Fraction(0)  # when the first frame begins, by each timestamp
-    for frame in head:
+def _first_mended(frames: Iterator[av.AudioFrame], tick: Fraction, first: Fraction) -> Iterator[av.AudioFrame]:
+    """The same; a first timestamp that alone disagrees with the next, or is missing and not `first`, is theirs."""
+    head, bases, count = list[av.AudioFrame](), list[Fraction](), Fraction(0)
+    for frame in frames:
+        head.append(frame)
         if frame.pts is not None:
-            bases.append(frame.pts * tick - count)
+            bases.append(frame.pts * tick - count)  # when the first frame begins, by each timestamp
         count += Fraction(frame.samples, frame.sample_rate)
-    if len(bases) > WITNESSES and head[0].pts is not None:
+        if len(head) >= MOST_STRAYS and (bases or count > UNTIMED_S):
+            break
+    if bases and head[0].pts is None and abs(median_low(bases) - first) > JUMP_S:
+        head[0].pts = round(median_low(bases) / tick)
+    elif len(bases) > WITNESSES and head[0].pts is not None:
         others = median_low(bases[1:])
         if abs(bases[0] - others) > JUMP_S and all(abs(base - others) <= JUMP_S for base in bases[1:]):
             head[0].pts = round(others / tick)

@@ -75,6 +75,22 @@ def _moved(frame: Any, when: int) -> Any:
     return frame
 
 
+def from_first_time(frames: Iterator[Any]) -> Iterator[Any]:
+    """The same frames, without those that come too long before the first that has a time.
+
+    Matroska as FFmpeg reads it has no times below 0. Counted from anywhere else they would push all others aside.
+    """
+    waiting = deque[Any]()
+    for frame in frames:
+        waiting.append(frame)
+        if frame.opaque is not None:
+            break
+        if len(waiting) > _fit(WINDOW, WINDOW_BYTES, frame):
+            waiting.popleft()
+    yield from waiting
+    yield from frames
+
+
 def in_display_order(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
     """Frames, as decoders hand them out, with times that never fall; `usual`: ticks from one to the next."""
     window, last = deque[_Waiting](), None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharding.media.frame_times import DEEPEST, WINDOW, by_decode_times, in_display_order
+from sharding.media.frame_times import DEEPEST, WINDOW, by_decode_times, from_first_time, in_display_order
 from sharding.media.stream import PacketsInside
 
 USUAL = 10
@@ -73,6 +73,17 @@ def test_pictures_without_a_time_stand_evenly_between_their_neighbours(unknown):
 
 def test_without_any_time_they_follow_at_the_usual_distance():
     assert placed([None] * (WINDOW * 3)) == [USUAL * n for n in range(WINDOW * 3)]
+
+
+@pytest.mark.parametrize("start", [-500, 0, 10_000])
+@pytest.mark.parametrize("unknown", [0, 1, WINDOW, WINDOW + 1, 3 * WINDOW])
+def test_pictures_without_a_time_at_the_head_move_no_others(unknown, start):
+    times = [None if n < unknown else start + USUAL * n for n in range(60)]
+    frames = [Frame(number, when) for number, when in enumerate(times)]
+    timed = list(in_display_order(from_first_time(iter(frames)), USUAL))
+    assert [one.frame.number for one in timed] == list(range(max(0, unknown - WINDOW), 60))
+    assert [one.tick for one in timed] == [start + USUAL * one.frame.number for one in timed]
+    assert not any(one.stray for one in timed)
 
 
 @given(st.lists(st.integers(-(2**40), 2**40) | st.none(), max_size=80))
