@@ -119,7 +119,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
             return replace(edited, tagged=is_tagged(tag, video.codec_context.name), choice=choice)
     clockless = not CLOCKLESS.isdisjoint(container.format.name.split(","))
     chosen = times[video.index], times[audio.index]
-    if clockless and restarts(chosen[1]):  # FFmpeg has filled in times that are not stored, and may be wrong
+    if restarts(chosen[1]):  # FFmpeg has filled in times that are not stored, and may be wrong
         with open_media(path, **STORED_TIMES) as stored:
             streams = [stored.streams[one.index] for one in (*videos, *audios)]
             chosen = times[video.index], _packet_times(stored, streams)[audio.index]

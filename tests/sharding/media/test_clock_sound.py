@@ -95,6 +95,27 @@ def test_a_gap_soon_after_the_start_moves_nothing_before_it(tmp_path: Path):
     assert beep_samples(span.audio) == pytest.approx([0.2 * 44_100, 3.8 * 44_100], abs=44)
 
 
+@pytest.mark.parametrize("audio_codec", ["pcm_s16le", "aac"])
+@pytest.mark.parametrize("video_codec", ["mpeg4", "libx264"])
+@pytest.mark.parametrize("early", [F(1, 5), F(3, 2)])
+def test_what_comes_before_time_0_of_matroska_moves_nothing_after_it(
+    audio_codec: str, video_codec: str, early: F, tmp_path: Path
+):
+    made = replace(TINY, audio_codec=audio_codec, video_codec=video_codec, events=(F(2), F(3)), sample_rate=48_000)
+    whole = write_video(tmp_path / "a.mov", made)
+
+    def edit(packet: Any) -> bool:
+        move(packet, -early)
+        return True
+
+    options = {"avoid_negative_ts": "disabled"}
+    source = probe(remux(whole, tmp_path / "b.mkv", edit, options=options))
+    span = decode_span(source, first_frame=0, frames=120, spec=MONO)
+    assert flash_frames(span.yuv) == [round((event - early) * 30) for event in (2, 3)]
+    assert beep_samples(span.audio) == pytest.approx([float(event - early) * 44_100 for event in (2, 3)], abs=88)
+    assert span.repairs.audio_breaks == 0
+
+
 def test_the_second_picture_and_the_second_sound_of_a_file_are_not_taken(tmp_path: Path):
     first = write_video(tmp_path / "1.mov", TINY)
     second = write_video(tmp_path / "2.mov", replace(TINY, events=(F(1), F(3)), width=16, height=16))
