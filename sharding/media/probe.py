@@ -128,6 +128,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     own_clock = clockless or min(one.start for one in facts) > LATEST_START_S
     origin = facts[0].start if own_clock else Fraction(0)
     early = _early(path, video, chosen[0]) - _late(path, container, video)
+    reach = max(one.reach for one in times.values())
     end = _end_of_picture(chosen[0], *facts)
     observed = [
         ObservedStream(stream=stream, times=one, facts=its)
@@ -142,7 +143,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         matrix=matrix,
         tagged=is_tagged(tag, video.codec_context.name),
         seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
-        missing=_missing(path, container, observed, end - origin, whole=own_clock or count > 0),
+        missing=_missing(path, container, observed, end - origin, reach, whole=own_clock or count > 0),
         restarts=count,
         choice=choice,
     )
@@ -181,18 +182,18 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
 
 
 def _missing(
-    path: Path, container: InputContainer, observed: Sequence[ObservedStream], end: Fraction, *, whole: bool
+    path: Path, container: InputContainer, observed: Sequence[ObservedStream], end: Fraction, reach: int, *, whole: bool
 ) -> Stretch | None:
     """What a file should have and has not; `end` of its picture on the timeline.
 
-    `whole`: its lengths are declared on another clock, if at all. Then, and in FLV, what of the file belongs to neither
-    stream may be a further recording that FFmpeg does not connect with them.
+    `whole`: its lengths are declared on another clock, if at all. Then, and in FLV, what lies behind `reach`, the last
+    packet of any stream, may be a further recording that FFmpeg does not connect with them.
     """
     if not whole and (missing := missing_stretch(path, container, observed)) is not None:
         return missing
     if CONNECTED.isdisjoint(container.format.name.split(",")):
         return None
-    size, reach = path.stat().st_size, max(one.times.reach for one in observed)
+    size = path.stat().st_size
     return (end, end * size / reach) if size - reach > max(UNREAD_BYTES, size * UNREAD_SHARE) else None
 
 
