@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from av.container import InputContainer
@@ -30,7 +31,12 @@ MAX_PIXELS = 8192 * 8192
 CONNECTED = CLOCKLESS | {"flv"}
 UNREAD_BYTES, UNREAD_SHARE = 2**15, Fraction(1, 20)
 """So much of a file behind the last packets of picture and sound is more than padding."""
-NO_PRESENTATION_TIMES = frozenset(("avi",))
+DECODE_TIMES = frozenset(("avi", "asf"))
+"""Containers that store no times of presentation."""
+DELAYED = frozenset(("asf",))
+"""Of these, where the first picture is shown when the decoder has all that it waits for. In AVI, which counts pictures
+and has no times at all, it is shown at once.
+"""
 LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
 ANY_STREAM = StreamWish()
@@ -127,7 +133,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     facts = [one.facts(stream) for one, stream in zip(chosen, (video, audio), strict=True)]
     own_clock = clockless or min(one.start for one in facts) > LATEST_START_S
     origin = facts[0].start if own_clock else Fraction(0)
-    early = _early(path, video, chosen[0]) - _late(path, container, video)
+    early = _early(path, video, chosen[0]) - _late(path, container, video) + _delay(container, video, chosen[0])
     reach = max(one.reach for one in times.values())
     end = _end_of_picture(chosen[0], *facts)
     observed = [
@@ -203,6 +209,14 @@ def _late(path: Path, container: InputContainer, video: Any) -> Fraction:
     return Fraction(0) if late is None else late.seconds
 
 
+def _delay(container: InputContainer, video: Any, times: PacketTimes) -> Fraction:
+    """From a picture's time of decoding, in the order they are shown, to when it is shown; seconds."""
+    steps = [part.usual for part in times.parts() if part is not None]
+    if container.format.name not in DELAYED or not steps:
+        return Fraction(0)
+    return video.codec_context.reorder_depth * median_low(steps) * times.tick
+
+
 def _as_late_as_ffmpeg(path: Path, edits: EditList) -> EditList:
     late = late_by_ffmpeg(path, edits.track_id)
     return edits if late is None else edits.moved(late.seconds)
@@ -216,7 +230,7 @@ def _unplayed(lists: tuple[EditList, ...], missing: Stretch) -> Stretch | None:
 
 def _packet_times(container: InputContainer, streams: Sequence[Any]) -> dict[int, PacketTimes]:
     """Of all candidates, by index."""
-    by_decode_times = container.format.name in NO_PRESENTATION_TIMES
+    by_decode_times = container.format.name in DECODE_TIMES
     times = {
         one.index: PacketTimes(kind=one.type, tick=one.time_base, by_decode_times=by_decode_times) for one in streams
     }

@@ -199,6 +199,12 @@ def test_avi_shows_the_nth_picture_at_the_nth_moment(codec: str, b_frames: int, 
     assert_together(found, 4, F(1, 100) + F(2, 1000))  # the grid of 100 fps
 
 
+@pytest.mark.parametrize("b_frames", [0, 1, 3])
+def test_asf_shows_pictures_when_the_decoder_has_what_it_waits_for(b_frames: int, tmp_path: Path):
+    video = replace(SMALL, b_frames=b_frames, audio_codec="libmp3lame")
+    assert_together(found_in(write_video(tmp_path / "a.asf", video)), 4)
+
+
 @pytest.mark.parametrize("lost", [(20,), (20, 21), (50, 90)])
 def test_a_damaged_picture_in_avi_moves_no_other_for_long(lost: tuple[int, ...], tmp_path: Path):
     video = replace(SMALL, video_codec="mpeg4", b_frames=2, audio_codec="pcm_s16le")
