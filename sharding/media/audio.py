@@ -14,13 +14,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.media.choice import SILENCE_POWER
 from sharding.media.edits import NEVER
 from sharding.media.probe import Probe
 from sharding.media.sound_times import Heard, heard, kind_of
 from sharding.media.stream import PacketStats, SourceStream
 
-AUDIBLE = 10 ** (-60 / 10)
-"""Mean power of full scale 1; below is silence, as in packing."""
 CANCELLED = 1 / 100
 """Where mixing channels to one leaves less than this of their power, one of them is taken as it is."""
 LISTEN_EVERY = 4
@@ -110,7 +109,7 @@ class AudioTimeline:
             breaks=breaks,
             changes=changes,
             strays=strays,
-            cancels=loud > AUDIBLE and mixed < CANCELLED * loud,
+            cancels=loud > SILENCE_POWER and mixed < CANCELLED * loud,
             packets=packets,
         )
 

@@ -36,8 +36,10 @@ ASIDE = (
 """Sound made for something else than to go with the picture."""
 ASIDE_WORDS = ("commentary", "audio description", "audiodescription", "descriptive", "described video")
 """The same, where only the track's title says so."""
-QUIET = 10 ** (-60 / 10)
-"""Mean power of full scale 1; below is silence, as in packing."""
+SILENCE_DBFS = -60
+"""Sound whose mean power is above this is heard; quiet recordings lie near -45."""
+SILENCE_POWER = 10 ** (SILENCE_DBFS / 10)
+"""The same, where full scale is 1."""
 HEARD_S = 1
 """A track in which so much can be heard is not silent."""
 
@@ -89,7 +91,7 @@ def _stillness(stream: Any, pictures: int, most: int) -> str:
 
 
 def choose_audio(path: Path, container: InputContainer, streams: Sequence[Any], video: Any) -> Any:
-    """The first of the picture's programme, in the order of `_rank`, that is not silent throughout.
+    """The first of the picture's programme, in the order of `_ranked`, that is not silent throughout.
 
     Raises RejectError: no_audio when only other programmes have sound; unreadable.
     """
@@ -177,7 +179,7 @@ def _sounds(path: Path, index: int) -> bool:
                 for frame in _frames(packet):
                     for plain in resampler.resample(frame):
                         power = np.square(plain.to_ndarray()).mean()
-                        heard += plain.samples / plain.sample_rate if power > QUIET else 0
+                        heard += plain.samples / plain.sample_rate if power > SILENCE_POWER else 0
                 if heard >= HEARD_S:
                     return True
         except BrokenFile:

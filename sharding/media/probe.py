@@ -211,10 +211,10 @@ def _late(path: Path, container: InputContainer, video: Any) -> Fraction:
 
 def _delay(container: InputContainer, video: Any, times: PacketTimes) -> Fraction:
     """From a picture's time of decoding, in the order they are shown, to when it is shown; seconds."""
-    steps = [part.usual for part in times.parts() if part is not None]
-    if container.format.name not in DELAYED or not steps:
+    if container.format.name not in DELAYED:
         return Fraction(0)
-    return video.codec_context.reorder_depth * median_low(steps) * times.tick
+    steps = [part.usual for part in times.parts() if part is not None]
+    return video.codec_context.reorder_depth * median_low(steps or [0]) * times.tick
 
 
 def _as_late_as_ffmpeg(path: Path, edits: EditList) -> EditList:

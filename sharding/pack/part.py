@@ -25,7 +25,7 @@ from sharding.format.clip import KEY_DIGITS, Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
-from sharding.media.choice import StreamWish
+from sharding.media.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
@@ -37,8 +37,6 @@ PART_CLIPS = 12
 """Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
 SHORT_PIECE = Fraction(3, 5)
 """A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
-SILENCE_DBFS = -60
-"""A block of sound is heard when its mean power is above this; quiet recordings lie near -45."""
 BLOCK_S = 0.1
 AUDIBLE_FRACTION = 0.05
 """A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
@@ -124,7 +122,7 @@ class LoudnessMeter:
         blocks = audio[: whole * self._block].reshape(whole, -1).astype(np.float32) / 32768
         power = np.square(blocks).mean(axis=1)
         self.blocks += whole
-        self.heard += int((power > 10 ** (SILENCE_DBFS / 10)).sum())
+        self.heard += int((power > SILENCE_POWER).sum())
 
 
 class MotionMeter:
