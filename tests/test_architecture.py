@@ -82,6 +82,7 @@ SHORT = {
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",
+    "sharding.media.stretches": "what edits and packet times share: without it they import each other",
     "avsync.data.batch": "a record that loading and training share",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",

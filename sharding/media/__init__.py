@@ -6,6 +6,7 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     container      opening a file; whose fault it is when FFmpeg cannot go on
     programmes     which streams of a transport stream belong together
     choice         which picture and which sound are used
+    stretches      pieces of a timeline, and when two are one
     packet_times   when the packets of a stream are
     restarts       where a clock starts again: one timeline of all its stretches
     movie_boxes    the boxes of MP4 and MOV, walked within bounds

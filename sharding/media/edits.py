@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sharding.errors import RejectError, RejectReason
 from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
-from sharding.media.packet_times import HOLE_S, Stretch
+from sharding.media.stretches import Stretch, joined
 
 IGNORED = {"ignore_editlist": "1"}
 """Option of FFmpeg's demuxer."""
@@ -101,14 +101,7 @@ class EditList:
 
     def runs(self, runs: Iterable[Stretch]) -> tuple[Stretch, ...]:
         """When `runs` of the media are played, ascending, cut where nothing is for longer than HOLE_S."""
-        joined = list[Stretch]()
-        for start, stop in sorted(shown for run in runs for shown in self.shows(*run)):
-            if joined and start - joined[-1][1] <= HOLE_S:
-                first, last = joined.pop()
-                joined.append((first, max(last, stop)))
-            else:
-                joined.append((start, stop))
-        return tuple(joined)
+        return tuple(joined(sorted(shown for run in runs for shown in self.shows(*run))))
 
     def moved(self, later: Fraction) -> "EditList":
         """The same for media times that are all `later`."""

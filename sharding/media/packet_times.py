@@ -8,21 +8,18 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import RejectError, RejectReason
-
-if TYPE_CHECKING:
-    from sharding.media.edits import Edit
+from sharding.media.edits import Edit
+from sharding.media.stretches import HOLE_S, Stretch, joined
 
 MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
-HOLE_S = 10
-"""Where no picture appears for longer than this, nothing is shown."""
 FARTHEST = 2**55
 """Ticks; no clock counts so far, and sums of what is nearer stay whole numbers of 64 bits."""
 NO_TIME = -(2**62)
@@ -39,8 +36,6 @@ MOST_LEADING = 32
 COLUMNS = 7
 """Number in the file, pts, dts, duration, first byte, size, flags."""
 
-Stretch = tuple[Fraction, Fraction]
-"""Start and end, seconds on a source's timeline."""
 Ticks = NDArray[np.int64]
 
 
@@ -71,7 +66,7 @@ class StreamFacts:
     shifts: tuple[Shift, ...] = ()
     by_decode_times: bool = False
     """Nothing else is stored (AVI)."""
-    edits: "tuple[Edit, ...]" = ()
+    edits: tuple[Edit, ...] = ()
     """What of its media is played when; then its stored times are those of the media. Empty: all is, as it is."""
     decode_order: bool = False
     """Its times never go back from packet to packet: the n-th picture shown appears at the n-th of them."""
@@ -234,13 +229,12 @@ class PacketTimes:
         last = int(shown[-1])
         holes = np.flatnonzero(np.diff(shown) > int(HOLE_S / self.tick))
         starts, stops = shown[np.r_[0, holes + 1]], shown[np.r_[holes, len(shown) - 1]]
-        joined = list[Stretch]()
-        for first, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            begin, over = first * self.tick, stop * self.tick + min(usual, MAX_TAIL_S[self.kind])
-            if joined and begin - joined[-1][1] <= HOLE_S:
-                begin = joined.pop()[0]
-            joined.append((begin, end if stop == last else over))
-        return tuple((start - origin, stop - origin) for start, stop in joined)
+        tail = min(usual, MAX_TAIL_S[self.kind])
+        runs = [
+            (first * self.tick, end if stop == last else stop * self.tick + tail)
+            for first, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+        ]
+        return tuple((start - origin, stop - origin) for start, stop in joined(runs))
 
     def _rises(self) -> bool:
         shown = self._shown()

@@ -22,8 +22,9 @@ from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk,
 from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
 from sharding.media.fragments import late_by_ffmpeg
 from sharding.media.ogg_pages import check_pages
-from sharding.media.packet_times import HOLE_S, MAX_TAIL_S, PacketTimes, StreamFacts, Stretch
+from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
 from sharding.media.restarts import lay_out, restarts
+from sharding.media.stretches import HOLE_S, Stretch
 from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))

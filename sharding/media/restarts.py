@@ -15,7 +15,8 @@ from math import ceil, lcm
 import numpy as np
 
 from sharding.errors import RejectError, RejectReason
-from sharding.media.packet_times import HOLE_S, PacketTimes, Shift, StretchTimes, Ticks
+from sharding.media.packet_times import PacketTimes, Shift, StretchTimes, Ticks
+from sharding.media.stretches import HOLE_S
 
 BACK_S = Fraction(1, 10)
 """A clock that goes back by more than this, and stays, has started again. Less is an overlap, which costs itself."""
@@ -32,7 +33,6 @@ FEWEST_BEFORE = 3
 """Packets; fewer at the head of a file have wrong times, and no clock of their own."""
 APART_S = 10
 """Picture and sound of one moment stand no further apart in a file."""
-NEVER = 2**62
 GAP_S = 2 * HOLE_S
 """Between two stretches on the timeline."""
 
@@ -130,8 +130,8 @@ def _paired(video: PacketTimes, audio: PacketTimes) -> list[tuple[Restart, Resta
         alone = min(pictures[:1] + sounds[:1], key=lambda one: one.number)
         mine, other = (pictures, audio) if alone in pictures else (sounds, video)
         mine.pop(0)
-        until = mine[0].number if mine else NEVER
-        first, stop = np.searchsorted(other.numbers, (alone.number, until)).tolist()
+        first = int(np.searchsorted(other.numbers, alone.number))
+        stop = int(np.searchsorted(other.numbers, mine[0].number)) if mine else other.packets
         if alone.back < ALONE_S:
             continue
         if stop - first < WITNESSES:  # what there is of the other one still belongs to the stretch before

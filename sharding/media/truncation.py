@@ -11,7 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sharding.media.packet_times import PacketTimes, StreamFacts, Stretch
+from sharding.media.packet_times import PacketTimes, StreamFacts
+from sharding.media.stretches import Stretch
 
 LEAST_S = 1
 LEAST_SHARE = Fraction(1, 100)

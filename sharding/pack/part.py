@@ -27,8 +27,8 @@ from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
 from sharding.media.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
 from sharding.media.decode import OutputSpec, Span, read_spans
-from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
+from sharding.media.stretches import Stretch
 from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source

@@ -18,8 +18,8 @@ from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.records import SourceClock
 from sharding.media.choice import StreamWish, codec_name, language, passed_over
 from sharding.media.container import BrokenFile, decoding, demuxed, open_media
-from sharding.media.packet_times import Stretch
 from sharding.media.probe import Probe, probe
+from sharding.media.stretches import Stretch
 from sharding.pack.part import cut
 
 
