@@ -5,6 +5,10 @@ owes nothing to the container. So of the times on them the longest rising row is
 wrong, or there is none; that picture stands evenly between its neighbours, and no other one is moved by it.
 
 Where a container stores times of decoding (AVI), the n-th picture shown appears at the n-th of them.
+
+Where it stores one time for several pictures (a PES packet of a program stream, ISO/IEC 13818-1, 2.4.3.7), the pictures
+themselves say how long they stay: two fields, or three (ISO/IEC 13818-2, repeat_first_field). A time that contradicts
+most others, counted so, is wrong.
 """
 
 from collections import deque
@@ -24,6 +28,8 @@ DEEPEST = 32
 DEEPEST_BYTES = 512 * 2**20
 PIXEL_BYTES = 3
 """Of a frame; 10 bits of 4:2:0."""
+PACED = 64
+"""Pictures looked at after one, to judge the few times among them: a DVD has a time for every 12 to 18 pictures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +101,58 @@ def in_display_order(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
     while window:
         yield (first := _first_of(window, last, usual))
         last = first.tick
+
+
+def at_own_pace(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
+    """Frames with ticks that never fall, each as long after the one before as that one stays; `usual`: where none says.
+
+    A stored time moves this clock only when most of the times that follow agree with it. Nobody knows when pictures
+    are shown long before the first one that has a time: they are left out.
+    """
+    window, expected, last = deque[Any](), None, None
+    ended = False
+    while window or not ended:
+        while not ended and (not window or len(window) <= _fit(PACED, WINDOW_BYTES, window[0])):
+            frame = next(frames, None)
+            ended = frame is None
+            if frame is not None:
+                window.append(frame)
+        if not window:
+            return
+        clock = _clock(window, expected, usual)
+        frame = window.popleft()
+        if clock is None:
+            continue
+        tick = clock if frame.opaque is None or not _agree(frame.opaque, clock, usual) else frame.opaque
+        stray = frame.opaque is not None and tick != frame.opaque
+        expected = tick + (frame.duration or usual)
+        last = tick if last is None else max(tick, last)
+        yield TimedFrame(tick=last, frame=frame, stray=stray)
+
+
+def _clock(window: deque[Any], expected: int | None, usual: int) -> int | None:
+    """When the first of the window is shown: as `expected`, unless its time says otherwise and most others agree."""
+    first = window[0].opaque
+    if expected is not None and (first is None or _agree(first, expected, usual)):
+        return expected
+    later, said = 0, list[int]()  # when each time of the window says that the first one is shown
+    for frame in window:
+        if frame.opaque is not None:
+            said.append(frame.opaque - later)
+        later += frame.duration or usual
+    if expected is None:  # the first that a second one bears out: what comes later may stand behind a hole
+        return next((one for one in said if _votes(one, said, usual) > 1), said[0] if said else None)
+    said.append(expected)  # it speaks for itself, too: a single time moves nothing
+    return max((expected, said[0]), key=lambda one: _votes(one, said, usual))
+
+
+def _votes(one: int, said: list[int], usual: int) -> int:
+    return sum(_agree(one, other, usual) for other in said)
+
+
+def _agree(one: int, other: int, usual: int) -> bool:
+    """They are not half a picture apart."""
+    return 2 * abs(one - other) < usual
 
 
 def played(timed: Iterator[TimedFrame], first: int, stop: int) -> Iterator[TimedFrame]:

@@ -70,6 +70,8 @@ class StreamFacts:
     """What of its media is played when; then its stored times are those of the media. Empty: all is, as it is."""
     decode_order: bool = False
     """Its times never go back from packet to packet: the n-th picture shown appears at the n-th of them."""
+    timed_at: frozenset[int] | None = None
+    """First bytes of the packets that have a time of their own; FFmpeg has filled in the others. None: all may have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

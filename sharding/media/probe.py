@@ -24,6 +24,7 @@ from sharding.media.fragments import late_by_ffmpeg
 from sharding.media.ogg_pages import check_pages
 from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
 from sharding.media.restarts import lay_out, restarts
+from sharding.media.sample_tables import check_sample_tables
 from sharding.media.stretches import HOLE_S, Stretch
 from sharding.media.truncation import ObservedStream, missing_stretch
 
@@ -41,9 +42,12 @@ and has no times at all, it is shown at once.
 LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
 ANY_STREAM = StreamWish()
+SPARSE = "mpeg", frozenset(("mpeg1video", "mpeg2video"))
+"""A container that stores one time for several pictures, and codecs whose pictures say how long they stay."""
 COUNTED: dict[str, Callable[[Path, Sequence[Any], Sequence[PacketTimes]], None]] = {
     "avi": check_chunks,
     "ogg": check_pages,
+    "mov,mp4,m4a,3gp,3g2,mj2": check_sample_tables,
 }
 """FFmpeg's demuxer -> who counts what its file should hold: there FFmpeg counts on where something is missing."""
 
@@ -143,7 +147,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     ]
     return Probe(
         path=path,
-        video=_shifted(replace(facts[0], end=end), origin - early),
+        video=_shifted(replace(facts[0], end=end, timed_at=_timed_at(path, container, video)), origin - early),
         audio=_shifted(facts[1], origin, hidden=not own_clock),
         runs=chosen[0].runs_until(end, origin - early),
         stretches=_stretches(audio, chosen, end, origin, early),
@@ -242,6 +246,15 @@ def _packet_times(container: InputContainer, streams: Sequence[Any]) -> dict[int
     except BrokenFile:
         pass  # a damaged tail: what came before counts, and the length check decides
     return times
+
+
+def _timed_at(path: Path, container: InputContainer, video: Any) -> frozenset[int] | None:
+    """See StreamFacts."""
+    if container.format.name != SPARSE[0] or video.codec_context.name not in SPARSE[1]:
+        return None
+    with open_media(path, **STORED_TIMES) as stored:
+        times = _packet_times(stored, [stored.streams[video.index]])[video.index]
+        return frozenset(byte for byte, _, _ in times.places())
 
 
 def _stretches(

@@ -253,6 +253,8 @@ class SourceStream:
 
     def _time_of(self, packet: Any) -> int | None:
         """Ticks as stored, by the column that the probe found to be right."""
+        if self._facts.timed_at is not None and packet.pos not in self._facts.timed_at:
+            return None
         first, second = (packet.dts, packet.pts) if self._facts.by_decode_times else (packet.pts, packet.dts)
         if first is None and self._sounds:
             first = second  # sound is heard in the order it is decoded in

@@ -18,6 +18,7 @@ class Frame:
     opaque: int | None
     width: int = 16
     height: int = 16
+    duration: int = USUAL
 
 
 def placed(times: list[int | None]) -> list[int]:

@@ -1,0 +1,58 @@
+"""Whether MP4 and MOV say of every sample when it is shown (ISO/IEC 14496-12, 8.6.1 and 8.7.3).
+
+Their table of composition offsets counts samples in runs. Where it ends too early, FFmpeg shows the rest when it is
+decoded: some pictures too early, and others not, in silence.
+"""
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sharding.errors import RejectError, RejectReason
+from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
+from sharding.media.packet_times import PacketTimes
+
+LARGEST_TABLE = 256 * 2**20
+"""Bytes; 33 million pictures that each have an offset of their own."""
+SAMPLE_SIZES = (b"stsz", b"stz2")
+
+
+def check_sample_tables(path: Path, streams: Sequence[Any], times: Sequence[PacketTimes]) -> None:
+    """Raises RejectError: corrupt when a stream has more samples than its composition offsets cover; unreadable."""
+    del times  # of what is packed; the tables say what there should be
+    try:
+        with path.open("rb") as file:
+            boxes = MovieBoxes(file)
+            for header in boxes.named(b"moov", boxes.all):
+                if next(boxes.named(b"mvex", header), None) is None:  # fragments have tables of their own
+                    for trak in boxes.named(b"trak", header):
+                        _check(boxes, trak, {stream.id: stream.type for stream in streams})
+    except OSError as error:
+        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+
+def _check(boxes: MovieBoxes, trak: MovieBox, kinds: dict[int, str]) -> None:
+    kind = kinds.get(next((after_dates(boxes.body(one, 24)) for one in boxes.named(b"tkhd", trak)), 0))
+    tables = {box.kind: box for box in _tables(boxes, trak)}
+    sizes = next((tables[name] for name in SAMPLE_SIZES if name in tables), None)
+    if kind is None or sizes is None or b"ctts" not in tables:
+        return
+    samples = int.from_bytes(boxes.body(sizes, 12)[8:])
+    table = boxes.body(tables[b"ctts"], LARGEST_TABLE)
+    rows = min(int.from_bytes(table[4:8]), (len(table) - 8) // 8)
+    covered = sum(count for count, _ in struct.iter_unpack(">Ii", table[8 : 8 + 8 * rows])) if rows > 0 else 0
+    if 0 < covered < samples:
+        raise RejectError(
+            RejectReason.CORRUPT,
+            f"its header says of {covered} of {samples} packets of {kind} when they are to be shown, and nothing of"
+            " the others; copy it again from where it came from, or leave it out",
+        )
+
+
+def _tables(boxes: MovieBoxes, trak: MovieBox) -> list[MovieBox]:
+    """The boxes of its stbl."""
+    parents = [trak]
+    for name in (b"mdia", b"minf", b"stbl"):
+        parents = [box for parent in parents for box in boxes.named(name, parent)]
+    return [box for parent in parents for box in boxes.inside(parent)]
