@@ -4,7 +4,8 @@ A decoder hands out pictures in the order in which they are shown; that order is
 owes nothing to the container. So of the times on them the longest rising row is believed. A time outside of it is
 wrong, or there is none; that picture stands evenly between its neighbours, and no other one is moved by it.
 
-Where a container stores times of decoding (AVI), the n-th picture shown appears at the n-th of them.
+Where a container stores times of decoding (AVI), the n-th picture shown appears at the n-th of them; where pictures are
+held, when as many more have been decoded as the decoder waits for.
 
 Where it stores one time for several pictures (a PES packet of a program stream, ISO/IEC 13818-1, 2.4.3.7), the pictures
 themselves say how long they stay: two fields, or three (ISO/IEC 13818-2, repeat_first_field). A time that contradicts
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any
 
+from sharding.media.packet_times import StreamFacts
 from sharding.media.stream import PacketsInside
 
 WINDOW, FEWEST = 8, 2
@@ -69,6 +71,30 @@ def by_decode_times(frames: Iterator[Any], inside: PacketsInside) -> Iterator[An
             yield _moved(waiting.popleft(), heappop(times))
     while waiting:
         yield _moved(waiting.popleft(), heappop(times))
+
+
+def decoded_before_shown(frames: Iterator[Any], inside: PacketsInside, video: StreamFacts) -> Iterator[Any]:
+    """The same frames, whose `opaque` ascends and is a time of decoding: each is shown `depth` packets later.
+
+    Less `depth` times the usual `pace`, so that nothing changes where all packets stand evenly: a writer decodes a
+    picture when one is shown that was decoded so much earlier, and what is held is held at its time of display.
+    """
+    waiting = deque[Any]()
+    for frame in frames:
+        waiting.append(frame)
+        while waiting and (waiting[0].opaque is None or inside.later(waiting[0].opaque, video.depth) is not None):
+            yield _later(waiting.popleft(), inside, video)
+    while waiting:
+        yield _later(waiting.popleft(), inside, video)
+
+
+def _later(frame: Any, inside: PacketsInside, video: StreamFacts) -> Any:
+    if frame.opaque is None:
+        return frame
+    there = video.depth
+    while (when := inside.later(frame.opaque, there)) is None and there > 0:  # behind the last one all go on as usual
+        there -= 1
+    return frame if when is None else _moved(frame, when - there * video.pace)
 
 
 def _is_next(when: int, inside: PacketsInside) -> bool:

@@ -70,6 +70,10 @@ class StreamFacts:
     """What of its media is played when; then its stored times are those of the media. Empty: all is, as it is."""
     decode_order: bool = False
     """Its times never go back from packet to packet: the n-th picture shown appears at the n-th of them."""
+    depth: int = 0
+    """So many pictures are decoded before one is shown; told where times of decoding are stored, and pictures held."""
+    pace: int = 0
+    """Ticks from one packet to the next; told with `depth`."""
     timed_at: frozenset[int] | None = None
     """First bytes of the packets that have a time of their own; FFmpeg has filled in the others. None: all may have."""
 
@@ -178,6 +182,17 @@ class PacketTimes:
         edges = [0, *(shift.packet for shift in self.shifts), len(when)]
         far = int(FAR_S / self.tick)
         return [_stretch(table[start:stop], when[start:stop], far) for start, stop in pairwise(edges)]
+
+    @property
+    def pace(self) -> int:
+        """Ticks from one packet that has a time to the next, mostly."""
+        steps = np.diff(self.clock()[1])
+        return max(1, int(np.median(steps[steps > 0]))) if (steps > 0).any() else 1
+
+    @property
+    def is_even(self) -> bool:
+        """None is held for twice as long as most."""
+        return bool((np.diff(self.clock()[1]) < 2 * self.pace).all())
 
     def check_pace(self, stream: Any) -> None:
         """Raises RejectError, corrupt, when most packets of sound stand far apart: then their clock is wrong.

@@ -7,11 +7,14 @@ MPEG program and transport streams carry an arbitrary clock, so theirs starts at
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from statistics import median_low
 from typing import Any
 
 from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import PictureType
 
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
@@ -42,6 +45,8 @@ and has no times at all, it is shown at once.
 LATEST_START_S = 24 * 3600
 """What begins later than this after its own time 0 counts from somewhere else: 1970, the start of a capture."""
 ANY_STREAM = StreamWish()
+MOST_TRIED = 250
+"""Pictures decoded to see whether one is shown after a later one; encoders use B-frames from the beginning."""
 SPARSE = "mpeg", frozenset(("mpeg1video", "mpeg2video"))
 """A container that stores one time for several pictures, and codecs whose pictures say how long they stay."""
 COUNTED: dict[str, Callable[[Path, Sequence[Any], Sequence[PacketTimes]], None]] = {
@@ -138,6 +143,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     facts = [one.facts(stream) for one, stream in zip(chosen, (video, audio), strict=True)]
     own_clock = clockless or min(one.start for one in facts) > LATEST_START_S
     origin = facts[0].start if own_clock else Fraction(0)
+    facts[0] = replace(facts[0], depth=_depth(path, video, chosen[0]), pace=chosen[0].pace)
     early = _early(path, video, chosen[0]) - _late(path, container, video) + _delay(container, video, chosen[0])
     reach = max(one.reach for one in times.values())
     end = _end_of_picture(chosen[0], *facts)
@@ -220,6 +226,23 @@ def _delay(container: InputContainer, video: Any, times: PacketTimes) -> Fractio
         return Fraction(0)
     steps = [part.usual for part in times.parts() if part is not None]
     return video.codec_context.reorder_depth * median_low(steps or [0]) * times.tick
+
+
+def _depth(path: Path, video: Any, times: PacketTimes) -> int:
+    """See StreamFacts; decoders wait for pictures that the stream may have, and need not."""
+    if not times.by_decode_times or times.is_even or not video.codec_context.reorder_depth:
+        return 0
+    with open_media(path) as container:
+        seen = False
+        try:
+            for frame in islice(container.decode(container.streams[video.index]), MOST_TRIED):
+                if seen := frame.pict_type == PictureType.B:
+                    break
+        except MemoryError:
+            raise
+        except (FFmpegError, IndexError):
+            pass  # damaged: what came before has told
+        return video.codec_context.reorder_depth if seen else 0
 
 
 def _as_late_as_ffmpeg(path: Path, edits: EditList) -> EditList:

@@ -56,7 +56,7 @@ def restarts(times: PacketTimes) -> list[Restart]:
     if len(clock) < 2:
         return []
     steps = np.diff(clock)
-    usual = _usual(steps)
+    usual = times.pace
     back = max(int((REORDER_S if _reordered(times) else BACK_S) / tick), 2 * usual)
     ahead = int(AHEAD_S / tick)
     most = max(WITNESSES, int(WITNESS_S / tick) // usual)
@@ -70,11 +70,6 @@ def restarts(times: PacketTimes) -> list[Restart]:
             found.append(Restart(packet=packet, number=int(times.numbers[packet]), back=-leap * tick))
             since = suspect
     return found
-
-
-def _usual(steps: Ticks) -> int:
-    """Ticks from one packet that has a time to the next."""
-    return max(1, int(np.median(steps[steps > 0]))) if (steps > 0).any() else 1
 
 
 def _reordered(times: PacketTimes) -> bool:
@@ -162,8 +157,8 @@ def _beside(one: Restart, other: Restart, video: PacketTimes, audio: PacketTimes
 
 def _content(times: PacketTimes, first: int, stop: int) -> Fraction:
     """Seconds that these packets last, whatever their clock says."""
-    packets, clock = times.clock()
-    return max(0, stop - first) * _usual(np.diff(clock)) * times.tick * Fraction(len(packets), times.packets)
+    packets, _ = times.clock()
+    return max(0, stop - first) * times.pace * times.tick * Fraction(len(packets), times.packets)
 
 
 def _contradiction(name: str, alone: Restart) -> RejectError:

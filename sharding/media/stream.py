@@ -74,11 +74,19 @@ class PacketsInside:
 
     def __init__(self) -> None:
         self._times, self._gone = list[int](), Counter[int]()
+        self._given = deque[int]()
 
     def add(self, when: int | None) -> None:
         """A packet goes in."""
         if when is not None:
             heappush(self._times, when)
+            self._given.append(when)
+
+    def later(self, when: int, packets: int) -> int | None:
+        """Time of the packet that was given so many after the one of `when`; None: not yet. Ask in ascending order."""
+        while self._given and self._given[0] < when:
+            self._given.popleft()
+        return self._given[packets] if len(self._given) > packets else None
 
     def remove(self, when: int | None) -> None:
         """A packet's frame came out, or never will."""

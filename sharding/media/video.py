@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.media.frame_times import TimedFrame, at_own_pace, by_decode_times, in_display_order, played
+from sharding.media.frame_times import (
+    TimedFrame,
+    at_own_pace,
+    by_decode_times,
+    decoded_before_shown,
+    in_display_order,
+    played,
+)
 from sharding.media.picture import PictureFitter
 from sharding.media.probe import Probe
 from sharding.media.stream import PacketStats, SourceStream
@@ -53,6 +60,7 @@ def timed_frames(source: Probe, stream: SourceStream) -> Iterator[TimedFrame]:
         frames = stream.frames()
         if source.video.decode_order:
             frames = by_decode_times(frames, stream.inside)
+            frames = decoded_before_shown(frames, stream.inside, source.video)
         timed = (in_display_order if source.video.timed_at is None else at_own_pace)(frames, usual)
         if edit is not None and edit.stop is not None:
             timed = played(timed, int(edit.start / stream.tick), int(edit.stop / stream.tick))

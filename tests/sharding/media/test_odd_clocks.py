@@ -205,6 +205,24 @@ def test_asf_shows_pictures_when_the_decoder_has_what_it_waits_for(b_frames: int
     assert_together(found_in(write_video(tmp_path / "a.asf", video)), 4)
 
 
+HELD = {"before a flash": [(13, 24)], "behind a flash": [(30, 41)], "often": [(5, 6), (12, 13), (40, 52), (120, 124)]}
+
+
+@pytest.mark.parametrize("suffix", ["avi", "asf"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("b_frames", [0, 1, 3])
+@pytest.mark.parametrize("held", HELD)
+def test_a_picture_held_where_only_times_of_decoding_are_stored(
+    held: str, b_frames: int, codec: str, suffix: str, tmp_path: Path
+):
+    """Writers leave out chunks, or write empty ones, where encoders of a variable rate leave out pictures."""
+    dropped = {number for first, last in HELD[held] for number in range(first, last + 1)}
+    times = tuple(F(number, 25) for number in range(150) if number not in dropped)
+    sound = "pcm_s16le" if suffix == "avi" else "libmp3lame"
+    video = replace(SMALL, video_codec=codec, b_frames=b_frames, frame_times=times, audio_codec=sound)
+    assert_together(found_in(write_video(tmp_path / f"a.{suffix}", video)), 4)
+
+
 @pytest.mark.parametrize("lost", [(20,), (20, 21), (50, 90)])
 def test_a_damaged_picture_in_avi_moves_no_other_for_long(lost: tuple[int, ...], tmp_path: Path):
     video = replace(SMALL, video_codec="mpeg4", b_frames=2, audio_codec="pcm_s16le")
