@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def _not_opened(path: Path, options: dict[str, str], why: Exception) -> RejectEr
         return RejectError(RejectReason.UNREADABLE, f"cannot be opened: {fact}")
     if not path.stat().st_size:
         return RejectError(RejectReason.CORRUPT, "is empty")
+    if isinstance(why, FFmpegError) and why.errno == EINVAL:  # FFmpeg knows it, and may not use it here
+        fact = "its container is not read here; copy it into another: ffmpeg -i NAME -c copy NAME.mkv"
+        return RejectError(RejectReason.CORRUPT, fact)
     return RejectError(RejectReason.CORRUPT, f"is no video that FFmpeg can open: {fact}")
 
 

@@ -132,10 +132,11 @@ def in_display_order(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
 def at_own_pace(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
     """Frames with ticks that never fall, each as long after the one before as that one stays; `usual`: where none says.
 
-    A stored time moves this clock only when most of the times that follow agree with it. Nobody knows when pictures
+    A stored time moves this clock only when most of the times that follow agree with it. A picture whose head lies
+    across two packets has, from FFmpeg, the time of the one behind it; that is no stray. Nobody knows when pictures
     are shown long before the first one that has a time: they are left out.
     """
-    window, expected, last = deque[Any](), None, None
+    window, untimed, expected, last = deque[Any](), deque[int](maxlen=WINDOW), None, None
     ended = False
     while window or not ended:
         while not ended and (not window or len(window) <= _fit(PACED, WINDOW_BYTES, window[0])):
@@ -150,8 +151,13 @@ def at_own_pace(frames: Iterator[Any], usual: int) -> Iterator[TimedFrame]:
         if clock is None:
             continue
         tick = clock if frame.opaque is None or not _agree(frame.opaque, clock, usual) else frame.opaque
-        stray = frame.opaque is not None and tick != frame.opaque
         expected = tick + (frame.duration or usual)
+        if frame.opaque is None:
+            untimed.append(tick)
+        others = [*untimed, *(other.opaque for other in window if other.opaque is not None)]
+        if window and window[0].opaque is None:
+            others.append(expected)
+        stray = frame.opaque not in (None, tick) and not any(_agree(frame.opaque, other, usual) for other in others)
         last = tick if last is None else max(tick, last)
         yield TimedFrame(tick=last, frame=frame, stray=stray)
 

@@ -189,6 +189,15 @@ class PacketTimes:
         steps = np.diff(self.clock()[1])
         return max(1, int(np.median(steps[steps > 0]))) if (steps > 0).any() else 1
 
+    def keeps_pace_of(self, filled: "PacketTimes") -> bool:
+        """From one of its times to the next it is mostly as long as the packets last that FFmpeg has `filled` in."""
+        known, when = self.clock()
+        lasts = np.cumsum(np.r_[0, filled._columns()[:, 3]])
+        if not len(known) or known[-1] >= len(lasts):
+            return False
+        off = np.abs(np.diff(when) - np.diff(lasts[known]))
+        return bool((off < filled.pace).mean() > 0.5) if len(off) else True
+
     @property
     def is_even(self) -> bool:
         """None is held for twice as long as most."""

@@ -24,6 +24,7 @@ from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
 from sharding.media.fragments import late_by_ffmpeg
+from sharding.media.movie_boxes import first_movie_ends
 from sharding.media.ogg_pages import check_pages
 from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
 from sharding.media.restarts import lay_out, restarts
@@ -33,7 +34,7 @@ from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192
-CONNECTED = CLOCKLESS | {"flv"}
+CONNECTED = CLOCKLESS | {"flv", "ogg", "asf"}
 UNREAD_BYTES, UNREAD_SHARE = 2**15, Fraction(1, 20)
 """So much of a file behind the last packets of picture and sound is more than padding."""
 DECODE_TIMES = frozenset(("avi", "asf"))
@@ -145,7 +146,8 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     origin = facts[0].start if own_clock else Fraction(0)
     facts[0] = replace(facts[0], depth=_depth(path, video, chosen[0]), pace=chosen[0].pace)
     early = _early(path, video, chosen[0]) - _late(path, container, video) + _delay(container, video, chosen[0])
-    reach = max(one.reach for one in times.values())
+    reach = max(one.reach for one in chosen)
+    reach = max(one.reach for one in times.values() if (one.head[0] or 0) < reach)
     end = _end_of_picture(chosen[0], *facts)
     observed = [
         ObservedStream(stream=stream, times=one, facts=its)
@@ -153,7 +155,9 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
     ]
     return Probe(
         path=path,
-        video=_shifted(replace(facts[0], end=end, timed_at=_timed_at(path, container, video)), origin - early),
+        video=_shifted(
+            replace(facts[0], end=end, timed_at=_timed_at(path, container, video, chosen[0])), origin - early
+        ),
         audio=_shifted(facts[1], origin, hidden=not own_clock),
         runs=chosen[0].runs_until(end, origin - early),
         stretches=_stretches(audio, chosen, end, origin, early),
@@ -203,14 +207,17 @@ def _missing(
 ) -> Stretch | None:
     """What a file should have and has not; `end` of its picture on the timeline.
 
-    `whole`: its lengths are declared on another clock, if at all. Then, and in FLV, what lies behind `reach`, the last
-    packet of any stream, may be a further recording that FFmpeg does not connect with them.
+    `whole`: its lengths are declared on another clock, if at all. What lies behind `reach`, the last packet of any
+    stream that begins before it, may be a further recording that FFmpeg does not connect with them.
     """
     if not whole and (missing := missing_stretch(path, container, observed)) is not None:
         return missing
-    if CONNECTED.isdisjoint(container.format.name.split(",")):
+    size, names = path.stat().st_size, container.format.name.split(",")
+    if "mov" in names:
+        movie = first_movie_ends(path)
+        return None if movie is None else (end, end * size / movie)
+    if CONNECTED.isdisjoint(names):
         return None
-    size = path.stat().st_size
     return (end, end * size / reach) if size - reach > max(UNREAD_BYTES, size * UNREAD_SHARE) else None
 
 
@@ -271,13 +278,22 @@ def _packet_times(container: InputContainer, streams: Sequence[Any]) -> dict[int
     return times
 
 
-def _timed_at(path: Path, container: InputContainer, video: Any) -> frozenset[int] | None:
-    """See StreamFacts."""
+def _timed_at(path: Path, container: InputContainer, video: Any, filled: PacketTimes) -> frozenset[int] | None:
+    """See StreamFacts. Raises RejectError, corrupt, when few pictures have a time, and those are no clock of theirs."""
     if container.format.name != SPARSE[0] or video.codec_context.name not in SPARSE[1]:
         return None
     with open_media(path, **STORED_TIMES) as stored:
         times = _packet_times(stored, [stored.streams[video.index]])[video.index]
-        return frozenset(byte for byte, _, _ in times.places())
+    places = frozenset(byte for byte, _, _ in times.places())
+    if times.keeps_pace_of(filled):
+        return places
+    if 2 * len(places) > times.packets:
+        return None
+    raise RejectError(
+        RejectReason.CORRUPT,
+        f"only {len(places)} of its {times.packets} pictures have a time, and between those they last otherwise:"
+        " nobody knows when each is shown; encode it again from where it came from, or leave it out",
+    )
 
 
 def _stretches(

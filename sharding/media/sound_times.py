@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from math import lcm
 from statistics import median_low
 from typing import NamedTuple
@@ -54,8 +54,8 @@ def heard(frames: Iterator[av.AudioFrame], tick: Fraction) -> Iterator[Heard]:
         if run is None:
             run = _Run(frame, tick, Fraction(0), jumped=False)
         if run.takes(frame, suspects):
-            for stray in suspects:
-                yield from run.add(stray, stray=stray.pts is not None)
+            for stray, following in pairwise((*suspects, frame)):  # a head across two packets gets the next one's time
+                yield from run.add(stray, stray=stray.pts not in (None, following.pts))
             suspects.clear()
             yield from run.add(frame)
             continue

@@ -19,7 +19,8 @@ from sharding.format.index import SPLITS
 from sharding.format.records import Reject
 
 SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .vob .webm .wmv".split()
+    ".3g2 .3gp .asf .avi .divx .f4v .flv .m2p .m2t .m2ts .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .ogg .ogm .ogv"
+    " .qt .tod .tp .trp .ts .vob .webm .wmv".split()
 )
 """What a video is known by, in lower case."""
 ID_CHARACTERS, ID_DIGITS = 56, 16

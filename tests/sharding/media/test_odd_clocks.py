@@ -391,3 +391,37 @@ def test_silence_in_both_channels_stays_silence(tmp_path: Path):
     video = replace(TS, audio_codec="flac", channels=2, events=(), noise=0)
     (span,) = read_spans(probe(write_video(tmp_path / "a.mkv", video)), [range(30, 500)], SPEC)
     assert not span.audio.any()
+
+
+# --- what FFmpeg plays the first part of only, in silence
+
+
+@pytest.mark.parametrize(
+    ("suffix", "settings"),
+    [
+        ("mp4", {}),
+        ("mov", {"audio_codec": "pcm_s16le"}),
+        ("asf", {"audio_codec": "libmp3lame"}),
+        ("flv", {}),
+        ("ogv", {"video_codec": "libvpx", "audio_codec": "libopus", "sample_rate": 48_000}),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_recordings_joined_by_their_bytes_are_used_or_said_to_be_missing(suffix: str, settings: Any, tmp_path: Path):
+    video = replace(SMALL, **settings)
+    one = write_video(tmp_path / f"one.{suffix}", video)
+    other = write_video(tmp_path / f"other.{suffix}", replace(video, seed=1))
+    assert probe(one).missing is None
+    source = probe(joined(tmp_path / f"joined.{suffix}", one, other))
+    used = sum(stop - start for start, stop in source.stretches)
+    assert source.missing is not None or used > F(9)
+
+
+def test_a_transport_stream_that_goes_on_under_other_pids_says_so(tmp_path: Path):
+    one = write_video(tmp_path / "one.ts", TS, {"mpegts_start_pid": "256"})
+    other = write_video(tmp_path / "other.ts", TS, {"mpegts_start_pid": "512"})
+    source = probe(joined(tmp_path / "joined.ts", one, other))
+    assert source.missing is not None
+    start, stop = source.missing
+    assert abs(start - 6) < F(1, 2), source.missing
+    assert 4 < stop - start < 8, source.missing

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharding.media.frame_times import at_own_pace
+from sharding.media.frame_times import WINDOW, at_own_pace
 from sharding.media.probe import probe
 from sharding.media.stream import SourceStream
 from sharding.media.video import timed_frames
@@ -174,7 +174,10 @@ def test_few_times_place_all_pictures_and_wrong_ones_none(stays, every, data):
         known[place] = times[place] + offset * (number + 1)
     got = paced(known, stays)
     assert [tick for tick, _ in got] == times
-    assert [n for n, (_, stray) in enumerate(got) if stray] == sorted(wrong)
+    strays = [n for n, (_, stray) in enumerate(got) if stray]
+    assert set(strays) <= wrong
+    if offset > WINDOW * USUAL * 2:  # or it may be the time of a neighbour, which FFmpeg gives to the wrong one
+        assert strays == sorted(wrong)
 
 
 @given(STAYS, st.integers(2, 6), st.integers(12, 20), st.integers(USUAL, 10**6))
