@@ -13,9 +13,9 @@ from sharding.config import PackConfig
 from sharding.format.codec import CODECS
 from sharding.pack.pack import pack
 
-BATCHES = 10_000
+BATCHES = 5_000
 GROWTH = 24 << 20
-"""Bytes that may come and go between two looks; a leak of one small window a batch would be 90 MB."""
+"""Bytes that may come and go between two looks; a leak of one small window a batch would be 45 MB."""
 
 
 def own_memory() -> int:
@@ -33,7 +33,7 @@ def own_memory() -> int:
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("codec", CODECS)
-def test_memory_is_flat_over_ten_thousand_batches(scenes, tmp_path, codec):
+def test_memory_is_flat_over_five_thousand_batches(scenes, tmp_path, codec):
     pack(scenes / "scenes.csv", tmp_path / "d", PackConfig(
         fps="10", size=32, sample_rate=8000, min_clip_s="3", codec=codec, workers=2,
     ))  # fmt: skip
