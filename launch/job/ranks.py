@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from launch.job.attempt import ThisAttempt
 from launch.job.rank import MASTER, PORT
+from launch.job.srun import obeyed, srun_words
 from launch.queue.ask import ask
 from sharding.base.environment import STOP_FILE
 from sharding.errors import AvsyncError
@@ -60,12 +61,9 @@ class Ranks:
 
 def _words(this: ThisAttempt) -> list[str]:
     record, resources = this.record, this.record.resources
+    cpus = [f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []
     return [
-        "srun",
-        "--kill-on-bad-exit=1",
-        *([f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []),
-        *(["--label"] if resources.nodes * resources.tasks_per_node > 1 else []),
-        *record.profile.srun,
+        *srun_words([*cpus, *record.profile.srun], label=resources.nodes * resources.tasks_per_node > 1),
         sys.executable,
         "-m",
         "launch.job.rank",
@@ -75,7 +73,7 @@ def _words(this: ThisAttempt) -> list[str]:
 
 def _environment(this: ThisAttempt) -> dict[str, str]:
     return {
-        **os.environ,
+        **obeyed(os.environ),
         PORT: str(_free_port()),
         MASTER: os.environ.get("SLURMD_NODENAME", ""),
         STOP_FILE: str(this.task.stop),

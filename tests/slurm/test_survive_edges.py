@@ -88,6 +88,40 @@ def test_why_a_run_was_given_up_is_told_in_its_own_words_and_no_node_is_blamed(c
     assert {one.ended.failed_node for one in job.attempts() if one.ended} == {""}
 
 
+OTHERS = (
+    "export SLURM_EXPORT_ENV=NONE SRUN_EXPORT_ENV=NIL SLURM_LABELIO=1 SLURM_STDOUTMODE=none SLURM_STDERRMODE=none "
+    "SLURM_EXIT_ERROR=0 SLURM_KILL_BAD_EXIT=0 SLURM_TIMELIMIT=1 SLURM_MPI_TYPE=none-such SLURM_REMOTE_CWD=/none"
+)
+"""What a site, or a shell, may have set against all that a job counts on."""
+
+
+def test_ranks_get_what_the_job_has_whatever_the_site_exports_and_a_cancel_is_heard(cluster: Cluster, tmp_path: Path):
+    """sbatch --export=NONE or a list, as wrappers and plugins of sites have it; variables of srun; one task and two."""
+    ways = {"none": (["--export=NONE"], ()), "list": (["--export=HOME"], ()), "shell": ([], (OTHERS,))}
+    jobs = [
+        toy(
+            cluster, tmp_path / f"{name}-{tasks}", 1000, sbatch=options, nodes=1, tasks_per_node=tasks,
+            site=profile(setup=setup, environment={"OF_THE_PROFILE": "a b"}),
+        )
+        for name, (options, setup) in ways.items() for tasks in (1, 2)
+    ]  # fmt: skip
+    for job in jobs:
+        job.until_step(2)
+        job.paths.cancelled.touch()
+        job.paths.task(None).stop.touch()
+    for job in jobs:
+        assert job.outcome().end is End.CANCELLED, job.log
+        assert job.ends() == ["cancelled"], job.log
+        assert len(job.trained()) < 500, "it was heard at once"
+        ranks = 1 + job.run.name.endswith("2")
+        for rank in range(ranks):
+            (got,) = job.ranks(rank)
+            assert got["OF_THE_PROFILE"] == "a b"
+            assert got["PYTHONPATH"].split(":")[0] == str(job.paths.code)
+            assert got["AVSYNC_STOP_FILE"] == str(job.paths.task(None).stop)
+            assert got["WORLD_SIZE"] == (str(ranks) if ranks > 1 else "")
+
+
 def test_a_job_whose_code_is_gone_says_so_and_runs_no_other(cluster: Cluster, tmp_path: Path):
     job = toy(cluster, tmp_path / "run", nodes=1, edit=lambda text: text.replace("/code ||", "/gone ||"))
     assert job.state("FAILED", "COMPLETED") == "FAILED"
