@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 
 from launch.job.attempt import ThisAttempt
+from launch.job.launcher import PORTS
 from launch.job.rank import MASTER, PORT
 from launch.job.srun import obeyed, srun_words
 from launch.queue.ask import ask
@@ -16,8 +17,6 @@ from sharding.base.environment import STOP_FILE
 from sharding.errors import AvsyncError
 
 PATIENCE_S = 10.0
-MEETING_PORTS = (20_000, 32_000)
-"""Below those that Linux gives to outgoing connections."""
 
 
 class Ranks:
@@ -83,8 +82,8 @@ def _environment(this: ThisAttempt) -> dict[str, str]:
 
 def _free_port() -> int:
     """On this node, where rank 0 will be. Chosen anew each time: a node may hold several runs."""
-    for port in random.SystemRandom().sample(range(*MEETING_PORTS), 50):
+    for port in random.SystemRandom().sample(range(*PORTS), 50):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("", port))
             return port
-    raise AvsyncError(f"no free port from {MEETING_PORTS[0]} to {MEETING_PORTS[1]} for the ranks to meet at")
+    raise AvsyncError(f"no free port from {PORTS[0]} to {PORTS[1]} for the ranks to meet at")

@@ -44,6 +44,11 @@ def obeyed(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in NOT_OBEYED}
 
 
+def first_node(nodes: str) -> str:
+    """Of a list as SLURM writes it: n1 of `n[1-3,7],m2`."""
+    return re.sub(r"\[(\w+)[^\]]*\]", r"\1", re.split(r",(?![^\[]*\])", nodes, maxsplit=1)[0])
+
+
 # What it prints: lines of tasks, each behind its label where there are several; and its own, which tell how they end.
 
 _LABEL = re.compile(r" *(\d+): ")
