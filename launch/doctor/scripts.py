@@ -8,6 +8,7 @@ from pathlib import Path
 from launch.doctor.on_node import OF_JOB
 from launch.job.srun import srun_words
 from launch.site.profile import ClusterProfile
+from launch.submit.script import basics
 
 LEAD_S = 40
 """Asked for before a limit of one minute, the shortest that SLURM knows."""
@@ -89,6 +90,7 @@ def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str
         [
             "#!/bin/bash",
             *flags,
+            *basics(),
             *profile.setup,
             *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
             f"export {' '.join(map(shlex.quote, _of_python(folder)))} {OF_JOB}=1",

@@ -6,6 +6,7 @@ Python's own library alone: the doctor's probes call it as jobs do, on nodes whe
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 SETTLED = ("--kill-on-bad-exit=1", "--wait=0", "--mpi=none")
 """Ranks that wait for a dead one must not stay; one that leaves late, still saving, is not ended for the others having
@@ -36,7 +37,13 @@ them (SLURM_CPU_BIND, SLURM_HINT, SLURM_DISTRIBUTION ...) is the site's business
 
 def srun_words(options: Sequence[str] = (), *, label: bool = False) -> list[str]:
     """How a step is started; `options` are the profile's. Of two options that say the same srun takes the last."""
-    return ["srun", *SETTLED, *options, EVERYTHING, *(["--label"] if label else [])]
+    return ["srun", *SETTLED, EVERYTHING, *options, *(["--label"] if label else [])]
+
+
+def exports(options: Sequence[str]) -> list[str]:
+    """What a profile's options say of --export."""
+    joined = [word.removeprefix("--export=") for word in options if word.startswith("--export=")]
+    return joined + [value for word, value in pairwise(options) if word == "--export"]
 
 
 def obeyed(environment: Mapping[str, str]) -> dict[str, str]:

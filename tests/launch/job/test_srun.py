@@ -3,13 +3,20 @@
 import random
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.job.srun import NOT_OBEYED, StepOutput, obeyed, srun_words, unlabelled
+from launch.job.attempt import ThisAttempt
+from launch.job.attempts import Action, Event, What
+from launch.job.paths import JobPaths
+from launch.job.progress_on_disk import Past
+from launch.job.requeue import Decision, Do
+from launch.job.srun import NOT_OBEYED, StepOutput, exports, obeyed, srun_words, unlabelled
 from launch.watch.logs import errors_in
+from tests.slurm.jobs import asked, profile, record
 
 WIDTHS = (1, 2, 9, 10, 11, 99, 100, 101, 999, 1000, 1001)
 """Numbers of tasks, around those where srun's label grows."""
@@ -146,9 +153,9 @@ def test_tracebacks_of_tasks_that_print_at_once_are_all_shown_whole(tasks: int, 
 
 def test_no_variable_and_no_option_changes_what_tasks_get_and_where_they_print():
     """srun(1): a word on the command line goes before a variable, and the last of two words before the first."""
-    words = srun_words(["--cpus-per-task=2", "--export=NONE", "--kill-on-bad-exit=0"], label=True)
+    words = srun_words(["--cpus-per-task=2", "--kill-on-bad-exit=0"], label=True)
     assert words[0] == "srun"
-    assert [word for word in words if word.startswith("--export")][-1] == "--export=ALL"
+    assert exports(words) == ["ALL"]
     assert [word for word in words if word.startswith("--kill-on-bad-exit")][-1].endswith("=0"), "that is a profile's"
     assert "--label" in words
     assert "--label" not in srun_words()
@@ -161,3 +168,40 @@ def test_no_variable_and_no_option_changes_what_tasks_get_and_where_they_print()
     }
     assert obeyed(facts | dict.fromkeys(NOT_OBEYED, "1")) == facts
     assert all(re.fullmatch("(SLURM|SRUN)_[A-Z0-9_]+", name) for name in NOT_OBEYED)
+
+
+def ended(folder: Path, log: str, what: What) -> Event:
+    """What is noted of an attempt that printed this."""
+    paths = JobPaths.of(folder, "train")
+    paths.root.mkdir(parents=True)
+    paths.log.write_text(log)
+    this = ThisAttempt(
+        paths=paths, record=record(folder, (), profile(), asked()), share=None, job="7", restart=0, nodes="n[1-2]",
+        past=Past([]), had=0, log=paths.log, log_begins=0,
+    )  # fmt: skip
+    return this.end(Decision(what=what, do=Do.REQUEUE, why="x"), Action.REQUEUED, 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "lines", "node"),
+    [
+        (What.CRASHED, ["srun: error: n2: task 5: Killed"], "n2"),
+        (What.CRASHED, [" 5: avsync: error: no shards", "srun: error: n2: task 5: Exited with exit code 1"], ""),
+        (What.CRASHED, ["srun: error: n[1-2]: tasks 5,7: Killed", "srun: error: n3: task 8: Killed"], ""),
+        (What.OUT_OF_MEMORY, ["srun: error: n2: task 5: Out Of Memory"], ""),
+        (What.PREEMPTED, ["srun: error: n2: task 5: Killed"], ""),
+        (What.CRASHED, ["srun: error: n2: task 5: Terminated"], ""),
+    ],
+)
+def test_a_node_is_blamed_for_what_may_be_its_fault_and_never_for_the_settings(
+    tmp_path: Path, what: What, lines: list[str], node: str
+):
+    assert ended(tmp_path / "run", "\n".join(lines), what).failed_node == node
+
+
+def test_the_first_of_a_thousand_ranks_is_heard_however_much_the_others_print_after_it(tmp_path: Path):
+    flood = [line for task in range(1000) for line in printed(1000, task, TRACEBACK + "gone " * 400)]
+    log = ["  3: avsync: error: --batch 3 is wrong", *flood, "srun: error: n1: task 3: Exited with exit code 1"]
+    log += [f"srun: error: n{task}: task {task}: Exited with exit code 70" for task in range(4, 1000)]
+    assert ended(tmp_path / "run", "\n".join(log), What.CRASHED).failed_node == ""
+    assert StepOutput("\n".join(log)).why == "--batch 3 is wrong"
