@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, command_class
-from launch.job.launcher import TORCHRUN, Launched, Starter, launched, meet_in_step
+from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
 from sharding.base.signals import Handlers, install, restore
 from sharding.errors import AvsyncError, InputError, PeerError
 
@@ -83,6 +83,8 @@ def _join(name: str) -> Launched:
         how = with_others if several else "it works as one process: start it once (srun -n1)"
         message = f"{process.by} has started avsync {name} {process.ranks} times; {how}"
         raise PeerError(message) if process.rank else InputError(message)
+    if several:
+        check_whole(os.environ)
     if process.by is Starter.SLURM:
         meet_in_step(os.environ)
     if process.idle and several:

@@ -53,26 +53,35 @@ class Launched:
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launched:
-    """From the variables that launchers set. Raises InputError where they contradict each other."""
-    of_torch = [name for name in ("RANK", "WORLD_SIZE") if environment.get(name)]
-    if len(of_torch) == 2:
+    """From the variables that launchers set. Raises InputError where they are no numbers."""
+    if environment.get("RANK") and environment.get("WORLD_SIZE"):
         by = Starter.TORCH if "TORCHELASTIC_RUN_ID" in environment else Starter.SOMEBODY
         return Launched(by=by, rank=_number(environment, "RANK"), ranks=_number(environment, "WORLD_SIZE"))
-    if of_torch and environment[of_torch[0]] != str(int(of_torch[0] == "WORLD_SIZE")):
-        other = "WORLD_SIZE" if of_torch == ["RANK"] else "RANK"
-        raise InputError(
-            f"{of_torch[0]} is {environment[of_torch[0]]} and {other} is not set: a launcher sets both; "
-            f"unset {of_torch[0]} to run as one process"
-        )
     step = _is_step(environment)
     for size, rank in _MPI.items():
-        of_srun = step and environment.get(size) == environment["SLURM_STEP_NUM_TASKS"]  # srun --mpi=pmi2
-        if _number(environment, size, 1) > 1 and not of_srun:
-            return Launched(by=Starter.MPI, rank=_number(environment, rank, 0), ranks=_number(environment, size))
+        process = Launched(by=Starter.MPI, rank=_number(environment, rank, 0), ranks=_number(environment, size, 1))
+        if process.ranks > 1 and not (step and size == "PMI_SIZE" and _by_srun(environment, process)):
+            return process
     if step:
         tasks = _number(environment, "SLURM_STEP_NUM_TASKS")
         return Launched(by=Starter.SLURM, rank=_number(environment, "SLURM_PROCID"), ranks=tasks)
     return Launched(idle=_idle(environment))
+
+
+def check_whole(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises InputError where half of what torchrun sets is there: the other processes would be waited for in vain."""
+    for name, other, harmless in (("WORLD_SIZE", "RANK", "1"), ("RANK", "WORLD_SIZE", "0")):
+        if environment.get(name, harmless) not in ("", harmless) and not environment.get(other):
+            raise InputError(
+                f"{name} is {environment[name]} and {other} is not set, and a launcher sets both: "
+                f"unset {name} to run as one process"
+            )
+
+
+def _by_srun(environment: Mapping[str, str], process: Launched) -> bool:
+    """With --mpi=pmi2 srun sets variables of MPI, too."""
+    own = (environment["SLURM_PROCID"], environment["SLURM_STEP_NUM_TASKS"])
+    return own == (str(process.rank), str(process.ranks))
 
 
 def _is_step(environment: Mapping[str, str]) -> bool:

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from launch.commands.entries import COMMANDS
-from launch.job.launcher import OF_RANKS, PORTS, Launched, Starter, alone, describe_rank, launched, meet_in_step
+from launch.job.launcher import (
+    OF_RANKS,
+    PORTS,
+    Launched,
+    Starter,
+    alone,
+    check_whole,
+    describe_rank,
+    launched,
+    meet_in_step,
+)
 from launch.job.srun import first_node
 from sharding.base.environment import GRANTED
 from sharding.errors import InputError
@@ -72,6 +82,8 @@ IDLE = Launched(idle="job 7 has 2 tasks; with srun before this command it uses a
         ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}, Launched(by=Starter.MPI, rank=3, ranks=4)),
         (step(2, 1, OMPI_COMM_WORLD_SIZE="8", OMPI_COMM_WORLD_RANK="6"), Launched(by=Starter.MPI, rank=6, ranks=8)),
         (step(2, 1, PMI_SIZE="2", PMI_RANK="1"), TASK),  # srun --mpi=pmi2
+        (step(2, 1, PMI_SIZE="2", PMI_RANK="0"), Launched(by=Starter.MPI, rank=0, ranks=2)),  # mpiexec of MPICH
+        ({"WORLD_SIZE": "2"}, ONE),
         ({"PMI_SIZE": "1", "PMI_RANK": "0"}, ONE),
     ],
 )  # fmt: skip
@@ -85,10 +97,14 @@ def test_one_process_where_several_were_asked_for_says_how_to_get_them():
     assert "torch.distributed.run --nproc-per-node" in launched(asked).idle
 
 
-@pytest.mark.parametrize("wrong", [{"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "x", "WORLD_SIZE": "2"}])
-def test_variables_that_contradict_each_other_are_named(wrong: dict[str, str]):
-    with pytest.raises(InputError, match="RANK"):
-        launched(wrong)
+def test_variables_that_are_half_of_what_a_launcher_sets_are_named():
+    for whole in ({}, {"WORLD_SIZE": "1"}, {"RANK": "0"}, {"RANK": "1", "WORLD_SIZE": "2"}, {"RANK": ""}):
+        check_whole(whole)
+    for half in ({"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "1", "WORLD_SIZE": ""}):
+        with pytest.raises(InputError, match="is not set"):
+            check_whole(half)
+    with pytest.raises(InputError, match="RANK = 'x' is no number"):
+        launched({"RANK": "x", "WORLD_SIZE": "2"})
 
 
 def test_all_tasks_of_a_step_come_to_the_same_place_and_others_to_another():
