@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sharding.base.environment import GRANTED, available_cores
-from sharding.errors import AvsyncError
+from sharding.errors import PeerError
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class World:
         if error is not None:
             raise error
         if failed:
-            raise AvsyncError(f"{failed} of {self.ranks} processes failed; its message says why")
+            raise PeerError(f"{failed} of {self.ranks} processes failed; its message says why")
         return cast(T, result)
 
 

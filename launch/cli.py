@@ -7,9 +7,11 @@ Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or se
 """
 
 import errno
+import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,14 +19,17 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, command_class
+from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
 from sharding.base.signals import Handlers, install, restore
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, InputError, PeerError
 
 if TYPE_CHECKING:
     from launch.commands.parse import Command
 
 DONE, FAILED, USAGE, BUG, STOPPED = 0, 1, 2, 70, 130
 """70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C."""
+LAST_S = 3.0
+"""Processes of one run start about so far apart."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
@@ -46,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, rest: Sequence[str]) -> int:
     code = USAGE  # until the command is built, errors are about what was typed
+    try:
+        process = _join(name)
+    except PeerError:
+        return _leave_last(code)
+    except AvsyncError as error:
+        return _complain(str(error), code)
     with SignalEnd() as ending:
         try:
             command = _build(name, rest)
@@ -58,10 +69,35 @@ def _run(name: str, rest: Sequence[str]) -> int:
             return _stop(name, ending.code)
         except Exception as error:  # the top of the program: the one place that may see anything
             # after the end of a connection, whatever is still written to its terminal fails
-            return _fail(name, error, code) if ending.number is None else _stop(name, ending.code)
+            return _fail(name, error, code, process) if ending.number is None else _stop(name, ending.code)
 
 
-def _fail(name: str, error: Exception, code: int) -> int:
+def _join(name: str) -> Launched:
+    """Become one of several processes, where a launcher has started several.
+
+    Raises InputError where that cannot be, and PeerError in all but the first: one word is enough.
+    """
+    process, several = launched(os.environ), COMMANDS[name].several
+    if process.ranks > 1 and (process.by is Starter.MPI or not (several or process.by is Starter.SOMEBODY)):
+        with_others = f"start it with srun, or {TORCHRUN}"
+        how = with_others if several else "it works as one process: start it once (srun -n1)"
+        message = f"{process.by} has started avsync {name} {process.ranks} times; {how}"
+        raise PeerError(message) if process.rank else InputError(message)
+    if several:
+        check_whole(os.environ)
+    if process.by is Starter.SLURM:
+        meet_in_step(os.environ)
+    if process.idle and several:
+        print(f"avsync: one process: {process.idle}", file=sys.stderr)
+    return process
+
+
+def _fail(name: str, error: Exception, code: int, process: Launched) -> int:
+    if isinstance(error, PeerError):
+        return _leave_last(code)
+    if isinstance(error, AvsyncError) and code == USAGE and process.rank and process.by is not Starter.SOMEBODY:
+        _tell_launcher(str(error))
+        return _leave_last(code)  # all say the same: the first one is enough
     if isinstance(error, AvsyncError):
         return _complain(str(error), code)
     if isinstance(error, BrokenPipeError):  # `avsync ... | head`: nobody is listening any more
@@ -104,6 +140,21 @@ def _stop(name: str, code: int) -> int:
 
 def _complain(message: str, code: int) -> int:
     print(f"avsync: error: {message}", file=sys.stderr)
+    _tell_launcher(message)
+    return code
+
+
+def _tell_launcher(message: str) -> None:
+    """What torchrun prints below, a traceback of its own, ends with these words then."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        words = {"message": f"avsync: error: {message}", "extraInfo": {"timestamp": str(int(time.time()))}}
+        with suppress(OSError), open(path, "w") as file:
+            json.dump({"message": words}, file)
+
+
+def _leave_last(code: int) -> int:
+    """Without a word, but not before the process that has one: launchers end all others when one leaves."""
+    time.sleep(LAST_S)
     return code
 
 

@@ -6,6 +6,7 @@ AvsyncError
 ├── InputError    a file, folder, flag or setting cannot be used
 ├── FormatError   a dataset, checkpoint or run has another format version, or is damaged
 ├── BusyError     another process holds the folder
+├── PeerError     another process of the same run has failed
 ├── RejectError   one source cannot be packed; its reason goes to the report, the work goes on
 └── SkipClip      one stored clip cannot be read; the loader goes on within its budget
 """
@@ -27,6 +28,10 @@ class FormatError(AvsyncError):
 
 class BusyError(AvsyncError):
     """Another live process holds the folder."""
+
+
+class PeerError(AvsyncError):
+    """Another process of the same run has failed, and says why itself."""
 
 
 class RejectReason(StrEnum):

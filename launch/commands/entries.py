@@ -24,6 +24,8 @@ class Entry(NamedTuple):
     """... whose name is this."""
     resumes: bool = False
     """The same command again goes on from what a stopped one left."""
+    several: bool = False
+    """It may be started as several processes, which work as one."""
 
 
 COMMANDS = {
@@ -40,7 +42,7 @@ COMMANDS = {
     ),
     "verify": Entry("DATASET", "is every byte as it was packed; what is not, by file and clip", DATA, "Verify"),
     "audit": Entry("DATASET", "can a network cheat on the labels? before any training", TRAIN, "Audit"),
-    "train": Entry("DATASET RUN", "train a network; the same command again resumes", TRAIN, "Train", True),
+    "train": Entry("DATASET RUN", "train a network; the same command again resumes", TRAIN, "Train", True, True),
     "evaluate": Entry(
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", TRAIN, "Evaluate"
     ),

@@ -1,5 +1,6 @@
 """The check-up itself: submit the probes, answer them by the shared folder, wait, and clear away."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import launch
+from launch.doctor.on_node import OF_SHELL
 from launch.doctor.results import read_signals
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.ask import QueueError, ask
@@ -20,7 +22,7 @@ from sharding.errors import InputError
 LOOK_S, ASK_S = 0.2, 3.0
 PROBES = (
     *("__init__", "doctor/__init__", "doctor/on_node", "doctor/meeting", "doctor/probe_node", "doctor/probe_signals"),
-    *("job/__init__", "job/interface"),
+    *("job/__init__", "job/interface", "job/srun"),
 )
 """Modules that are copied to where the nodes see them: no other part of avsync need be there."""
 
@@ -62,6 +64,7 @@ class CheckUp:
                 ask(["scancel", "--quiet", *self.jobs.values()])
 
     def _submit(self) -> None:
+        os.environ[OF_SHELL] = "1"  # a variable like any other: is it seen there?
         for name, text in scripts(self.profile, self.folder, self.looks).items():
             with publish(self.folder / f"{name}.sh", lasting=False, mode=PRIVATE) as file:
                 file.write(text.encode())
@@ -69,6 +72,7 @@ class CheckUp:
                 self.jobs[name] = submit_script(text)
             except QueueError as error:
                 self.refused[name] = str(error)
+        del os.environ[OF_SHELL]
         if self.jobs:
             self.say(f"jobs {', '.join(self.jobs.values())} are queued; what they write goes to {self.folder}")
 

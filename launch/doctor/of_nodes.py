@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from launch.doctor.of_signals import IN_LINE
+from launch.doctor.on_node import OF_JOB, OF_SHELL
 from launch.doctor.results import (
     SiteFinding,
     TaskResults,
@@ -34,6 +35,7 @@ def of_nodes(profile: ClusterProfile, tasks: Sequence[TaskResults], nodes: int) 
         *(_network(guests) if nodes > 1 else []),
         _clock(firsts),
         _tools(profile, firsts),
+        _variables(tasks),
         *_gpus(profile, tasks, firsts),
         _cpus(tasks),
         scratch(profile, firsts),
@@ -130,6 +132,26 @@ def _tools(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFindin
     line = {"scontrol": f'["ssh", "{socket.gethostname()}", "scontrol"]'} if ssh else IN_LINE
     how = "by ssh it does: name the login node" if ssh else "let other jobs wait in line behind each"
     return judged("SLURM on the nodes", found, settled, how, line)
+
+
+def _variables(tasks: Sequence[TaskResults]) -> SiteFinding:
+    """What a job sets must be seen by its tasks; what a shell sets, only where the profile does not say it."""
+    check, looked = "environment", [task.arrived for task in tasks if task.arrived is not None]
+    if not looked:
+        return unknown(check, "the tasks did not say which variables reach them")
+    export = f" (--export={tasks[0].export})" if tasks[0].export else ""
+    if not all(OF_JOB in arrived for arrived in looked):
+        advice = (
+            "ask what takes them away, as a TaskProlog or a plugin: ranks need the code, the [environment] and the "
+            "stop file that a job names to them"
+        )
+        return judged(check, f"variables of a job do not reach its tasks{export}", False, advice)
+    if not all(OF_SHELL in arrived for arrived in looked):
+        advice = (
+            "what the work needs of them, as proxies and keys of object stores, belongs into [environment] or setup"
+        )
+        return noted(check, f"variables of your shell do not reach a job{export}", False, advice)
+    return fine(check, "variables of your shell reach a job, and those of a job its tasks")
 
 
 def _gpus(profile: ClusterProfile, tasks: Sequence[TaskResults], firsts: Sequence[TaskResults]) -> list[SiteFinding]:

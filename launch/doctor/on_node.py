@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+OF_JOB, OF_SHELL = "AVSYNC_DOCTOR_JOB", "AVSYNC_DOCTOR_SHELL"
+"""Variables that the job's script sets, and the shell that submits it: do they reach a task?"""
+
 
 def output_of(*words: str, timeout: float = 20) -> str:
     """What a command prints; empty when it fails."""

@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import Any
 
 from launch.doctor.meeting import Meeting, resolved, visit
-from launch.doctor.on_node import CANDIDATES, disk, output_of, usable, write
+from launch.doctor.on_node import CANDIDATES, OF_JOB, OF_SHELL, disk, output_of, usable, write
 
 PACKAGES = ("avsync", "torch", "av", "numpy", "accelerate")
 CUDA = "import torch; print(torch.cuda.device_count(), torch.version.cuda, torch.cuda.is_available())"
@@ -43,6 +43,8 @@ def of_task() -> dict[str, Any]:
         "cpus": sorted(os.sched_getaffinity(0)),
         "cpus_asked": int(os.environ.get("SLURM_CPUS_PER_TASK", "0")),
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        "arrived": [name for name in (OF_JOB, OF_SHELL) if name in os.environ],
+        "export": os.environ.get("SLURM_EXPORT_ENV", ""),
         "memlock": -1 if soft == resource.RLIM_INFINITY else soft,
     }
 

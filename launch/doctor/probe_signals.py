@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from launch.job.srun import obeyed, srun_words
+
 BEAT_S = 0.1
 LONGEST_S = 240.0
 """A job that nothing ends ends itself."""
@@ -47,7 +49,8 @@ def batch(name: str, folder: str) -> None:
     say = opened(os.path.join(folder, f"{name}-batch.txt"))
     listen(say)
     itself = (sys.executable, "-m", "launch.doctor.probe_signals")
-    subprocess.Popen(["srun", "--ntasks=1", "--nodes=1", *itself, "task", name, folder])
+    step = srun_words(["--ntasks=1", "--nodes=1"])
+    subprocess.Popen([*step, *itself, "task", name, folder], env=obeyed(os.environ))
     beat(say)
 
 

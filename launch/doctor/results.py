@@ -50,6 +50,11 @@ class TaskResults:
     memlock: int
     """Bytes; -1: no limit."""
 
+    arrived: list[str] | None = None
+    """Which of the variables of the job, and of the shell that submitted it; None: nobody has looked."""
+    export: str = ""
+    """What the site's sbatch was told to hand on: NONE, NIL, a list."""
+
     python: str = ""
     executable: str = ""
     packages: dict[str, str] = field(default_factory=dict[str, str])

@@ -5,7 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.doctor.on_node import OF_JOB
+from launch.job.srun import srun_words
 from launch.site.profile import ClusterProfile
+from launch.submit.script import basics
 
 LEAD_S = 40
 """Asked for before a limit of one minute, the shortest that SLURM knows."""
@@ -30,7 +33,9 @@ def scripts(profile: ClusterProfile, folder: Path, looks: Looks) -> dict[str, st
     signals, where = "launch.doctor.probe_signals", shlex.quote(str(folder))
     cpus = str(min(profile.cpus_per_gpu, MOST_CPUS))
     shape = {"nodes": str(looks.nodes), "ntasks-per-node": str(max(gpus, 1)), "cpus-per-task": cpus}
-    step = " ".join(map(shlex.quote, ["srun", f"--cpus-per-task={cpus}", *profile.srun]))
+    # as jobs start their tasks; the probe finds its code even where a site takes a job's variables from them
+    words = srun_words([f"--cpus-per-task={cpus}", *profile.srun])
+    step = " ".join(map(shlex.quote, [*words, "/usr/bin/env", *_of_python(folder)]))
     found = {
         "nodes": _script(
             profile,
@@ -85,12 +90,17 @@ def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str
         [
             "#!/bin/bash",
             *flags,
+            *basics(),
             *profile.setup,
             *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
-            f"export PYTHONPATH={shlex.quote(str(folder / 'code'))} PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1",
+            f"export {' '.join(map(shlex.quote, _of_python(folder)))} {OF_JOB}=1",
             f"PY={shlex.quote(sys.executable)}",
             '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',
             work,
             "",
         ]
     )
+
+
+def _of_python(folder: Path) -> list[str]:
+    return [f"PYTHONPATH={folder / 'code'}", "PYTHONSAFEPATH=1", "PYTHONDONTWRITEBYTECODE=1"]

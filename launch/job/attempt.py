@@ -1,7 +1,6 @@
 """One attempt as its batch script sees it: who and where it is, what was before, and how it ends."""
 
 import os
-import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,27 +8,16 @@ from pathlib import Path
 
 from launch.job.attempts import Action, Attempt, Event, What, note, now, read_attempts
 from launch.job.paths import JobPaths, TaskPaths
-from launch.job.progress_on_disk import FAILURES, Past, saved
+from launch.job.progress_on_disk import BLAME_NODES, Past, saved
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
+from launch.job.srun import StepOutput
 
 TAIL_LINES = 40
-TAIL_BYTES = 16_384
+OUTPUT_BYTES = 2**24
+"""Of a thousand ranks, each may end with a traceback; what the first of them said comes before these."""
 OFFSET = "AVSYNC_SHARE_OFFSET"
 """Of the first task of this piece of an array, in the whole array."""
-_OUT_OF_MEMORY = re.compile(
-    r"^(\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
-)
-"""What SLURM itself says; a GPU's memory is another matter, and is reported by the work."""
-_NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
-_FAULT = re.compile(
-    r"^srun: error: (?P<node>[\w.-]+): (?P<task>tasks? [\d,\-]+): "
-    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)",
-    re.MULTILINE,
-)
-"""A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
-_COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
-"""What the work says when it ends for a reason that a person can mend: no node is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +87,8 @@ class ThisAttempt:
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
         """Note how it ended. What cannot be noted for want of room is printed at least."""
-        found = _FAULT.search(self.printed()) if decision.what in FAILURES and not self.complaint else None
-        node = found["node"] if found else ""
+        output = self.output() if decision.what in BLAME_NODES else StepOutput("")
+        node = output.fault.one_node if output.fault and not output.complaint else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
         try:
             note(self.task.attempts, event)
@@ -116,48 +104,24 @@ class ThisAttempt:
                 note(self.task.attempts, event)
         return event
 
-    def printed(self) -> str:
-        """The last of what this attempt has printed."""
+    def output(self) -> StepOutput:
+        """What this attempt has printed, the last of it where that is much."""
         try:
             with self.log.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(self.log_begins, size - TAIL_BYTES))
-                return file.read().decode(errors="replace")
+                file.seek(max(self.log_begins, size - OUTPUT_BYTES))
+                return StepOutput(file.read().decode(errors="replace"))
         except OSError:
-            return ""
+            return StepOutput("")
 
     def tail(self) -> str:
         """Its last lines."""
-        return "\n".join(self.printed().splitlines()[-TAIL_LINES:])
-
-    @property
-    def out_of_memory(self) -> bool:
-        """SLURM has written so."""
-        return _OUT_OF_MEMORY.search(self.printed()) is not None
-
-    @property
-    def fault(self) -> str:
-        """Which task was the first to fail, and how, or its own words; empty where none did, but were asked to end."""
-        found = _FAULT.search(self.printed())
-        if found and self.complaint:
-            return self.complaint
-        return f"{found['task']} on {found['node']}: {found['how']}" if found else ""
-
-    @property
-    def complaint(self) -> str:
-        """Why the work could not go on, in its own words; empty where it printed none."""
-        found = _COMPLAINT.findall(self.printed())
-        return found[-1] if found else ""
+        return "\n".join(self.output().text.splitlines()[-TAIL_LINES:])
 
     @property
     def kept(self) -> str:
         """To go on a line of the log."""
         return f"; saved: {self.had}" if self.had else ""
-
-    @property
-    def node_failed(self) -> bool:
-        """SLURM has written so; where the batch script's own node fails, it writes nothing."""
-        return _NODE_FAILED.search(self.printed()) is not None
 
     @property
     def saved(self) -> int:

@@ -19,6 +19,8 @@ from sharding.errors import AvsyncError
 
 FAILURES = (What.CRASHED, What.OUT_OF_MEMORY, What.HUNG, What.TIME_LIMIT)
 """Of these, too many in a row without a new checkpoint end a job. What SLURM does to it is not its fault."""
+BLAME_NODES = (What.CRASHED, What.HUNG, What.TIME_LIMIT)
+"""Of these, the node may be the cause. Memory that the job asked for is as little on any other."""
 WHOLE = 10_000
 """Parts that a whole shard is worth: more than it was made of, since these go when it comes."""
 _CHECKPOINT = re.compile(r"\d{8,}", re.ASCII)

@@ -1,37 +1,32 @@
 """`python -m launch.job.rank JOBFOLDER`: one task of a job, just before it becomes the work itself.
 
-srun starts one for each GPU. What accelerate and torch want to know of the ranks is worked out from what SLURM says,
-with care for nodes whose names do not resolve, and for GPUs that SLURM has chosen.
+srun starts one for each GPU.
 """
 
 import os
-import re
 import signal
-import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from launch.job.attempt import OFFSET
-from launch.job.interface import interface_towards
+from launch.job.launcher import alone, describe_rank, grant_cores, resolves
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
-from sharding.base.environment import GRANTED
 from sharding.base.files import read_json
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
-_TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
 def main(folder: str) -> None:
     """Never returns: the process becomes the work. Raises InputError, FormatError, OSError."""
     record = read_json(JobPaths(Path(folder)).record, JobRecord)
-    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
-        os.environ[GRANTED] = cores
-        os.environ.setdefault("OMP_NUM_THREADS", cores)
+    grant_cores(os.environ)
     if int(os.environ["SLURM_NTASKS"]) > 1:
-        describe_rank(os.environ)
+        describe_rank(os.environ, meeting_place(os.environ), os.environ[PORT])
+    else:
+        alone(os.environ)
     # SIGUSR2 reaches every process of a step at some sites, and kills those that do not expect it. What is blocked here
     # stays so in all that follows; the trainer looks for it between two steps.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
@@ -41,42 +36,10 @@ def main(folder: str) -> None:
     os.execvp(argv[0], argv)
 
 
-def describe_rank(environment: MutableMapping[str, str]) -> None:
-    """The variables of torch.distributed's env:// method."""
-    local, here = int(environment["SLURM_LOCALID"]), tasks_here(environment)
-    gpus = len([gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu])
-    environment.update(
-        {
-            "RANK": environment["SLURM_PROCID"],
-            "WORLD_SIZE": environment["SLURM_NTASKS"],
-            # a number among the GPUs that this task sees: some sites show each task its own one only
-            "LOCAL_RANK": str(local % gpus if gpus else local),
-            "LOCAL_WORLD_SIZE": str(here),
-            "MASTER_ADDR": meeting_place(environment),
-            "MASTER_PORT": environment[PORT],
-        }
-    )
-    leads = interface_towards(environment.get("SLURM_LAUNCH_NODE_IPADDR", ""), environment["MASTER_ADDR"])
-    if leads and "GLOO_SOCKET_IFNAME" not in environment:
-        environment["GLOO_SOCKET_IFNAME"] = leads
-
-
-def tasks_here(environment: MutableMapping[str, str]) -> int:
-    """Tasks of this step on this node; SLURM writes `2(x3),1` for three nodes with two and one with one."""
-    counts = environment.get("SLURM_STEP_TASKS_PER_NODE") or environment["SLURM_TASKS_PER_NODE"]
-    tasks = [int(count) for count, times in _TASKS.findall(counts) for _ in range(int(times or 1))]
-    return tasks[int(environment["SLURM_NODEID"])]
-
-
-def meeting_place(environment: MutableMapping[str, str]) -> str:
+def meeting_place(environment: Mapping[str, str]) -> str:
     """Rank 0's node: its name where that resolves, else its number; rank 0 lies where srun was started."""
-    number = environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
-    name = environment[MASTER]
-    try:
-        socket.getaddrinfo(name, None)
-    except (OSError, UnicodeError):
-        return number
-    return name or number
+    number, name = environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"), environment[MASTER]
+    return name if resolves(name) else number
 
 
 def filled_in(word: str, record: JobRecord) -> str:

@@ -9,14 +9,14 @@ import sys
 from contextlib import suppress
 
 from launch.job.attempt import ThisAttempt
+from launch.job.launcher import PORTS
 from launch.job.rank import MASTER, PORT
+from launch.job.srun import obeyed, srun_words
 from launch.queue.ask import ask
 from sharding.base.environment import STOP_FILE
 from sharding.errors import AvsyncError
 
 PATIENCE_S = 10.0
-MEETING_PORTS = (20_000, 32_000)
-"""Below those that Linux gives to outgoing connections."""
 
 
 class Ranks:
@@ -60,12 +60,9 @@ class Ranks:
 
 def _words(this: ThisAttempt) -> list[str]:
     record, resources = this.record, this.record.resources
+    cpus = [f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []
     return [
-        "srun",
-        "--kill-on-bad-exit=1",
-        *([f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []),
-        *(["--label"] if resources.nodes * resources.tasks_per_node > 1 else []),
-        *record.profile.srun,
+        *srun_words([*cpus, *record.profile.srun], label=resources.nodes * resources.tasks_per_node > 1),
         sys.executable,
         "-m",
         "launch.job.rank",
@@ -75,7 +72,7 @@ def _words(this: ThisAttempt) -> list[str]:
 
 def _environment(this: ThisAttempt) -> dict[str, str]:
     return {
-        **os.environ,
+        **obeyed(os.environ),
         PORT: str(_free_port()),
         MASTER: os.environ.get("SLURMD_NODENAME", ""),
         STOP_FILE: str(this.task.stop),
@@ -85,8 +82,8 @@ def _environment(this: ThisAttempt) -> dict[str, str]:
 
 def _free_port() -> int:
     """On this node, where rank 0 will be. Chosen anew each time: a node may hold several runs."""
-    for port in random.SystemRandom().sample(range(*MEETING_PORTS), 50):
+    for port in random.SystemRandom().sample(range(*PORTS), 50):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("", port))
             return port
-    raise AvsyncError(f"no free port from {MEETING_PORTS[0]} to {MEETING_PORTS[1]} for the ranks to meet at")
+    raise AvsyncError(f"no free port from {PORTS[0]} to {PORTS[1]} for the ranks to meet at")

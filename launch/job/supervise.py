@@ -154,9 +154,10 @@ class Supervisor:
         """Decide, and do it."""
         this = self.this
         facts = self.scontrol.job_once(this.called, lambda facts: self._clear(facts, code))
+        output = this.output()
         observed = JobObservation(
             exit=code,
-            fault=self.fault or this.fault,
+            fault=self.fault or output.why,
             wish=self.wish,
             cancelled=this.paths.cancelled.exists(),
             terminated=self.signals.to_end and not self.lingered,
@@ -166,8 +167,8 @@ class Supervisor:
             gained=this.gained,
             failures=this.past.failures_at(this.had),
             retries=this.record.profile.retries,
-            out_of_memory=this.out_of_memory,
-            node_failed=this.node_failed,
+            out_of_memory=output.out_of_memory,
+            node_failed=output.node_failed,
         )
         self.decided = decide(observed)
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)

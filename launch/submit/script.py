@@ -1,12 +1,16 @@
 """The text that sbatch is given: every line of it is readable, and the same that --dry-run shows."""
 
+import os
 import shlex
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
+from launch.job.srun import exports
 from launch.queue.squeue import MARK
 from launch.site.profile import as_clock
 from sharding.base.text import plain
@@ -77,6 +81,9 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "# SLURM's warning may come before there is anybody to hear it; it must not end the script.",
         "trap '' USR2",
         "",
+        "# A site may start this with nothing of a login's environment.",
+        *basics(),
+        "",
         *(["# The site's own lines, from its profile.", *profile.setup, ""] if profile.setup else []),
         "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
@@ -92,6 +99,13 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "",
     ]
     return "\n".join(lines)
+
+
+def basics() -> list[str]:
+    """What bash itself knows is handed on; SLURM's programs may lie where only the login shell looks."""
+    folder = str(Path(shutil.which("srun") or "/usr/bin/srun").parent)
+    elsewhere = "" if folder in os.defpath.split(os.pathsep) else f'"$PATH":{shlex.quote(folder)}'
+    return [f"export HOME=${{HOME:-~}} PATH{'=' * bool(elsewhere)}{elsewhere}"]
 
 
 def _cpus(record: JobRecord) -> list[str]:
@@ -128,6 +142,11 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
     }
     if taken := sorted(OURS & profile.sbatch.keys()):
         raise InputError(f"{profile.name}: sbatch.{taken[0]} is set by avsync itself; take it out of the profile")
+    if withheld := [value for value in exports(profile.srun) if value.split(",")[0] != "ALL"]:
+        raise InputError(
+            f"{profile.name}: srun --export={withheld[0]} would keep from the ranks what the job has for them; "
+            "take it out of the profile's srun, and put variables into its [environment]"
+        )
     own = {name: value or YES for name, value in profile.sbatch.items() if asked.gpus_per_node or name not in OF_GPUS}
     return {name: value for name, value in (options | own).items() if value}
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
+from launch.job.srun import unlabelled
 from launch.watch.jobs import short
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.console import open_console
@@ -90,8 +91,6 @@ _ERROR = re.compile(
     r"Error\b|error:|\bException\b|Traceback|\bFATAL\b|\bKilled\b|oom.kill|CANCELLED AT|Segmentation|signal \d+"
     r"|NCCL WARN|avsync: attempt \d+ (begins|ended)|avsync: attempt \d+ of"
 )
-_LABEL = re.compile(r"^\s*\d+: ")
-"""Of srun, before each line of a task."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,16 +141,16 @@ def show_errors(paths: JobPaths, wanted: LogOptions) -> str:
 
 
 def errors_in(lines: Sequence[str]) -> Iterator[str]:
-    """Lines that tell of an error; of a traceback all."""
-    inside = False
+    """Lines that tell of an error; of a traceback all, also where several tasks print theirs at once."""
+    inside = set[int | None]()
     for line in lines:
-        bare = _LABEL.sub("", line)
+        task, bare = unlabelled(line)
         if bare.startswith("Traceback (most recent call last)"):
-            inside = True
-        if inside or _ERROR.search(bare):
+            inside.add(task)
+        if task in inside or _ERROR.search(bare):
             yield line
-        if inside and bare and not bare[0].isspace() and not bare.startswith("Traceback"):
-            inside = False  # the error itself, which is a traceback's last line
+        if bare and not bare[0].isspace() and not bare.startswith("Traceback"):
+            inside.discard(task)  # the error itself, which is a traceback's last line
 
 
 @dataclass(slots=True)

@@ -140,8 +140,10 @@ def record(
     )  # fmt: skip
 
 
-def queue(cluster: Cluster, one: JobRecord, target: Path, edit: Callable[[str], str] = str) -> Job:
-    """Write a job's folder and queue its script, changed by `edit`; with its successors."""
+def queue(
+    cluster: Cluster, one: JobRecord, target: Path, edit: Callable[[str], str] = str, sbatch: Sequence[str] = ()
+) -> Job:
+    """Write a job's folder and queue its script, changed by `edit`; with its successors. `sbatch`: a site's options."""
     paths = JobPaths.of(target, one.kind)
     paths.logs.mkdir(parents=True)
     paths.code.symlink_to(ROOT)
@@ -150,17 +152,17 @@ def queue(cluster: Cluster, one: JobRecord, target: Path, edit: Callable[[str], 
     for piece in pieces(one.array, 1000) if one.array else [Piece()] * (1 + one.profile.successors):
         path = paths.script(piece.number, piece.of)
         path.write_text(edit(script(one, paths, piece, Waits(over=ids[-1] if ids and not one.array else ""))))
-        ids.append(cluster.submit(str(path)))
+        ids.append(cluster.submit(*sbatch, str(path)))
     write_json(paths.queued, Queued(ids=tuple(ids)))
     return Job(cluster=cluster, paths=paths, ids=tuple(ids))
 
 
 def toy(
     cluster: Cluster, run: Path, steps: int = 40, *, site: ClusterProfile | None = None,
-    edit: Callable[[str], str] = str, orders: dict[str, Any] | None = None, **wanted: Any,
+    edit: Callable[[str], str] = str, orders: dict[str, Any] | None = None, sbatch: Sequence[str] = (), **wanted: Any,
 ) -> Job:  # fmt: skip
     """Queue the toy trainer; `orders` go to its toy.json."""
     run.mkdir(parents=True, exist_ok=True)
     (run / "toy.json").write_text(json.dumps(orders or {}))
     one = record(run, (sys.executable, str(TOY), str(run), str(steps)), site or profile(), asked(**wanted))
-    return queue(cluster, one, run, edit)
+    return queue(cluster, one, run, edit, sbatch)

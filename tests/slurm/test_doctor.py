@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def test_the_doctor_finds_what_this_cluster_does_and_leaves_no_job(
         ("node to node", "free ports are reached by .*launch"),
         ("shared folder", r"a file is seen on the other side and answered in <?[\d.]+ s"),
         ("clocks", "at most <?0"),
+        ("environment", "variables of your shell reach a job, and those of a job its tasks"),
         ("SLURM on the nodes", "scontrol answers, squeue is there"),
         ("GPUs", r"CUDA_VISIBLE_DEVICES 0"),
         ("signal before the time limit", r"it comes; 40 s were asked for, [3-9]\d s were given"),
@@ -65,15 +67,22 @@ def test_the_doctor_finds_what_this_cluster_does_and_leaves_no_job(
 
 
 def test_where_jobs_cannot_requeue_themselves_the_profile_is_told_how_to_go_on(
-    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The advice is what it takes: pasted into the profile, nothing must be changed any more."""
     lacking = cluster.environment_without("scontrol")["PATH"]
+    site = tmp_path / "bin" / "sbatch"  # as sites have it that start all jobs with nothing of a shell
+    site.parent.mkdir()
+    site.write_text(f'#!/bin/sh\nexec {shutil.which("sbatch")} --export=NONE "$@"\n')
+    site.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{site.parent}:{os.environ['PATH']}")
     text = f'partition = "low"\ncpus_per_gpu = 1\n[environment]\nPATH = "{lacking}"\n'
     (tmp_path / "site.toml").write_text(text)
     code, found, said = examined(capsys, "--quick", "--nodes", "1")
     assert code == 1
     assert "scontrol does not answer" in found["SLURM on the nodes"]
+    assert found["environment"].startswith("variables of your shell do not reach a job (--export=NONE)")
+    assert found["scancel: tasks"].startswith("SIGTERM, and "), "they were started"
     assert found["requeue from within"].startswith("refused: ")
     lines = [line for line in said.splitlines() if re.fullmatch(r"\w+ = .*", line)]
     advised = tomllib.loads("\n".join(lines))

@@ -79,13 +79,48 @@ def test_what_is_no_training_ends_tidily_when_it_is_cancelled(cluster: Cluster, 
 
 
 def test_why_a_run_was_given_up_is_told_in_its_own_words_and_no_node_is_blamed(cluster: Cluster, tmp_path: Path):
+    """Of twelve ranks, whose labels srun pads, the one that says it."""
     job = toy(
-        cluster, tmp_path / "run", nodes=1, site=profile(retries=2, exclude_after=1),
-        orders={"complain_at": 3, "complaint": "1 of 3 shards are missing"},
+        cluster, tmp_path / "run", nodes=3, tasks_per_node=4, site=profile(retries=1),
+        orders={"rank": 3, "complain_at": 3, "complaint": "1 of 3 shards are missing"},
     )  # fmt: skip
     failed = job.outcome()
-    assert failed.reason == "1 of 3 shards are missing; 2 attempts in a row brought no new checkpoint"
+    assert failed.reason.startswith("1 of 3 shards are missing; ")
     assert {one.ended.failed_node for one in job.attempts() if one.ended} == {""}
+
+
+OTHERS = (
+    "export SLURM_EXPORT_ENV=NONE SRUN_EXPORT_ENV=NIL SLURM_LABELIO=1 SLURM_STDOUTMODE=none SLURM_STDERRMODE=none "
+    "SLURM_EXIT_ERROR=0 SLURM_KILL_BAD_EXIT=0 SLURM_TIMELIMIT=1 SLURM_MPI_TYPE=none-such SLURM_REMOTE_CWD=/none"
+)
+"""What a site, or a shell, may have set against all that a job counts on."""
+
+
+def test_ranks_get_what_the_job_has_whatever_the_site_exports_and_a_cancel_is_heard(cluster: Cluster, tmp_path: Path):
+    """sbatch --export=NONE or a list, as wrappers and plugins of sites have it; variables of srun; one task and two."""
+    ways = {"none": (["--export=NONE"], ()), "list": (["--export=HOME"], ()), "shell": ([], (OTHERS,))}
+    jobs = [
+        toy(
+            cluster, tmp_path / f"{name}-{tasks}", 1000, sbatch=options, nodes=1, tasks_per_node=tasks,
+            site=profile(setup=setup, environment={"OF_THE_PROFILE": "a b"}),
+        )
+        for name, (options, setup) in ways.items() for tasks in (1, 2)
+    ]  # fmt: skip
+    for job in jobs:
+        job.until_step(2)
+        job.paths.cancelled.touch()
+        job.paths.task(None).stop.touch()
+    for job in jobs:
+        assert job.outcome().end is End.CANCELLED, job.log
+        assert job.ends() == ["cancelled"], job.log
+        assert len(job.trained()) < 500, "it was heard at once"
+        ranks = 1 + job.run.name.endswith("2")
+        for rank in range(ranks):
+            (got,) = job.ranks(rank)
+            assert got["OF_THE_PROFILE"] == "a b"
+            assert got["PYTHONPATH"].split(":")[0] == str(job.paths.code)
+            assert got["AVSYNC_STOP_FILE"] == str(job.paths.task(None).stop)
+            assert got["WORLD_SIZE"] == (str(ranks) if ranks > 1 else "")
 
 
 def test_a_job_whose_code_is_gone_says_so_and_runs_no_other(cluster: Cluster, tmp_path: Path):

@@ -4,6 +4,7 @@ Before each blow the processes are frozen, so that even a fast machine is not do
 is about to end.
 """
 
+import json
 import os
 import signal
 import sys
@@ -114,3 +115,22 @@ def test_a_disturbed_run_trains_each_step_once_and_its_curve_is_that_of_a_run_le
     assert all(start >= step for start, step in zip(starts, frozen, strict=True)), "what was done when it fell is kept"
     assert [one.began.saved for one in hit.attempts()] == starts
     assert len(told.attempts()) == 2
+
+
+def test_tasks_that_a_person_starts_in_an_allocation_train_once_together(
+    cluster: Cluster, dataset: Path, tmp_path: Path
+):
+    """salloc, then srun: on one node and over two, whose names do not resolve; the same clips either way."""
+    words = (sys.executable, "-m", "launch", "train", str(dataset))
+    settings = [*SETTINGS, "--steps", "3", "--optim.warmup-steps", "1", "--validate-every", "0"]
+    states = list[dict[str, object]]()
+    for name, shape in (("one", ["-N1", "-n2"]), ("two", ["-N2", "--ntasks-per-node=1"])):
+        run = tmp_path / name
+        alloc = ["salloc", "--quiet", "--mem=900", *shape, "env", "OMP_NUM_THREADS=1"]
+        cluster.run(*alloc, "srun", "--kill-on-bad-exit=1", *words, run, *settings, timeout=150)
+        (receipt,) = read_receipts(RunPaths(run))
+        assert (receipt.attempt, receipt.step, receipt.ranks) == (1, 0, 2)
+        assert (receipt.skipped, receipt.repeated) == (0, 0)
+        states.append(json.loads((run / "checkpoints/00000003/state.json").read_text()))
+    assert states[0]["ranks"] == states[1]["ranks"] == 2
+    assert states[0]["digest"] == states[1]["digest"]

@@ -93,6 +93,9 @@ def told_of_itself() -> dict[str, str]:
         "MASTER_ADDR",
         "MASTER_PORT",
         "SLURMD_NODENAME",
+        "PYTHONPATH",
+        "AVSYNC_STOP_FILE",
+        "OF_THE_PROFILE",
     )
     return {name: os.environ.get(name, "") for name in names}
 

@@ -11,6 +11,7 @@ from launch.doctor.doctor import toml
 from launch.doctor.of_nodes import of_nodes
 from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
+from launch.doctor.on_node import OF_JOB, OF_SHELL
 from launch.doctor.results import Disk, SiteFinding, SiteVerdict, TaskResults, Way
 from launch.doctor.scripts import Looks
 from launch.queue.site import Partition, SiteConfig
@@ -20,7 +21,7 @@ HERE = Way(name="n1", address="10.0.0.1", reached=True)
 FIRST = TaskResults(
     rank=0, local=0, began=0.0, node="n1", host="n1", cpus=[0, 1], cpus_asked=2, gpus="", memlock=-1, python="3.11.2",
     executable="", packages={"torch": "2.8", "av": "16"}, scontrol=True, squeue=True, shm=2**34, own_name_is="10.0.0.1",
-    shared_round_s=0.2, clock_s=0.01,
+    shared_round_s=0.2, clock_s=0.01, arrived=[OF_JOB, OF_SHELL],
 )  # fmt: skip
 GUEST = replace(
     FIRST, rank=1, node="n2", own_name_is="10.0.0.2", ways={"node": HERE}, clock_between_s=0.0, device="ib0"
@@ -46,6 +47,8 @@ def found(*tasks: TaskResults, **profile: object) -> dict[str, SiteFinding]:
         ("CPUs of a task", replace(GUEST, cpus=[0]), SiteVerdict.CHANGE),
         ("/dev/shm", replace(GUEST, shm=64 * 2**20), SiteVerdict.NOTE),
         ("SLURM on the nodes", replace(GUEST, scontrol=False), SiteVerdict.CHANGE),
+        ("environment", replace(GUEST, arrived=[OF_SHELL], export="NONE"), SiteVerdict.CHANGE),
+        ("environment", replace(GUEST, arrived=[OF_JOB], export="NONE"), SiteVerdict.NOTE),
     ],
 )
 def test_what_one_node_lacks_is_found(check: str, task: TaskResults, verdict: SiteVerdict) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.attempts import Attempt, Event, What, note, read_attempts, read_events
+from launch.job.launcher import describe_rank, tasks_here
 from launch.job.progress_on_disk import Heartbeat, Past, saved
-from launch.job.rank import MASTER, PORT, describe_rank, meeting_place, tasks_here
+from launch.job.rank import MASTER, PORT, meeting_place
 from launch.queue.scontrol import Scontrol, fields_of, read_facts
 from launch.site.profile import as_clock, seconds, size
 from sharding.errors import InputError
@@ -124,7 +125,7 @@ def task(**changes: str) -> dict[str, str]:
 
 def test_ranks_are_described_as_torch_wants_it():
     environment = task()
-    describe_rank(environment)
+    describe_rank(environment, "localhost", "20001")
     assert {name: environment[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")} == {
         "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
     }  # fmt: skip
@@ -136,7 +137,7 @@ def test_ranks_are_described_as_torch_wants_it():
 )
 def test_the_local_rank_is_a_number_among_the_gpus_that_the_task_sees(gpus: str, local: str):
     environment = task(CUDA_VISIBLE_DEVICES=gpus)
-    describe_rank(environment)
+    describe_rank(environment, "localhost", "20001")
     assert environment["LOCAL_RANK"] == local
 
 

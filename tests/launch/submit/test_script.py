@@ -123,3 +123,30 @@ def test_a_folder_that_sbatch_cannot_read_is_refused(root: str) -> None:
 
 def test_a_percent_in_a_folder_is_no_pattern() -> None:
     assert options(text(record(), root="/a%j/jobs/train"))["output"] == "/a%%j/jobs/train/log.txt"
+
+
+@pytest.mark.parametrize("words", [("--export=NONE",), ("--export", "NIL"), ("--label", "--export=HOME,ALL")])
+def test_a_profile_cannot_keep_from_the_ranks_what_the_job_has_for_them(words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"--export=.* would keep from the ranks .*\[environment\]"):
+        text(record(srun=words))
+    assert text(record(srun=("--export=ALL,A=b", "--export", "ALL")))
+
+
+def test_a_job_that_begins_with_nothing_has_a_home_and_finds_slurms_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As --export=NIL starts it; on this login node SLURM's programs lie in a folder of their own."""
+    folder = tmp_path / "slurm's bin"
+    folder.mkdir()
+    (folder / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    lines = text(record()).partition("# It starts")[0].replace("test -d", "true").replace("cd '/some where'", "true")
+    (tmp_path / "script.sh").write_text(lines + "\nenv\n")
+    for before in ({}, {"HOME": "/a b", "PATH": "/c d:/bin:/usr/bin"}):
+        words = ["/bin/bash", str(tmp_path / "script.sh")]
+        got = subprocess.run(words, env=before, capture_output=True, text=True, check=True).stdout.splitlines()
+        (path,) = (line for line in got if line.startswith("PATH="))
+        assert f"HOME={before.get('HOME', Path.home())}" in got
+        assert path.endswith(f":{folder}")
+        assert path.startswith(f"PATH={before.get('PATH', '/')}")
+        assert "/usr/bin" in path.split(":")
