@@ -14,9 +14,9 @@ from avsync.run.progress import ValidationScore
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.sacct import BookRow
-from launch.queue.squeue import OVER, PLAIN, QueueRow, indices, plainly, read_rows
+from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch.board import named_apart, tunnel
-from launch.watch.status import Queue, QueueObservation, Standing, ask_queue, read_status, stands
+from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -94,10 +94,42 @@ def test_a_job_in_the_queue_stands_as_the_queue_says(state: str, standing: Stand
     assert stands(seen(rows=(row("FAILED"), row(state, job="8")), ids=("7", "8")))[0] is standing
 
 
-@pytest.mark.parametrize("state", ["EXPEDITING", "POWER_UP_NODE", "LAUNCH_FAILED"])
+@pytest.mark.parametrize("state", ["UPDATE_DB", "LAUNCH_FAILED", "SOMETHING_NEW"])
 def test_a_state_that_is_not_known_here_is_of_a_job_that_lives_and_is_told(state: str) -> None:
     """Newer versions of SLURM have more of them: a second submission must not be let in beside such a job."""
-    assert stands(seen(rows=(row(state),))) == (Standing.RUNNING, f"SLURM says {state}")
+    standing, why = stands(seen(rows=(row(state),)))
+    assert standing is Standing.RUNNING
+    assert f"SLURM says {state}" in why
+    assert "not known here" in why
+
+
+@pytest.mark.parametrize("state", sorted({*STATES, *ENDING} - {"RUNNING"}))
+def test_a_known_state_is_told_in_plain_words(state: str) -> None:
+    standing, why = stands(seen(rows=(row(state),)))
+    assert standing in (Standing.RUNNING, Standing.ENDING)
+    assert " " in why
+    assert state not in why
+
+
+HOLDS = (
+    "JobHeldUser", "JobLaunchFailure", "launch failed requeued held", "launch_failed_requeued_held",
+    "job requeued in held state", "job_requeued_in_held_state", "job requeued in special exit state",
+    "user env retrieval failed requeued held", "JobHoldMaxRequeue", "held by something new",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["PENDING", *HELD_AS])
+@pytest.mark.parametrize("reason", [*HOLDS, "", "Priority"])
+def test_every_hold_is_told_with_what_lets_the_job_go(reason: str, state: str) -> None:
+    standing, why = stands(seen(rows=(row(state, reason=reason),)))
+    assert standing is Standing.WAITING
+    assert ("scontrol release" in why) == (reason in HOLDS or state != "PENDING")
+
+
+def test_what_only_sounds_like_a_hold_is_none() -> None:
+    assert "release" not in plainly("QOSUsageThreshold")
+    assert "ask why" in plainly("JobHeldAdmin"), "its user cannot release it"
+    assert plainly("job requeued due to failure of node n3") == PLAIN["NodeFailure"]
 
 
 @pytest.mark.parametrize("state", sorted(OVER))
