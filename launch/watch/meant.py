@@ -105,7 +105,8 @@ def meant_by_cancel(jobs: Sequence[ChainJob]) -> Meant:
     ends |= {job.root for job in behind}
     others = tuple(job for job in order if job.root not in ends)
     if not ends:
-        return Meant(others=others, refusal=f"nothing is left to be cancelled: {all_said(order)}")
+        telling = [job for job in order if job.here or job.standing is not Standing.DONE]
+        return Meant(others=others, refusal=f"nothing is left to be cancelled: {all_said(telling)}")
     return Meant(jobs=tuple(job for job in order if job.root in ends), others=others)
 
 

@@ -33,6 +33,8 @@ def show_page(console: Console, status: JobStatus) -> None:
         if value:
             console.print(f"  {label:<13}{plain(value)}", soft_wrap=True)
     if status.attempts:
+        if status.tasks:
+            console.print(f"Task {status.tasks.failing}, the first that did not end well:")
         console.print(_attempts(status))
     for line in remarks(status):
         console.print(line, soft_wrap=True)

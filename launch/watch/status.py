@@ -15,7 +15,8 @@ from launch.job.progress_on_disk import saved
 from launch.job.record import End, Outcome
 from launch.queue.ask import QueueError
 from launch.queue.sacct import BookRow, read_books
-from launch.queue.squeue import MARK, QueueRow, own_name, owner_of, read_queue
+from launch.queue.squeue import MARK, QueueRow, own_name, owner_of, plainly, read_queue
+from launch.watch.jobs import short
 from launch.watch.on_disk import (
     Tasks,
     modified,
@@ -26,7 +27,7 @@ from launch.watch.on_disk import (
     whole_outcome,
     works_in,
 )
-from sharding.base.text import duration
+from sharding.base.text import duration, first_few
 from sharding.errors import InputError
 
 # How a job stands: what its folder says and what SLURM says, weighed against each other.
@@ -242,6 +243,8 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         fresh=modified(paths.queued) > queue.asked,
     )
     standing, why = stands(job, queue.asked)
+    if standing is Standing.WAITING and (waited := _waited_for(rows or (), queue.rows or ())):
+        why = why.replace(plainly("Dependency"), f"waits for {first_few(waited)}")
     if standing is Standing.UNSENT and copied:
         why = f"this is a copy of {elsewhere}, and so is its job"
     if standing is Standing.SILENT and books:
@@ -270,6 +273,13 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         works_in=str(elsewhere or ""),
         private=not readable,
     )
+
+
+def _waited_for(rows: Sequence[QueueRow], queue: Sequence[QueueRow]) -> list[str]:
+    """`pack of DATASET`: what must end well before, as far as it is avsync's."""
+    needed = {job for row in rows if row.waiting for job in row.needs}
+    folders = dict.fromkeys(row.folder for row in queue if row.job in needed and row.folder)
+    return [f"{folder.name} of {short(folder.parent.parent)}" for folder in folders]
 
 
 def _rows_of(paths: JobPaths, rows: Sequence[QueueRow], ids: Sequence[str]) -> list[QueueRow]:

@@ -92,9 +92,29 @@ def look(names: Sequence[str]) -> Found:
             notes.append(f"{error}; the same {typed('submit', paths.root.name, '...')} again writes it anew")
         except (AvsyncError, OSError) as error:
             notes.append(f"{error}; only whoever submitted it can")
-    statuses.sort(key=lambda status: (status.standing in OVER, -status.submitted))
+    statuses = _in_order(statuses)
     notes += [*_private(statuses), *_strangers(queue, statuses, names)]
     return Found(statuses=statuses, notes=notes, named=bool(names))
+
+
+def _in_order(statuses: Sequence[JobStatus]) -> list[JobStatus]:
+    """What still does something first, then the newest; a chain stays in its order."""
+    chains = dict[object, float]()
+    for status in statuses:
+        submitted = chains.get(_chain(status), 0.0)
+        chains[_chain(status)] = max(submitted, status.submitted)
+    return sorted(
+        statuses,
+        key=lambda status: (status.standing in OVER, -chains[_chain(status)], _chain(status), _place(status)),
+    )
+
+
+def _chain(status: JobStatus) -> tuple[str, ...]:
+    return status.chain or (status.folder,)
+
+
+def _place(status: JobStatus) -> int:
+    return status.chain.index(status.folder) if status.folder in status.chain else 0
 
 
 def _private(statuses: Sequence[JobStatus]) -> list[str]:
