@@ -12,12 +12,13 @@ from launch.queue.scontrol import known, moment
 
 # Why a job waits, in plain words: SLURM's own words for it are one CamelCase word each.
 
+NEVER = "DependencyNeverSatisfied"
 PLAIN = {
     "Priority": "others come first",
     "Resources": "waits for free nodes",
     "BeginTime": "requeued, starts soon",
     "Dependency": "waits for another job",
-    "DependencyNeverSatisfied": "never starts: the job it waits for did not end well",
+    NEVER: "never starts: the job it waits for did not end well",
     "JobHeldUser": "held by you; scontrol release lets it go",
     "JobHeldAdmin": "held by an administrator; ask why",
     "JobLaunchFailure": "held: a node could not start it; scontrol release lets it go",
@@ -91,6 +92,7 @@ OVER = frozenset(
 WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split())
 _BETWEEN = "\x1f"  # the unit separator: no name or path holds it
 _FIELDS = "FKTrNSPjEk"  # letters of squeue --format: old, and the same in all versions
+_FAILED = re.compile(r"after(?:ok|corr):\d+(?:_\S+)?\(failed\)")
 _NEEDED = re.compile(r"after(?:ok|corr):(\d+)")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
@@ -121,8 +123,15 @@ class QueueRow:
         return Path(self.comment.removeprefix(MARK)) if self.comment.startswith(MARK) else None
 
     @property
+    def in_vain(self) -> bool:
+        """It waits for a job that did not end well; a hold may be what SLURM names instead."""
+        return self.waiting and (self.reason == NEVER or _FAILED.search(self.dependency) is not None)
+
+    @property
     def why(self) -> str:
         """Why it waits, in plain words; empty while SLURM has not looked at it."""
+        if self.in_vain:
+            return PLAIN[NEVER]
         held = HELD_AS.get(self.state, "")
         return plainly(held if held and not _HELD.search(plainly(self.reason)) else self.reason)
 

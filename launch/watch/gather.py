@@ -1,7 +1,7 @@
 """The jobs of a folder and those of their chains elsewhere: how they stand, and which comes before which."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
     before = _before(statuses, roots)
     named = {paths.root for paths in here}
     related = named | {root for root in statuses if any(root in before[one] or one in before[root] for one in named)}
-    bad = {job for status in statuses.values() if status.standing not in (*LIVE, Standing.DONE) for job in status.ids}
+    bad = _ended_badly(statuses.values(), queue)
     jobs = [
         ChainJob(
             root=root,
@@ -69,6 +69,14 @@ def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
         if root in related
     ]
     return Gathered(jobs=tuple(in_order(jobs)), statuses=statuses, queue=queue)
+
+
+def _ended_badly(statuses: Iterable[JobStatus], queue: Queue) -> set[str]:
+    """Numbers of jobs that are over without a good end, also those under which a job was queued before."""
+    live = {row.job for row in queue.rows or () if row.live}
+    over = {row.job for row in queue.rows or () if row.state != "COMPLETED"}
+    lost = {job for status in statuses if status.standing not in (*LIVE, Standing.DONE) for job in status.ids}
+    return (over | lost) - live
 
 
 def _readable(paths: JobPaths, queue: Queue) -> JobStatus | None:

@@ -61,6 +61,8 @@ def next_of(status: JobStatus) -> list[str]:
             else f"cat {shlex.quote(str(JobPaths(root).log))}"
         )
         return [command("logs", root), after] if has_log(JobPaths(root)) else []
+    if _is_stuck(status):
+        return [*_again(status), command("cancel", root)]
     return [
         command("logs", root, "-f"),
         *([typed("board", short(Path(status.target)))] if status.progress else []),
@@ -78,8 +80,16 @@ def next_of_folder(statuses: Sequence[JobStatus]) -> list[str]:
     lines = [command("logs", Path(status.folder), "-f") for status in first[-1:]]
     lines += [f"{typed('cancel', short(target))}   # {', '.join(status.kind for status in live)}"] if live else []
     lines += [line for status in statuses for line in _errors(status)]
-    lost = [status for status in statuses if status.standing in LOST or status.waits_in_vain]
+    lost = [status for status in statuses if status.standing in LOST or _is_stuck(status)]
     return [*lines, *(_again(lost[0]) if lost else [])]
+
+
+def _is_stuck(status: JobStatus) -> bool:
+    """It waits in vain; where SLURM has not noticed yet, what it waits for tells."""
+    if status.waits_in_vain or status.standing is not Standing.WAITING or status.works_in:
+        return status.waits_in_vain
+    waits = any(row.needs for row in status.rows)
+    return waits and gather(status.target)[0].exactly(Path(status.folder)).stuck
 
 
 def _errors(status: JobStatus) -> list[str]:

@@ -50,7 +50,6 @@ class Standing(StrEnum):
 
 OVER = {Standing.DONE, Standing.FAILED, Standing.CANCELLED}
 """Nothing more will happen."""
-NEVER = "DependencyNeverSatisfied"
 _ENDS = {End.DONE: Standing.DONE, End.FAILED: Standing.FAILED, End.CANCELLED: Standing.CANCELLED}
 LIVE = {Standing.WAITING, Standing.RUNNING, Standing.ENDING}
 """SLURM has it."""
@@ -185,7 +184,7 @@ class JobStatus:
     @property
     def waits_in_vain(self) -> bool:
         """What it waits for did not end well: it will never start."""
-        return self.standing is Standing.WAITING and any(row.reason == NEVER for row in self.rows if row.waiting)
+        return self.standing is Standing.WAITING and any(row.in_vain for row in self.rows)
 
     @property
     def age_s(self) -> float | None:

@@ -126,6 +126,15 @@ def test_every_hold_is_told_with_what_lets_the_job_go(reason: str, state: str) -
     assert ("scontrol release" in why) == (reason in HOLDS or state != "PENDING")
 
 
+def test_a_job_that_waits_in_vain_is_told_so_also_while_it_is_held() -> None:
+    for needs in ("afterok:3(failed)", "afterok:2(unfulfilled),afterok:3_*(failed)"):
+        held = row("PENDING", reason="JobHeldUser", dependency=needs)
+        assert "never starts" in stands(seen(rows=(held,)))[1]
+        assert held.needs[-1] == "3"
+    waits = row("PENDING", reason="Dependency", dependency="afterok:3(unfulfilled),afterany:9(failed)")
+    assert (waits.in_vain, waits.needs) == (False, ("3",))
+
+
 def test_what_only_sounds_like_a_hold_is_none() -> None:
     assert "release" not in plainly("QOSUsageThreshold")
     assert "ask why" in plainly("JobHeldAdmin"), "its user cannot release it"
