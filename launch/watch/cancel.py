@@ -45,7 +45,9 @@ def cancel(name: str, kind: str, wait_s: float) -> str:
     lines = [_conclude(one, [row for row in left if row.job in one.ids]) for one in going]
     lines += [*goes_on, *_followers_report(followers)]
     following = [f"Next: {line}" for line in again(str(going[0].paths.target))]
-    return f"{lines[0]}. {following[0]}" if len(lines) == len(following) == 1 else "\n".join([*lines, *following])
+    if len(going) == len(following) == 1:
+        lines[0] += f". {following.pop()}"
+    return "\n".join([*lines, *following])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

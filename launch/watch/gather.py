@@ -53,7 +53,7 @@ def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
             roots[os.path.realpath(root)] = Path(root)
             statuses[Path(root)] = status
     before = _before(statuses, roots)
-    named = {paths.root for paths in here}
+    named = {paths.root for paths in here} & statuses.keys()
     related = named | {root for root in statuses if any(root in before[one] or one in before[root] for one in named)}
     bad = _ended_badly(statuses.values(), queue)
     jobs = [

@@ -31,10 +31,8 @@ def jobs_of(name: str) -> list[JobPaths]:
     if (folder / RECORD).is_file():
         return [JobPaths(folder)]
     records = sorted(folder.glob(f"{JOBS}/*/{RECORD}"), key=_age, reverse=True)
-    if (folder / JOBS).is_dir() and not os.access(folder / JOBS, os.R_OK | os.X_OK):
-        who = _owner(folder / JOBS)
-        raise InputError(f"{folder / JOBS} may not be looked into; ask {who} to let the group read it")
     if not records:
+        _check_open(folder / JOBS)
         fact = "is no folder" if not folder.is_dir() else "was not submitted"
         raise InputError(f"{name} {fact}: a run or dataset with a folder {JOBS}/ is needed; avsync status lists all")
     return [JobPaths(path.parent) for path in records]
@@ -121,6 +119,19 @@ def _age(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _check_open(folder: Path) -> None:
+    """Raises InputError for one that is not for this user."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                os.stat(Path(entry.path) / RECORD)
+    except PermissionError as error:
+        who = _owner(folder)
+        raise InputError(f"{error.filename} may not be looked into; ask {who} to let the group read it") from error
+    except OSError:  # there is nothing
+        pass
 
 
 def _owner(path: Path) -> str:

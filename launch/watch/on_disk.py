@@ -40,7 +40,7 @@ def read_record(paths: JobPaths) -> tuple[JobRecord, bool]:
     try:
         return read_json(paths.record, JobRecord), True
     except InputError as error:
-        if not isinstance(error.__cause__, PermissionError):
+        if not is_closed(error):
             raise
     kind, target = paths.root.name, str(paths.target)
     tasks = [int(folder.name) for folder in paths.task(0).folder.parent.glob("[0-9]*") if folder.name.isdecimal()]
@@ -63,8 +63,18 @@ def read_record(paths: JobPaths) -> tuple[JobRecord, bool]:
 
 
 def read_queued(paths: JobPaths) -> Queued | None:
-    """None: SLURM never took the job. Raises AvsyncError for a damaged file."""
-    return read_json(paths.queued, Queued) if paths.queued.exists() else None
+    """None: SLURM never took the job, or its numbers are for its owner alone. Raises AvsyncError for a damaged file."""
+    try:
+        return read_json(paths.queued, Queued) if paths.queued.exists() else None
+    except InputError as error:
+        if not is_closed(error):
+            raise
+    return None
+
+
+def is_closed(error: InputError) -> bool:
+    """A file is there, and not for this user."""
+    return isinstance(error.__cause__, PermissionError)
 
 
 def read_outcome(path: Path) -> Outcome | None:

@@ -1,6 +1,5 @@
 """A job's status as one typed object: what the table, the page and --json show. SLURM is asked once for all jobs."""
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -222,7 +221,7 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     SLURM's books are asked only of a job that left no word.
     """
     record, readable = read_record(paths)
-    queued = read_queued(paths) if readable or os.access(paths.queued, os.R_OK) else None
+    queued = read_queued(paths)
     ids = queued.ids if queued else ()
     rows = None if queue.rows is None else _rows_of(paths, queue.rows, ids)
     elsewhere = works_in(paths, record, rows or ())
