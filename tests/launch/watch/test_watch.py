@@ -252,6 +252,34 @@ def test_a_page_tells_each_attempt_the_failure_and_what_to_type(
         assert word in shown
 
 
+@pytest.mark.parametrize("words", [("status",), ("status", "data"), ("status", "data/jobs/pack")])
+@pytest.mark.parametrize("end", [End.FAILED, End.CANCELLED])
+def test_of_an_array_with_one_task_lost_that_task_is_told_of_and_what_takes_it_up(
+    tmp_path: Path, end: End, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack, merge = made.job(tmp_path / "data", "pack", array=4), made.job(tmp_path / "data", "pack-merge", ids=("8",))
+    for number in range(4):
+        made.began(pack, 1, share=number)
+        made.over(pack, end if number == 2 else End.DONE, "scancel", share=number)
+    made.ended(pack, What.CRASHED, 1, detail="it was so", share=2)
+    made.over(merge, End.CANCELLED, "the job it waited for did not end well")
+    assert ran(*words) == 0
+    shown = capsys.readouterr().out
+    for word in ("3/4 tasks, 1 failed", "task 2", "crashed", "avsync resubmit data"):
+        assert word in shown.replace("Task", "task")
+    assert "1 of 4 tasks; the first: scancel (task 2)" in shown
+
+
+def test_a_run_that_its_user_has_cancelled_is_not_proposed_in_an_overview(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.over(made.job(tmp_path / "run"), End.CANCELLED)
+    ran("status")
+    assert "resubmit" not in capsys.readouterr().out
+    ran("status", "run")
+    assert "avsync resubmit run" in capsys.readouterr().out
+
+
 ALARM = Alarm(since=100, step=200, stream="sound", accuracy=0.93, low=0.81, told=0.9, honest=80)
 
 
