@@ -136,6 +136,11 @@ class QueueRow:
         return plainly(held if held and not _HELD.search(plainly(self.reason)) else self.reason)
 
     @property
+    def held(self) -> bool:
+        """It does not start, whatever time SLURM gives for it."""
+        return self.waiting and _HELD.search(self.why) is not None
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Jobs that must end well before it may start."""
         return tuple(_NEEDED.findall(self.dependency))

@@ -27,9 +27,9 @@ def cancel(name: str, kind: str, wait_s: float) -> str:
     """End what is meant; returns how it ended. Raises InputError when all is over or SLURM is not here, QueueError."""
     found, exact = gather(name, kind)
     meant = Meant(jobs=(found.exactly(exact),)) if exact else meant_by_cancel(found.jobs)
-    goes_on = [f"{short(job.target)}: {job.said}; {command('cancel', job.root)} ends it" for job in _elsewhere(meant)]
+    elsewhere = [(job, command("cancel", job.root)) for job in _elsewhere(meant)]
     if meant.refusal and len(found.jobs) > 1:
-        raise InputError("; ".join([f"{name}: {meant.refusal}", *goes_on]))
+        raise InputError("; ".join([f"{name}: {meant.refusal}", *(f"{line} ends that" for _, line in elsewhere)]))
     going = [_Going.of(job, found) for job in meant.jobs or found.jobs if job.here or not _is_strangers(job, found)]
     rows, ids = _live(going), {one for each in going for one in each.ids}
     followers = [row for row in read_queue() if row.live and row.job not in ids and not ids.isdisjoint(row.needs)]
@@ -43,7 +43,8 @@ def cancel(name: str, kind: str, wait_s: float) -> str:
         _scancel(sorted(ids))
         left = _until_gone(going, LEAVE_S)
     lines = [_conclude(one, [row for row in left if row.job in one.ids]) for one in going]
-    lines += [*goes_on, *_followers_report(followers)]
+    lines += [f"{short(job.target)}: {job.said}; {line} ends it" for job, line in elsewhere]
+    lines += _followers_report(followers)
     following = [f"Next: {line}" for line in again(str(going[0].paths.target))]
     if len(going) == len(following) == 1:
         lines[0] += f". {following.pop()}"

@@ -17,7 +17,7 @@ from launch.watch import cells
 from launch.watch.hints import about, command
 from launch.watch.jobs import short
 from launch.watch.status import LIVE, JobStatus, Standing
-from sharding.base.text import plain
+from sharding.base.text import first_few, plain
 
 WIDE = 220
 """Columns where there is no terminal."""
@@ -73,6 +73,10 @@ def remarks(status: JobStatus) -> list[Text]:
     name, found = _name(status), list[Text]()
     if status.works_in and status.standing is not Standing.DONE:
         found.append(Text(f"{name}: {plain(moved(status))}", "bold red"))
+    if status.lost_tasks:
+        again = typed("resubmit", short(Path(status.target)))
+        which = f"task{'s' * (len(status.lost_tasks) > 1)} {first_few(status.lost_tasks)} did not end well"
+        found.append(Text(f"{name}: {which}, so nothing behind it will begin; {again} when the others are done", "red"))
     if alarm := cells.alarm(status):
         found.append(Text(f"{name}: {plain(alarm)}", "bold red"))
     if cells.is_old(status):

@@ -26,7 +26,7 @@ from launch.watch.on_disk import (
     whole_outcome,
     works_in,
 )
-from sharding.base.text import duration, first_few
+from sharding.base.text import counted, duration, first_few
 from sharding.errors import InputError
 
 # How a job stands: what its folder says and what SLURM says, weighed against each other.
@@ -114,7 +114,7 @@ def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
 def why_it_waits(row: QueueRow, now: float) -> str:
     """The reason, and when SLURM means to start it."""
     why = row.why or "SLURM has not looked at it yet"
-    if row.start is None or row.start <= now:
+    if row.start is None or row.start <= now or row.held or row.in_vain:
         return why
     if row.reason == "BeginTime":
         return f"requeued, starts in {duration(round(row.start - now))}"
@@ -186,6 +186,14 @@ class JobStatus:
         return self.standing is Standing.WAITING and any(row.in_vain for row in self.rows)
 
     @property
+    def lost_tasks(self) -> list[str]:
+        """Of an array that lives: tasks that are over and did not end well, as SLURM numbers them."""
+        if not self.tasks or self.standing not in LIVE:
+            return []
+        left = [row.tasks for row in self.rows if not row.live and row.state != "COMPLETED"]
+        return left or [str(number) for number in (self.tasks.failing,) if number is not None]
+
+    @property
     def age_s(self) -> float | None:
         """Seconds since the last sign of life of a run that ought to give some."""
         moving = self.progress and self.standing in (Standing.RUNNING, Standing.UNKNOWN)
@@ -243,6 +251,8 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     standing, why = stands(job, queue.asked)
     if standing is Standing.WAITING and (waited := _waited_for(rows or (), queue.rows or ())):
         why = why.replace(plainly("Dependency"), f"waits for {first_few(waited)}")
+    if tasks and not job.outcome and standing in (Standing.CANCELLED, Standing.SILENT):
+        why = f"{tasks.total - tasks.done} of {counted(tasks.total, 'task')}; {why}"
     if standing is Standing.UNSENT and copied:
         why = f"this is a copy of {elsewhere}, and so is its job"
     if standing is Standing.SILENT and books:

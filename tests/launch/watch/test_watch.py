@@ -121,8 +121,9 @@ HOLDS = (
 @pytest.mark.parametrize("state", ["PENDING", *HELD_AS])
 @pytest.mark.parametrize("reason", [*HOLDS, "", "Priority"])
 def test_every_hold_is_told_with_what_lets_the_job_go(reason: str, state: str) -> None:
-    standing, why = stands(seen(rows=(row(state, reason=reason),)))
+    standing, why = stands(seen(rows=(row(state, reason=reason, start=1005.0),)), now=1000.0)
     assert standing is Standing.WAITING
+    assert ("start in" in why) != ("scontrol release" in why), "one that is held does not start"
     assert ("scontrol release" in why) == (reason in HOLDS or state != "PENDING")
 
 
