@@ -38,7 +38,8 @@ def cancel(name: str, kind: str, wait_s: float) -> str:
     _scancel([_name(row) for row in rows if row.waiting])  # first: else one that waits takes the place of one that ends
     for one in going:
         _ask_to_save(one.paths, one.record)
-    left = _until_gone(going, wait_s)
+    moved = any(found.statuses[one.paths.root].works_in for one in going)  # it looks for its marks where they are not
+    left = _until_gone(going, 0 if moved else wait_s)
     if left:
         _scancel(sorted(ids))
         left = _until_gone(going, LEAVE_S)

@@ -139,7 +139,8 @@ def follow(paths: JobPaths, wanted: LogOptions) -> str:
                     printer.note(f"{status.standing}: {status.why}")
             printer.more(_files(paths, wanted))  # after the look at its end: what came before it is shown
             if status and status.standing in (*OVER, Standing.SILENT):
-                return _closing(status)
+                following = [command("logs", job.root, "-f") for job in _that_follow(status)]
+                return "\n".join([_closing(status), *(f"Next: {line}" for line in following[:1])])
             time.sleep(LOOK_S)
     except KeyboardInterrupt:  # the way to end it
         return ""
@@ -235,6 +236,14 @@ def _nothing(paths: JobPaths) -> str:
     line = f"Nothing printed{yet}: {_kind(status)}{status.standing}{why}"
     following = [command("logs", job.root, "-f") for job in _waited_for(status)] or next_of(status)
     return f"{line}. Next: {following[0]}" if following else line
+
+
+def _that_follow(status: JobStatus) -> list[ChainJob]:
+    """What waited for it, and may begin now."""
+    if not status.chain or status.standing is not Standing.DONE:
+        return []
+    jobs = gather(status.target)[0].jobs
+    return [job for job in jobs if Path(status.folder) in job.before and job.live]
 
 
 def _waited_for(status: JobStatus) -> list[ChainJob]:

@@ -1,5 +1,6 @@
 """`avsync status`: which jobs are meant, one question to SLURM, and their statuses as table, page or JSON."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from launch.job.paths import JobPaths
 from launch.queue.squeue import owner_of
 from launch.watch.cells import summed
 from launch.watch.hints import about, again, next_of_folder
-from launch.watch.jobs import distinct, jobs_below, named
+from launch.watch.jobs import distinct, jobs_below, named, short
 from launch.watch.overview import show_table, widened
 from launch.watch.page import show_page
 from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
@@ -93,8 +94,20 @@ def look(names: Sequence[str]) -> Found:
         except (AvsyncError, OSError) as error:
             notes.append(f"{error}; only whoever submitted it can")
     statuses = _in_order(statuses)
-    notes += [*_private(statuses), *_strangers(queue, statuses, names)]
+    besides = _besides(statuses, queue) if names else []
+    notes += [*besides, *_private(statuses), *_strangers(queue, statuses, names)]
     return Found(statuses=statuses, notes=notes, named=bool(names))
+
+
+def _besides(statuses: Sequence[JobStatus], queue: Queue) -> list[str]:
+    """What is in the same chain as jobs that were named, in folders that were not."""
+    shown, lines = {os.path.realpath(status.folder) for status in statuses}, list[str]()
+    chained = dict.fromkeys(one for status in statuses for one in status.chain)
+    for folder in (one for one in chained if os.path.realpath(one) not in shown):
+        with suppress(AvsyncError, OSError):  # not there any more, or not to be read
+            other = read_status(JobPaths(Path(folder)), queue)
+            lines += [f"{other.kind} of {short(Path(other.target))}: {other.standing}"] if other.chain else []
+    return [f"In the same chain: {', '.join(lines)}"] if lines else []
 
 
 def _in_order(statuses: Sequence[JobStatus]) -> list[JobStatus]:

@@ -115,6 +115,7 @@ def test_the_documented_chain_is_cancelled_taken_up_again_and_told_of_by_the_job
         os.kill(process, signal.SIGKILL)
     node.until(lambda: node.told("run")["train"]["standing"] == "failed", "failure of the training")
 
+    node.until(lambda: "train" not in node.queue(), "end in the queue")
     assert "train: failed: " in node.types("logs", "run", "--errors")
     shown = node.types("status", "run")
     assert "avsync logs run --errors --kind train" in shown
@@ -142,7 +143,9 @@ def test_what_waits_in_another_folder_goes_and_comes_with_what_it_waits_for(two:
     assert "data: cancelled" in said
     assert "other: cancelled" in said
     assert "avsync resubmit data   # verify of data, then verify of other" in said
-    assert "verify of data, then verify of other" in two.types("status", "data", "other")
+    shown = two.types("status", "data", "other")
+    assert shown.count("verify of data, then verify of other") == 1, "both names would mean the same"
+    assert "In the same chain: verify of data: cancelled" in two.types("status", "other")
     two.types("resubmit", "other")
     assert two.queue() == ["verify", "verify"], "what it needs comes with it, from the other folder"
 
