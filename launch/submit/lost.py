@@ -9,6 +9,7 @@ from launch.watch.gather import Gathered, gather
 from launch.watch.hints import again, command, listed
 from launch.watch.jobs import short
 from launch.watch.meant import PAIR, ChainJob, Meant, behind, meant_by_resubmit
+from launch.watch.status import LIVE
 from sharding.errors import InputError
 
 
@@ -22,6 +23,8 @@ class LostJobs:
     """SLURM's numbers of jobs that live and must end well before the first of them."""
     stuck: tuple[str, ...]
     """Numbers under which some of them still wait, for what will never come."""
+    alone: frozenset[Path] = frozenset()
+    """Folders of other jobs that live: they are left alone."""
     left: str = ""
     """What was lost behind them, and is not queued again: only one was named."""
 
@@ -32,10 +35,12 @@ def lost_of(name: str, kind: str) -> LostJobs:
     meant = behind(_one_line(found.exactly(exact), found), found.jobs) if exact else meant_by_resubmit(found.jobs)
     if meant.refusal:
         raise InputError(f"{name}: {meant.refusal}; {_what_to_do(found)}")
+    roots = tuple(job.root for job in meant.jobs)
     return LostJobs(
-        roots=tuple(job.root for job in meant.jobs),
+        roots=roots,
         after=_numbers(meant, found),
         stuck=tuple(one for job in meant.jobs if job.stuck for one in found.statuses[job.root].ids),
+        alone=frozenset(job.root for job in found.jobs if job.standing in LIVE and job.root not in roots),
         left=listed(job for job in meant.others if job.lost and meant.jobs[0].root in job.before),
     )
 

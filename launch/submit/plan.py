@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +112,7 @@ def plan_again(paths: JobPaths) -> list[JobPlan]:
     return [_sized(_planned(one)) for one in both if one.record.is_file()]
 
 
-def plan_all_again(jobs: Sequence[JobPaths]) -> list[JobPlan]:
+def plan_all_again(jobs: Iterable[JobPaths]) -> list[JobPlan]:
     """These jobs, in order; both of a packing once. Raises InputError, FormatError."""
     plans = dict[Path, JobPlan]()
     for paths in jobs:

@@ -48,7 +48,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     Raises AvsyncError as `submit` does.
     """
     lost = lost_of(name, kind)
-    plans = plan_all_again([JobPaths(root) for root in lost.roots])
+    plans = [plan for plan in plan_all_again(map(JobPaths, lost.roots)) if plan.paths.root not in lost.alone]
     check_writable(plans)
     if (missing := missing_folders(plans)) and not lost.after:
         raise InputError(missing[0])

@@ -286,14 +286,14 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
 def _waited_for(rows: Sequence[QueueRow], queue: Sequence[QueueRow]) -> list[str]:
     """`pack of DATASET`: what must end well before, as far as it is avsync's."""
     needed = {job for row in rows if row.waiting for job in row.needs}
-    folders = dict.fromkeys(row.folder for row in queue if row.job in needed and row.folder)
+    folders = dict.fromkeys(row.folder for row in queue if row.job in needed and row.folder) if needed else {}
     return [f"{folder.name} of {short(folder.parent.parent)}" for folder in folders]
 
 
 def _rows_of(paths: JobPaths, rows: Sequence[QueueRow], ids: Sequence[str]) -> list[QueueRow]:
     """By number, and by the mark in the comment what was queued and not noted, or noted where only its owner reads."""
     mark = f"{MARK}{paths.root}"
-    return [row for row in rows if row.job in ids or (row.live and row.comment == mark)]
+    return [row for row in rows if row.job in ids or (row.comment == mark and row.live)]
 
 
 def jobs_in(queue: Queue) -> list[JobPaths]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -62,7 +63,7 @@ class LoginNode:
         ends = time.monotonic() + 100
         while not true():
             assert time.monotonic() < ends, f"no {what}\n{self.types('status')}"
-            time.sleep(0.2)
+            time.sleep(0.4)
 
 
 @pytest.fixture
@@ -156,6 +157,25 @@ def test_what_waits_in_another_folder_goes_and_comes_with_what_it_waits_for(two:
     two.types("resubmit", "other")
     assert queued("other", "verify").depends_on == queued("data", "verify").ids
     assert two.queue() == ["verify", "verify"]
+
+
+def test_the_two_jobs_of_a_packing_are_taken_up_each_by_itself_or_together(node: LoginNode) -> None:
+    write_video(Path("videos", "bell", "0.mp4"), Video())
+    node.types("submit", "pack", "videos", "data", "--size", "32", "--cluster", "./held.toml")
+    before = queued("data", "pack").ids
+    said = node.types("cancel", "data", "--kind", "pack-merge")
+    assert "avsync resubmit data   # pack-merge of data, behind pack of data" in said
+    node.types("resubmit", "data")
+    assert node.queue() == ["pack", "pack-merge"]
+    assert queued("data", "pack-merge").depends_on == queued("data", "pack").ids == before, "that lives on"
+    assert "pack waits, pack-merge waits" in node.types("resubmit", "data", code=1)
+    assert "pack job in SLURM already" in node.types("resubmit", "data", "--kind", "pack", code=1)
+    said = node.types("cancel", "data", "--kind", "pack")
+    assert re.search("(taken out what waited for it|now for ever): pack-merge-data", said)
+    assert "avsync resubmit data   # pack of data, then pack-merge of data" in said
+    node.types("resubmit", "data", "--kind", "pack")
+    assert node.queue() == ["pack", "pack-merge"], "they go together"
+    assert queued("data", "pack-merge").depends_on == queued("data", "pack").ids != before
 
 
 def test_one_that_waits_in_vain_is_told_and_replaced_not_doubled(two: LoginNode) -> None:
