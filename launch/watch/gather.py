@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from launch.job.paths import JobPaths
 from launch.watch.jobs import jobs_of, of_kind
 from launch.watch.meant import ChainJob, in_order
-from launch.watch.on_disk import last_began
+from launch.watch.on_disk import last_began, read_record
 from launch.watch.status import LIVE, JobStatus, Queue, Standing, ask_queue, read_status
 from sharding.errors import AvsyncError
 
@@ -42,20 +43,18 @@ def gather(name: str, kind: str = "") -> tuple[Gathered, Path | None]:
 
 def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
     """Beside a job that was named exactly, others may be damaged."""
-    queue = ask_queue(here)
+    elsewhere = _elsewhere(here)
+    queue = ask_queue([*here, *elsewhere])  # a folder that several people use: each job is asked for by its owner
     needed = [paths for paths in here if exact in (None, paths.root)]
     statuses = {paths.root: read_status(paths, queue) for paths in needed}
     besides = ((paths.root, _readable(paths, queue)) for paths in here if paths.root not in statuses)
     statuses |= {root: status for root, status in besides if status}
-    roots = {os.path.realpath(root): root for root in statuses}
-    for root in [root for status in statuses.values() for root in status.chain]:
-        if os.path.realpath(root) not in roots and (status := _readable(JobPaths(Path(root)), queue)):
-            roots[os.path.realpath(root)] = Path(root)
-            statuses[Path(root)] = status
-    before = _before(statuses, roots)
+    besides = ((paths.root, _readable(paths, queue)) for paths in elsewhere)
+    statuses |= {root: status for root, status in besides if status}
+    before = _before(statuses, {os.path.realpath(root): root for root in statuses})
     named = {paths.root for paths in here} & statuses.keys()
     related = named | {root for root in statuses if any(root in before[one] or one in before[root] for one in named)}
-    bad = _ended_badly(statuses.values(), queue)
+    stuck = _stuck(statuses, before, queue)
     jobs = [
         ChainJob(
             root=root,
@@ -63,12 +62,33 @@ def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
             here=root in named,
             began=last_began(JobPaths(root), status.tasks),
             before=frozenset(before[root] & related),
-            stuck=status.waits_in_vain or (status.standing is Standing.WAITING and not bad.isdisjoint(_needs(status))),
+            stuck=root in stuck,
         )
         for root, status in sorted(statuses.items(), key=lambda item: item[1].submitted)
         if root in related
     ]
     return Gathered(jobs=tuple(in_order(jobs)), statuses=statuses, queue=queue)
+
+
+def _elsewhere(here: Sequence[JobPaths]) -> list[JobPaths]:
+    """What was submitted in one line with jobs of this folder, and lies in others."""
+    chained = dict[str, JobPaths]()
+    for paths in here:
+        with suppress(AvsyncError):  # damaged: whoever needs it will say so
+            chained |= {os.path.realpath(one): JobPaths(Path(one)) for one in read_record(paths)[0].chain}
+    own = {os.path.realpath(paths.root) for paths in here}
+    return [paths for real, paths in chained.items() if real not in own]
+
+
+def _stuck(statuses: Mapping[Path, JobStatus], before: Mapping[Path, set[Path]], queue: Queue) -> set[Path]:
+    """What waits for what will never come, and what waits for that."""
+    found, bad = set[Path](), _ended_badly(statuses.values(), queue)
+    for root, status in sorted(statuses.items(), key=lambda item: len(before[item[0]])):
+        waits = status.standing is Standing.WAITING and not bad.isdisjoint(_needs(status))
+        if waits or status.waits_in_vain:
+            found.add(root)
+            bad |= set(status.ids)
+    return found
 
 
 def _ended_badly(statuses: Iterable[JobStatus], queue: Queue) -> set[str]:

@@ -52,6 +52,8 @@ def again_of(found: Gathered, target: Path) -> list[str]:
 def next_of(status: JobStatus) -> list[str]:
     """Commands that make sense now."""
     root = Path(status.folder)
+    if status.private:  # only its owner can end it, or take it up
+        return [command("logs", root)] if has_log(JobPaths(root)) else []
     if status.standing in LOST:
         return [*_errors(status), *_again(status)]
     if status.standing is Standing.DONE:
@@ -73,8 +75,8 @@ def next_of(status: JobStatus) -> list[str]:
 def next_of_folder(statuses: Sequence[JobStatus]) -> list[str]:
     """The same of all jobs of a folder: what runs, what is lost."""
     target = Path(statuses[0].target)
-    if len(statuses) == 1:
-        return next_of(statuses[0])
+    if len(statuses) == 1 or any(status.private for status in statuses):
+        return [line for status in statuses for line in next_of(status)]
     live = [status for status in statuses if status.standing in LIVE and not status.works_in]
     first = [status for status in live if status.standing is not Standing.WAITING] or live
     lines = [command("logs", Path(status.folder), "-f") for status in first[-1:]]

@@ -101,8 +101,9 @@ def meant_by_cancel(jobs: Sequence[ChainJob]) -> Meant:
     """All that lives in the folder, and what waits elsewhere for it; told besides: what lives elsewhere before it."""
     order = in_order(jobs)
     ends = {job.root for job in order if job.here and job.live}
-    behind = [job for job in order if not job.here and _waits_behind(job, ends)]
-    ends |= {job.root for job in behind}
+    for job in order:
+        if not job.here and _waits_behind(job, ends):
+            ends.add(job.root)
     others = tuple(job for job in order if job.root not in ends)
     if not ends:
         telling = [job for job in order if job.here or job.standing is not Standing.DONE]

@@ -14,7 +14,7 @@ from launch.job.progress_on_disk import saved
 from launch.job.record import End, Outcome
 from launch.queue.ask import QueueError
 from launch.queue.sacct import BookRow, read_books
-from launch.queue.squeue import MARK, QueueRow, own_name, owner_of, plainly, read_queue
+from launch.queue.squeue import MARK, QueueRow, indices, own_name, owner_of, plainly, read_queue
 from launch.watch.jobs import short
 from launch.watch.on_disk import (
     Tasks,
@@ -190,8 +190,9 @@ class JobStatus:
         """Of an array that lives: tasks that are over and did not end well, as SLURM numbers them."""
         if not self.tasks or self.standing not in LIVE:
             return []
-        left = [row.tasks for row in self.rows if not row.live and row.state != "COMPLETED"]
-        return left or [str(number) for number in (self.tasks.failing,) if number is not None]
+        left = [row for row in self.rows if not row.live and row.state != "COMPLETED"]
+        numbers = [number for row in left for number in indices(row.tasks)] or [self.tasks.failing]
+        return [str(number) for number in numbers if number is not None]
 
     @property
     def age_s(self) -> float | None:

@@ -178,7 +178,8 @@ def _next(found: Found) -> list[str]:
         lines = [line for statuses in each for line in next_of_folder(statuses)] if len(found.statuses) > 1 else []
         # a chain over two folders is taken up from either of them: once is enough
         return list({line.partition("   # ")[2] or line: line for line in reversed(lines)}.values())[::-1]
-    broken = [status for status in found.statuses if status.standing in BROKEN or _partly(status)]
+    ours = [status for status in found.statuses if not status.private]
+    broken = [status for status in ours if status.standing in BROKEN or _partly(status)]
     with suppress(AvsyncError):  # of a job beside it, which is damaged
         return again(broken[0].target)[:1] if broken else []
     return []

@@ -104,6 +104,32 @@ def test_logs_say_which_job_they_are_of_and_what_there_is_besides(
     assert "Nothing printed: evaluate: cancelled" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_job_that_failed_because_its_folder_was_moved_leads_to_no_log_and_no_resubmit(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run", kind)
+    words = (kind, str(tmp_path / "run"), str(tmp_path / "data"))
+    write_json(paths.record, replace(read_json(paths.record, JobRecord), words=words, run="", dataset=""))
+    ran("status", "run")
+    assert "moved" not in capsys.readouterr().out
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    ran("status", "copy")
+    shown = capsys.readouterr().out
+    assert f"a copy of {tmp_path / 'run'}" in shown
+    assert f"avsync status {tmp_path / 'run'}" in shown
+    (tmp_path / "run").rename(tmp_path / "moved")
+    made.over(JobPaths.of(tmp_path / "moved", kind), End.FAILED, "it was not there")
+    ran("status", "moved")
+    shown = capsys.readouterr().out
+    assert f"moved or renamed; its job worked in {tmp_path / 'run'}: submit it anew: avsync submit {kind}" in shown
+    assert "avsync logs" not in shown
+    assert "resubmit" not in shown
+    (tmp_path / "run").symlink_to("moved")
+    ran("status", "moved")
+    assert "renamed" not in capsys.readouterr().out, "it is found there"
+
+
 # ---- one that cannot be read
 
 
@@ -152,6 +178,8 @@ def test_a_colleague_sees_what_may_be_read_with_one_note_of_what_may_not(
         for word in ("250/1,000 25 %", "212", "2: preempted", "0/2 tasks, 1 failed"):
             assert word in shown
         assert shown.count("the settings are not shown") == 1
+        assert "avsync cancel" not in shown, "only its owner can"
+        assert "resubmit" not in shown
         assert ran("status", "run") == 0
         assert "preempted" in capsys.readouterr().out
         assert ran("logs", "run") == 0

@@ -15,7 +15,7 @@ from launch.watch.status import LIVE, Standing
 NAMES = ("pack", "train", "evaluate")
 STUCK = "stuck"
 STATES = (*Standing, STUCK)
-FOLDERS = {"one": "aaa", "data first": "baa", "two runs": "aab"}
+FOLDERS = ("aaa", "baa", "aab", "abb", "bba")
 """Which folder each link lies in; that with an a was named."""
 
 
@@ -37,7 +37,7 @@ def chain(states: Sequence[Standing | str], folders: str = "aaa") -> list[ChainJ
 
 def chains() -> Iterator[list[ChainJob]]:
     for states in product(STATES, repeat=len(NAMES)):
-        for folders in FOLDERS.values():
+        for folders in FOLDERS:
             yield chain(states, folders)
 
 

@@ -271,6 +271,21 @@ def test_of_an_array_with_one_task_lost_that_task_is_told_of_and_what_takes_it_u
     assert "1 of 4 tasks; the first: scancel (task 2)" in shown
 
 
+def test_an_array_that_runs_tells_of_the_tasks_that_it_has_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from launch.watch.overview import remarks
+
+    pack = made.job(tmp_path / "data", "pack", array=4)
+    rows = [row("RUNNING", tasks="0"), row("CANCELLED", tasks="1-2"), row("COMPLETED", tasks="3")]
+    got = read_status(pack, Queue(rows=rows, problem="", asked=time.time() + 60))
+    assert got.standing is Standing.RUNNING
+    assert got.lost_tasks == ["1", "2"]
+    (line,) = remarks(got)
+    assert "tasks 1, 2 did not end well" in str(line)
+    assert "avsync resubmit data" in str(line)
+
+
 def test_a_run_that_its_user_has_cancelled_is_not_proposed_in_an_overview(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
