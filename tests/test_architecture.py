@@ -79,7 +79,6 @@ SHORT = {
     "launch.doctor.command": "a command, imported for help without its work",
     "launch.job.rank": "an entry point, which jobs that wait in a queue name",
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
-    "launch.queue.ask": "how all of SLURM's programs are run; a file for each follows",
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",

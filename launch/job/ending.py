@@ -1,6 +1,7 @@
 """A decision carried out: SLURM is asked to start the job again, or it is written down that it is over."""
 
 import os
+import shlex
 import time
 from collections import Counter
 from contextlib import suppress
@@ -65,7 +66,8 @@ class Ending:
         if decision.do is Do.REQUEUE and action is Action.NONE:
             decision = Decision(what=What.CANCELLED, do=Do.CANCEL, why="cancelled while it was being requeued")
         if action is Action.GIVEN_UP and decision.do is Do.REQUEUE:
-            decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {NO_WAY}")
+            goes_on = f"{NO_WAY}; {self._resubmit} goes on"
+            decision = Decision(what=decision.what, do=Do.GIVE_UP, why=f"{decision.why}; {goes_on}")
         event = self.this.end(decision, action, code)
         say(f"attempt {self.this.number} {_message(decision, action)}")
         if decision.do in ENDS:
@@ -73,6 +75,12 @@ class Ending:
         self._avoid_bad_nodes(event)
         self.tell(OCCASIONS.get(decision.do, "requeued"), decision.why)
         return event
+
+    @property
+    def _resubmit(self) -> str:
+        """The command, which means this job whatever else its folder has."""
+        paths = self.this.paths
+        return shlex.join(["avsync", "resubmit", str(paths.target), "--kind", paths.root.name])
 
     def _requeue(self) -> Action:
         """How the job goes on; NONE: a person has cancelled it meanwhile."""
@@ -134,7 +142,15 @@ class Ending:
         """Whom the profile names."""
         this = self.this
         target = this.record.run or this.record.dataset or str(this.paths.target)
-        message = Notification(kind=kind, name=this.record.name, run=target, job=this.job, step=this.saved, reason=why)
+        message = Notification(
+            kind=kind,
+            name=this.record.name,
+            run=target,
+            job=this.job,
+            step=this.saved,
+            reason=why,
+            job_kind=this.record.kind,
+        )
         tell(this.record.profile, message)
 
     def _over(self, decision: Decision) -> None:
@@ -155,7 +171,7 @@ ENDS = {Do.FINISH: End.DONE, Do.CANCEL: End.CANCELLED, Do.GIVE_UP: End.FAILED}
 OCCASIONS: dict[Do, Occasion] = {Do.FINISH: "done", Do.CANCEL: "cancelled", Do.GIVE_UP: "failed"}
 NO_WAY = (
     "and this job cannot queue itself again: it does not reach scontrol (profile: scontrol), and none is in line "
-    "behind it (profile: successors); avsync resubmit goes on"
+    "behind it (profile: successors)"
 )
 
 

@@ -32,14 +32,16 @@ class Notification:
     """Steps that are saved; of pack: parts."""
     reason: str
     """In plain words; may be empty."""
+    job_kind: str = ""
+    """pack, train, evaluate ...: a folder has several jobs."""
 
     @property
     def text(self) -> str:
         """One line for a person."""
         why = f": {plain(self.reason)}" if self.reason else ""
-        return (
-            f"avsync {plain(self.name)} (job {self.job}) {self.kind}{why}; saved up to {self.step}; {plain(self.run)}"
-        )
+        which = f"{self.job_kind} of {plain(self.run)}" if self.job_kind else plain(self.run)
+        saved = f"; saved up to {self.step}" if self.step else ""
+        return f"avsync {plain(self.name)} (job {self.job}) {self.kind}{why}{saved}; {which}"
 
     def as_json(self) -> bytes:
         return msgspec.json.encode({**self._values(), "text": self.text})

@@ -56,6 +56,9 @@ class JobRecord:
     """Where it was submitted, and where it works."""
     submitted: float
     """UNIX seconds."""
+    chain: tuple[str, ...] = ()
+    """Folders of the jobs that were submitted in one line, in order, this one's among them; each began only when those
+    before it ended well. Empty: it is alone, or of an earlier version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 
 from launch.job.attempts import What
 from launch.queue.scontrol import JobFacts
+from sharding.base.text import counted
 
 
 class Do(Enum):
@@ -128,4 +129,5 @@ def _again(what: What, job: JobObservation, why: str) -> Decision:
     failures = 0 if job.gained > 0 else job.failures + 1
     if failures < job.retries:
         return Decision(what=what, do=Do.REQUEUE, why=why)
-    return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {failures} attempts in a row brought no new checkpoint")
+    in_vain = f"{counted(failures, 'attempt')} in a row brought no new checkpoint"
+    return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {in_vain}")

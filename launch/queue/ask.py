@@ -44,6 +44,8 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
             f"{argv[0]} is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in "
             "PATH; try where you type sbatch"
         ) from None
+    except OSError as error:  # it, or a folder of PATH, is not for this user
+        raise InputError(f"{argv[0]} cannot be run here: {error.strerror}; try where you type sbatch") from error
     except subprocess.TimeoutExpired:
         raise QueueError(f"{argv[0]} gave no answer for {timeout_s:.0f} s: SLURM is busy or down; try later") from None
     if run.returncode:

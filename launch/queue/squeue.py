@@ -12,16 +12,22 @@ from launch.queue.scontrol import known, moment
 
 # Why a job waits, in plain words: SLURM's own words for it are one CamelCase word each.
 
+NEVER = "DependencyNeverSatisfied"
 PLAIN = {
     "Priority": "others come first",
     "Resources": "waits for free nodes",
     "BeginTime": "requeued, starts soon",
     "Dependency": "waits for another job",
-    "DependencyNeverSatisfied": "never starts: the job it waits for did not end well",
+    NEVER: "never starts: the job it waits for did not end well",
     "JobHeldUser": "held by you; scontrol release lets it go",
     "JobHeldAdmin": "held by an administrator; ask why",
     "JobLaunchFailure": "held: a node could not start it; scontrol release lets it go",
     "launch_failed_requeued_held": "held: a node could not start it; scontrol release lets it go",
+    "user_env_retrieval_failed_requeued_held": "held: a node could not read your environment; scontrol release lets "
+    "it go",
+    "job_requeued_in_held_state": "held: requeued so, by you or an administrator; scontrol release lets it go",
+    "job_requeued_in_special_exit_state": "held: requeued so after its exit code; scontrol release lets it go",
+    "JobHoldMaxRequeue": "held: requeued too often for this site; scontrol release lets it go",
     "NodeDown": "its node is down",
     "NodeFailure": "its node failed",
     "Cleaning": "its last attempt is being cleared away",
@@ -33,7 +39,7 @@ PLAIN = {
     "PartitionConfig": "wants what the partition does not give",
     "ReqNodeNotAvail": "nodes that it needs are down, or reserved for maintenance",
     "Reservation": "waits for its reservation",
-    "ReservationDeleted": "its reservation is gone",
+    "ReservationDeleted": "held: its reservation is gone; scontrol release lets it go",
     "BadConstraints": "no node has what it wants",
     "InvalidAccount": "the account is not valid",
     "InvalidQOS": "the qos is not valid",
@@ -51,13 +57,26 @@ PLAIN = {
 _LIMIT = re.compile(r"(?P<whose>QOS|Assoc)(?P<scope>Grp|Max)(?P<what>\w*)")
 _WHOSE = {"QOS": "qos", "Assoc": "account"}
 _ALL_LISTED = re.compile(r"\s*\(.*|,.*", re.DOTALL)
+_HELD = re.compile(r"held|(?<!thres)hold", re.IGNORECASE)
+_NODE_FAILED = re.compile(r"job.requeued.due.to.failure.of.node.*", re.IGNORECASE)
+HELD_AS = {
+    "REQUEUE_HOLD": "job_requeued_in_held_state",
+    "SPECIAL_EXIT": "job_requeued_in_special_exit_state",
+    "RESV_DEL_HOLD": "ReservationDeleted",
+}
+"""States that are holds by themselves, whatever the reason beside them says."""
 
 
 def plainly(reason: str) -> str:
     """SLURM's reason in plain words; what is not known here is shown as SLURM says it. Empty stays empty."""
     word = _ALL_LISTED.sub("", reason).strip()  # "ReqNodeNotAvail, UnavailableNodes:n[1-4]"
-    if word in PLAIN:
-        return PLAIN[word]
+    found = PLAIN.get(word) or PLAIN.get(word.replace(" ", "_"))  # squeue writes sentences, scontrol joins their words
+    if found:
+        return found
+    if _NODE_FAILED.fullmatch(word):
+        return PLAIN["NodeFailure"]
+    if _HELD.search(word):
+        return f"held ({word}); scontrol release lets it go"
     if match := _LIMIT.fullmatch(word):
         scope = "each user may have" if "User" in match["what"] or match["scope"] == "Max" else "all may have together"
         return f"as much runs as {scope} under this {_WHOSE[match['whose']]} ({word})"
@@ -73,6 +92,8 @@ OVER = frozenset(
 WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split())
 _BETWEEN = "\x1f"  # the unit separator: no name or path holds it
 _FIELDS = "FKTrNSPjEk"  # letters of squeue --format: old, and the same in all versions
+_FAILED = re.compile(r"after(?:ok|corr):\d+(?:_\S+)?\(failed\)")
+_NEEDED = re.compile(r"after(?:ok|corr):(\d+)")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
 
@@ -100,6 +121,29 @@ class QueueRow:
     def folder(self) -> Path | None:
         """Of the job, when it is one of avsync's."""
         return Path(self.comment.removeprefix(MARK)) if self.comment.startswith(MARK) else None
+
+    @property
+    def in_vain(self) -> bool:
+        """It waits for a job that did not end well; a hold may be what SLURM names instead."""
+        return self.waiting and (self.reason == NEVER or _FAILED.search(self.dependency) is not None)
+
+    @property
+    def why(self) -> str:
+        """Why it waits, in plain words; empty while SLURM has not looked at it."""
+        if self.in_vain:
+            return PLAIN[NEVER]
+        held = HELD_AS.get(self.state, "")
+        return plainly(held if held and not _HELD.search(plainly(self.reason)) else self.reason)
+
+    @property
+    def held(self) -> bool:
+        """It does not start, whatever time SLURM gives for it."""
+        return self.waiting and _HELD.search(self.why) is not None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Jobs that must end well before it may start."""
+        return tuple(_NEEDED.findall(self.dependency))
 
     @property
     def live(self) -> bool:

@@ -6,7 +6,7 @@ queue. Imported by: doctor, for sbatch alone; the command line by name.
 command    avsync submit and resubmit, as typed; typed: whose word is whose
 kinds      which commands can be jobs, and how each becomes one
 resources  what a job asks SLURM for
-plan       the jobs of a chain, before anything is written
+plan       the jobs of a chain, before anything is written; lost: those that resubmit means
 check      folders and partitions, looked at before; live: whether the job runs already
 snapshot   the copy of avsync that a job runs; script: what sbatch gets
 submit     all of it in order; how many tasks a packing gets

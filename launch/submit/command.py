@@ -109,12 +109,15 @@ def _link(part: Split, wanted: ResourceOptions, prog: str) -> Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resubmit(Parsed):
-    """Queue a job again that ended, as it was: same words, same cluster, same code."""
+    """Queue again what did not end well, as it was: same words, same cluster, same code; and what fell with it.
+
+    Of a chain the first job that did not end well, and behind it those that waited for it, in whichever folder.
+    """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of a run or dataset, or of a job in it."""
     kind: Annotated[str, arg(metavar="KIND")] = ""
-    """Which of its jobs: train, evaluate, pack ...; default: the newest."""
+    """Only this one of its jobs: train, evaluate, pack ..."""
     new_code: bool = False
     """Run avsync as it is now, not as it was when the job was first submitted."""
     dry_run: bool = False

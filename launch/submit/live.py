@@ -10,8 +10,9 @@ from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QueueError, ask
-from launch.queue.squeue import QueueRow, own_name, owner_of, plainly, read_queue
+from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
 from launch.submit.plan import JobPlan
+from launch.watch.jobs import has_several
 from sharding.base.files import read_json, write_json
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
@@ -47,10 +48,11 @@ def queued_already(plans: Sequence[JobPlan]) -> list[tuple[JobPlan, list[QueueRo
 def refusal(plan: JobPlan, row: QueueRow) -> str:
     """Why it is refused, and what to do."""
     target = plan.paths.target
-    why = f" ({plainly(row.reason)})" if row.reason and row.waiting else ""
+    why = f" ({row.why})" if row.why and row.waiting else ""
+    kind = ("--kind", plan.paths.root.name) if has_several(target) else ()
     return (
         f"{target} has a {plan.record.kind} job in SLURM already: {row.job} is {row.state}{why}; "
-        f"{typed('status', target)} tells how it stands, {typed('cancel', target)} ends it"
+        f"{typed('status', target)} tells how it stands, {typed('cancel', target, *kind)} ends it"
     )
 
 

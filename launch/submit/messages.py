@@ -8,6 +8,7 @@ from launch.site.profile import as_clock
 from launch.submit.chain import sheets
 from launch.submit.plan import JobPlan
 from launch.submit.snapshot import snapshot_bytes
+from launch.watch.hints import command
 from launch.watch.jobs import short
 from sharding.base.text import counted, size
 
@@ -20,8 +21,9 @@ def queued_report(plans: Sequence[JobPlan], queued: Sequence[tuple[JobPlan, Queu
     for plan, jobs in queued:
         lines.append(f"{_title(plan)}: job {', '.join(jobs.ids)}{_when(plan, jobs.depends_on, starts)}")
     if queued:
-        target = queued[-1][0].paths.target
-        lines += [f"Next: {typed('status', target)}", f"      {typed('logs', target, '-f')}"]
+        targets = dict.fromkeys(plan.paths.target for plan, _ in queued)
+        lines += [f"Next: {typed('status', *map(short, targets))}"]
+        lines += [f"      {command('logs', queued[0][0].paths.root, '-f')}"]  # of what runs first
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,8 @@ def plan_chain(chain: Sequence[Link], profile: ClusterProfile, commit: str) -> l
         raise InputError(
             f"{twice[0].record.kind} is in this chain twice for {twice[0].paths.target}; submit them one after another"
         )
-    return plans
+    line = tuple(str(folder) for folder in folders) if len(folders) > 1 else ()
+    return [replace(plan, record=replace(plan.record, chain=line)) for plan in plans]
 
 
 def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[JobPlan]:
@@ -109,6 +110,15 @@ def plan_again(paths: JobPaths) -> list[JobPlan]:
         return [_planned(paths)]
     both = [JobPaths.of(paths.target, kind) for kind in (PACK, MERGE)]
     return [_sized(_planned(one)) for one in both if one.record.is_file()]
+
+
+def plan_all_again(jobs: Iterable[JobPaths]) -> list[JobPlan]:
+    """These jobs, in order; both of a packing once. Raises InputError, FormatError."""
+    plans = dict[Path, JobPlan]()
+    for paths in jobs:
+        for plan in plan_again(paths):
+            plans.setdefault(plan.paths.root, plan)
+    return list(plans.values())
 
 
 def _planned(paths: JobPaths) -> JobPlan:

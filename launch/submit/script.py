@@ -21,7 +21,7 @@ OURS = frozenset(
     "test-only wait wrap".split()
 )
 """Options of sbatch that a profile must leave alone: avsync counts on them."""
-NO_CODE = "avsync: error: the code of this job is gone; avsync resubmit --new-code takes what is there now"
+NO_CODE = "avsync: error: the code of this job is gone; {} takes what is there now"
 OF_GPUS = frozenset("cpus-per-gpu gpu-bind gpu-freq gpus gpus-per-node gpus-per-task gres mem-per-gpu".split())
 """Options that are for jobs with GPUs only."""
 
@@ -71,6 +71,8 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
     """Raises InputError for what no script can hold."""
     asked = [_option(name, value) for name, value in _options(record, paths, piece, waits).items()]
     profile = record.profile
+    again = typed("resubmit", paths.target, "--kind", paths.root.name, "--new-code")
+    gone = shlex.quote(NO_CODE.format(plain(again)))
     lines = [
         "#!/bin/bash",
         f"# {plain(typed(*record.words))}",
@@ -88,7 +90,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export PYTHONSAFEPATH=1",
-        f"test -d {shlex.quote(str(paths.code))} || {{ echo '{NO_CODE}'; exit 1; }}",
+        f"test -d {shlex.quote(str(paths.code))} || {{ echo {gone}; exit 1; }}",
         *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
         *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),
         *_cpus(record),

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
+from launch.job.paths import JobPaths
 from launch.queue.ask import QueueError
 from launch.queue.site import USUAL_ARRAY, read_config
 from launch.site.profiles import find_profile
@@ -14,11 +15,12 @@ from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import check_partition, check_writable, missing_folders, read_nodes, warnings
 from launch.submit.kinds import INDEX, MERGE, PACK
 from launch.submit.live import check_known, clear, held, is_done, queued_already, refusal, refuse_live
+from launch.submit.lost import lost_of
 from launch.submit.messages import dry_run_report, queued_report
-from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
-from launch.submit.sbatch import try_script
+from launch.submit.plan import JobPlan, Link, check_snapshot, plan_all_again, plan_chain
+from launch.submit.sbatch import try_script, withdraw
 from launch.submit.snapshot import take_snapshot, write_environment
-from launch.watch.jobs import job_of
+from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
 from sharding.errors import InputError
@@ -41,23 +43,42 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
 
 
 def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
-    """Queue a job again as its folder tells, and of a packing what follows it. Raises AvsyncError as `submit` does."""
-    plans = plan_again(job_of(name, kind))
+    """Queue again what is meant, as its folders tell: each job behind those before it in its chain that live.
+
+    Raises AvsyncError as `submit` does.
+    """
+    lost = lost_of(name, kind)
+    plans = [plan for plan in plan_all_again(map(JobPaths, lost.roots)) if plan.paths.root not in lost.alone]
     check_writable(plans)
-    if missing := missing_folders(plans):
+    if (missing := missing_folders(plans)) and not lost.after:
         raise InputError(missing[0])
+    for warning in missing:  # what is missing may be made by the jobs that it waits for
+        sys.stderr.write(f"avsync: warning: {warning}\n")
     if dry_run:
-        return _foreseen(foresee(plans), plans, ())
+        return _foreseen(foresee(plans), plans, lost.after, but=lost.stuck)
     if not new_code:
         for plan in plans:
             check_snapshot(plan)
-    return _queue(plans, plans, (), new_code=new_code)
+    report = _queue(plans, plans, lost.after, new_code=new_code, instead_of=lost.stuck)
+    if not lost.left:
+        return report
+    following = again(str(plans[0].paths.target))
+    return "\n".join([report, f"Not queued with it: {lost.left}", *(f"Next: {line}" for line in following)])
 
 
-def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, new_code: bool) -> str:
+def _queue(
+    todo: list[JobPlan],
+    plans: list[JobPlan],
+    after: Sequence[str],
+    *,
+    new_code: bool,
+    instead_of: tuple[str, ...] = (),
+) -> str:
+    """`instead_of`: jobs in the queue that can never start; they go first."""
     starts = _asked(todo)
     check_known(after)
     with held(plans):
+        withdraw(instead_of)
         refuse_live(plans)
         todo = divide(todo)
         for plan in todo:
@@ -66,13 +87,14 @@ def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, n
     return queued_report(plans, list(zip(todo, queued, strict=True)), starts)
 
 
-def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -> str:
+def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, but: Collection[str] = ()) -> str:
     """The dry run. It also works where there is no SLURM."""
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
         return dry_run_report(plans, todo, USUAL_ARRAY, after, {})
     message = dry_run_report(plans, todo, read_config().largest_array, after, _asked(todo))
-    refused = [f"it would be refused: {refusal(plan, rows[0])}" for plan, rows in queued_already(plans)]
+    alive = [(plan, row) for plan, rows in queued_already(plans) for row in rows[:1] if row.job not in but]
+    refused = [f"it would be refused: {refusal(plan, row)}" for plan, row in alive]
     return "\n".join([message, *refused])
 
 

@@ -1,17 +1,19 @@
-"""`avsync cancel`: marked in the job's folder, so that it saves and stays ended; then taken from the queue."""
+"""`avsync cancel`: marked in the jobs' folders, so that they save and stay ended; then taken from the queue."""
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask
 from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
+from launch.watch.gather import Gathered, gather
+from launch.watch.hints import about, again, command
 from launch.watch.jobs import short
-from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_queued, read_status
+from launch.watch.meant import ChainJob, Meant, meant_by_cancel
+from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
 from sharding.errors import InputError
@@ -21,27 +23,59 @@ LEAVE_S = 45.0
 """After scancel: SLURM's KillWait, and time to clear away."""
 
 
-def cancel(paths: JobPaths, wait_s: float) -> str:
-    """End it; returns how it ended. Raises InputError when it is over already or SLURM is not here, QueueError."""
-    record, queued = read_json(paths.record, JobRecord), read_queued(paths)
-    before = read_status(paths, ask_queue([paths]))
-    if before.standing in OVER:
-        raise InputError(f"{short(paths.target)}: {record.kind} is over already: {before.standing} ({before.why})")
-    ids = queued.ids if queued else ()
-    if not ids:
-        raise InputError(f"{short(paths.target)}: {record.kind} is not in the queue; nothing is to be cancelled")
-    rows, followers = _live(paths, ids), _followers(ids)
-    _mark(paths)
+def cancel(name: str, kind: str, wait_s: float) -> str:
+    """End what is meant; returns how it ended. Raises InputError when all is over or SLURM is not here, QueueError."""
+    found, exact = gather(name, kind)
+    meant = Meant(jobs=(found.exactly(exact),)) if exact else meant_by_cancel(found.jobs)
+    elsewhere = [(job, command("cancel", job.root)) for job in _elsewhere(meant)]
+    if meant.refusal and len(found.jobs) > 1:
+        raise InputError("; ".join([f"{name}: {meant.refusal}", *(f"{line} ends that" for _, line in elsewhere)]))
+    going = [_Going.of(job, found) for job in meant.jobs or found.jobs if job.here or not _is_strangers(job, found)]
+    rows, ids = _live(going), {one for each in going for one in each.ids}
+    followers = [row for row in read_queue() if row.live and row.job not in ids and not ids.isdisjoint(row.needs)]
+    for one in going:
+        _mark(one.paths)
     _scancel([_name(row) for row in rows if row.waiting])  # first: else one that waits takes the place of one that ends
-    _ask_to_save(paths, record)
-    left = _until_gone(paths, ids, wait_s)
+    for one in going:
+        _ask_to_save(one.paths, one.record)
+    moved = any(found.statuses[one.paths.root].works_in for one in going)  # it looks for its marks where they are not
+    left = _until_gone(going, 0 if moved else wait_s)
     if left:
-        _scancel(ids)
-        left = _until_gone(paths, ids, LEAVE_S)
-    if not left:
-        _conclude(paths, record)
-    after = read_status(paths, ask_queue([paths]))
-    return "\n".join((_report(paths, after, left), *_followers_report(followers)))
+        _scancel(sorted(ids))
+        left = _until_gone(going, LEAVE_S)
+    lines = [_conclude(one, [row for row in left if row.job in one.ids]) for one in going]
+    lines += [f"{short(job.target)}: {job.said}; {line} ends it" for job, line in elsewhere]
+    lines += _followers_report(followers)
+    following = [f"Next: {line}" for line in again(str(going[0].paths.target))]
+    if len(going) == len(following) == 1:
+        lines[0] += f". {following.pop()}"
+    return "\n".join([*lines, *following])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Going:
+    """A job that is being ended."""
+
+    paths: JobPaths
+    record: JobRecord
+    ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, job: ChainJob, found: Gathered) -> "_Going":
+        """Raises InputError for one that is over or not in the queue, or belongs to somebody else."""
+        status, called = found.statuses[job.root], short(job.target)
+        if status.standing in OVER:
+            raise InputError(f"{called}: {status.kind} is over already: {status.standing} ({status.why})")
+        if not status.ids or status.standing is Standing.UNSENT:
+            why = f" ({status.why})" if status.why else ""
+            raise InputError(f"{called}: {status.kind} is not in the queue{why}; nothing is to be cancelled")
+        paths = JobPaths(job.root)
+        return cls(paths=paths, record=read_json(paths.record, JobRecord), ids=status.ids)
+
+
+def _is_strangers(job: ChainJob, found: Gathered) -> bool:
+    """Somebody else's, who waits for ours: SLURM takes it out."""
+    return found.statuses[job.root].private
 
 
 def _mark(paths: JobPaths) -> None:
@@ -56,14 +90,16 @@ def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
             task.stop.touch()
 
 
-def _live(paths: JobPaths, ids: Sequence[str]) -> list[QueueRow]:
-    return [row for row in read_queue({owner_of(paths.record)}) if row.live and row.job in ids]
+def _live(going: Iterable[_Going]) -> list[QueueRow]:
+    """What the queue still holds of these jobs. Raises InputError, QueueError."""
+    ids, owners = {one for each in going for one in each.ids}, {owner_of(each.paths.record) for each in going}
+    return [row for row in read_queue(owners) if row.live and row.job in ids]
 
 
-def _until_gone(paths: JobPaths, ids: Sequence[str], patience_s: float) -> list[QueueRow]:
+def _until_gone(going: Sequence[_Going], patience_s: float) -> list[QueueRow]:
     """What is left in the queue after at most so many seconds."""
     ends = time.monotonic() + patience_s
-    while left := _live(paths, ids):
+    while left := _live(going):
         if time.monotonic() >= ends:
             break
         _scancel([_name(row) for row in left if row.waiting])  # SLURM has preempted it meanwhile
@@ -81,30 +117,31 @@ def _name(row: QueueRow) -> str:
     return f"{row.job}_[{','.join(map(str, indices(row.tasks)))}]" if row.tasks else row.job
 
 
-def _conclude(paths: JobPaths, record: JobRecord) -> None:
-    """It is over; what never began, or was killed, could not write so itself."""
-    for number in range(record.array) if record.array else (None,):
-        task = paths.task(number)
+def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
+    """How it stands now. What never began, or was killed, could not write so itself."""
+    called = about(one.paths)
+    if left:
+        return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
+    for number in range(one.record.array) if one.record.array else (None,):
+        task = one.paths.task(number)
         with suppress(FileNotFoundError):
             task.stop.unlink()
         if not task.outcome.exists():
             task.folder.mkdir(parents=True, exist_ok=True)
             write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
-
-
-def _report(paths: JobPaths, status: JobStatus, left: Sequence[QueueRow]) -> str:
-    target = short(paths.target)
-    if left:
-        return f"{target}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
+    status = read_status(one.paths, ask_queue([one.paths]))
     if status.standing is Standing.DONE:
-        return f"{target}: it was done before it could be cancelled"
-    kept = f"; step {status.saved:,} is saved" if status.progress else ""
-    return f"{target}: {status.standing}{kept}. Next: {typed('resubmit', target)}"
+        return f"{called}: it was done before it could be cancelled"
+    return f"{called}: {status.standing}{_kept(status)}"
 
 
-def _followers(ids: Sequence[str]) -> list[QueueRow]:
-    """Jobs that wait for this one to end well."""
-    return [row for row in read_queue() if row.live and any(_needs(row, job) for job in ids) and row.job not in ids]
+def _kept(status: JobStatus) -> str:
+    return f"; step {status.saved:,} is saved" if status.progress else ""
+
+
+def _elsewhere(meant: Meant) -> list[ChainJob]:
+    """What lives on in other folders of the chain."""
+    return [job for job in meant.others if not job.here and job.live and not job.stuck]
 
 
 def _followers_report(followers: Sequence[QueueRow]) -> list[str]:
@@ -113,16 +150,11 @@ def _followers_report(followers: Sequence[QueueRow]) -> list[str]:
     gone, left = ([row for row in followers if (row.job in live) is here] for here in (False, True))
     lines = [f"SLURM has taken out what waited for it: {first_few([_named(row) for row in gone])}"] if gone else []
     if left:
-        targets = [short(row.folder.parent.parent) for row in left if row.folder]
-        remedy = typed("cancel", targets[0]) if targets else f"scancel {left[0].job}"
+        folders = [row.folder for row in left if row.folder]
+        remedy = command("cancel", folders[0]) if folders else f"scancel {left[0].job}"
         lines.append(f"Waiting for it, and now for ever: {first_few([_named(row) for row in left])}. Next: {remedy}")
     return lines
 
 
 def _named(row: QueueRow) -> str:
     return f"{row.name} (job {row.job})"
-
-
-def _needs(row: QueueRow, job: str) -> bool:
-    """It waits for a good end of that job."""
-    return re.search(rf"after(ok|corr):{job}\b", row.dependency) is not None

@@ -113,7 +113,10 @@ def is_old(status: JobStatus) -> bool:
 
 
 def tries(status: JobStatus) -> str:
-    """`3: preempted`: how many attempts, and how the last one that ended, ended."""
+    """`3: preempted`: how many attempts, and how the last one that ended, ended; of an array `task 2: crashed`."""
+    if status.tasks:
+        last = status.attempts[-1].ended if status.attempts else None
+        return f"task {status.tasks.failing}: {last.what}" if last else ""
     ended = [one.ended for one in status.attempts if one.ended and one.ended.what is not What.DONE]
     count = len(status.attempts)
     return "" if not count else f"{count}: {ended[-1].what}" if ended and count > 1 else str(count)

@@ -66,7 +66,7 @@ class Logs(Parsed):
     errors: bool = False
     """Only what looks like an error, and why the job failed."""
     kind: str = ""
-    """Of several jobs on one folder, as pack and train: which; the newest without."""
+    """Of several jobs on one folder, as train and evaluate: which; without: that which runs, else that ran last."""
 
     def __post_init__(self) -> None:
         if self.lines < 0:
@@ -75,10 +75,9 @@ class Logs(Parsed):
             raise InputError("--errors looks at what is there; leave --follow out")
 
     def execute(self) -> str:
-        from launch.watch.jobs import job_of
-        from launch.watch.logs import LogOptions, follow, show, show_errors
+        from launch.watch.logs import LogOptions, follow, job_to_show, show, show_errors
 
-        paths, wanted = job_of(self.run, self.kind), LogOptions(lines=self.lines, task=self.task)
+        paths, wanted = job_to_show(self.run, self.kind), LogOptions(lines=self.lines, task=self.task)
         if self.errors:
             return show_errors(paths, wanted)
         return follow(paths, wanted) if self.follow else show(paths, wanted)
@@ -86,7 +85,10 @@ class Logs(Parsed):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancel(Parsed):
-    """End a job, and let it save first. It stays ended, whatever SLURM does; avsync resubmit takes it up again."""
+    """End what waits and runs on a folder, and let it save first; also what waits for it in another folder.
+
+    It stays ended, whatever SLURM does; avsync resubmit takes it up again.
+    """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """A run or dataset that was submitted."""
@@ -95,7 +97,7 @@ class Cancel(Parsed):
     wait: int = 180
     """Seconds that it gets to save."""
     kind: str = ""
-    """Of several jobs on one folder, as pack and train: which; the newest without."""
+    """Of several jobs on one folder, as train and evaluate: only this one; without: all that live."""
 
     def __post_init__(self) -> None:
         if self.wait < 0:
@@ -103,9 +105,8 @@ class Cancel(Parsed):
 
     def execute(self) -> str:
         from launch.watch.cancel import cancel
-        from launch.watch.jobs import job_of
 
-        return cancel(job_of(self.run, self.kind), 0 if self.now else self.wait)
+        return cancel(self.run, self.kind, 0 if self.now else self.wait)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

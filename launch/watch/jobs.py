@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avsync.run.paths import RunPaths
 from launch.job.paths import RECORD, JobPaths
+from launch.queue.squeue import owner_of
 from sharding.base.environment import JOBS
 from sharding.base.text import first_few
 from sharding.errors import InputError
@@ -31,19 +32,35 @@ def jobs_of(name: str) -> list[JobPaths]:
         return [JobPaths(folder)]
     records = sorted(folder.glob(f"{JOBS}/*/{RECORD}"), key=_age, reverse=True)
     if not records:
+        _check_open(folder / JOBS)
         fact = "is no folder" if not folder.is_dir() else "was not submitted"
         raise InputError(f"{name} {fact}: a run or dataset with a folder {JOBS}/ is needed; avsync status lists all")
     return [JobPaths(path.parent) for path in records]
 
 
 def job_of(name: str, kind: str = "") -> JobPaths:
-    """The newest job of a run or dataset, or its only one of that kind. Raises InputError."""
+    """The only job of a run or dataset, or its only one of that kind. Raises InputError."""
     found = jobs_of(name)
-    fitting = [paths for paths in found if not kind or paths.root.name == kind]
-    if not fitting:
-        kinds = first_few([paths.root.name for paths in found])
-        raise InputError(f"--kind {kind}: {name} has no such job; it has {kinds}")
-    return fitting[0]
+    if len(found) > 1 and not kind:
+        raise InputError(f"{name} has several jobs; name one of them: --kind {' or --kind '.join(_kinds(found))}")
+    return of_kind(name, found, kind) if kind else found[0]
+
+
+def of_kind(name: str, found: Sequence[JobPaths], kind: str) -> JobPaths:
+    """The one of that kind. Raises InputError."""
+    for paths in found:
+        if paths.root.name == kind:
+            return paths
+    raise InputError(f"--kind {kind}: {name} has no such job; it has {first_few(_kinds(found))}")
+
+
+def _kinds(found: Sequence[JobPaths]) -> list[str]:
+    return sorted(paths.root.name for paths in found)
+
+
+def has_several(target: Path) -> bool:
+    """Whether a kind must be named for a job of it to be meant."""
+    return sum(1 for _ in target.glob(f"{JOBS}/*/{RECORD}")) > 1
 
 
 def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
@@ -102,6 +119,26 @@ def _age(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _check_open(folder: Path) -> None:
+    """Raises InputError for one that is not for this user."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                os.stat(Path(entry.path) / RECORD)
+    except PermissionError as error:
+        who = _owner(folder)
+        raise InputError(f"{error.filename} may not be looked into; ask {who} to let the group read it") from error
+    except OSError:  # there is nothing
+        pass
+
+
+def _owner(path: Path) -> str:
+    try:
+        return owner_of(path)
+    except OSError:
+        return "its owner"
 
 
 def named(names: Sequence[str]) -> list[JobPaths]:

@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.srun import unlabelled
-from launch.watch.jobs import short
+from launch.watch.gather import gather
+from launch.watch.hints import about, command, next_of
+from launch.watch.jobs import has_several, jobs_of, of_kind, short
+from launch.watch.meant import ChainJob, all_said, meant_by_logs
+from launch.watch.on_disk import read_queued
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.console import open_console
 from sharding.base.text import plain
@@ -102,6 +105,20 @@ class LogOptions:
     task: int | None
 
 
+def job_to_show(name: str, kind: str) -> JobPaths:
+    """The job that is meant; of several it is said which one it is, and which there are. Raises InputError."""
+    found = jobs_of(name)
+    if kind or len(found) == 1:
+        return of_kind(name, found, kind) if kind else found[0]
+    jobs, _ = gather(name)
+    meant = meant_by_logs(jobs.jobs)
+    others = [job for job in meant.others if job.here]
+    flags = " or ".join(f"--kind {job.kind}" for job in others)
+    line = f"{about(JobPaths(meant.jobs[0].root))}; besides, by {flags}: {all_said(others)}"
+    open_console(stderr=True).print(Text(plain(line), "dim"), soft_wrap=True)
+    return JobPaths(meant.jobs[0].root)
+
+
 def show(paths: JobPaths, wanted: LogOptions) -> str:
     """Print it. Raises InputError for a task that is not there."""
     printer = Printer(open_console(), wanted)
@@ -121,7 +138,8 @@ def follow(paths: JobPaths, wanted: LogOptions) -> str:
                     printer.note(f"{status.standing}: {status.why}")
             printer.more(_files(paths, wanted))  # after the look at its end: what came before it is shown
             if status and status.standing in (*OVER, Standing.SILENT):
-                return _closing(status)
+                following = [command("logs", job.root, "-f") for job in _that_follow(status)]
+                return "\n".join([_closing(status), *(f"Next: {line}" for line in following[:1])])
             time.sleep(LOOK_S)
     except KeyboardInterrupt:  # the way to end it
         return ""
@@ -201,8 +219,6 @@ class Printer:
 
 
 def _files(paths: JobPaths, wanted: LogOptions) -> list[LogFile]:
-    from launch.watch.status import read_queued
-
     queued = read_queued(paths)
     files = log_files(paths, queued.ids if queued else ())
     if wanted.task is None:
@@ -214,13 +230,38 @@ def _files(paths: JobPaths, wanted: LogOptions) -> list[LogFile]:
 
 def _nothing(paths: JobPaths) -> str:
     status = read_status(paths, ask_queue([paths]))
-    why = f" ({status.why})" if status.why else ""
-    return f"Nothing printed yet: {status.standing}{why}. Next: {typed('logs', short(paths.target), '-f')}"
+    why = f" ({plain(status.why)})" if status.why else ""
+    yet = " yet" * (status.standing not in OVER)
+    line = f"Nothing printed{yet}: {_kind(status)}{status.standing}{why}"
+    following = [command("logs", job.root, "-f") for job in _waited_for(status)] or next_of(status)
+    return f"{line}. Next: {following[0]}" if following else line
+
+
+def _that_follow(status: JobStatus) -> list[ChainJob]:
+    """What waited for it, and may begin now."""
+    if not status.chain or status.standing is not Standing.DONE:
+        return []
+    jobs = gather(status.target)[0].jobs
+    return [job for job in jobs if Path(status.folder) in job.before and job.live]
+
+
+def _waited_for(status: JobStatus) -> list[ChainJob]:
+    """What runs in another folder, and must end well before."""
+    if status.standing is not Standing.WAITING or status.works_in:
+        return []
+    found, _ = gather(status.target)
+    before = found.exactly(Path(status.folder)).before
+    return [job for job in found.jobs if job.root in before and not job.here and job.began and job.live]
 
 
 def _closing(status: JobStatus) -> str:
     why = f": {plain(status.why)}" if status.why else ""
-    return f"{status.standing}{why}"
+    return f"{_kind(status)}{status.standing}{why}"
+
+
+def _kind(status: JobStatus) -> str:
+    """Where the folder has several jobs."""
+    return f"{status.kind}: " if has_several(Path(status.target)) else ""
 
 
 def _number(file: LogFile) -> int:

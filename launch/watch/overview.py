@@ -1,5 +1,6 @@
 """One line for each job, in a table that fits the terminal: the least important columns go first."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from launch.commands.flags import typed
+from launch.job.paths import JobPaths
 from launch.watch import cells
+from launch.watch.hints import about, command
 from launch.watch.jobs import short
-from launch.watch.status import JobStatus, Standing
-from sharding.base.text import plain
+from launch.watch.status import LIVE, JobStatus, Standing
+from sharding.base.text import first_few, plain
 
 WIDE = 220
 """Columns where there is no terminal."""
@@ -52,8 +56,7 @@ def show_table(console: Console, statuses: Sequence[JobStatus]) -> None:
     console.print(_fitting(console, statuses))
     for status in statuses:
         if status.standing in (Standing.FAILED, Standing.SILENT):
-            name = plain(short(Path(status.target)))
-            console.print(Text(f"{name}: {status.standing}: {plain(status.why)}", "red"), soft_wrap=True)
+            console.print(Text(f"{_name(status)}: {status.standing}: {plain(status.why)}", "red"), soft_wrap=True)
         for line in remarks(status):
             console.print(line, soft_wrap=True)
 
@@ -66,8 +69,14 @@ def widened(console: Console) -> Console:
 
 
 def remarks(status: JobStatus) -> list[Text]:
-    """The alarm, what the guard of efficiency says, and what an old heartbeat means."""
-    name, found = plain(short(Path(status.target))), list[Text]()
+    """That its folder was moved, the alarm, what the guard of efficiency says, and what an old heartbeat means."""
+    name, found = _name(status), list[Text]()
+    if status.works_in and status.standing is not Standing.DONE:
+        found.append(Text(f"{name}: {plain(moved(status))}", "bold red"))
+    if status.lost_tasks:
+        again = typed("resubmit", short(Path(status.target)))
+        which = f"task{'s' * (len(status.lost_tasks) > 1)} {first_few(status.lost_tasks)} did not end well"
+        found.append(Text(f"{name}: {which}, so nothing behind it will begin; {again} when the others are done", "red"))
     if alarm := cells.alarm(status):
         found.append(Text(f"{name}: {plain(alarm)}", "bold red"))
     if cells.is_old(status):
@@ -76,6 +85,24 @@ def remarks(status: JobStatus) -> list[Text]:
     if status.progress and status.progress.advice and status.age_s is not None:
         found.append(Text(f"{name}: {plain(status.progress.advice)}", "yellow"))
     return found
+
+
+def _name(status: JobStatus) -> str:
+    return plain(about(JobPaths(Path(status.folder))))
+
+
+def moved(status: JobStatus) -> str:
+    """What it means that the job works in another folder, and what to do."""
+    place = Path(status.works_in)
+    if JobPaths.of(place, status.kind).record.exists():
+        return f"a copy of {place}: the job works there; {typed('status', place)}"
+    anew = f"submit it anew: {typed('submit', status.kind, '...')}"
+    if status.standing not in LIVE:
+        return f"moved or renamed; its job worked in {place}: {anew}"
+    back = shlex.join(["mv", status.target, status.works_in])
+    when = "before it starts" if status.standing is Standing.WAITING else "at once"
+    ends = command("cancel", Path(status.folder))
+    return f"moved or renamed, and its job works in {place}: move it back {when} ({back}), or {ends}, then {anew}"
 
 
 def _fitting(console: Console, statuses: Sequence[JobStatus]) -> Table:

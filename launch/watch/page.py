@@ -1,6 +1,5 @@
 """All that is known of one job: every attempt, what it measures, why it failed, and what to type next."""
 
-import shlex
 import time
 from pathlib import Path
 
@@ -9,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.watch import cells
+from launch.watch.hints import next_of
 from launch.watch.jobs import short
 from launch.watch.logs import log_files, tail
 from launch.watch.overview import remarks
-from launch.watch.status import OVER, JobStatus, Standing
+from launch.watch.status import JobStatus, Standing
 from sharding.base.text import duration, percent, plain
 
 TAIL = 15
@@ -34,11 +33,14 @@ def show_page(console: Console, status: JobStatus) -> None:
         if value:
             console.print(f"  {label:<13}{plain(value)}", soft_wrap=True)
     if status.attempts:
+        if status.tasks:
+            console.print(f"Task {status.tasks.failing}, the first that did not end well:")
         console.print(_attempts(status))
     for line in remarks(status):
         console.print(line, soft_wrap=True)
     _show_failure(console, status)
-    console.print(f"Next: {'   '.join(_next(status))}", soft_wrap=True)
+    if following := next_of(status):
+        console.print(f"Next: {'   '.join(following)}", soft_wrap=True, highlight=False)
 
 
 def _facts(status: JobStatus) -> list[tuple[str, str]]:
@@ -86,25 +88,6 @@ def _show_failure(console: Console, status: JobStatus) -> None:
     lines = kept or (tail(files[-1].path, TAIL) if files else [])
     for line in lines:
         console.print(Text(f"  | {plain(line)}", "dim"), soft_wrap=True)
-
-
-def _next(status: JobStatus) -> list[str]:
-    """Commands that make sense now."""
-    target = short(Path(status.target))
-    if status.standing in (Standing.FAILED, Standing.SILENT):
-        return [typed("logs", target, "--errors"), typed("resubmit", target)]
-    if status.standing in (Standing.CANCELLED, Standing.UNSENT):
-        return [typed("resubmit", target)]
-    if status.standing in OVER:
-        after = (
-            typed("board", target) if status.progress else f"cat {shlex.quote(str(JobPaths(Path(status.folder)).log))}"
-        )
-        return [typed("logs", target), after]
-    return [
-        typed("logs", target, "-f"),
-        *([typed("board", target)] if status.progress else []),
-        typed("cancel", target),
-    ]
 
 
 def _when(moment: float) -> str:

@@ -1,6 +1,5 @@
 """A job's status as one typed object: what the table, the page and --json show. SLURM is asked once for all jobs."""
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,16 +8,26 @@ from enum import StrEnum
 from pathlib import Path
 
 from avsync.run.progress import RunProgress, read_progress
-from launch.job.attempts import Attempt, read_attempts
+from launch.job.attempts import Attempt
 from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import saved
-from launch.job.record import End, JobRecord, Outcome, Queued
+from launch.job.record import End, Outcome
 from launch.queue.ask import QueueError
 from launch.queue.sacct import BookRow, read_books
-from launch.queue.squeue import QueueRow, own_name, owner_of, plainly, read_queue
-from sharding.base.files import read_json
-from sharding.base.text import duration
-from sharding.errors import AvsyncError, InputError
+from launch.queue.squeue import MARK, QueueRow, indices, own_name, owner_of, plainly, read_queue
+from launch.watch.jobs import short
+from launch.watch.on_disk import (
+    Tasks,
+    modified,
+    read_queued,
+    read_record,
+    read_tasks,
+    read_tries,
+    whole_outcome,
+    works_in,
+)
+from sharding.base.text import counted, duration, first_few
+from sharding.errors import InputError
 
 # How a job stands: what its folder says and what SLURM says, weighed against each other.
 
@@ -41,8 +50,22 @@ class Standing(StrEnum):
 OVER = {Standing.DONE, Standing.FAILED, Standing.CANCELLED}
 """Nothing more will happen."""
 _ENDS = {End.DONE: Standing.DONE, End.FAILED: Standing.FAILED, End.CANCELLED: Standing.CANCELLED}
-_RUNS = {"RUNNING": "", "SUSPENDED": "suspended by SLURM", "CONFIGURING": "its nodes are started for it"}
-_ENDING = ("COMPLETING", "STAGE_OUT", "SIGNALING")
+LIVE = {Standing.WAITING, Standing.RUNNING, Standing.ENDING}
+"""SLURM has it."""
+STATES = {
+    "RUNNING": "",
+    "SUSPENDED": "suspended by SLURM",
+    "STOPPED": "stopped by SLURM",
+    "CONFIGURING": "its nodes are started for it",
+    "POWER_UP_NODE": "its nodes are started for it",
+    "RESIZING": "its nodes are being changed",
+}
+ENDING = {
+    "COMPLETING": "its processes are on their way out",
+    "STAGE_OUT": "its files are being brought away",
+    "SIGNALING": "its processes are being asked to leave",
+    "EXPEDITING": "its attempt failed; SLURM looks whether to start it again at once",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,20 +101,20 @@ def stands(job: QueueObservation, now: float | None = None) -> tuple[Standing, s
 
 
 def _alive(live: Sequence[QueueRow], now: float) -> tuple[Standing, str]:
-    if any(row.state in _ENDING for row in live) and all(row.state in _ENDING for row in live if not row.waiting):
-        return Standing.ENDING, "its processes are on their way out"
     running = [row for row in live if not row.waiting]
+    if running and all(row.state in ENDING for row in running):
+        return Standing.ENDING, ENDING[running[0].state]
+    running = [row for row in running if row.state not in ENDING]
     if running:
-        return Standing.RUNNING, _RUNS.get(running[0].state, f"SLURM says {running[0].state}")
+        unknown = f"SLURM says {running[0].state}, a state that is not known here: taken for alive"
+        return Standing.RUNNING, STATES.get(running[0].state, unknown)
     return Standing.WAITING, why_it_waits(live[0], now)
 
 
 def why_it_waits(row: QueueRow, now: float) -> str:
     """The reason, and when SLURM means to start it."""
-    why = plainly(row.reason) or "SLURM has not looked at it yet"
-    if row.state in ("REQUEUE_HOLD", "SPECIAL_EXIT"):
-        why = plainly("JobHeldUser")
-    if row.start is None or row.start <= now:
+    why = row.why or "SLURM has not looked at it yet"
+    if row.start is None or row.start <= now or row.held or row.in_vain:
         return why
     if row.reason == "BeginTime":
         return f"requeued, starts in {duration(round(row.start - now))}"
@@ -115,20 +138,6 @@ def _gone(job: QueueObservation) -> tuple[Standing, str]:
 def _code(books: Sequence[BookRow]) -> str:
     code = books[-1].exit_code if books else "0:0"
     return "" if code == "0:0" else f", exit code {code}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tasks:
-    """Of an array: how many stand how."""
-
-    total: int
-    done: int
-    running: int
-    failed: int
-
-    @property
-    def waiting(self) -> int:
-        return max(self.total - self.done - self.running - self.failed, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,8 +168,31 @@ class JobStatus:
     """After so long without a sign of life the job is ended and requeued; 0: never."""
     progress: RunProgress | None
     attempts: tuple[Attempt, ...]
+    """Of an array: of the first task that did not end well."""
     tasks: Tasks | None
     outcome: Outcome | None
+    chain: tuple[str, ...] = ()
+    """Folders of the jobs that were submitted in one line with it, in order."""
+    depends_on: tuple[str, ...] = ()
+    """Jobs that must end well before it."""
+    works_in: str = ""
+    """The run or dataset that the job works in, when it is not `target`: that was moved, or is a copy."""
+    private: bool = False
+    """job.json is for its owner alone: its settings are not told."""
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """What it waits for did not end well: it will never start."""
+        return self.standing is Standing.WAITING and any(row.in_vain for row in self.rows)
+
+    @property
+    def lost_tasks(self) -> list[str]:
+        """Of an array that lives: tasks that are over and did not end well, as SLURM numbers them."""
+        if not self.tasks or self.standing not in LIVE:
+            return []
+        left = [row for row in self.rows if not row.live and row.state != "COMPLETED"]
+        numbers = [number for row in left for number in indices(row.tasks)] or [self.tasks.failing]
+        return [str(number) for number in numbers if number is not None]
 
     @property
     def age_s(self) -> float | None:
@@ -197,19 +229,33 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
 
     SLURM's books are asked only of a job that left no word.
     """
-    record = read_json(paths.record, JobRecord)
+    record, readable = read_record(paths)
     queued = read_queued(paths)
     ids = queued.ids if queued else ()
-    rows = None if queue.rows is None else [row for row in queue.rows if row.job in ids]
-    tasks = _tasks(paths, record, rows) if record.array else None
+    rows = None if queue.rows is None else _rows_of(paths, queue.rows, ids)
+    elsewhere = works_in(paths, record, rows or ())
+    copied = elsewhere is not None and JobPaths.of(elsewhere, paths.root.name).record.exists()
+    if elsewhere:  # what lies here is told, not what the job does there
+        here = str(paths.target)
+        record = replace(record, run=record.run and here, dataset=record.dataset and here)
+    if copied:  # the job is not this folder's
+        ids, rows = (), []
+    ids = ids or tuple(dict.fromkeys(row.job for row in rows or ()))
+    tasks = read_tasks(paths, record.array, rows) if record.array else None
     job = QueueObservation(
         ids=ids,
-        outcome=_outcome(paths, tasks),
+        outcome=whole_outcome(paths, tasks),
         rows=rows,
         cancelled=paths.cancelled.exists(),
-        fresh=_written(paths.queued) > queue.asked,
+        fresh=modified(paths.queued) > queue.asked,
     )
     standing, why = stands(job, queue.asked)
+    if standing is Standing.WAITING and (waited := _waited_for(rows or (), queue.rows or ())):
+        why = why.replace(plainly("Dependency"), f"waits for {first_few(waited)}")
+    if tasks and not job.outcome and standing in (Standing.CANCELLED, Standing.SILENT):
+        why = f"{tasks.total - tasks.done} of {counted(tasks.total, 'task')}; {why}"
+    if standing is Standing.UNSENT and copied:
+        why = f"this is a copy of {elsewhere}, and so is its job"
     if standing is Standing.SILENT and books:
         standing, why = stands(replace(job, books=read_books(ids) or ()), queue.asked)
     return JobStatus(
@@ -226,58 +272,32 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         submitted=record.submitted,
         asked=time.time(),
         saved=saved(record),
-        heartbeat_s=record.profile.heartbeat_s,
+        heartbeat_s=record.profile.heartbeat_s if readable else 0,
         progress=read_progress(Path(record.run)) if record.run else None,
-        attempts=tuple(read_attempts(paths.task(None).attempts)),
+        attempts=read_tries(paths.task(tasks.failing if tasks else None).attempts),
         tasks=tasks,
         outcome=job.outcome,
+        chain=record.chain,
+        depends_on=queued.depends_on if queued else (),
+        works_in=str(elsewhere or ""),
+        private=not readable,
     )
+
+
+def _waited_for(rows: Sequence[QueueRow], queue: Sequence[QueueRow]) -> list[str]:
+    """`pack of DATASET`: what must end well before, as far as it is avsync's."""
+    needed = {job for row in rows if row.waiting for job in row.needs}
+    folders = dict.fromkeys(row.folder for row in queue if row.job in needed and row.folder) if needed else {}
+    return [f"{folder.name} of {short(folder.parent.parent)}" for folder in folders]
+
+
+def _rows_of(paths: JobPaths, rows: Sequence[QueueRow], ids: Sequence[str]) -> list[QueueRow]:
+    """By number, and by the mark in the comment what was queued and not noted, or noted where only its owner reads."""
+    mark = f"{MARK}{paths.root}"
+    return [row for row in rows if row.job in ids or (row.comment == mark and row.live)]
 
 
 def jobs_in(queue: Queue) -> list[JobPaths]:
     """The user's jobs that are in the queue, by the folder in their comment, as far as it is there."""
     folders = {row.folder: None for row in queue.rows or () if row.folder and row.live}
     return [JobPaths(folder) for folder in folders if JobPaths(folder).record.is_file()]
-
-
-def read_queued(paths: JobPaths) -> Queued | None:
-    """None: SLURM never took the job. Raises AvsyncError for a damaged file."""
-    return read_json(paths.queued, Queued) if paths.queued.exists() else None
-
-
-def _outcome(paths: JobPaths, tasks: Tasks | None) -> Outcome | None:
-    """Of the whole job; of an array that of its tasks together, once all have one."""
-    found = read_outcome(paths.task(None).outcome)
-    if found or tasks is None or tasks.done + tasks.failed < tasks.total:
-        return found
-    if not tasks.failed:
-        return Outcome(end=End.DONE, reason=f"all {tasks.total} tasks", at=0)
-    each = [read_outcome(paths.task(number).outcome) for number in range(tasks.total)]
-    worst = [outcome for outcome in each if outcome and outcome.end is not End.DONE]
-    end = End.FAILED if any(outcome.end is End.FAILED for outcome in worst) else End.CANCELLED
-    first = next(outcome for outcome in worst if outcome.end is end)
-    reason = f"{tasks.failed} of {tasks.total} tasks; the first: {first.reason}"
-    return Outcome(end=end, reason=reason, at=max(outcome.at for outcome in worst), log_tail=first.log_tail)
-
-
-def _tasks(paths: JobPaths, record: JobRecord, rows: Sequence[QueueRow] | None) -> Tasks:
-    ends = [read_outcome(paths.task(number).outcome) for number in range(record.array)]
-    done = sum(1 for outcome in ends if outcome and outcome.end is End.DONE)
-    failed = sum(1 for outcome in ends if outcome and outcome.end is not End.DONE)
-    running = sum(row.count for row in rows or () if row.live and not row.waiting)
-    return Tasks(total=record.array, done=done, failed=failed, running=min(running, record.array - done - failed))
-
-
-def read_outcome(path: Path) -> Outcome | None:
-    """None while it is not over, or when what is there cannot be understood."""
-    try:
-        return read_json(path, Outcome)
-    except AvsyncError:
-        return None
-
-
-def _written(path: Path) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0

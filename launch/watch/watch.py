@@ -1,7 +1,9 @@
 """`avsync status`: which jobs are meant, one question to SLURM, and their statuses as table, page or JSON."""
 
+import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +11,20 @@ import msgspec
 from rich.console import Console
 
 from launch.commands.flags import typed
+from launch.job.paths import JobPaths
+from launch.queue.squeue import owner_of
 from launch.watch.cells import summed
-from launch.watch.jobs import distinct, jobs_below, named
+from launch.watch.hints import about, again, next_of_folder
+from launch.watch.jobs import distinct, jobs_below, named, short
 from launch.watch.overview import show_table, widened
 from launch.watch.page import show_page
 from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
 from sharding.base.console import open_console
 from sharding.base.text import first_few
 from sharding.errors import AvsyncError, FormatError
+
+BROKEN = (Standing.FAILED, Standing.SILENT)
+"""Ends that nobody has asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +34,8 @@ class Found:
     statuses: list[JobStatus]
     notes: list[str]
     """What could not be found out, and why."""
-    one: bool
-    """One job was named: all of it is wanted."""
+    named: bool
+    """Folders were named: all of them is wanted."""
 
 
 def print_status(names: Sequence[str]) -> str:
@@ -83,12 +91,55 @@ def look(names: Sequence[str]) -> Found:
             statuses.append(read_status(paths, queue))
         except FormatError as error:
             notes.append(f"{error}; the same {typed('submit', paths.root.name, '...')} again writes it anew")
-        except AvsyncError as error:
+        except (AvsyncError, OSError) as error:
             notes.append(f"{error}; only whoever submitted it can")
-    statuses.sort(key=lambda status: (status.standing in OVER, -status.submitted))
-    return Found(
-        statuses=statuses, notes=[*notes, *_strangers(queue, statuses, names)], one=len(names) == len(jobs) == 1
+    statuses = _in_order(statuses)
+    besides = _besides(statuses, queue) if names else []
+    notes += [*besides, *_private(statuses), *_strangers(queue, statuses, names)]
+    return Found(statuses=statuses, notes=notes, named=bool(names))
+
+
+def _besides(statuses: Sequence[JobStatus], queue: Queue) -> list[str]:
+    """What is in the same chain as jobs that were named, in folders that were not."""
+    shown, lines = {os.path.realpath(status.folder) for status in statuses}, list[str]()
+    chained = dict.fromkeys(one for status in statuses for one in status.chain)
+    for folder in (one for one in chained if os.path.realpath(one) not in shown):
+        with suppress(AvsyncError, OSError):  # not there any more, or not to be read
+            other = read_status(JobPaths(Path(folder)), queue)
+            lines += [f"{other.kind} of {short(Path(other.target))}: {other.standing}"] if other.chain else []
+    return [f"In the same chain: {', '.join(lines)}"] if lines else []
+
+
+def _in_order(statuses: Sequence[JobStatus]) -> list[JobStatus]:
+    """What still does something first, then the newest; a chain stays in its order."""
+    chains = dict[object, float]()
+    for status in statuses:
+        submitted = chains.get(_chain(status), 0.0)
+        chains[_chain(status)] = max(submitted, status.submitted)
+    return sorted(
+        statuses,
+        key=lambda status: (status.standing in OVER, -chains[_chain(status)], _chain(status), _place(status)),
     )
+
+
+def _chain(status: JobStatus) -> tuple[str, ...]:
+    return status.chain or (status.folder,)
+
+
+def _place(status: JobStatus) -> int:
+    return status.chain.index(status.folder) if status.folder in status.chain else 0
+
+
+def _private(statuses: Sequence[JobStatus]) -> list[str]:
+    """One note of all that only their owner may read."""
+    closed = [status for status in statuses if status.private]
+    if not closed:
+        return []
+    owner, which = (
+        owner_of(JobPaths(Path(closed[0].folder)).record),
+        first_few([about(JobPaths(Path(one.folder))) for one in closed]),
+    )
+    return [f"Of {which} the settings are not shown: {closed[0].folder}/job.json and the script are for {owner} alone"]
 
 
 def _strangers(queue: Queue, statuses: Sequence[JobStatus], names: Sequence[str]) -> list[str]:
@@ -105,7 +156,7 @@ def _strangers(queue: Queue, statuses: Sequence[JobStatus], names: Sequence[str]
 
 
 def _print(console: Console, found: Found) -> None:
-    if found.one and found.statuses:
+    if found.named and len(found.statuses) == 1:
         show_page(console, found.statuses[0])
     elif found.statuses:
         show_table(console, found.statuses)
@@ -115,6 +166,25 @@ def _print(console: Console, found: Found) -> None:
         console.print(f"No jobs in the queue, and none below {Path.cwd()}. Next: {typed('submit', '--help')}")
     for note in found.notes:
         console.print(note, style="yellow", soft_wrap=True)
-    silent = [status for status in found.statuses if status.standing is Standing.SILENT]
-    if silent and not found.one:
-        console.print(f"Next: {typed('resubmit', silent[0].target)}", soft_wrap=True)
+    for line in _next(found):
+        console.print(f"Next: {line}", soft_wrap=True, highlight=False)
+
+
+def _next(found: Found) -> list[str]:
+    """Of folders that were named all that makes sense; of an overview what takes up work that nobody has ended."""
+    if found.named:
+        targets = dict.fromkeys(status.target for status in found.statuses)
+        each = [[status for status in found.statuses if status.target == target] for target in targets]
+        lines = [line for statuses in each for line in next_of_folder(statuses)] if len(found.statuses) > 1 else []
+        # a chain over two folders is taken up from either of them: once is enough
+        return list({line.partition("   # ")[2] or line: line for line in reversed(lines)}.values())[::-1]
+    ours = [status for status in found.statuses if not status.private]
+    broken = [status for status in ours if status.standing in BROKEN or _partly(status)]
+    with suppress(AvsyncError):  # of a job beside it, which is damaged
+        return again(broken[0].target)[:1] if broken else []
+    return []
+
+
+def _partly(status: JobStatus) -> bool:
+    """Of an array some tasks were cancelled, and others have done their work."""
+    return bool(status.standing is Standing.CANCELLED and status.tasks and status.tasks.done)

@@ -44,8 +44,10 @@ def began(paths: JobPaths, attempt: int, saved: int = 0, share: int | None = Non
     note(paths.task(share).attempts, _event(What.BEGAN, attempt, saved))
 
 
-def ended(paths: JobPaths, what: What, attempt: int, saved: int = 0, detail: str = "") -> None:
-    note(paths.task(None).attempts, _event(what, attempt, saved, detail))
+def ended(
+    paths: JobPaths, what: What, attempt: int, saved: int = 0, detail: str = "", share: int | None = None
+) -> None:
+    note(paths.task(share).attempts, _event(what, attempt, saved, detail))
 
 
 def over(paths: JobPaths, end: End, reason: str = "", log_tail: str = "", share: int | None = None) -> None:

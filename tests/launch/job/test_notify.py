@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def test_a_webhook_gets_the_facts_and_a_text_that_a_chat_can_show(receiver: Rece
     assert "my run (job 12) failed" in told["text"]
     assert "\x1b" not in told["text"], "what a program printed steers no terminal"
     assert "\n" not in told["text"]
+
+
+def test_the_text_names_the_jobs_kind_since_a_folder_has_several() -> None:
+    train, merge = (replace(FAILED, job_kind=kind, step=0) for kind in ("train", "pack-merge"))
+    assert train.text.endswith("; train of /runs/a b")
+    assert merge.text.endswith("; pack-merge of /runs/a b")
+    assert "saved" not in merge.text, "nothing is"
+    assert merge.as_variables()["AVSYNC_JOB_KIND"] == "pack-merge"
 
 
 def test_a_command_gets_them_on_its_input_and_as_variables(tmp_path: Path) -> None:

@@ -152,6 +152,14 @@ def test_a_url_stays_what_it_is() -> None:
     assert not plan.reads
 
 
+def test_each_job_of_a_chain_knows_all_of_it_and_one_alone_is_no_chain() -> None:
+    chain = plans("pack", "v", "d", "--then", "train", "d", "r", "--then", "evaluate", "r", "d")
+    line = tuple(str(plan.paths.root) for plan in chain)
+    assert [Path(folder).name for folder in line] == ["pack", "pack-merge", "train", "evaluate"]
+    assert {plan.record.chain for plan in chain} == {line}
+    assert plans("train", "d", "r")[0].record.chain == ()
+
+
 def test_the_same_job_twice_in_a_chain_is_refused() -> None:
     with pytest.raises(InputError, match="train is in this chain twice"):
         plans("train", "d", "r", "--then", "train", "e", f"{os.curdir}/r")

@@ -14,9 +14,9 @@ from avsync.run.progress import ValidationScore
 from launch.job.attempts import What
 from launch.job.record import End, Outcome
 from launch.queue.sacct import BookRow
-from launch.queue.squeue import OVER, PLAIN, QueueRow, indices, plainly, read_rows
+from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch.board import named_apart, tunnel
-from launch.watch.status import Queue, QueueObservation, Standing, ask_queue, read_status, stands
+from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -94,10 +94,52 @@ def test_a_job_in_the_queue_stands_as_the_queue_says(state: str, standing: Stand
     assert stands(seen(rows=(row("FAILED"), row(state, job="8")), ids=("7", "8")))[0] is standing
 
 
-@pytest.mark.parametrize("state", ["EXPEDITING", "POWER_UP_NODE", "LAUNCH_FAILED"])
+@pytest.mark.parametrize("state", ["UPDATE_DB", "LAUNCH_FAILED", "SOMETHING_NEW"])
 def test_a_state_that_is_not_known_here_is_of_a_job_that_lives_and_is_told(state: str) -> None:
     """Newer versions of SLURM have more of them: a second submission must not be let in beside such a job."""
-    assert stands(seen(rows=(row(state),))) == (Standing.RUNNING, f"SLURM says {state}")
+    standing, why = stands(seen(rows=(row(state),)))
+    assert standing is Standing.RUNNING
+    assert f"SLURM says {state}" in why
+    assert "not known here" in why
+
+
+@pytest.mark.parametrize("state", sorted({*STATES, *ENDING} - {"RUNNING"}))
+def test_a_known_state_is_told_in_plain_words(state: str) -> None:
+    standing, why = stands(seen(rows=(row(state),)))
+    assert standing in (Standing.RUNNING, Standing.ENDING)
+    assert " " in why
+    assert state not in why
+
+
+HOLDS = (
+    "JobHeldUser", "JobLaunchFailure", "launch failed requeued held", "launch_failed_requeued_held",
+    "job requeued in held state", "job_requeued_in_held_state", "job requeued in special exit state",
+    "user env retrieval failed requeued held", "JobHoldMaxRequeue", "held by something new",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["PENDING", *HELD_AS])
+@pytest.mark.parametrize("reason", [*HOLDS, "", "Priority"])
+def test_every_hold_is_told_with_what_lets_the_job_go(reason: str, state: str) -> None:
+    standing, why = stands(seen(rows=(row(state, reason=reason, start=1005.0),)), now=1000.0)
+    assert standing is Standing.WAITING
+    assert ("start in" in why) != ("scontrol release" in why), "one that is held does not start"
+    assert ("scontrol release" in why) == (reason in HOLDS or state != "PENDING")
+
+
+def test_a_job_that_waits_in_vain_is_told_so_also_while_it_is_held() -> None:
+    for needs in ("afterok:3(failed)", "afterok:2(unfulfilled),afterok:3_*(failed)"):
+        held = row("PENDING", reason="JobHeldUser", dependency=needs)
+        assert "never starts" in stands(seen(rows=(held,)))[1]
+        assert held.needs[-1] == "3"
+    waits = row("PENDING", reason="Dependency", dependency="afterok:3(unfulfilled),afterany:9(failed)")
+    assert (waits.in_vain, waits.needs) == (False, ("3",))
+
+
+def test_what_only_sounds_like_a_hold_is_none() -> None:
+    assert "release" not in plainly("QOSUsageThreshold")
+    assert "ask why" in plainly("JobHeldAdmin"), "its user cannot release it"
+    assert plainly("job requeued due to failure of node n3") == PLAIN["NodeFailure"]
 
 
 @pytest.mark.parametrize("state", sorted(OVER))
@@ -209,6 +251,49 @@ def test_a_page_tells_each_attempt_the_failure_and_what_to_type(
         "ValueError: [/boom]", "avsync logs run --errors", "avsync resubmit run",
     ):  # fmt: skip
         assert word in shown
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "data"), ("status", "data/jobs/pack")])
+@pytest.mark.parametrize("end", [End.FAILED, End.CANCELLED])
+def test_of_an_array_with_one_task_lost_that_task_is_told_of_and_what_takes_it_up(
+    tmp_path: Path, end: End, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack, merge = made.job(tmp_path / "data", "pack", array=4), made.job(tmp_path / "data", "pack-merge", ids=("8",))
+    for number in range(4):
+        made.began(pack, 1, share=number)
+        made.over(pack, end if number == 2 else End.DONE, "scancel", share=number)
+    made.ended(pack, What.CRASHED, 1, detail="it was so", share=2)
+    made.over(merge, End.CANCELLED, "the job it waited for did not end well")
+    assert ran(*words) == 0
+    shown = capsys.readouterr().out
+    for word in ("3/4 tasks, 1 failed", "task 2", "crashed", "avsync resubmit data"):
+        assert word in shown.replace("Task", "task")
+    assert "1 of 4 tasks; the first: scancel (task 2)" in shown
+
+
+def test_an_array_that_runs_tells_of_the_tasks_that_it_has_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from launch.watch.overview import remarks
+
+    pack = made.job(tmp_path / "data", "pack", array=4)
+    rows = [row("RUNNING", tasks="0"), row("CANCELLED", tasks="1-2"), row("COMPLETED", tasks="3")]
+    got = read_status(pack, Queue(rows=rows, problem="", asked=time.time() + 60))
+    assert got.standing is Standing.RUNNING
+    assert got.lost_tasks == ["1", "2"]
+    (line,) = remarks(got)
+    assert "tasks 1, 2 did not end well" in str(line)
+    assert "avsync resubmit data" in str(line)
+
+
+def test_a_run_that_its_user_has_cancelled_is_not_proposed_in_an_overview(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.over(made.job(tmp_path / "run"), End.CANCELLED)
+    ran("status")
+    assert "resubmit" not in capsys.readouterr().out
+    ran("status", "run")
+    assert "avsync resubmit run" in capsys.readouterr().out
 
 
 ALARM = Alarm(since=100, step=200, stream="sound", accuracy=0.93, low=0.81, told=0.9, honest=80)
