@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from launch.site.profile import ClusterProfile
+from launch.site.profile import ClusterProfile, of_before
 
-VERSION = 1
+VERSION = 2
+"""1: two numbers of a time were hours and minutes."""
 SHARE, SCRATCH = "{share}", "{scratch}"
 """Words of `argv` that are filled in inside the job: number of the array's task, folder on the node's disk."""
 
@@ -56,6 +57,11 @@ class JobRecord:
     """Where it was submitted, and where it works."""
     submitted: float
     """UNIX seconds."""
+
+    def __post_init__(self) -> None:
+        if self.version < VERSION:
+            object.__setattr__(self, "profile", of_before(self.profile))
+            object.__setattr__(self, "version", VERSION)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

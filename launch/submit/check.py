@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from launch.queue.ask import ask
-from launch.site.profile import as_clock, seconds
+from launch.site.amounts import as_clock, seconds
 from launch.submit.kinds import WorkFolder
 from launch.submit.plan import JobPlan
 from sharding.base.text import counted, first_few
@@ -63,7 +63,7 @@ def _nodes(partition: str, limit: str, cpus: str, memory: str, gres: str, count:
 
 def clock_s(text: str) -> int:
     """SLURM's [days-][hours:]minutes:seconds. Raises InputError."""
-    return seconds(text if text.count(":") == 2 or "-" in text else f"0:{text}", "time limit")
+    return seconds(text, "time limit")
 
 
 def _number(text: str) -> int:

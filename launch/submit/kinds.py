@@ -8,7 +8,8 @@ from typing import Any
 from avsync.run.paths import RunPaths
 from launch.commands.flags import declared
 from launch.job.record import SCRATCH, SHARE
-from launch.site.profile import ClusterProfile, JobOptions, size
+from launch.site.amounts import size
+from launch.site.profile import ClusterProfile, JobOptions
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
 

@@ -8,7 +8,7 @@ from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.queue.squeue import MARK
-from launch.site.profile import as_clock
+from launch.site.amounts import as_clock
 from sharding.base.text import plain
 from sharding.errors import InputError
 

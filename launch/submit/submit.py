@@ -35,6 +35,8 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
         raise InputError(missing[0])
     for warning in (*missing, *warnings(plans)):  # what is missing may be made by the jobs that it waits for
         sys.stderr.write(f"avsync: warning: {warning}\n")
+    for note in sorted({plan.note for plan in plans if plan.note}):
+        sys.stderr.write(f"avsync: note: {note}\n")
     if dry_run:
         return _foreseen(foresee([plan for plan in plans if not is_done(plan)]), plans, after)
     return _queue([plan for plan in plans if not is_done(plan)], plans, after, new_code=True)
