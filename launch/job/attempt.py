@@ -28,6 +28,11 @@ _FAULT = re.compile(
     re.MULTILINE,
 )
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
+_EXITED = re.compile(r"^srun: error: [\w.-]+: tasks? [\d,\-]+: Exited with exit code (\d+)$", re.MULTILINE)
+USAGE, BUSY = "2", "75"
+"""Exit codes of avsync: for what no later attempt gets past, and for what a later one may (launch/cli.py)."""
+OF_OTHERS = "its message says why"
+"""How a task's words end that only ends because another one did (avsync/world.py)."""
 _COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
 
@@ -147,7 +152,20 @@ class ThisAttempt:
     def complaint(self) -> str:
         """Why the work could not go on, in its own words; empty where it printed none."""
         found = _COMPLAINT.findall(self.printed())
-        return found[-1] if found else ""
+        own = [words for words in found if not words.endswith(OF_OTHERS)]
+        return [*found, *own][-1] if found else ""
+
+    @property
+    def refused(self) -> bool:
+        """A task has said, in words and by its exit code, that it can never be. Others may have been killed for it."""
+        return bool(self.complaint) and USAGE in _EXITED.findall(self.printed())
+
+    @property
+    def repeated(self) -> bool:
+        """The attempt before ended with the very same words, and neither has brought anything."""
+        before = self.past.fruitless_at(self.had)
+        same = bool(self.complaint) and bool(before) and before[-1].detail == self.complaint
+        return same and BUSY not in _EXITED.findall(self.printed())
 
     @property
     def kept(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from launch.queue.ask import ask
+from launch.queue.ask import QUESTION_S, ask
 from launch.site.amounts import as_clock, seconds
 from launch.submit.kinds import WorkFolder
 from launch.submit.plan import JobPlan
@@ -38,7 +38,7 @@ class Nodes:
 
 def read_nodes() -> list[Nodes]:
     """Of all partitions. Raises InputError without SLURM, QueueError without an answer."""
-    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"]))
+    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"], QUESTION_S))
 
 
 def rows_of(text: str) -> list[Nodes]:
@@ -141,18 +141,26 @@ def _unescaped(point: str) -> str:
     return point.encode().decode("unicode_escape")
 
 
+def no_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> str:
+    """What to say of a partition that sinfo does not show; empty where it shows all. It may be hidden, not missing."""
+    known = sorted({row.partition for row in nodes})
+    missing = [one for one in plan.record.resources.partition.split(",") if one and one not in known]
+    if not missing:
+        return ""
+    near = get_close_matches(missing[0], known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{plan.record.kind}: the cluster has no partition {missing[0]}; {hint}there are {', '.join(known)}"
+
+
 def check_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> None:
-    """Whether any node of its partition has what the job wants. Raises InputError naming the setting."""
+    """Whether any node of its partition, which sinfo shows, has what the job wants.
+
+    Raises InputError naming the setting.
+    """
     record, asked = plan.record, plan.record.resources
     name = asked.partition or next((row.partition for row in nodes if row.default), "")
     if not name:
         return  # the site chooses by rules of its own
-    for one in name.split(","):
-        known = sorted({row.partition for row in nodes})
-        if one not in known:
-            near = get_close_matches(one, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{record.kind}: the cluster has no partition {one}; {hint}there are {', '.join(known)}")
     rows = [row for row in nodes if row.partition in name.split(",")]
     for what, flag, wanted, most in (
         ("GPUs", "--gpus-per-node", asked.gpus_per_node, max(row.gpus for row in rows)),

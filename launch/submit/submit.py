@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
-from launch.queue.ask import QueueError
-from launch.queue.site import USUAL_ARRAY, read_config
+from launch.queue.ask import QueueError, Unasked
+from launch.queue.site import USUAL_ARRAY, SiteConfig, read_config
 from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
-from launch.submit.check import check_partition, check_writable, missing_folders, read_nodes, warnings
+from launch.submit.check import check_partition, check_writable, missing_folders, no_partition, read_nodes, warnings
+from launch.submit.feasible import problems
 from launch.submit.kinds import INDEX, MERGE, PACK
-from launch.submit.live import check_known, clear, held, is_done, queued_already, refusal, refuse_live
+from launch.submit.live import NOT_LIVE, check_known, clear, held, is_done, queued_already, refusal, refuse_live
 from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_again, plan_chain
 from launch.submit.sbatch import try_script
@@ -29,11 +30,8 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     with nothing left in the queue.
     """
     plans = plan_chain(chain, find_profile(cluster), commit_of())
-    check_writable(plans)
-    missing = missing_folders(plans)
-    if missing and not after:
-        raise InputError(missing[0])
-    for warning in (*missing, *warnings(plans)):  # what is missing may be made by the jobs that it waits for
+    _look(plans, after)
+    for warning in warnings(plans):
         sys.stderr.write(f"avsync: warning: {warning}\n")
     for note in sorted({plan.note for plan in plans if plan.note}):
         sys.stderr.write(f"avsync: note: {note}\n")
@@ -42,12 +40,26 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     return _queue([plan for plan in plans if not is_done(plan)], plans, after, new_code=True)
 
 
+def _look(plans: list[JobPlan], after: Sequence[str]) -> None:
+    """Whether it can be, as far as files tell. Raises InputError; what jobs that are waited for may yet mend is warned
+    of only.
+    """
+    check_writable(plans)
+    wrong = missing_folders(plans)
+    unasked = list[str]()
+    if not wrong or after:
+        impossible, unasked = problems([plan for plan in plans if not is_done(plan)])
+        wrong += impossible
+    if wrong and not after:
+        raise InputError(wrong[0])
+    for warning in (*wrong, *unasked):
+        sys.stderr.write(f"avsync: warning: {warning}\n")
+
+
 def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     """Queue a job again as its folder tells, and of a packing what follows it. Raises AvsyncError as `submit` does."""
     plans = plan_again(job_of(name, kind))
-    check_writable(plans)
-    if missing := missing_folders(plans):
-        raise InputError(missing[0])
+    _look(plans, ())
     if dry_run:
         return _foreseen(foresee(plans), plans, ())
     if not new_code:
@@ -57,14 +69,17 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
 
 
 def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, new_code: bool) -> str:
-    starts = _asked(todo)
-    check_known(after)
+    unasked = Unasked()
+    starts = _asked(todo, unasked)
+    check_known(after, unasked)
     with held(plans):
-        refuse_live(plans)
+        refuse_live(plans, unasked)
+        most = _largest_array(unasked)
+        unasked.warn()
         todo = divide(todo)
         for plan in todo:
             prepare(plan, new_code=new_code)
-        queued = queue_chain(todo, read_config().largest_array, after)
+        queued = queue_chain(todo, most, after)
     return queued_report(plans, list(zip(todo, queued, strict=True)), starts)
 
 
@@ -73,21 +88,42 @@ def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
         return dry_run_report(plans, todo, USUAL_ARRAY, after, {})
-    message = dry_run_report(plans, todo, read_config().largest_array, after, _asked(todo))
-    refused = [f"it would be refused: {refusal(plan, rows[0])}" for plan, rows in queued_already(plans)]
+    unasked = Unasked()
+    message = dry_run_report(plans, todo, _largest_array(unasked), after, _asked(todo, unasked))
+    live = unasked.ask(lambda: queued_already(plans), [], NOT_LIVE)
+    refused = [f"it would be refused: {refusal(plan, rows[0])}" for plan, rows in live]
+    unasked.warn()
     return "\n".join([message, *refused])
 
 
-def _asked(plans: Sequence[JobPlan]) -> dict[str, str]:
-    """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
-    nodes, starts = read_nodes(), dict[str, str]()
+def _largest_array(unasked: Unasked) -> int:
+    config = unasked.ask(read_config, SiteConfig({}), LONGEST_ARRAY)
+    if not config.settings and not unasked.warning:
+        unasked.note("scontrol show config says nothing", LONGEST_ARRAY)
+    return config.largest_array
+
+
+LONGEST_ARRAY, NODES = "how long an array may be", "partitions and their nodes: sbatch --test-only is the judge"
+
+
+def _asked(plans: Sequence[JobPlan], unasked: Unasked) -> dict[str, str]:
+    """When each job would start if it were alone, by the name of its folder. What sinfo does not show need not be
+    missing: then sbatch is the judge. Raises InputError, QueueError.
+    """
+    nodes, starts = unasked.ask(read_nodes, [], NODES), dict[str, str]()
+    if not nodes and not unasked.warning:
+        unasked.note("sinfo shows no nodes", NODES)
+    shown = {str(plan.paths.root): no_partition(plan, nodes) if nodes else "" for plan in plans}
     for plan in plans:
-        check_partition(plan, nodes)
+        if nodes and not shown[str(plan.paths.root)]:
+            check_partition(plan, nodes)
     for plan in plans:
         text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
         try:
             starts[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
+            if shown[str(plan.paths.root)]:
+                raise InputError(shown[str(plan.paths.root)]) from error
             site = plan.record.profile.name
             raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
     return starts

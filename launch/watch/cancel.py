@@ -9,7 +9,7 @@ from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask
-from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
+from launch.queue.squeue import QueueRow, indices, owner_of, read_jobs, read_queue
 from launch.watch.jobs import short
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_queued, read_status
 from sharding.base.files import read_json, write_json
@@ -57,7 +57,7 @@ def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
 
 
 def _live(paths: JobPaths, ids: Sequence[str]) -> list[QueueRow]:
-    return [row for row in read_queue({owner_of(paths.record)}) if row.live and row.job in ids]
+    return [row for row in read_jobs(ids, {owner_of(paths.record)}) if row.live]
 
 
 def _until_gone(paths: JobPaths, ids: Sequence[str], patience_s: float) -> list[QueueRow]:
@@ -104,7 +104,9 @@ def _report(paths: JobPaths, status: JobStatus, left: Sequence[QueueRow]) -> str
 
 def _followers(ids: Sequence[str]) -> list[QueueRow]:
     """Jobs that wait for this one to end well."""
-    return [row for row in read_queue() if row.live and any(_needs(row, job) for job in ids) and row.job not in ids]
+    queue = ask_queue()  # where it cannot be asked, nobody knows of any
+    live = (row for row in queue.rows or () if row.live and row.job not in ids)
+    return [row for row in live if any(_needs(row, job) for job in ids)]
 
 
 def _followers_report(followers: Sequence[QueueRow]) -> list[str]:

@@ -13,7 +13,16 @@ from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resource
 from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
-from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_folders, rows_of, warnings
+from launch.submit.check import (
+    Nodes,
+    check_partition,
+    check_writable,
+    clock_s,
+    missing_folders,
+    no_partition,
+    rows_of,
+    warnings,
+)
 from launch.submit.kinds import INDEX, WorkFolder
 from launch.submit.live import clear, is_done, live_rows
 from launch.submit.plan import JobPlan
@@ -60,8 +69,6 @@ def test_what_sinfo_says_is_understood() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"partition": "gqu"}, r"no partition gqu; did you mean gpu\? there are cpu, gpu, old"),
-        ({"partition": "gpu,zzz"}, r"no partition zzz; there are"),
         ({"gpus_per_node": 5, "tasks_per_node": 5}, "5 GPUs on a node are wanted, and partition gpu has at most 4"),
         ({"partition": ""}, "2 GPUs on a node are wanted, and partition cpu has at most 0"),
         (
@@ -77,6 +84,16 @@ def test_what_sinfo_says_is_understood() -> None:
 def test_a_wish_that_no_node_can_grant_is_refused_by_its_flag(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         check_partition(plan(**asked), [*GPU, *REST])
+
+
+def test_a_partition_that_sinfo_does_not_show_is_named_with_the_one_that_was_meant() -> None:
+    shown = [*GPU, *REST]
+    assert no_partition(plan(partition="gqu"), shown) == (
+        "train: the cluster has no partition gqu; did you mean gpu? there are cpu, gpu, old"
+    )
+    assert "no partition zzz; there are" in no_partition(plan(partition="gpu,zzz"), shown)
+    assert not no_partition(plan(partition="gpu,cpu"), shown)
+    assert not no_partition(plan(partition=""), shown)
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -54,7 +54,7 @@ def test_a_chain_is_shown_whole_without_slurm(here: Path, name: str, capsys: pyt
 
 
 def test_without_slurm_nothing_is_written(here: Path) -> None:
-    with pytest.raises(InputError, match="sinfo is not found: this machine is no login node"):
+    with pytest.raises(InputError, match="sbatch is not found: this machine is no login node"):
         submit(*CHAIN, "--cluster", "test")
     assert [path.name for path in here.iterdir()] == ["videos"]
 
