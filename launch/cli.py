@@ -3,8 +3,7 @@
 Nothing heavy is imported until a command is known: `avsync --help` must come at once, on any login node.
 
 Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting, which the same command will never
-get past; 70 a bug; 75 another process holds the folder, later it may go; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
-SIGHUP.
+get past; 70 a bug; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import errno
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, command_class
 from sharding.base.signals import Handlers, install, restore
-from sharding.errors import AvsyncError, BusyError, UsageError
+from sharding.errors import AvsyncError, UsageError
 
 if TYPE_CHECKING:
     from launch.commands.parse import Command
 
-DONE, FAILED, USAGE, BUG, BUSY, STOPPED = 0, 1, 2, 70, 75, 130
-"""70 and 75: EX_SOFTWARE and EX_TEMPFAIL of sysexits.h; 130: what a shell reports for Ctrl-C."""
+DONE, FAILED, USAGE, BUG, STOPPED = 0, 1, 2, 70, 130
+"""70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
@@ -63,10 +62,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
 
 
 def _fail(name: str, error: Exception, code: int) -> int:
-    if isinstance(error, UsageError | BusyError):
-        return _complain(str(error), USAGE if isinstance(error, UsageError) else BUSY)
     if isinstance(error, AvsyncError):
-        return _complain(str(error), code)
+        return _complain(str(error), USAGE if isinstance(error, UsageError) else code)
     if isinstance(error, BrokenPipeError):  # `avsync ... | head`: nobody is listening any more
         sys.stderr.close()
         return FAILED

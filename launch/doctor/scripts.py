@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.site.profile import ClusterProfile
+from launch.submit.script import exports
 
 LEAD_S = 40
 """Asked for before a limit of one minute, the shortest that SLURM knows."""
@@ -86,7 +87,7 @@ def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str
             "#!/bin/bash",
             *flags,
             *profile.setup,
-            *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
+            *exports(profile.environment),
             f"export PYTHONPATH={shlex.quote(str(folder / 'code'))} PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1",
             f"PY={shlex.quote(sys.executable)}",
             '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',

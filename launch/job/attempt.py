@@ -29,8 +29,10 @@ _FAULT = re.compile(
 )
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
 _EXITED = re.compile(r"^srun: error: [\w.-]+: tasks? [\d,\-]+: Exited with exit code (\d+)$", re.MULTILINE)
-USAGE, BUSY = "2", "75"
-"""Exit codes of avsync: for what no later attempt gets past, and for what a later one may (launch/cli.py)."""
+USAGE = "2"
+"""Exit code of avsync for what no later attempt gets past (launch/cli.py)."""
+IN_USE = " is in use by "
+"""Of a folder that another process holds (sharding/base/locks.py): a later attempt may find it free."""
 OF_OTHERS = "its message says why"
 """How a task's words end that only ends because another one did (avsync/world.py)."""
 _COMPLAINT = re.compile(r"^(?:\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
@@ -165,7 +167,7 @@ class ThisAttempt:
         """The attempt before ended with the very same words, and neither has brought anything."""
         before = self.past.fruitless_at(self.had)
         same = bool(self.complaint) and bool(before) and before[-1].detail == self.complaint
-        return same and BUSY not in _EXITED.findall(self.printed())
+        return same and IN_USE not in self.complaint
 
     @property
     def kept(self) -> str:

@@ -7,6 +7,7 @@ from launch.site.profile import ClusterProfile, of_before
 
 VERSION = 2
 """1: two numbers of a time were hours and minutes."""
+SCRATCH_FLAG, SCRATCH_SIZE_FLAG = "--runtime.scratch", "--runtime.scratch-gb"
 SHARE, SCRATCH = "{share}", "{scratch}"
 """Words of `argv` that are filled in inside the job: number of the array's task, folder on the node's disk."""
 

@@ -1,6 +1,7 @@
 """One way to run SLURM's commands: with a time limit, their own format, and errors that say what to do."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,10 @@ REMEDIES = {
     "Unable to contact slurm controller": "SLURM is down, or cannot be reached from here; try later, or a login node",
 }
 """What SLURM says -> what to do. Most of its words are clear by themselves."""
+
+
+_WRONG = re.compile("error|fail|denied|invalid", re.IGNORECASE)
+"""In a line that says what is wrong."""
 
 
 class QueueError(AvsyncError):
@@ -55,7 +60,7 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     if run.returncode:
         answer = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
         # a site's own remarks may stand around it
-        words = next((line for line in reversed(answer) if "error" in line.lower()), answer[-1])
+        words = next((line for line in reversed(answer) if _WRONG.search(line)), answer[-1])
         remedy = next((f"; {remedy}" for said, remedy in REMEDIES.items() if said in words), "")
         raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {words}{remedy}")
     return run.stdout

@@ -102,13 +102,15 @@ class ClusterProfile:
     setup: tuple[str, ...] = ()
     """Lines of bash before the work, as `module load cuda`."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    """Variables for the work, as NCCL_SOCKET_IFNAME."""
+    """Variables for the work, as NCCL_SOCKET_IFNAME. $VARIABLES of the job are filled in, $$ is a dollar; with one that
+    is not set on the node, the whole line is left out, and the log says so."""
     sbatch: dict[str, str] = field(default_factory=dict[str, str])
     """More options of sbatch, without their dashes."""
     srun: tuple[str, ...] = ()
     """More options of srun, as they are typed."""
     scratch: str = ""
-    """Folder on the nodes' own disk for copies of shards; $VARIABLES of the job are filled in there."""
+    """Folder on the nodes' own disk for copies of shards; $VARIABLES of the job are filled in there. Where one is not
+    set, nothing is copied: shards are read from the dataset, and the log says so."""
     scratch_size: str = ""
     """What all copies there may take; empty: what the disk gives."""
     scontrol: tuple[str, ...] = ("scontrol",)
@@ -151,6 +153,8 @@ def check_profile(profile: ClusterProfile) -> None:
         raise InputError(f'signal_lead = "{profile.signal_lead}" must be shorter than time = "{profile.time}"')
     if profile.memory_per_gpu:
         memory_mb(profile.memory_per_gpu, "memory_per_gpu")
+    if profile.scratch:
+        check_full(profile.scratch, f'scratch = "{profile.scratch}"')
     if profile.scratch_size:
         size(profile.scratch_size, "scratch_size")
     counts = ("gpus_per_node", "successors", "exclude_after")
@@ -161,6 +165,15 @@ def check_profile(profile: ClusterProfile) -> None:
             time_limit(options.time, f"{kind}.time")
         if options.memory:
             memory_mb(options.memory, f"{kind}.memory")
+
+
+def check_full(path: str, named: str) -> None:
+    """Raises InputError for a folder on the nodes that would lie in whatever folder a job was submitted from."""
+    if not path.startswith(("/", "~", "$")) or path.startswith("$$"):
+        raise InputError(
+            f"{named} is no full path: it would lie in the folder that the job is submitted from, on the disk that it "
+            'is there to spare; write it like "/scratch/$USER" or "$SLURM_TMPDIR/avsync"'
+        )
 
 
 def of_before(profile: ClusterProfile) -> ClusterProfile:

@@ -2,15 +2,19 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from launch.job.record import SCRATCH
 from launch.queue.ask import QUESTION_S, ask
 from launch.site.amounts import as_clock, seconds
-from launch.submit.kinds import WorkFolder
+from launch.site.profile import check_full
+from launch.submit.kinds import WorkFolder, scratch_typed
 from launch.submit.plan import JobPlan
+from sharding.base.environment import variables_in
+from sharding.base.files import dangling
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 
@@ -89,6 +93,8 @@ def missing_folders(plans: Sequence[JobPlan]) -> list[str]:
 
 
 def _missing(folder: WorkFolder) -> str:
+    if lost := dangling(folder.path):
+        return f"{folder.path} cannot be read: {lost}; make that, or name what is there"
     if not folder.path.exists():
         return f"{folder.path} does not exist; give what is there, or make it before: --then"
     if folder.whole and not (folder.path / folder.whole).is_file():
@@ -104,6 +110,8 @@ def check_writable(plans: Sequence[JobPlan]) -> None:
 
 def _check_writable(plan: JobPlan) -> None:
     folder = plan.paths.root
+    if lost := dangling(plan.paths.target):
+        raise InputError(f"{plan.record.kind}: {lost}; make that, or name another folder")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -112,9 +120,46 @@ def _check_writable(plan: JobPlan) -> None:
         raise InputError(f"{plan.record.kind}: cannot write in {folder}; choose another folder or change its rights")
 
 
-def warnings(plans: Sequence[JobPlan]) -> list[str]:
+OF_A_JOB = ("SLURM", "TMPDIR")
+"""Beginnings of variables that a node may well set, and a login node need not."""
+
+
+def check_scratch_folders(plans: Sequence[JobPlan]) -> None:
+    """Copies go to the node's own disk, which only a full path can name. Raises InputError."""
+    for plan in plans:
+        if scratch := scratch_typed(plan.record.words):
+            check_full(scratch, f"{plan.record.kind}: --runtime.scratch {scratch}")
+
+
+def warnings(plans: Sequence[JobPlan], environment: Mapping[str, str] = os.environ) -> list[str]:
     """What may go wrong, but need not."""
     folders = sorted({plan.paths.target for plan in plans})
+    return [
+        *_unset(plans, environment),
+        *(_of_disk(folders)),
+    ]
+
+
+def _unset(plans: Sequence[JobPlan], environment: Mapping[str, str]) -> list[str]:
+    """Variables that are not set here; whether a node sets them only the node can tell."""
+    texts = dict[str, str]()
+    for plan in plans:
+        profile = plan.record.profile
+        texts |= {f"[environment] {name}": value for name, value in profile.environment.items()}
+        typed = scratch_typed(plan.record.words)
+        if SCRATCH in plan.record.argv or typed:
+            texts[f"--runtime.scratch {typed}" if typed else "scratch"] = typed or profile.scratch
+    setup = "\n".join(line for plan in plans for line in plan.record.profile.setup)
+    return [
+        f"{where}: the variable {name} is not set here; where a node does not set it either, "
+        f"{'shards are not copied' if 'scratch' in where else 'this is left out'}"
+        for where, text in texts.items()
+        for name in variables_in(text)
+        if not environment.get(name) and not name.startswith(OF_A_JOB) and f"{name}=" not in setup
+    ]
+
+
+def _of_disk(folders: Sequence[Path]) -> list[str]:
     return [
         f"{folder} lies on a disk that other machines may not see ({what}); the nodes must find it under the same name"
         for folder in folders

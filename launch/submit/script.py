@@ -1,6 +1,7 @@
 """The text that sbatch is given: every line of it is readable, and the same that --dry-run shows."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launch.commands.flags import typed
@@ -9,6 +10,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
+from sharding.base.environment import fill_in, variables_in
 from sharding.base.text import plain
 from sharding.errors import InputError
 
@@ -82,7 +84,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export PYTHONSAFEPATH=1",
         f"test -d {shlex.quote(str(paths.code))} || {{ echo '{NO_CODE}'; exit 1; }}",
-        *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
+        *exports(profile.environment),
         *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),
         *_cpus(record),
         "",
@@ -92,6 +94,24 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "",
     ]
     return "\n".join(lines)
+
+
+def exports(environment: Mapping[str, str]) -> list[str]:
+    """Lines of bash. A value with a variable that is not set on the node is left out, and the log says so."""
+    return [_export(name, value) for name, value in environment.items()]
+
+
+def _export(name: str, value: str) -> str:
+    names = variables_in(value)
+    if not names:
+        return f"export {name}={shlex.quote(fill_in(value, {}).text)}"
+    # filled in by itself, each becomes ${NAME}; all else is quoted, so that nothing of it can become a command
+    marks = {one: f"\0{one}\0" for one in names}
+    quoted = [shlex.quote(part) if part else "" for part in fill_in(value, marks).text.split("\0")]
+    text = "".join(f'"${{{part}}}"' if number % 2 else part for number, part in enumerate(quoted))
+    there = "".join(f"${{{one}:+x}}" for one in names)
+    word = f"avsync: warning: [environment] {name} is left out: {' or '.join(names)} is not set on this node"
+    return f'if [ "{there}" = {"x" * len(names)} ]; then export {name}={text}; else echo {shlex.quote(word)}; fi'
 
 
 def _cpus(record: JobRecord) -> list[str]:

@@ -11,7 +11,15 @@ from launch.queue.ask import QueueError, Unasked
 from launch.queue.site import USUAL_ARRAY, SiteConfig, read_config
 from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
-from launch.submit.check import check_partition, check_writable, missing_folders, no_partition, read_nodes, warnings
+from launch.submit.check import (
+    check_partition,
+    check_scratch_folders,
+    check_writable,
+    missing_folders,
+    no_partition,
+    read_nodes,
+    warnings,
+)
 from launch.submit.feasible import problems
 from launch.submit.kinds import INDEX, MERGE, PACK
 from launch.submit.live import NOT_LIVE, check_known, clear, held, is_done, queued_already, refusal, refuse_live
@@ -41,18 +49,24 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
 
 
 def _look(plans: list[JobPlan], after: Sequence[str]) -> None:
-    """Whether it can be, as far as files tell. Raises InputError; what jobs that are waited for may yet mend is warned
-    of only.
-    """
+    """At the folders. Raises InputError; what jobs that are waited for may yet make is warned of only."""
     check_writable(plans)
-    wrong = missing_folders(plans)
-    unasked = list[str]()
-    if not wrong or after:
-        impossible, unasked = problems([plan for plan in plans if not is_done(plan)])
-        wrong += impossible
+    check_scratch_folders(plans)
+    _judge(missing_folders(plans), after)
+
+
+def _check_feasible(plans: list[JobPlan], after: Sequence[str]) -> None:
+    """By the work's own checks, when all else is well: they may take some seconds. Raises InputError."""
+    impossible, unasked = problems([plan for plan in plans if not is_done(plan)])
+    _judge(impossible, after)
+    for warning in unasked:
+        sys.stderr.write(f"avsync: warning: {warning}\n")
+
+
+def _judge(wrong: Sequence[str], after: Sequence[str]) -> None:
     if wrong and not after:
         raise InputError(wrong[0])
-    for warning in (*wrong, *unasked):
+    for warning in wrong:
         sys.stderr.write(f"avsync: warning: {warning}\n")
 
 
@@ -72,6 +86,7 @@ def _queue(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, n
     unasked = Unasked()
     starts = _asked(todo, unasked)
     check_known(after, unasked)
+    _check_feasible(plans, after)
     with held(plans):
         refuse_live(plans, unasked)
         most = _largest_array(unasked)
@@ -87,9 +102,11 @@ def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str]) -
     """The dry run. It also works where there is no SLURM."""
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
+        _check_feasible(plans, after)
         return dry_run_report(plans, todo, USUAL_ARRAY, after, {})
     unasked = Unasked()
     message = dry_run_report(plans, todo, _largest_array(unasked), after, _asked(todo, unasked))
+    _check_feasible(plans, after)
     live = unasked.ask(lambda: queued_already(plans), [], NOT_LIVE)
     refused = [f"it would be refused: {refusal(plan, rows[0])}" for plan, rows in live]
     unasked.warn()

@@ -13,7 +13,6 @@ import pytest
 from launch import cli
 from launch.cli import (
     BUG,
-    BUSY,
     COMMANDS,
     DONE,
     FAILED,
@@ -232,7 +231,7 @@ def test_a_preset_on_the_command_line_is_the_preset_in_the_code(name: str) -> No
     [
         (InputError("no such folder: x"), FAILED),
         (UsageError("--batch 8 cannot be shared by 12 processes"), USAGE),
-        (BusyError("run is in use by avsync train"), BUSY),
+        (BusyError("run is in use by avsync train"), FAILED),
     ],
 )
 def test_a_mistake_of_the_person_is_one_line_without_traceback(
