@@ -212,6 +212,8 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     standing, why = stands(job, queue.asked)
     if standing is Standing.SILENT and books:
         standing, why = stands(replace(job, books=read_books(ids) or ()), queue.asked)
+    if standing in (Standing.WAITING, Standing.RUNNING, Standing.SILENT):
+        why = elsewhere(paths, record, rows or ()) or why
     return JobStatus(
         folder=str(paths.root),
         target=str(paths.target),
@@ -231,6 +233,19 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         attempts=tuple(read_attempts(paths.task(None).attempts)),
         tasks=tasks,
         outcome=job.outcome,
+    )
+
+
+def elsewhere(paths: JobPaths, record: JobRecord, rows: Sequence[QueueRow]) -> str:
+    """What to say of a job whose folder was renamed, moved or copied since: it works where it was submitted."""
+    marked = (str(row.folder.parent.parent) for row in rows if row.folder)
+    works_on = next(marked, record.run or record.dataset)
+    if not works_on or os.path.realpath(works_on) == os.path.realpath(paths.target):
+        return ""
+    if os.path.isdir(works_on):
+        return f"this folder is a copy: the job works on {works_on}"
+    return (
+        f"this folder was renamed or moved: the job will look for {works_on} and fail; move it back, or submit it anew"
     )
 
 
