@@ -106,10 +106,12 @@ def filled_in(record: JobRecord, environment: Mapping[str, str]) -> tuple[list[s
 
 
 def _apart(words: Sequence[str]) -> Iterator[str]:
-    """--flag=value as two words, where a scratch folder may be left out."""
+    """Of a scratch folder, which may be left out, --flag=value as two words, and the flag as it is called here."""
     for word in words:
         name, equals, value = word.partition("=")
-        yield from (name, value) if equals and name in (SCRATCH_FLAG, SCRATCH_SIZE_FLAG) else (word,)
+        name = name.replace("_", "-")
+        ours = name in (SCRATCH_FLAG, SCRATCH_SIZE_FLAG)
+        yield from ((name, value) if equals else (name,)) if ours else (word,)
 
 
 def scratch_folder(text: str, environment: Mapping[str, str]) -> tuple[str, str]:

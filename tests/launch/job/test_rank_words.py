@@ -53,7 +53,7 @@ def test_a_scratch_folder_that_the_node_has_is_filled_in(scratch: str, folder: s
 def test_one_that_the_node_does_not_have_is_left_out_with_its_size_and_a_word(scratch: str, why: str) -> None:
     said = LEFT_OUT.format(scratch, why)
     assert words_of("python", *SIZED, "--batch", "4", scratch=scratch) == (["python", "--batch", "4"], said)
-    assert words_of("python", f"--runtime.scratch={scratch}", "--runtime.scratch-gb=8", "x") == (["python", "x"], said)
+    assert words_of("python", f"--runtime.scratch={scratch}", "--runtime.scratch_gb=8", "x") == (["python", "x"], said)
 
 
 def test_home_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,7 @@ def test_a_run_whose_dataset_was_packed_anew_is_refused_by_what_is_different(her
     (here / "data" / "dataset.json").write_text(json.dumps(info))
     with pytest.raises(InputError, match=r"train: .*run was started with other data: .* fewer clips: 7 then, 3 now"):
         dry("train", "data", "run", *RUN_FLAGS)
+    assert main(["train", "data", "run", *RUN_FLAGS]) == 2, "and a job that waited meanwhile is not tried again"
 
 
 def test_the_job_itself_would_end_with_the_same_words(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
