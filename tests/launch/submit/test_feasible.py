@@ -103,9 +103,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "finetune, batch": (("finetune", "run", "data", "new", "--batch", "50"), {}, r"--batch 50 needs at least 50"),
     "validation": (TRAIN, {"cut": "val"}, r"train: validation cannot work: .*no clips in split 'val'"),
     "shards": (TRAIN, {"gone": "data/train/000000.tar"}, r"train: 1 of 2 shards are missing"),
-    "pack, mount": (("pack", VIDEOS, "mount"), {}, r"pack: mount is not a dataset and not empty .*lost\+found"),
-    "pack, run": (("pack", VIDEOS, "run"), {}, r"pack: run is a training run"),
-    "pack, settings": (("pack", VIDEOS, "data"), {}, r"pack: data was packed with other settings"),
+    "pack, mount": (("pack", VIDEOS, "mount"), {}, r"mount is not a dataset and not empty .*lost\+found"),
+    "pack, run": (("pack", VIDEOS, "run"), {}, r"run is a training run"),
+    "pack, settings": (("pack", VIDEOS, "data"), {}, r"data was packed with other settings"),
     "chain, batch": ((*PACK, "--then", *TRAIN_PACKED), {"nodes": 5}, r"train: --batch 4 cannot be shared"),
     "chain, window": (
         (*PACK, "--clip-s", "1", "--then", *TRAIN_PACKED[:7]),
