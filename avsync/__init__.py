@@ -4,6 +4,7 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
 
     config      settings of train, evaluate and localize
     presets     complete settings by name
+    spec        what a network is shown of a clip
     world       this process among the processes of a run
     metrics     proportions with their intervals, ROC AUC
     figures     heat over pictures, plots as PNG

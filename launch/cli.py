@@ -2,8 +2,8 @@
 
 Nothing heavy is imported until a command is known: `avsync --help` must come at once, on any login node.
 
-Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting; 70 a bug; 130 stopped by Ctrl-C,
-143 by SIGTERM, 129 by SIGHUP.
+Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting, which the same command will never
+get past; 70 a bug; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import errno
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 from launch.commands.entries import COMMANDS, command_class
 from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
 from sharding.base.signals import Handlers, install, restore
-from sharding.errors import AvsyncError, InputError, PeerError
+from sharding.errors import AvsyncError, InputError, PeerError, UsageError
 
 if TYPE_CHECKING:
     from launch.commands.parse import Command
@@ -99,7 +99,7 @@ def _fail(name: str, error: Exception, code: int, process: Launched) -> int:
         _tell_launcher(str(error))
         return _leave_last(code)  # all say the same: the first one is enough
     if isinstance(error, AvsyncError):
-        return _complain(str(error), code)
+        return _complain(str(error), USAGE if isinstance(error, UsageError) else code)
     if isinstance(error, BrokenPipeError):  # `avsync ... | head`: nobody is listening any more
         sys.stderr.close()
         return FAILED

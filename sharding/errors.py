@@ -4,6 +4,7 @@ Anyone may import this. The command line prints these without a traceback; any o
 
 AvsyncError
 ├── InputError    a file, folder, flag or setting cannot be used
+│   └── UsageError    settings and data decide it: no other machine and no later try could do it
 ├── FormatError   a dataset, checkpoint or run has another format version, or is damaged
 ├── BusyError     another process holds the folder
 ├── PeerError     another process of the same run has failed
@@ -20,6 +21,13 @@ class AvsyncError(Exception):
 
 class InputError(AvsyncError):
     """A file, folder, flag or setting cannot be used."""
+
+
+class UsageError(InputError):
+    """It cannot be, on whatever machine and whenever: settings, data and the number of processes decide it.
+
+    A job that ends by one is not tried again, and what can raise one is asked before a job is queued.
+    """
 
 
 class FormatError(AvsyncError):

@@ -20,7 +20,7 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 # What stands at the top of a package: its rooms, and the few files that belong to no room.
 TOP = {
     "sharding": "config errors base format sources media plan pack verify show advise scenes",
-    "avsync": "config presets world metrics figures data staging loading models run honesty audit train evaluate "
+    "avsync": "config presets spec world metrics figures data staging loading models run honesty audit train evaluate "
     "localize score finetune replay",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
 }
@@ -28,7 +28,7 @@ TOP = {
 LADDER = {
     "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack", "show", "verify advise"),
     "avsync": (
-        "config", "presets metrics", "world figures models", "staging data", "loading", "run", "honesty audit",
+        "config", "presets metrics spec", "world figures models", "staging data", "loading", "run", "honesty audit",
         "train evaluate localize", "score finetune replay",
     ),
     "launch": ("queue site", "job commands", "watch replay", "submit", "doctor", "demo", "cli", "__main__"),
@@ -83,6 +83,7 @@ SHORT = {
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",
     "sharding.media.stretches": "what edits and packet times share: without it they import each other",
+    "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",

@@ -7,21 +7,16 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from avsync.audit.config import AuditConfig
+from avsync.audit.config import WHOLE, AuditConfig, count_sources
 from avsync.audit.leak import leak
 from avsync.audit.report import print_audit
 from avsync.audit.result import AuditResult, Guesses
 from avsync.audit.verdicts import HONEST, conclude, judge, judge_sampler, strictness
-from avsync.config import ViewConfig
 from avsync.loading.feed import Feed
 from avsync.run.paths import full_name
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, write_json, writing
-from sharding.base.text import counted
-from sharding.errors import AvsyncError, InputError
-
-WHOLE = ViewConfig(crop=1, flip=False)
-"""A random crop of training may show any part of the picture."""
+from sharding.errors import AvsyncError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,12 +57,7 @@ def look(feed: Feed, config: AuditConfig) -> AuditResult:
     """Compute, probe and judge. Raises InputError when there are not two sources."""
     from avsync.audit.probes import PROBES, run_probes
 
-    sources = min(len(np.unique(feed.dataset.index.group[feed.clips])), config.clips)
-    if sources < 2:
-        raise InputError(
-            f"{feed.dataset.folder} has clips of {counted(sources, 'source')} only in split {config.split!r}: a probe "
-            "learns from some sources and is asked about others; pack more, or name another --split"
-        )
+    sources = count_sources(feed, config)
     z = strictness(len(PROBES), sources)
     with Bar("audit", passing=True) as bar:
         guesses = list(run_probes(feed, config, z, lambda what, done, total: bar.update(done, total=total, doing=what)))

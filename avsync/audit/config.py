@@ -1,13 +1,19 @@
 """Everything a person can set about an audit of labels. No torch here: help must come at once."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from avsync.config import PairConfig
-from sharding.errors import InputError
+from avsync.config import PairConfig, ViewConfig
+from sharding.base.text import counted
+from sharding.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from avsync.data.selection import Selection
 
 MOST_PAIRS = 100
 """Of a clip; they are alike, so more tell nothing."""
+WHOLE = ViewConfig(crop=1, flip=False)
+"""A random crop of training may show any part of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +41,14 @@ class AuditConfig:
             raise InputError(f"--pairs-per-clip {self.pairs_per_clip} must lie in 1 to {MOST_PAIRS}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed} must lie in 0 to 2**32 - 1")
+
+
+def count_sources(feed: "Selection", config: AuditConfig) -> int:
+    """Sources that are looked at. Raises UsageError when there are not two."""
+    sources = min(len({*feed.dataset.index.group[feed.clips].tolist()}), config.clips)
+    if sources < 2:
+        raise UsageError(
+            f"{feed.dataset.folder} has clips of {counted(sources, 'source')} only in split {config.split!r}: a probe "
+            "learns from some sources and is asked about others; pack more, or name another --split"
+        )
+    return sources

@@ -5,6 +5,7 @@ Out: Order (clips of a step), Draw (a row: windows, crop, flip), Batch, NetworkI
 Imported by: loading and all that stands above it.
 
 order (clips and draws of a step, the digest; no torch) -> pairs (samplers, their exact law; no torch)
+selection (one split, as pairs and view select from it; no torch)
 batch (what loading hands over) -> transforms (what the network is shown)
 fingerprint (whether a split is what it was)
 """

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
 from avsync.data.pairs import Pair, PairSampler, seconds
-from sharding.errors import InputError
+from sharding.errors import UsageError
 from sharding.format.clip import Clock
 from sharding.format.index import Index
 
@@ -74,10 +74,10 @@ class Order:
     def __init__(self, *, clips: NDArray[np.int64], shards: NDArray[np.int32], batch: int, seed: int) -> None:
         """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index.
 
-        Raises InputError when the clips do not fill one batch.
+        Raises UsageError when the clips do not fill one batch.
         """
         if len(clips) < batch:
-            raise InputError(
+            raise UsageError(
                 f"--batch {batch} needs at least {batch} usable clips, the dataset has {len(clips)}: "
                 "lower --batch or pack more videos"
             )
@@ -139,9 +139,9 @@ def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, passes: int) 
 
 
 def check_batch(batch: int, ranks: int, accumulate: int) -> None:
-    """Raises InputError when a global batch cannot be shared out evenly."""
+    """Raises UsageError when a global batch cannot be shared out evenly."""
     if batch % (ranks * accumulate):
-        raise InputError(
+        raise UsageError(
             f"--batch {batch} cannot be shared by {ranks} processes in --runtime.accumulate {accumulate} passes: "
             f"make it a multiple of {ranks * accumulate}"
         )
@@ -245,10 +245,10 @@ class View:
 
 
 def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> NDArray[np.int64]:
-    """Ids of the clips long enough for a pair. Raises InputError when there is none, saying how long they are."""
+    """Ids of the clips long enough for a pair. Raises UsageError when there is none, saying how long they are."""
     usable = np.flatnonzero(index.frames >= sampler.shortest())
     if not len(usable):
-        raise InputError(
+        raise UsageError(
             f"no clip is long enough: a window and its shift need {seconds(sampler.shortest(), clock):.2f} s "
             f"(--pairs.window-s, --pairs.min-shift-s), the longest clip has "
             f"{seconds(int(index.frames.max()), clock):.2f} s: lower them, or pack longer clips (--clip-s)"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, exact_seconds
-from sharding.errors import InputError
+from sharding.errors import UsageError
 from sharding.format.clip import Clock
 
 
@@ -220,21 +220,21 @@ PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
 
 
 def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
-    """The sampler a configuration asks for, in frames of the dataset's clock. Raises InputError."""
+    """The sampler a configuration asks for, in frames of the dataset's clock. Raises UsageError."""
     window = clock.frames_in(exact_seconds(config.window_s))
     low, high = (round(exact_seconds(s) * clock.fps) for s in (config.min_shift_s, config.max_shift_s))
     if window < 1 or low < 1:
-        raise InputError(
+        raise UsageError(
             f"--pairs.window-s {config.window_s} is {window} frames and --pairs.min-shift-s {config.min_shift_s} "
             f"is {low} frames at {clock.fps} fps: both must be at least one frame"
         )
     if config.law == "cyclic" and low >= window:
-        raise InputError(
+        raise UsageError(
             f"--pairs.min-shift-s {config.min_shift_s} must be below --pairs.window-s {config.window_s} "
             "with cyclic pairs"
         )
     if config.mute_samples >= clock.sample_at(window):
-        raise InputError(
+        raise UsageError(
             f"--pairs.mute-samples {config.mute_samples} leaves nothing to hear: a window of {config.window_s} s has "
             f"{clock.sample_at(window)} samples"
         )

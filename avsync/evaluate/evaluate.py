@@ -27,14 +27,13 @@ from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.metrics import proportion_of, roc_auc
 from avsync.models.cam import hottest_of
-from avsync.models.parts import InputSpec
+from avsync.run.info import check_same_input
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, evaluation_place, full_name
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
 from sharding.base.text import interval, percent
-from sharding.errors import FormatError, InputError
-from sharding.format.clip import Fit
+from sharding.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +83,6 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         file.write(evaluation_plot(card, got))
     show(result, heard.last_error)
     return result
-
-
-def check_same_input(network: LoadedNetwork, feed: Feed, dataset: Path) -> None:
-    """Raises InputError, naming what differs, when the dataset is not what the network was trained on."""
-    trained = _traits(network.spec, network.dataset.fit)
-    given = _traits(feed.spec(), feed.dataset.info.fit)
-    differ = [f"{name} {trained[name]}, the dataset {given[name]}" for name in trained if trained[name] != given[name]]
-    if differ:
-        raise InputError(
-            f"{dataset} does not fit this network, which was trained with {'; with '.join(differ)}: "
-            "pack the videos with the settings of the training dataset"
-        )
-
-
-def _traits(spec: InputSpec, fit: Fit) -> dict[str, str]:
-    """What a network is used to, in words. A window's length in frames and samples follows from these."""
-    return {
-        "pictures a second": str(spec.clock.fps),
-        "samples a second": str(spec.clock.sample_rate),
-        "audio channels": str(spec.channels),
-        "picture": f"{spec.width}x{spec.height}",
-        "fit": fit,
-    }
 
 
 @dataclass(slots=True)

@@ -6,16 +6,17 @@ of contents.
 
 from pathlib import Path
 
-from avsync.evaluate.evaluate import check_same_input
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison, compare
 from avsync.finetune.config import FinetuneConfig
-from avsync.finetune.out_folder import Begun, OutPaths, check_free, claim
+from avsync.finetune.out_folder import OutPaths, check_free, claim, describe_comparison
 from avsync.finetune.presentation import save, show
 from avsync.finetune.task import Splits
 from avsync.finetune.training import Finetuning, OpenComparison
-from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import full_name
+from avsync.loading.feed import Feed
+from avsync.run.info import check_same_input
+from avsync.run.network import load_network, pick_device
+from avsync.staging.mirror import StagedDataset
 from sharding.base.files import read_json
 from sharding.base.locks import folder_lock
 from sharding.errors import FormatError
@@ -28,12 +29,15 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
     """
     paths, device = OutPaths(out), pick_device(config.device)
     loaded = load_network(run, config.checkpoint, device)
-    splits = Splits.open(dataset, config.task, loaded.config, config.train_clips)
+    source = StagedDataset.of_folder(dataset)
+    splits = Splits.open(
+        dataset, config.task, loaded.config, config.train_clips, lambda chosen: Feed.reading(chosen, source)
+    )
     for feed in splits.feeds.values():
         check_same_input(loaded, feed, dataset)
     check_free(paths)
     with folder_lock(out, "avsync finetune"):
-        begun = claim(paths, _describe(run, dataset, config, loaded, splits))
+        begun = claim(paths, describe_comparison(run, dataset, config, loaded.step, loaded.config.model, splits))
         if paths.result.is_file() and config.steps in paths.run.saved_steps():
             found = read_json(paths.result, Comparison)  # judged once: no second look at the test split
             show(found, paths)
@@ -59,15 +63,3 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
         save(found, answers, work.curves.points, splits, paths)
         show(found, paths)
         return found
-
-
-def _describe(run: Path, dataset: Path, config: FinetuneConfig, loaded: LoadedNetwork, splits: Splits) -> Begun:
-    return Begun(
-        config=config,
-        run=full_name(run.resolve()),
-        run_step=loaded.step,
-        model=loaded.config.model,
-        dataset=full_name(dataset.resolve()),
-        classes=splits.classes,
-        data={split: feed.fingerprint() for split, feed in splits.feeds.items()},
-    )

@@ -13,14 +13,14 @@ from typing import Any
 
 from avsync.data.fingerprint import SplitPrint
 from avsync.finetune.config import MAY_CHANGE, ArmName, FinetuneConfig
-from avsync.run.checkpoint import tidy
-from avsync.run.paths import RunPaths
-from avsync.run.resume import changed_settings
+from avsync.finetune.task import Splits
+from avsync.run.info import changed_settings
+from avsync.run.paths import RunPaths, full_name
 from sharding.base.environment import JOBS
 from sharding.base.files import foreign, read_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
-from sharding.errors import InputError
+from sharding.errors import UsageError
 from sharding.format.index import INFO
 
 
@@ -38,6 +38,21 @@ class Begun:
     """Full path."""
     data: dict[str, SplitPrint]
     classes: tuple[str, ...]
+
+
+def describe_comparison(
+    run: Path, dataset: Path, config: FinetuneConfig, run_step: int, model: str, splits: Splits[Any]
+) -> Begun:
+    """finetune.json for these settings, and the checkpoint `run_step` of the run."""
+    return Begun(
+        config=config,
+        run=full_name(run.resolve()),
+        run_step=run_step,
+        model=model,
+        dataset=full_name(dataset.resolve()),
+        classes=splits.classes,
+        data={split: feed.fingerprint() for split, feed in splits.feeds.items()},
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,14 +104,14 @@ class OutPaths:
 
 
 def check_free(out: OutPaths) -> None:
-    """A comparison goes into a new or empty folder, or goes on in its own. Raises InputError."""
+    """A comparison goes into a new or empty folder, or goes on in its own. Raises UsageError."""
     if not out.root.is_dir() or out.begun.is_file():
         return
     for name, kind in ((out.run.info.name, "a run"), (INFO, "a dataset")):
         if (out.root / name).exists():
-            raise InputError(f"{out.root} is {kind}; give avsync finetune another folder for its results")
+            raise UsageError(f"{out.root} is {kind}; give avsync finetune another folder for its results")
     if others := foreign(out.root, (LOCK_NAME, JOBS)):
-        raise InputError(
+        raise UsageError(
             f"{out.root} holds other files ({first_few(others)}); give avsync finetune a new folder for its results"
         )
 
@@ -106,21 +121,31 @@ def claim(out: OutPaths, wanted: Begun) -> Begun:
 
     For who holds its lock. Raises InputError when it was begun with other settings, data or another network.
     """
-    if not out.begun.is_file():
-        write_json(out.begun, wanted)
-        return wanted
-    saved = read_json(out.begun, Begun)
-    if not out.run.saved_steps():  # nothing would be lost: a new beginning may have other settings
+    from avsync.run.checkpoint import tidy  # late: it loads torch, and whoever only asks has none
+
+    saved = check_begun(out, wanted)
+    if saved is None:
         write_json(out.begun, wanted)
         out.curves.unlink(missing_ok=True)
         return wanted
+    tidy(out.run)
+    return replace(saved, config=wanted.config)
+
+
+def check_begun(out: OutPaths, wanted: Begun) -> Begun | None:
+    """What the folder's comparison was begun with; None where nothing would be lost by a new beginning.
+
+    Raises UsageError when it was begun with other settings, data or another network, FormatError.
+    """
+    if not out.begun.is_file() or not out.run.saved_steps():
+        return None
+    saved = read_json(out.begun, Begun)
     if changed := _changes(saved, wanted):
-        raise InputError(
+        raise UsageError(
             f"{out.root} was begun with other settings: {'; '.join(changed)}. "
             "Give the same ones to go on, or another folder to start anew"
         )
-    tidy(out.run)
-    return replace(saved, config=wanted.config)
+    return saved
 
 
 def _changes(saved: Begun, wanted: Begun) -> list[str]:

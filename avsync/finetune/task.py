@@ -3,19 +3,19 @@
 Splits are opened for single windows, sound in sync with the picture, so a clip needs no room for a shift. No torch.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, exact_seconds
 from avsync.data.pairs import Pair, SoundWindow, Ways, seconds
-from avsync.loading.feed import Feed
-from avsync.staging.mirror import StagedDataset
+from avsync.data.selection import Selection
 from sharding.base.text import counted, first_few
-from sharding.errors import InputError
+from sharding.errors import InputError, UsageError
 from sharding.format.clip import Clock
 from sharding.format.dataset import Dataset, open_dataset
 
@@ -69,39 +69,45 @@ class ActionTask:
 TASKS: dict[str, FinetuneTask] = {"action": ActionTask()}
 
 
+F = TypeVar("F", bound=Selection)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Splits:
+class Splits(Generic[F]):
     """A dataset, set up for a task: clips of the three splits and their classes, numbered anew without gaps."""
 
-    feeds: dict[str, Feed]
+    feeds: dict[str, F]
     labels: dict[str, NDArray[np.int64]]
     """Of each split, by clip id."""
     classes: tuple[str, ...]
     """Those that the train split has clips of."""
 
     @classmethod
-    def open(cls, folder: Path, task: str, config: TrainConfig, train_clips: int = 0) -> "Splits":
-        """config: of the run whose network is used; train_clips: so many of the train split, 0 for all.
+    def open(
+        cls, folder: Path, task: str, config: TrainConfig, train_clips: int, reading: Callable[[Selection], F]
+    ) -> "Splits[F]":
+        """config: of the run whose network is used; train_clips: so many of the train split, 0 for all; reading: how
+        what was selected is to be read.
 
         Raises InputError for a missing split, clips shorter than a window, a single class, or one not trained on.
         """
-        feeds = {split: _open(folder, split, config) for split in SPLITS}
+        chosen = {split: _choose(folder, split, config) for split in SPLITS}
         if train_clips:
-            feeds["train"] = replace(feeds["train"], clips=feeds["train"].fixed_clips(train_clips))
-        names = TASKS[task].names(feeds["train"].dataset)
-        given = {split: TASKS[task].labels(feed.dataset) for split, feed in feeds.items()}
-        present = {split: np.unique(given[split][feed.clips]) for split, feed in feeds.items()}
+            chosen["train"] = chosen["train"].with_clips(chosen["train"].fixed_clips(train_clips))
+        names = TASKS[task].names(chosen["train"].dataset)
+        given = {split: TASKS[task].labels(feed.dataset) for split, feed in chosen.items()}
+        present = {split: np.unique(given[split][feed.clips]) for split, feed in chosen.items()}
         trained = present["train"]
         if len(trained) < 2 and train_clips:
-            raise InputError(f"--train-clips {train_clips} leaves clips of one {task} only; raise it, or leave it out")
+            raise UsageError(f"--train-clips {train_clips} leaves clips of one {task} only; raise it, or leave it out")
         if len(trained) < 2:
-            raise InputError(
+            raise UsageError(
                 f"split 'train' of {folder} has clips of one {task} only, {names[trained[0]]!r}: "
                 "to tell actions apart at least two are needed; pack videos of more"
             )
         for split in ("val", "test"):
             if len(strange := np.setdiff1d(present[split], trained)):
-                raise InputError(
+                raise UsageError(
                     f"split {split!r} of {folder} has clips of {counted(len(strange), task)} that split 'train' has "
                     f"none of ({first_few([names[number] for number in strange])}), so nobody could learn to name "
                     "them: name the splits in a CSV so that each is in train, and pack it"
@@ -109,25 +115,25 @@ class Splits:
         renumbered = np.full(len(names), -1)
         renumbered[trained] = np.arange(len(trained))
         return cls(
-            feeds=feeds,
+            feeds={split: reading(one) for split, one in chosen.items()},
             labels={split: renumbered[those] for split, those in given.items()},
             classes=tuple(names[number] for number in trained),
         )
 
 
-def _open(folder: Path, split: str, config: TrainConfig) -> Feed:
+def _choose(folder: Path, split: str, config: TrainConfig) -> Selection:
     try:
         dataset = open_dataset(folder, split)
     except InputError as error:
-        raise InputError(f"all three splits are needed, split {split!r} {PURPOSE[split]}: {error}") from error
+        raise type(error)(f"all three splits are needed, split {split!r} {PURPOSE[split]}: {error}") from error
     sampler, longest = _sampler(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
     if longest < sampler.window:
-        raise InputError(
+        raise UsageError(
             f"no clip in split {split!r} of {folder} is as long as the network's window of "
             f"{seconds(sampler.window, dataset.info.clock):.2f} s; the longest has "
             f"{seconds(longest, dataset.info.clock):.2f} s: pack longer clips (--clip-s)"
         )
-    return Feed.of(StagedDataset.of_folder(folder), split, config.pairs, config.view, sampler=_sampler)
+    return Selection.of_folder(folder, split, config.pairs, config.view, sampler=_sampler)
 
 
 def _sampler(pairs: PairConfig, clock: Clock) -> InSync:

@@ -19,6 +19,7 @@ from avsync.finetune.learning import FinetuneReporter, LearningCurves
 from avsync.finetune.out_folder import Begun, LearningPoint, OutPaths
 from avsync.finetune.scoring import ArmAnswers, Question, ask
 from avsync.finetune.task import Splits
+from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.run.checkpoint import Saved
 from avsync.run.paths import RunPaths
@@ -34,7 +35,7 @@ class OpenComparison:
 
     out: OutPaths
     begun: Begun
-    splits: Splits
+    splits: Splits[Feed]
     arms: list[Arm]
     order: Order
     mute: int

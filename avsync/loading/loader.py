@@ -18,12 +18,13 @@ import torch
 
 from avsync.data.batch import Batch
 from avsync.data.order import Draw
+from avsync.data.selection import WindowShape
 from avsync.data.transforms import MATRICES
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
 from avsync.loading.options import ErrorBudget, LoaderOptions
 from avsync.loading.pool import Patience, WorkerPool
-from avsync.loading.shape import SlotLayout, WindowShape
+from avsync.loading.shape import SlotLayout
 from avsync.loading.spawner import spawner_of
 from avsync.loading.worker import Reply, Request
 from avsync.staging.shelf import Shelf

@@ -1,4 +1,4 @@
-"""What a batch looks like in memory: sizes of a row, and where rows lie in the slots that parent and workers share."""
+"""What a batch looks like in memory: where rows lie in the slots that parent and workers share."""
 
 from dataclasses import dataclass
 from mmap import mmap
@@ -6,34 +6,9 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.data.pairs import PairSampler
-from sharding.format.dataset import Dataset
-
 PAGE = 4096
 BOARD_COLUMNS = 3
 """What each worker tells about itself: number of its request, its stage, since when (ns of the monotonic clock)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WindowShape:
-    """Sizes of one row of a batch as it leaves the loader."""
-
-    window: int
-    """Frames of the clip that a window spans."""
-    every: int
-    """Of those, every n-th is decoded (1: all); the paper's low-rate stage takes every 4th."""
-    samples: int
-    sounds: int
-
-    @classmethod
-    def of(cls, dataset: Dataset, sampler: PairSampler, every: int = 1) -> "WindowShape":
-        samples = dataset.info.clock.sample_at(sampler.window)
-        return cls(window=sampler.window, every=every, samples=samples, sounds=sampler.sounds)
-
-    @property
-    def frames(self) -> int:
-        """T, pictures the network sees."""
-        return len(range(0, self.window, self.every))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

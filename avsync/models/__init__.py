@@ -14,8 +14,9 @@ stem     a faster first convolution      cam      from a map's cells to heat and
 from collections.abc import Callable
 
 from avsync.models import covariance, paper, small, thesis
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
 from avsync.models.sizes import check_size
+from avsync.spec import InputSpec
 from sharding.errors import InputError
 
 MODELS: dict[str, Callable[[InputSpec], SyncNet]] = {

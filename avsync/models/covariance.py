@@ -11,8 +11,9 @@ B clips, T frames, H W pixels; t = T/4, h w = H/8 W/8; c features.
 from torch import Tensor, nn
 
 from avsync.models import paper
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
 from avsync.models.small import FEATURES, AudioPart, FusedPart, check_rate
+from avsync.spec import InputSpec
 
 
 def build(spec: InputSpec) -> SyncNet:

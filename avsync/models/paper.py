@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, match_time, start_weights, tile_over
+from avsync.models.parts import CamHead, SyncNet, SyncOutput, match_time, start_weights, tile_over
+from avsync.spec import InputSpec
 
 # 0.9997 a step in the release, right for 680,000 steps and useless before 10,000; this remembers some 100 steps
 NORM_MOMENTUM = 0.01

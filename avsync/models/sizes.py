@@ -9,15 +9,16 @@ from dataclasses import replace
 
 import torch
 
-from avsync.models.parts import InputSpec, SyncNet
-from sharding.errors import InputError
+from avsync.models.parts import SyncNet
+from avsync.spec import InputSpec
+from sharding.errors import UsageError
 
 Build = Callable[[InputSpec], SyncNet]
 _AMPLE = {"frames": 256, "height": 512, "width": 512, "samples": 1 << 20}  # more than any network here needs
 
 
 def check_size(name: str, build: Build, spec: InputSpec) -> None:
-    """Raises InputError naming every side of `spec` that is too small for network `name`, and the flag to change."""
+    """Raises UsageError naming every side of `spec` that is too small for network `name`, and the flag to change."""
     with torch.device("meta"):
         net = build(spec).eval()
     if _runs(net, spec):
@@ -26,7 +27,7 @@ def check_size(name: str, build: Build, spec: InputSpec) -> None:
     small = [side for side in _AMPLE if not _runs(net, replace(ample, **{side: getattr(spec, side)}))]
     if not small:  # sides that work one by one but not together, or a network that works with nothing: a bug
         _shapes(net, spec)
-    raise InputError("; ".join(_complaint(name, spec, side, _least(net, ample, side)) for side in small))
+    raise UsageError("; ".join(_complaint(name, spec, side, _least(net, ample, side)) for side in small))
 
 
 def _shapes(net: SyncNet, spec: InputSpec) -> torch.Size:

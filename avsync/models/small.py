@@ -11,8 +11,9 @@ B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; t 
 import torch
 from torch import Tensor, nn
 
-from avsync.models.parts import CamHead, InputSpec, SyncNet, SyncOutput, Uncompiled, match_time
-from sharding.errors import InputError
+from avsync.models.parts import CamHead, SyncNet, SyncOutput, Uncompiled, match_time
+from avsync.spec import InputSpec
+from sharding.errors import UsageError
 from sharding.format.clip import Clock
 
 FEATURES = 48
@@ -29,15 +30,15 @@ FLOOR = 1e-4
 
 
 def build(spec: InputSpec) -> SyncNet:
-    """The network for `spec`. Raises InputError when the sound has too few samples a second for its bands."""
+    """The network for `spec`. Raises UsageError when the sound has too few samples a second for its bands."""
     check_rate("small", spec.clock)
     return SyncNet(VideoPart(), AudioPart(spec.clock.sample_rate), FusedPart())
 
 
 def check_rate(network: str, clock: Clock) -> None:
-    """Raises InputError when a mel band would be empty."""
+    """Raises UsageError when a mel band would be empty."""
     if clock.sample_rate < LOWEST_RATE:
-        raise InputError(
+        raise UsageError(
             f"network {network!r} needs sound of at least {LOWEST_RATE} Hz, this has {clock.sample_rate}: "
             "pack with a higher --sample-rate, or train network 'paper'"
         )

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from avsync.models.parts import (
     CamHead,
-    InputSpec,
     PooledShortcut,
     SyncNet,
     SyncOutput,
@@ -19,6 +18,7 @@ from avsync.models.parts import (
     start_weights,
     tile_over,
 )
+from avsync.spec import InputSpec
 
 
 class Audio(nn.Module):

@@ -6,6 +6,7 @@ Out: RunPaths (every file name), OpenRun and Start (where an attempt begins), ch
 Imported by: honesty, train, evaluate, localize, score, finetune, replay; launch takes paths and progress.
 
 paths (names), progress (where it stands), alarm: no torch, no numpy
+info (run.json, and whether what is wanted now goes on with it): no torch
 state, checkpoint (what is saved)   network (with its first weights, or trained)
 resume (run.json written or checked) -> receipt (clips skipped: 0, repeated: 0)   history, show (avsync show RUN)
 """

@@ -1,6 +1,6 @@
 """What a run folder holds, and how a run's state is written and found again. Nothing read here is ever unpickled.
 
-RUN/run.json                RunInfo: settings, data, network input; written once
+RUN/run.json                RunInfo (info.py): settings, data, network input; written once
 RUN/receipts.jsonl          Receipt (receipt.py): a line for each attempt
 RUN/checkpoints/00001000/   model.pt, optimizer.pt, state.json; written aside and renamed, so a crash leaves only whole
                             ones, and the newest is taken up. One damaged later stops the run with the remedy: a person
@@ -23,38 +23,16 @@ from typing import Any
 
 import torch
 
-from avsync.config import TrainConfig
-from avsync.data.fingerprint import SplitPrint
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.errors import FormatError, InputError
-from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import DatasetInfo
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""
 GONE = ".gone"
 """Suffix of a checkpoint that is being deleted."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunInfo:
-    """run.json: what a run is."""
-
-    format_version: int
-    config: TrainConfig
-    spec: InputSpec
-    dataset: DatasetInfo
-    dataset_path: str
-    data: dict[str, SplitPrint]
-    """Of the splits that are used."""
-    draws: str
-    """Fingerprint of step 0: its clips, windows, crops and flips."""
-    git: str
-    torch: str
-    numpy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -173,21 +151,3 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], f
         optimizer.load_state_dict(saved)
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{folder} holds another optimiser's state: {error}") from error
-
-
-def read_run(paths: RunPaths) -> RunInfo:
-    """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
-    if not paths.info.is_file():
-        raise InputError(
-            f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
-        )
-    try:
-        info = read_json(paths.info, RunInfo)
-    except FormatError as error:
-        raise FormatError(f"{error}; put the right one back, or start a new run in another folder") from error
-    if info.format_version != FORMAT_VERSION:
-        raise FormatError(
-            f"{paths.root} has format version {info.format_version}, this avsync reads {FORMAT_VERSION}: use the "
-            "avsync that trained it, or train anew in another folder"
-        )
-    return info

@@ -11,9 +11,10 @@ from avsync.data.batch import TENSORS, Batch
 from avsync.data.order import Draw, Order, check_batch
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.run.checkpoint import STATE, RunInfo, read_run
+from avsync.run.checkpoint import STATE
+from avsync.run.info import RunInfo, check_same_run, read_run
 from avsync.run.paths import RunPaths
-from avsync.run.resume import check_same_run, describe
+from avsync.run.resume import describe
 from avsync.run.state import State
 from avsync.staging.location import Location, is_url
 from avsync.staging.mirror import StagedDataset

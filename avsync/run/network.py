@@ -1,5 +1,7 @@
 """A run's network: with its first weights, or trained, found in a run folder and ready to be asked."""
 
+import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +10,21 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from avsync.config import TrainConfig
+from avsync.config import ModelName, TrainConfig
+from avsync.data.selection import Selection
 from avsync.loading.feed import Feed
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec, SyncNet, SyncOutput, Uncompiled
+from avsync.models.parts import SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
-from avsync.run.checkpoint import RunInfo, check_model, load_checkpoint, read_run, restore_weights
+from avsync.run.checkpoint import check_model, load_checkpoint, restore_weights
+from avsync.run.info import RunInfo, choose_step, read_run
 from avsync.run.paths import RunPaths
-from avsync.run.state import Best
+from avsync.spec import InputSpec
 from avsync.world import use_cores
 from sharding.base.console import open_console
-from sharding.base.files import read_json
+from sharding.base.files import from_json
 from sharding.base.text import first_few
-from sharding.errors import FormatError, InputError
+from sharding.errors import FormatError, UsageError
 from sharding.format.index import DatasetInfo
 
 
@@ -44,8 +48,8 @@ def compile_network(network: SyncNet, backend: str | Callable[..., Any] = "induc
     return torch.compile(network, dynamic=False, backend=backend)
 
 
-def check_network(config: TrainConfig, feed: Feed) -> None:
-    """Raises InputError when the network cannot work with the feed's windows, at every frame rate it will see."""
+def check_network(config: TrainConfig, feed: Selection) -> None:
+    """Raises UsageError when the network cannot work with the feed's windows, at every frame rate it will see."""
     for every in {1, config.low_rate.every if config.low_rate.steps else 1}:
         check_size(config.model, MODELS[config.model], feed.spec(every))
 
@@ -70,7 +74,7 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     """
     paths = RunPaths(run)
     info: RunInfo = read_run(paths)
-    step = _choose(paths, which)
+    step = choose_step(paths, which)
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
     check_model(saved.state, info.config.model, folder)
@@ -94,29 +98,36 @@ def _check_finite(model: nn.Module, folder: Path) -> None:
         )
 
 
-def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
-    """The checkpoint's step."""
-    steps = paths.saved_steps()
-    if not steps:
-        raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
-    if which == "last" or not paths.best.is_file():
-        return steps[0]
-    try:
-        best = read_json(paths.best, Best).step
-    except FormatError as error:
-        raise FormatError(f"{error}; delete it, or give --checkpoint last") from error
-    if best in steps:
-        return best
-    open_console(stderr=True).print(
-        f"The best checkpoint, step {best}, is gone from {paths.checkpoints}: the newest, step {steps[0]}, is used",
-        style="yellow",
-        soft_wrap=True,
-    )
-    return steps[0]
-
-
 def pick_device(wanted: Literal["auto", "cpu"]) -> torch.device:
     """The GPU when there is one and it is wanted."""
     device = torch.device("cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu")
     use_cores(device)
     return device
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkQuestion:
+    """Can a network work with such windows?"""
+
+    model: ModelName
+    spec: InputSpec
+
+    def answer(self) -> str:
+        """Why it cannot; empty where it can."""
+        try:
+            check_size(self.model, MODELS[self.model], self.spec)
+        except UsageError as error:
+            return str(error)
+        return ""
+
+
+def main() -> None:
+    """`python -m avsync.run.network`: JSON with questions in, a line of JSON with an answer to each out. For a program
+    that queues jobs and does not load torch itself.
+    """
+    asked = from_json(sys.stdin.buffer.read(), list[NetworkQuestion], "the question")
+    sys.stdout.write(json.dumps([one.answer() for one in asked]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,58 +7,27 @@ that went on with other clips would look like any other run. What has changed is
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
-from avsync.data.fingerprint import difference
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
-from avsync.run.checkpoint import RunInfo, Saved, check_model, load_checkpoint, read_run, tidy
+from avsync.run.checkpoint import Saved, check_model, load_checkpoint, tidy
+from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run
 from avsync.run.network import check_network
-from avsync.run.paths import PROGRESS, RunPaths
+from avsync.run.paths import RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
 from avsync.run.state import Origin, State
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
-from sharding.base.environment import JOBS, commit_of
-from sharding.base.files import PART, foreign, to_json, write_json
-from sharding.base.locks import LOCK_NAME, folder_lock
-from sharding.base.text import first_few
+from sharding.base.files import to_json, write_json
+from sharding.base.locks import folder_lock
 from sharding.errors import FormatError, InputError
-from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import INFO, DatasetInfo
-
-
-def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
-    """Raises InputError when `wanted` would not continue `saved`, naming each setting and what of the data differs."""
-    same_runtime = replace(wanted.config, runtime=saved.config.runtime)
-    if changed := changed_settings(saved.config, same_runtime):
-        raise InputError(
-            f"{root} was started with other settings: {'; '.join(changed)}. "
-            "Give the same ones to resume it, or another run folder to start anew"
-        )
-    check_same_data(saved, wanted, root)
-    if saved.draws != wanted.draws:
-        raise InputError(
-            f"{root} was started with software that draws other clips or windows from the same seed "
-            f"(avsync {saved.git or 'unknown'}, NumPy {saved.numpy}; now {wanted.git or 'unknown'}, {wanted.numpy}). "
-            "Use that one to resume it, or another run folder to start anew"
-        )
-
-
-def check_same_data(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
-    """Raises InputError when the dataset's content is not what the run was begun with, saying what is different."""
-    if changed := _data(saved, wanted):
-        raise InputError(
-            f"{root} was started with other data: {'; '.join(changed)} (the dataset was {saved.dataset_path}, "
-            f"is {wanted.dataset_path}). Give it the dataset it began with, or another run folder to start anew"
-        )
 
 
 def check_origin(state: State, origin: Origin, folder: Path) -> None:
@@ -75,40 +44,6 @@ def check_origin(state: State, origin: Origin, folder: Path) -> None:
             f"{folder} was trained on other clips than its run trains on: {'; '.join(changed)}. It belongs to another "
             "run: put it back there, or delete it to go on from an older checkpoint"
         )
-
-
-def changed_settings(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Flags whose values differ, with both."""
-    found: list[str] = []
-    for item in fields(old):
-        before, after = getattr(old, item.name), getattr(new, item.name)
-        name = f"{prefix}{item.name.replace('_', '-')}"
-        if is_dataclass(before):
-            found += changed_settings(before, after, f"{name}.")
-        elif before != after:
-            found.append(f"--{name} was {before}, is {after}")
-    return found
-
-
-def _form(info: DatasetInfo) -> dict[str, object]:
-    """What all clips share, as a person would name it."""
-    return {
-        "stored form": info.codec,
-        "size": f"{info.width}x{info.height}",
-        "fit": info.fit,
-        "frames a second": info.clock.fps,
-        "sample rate": info.clock.sample_rate,
-        "channels": info.channels,
-    }
-
-
-def _data(saved: RunInfo, wanted: RunInfo) -> list[str]:
-    old, new = _form(saved.dataset), _form(wanted.dataset)
-    changed = [f"its {name} was {value}, is {new[name]}" for name, value in old.items() if value != new[name]]
-    if changed:
-        return changed  # then the bytes differ as well, which says nothing more
-    both = [name for name in saved.data if name in wanted.data]
-    return [text for name in both if (text := difference(name, saved.data[name], wanted.data[name]))]
 
 
 class Resumable(Protocol):
@@ -183,7 +118,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     if world.is_main:  # another one would come upon what this one is writing
-        _check_folder(opened.paths)
+        check_folder_of_run(opened.paths)
         held.enter_context(folder_lock(run, "avsync train"))
         claim(opened.paths, info)
     return opened
@@ -191,31 +126,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
 
 def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
-    return RunInfo(
-        format_version=FORMAT_VERSION,
-        config=config,
-        spec=feed.spec(),
-        dataset=feed.dataset.info,
-        dataset_path=str(source.location),
-        data={part.dataset.split: part.fingerprint() for part in (feed, validation) if part},
-        draws=hashlib.blake2b(to_json(feed.draws(order, 0)), digest_size=8).hexdigest(),
-        git=commit_of(),
-        torch=str(torch.__version__),
-        numpy=np.__version__,
-    )
-
-
-def _check_folder(paths: RunPaths) -> None:
-    """A run goes into a new or empty folder, or goes on in its own. Raises InputError."""
-    if (paths.root / INFO).exists():
-        raise InputError(f"{paths.root} is a dataset; give the run another folder")
-    if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
-        return
-    known = (LOCK_NAME, paths.tensorboard.name, PROGRESS, PROGRESS + PART, JOBS)
-    if others := foreign(paths.root, known):
-        raise InputError(
-            f"{paths.root} holds other files ({first_few(others)}) and is no run; give the run a new folder"
-        )
+    return describe_run(str(source.location), config, feed, validation, order, torch=str(torch.__version__))
 
 
 def claim(paths: RunPaths, wanted: RunInfo) -> None:
@@ -223,11 +134,8 @@ def claim(paths: RunPaths, wanted: RunInfo) -> None:
 
     Raises InputError when another run lives there.
     """
-    if paths.info.is_file():
-        check_same_run(read_run(paths), wanted, paths.root)
+    if check_claim(paths, wanted):
         tidy(paths)
-    elif paths.saved_steps():
-        raise FormatError(f"{paths.root} has checkpoints but no run.json: put it back, or use another run folder")
     else:
         write_json(paths.info, wanted)
 

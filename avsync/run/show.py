@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.data.order import Digest
-from avsync.run.checkpoint import read_run
 from avsync.run.history import ClipRow, History, open_history
+from avsync.run.info import read_run
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console

@@ -20,7 +20,7 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
-from sharding.errors import FormatError, InputError
+from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.dataset import Dataset
 from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
 
@@ -42,13 +42,8 @@ class StagedDataset:
     @classmethod
     def open(cls, dataset: str | Path, runtime: RuntimeConfig, retries: Retries | None = None) -> Self:
         """Raises InputError, FormatError: no dataset there, no scratch folder for a URL, ..."""
-        location, retries = Location.of(dataset), retries or Retries()
-        if not runtime.scratch:
-            if location.folder is None:
-                raise InputError(
-                    f"{location} is a URL, and its shards must be copied to this machine to be read: "
-                    "say where with --runtime.scratch DIR"
-                )
+        location, retries = check_scratch(dataset, runtime.scratch), retries or Retries()
+        if location.folder is not None and not runtime.scratch:
             return cls(location=location, folder=location.folder, mirror=None, room=None, retries=retries)
         room = Room(scratch=Path(runtime.scratch).absolute(), limit=int(runtime.scratch_gb * GB))
         if location.folder is not None:
@@ -82,6 +77,17 @@ class StagedDataset:
             retries=self.retries,
             quiet=os.environ.get("LOCAL_RANK", "0") != "0",
         )
+
+
+def check_scratch(dataset: str | Path, scratch: str) -> Location:
+    """Where a dataset lies. Raises UsageError for one behind a URL without a scratch folder, InputError for no URL."""
+    location = Location.of(dataset)
+    if location.folder is None and not scratch:
+        raise UsageError(
+            f"{location} is a URL, and its shards must be copied to this machine to be read: "
+            "say where with --runtime.scratch DIR"
+        )
+    return location
 
 
 def fingerprint(folder: Path) -> str:

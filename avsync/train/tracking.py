@@ -17,7 +17,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from avsync.honesty.examination import Examination
 from avsync.loading.meter import LoadFigures
-from avsync.run.checkpoint import RunInfo
+from avsync.run.info import RunInfo
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts

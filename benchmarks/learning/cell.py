@@ -19,11 +19,12 @@ from avsync.evaluate.evaluate import evaluate
 from avsync.loading.feed import Feed, open_validation
 from avsync.metrics import wilson
 from avsync.models import MODELS, paper, small
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
 from avsync.presets import PRESETS
-from avsync.run.checkpoint import read_run
+from avsync.run.info import read_run
 from avsync.run.paths import RunPaths
 from avsync.run.resume import describe
+from avsync.spec import InputSpec
 from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import train
 from benchmarks.train.feed import curve

@@ -19,9 +19,10 @@ from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec, SyncOutput
+from avsync.models.parts import SyncOutput
 from avsync.models.stem import use_fast_stem
 from avsync.run.network import compile_network
+from avsync.spec import InputSpec
 from avsync.train.step import build_optimizer, score
 from benchmarks.train.settings import Case, Computed, Setting
 from sharding.format.clip import Clock

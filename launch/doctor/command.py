@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from launch.commands.parse import Parsed
-from launch.site.profile import seconds
+from launch.site.amounts import seconds
 from sharding.errors import InputError
 
 

@@ -15,7 +15,8 @@ from launch.doctor.of_signals import of_signals
 from launch.doctor.of_site import of_site
 from launch.doctor.results import SiteFinding, SiteVerdict, read_tasks, unknown
 from launch.doctor.scripts import Looks, scripts
-from launch.queue.site import keeps_books, read_config, read_partitions
+from launch.queue.ask import Unasked
+from launch.queue.site import SiteConfig, keeps_books, read_config, read_partitions
 from launch.site.profile import ClusterProfile
 from sharding.base.console import open_console
 from sharding.base.text import counted, plain
@@ -33,7 +34,11 @@ def examine(profile: ClusterProfile, folder: Path | None, looks: Looks, patience
     console, where = open_console(), _folder(profile, folder)
     if where.exists():
         raise InputError(f"--folder {where} is there already; name a new one, or leave it out")
-    found = of_site(profile, read_config(), read_partitions(), keeps_books())
+    unasked = Unasked()
+    config = unasked.ask(read_config, SiteConfig({}), "how SLURM is set up")
+    partitions = unasked.ask(read_partitions, [], "partitions")
+    unasked.warn()
+    found = of_site(profile, config, partitions, keeps_books())
     looked = CheckUp(profile, where, looks, lambda text: console.print(plain(text), style="dim", soft_wrap=True))
     looked.run(patience_s)
     tasks = read_tasks(where)

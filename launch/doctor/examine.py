@@ -13,7 +13,7 @@ from launch.doctor.on_node import OF_SHELL
 from launch.doctor.results import read_signals
 from launch.doctor.scripts import Looks, scripts
 from launch.queue.ask import QueueError, ask
-from launch.queue.squeue import QueueRow, plainly, read_queue
+from launch.queue.squeue import QueueRow, plainly, read_jobs
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
 from sharding.base.files import PRIVATE, publish
@@ -106,7 +106,7 @@ class CheckUp:
                     ask(["scancel", self.jobs["cancel"]])
 
     def _rows(self) -> list[QueueRow]:
-        return [row for row in read_queue() if row.live and row.job in self.jobs.values()]
+        return [row for row in read_jobs(self.jobs.values()) if row.live]
 
     def _tell(self, rows: list[QueueRow], shown: str) -> str:
         names = {job: name for name, job in self.jobs.items()}

@@ -197,7 +197,10 @@ def scratch(profile: ClusterProfile, firsts: Sequence[TaskResults]) -> SiteFindi
     if profile.scratch:
         there = all(profile.scratch in {disk.name for disk in task.scratch} for task in firsts)
         line = {"scratch": f'"{everywhere[0]}"' if everywhere else '""'}
-        return judged("scratch", found or NO_DISK, there, f"{profile.scratch} cannot be written on every node", line)
+        advice = f"{profile.scratch} cannot be written on every node"
+        if "$" in profile.scratch:
+            advice += ", or a variable of it is not set there: then runs copy nothing"
+        return judged("scratch", found or NO_DISK, there, advice, line)
     best = max(everywhere, key=lambda name: own[name].free, default="")
     line = {"scratch": f'"{best}"'} if best else {}
     return noted("scratch", found or NO_DISK, not best, "shards can be copied there while a run trains", line)

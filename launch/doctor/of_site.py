@@ -45,11 +45,10 @@ def of_site(
 
 
 def _no_partition(wanted: str, partitions: Sequence[Partition]) -> SiteFinding:
-    names = ", ".join(one.name for one in partitions) or "none"
-    found = f"{wanted or 'no default'}; there are {names}"
-    return judged(
-        "partition", found, False, "name one of these", {"partition": f'"{partitions[0].name}"'} if partitions else {}
-    )
+    if not partitions:  # a site need not show them; sbatch is asked by the probes
+        return unknown("partition", f"{wanted or 'the default'}: SLURM does not show its partitions to you")
+    found = f"{wanted or 'no default'}; there are {', '.join(one.name for one in partitions)}"
+    return judged("partition", found, False, "name one of these", {"partition": f'"{partitions[0].name}"'})
 
 
 def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partition) -> list[SiteFinding]:

@@ -59,13 +59,22 @@ CANDIDATES = ("$SLURM_TMPDIR", "$TMPDIR", "/scratch", "/local", "/localscratch",
 
 def usable(name: str) -> bool:
     """A folder here, and ours to write in."""
-    path = os.path.expandvars(name)
-    return "$" not in path and os.path.isdir(path) and os.access(path, os.W_OK)
+    return os.path.isdir(path := folder_of(name)) and os.access(path, os.W_OK)
+
+
+def folder_of(name: str) -> str:
+    """What is there of it on this node: a run makes what is missing below; empty where a variable is not set."""
+    path = os.path.expanduser(os.path.expandvars(name))
+    if "$" in path or not os.path.isabs(path):
+        return ""
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def disk(name: str, folder: str) -> dict[str, Any]:
     """Free bytes, bytes a second, and whether it is the disk that all nodes share."""
-    path = os.path.expandvars(name)
+    path = folder_of(name)
     free, trial = shutil.disk_usage(path).free, os.path.join(path, f".avsync-doctor-{os.getpid()}")
     count = min(TRIAL_BYTES, free // 4)
     began = time.monotonic()

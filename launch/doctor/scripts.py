@@ -8,7 +8,7 @@ from pathlib import Path
 from launch.doctor.on_node import OF_JOB
 from launch.job.srun import srun_words
 from launch.site.profile import ClusterProfile
-from launch.submit.script import basics
+from launch.submit.script import basics, exports
 
 LEAD_S = 40
 """Asked for before a limit of one minute, the shortest that SLURM knows."""
@@ -92,7 +92,7 @@ def _script(profile: ClusterProfile, folder: Path, name: str, own: dict[str, str
             *flags,
             *basics(),
             *profile.setup,
-            *(f"export {key}={shlex.quote(value)}" for key, value in profile.environment.items()),
+            *exports(profile.environment),
             f"export {' '.join(map(shlex.quote, _of_python(folder)))} {OF_JOB}=1",
             f"PY={shlex.quote(sys.executable)}",
             '[ -x "$PY" ] || PY=python3  # this Python does not lie on a disk that the nodes see',

@@ -18,6 +18,8 @@ OUTPUT_BYTES = 2**24
 """Of a thousand ranks, each may end with a traceback; what the first of them said comes before these."""
 OFFSET = "AVSYNC_SHARE_OFFSET"
 """Of the first task of this piece of an array, in the whole array."""
+IN_USE = " is in use by "
+"""Of a folder that another process holds (sharding/base/locks.py): a later attempt may find it free."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +119,12 @@ class ThisAttempt:
     def tail(self) -> str:
         """Its last lines."""
         return "\n".join(self.output().text.splitlines()[-TAIL_LINES:])
+
+    @property
+    def repeated(self) -> bool:
+        """The attempt before ended with the very same words, and neither has brought anything."""
+        before, complaint = self.past.fruitless_at(self.had), self.output().complaint
+        return bool(complaint and before) and before[-1].detail == complaint and IN_USE not in complaint
 
     @property
     def kept(self) -> str:

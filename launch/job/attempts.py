@@ -28,6 +28,8 @@ class What(StrEnum):
     """It ended without a word: its node failed, or it was killed by force. The next attempt notes it."""
     STOPPED = "stopped"
     """By a SIGTERM of which SLURM does not say why."""
+    REFUSED = "refused"
+    """The work itself says that it cannot be: settings, dataset or number of tasks are wrong. Nothing was trained."""
 
 
 class Action(StrEnum):

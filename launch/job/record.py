@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from launch.site.profile import ClusterProfile
+from launch.site.profile import ClusterProfile, of_before
 
-VERSION = 1
+VERSION = 2
+"""1: two numbers of a time were hours and minutes."""
+SCRATCH_FLAG, SCRATCH_SIZE_FLAG = "--runtime.scratch", "--runtime.scratch-gb"
 SHARE, SCRATCH = "{share}", "{scratch}"
 """Words of `argv` that are filled in inside the job: number of the array's task, folder on the node's disk."""
 
@@ -59,6 +61,11 @@ class JobRecord:
     chain: tuple[str, ...] = ()
     """Folders of the jobs that were submitted in one line, in order, this one's among them; each began only when those
     before it ended well. Empty: it is alone, or of an earlier version."""
+
+    def __post_init__(self) -> None:
+        if self.version < VERSION:
+            object.__setattr__(self, "profile", of_before(self.profile))
+            object.__setattr__(self, "version", VERSION)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

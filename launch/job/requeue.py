@@ -20,7 +20,7 @@ class Do(Enum):
     REQUEUE = "start it again"
     LEAVE = "SLURM has it in hand"
     CANCEL = "a person wants no more of it"
-    GIVE_UP = "it fails again and again"
+    GIVE_UP = "it fails again and again, or can never be"
 
 
 class Wish(StrEnum):
@@ -58,6 +58,10 @@ class JobObservation:
     """It has waited in vain for SLURM to end the job."""
     out_of_memory: bool = False
     node_failed: bool = False
+    refused: bool = False
+    """The work says that it can never be: settings, dataset or number of tasks are wrong."""
+    repeated: bool = False
+    """It ended with the same words of its own as the attempt before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +89,10 @@ def decide(job: JobObservation) -> Decision:
         return _again(What.STOPPED, job, "SIGTERM, and SLURM goes on with the job")
     if job.terminated or (job.facts is None and job.exit in TERMINATED and not job.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
+    if job.refused and job.gained <= 0:
+        return Decision(what=What.REFUSED, do=Do.GIVE_UP, why=job.fault)
+    if job.repeated and job.gained <= 0:
+        return Decision(what=What.CRASHED, do=Do.GIVE_UP, why=f"{job.fault}; {SAME_WORDS}")
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
@@ -93,6 +101,7 @@ def decide(job: JobObservation) -> Decision:
 TOO_LITTLE_MEMORY = (
     "a process took more memory than the job has: ask for more (--memory, or memory_per_gpu in the profile)"
 )
+SAME_WORDS = "the attempt before ended with the same words"
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of ranks that were asked to go, and did."""
 

@@ -40,7 +40,7 @@ def srun_words(options: Sequence[str] = (), *, label: bool = False) -> list[str]
     return ["srun", *SETTLED, EVERYTHING, *options, *(["--label"] if label else [])]
 
 
-def exports(options: Sequence[str]) -> list[str]:
+def export_values(options: Sequence[str]) -> list[str]:
     """What a profile's options say of --export."""
     joined = [word.removeprefix("--export=") for word in options if word.startswith("--export=")]
     return joined + [value for word, value in pairwise(options) if word == "--export"]
@@ -68,6 +68,11 @@ _FAULT = re.compile(
 """A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
 _COMPLAINT = re.compile(r"^(?P<label> *\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
+_EXITED = re.compile(r"^srun: error: [\w.,\[\]-]+: tasks? [\d,-]+: Exited with exit code (\d+)$", re.MULTILINE)
+USAGE = "2"
+"""Exit code of avsync for what no later attempt gets past (launch/cli.py)."""
+OF_OTHERS = "its message says why"
+"""How a task's words end that only ends because another one did (avsync/world.py)."""
 _OUT_OF_MEMORY = re.compile(
     r"^( *\d+: )?(slurmstepd[^:]*|srun): error: .*(oom.kill|out of memory|memory limit)", re.IGNORECASE | re.MULTILINE
 )
@@ -126,7 +131,8 @@ class StepOutput:
         One that simply left, without a word of its own, may have left for another one's failure, which then says why.
         One that was killed did not: what the others say is that they miss it.
         """
-        said = [(found["label"], found["why"].strip()) for found in _COMPLAINT.finditer(self.text)]
+        words = [(found["label"], found["why"].strip()) for found in _COMPLAINT.finditer(self.text)]
+        said = [one for one in words if not one[1].endswith(OF_OTHERS)] or words
         fault = self.fault
         if fault:
             own = [why for label, why in said if label is None or int(label.strip(" :")) in fault.numbers]
@@ -138,6 +144,11 @@ class StepOutput:
     def why(self) -> str:
         """Which task was the first to fail, and how, or its own words; empty where none did, but were asked to end."""
         return self.complaint or str(self.fault) if self.fault else ""
+
+    @property
+    def refused(self) -> bool:
+        """A task has said, in words and by its exit code, that it can never be. Others may have been killed for it."""
+        return bool(self.complaint) and USAGE in _EXITED.findall(self.text)
 
     @property
     def out_of_memory(self) -> bool:

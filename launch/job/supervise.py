@@ -31,6 +31,8 @@ going to end a job; between two questions."""
 STOOD_STILL_S = 30.0
 """When this program itself was not heard of for so long, the whole job was suspended."""
 LEAST_TO_SAVE_S = 20.0
+REFUSED = 2
+"""The batch script's exit code, in SLURM's books, of work that can never be; as of avsync itself."""
 
 
 def main(folder: str) -> int:
@@ -95,6 +97,8 @@ class Supervisor:
         assert self.decided
         if self.decided.what is What.STOPPED:
             self._linger(code)
+        if self.decided.what is What.REFUSED:
+            return REFUSED
         return 0 if self.decided.do is Do.FINISH else 1
 
     def fail(self, fault: str) -> int:
@@ -169,6 +173,8 @@ class Supervisor:
             retries=this.record.profile.retries,
             out_of_memory=output.out_of_memory,
             node_failed=output.node_failed,
+            refused=output.refused,
+            repeated=this.repeated,
         )
         self.decided = decide(observed)
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)

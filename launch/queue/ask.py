@@ -1,14 +1,19 @@
 """One way to run SLURM's commands: with a time limit, their own format, and errors that say what to do."""
 
 import os
+import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from sharding.errors import AvsyncError, InputError
 
+T = TypeVar("T")
 PATIENCE_S = 60.0
 """A busy slurmctld may take long; one that takes longer is as good as none."""
-
+QUESTION_S = 20.0
+"""Of a question whose answer can be done without."""
 
 IN_WAY = ("SACCT_", "SCANCEL_", "SCONTROL_", "SINFO_", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "SQUEUE_")
 """Beginnings of variables by which a person changes what SLURM's commands print, or hides jobs from them."""
@@ -17,6 +22,10 @@ REMEDIES = {
     "Unable to contact slurm controller": "SLURM is down, or cannot be reached from here; try later, or a login node",
 }
 """What SLURM says -> what to do. Most of its words are clear by themselves."""
+
+
+_WRONG = re.compile("error|fail|denied|invalid", re.IGNORECASE)
+"""In a line that says what is wrong."""
 
 
 class QueueError(AvsyncError):
@@ -44,15 +53,46 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
             f"{argv[0]} is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in "
             "PATH; try where you type sbatch"
         ) from None
-    except OSError as error:  # it, or a folder of PATH, is not for this user
-        raise InputError(f"{argv[0]} cannot be run here: {error.strerror}; try where you type sbatch") from error
+    except OSError as error:  # it may not be run by this user
+        raise QueueError(f"{argv[0]} cannot be run: {error.strerror}; ask the administrator") from error
     except subprocess.TimeoutExpired:
         raise QueueError(f"{argv[0]} gave no answer for {timeout_s:.0f} s: SLURM is busy or down; try later") from None
     if run.returncode:
         answer = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
-        remedy = next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in answer[-1]), "")
-        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {answer[-1]}{remedy}")
+        # a site's own remarks may stand around it
+        words = next((line for line in reversed(answer) if _WRONG.search(line)), answer[-1])
+        remedy = next((f"; {remedy}" for said, remedy in REMEDIES.items() if said in words), "")
+        raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {words}{remedy}")
     return run.stdout
+
+
+class Unasked:
+    """What SLURM would not tell, and what was therefore not checked: no fault of a job, and told in one warning."""
+
+    def __init__(self) -> None:
+        self._reasons, self._unchecked = list[str](), list[str]()
+
+    def ask(self, question: Callable[[], T], otherwise: T, unchecked: str) -> T:
+        """The answer, or `otherwise`; then `unchecked` is what cannot be said without it."""
+        try:
+            return question()
+        except (InputError, QueueError) as error:
+            self.note(str(error).partition(": this machine is no login node")[0], unchecked)
+            return otherwise
+
+    def note(self, reason: str, unchecked: str) -> None:
+        """There is no answer, for this reason."""
+        self._reasons += [reason] * (reason not in self._reasons)
+        self._unchecked += [unchecked] * (unchecked not in self._unchecked)
+
+    @property
+    def warning(self) -> str:
+        """Empty where all was answered."""
+        return f"not checked: {'; '.join(self._unchecked)} ({'; '.join(self._reasons)})" if self._unchecked else ""
+
+    def warn(self) -> None:
+        if self.warning:
+            sys.stderr.write(f"avsync: warning: {self.warning}\n")
 
 
 def unchanged(environment: Mapping[str, str]) -> dict[str, str]:

@@ -89,6 +89,16 @@ class Scontrol:
     def works(self) -> bool:
         return bool(self.words) and shutil.which(self.words[0]) is not None
 
+    @property
+    def answers(self) -> bool:
+        """It can be asked about jobs here."""
+        try:
+            self._ask("ping", patience_s=LOOK_PATIENCE_S)
+            self._ask("-o", "show", "job", patience_s=LOOK_PATIENCE_S)
+        except (QueueError, InputError):
+            return False
+        return True
+
     def job(self, job: str) -> JobFacts | None:
         """None when SLURM does not answer, or not clearly."""
         try:

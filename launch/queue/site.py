@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from launch.queue.ask import QueueError, ask
+from launch.queue.ask import QUESTION_S, QueueError, ask
 from launch.queue.scontrol import fields_of
 from sharding.errors import InputError
 
@@ -67,7 +67,7 @@ class Partition:
 
 def read_config() -> SiteConfig:
     """Raises InputError without SLURM, QueueError without an answer."""
-    return config_of(ask(["scontrol", "show", "config"]))
+    return config_of(ask(["scontrol", "show", "config"], QUESTION_S))
 
 
 def config_of(text: str) -> SiteConfig:
@@ -77,7 +77,7 @@ def config_of(text: str) -> SiteConfig:
 
 def read_partitions() -> list[Partition]:
     """All that this user may see. Raises InputError, QueueError."""
-    lines = ask(["scontrol", "-o", "show", "partition"]).splitlines()
+    lines = ask(["scontrol", "-o", "show", "partition"], QUESTION_S).splitlines()
     found = (fields_of(line) for line in lines)
     return [Partition(fields["PartitionName"], fields) for fields in found if "PartitionName" in fields]
 

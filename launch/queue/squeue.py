@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.queue.ask import ask
-from launch.queue.scontrol import known, moment
+from launch.queue.ask import QUESTION_S, QueueError, ask
+from launch.queue.scontrol import JobFacts, Scontrol, known, moment
+from sharding.errors import InputError
 
 # Why a job waits, in plain words: SLURM's own words for it are one CamelCase word each.
 
@@ -166,7 +167,36 @@ def read_queue(users: Collection[str] = ()) -> list[QueueRow]:
     """
     whose = ["--user", ",".join(sorted(users))] if users else ["--me"]
     form = _BETWEEN.join(f"%{letter}" for letter in _FIELDS)
-    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"]))
+    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"], QUESTION_S))
+
+
+def read_jobs(jobs: Collection[str], users: Collection[str] = ()) -> list[QueueRow]:
+    """These jobs, as the queue of `users` has them; where squeue says nothing, as scontrol tells of each.
+
+    Raises InputError, QueueError when neither answers.
+    """
+    try:
+        return [row for row in read_queue(users) if row.job in jobs]
+    except (InputError, QueueError):
+        if not jobs or not Scontrol().answers:
+            raise
+    told = [(job, Scontrol().job(job)) for job in jobs]
+    return [_row_of(job, facts) for job, facts in told if facts]
+
+
+def _row_of(job: str, facts: JobFacts) -> QueueRow:
+    return QueueRow(
+        job=job,
+        tasks="",
+        state=facts.state,
+        reason=facts.reason,
+        nodes=facts.nodes,
+        start=None,
+        partition="",
+        name="",
+        dependency="",
+        comment="",
+    )
 
 
 def read_rows(text: str) -> list[QueueRow]:

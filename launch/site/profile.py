@@ -3,50 +3,11 @@
 Adding a site needs a file, no code. The line under a field is its explanation in docs and in `avsync doctor`.
 """
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from launch.site.amounts import memory_mb, seconds, size, time_limit, with_seconds
 from sharding.errors import InputError
-
-# Durations and sizes as people write them: "90 min", "1 h 30 min", "12:00:00", "64 GB".
-
-SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_AMOUNTS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
-
-
-def seconds(text: str, name: str) -> int:
-    """A duration; `name` says in the error which setting it was.
-
-    Also SLURM's own forms: [days-]hours:minutes[:seconds]. Raises InputError.
-    """
-    if clock := _CLOCK.fullmatch(text.strip()):
-        days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
-        return days * 86_400 + hours * 3600 + minutes * 60 + rest
-    return _amount(text, SECONDS, f'{name} = "{text}" is no duration; write it like "90 min", "1 h 30 min" or "2 d"')
-
-
-def size(text: str, name: str) -> int:
-    """Bytes. Raises InputError."""
-    return _amount(text, BYTES, f'{name} = "{text}" is no size; write it like "64 GB"')
-
-
-def _amount(text: str, units: dict[str, int], problem: str) -> int:
-    found = _AMOUNTS.findall(text)
-    if not found or _AMOUNTS.sub("", text).strip() or any(unit not in units for _, unit in found):
-        raise InputError(problem)
-    return round(sum(float(number) * units[unit] for number, unit in found))
-
-
-def as_clock(number: int) -> str:
-    """Seconds in SLURM's form, D-HH:MM:SS."""
-    minutes, rest = divmod(number, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
-
 
 Occasion = Literal["done", "failed", "cancelled", "requeued", "warning"]
 
@@ -64,7 +25,7 @@ class JobOptions:
     constraint: str | None = None
     """Features that its nodes must have."""
     time: str | None = None
-    """Time limit of a job; it is requeued at the end as long as there is work."""
+    """Time limit of a job, as of the profile; it is requeued at the end as long as there is work."""
     nodes: int = 1
     """Nodes of a job; of train only."""
     gpus_per_node: int | None = None
@@ -74,7 +35,7 @@ class JobOptions:
     cpus_per_task: int | None = None
     """Without GPUs, or for packing."""
     memory: str | None = None
-    """Of a node."""
+    """Of a node, as SLURM writes it: "64G"."""
     array: int = 32
     """Of pack: most tasks of the job array."""
 
@@ -132,22 +93,24 @@ class ClusterProfile:
     cpus_per_gpu: int = 8
     """CPU cores for each task: of a GPU, or of a job without one."""
     memory_per_gpu: str = ""
-    """Of the node's memory, for each GPU; empty: the site's default."""
+    """Of the node's memory, for each GPU, as "28G"; empty: the site's default."""
     time: str = "24 h"
-    """Time limit of a job."""
+    """Time limit of a job: "90 min", "24 h", "2 d", or as SLURM writes it: "90", "90:00", "12:00:00", "2-0"."""
     signal_lead: str = "5 min"
     """So long before the time limit a run saves and is requeued: the time a checkpoint takes, and a minute, since SLURM
     looks at its clock twice a minute."""
     setup: tuple[str, ...] = ()
     """Lines of bash before the work, as `module load cuda`."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    """Variables for the work, as NCCL_SOCKET_IFNAME."""
+    """Variables for the work, as NCCL_SOCKET_IFNAME. $VARIABLES of the job are filled in, $$ is a dollar; with one that
+    is not set on the node, the whole line is left out, and the log says so."""
     sbatch: dict[str, str] = field(default_factory=dict[str, str])
     """More options of sbatch, without their dashes."""
     srun: tuple[str, ...] = ()
     """More options of srun, as they are typed."""
     scratch: str = ""
-    """Folder on the nodes' own disk for copies of shards; $VARIABLES of the job are filled in there."""
+    """Folder on the nodes' own disk for copies of shards; $VARIABLES of the job are filled in there. Where one is not
+    set, nothing is copied: shards are read from the dataset, and the log says so."""
     scratch_size: str = ""
     """What all copies there may take; empty: what the disk gives."""
     scontrol: tuple[str, ...] = ("scontrol",)
@@ -168,21 +131,9 @@ class ClusterProfile:
     train: JobOptions = field(default_factory=JobOptions)
     evaluate: JobOptions = field(default_factory=JobOptions)
 
-    def __post_init__(self) -> None:
-        for name in ("time", "signal_lead", "heartbeat"):
-            seconds(getattr(self, name), name)
-        if self.signal_lead_s >= self.time_s:
-            raise InputError(f'signal_lead = "{self.signal_lead}" must be shorter than time = "{self.time}"')
-        for name in ("memory_per_gpu", "scratch_size"):
-            if getattr(self, name):
-                size(getattr(self, name), name)
-        counts = ("gpus_per_node", "successors", "exclude_after")
-        if wrong := [name for name in counts if getattr(self, name) < 0] + ["retries"] * (self.retries < 1):
-            raise InputError(f"{wrong[0]} = {getattr(self, wrong[0])} is too low")
-
     @property
     def time_s(self) -> int:
-        return seconds(self.time, "time")
+        return time_limit(self.time, "time")
 
     @property
     def signal_lead_s(self) -> int:
@@ -192,3 +143,52 @@ class ClusterProfile:
     def heartbeat_s(self) -> int:
         """0: never."""
         return seconds(self.heartbeat, "heartbeat")
+
+
+def check_profile(profile: ClusterProfile) -> None:
+    """Raises InputError for a setting that cannot be. Asked of files: what jobs keep of a profile was asked before."""
+    for name in ("signal_lead", "heartbeat"):
+        seconds(getattr(profile, name), name)
+    if profile.signal_lead_s >= profile.time_s:
+        raise InputError(f'signal_lead = "{profile.signal_lead}" must be shorter than time = "{profile.time}"')
+    if profile.memory_per_gpu:
+        memory_mb(profile.memory_per_gpu, "memory_per_gpu")
+    if profile.scratch:
+        check_full(profile.scratch, f'scratch = "{profile.scratch}"')
+    if profile.scratch_size:
+        size(profile.scratch_size, "scratch_size")
+    counts = ("gpus_per_node", "successors", "exclude_after")
+    if wrong := [name for name in counts if getattr(profile, name) < 0] + ["retries"] * (profile.retries < 1):
+        raise InputError(f"{wrong[0]} = {getattr(profile, wrong[0])} is too low")
+    for kind, options in (("pack", profile.pack), ("train", profile.train), ("evaluate", profile.evaluate)):
+        if options.time:
+            time_limit(options.time, f"{kind}.time")
+        if options.memory:
+            memory_mb(options.memory, f"{kind}.memory")
+
+
+def check_full(path: str, named: str) -> None:
+    """Raises InputError for a folder on the nodes that would lie in whatever folder a job was submitted from."""
+    if not path.startswith(("/", "~", "$")) or path.startswith("$$"):
+        raise InputError(
+            f"{named} is no full path: it would lie in the folder that the job is submitted from, on the disk that it "
+            'is there to spare; write it like "/scratch/$USER" or "$SLURM_TMPDIR/avsync"'
+        )
+
+
+def of_before(profile: ClusterProfile) -> ClusterProfile:
+    """A profile that a job has kept from when two numbers of a time were hours and minutes: they mean that still."""
+
+    def kept(options: JobOptions) -> JobOptions:
+        return replace(options, time=with_seconds(options.time)) if options.time else options
+
+    return replace(
+        profile,
+        time=with_seconds(profile.time),
+        signal_lead=with_seconds(profile.signal_lead),
+        heartbeat=with_seconds(profile.heartbeat),
+        efficiency=replace(profile.efficiency, averaged_over=with_seconds(profile.efficiency.averaged_over)),
+        pack=kept(profile.pack),
+        train=kept(profile.train),
+        evaluate=kept(profile.evaluate),
+    )

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 import launch
-from launch.site.profile import ClusterProfile, Occasion
+from launch.site.profile import ClusterProfile, Occasion, check_profile
 from sharding.errors import AvsyncError, InputError
 
 SUFFIX = ".toml"
@@ -67,7 +67,9 @@ def read_profile(path: Path) -> ClusterProfile:
         raise InputError(f"{path} is not TOML: {error}") from error
     _refuse_unknown(settings, ClusterProfile, "", path)
     try:
-        return replace(msgspec.convert(settings, ClusterProfile), name=path.stem)
+        profile = replace(msgspec.convert(settings, ClusterProfile), name=path.stem)
+        check_profile(profile)
+        return profile
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {_placed(str(error))}") from error
     except AvsyncError as error:

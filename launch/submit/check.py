@@ -2,15 +2,19 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from launch.queue.ask import ask
-from launch.site.profile import as_clock, seconds
-from launch.submit.kinds import WorkFolder
+from launch.job.record import SCRATCH
+from launch.queue.ask import QUESTION_S, ask
+from launch.site.amounts import as_clock, seconds
+from launch.site.profile import check_full
+from launch.submit.kinds import WorkFolder, scratch_typed
 from launch.submit.plan import JobPlan
+from sharding.base.environment import variables_in
+from sharding.base.files import dangling
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 
@@ -38,7 +42,7 @@ class Nodes:
 
 def read_nodes() -> list[Nodes]:
     """Of all partitions. Raises InputError without SLURM, QueueError without an answer."""
-    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"]))
+    return rows_of(ask(["sinfo", "--all", "--noheader", "--exact", f"--format={FORM}"], QUESTION_S))
 
 
 def rows_of(text: str) -> list[Nodes]:
@@ -63,7 +67,7 @@ def _nodes(partition: str, limit: str, cpus: str, memory: str, gres: str, count:
 
 def clock_s(text: str) -> int:
     """SLURM's [days-][hours:]minutes:seconds. Raises InputError."""
-    return seconds(text if text.count(":") == 2 or "-" in text else f"0:{text}", "time limit")
+    return seconds(text, "time limit")
 
 
 def _number(text: str) -> int:
@@ -89,6 +93,8 @@ def missing_folders(plans: Sequence[JobPlan]) -> list[str]:
 
 
 def _missing(folder: WorkFolder) -> str:
+    if lost := dangling(folder.path):
+        return f"{folder.path} cannot be read: {lost}; make that, or name what is there"
     if not folder.path.exists():
         return f"{folder.path} does not exist; give what is there, or make it before: --then"
     if folder.whole and not (folder.path / folder.whole).is_file():
@@ -104,6 +110,8 @@ def check_writable(plans: Sequence[JobPlan]) -> None:
 
 def _check_writable(plan: JobPlan) -> None:
     folder = plan.paths.root
+    if lost := dangling(plan.paths.target):
+        raise InputError(f"{plan.record.kind}: {lost}; make that, or name another folder")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -112,9 +120,46 @@ def _check_writable(plan: JobPlan) -> None:
         raise InputError(f"{plan.record.kind}: cannot write in {folder}; choose another folder or change its rights")
 
 
-def warnings(plans: Sequence[JobPlan]) -> list[str]:
+OF_A_JOB = ("SLURM", "TMPDIR")
+"""Beginnings of variables that a node may well set, and a login node need not."""
+
+
+def check_scratch_folders(plans: Sequence[JobPlan]) -> None:
+    """Copies go to the node's own disk, which only a full path can name. Raises InputError."""
+    for plan in plans:
+        if scratch := scratch_typed(plan.record.words):
+            check_full(scratch, f"{plan.record.kind}: --runtime.scratch {scratch}")
+
+
+def warnings(plans: Sequence[JobPlan], environment: Mapping[str, str] = os.environ) -> list[str]:
     """What may go wrong, but need not."""
     folders = sorted({plan.paths.target for plan in plans})
+    return [
+        *_unset(plans, environment),
+        *(_of_disk(folders)),
+    ]
+
+
+def _unset(plans: Sequence[JobPlan], environment: Mapping[str, str]) -> list[str]:
+    """Variables that are not set here; whether a node sets them only the node can tell."""
+    texts = dict[str, str]()
+    for plan in plans:
+        profile = plan.record.profile
+        texts |= {f"[environment] {name}": value for name, value in profile.environment.items()}
+        typed = scratch_typed(plan.record.words)
+        if SCRATCH in plan.record.argv or typed:
+            texts[f"--runtime.scratch {typed}" if typed else "scratch"] = typed or profile.scratch
+    setup = "\n".join(line for plan in plans for line in plan.record.profile.setup)
+    return [
+        f"{where}: the variable {name} is not set here; where a node does not set it either, "
+        f"{'shards are not copied' if 'scratch' in where else 'this is left out'}"
+        for where, text in texts.items()
+        for name in variables_in(text)
+        if not environment.get(name) and not name.startswith(OF_A_JOB) and f"{name}=" not in setup
+    ]
+
+
+def _of_disk(folders: Sequence[Path]) -> list[str]:
     return [
         f"{folder} lies on a disk that other machines may not see ({what}); the nodes must find it under the same name"
         for folder in folders
@@ -141,18 +186,26 @@ def _unescaped(point: str) -> str:
     return point.encode().decode("unicode_escape")
 
 
+def no_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> str:
+    """What to say of a partition that sinfo does not show; empty where it shows all. It may be hidden, not missing."""
+    known = sorted({row.partition for row in nodes})
+    missing = [one for one in plan.record.resources.partition.split(",") if one and one not in known]
+    if not missing:
+        return ""
+    near = get_close_matches(missing[0], known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{plan.record.kind}: the cluster has no partition {missing[0]}; {hint}there are {', '.join(known)}"
+
+
 def check_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> None:
-    """Whether any node of its partition has what the job wants. Raises InputError naming the setting."""
+    """Whether any node of its partition, which sinfo shows, has what the job wants.
+
+    Raises InputError naming the setting.
+    """
     record, asked = plan.record, plan.record.resources
     name = asked.partition or next((row.partition for row in nodes if row.default), "")
     if not name:
         return  # the site chooses by rules of its own
-    for one in name.split(","):
-        known = sorted({row.partition for row in nodes})
-        if one not in known:
-            near = get_close_matches(one, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{record.kind}: the cluster has no partition {one}; {hint}there are {', '.join(known)}")
     rows = [row for row in nodes if row.partition in name.split(",")]
     for what, flag, wanted, most in (
         ("GPUs", "--gpus-per-node", asked.gpus_per_node, max(row.gpus for row in rows)),

@@ -7,8 +7,9 @@ from typing import Any
 
 from avsync.run.paths import RunPaths
 from launch.commands.flags import declared
-from launch.job.record import SCRATCH, SHARE
-from launch.site.profile import ClusterProfile, JobOptions, size
+from launch.job.record import SCRATCH, SCRATCH_FLAG, SCRATCH_SIZE_FLAG, SHARE
+from launch.site.amounts import size
+from launch.site.profile import ClusterProfile, JobOptions
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
 
@@ -29,6 +30,16 @@ class WorkFolder:
     """How --help calls it."""
     whole: str = ""
     """File that is in it when it is what it should be."""
+
+
+def scratch_typed(words: Sequence[str]) -> str:
+    """The last value of --runtime.scratch among them; empty where there is none."""
+    found = ""
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == SCRATCH_FLAG:
+            found = value if equals else following
+    return found
 
 
 def _nothing(words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
@@ -90,10 +101,10 @@ def _of_training(words: Sequence[str], profile: ClusterProfile, wanted: Resource
     guard, added = profile.efficiency, dict[str, str]()
     if guard.gpu_below:
         added |= {"--runtime.gpu-floor": str(guard.gpu_below), "--runtime.gpu-floor-s": str(guard.averaged_over_s)}
-    if profile.scratch and not given(words, "--runtime.scratch"):
-        added["--runtime.scratch"] = SCRATCH
+    if profile.scratch and not given(words, SCRATCH_FLAG):
+        added[SCRATCH_FLAG] = SCRATCH
         if profile.scratch_size:
-            added["--runtime.scratch-gb"] = f"{size(profile.scratch_size, 'scratch_size') / GB:g}"
+            added[SCRATCH_SIZE_FLAG] = f"{size(profile.scratch_size, 'scratch_size') / GB:g}"
     preflight = wanted.preflight and not given(words, "--runtime.preflight")
     extra = [word for flag, value in added.items() if not given(words, flag) for word in (flag, value)]
     return extra + ["--runtime.preflight"] * preflight

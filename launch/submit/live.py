@@ -9,8 +9,8 @@ from pathlib import Path
 from launch.commands.flags import typed
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
-from launch.queue.ask import QueueError, ask
-from launch.queue.squeue import QueueRow, own_name, owner_of, read_queue
+from launch.queue.ask import QUESTION_S, QueueError, Unasked, ask
+from launch.queue.squeue import QueueRow, own_name, owner_of, read_jobs, read_queue
 from launch.submit.plan import JobPlan
 from launch.watch.jobs import has_several
 from sharding.base.files import read_json, write_json
@@ -27,9 +27,9 @@ def held(plans: Sequence[JobPlan]) -> Iterator[None]:
         yield
 
 
-def refuse_live(plans: Sequence[JobPlan]) -> None:
-    """Raises BusyError that names the job and what to do; InputError, QueueError without an answer of SLURM."""
-    for plan, alive in queued_already(plans):
+def refuse_live(plans: Sequence[JobPlan], unasked: Unasked) -> None:
+    """Raises BusyError that names the job and what to do; InputError for a folder that cannot be written."""
+    for plan, alive in unasked.ask(lambda: queued_already(plans), [], NOT_LIVE):
         _recover(plan.paths, alive)
         raise BusyError(refusal(plan, alive[0]))
     for plan in plans:
@@ -40,7 +40,11 @@ def refuse_live(plans: Sequence[JobPlan]) -> None:
 
 def queued_already(plans: Sequence[JobPlan]) -> list[tuple[JobPlan, list[QueueRow]]]:
     """The plans that are in SLURM's queue, or run, with what is of them there. Raises InputError, QueueError."""
-    rows = read_queue(users={own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))})
+    users = {own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))}
+    try:
+        rows = read_queue(users)
+    except (InputError, QueueError):  # what was noted of earlier submissions can be asked by its number
+        rows = read_jobs({job for plan in plans for job in noted(plan.paths)}, users)
     found = ((plan, live_rows(plan.paths, rows)) for plan in plans)
     return [(plan, alive) for plan, alive in found if alive]
 
@@ -56,12 +60,20 @@ def refusal(plan: JobPlan, row: QueueRow) -> str:
     )
 
 
-def check_known(jobs: Sequence[str]) -> None:
+NOT_LIVE = "whether a job of it waits or runs already"
+UNKNOWN = "Invalid job id"
+"""What SLURM says of a job that it does not know."""
+
+
+def check_known(jobs: Sequence[str], unasked: Unasked) -> None:
     """SLURM itself would let a job that waits for an unknown one begin at once, or never. Raises InputError."""
     for job in jobs:
         try:
-            ask(["scontrol", "--oneliner", "show", "job", job])
-        except QueueError as error:
+            ask(["scontrol", "--oneliner", "show", "job", job], QUESTION_S)
+        except (QueueError, InputError) as error:
+            if UNKNOWN not in str(error):
+                unasked.note(str(error), f"whether SLURM knows job {job}")
+                continue
             raise InputError(
                 f"--after {job}: SLURM does not know this job, or not any more ({error}); leave it out if it ended well"
             ) from error

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from launch.commands.flags import typed
 from launch.job.record import Queued, Resources
-from launch.site.profile import as_clock
+from launch.site.amounts import as_clock
 from launch.submit.chain import sheets
 from launch.submit.plan import JobPlan
 from launch.submit.snapshot import snapshot_bytes

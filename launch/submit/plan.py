@@ -15,7 +15,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord
 from launch.site.profile import ClusterProfile
 from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder, paths_typed
-from launch.submit.resources import ResourceOptions, resources
+from launch.submit.resources import ResourceOptions, resources, time_note
 from launch.submit.typed import absolute, given
 from sharding.base.files import read_json
 from sharding.errors import InputError
@@ -43,6 +43,8 @@ class JobPlan:
     """As built."""
     reads: tuple[WorkFolder, ...]
     """What must be there, or be made by a job before."""
+    note: str = ""
+    """On what was asked for, to be read by who asked."""
 
     @property
     def copies(self) -> int:
@@ -97,7 +99,11 @@ def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit:
         submitted=time.time(),
     )
     return JobPlan(
-        paths=JobPaths.of(folder, name), record=record, command=link.command, reads=tuple(kind.reads(link.command))
+        paths=JobPaths.of(folder, name),
+        record=record,
+        command=link.command,
+        reads=tuple(kind.reads(link.command)),
+        note=time_note(kind.options(profile), profile, link.wanted),
     )
 
 

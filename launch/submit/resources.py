@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from launch.job.record import Resources
-from launch.site.profile import ClusterProfile, JobOptions, seconds, size
+from launch.site.amounts import in_words, is_of_two, memory_mb, time_limit
+from launch.site.profile import ClusterProfile, JobOptions
 from sharding.errors import InputError
 
 if TYPE_CHECKING:
     from launch.submit.kinds import JobKind
-
-MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +26,10 @@ class ResourceOptions:
     cpus_per_task: int | None = None
     """CPU cores of each task."""
     memory: str = ""
-    """Memory of each node, as "64 GB"."""
+    """Memory of each node, as sbatch reads it: 64G, 2000M; a number alone is in M."""
     time: str = ""
-    """Time limit, as "12 h"; the job is requeued at its end as long as there is work."""
+    """Time limit, as "12 h", or as sbatch reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours. At its
+    end the job is requeued as long as there is work."""
     partition: str = ""
     """Partition of the cluster."""
     account: str = ""
@@ -52,9 +52,9 @@ class ResourceOptions:
         if self.gpus_per_node is not None and self.gpus_per_node < 0:
             raise InputError(f"--gpus-per-node {self.gpus_per_node} must not be negative")
         if self.memory:
-            size(self.memory, "--memory")
+            memory_mb(self.memory, "--memory")
         if self.time:
-            seconds(self.time, "--time")
+            time_limit(self.time, "--time")
 
 
 def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> Resources:
@@ -68,7 +68,7 @@ def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wan
         raise InputError(f"--gpus-per-node {wanted.gpus_per_node}: this job uses {gpus or 'none'}; leave it out")
     tasks = (gpus or options.tasks_per_node or 1) if kind.ranks else 1
     memory = wanted.memory or options.memory or ""
-    share = size(profile.memory_per_gpu, "memory_per_gpu") * (gpus or 1) if profile.memory_per_gpu else 0
+    share = memory_mb(profile.memory_per_gpu, "memory_per_gpu") * (gpus or 1) if profile.memory_per_gpu else 0
     return Resources(
         partition=_named(wanted.partition, options.partition, profile.partition, "SBATCH_PARTITION"),
         account=_named(wanted.account, options.account, profile.account, "SBATCH_ACCOUNT"),
@@ -79,22 +79,33 @@ def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wan
         tasks_per_node=tasks,
         gpus_per_node=gpus,
         cpus_per_task=_first(wanted.cpus_per_task, options.cpus_per_task, profile.cpus_per_gpu),
-        memory_mb=(size(memory, "memory") if memory else share) // MIB,
+        memory_mb=memory_mb(memory, "memory") if memory else share,
         time_s=_time_s(options, profile, wanted),
     )
 
 
 def _time_s(options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> int:
-    time = wanted.time or options.time or profile.time
-    limit = seconds(time, "time")
-    if limit < 60:
-        raise InputError(f"a time limit of {time} is too short: SLURM counts in minutes")
+    time = _time(options, profile, wanted)
+    limit = time_limit(time, "time")
     if limit <= profile.signal_lead_s:
         raise InputError(
             f'a time limit of {time} leaves no time to work: signal_lead = "{profile.signal_lead}" is to save; '
             "ask for more time, or lower signal_lead in the profile"
         )
     return limit
+
+
+def time_note(options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> str:
+    """A word on a time that avsync read in another way before; empty where there is none."""
+    time = _time(options, profile, wanted)
+    if not is_of_two(time):
+        return ""
+    name = "--time" if wanted.time else f"time of profile {profile.name}"
+    return f"{name} {time} is a time limit of {in_words(time_limit(time, name))}: minutes:seconds, as SLURM reads it"
+
+
+def _time(options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> str:
+    return wanted.time or options.time or profile.time
 
 
 def _first(*numbers: int | None) -> int:

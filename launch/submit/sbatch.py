@@ -45,7 +45,7 @@ def submit_script(text: str, *, sbatch: str = "sbatch") -> str:
             return ["timeout", str(int(PATIENCE_S)), "env", *hidden, sbatch, str(submission_file_path)]
 
     if shutil.which("srun") is None:
-        raise InputError(NO_SLURM)
+        raise InputError(NO_SLURM.format("srun"))
     output = StringIO()
     # sbatch reads the script at once, so the folder in which submitit keeps its notes need not stay
     with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder, redirect_stderr(output):
@@ -57,7 +57,7 @@ def submit_script(text: str, *, sbatch: str = "sbatch") -> str:
 
 
 NO_SLURM = (
-    "srun is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in PATH; "
+    "{} is not found: this machine is no login node of a SLURM cluster, or SLURM's programs are not in PATH; "
     "try where you type sbatch"
 )
 
@@ -67,6 +67,8 @@ def try_script(text: str) -> str:
 
     Raises InputError without SLURM, QueueError when it would say no.
     """
+    if shutil.which("sbatch") is None:
+        raise InputError(NO_SLURM.format("sbatch"))
     environment = {name: value for name, value in os.environ.items() if name not in in_the_way()}
     with tempfile.TemporaryDirectory(prefix="avsync-submit-") as folder:
         path = Path(folder) / "script.sh"

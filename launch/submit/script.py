@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
-from launch.job.srun import exports
+from launch.job.srun import export_values
 from launch.queue.squeue import MARK
-from launch.site.profile import as_clock
+from launch.site.amounts import as_clock
+from sharding.base.environment import fill_in, variables_in
 from sharding.base.text import plain
 from sharding.errors import InputError
 
@@ -91,7 +93,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export PYTHONSAFEPATH=1",
         f"test -d {shlex.quote(str(paths.code))} || {{ echo {gone}; exit 1; }}",
-        *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
+        *exports(profile.environment),
         *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),
         *_cpus(record),
         "",
@@ -108,6 +110,24 @@ def basics() -> list[str]:
     folder = str(Path(shutil.which("srun") or "/usr/bin/srun").parent)
     elsewhere = "" if folder in os.defpath.split(os.pathsep) else f'"$PATH":{shlex.quote(folder)}'
     return [f"export HOME=${{HOME:-~}} PATH{'=' * bool(elsewhere)}{elsewhere}"]
+
+
+def exports(environment: Mapping[str, str]) -> list[str]:
+    """Lines of bash. A value with a variable that is not set on the node is left out, and the log says so."""
+    return [_export(name, value) for name, value in environment.items()]
+
+
+def _export(name: str, value: str) -> str:
+    names = variables_in(value)
+    if not names:
+        return f"export {name}={shlex.quote(fill_in(value, {}).text)}"
+    # filled in by itself, each becomes ${NAME}; all else is quoted, so that nothing of it can become a command
+    marks = {one: f"\0{one}\0" for one in names}
+    quoted = [shlex.quote(part) if part else "" for part in fill_in(value, marks).text.split("\0")]
+    text = "".join(f'"${{{part}}}"' if number % 2 else part for number, part in enumerate(quoted))
+    there = "".join(f"${{{one}:+x}}" for one in names)
+    word = f"avsync: warning: [environment] {name} is left out: {' or '.join(names)} is not set on this node"
+    return f'if [ "{there}" = {"x" * len(names)} ]; then export {name}={text}; else echo {shlex.quote(word)}; fi'
 
 
 def _cpus(record: JobRecord) -> list[str]:
@@ -144,7 +164,7 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
     }
     if taken := sorted(OURS & profile.sbatch.keys()):
         raise InputError(f"{profile.name}: sbatch.{taken[0]} is set by avsync itself; take it out of the profile")
-    if withheld := [value for value in exports(profile.srun) if value.split(",")[0] != "ALL"]:
+    if withheld := [value for value in export_values(profile.srun) if value.split(",")[0] != "ALL"]:
         raise InputError(
             f"{profile.name}: srun --export={withheld[0]} would keep from the ranks what the job has for them; "
             "take it out of the profile's srun, and put variables into its [environment]"

@@ -8,13 +8,22 @@ from pathlib import Path
 from shutil import which
 
 from launch.job.paths import JobPaths
-from launch.queue.ask import QueueError
-from launch.queue.site import USUAL_ARRAY, read_config
+from launch.queue.ask import QueueError, Unasked
+from launch.queue.site import USUAL_ARRAY, SiteConfig, read_config
 from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
-from launch.submit.check import check_partition, check_writable, missing_folders, read_nodes, warnings
+from launch.submit.check import (
+    check_partition,
+    check_scratch_folders,
+    check_writable,
+    missing_folders,
+    no_partition,
+    read_nodes,
+    warnings,
+)
+from launch.submit.feasible import problems
 from launch.submit.kinds import INDEX, MERGE, PACK
-from launch.submit.live import check_known, clear, held, is_done, queued_already, refusal, refuse_live
+from launch.submit.live import NOT_LIVE, check_known, clear, held, is_done, queued_already, refusal, refuse_live
 from launch.submit.lost import lost_of
 from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_all_again, plan_chain
@@ -31,15 +40,36 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     with nothing left in the queue.
     """
     plans = plan_chain(chain, find_profile(cluster), commit_of())
-    check_writable(plans)
-    missing = missing_folders(plans)
-    if missing and not after:
-        raise InputError(missing[0])
-    for warning in (*missing, *warnings(plans)):  # what is missing may be made by the jobs that it waits for
+    _look(plans, after)
+    for warning in warnings(plans):
         sys.stderr.write(f"avsync: warning: {warning}\n")
+    for note in sorted({plan.note for plan in plans if plan.note}):
+        sys.stderr.write(f"avsync: note: {note}\n")
     if dry_run:
         return _foreseen(foresee([plan for plan in plans if not is_done(plan)]), plans, after)
     return _queue([plan for plan in plans if not is_done(plan)], plans, after, new_code=True)
+
+
+def _look(plans: list[JobPlan], after: Sequence[str]) -> None:
+    """At the folders. Raises InputError; what jobs that are waited for may yet make is warned of only."""
+    check_writable(plans)
+    check_scratch_folders(plans)
+    _judge(missing_folders(plans), after)
+
+
+def _check_feasible(plans: list[JobPlan], after: Sequence[str]) -> None:
+    """By the work's own checks, when all else is well: they may take some seconds. Raises InputError."""
+    impossible, unasked = problems([plan for plan in plans if not is_done(plan)])
+    _judge(impossible, after)
+    for warning in unasked:
+        sys.stderr.write(f"avsync: warning: {warning}\n")
+
+
+def _judge(wrong: Sequence[str], after: Sequence[str]) -> None:
+    if wrong and not after:
+        raise InputError(wrong[0])
+    for warning in wrong:
+        sys.stderr.write(f"avsync: warning: {warning}\n")
 
 
 def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
@@ -49,11 +79,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
     """
     lost = lost_of(name, kind)
     plans = [plan for plan in plan_all_again(map(JobPaths, lost.roots)) if plan.paths.root not in lost.alone]
-    check_writable(plans)
-    if (missing := missing_folders(plans)) and not lost.after:
-        raise InputError(missing[0])
-    for warning in missing:  # what is missing may be made by the jobs that it waits for
-        sys.stderr.write(f"avsync: warning: {warning}\n")
+    _look(plans, lost.after)
     if dry_run:
         return _foreseen(foresee(plans), plans, lost.after, but=lost.stuck)
     if not new_code:
@@ -75,15 +101,19 @@ def _queue(
     instead_of: tuple[str, ...] = (),
 ) -> str:
     """`instead_of`: jobs in the queue that can never start; they go first."""
-    starts = _asked(todo)
-    check_known(after)
+    unasked = Unasked()
+    starts = _asked(todo, unasked)
+    check_known(after, unasked)
+    _check_feasible(plans, after)
     with held(plans):
         withdraw(instead_of)
-        refuse_live(plans)
+        refuse_live(plans, unasked)
+        most = _largest_array(unasked)
+        unasked.warn()
         todo = divide(todo)
         for plan in todo:
             prepare(plan, new_code=new_code)
-        queued = queue_chain(todo, read_config().largest_array, after)
+        queued = queue_chain(todo, most, after)
     return queued_report(plans, list(zip(todo, queued, strict=True)), starts)
 
 
@@ -91,23 +121,46 @@ def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *
     """The dry run. It also works where there is no SLURM."""
     if which("sbatch") is None:
         sys.stderr.write("avsync: warning: nothing was checked against the cluster: there is no SLURM here\n")
+        _check_feasible(plans, after)
         return dry_run_report(plans, todo, USUAL_ARRAY, after, {})
-    message = dry_run_report(plans, todo, read_config().largest_array, after, _asked(todo))
-    alive = [(plan, row) for plan, rows in queued_already(plans) for row in rows[:1] if row.job not in but]
+    unasked = Unasked()
+    message = dry_run_report(plans, todo, _largest_array(unasked), after, _asked(todo, unasked))
+    _check_feasible(plans, after)
+    live = unasked.ask(lambda: queued_already(plans), [], NOT_LIVE)
+    alive = [(plan, row) for plan, rows in live for row in rows[:1] if row.job not in but]
     refused = [f"it would be refused: {refusal(plan, row)}" for plan, row in alive]
+    unasked.warn()
     return "\n".join([message, *refused])
 
 
-def _asked(plans: Sequence[JobPlan]) -> dict[str, str]:
-    """When each job would start if it were alone, by the name of its folder. Raises InputError, QueueError."""
-    nodes, starts = read_nodes(), dict[str, str]()
+def _largest_array(unasked: Unasked) -> int:
+    config = unasked.ask(read_config, SiteConfig({}), LONGEST_ARRAY)
+    if not config.settings and not unasked.warning:
+        unasked.note("scontrol show config says nothing", LONGEST_ARRAY)
+    return config.largest_array
+
+
+LONGEST_ARRAY, NODES = "how long an array may be", "partitions and their nodes: sbatch --test-only is the judge"
+
+
+def _asked(plans: Sequence[JobPlan], unasked: Unasked) -> dict[str, str]:
+    """When each job would start if it were alone, by the name of its folder. What sinfo does not show need not be
+    missing: then sbatch is the judge. Raises InputError, QueueError.
+    """
+    nodes, starts = unasked.ask(read_nodes, [], NODES), dict[str, str]()
+    if not nodes and not unasked.warning:
+        unasked.note("sinfo shows no nodes", NODES)
+    shown = {str(plan.paths.root): no_partition(plan, nodes) if nodes else "" for plan in plans}
     for plan in plans:
-        check_partition(plan, nodes)
+        if nodes and not shown[str(plan.paths.root)]:
+            check_partition(plan, nodes)
     for plan in plans:
         text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
         try:
             starts[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
+            if shown[str(plan.paths.root)]:
+                raise InputError(shown[str(plan.paths.root)]) from error
             site = plan.record.profile.name
             raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
     return starts

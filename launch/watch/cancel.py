@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome
 from launch.queue.ask import ask
-from launch.queue.squeue import QueueRow, indices, owner_of, read_queue
+from launch.queue.squeue import QueueRow, indices, owner_of, read_jobs
 from launch.watch.gather import Gathered, gather
 from launch.watch.hints import about, again, command
 from launch.watch.jobs import short
@@ -32,7 +32,8 @@ def cancel(name: str, kind: str, wait_s: float) -> str:
         raise InputError("; ".join([f"{name}: {meant.refusal}", *(f"{line} ends that" for _, line in elsewhere)]))
     going = [_Going.of(job, found) for job in meant.jobs or found.jobs if job.here or not _is_strangers(job, found)]
     rows, ids = _live(going), {one for each in going for one in each.ids}
-    followers = [row for row in read_queue() if row.live and row.job not in ids and not ids.isdisjoint(row.needs)]
+    queue = ask_queue().rows or ()  # where it cannot be asked, nobody knows of any that wait
+    followers = [row for row in queue if row.live and row.job not in ids and not ids.isdisjoint(row.needs)]
     for one in going:
         _mark(one.paths)
     _scancel([_name(row) for row in rows if row.waiting])  # first: else one that waits takes the place of one that ends
@@ -93,7 +94,7 @@ def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
 def _live(going: Iterable[_Going]) -> list[QueueRow]:
     """What the queue still holds of these jobs. Raises InputError, QueueError."""
     ids, owners = {one for each in going for one in each.ids}, {owner_of(each.paths.record) for each in going}
-    return [row for row in read_queue(owners) if row.live and row.job in ids]
+    return [row for row in read_jobs(ids, owners) if row.live]
 
 
 def _until_gone(going: Sequence[_Going], patience_s: float) -> list[QueueRow]:
@@ -146,7 +147,7 @@ def _elsewhere(meant: Meant) -> list[ChainJob]:
 
 def _followers_report(followers: Sequence[QueueRow]) -> list[str]:
     """They never start; those that were submitted so, SLURM takes from the queue itself."""
-    live = {row.job for row in read_queue() if row.live} if followers else set[str]()
+    live = {row.job for row in ask_queue().rows or () if row.live} if followers else set[str]()
     gone, left = ([row for row in followers if (row.job in live) is here] for here in (False, True))
     lines = [f"SLURM has taken out what waited for it: {first_few([_named(row) for row in gone])}"] if gone else []
     if left:

@@ -124,11 +124,21 @@ def check_output(
     check_folder(path.parent, named)
 
 
+def dangling(path: Path) -> str:
+    """`PATH is a link to GONE, which is not there`, of the path or of a folder above it; empty where all leads on."""
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            return f"{part} is a link to {os.readlink(part)}, which is not there"
+    return ""
+
+
 def check_folder(folder: Path, named: str) -> None:
     """Can something be written in `folder`, made with all that is missing above it? named: what a message begins with.
 
     Raises InputError.
     """
+    if lost := dangling(folder):
+        raise InputError(f"{named} cannot be written: {lost}; make that, or name another one")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sharding.errors import FormatError, InputError, SkipClip
+from sharding.errors import FormatError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
 from sharding.format.reader import ClipLocation, ShardReader, StoredClip
@@ -78,7 +78,7 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     info = read_info(folder)
     codec_named(info.codec)  # raised here once, not by every worker
     if not info.clips.get(split):
-        raise InputError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
+        raise UsageError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
     path = folder / split / INDEX
     index = Index.load(path)
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):

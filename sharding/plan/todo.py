@@ -19,7 +19,7 @@ from sharding.base.files import open_file, read_json, to_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
-from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason
+from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason, UsageError
 from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
@@ -61,10 +61,10 @@ class OnDisk:
         except OSError as error:
             raise InputError(f"cannot use {self.path}: {error.strerror}; name a new or empty folder") from error
         if RUN in names:
-            raise InputError(f"{self.path} is a training run; name a new or empty folder for the dataset")
+            raise UsageError(f"{self.path} is a training run; name a new or empty folder for the dataset")
         foreign = [name for name in names if not _OURS_ABOVE.fullmatch(name)]
         if foreign and not {INFO, PLAN} & set(names):
-            raise InputError(
+            raise UsageError(
                 f"{self.path} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
             )
         if (self.path / PARTS).is_symlink():
@@ -122,7 +122,7 @@ class OnDisk:
             if was.get(name) != now.get(name)
         ]
         if changed:
-            raise InputError(
+            raise UsageError(
                 f"{self.path} was packed with other settings ({', '.join(changed)}); name another folder, use the same "
                 "settings, or delete this one"
             )

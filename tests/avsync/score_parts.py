@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from avsync.config import TrainConfig, ViewConfig
-from avsync.models.parts import InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from avsync.score.result import ScoreResult
 from avsync.score.score import Scorer
+from avsync.spec import InputSpec
 from sharding.format.clip import Clock
 from sharding.format.index import DatasetInfo
 from tests.media import Video, write_video

@@ -19,8 +19,9 @@ import avsync.train.trainer
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.models import MODELS
-from avsync.models.parts import InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.state import State
+from avsync.spec import InputSpec
 from sharding.base.files import write_json
 
 AGE = 4

@@ -27,6 +27,19 @@ ROOT = Path(__file__).parents[2]
 SITE = 'partition = "low"\ncpus_per_gpu = 1\ntime = "5 min"\nsignal_lead = "1 min"\nretries = 1\n'
 HELD = '[sbatch]\nhold = ""\n'
 VIDEOS = 7
+FITS = (
+    "--preset",
+    "small",
+    "--batch",
+    "2",
+    "--pairs.window-s",
+    "1",
+    "--pairs.min-shift-s",
+    "0.5",
+    "--validate-every",
+    "0",
+)
+"""Settings with which a network can be trained on so few and small pictures."""
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +219,7 @@ def test_a_run_that_somebody_trains_by_hand_is_not_submitted(person: Person) -> 
     from sharding.base.locks import folder_lock
 
     with folder_lock(person.folder / "run", "avsync train"):
-        said = person.is_refused("submit", "train", "data", "run", "--cluster", person.profile(SITE))
+        said = person.is_refused("submit", "train", "data", "run", *FITS, "--cluster", person.profile(SITE))
     assert "run is in use by avsync train" in said
     assert person.queue() == []
 
@@ -330,7 +343,7 @@ def test_a_folder_of_any_name_can_be_submitted(person: Person, name: str) -> Non
 
 
 def test_the_profile_of_the_test_cluster_trains_on_two_of_its_nodes(person: Person) -> None:
-    person.types("submit", "train", "data", "run", "--cluster", "test", "--name", "mine")
+    person.types("submit", "train", "data", "run", *FITS, "--cluster", "test", "--name", "mine")
     (job,) = person.queue()
     fields = person.cluster.job(job)
     assert (fields["NumNodes"].split("-")[0], fields["JobName"], fields["Partition"]) == ("2", "mine", "low")
@@ -340,9 +353,9 @@ def test_what_a_profile_keeps_secret_no_other_user_can_read(person: Person, usua
     site = person.profile(
         f'setup = ["export HUSH_A=1"]\n{SITE}{HELD}[environment]\nAPI = "HUSH_B"\n[notify]\nwebhook = "http://x/HUSH_C"\n'
     )
-    shown = person.types("submit", "train", "data", "run", "--preset", "small", "--cluster", site, "--dry-run")
+    shown = person.types("submit", "train", "data", "run", *FITS, "--cluster", site, "--dry-run")
     assert "HUSH_B" in shown, "who typed it may see it"
-    person.types("submit", "train", "data", "run", "--preset", "small", "--cluster", site)
+    person.types("submit", "train", "data", "run", *FITS, "--cluster", site)
     folder = person.folder / "run" / "jobs" / "train"
     files = [path for path in folder.rglob("*") if path.is_file()]
     telling = {path.name for path in files if b"HUSH_" in path.read_bytes()}

@@ -338,5 +338,5 @@ def test_an_empty_split_and_a_single_source_are_told(percent, message, scenes, t
         tmp_path / "data",
         PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", workers=1),
     )
-    assert audit(tmp_path / "data", "--split", "val", *PAIRS_HERE) == FAILED
+    assert audit(tmp_path / "data", "--split", "val", *PAIRS_HERE) == USAGE
     assert message in capsys.readouterr().err

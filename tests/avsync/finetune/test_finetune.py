@@ -13,6 +13,8 @@ import torch
 from avsync_settings import quick_config
 from torch import nn
 
+from avsync.config import TrainConfig
+from avsync.data.selection import Selection
 from avsync.data.transforms import NetworkInput
 from avsync.finetune.arms import Arm, PooledFeatures, TaskNet
 from avsync.finetune.compare import compare, difference, mean_of_classes
@@ -111,10 +113,15 @@ def test_windows_are_in_sync_lie_in_the_clip_and_need_no_room_for_a_shift() -> N
     assert set(law.ways(24).picture) == starts
 
 
+def opened(folder: Path, config: TrainConfig, clips: int = 0) -> Splits[Selection]:
+    """As somebody opens it who reads no clip."""
+    return Splits.open(folder, "action", config, clips, lambda chosen: chosen)
+
+
 def test_clips_too_short_for_a_shift_are_used(dataset: Path) -> None:
     frames = open_dataset(dataset, "train").index.frames
     config = replace(quick_config(), pairs=replace(quick_config().pairs, window_s=float(frames.min()) / 10))
-    splits = Splits.open(dataset, "action", config)
+    splits = opened(dataset, config)
     assert len(splits.feeds["train"].clips) == len(frames)
     assert len(splits.classes) > 1
 
@@ -131,7 +138,7 @@ def test_one_action_alone_is_refused(dataset: Path, tmp_path: Path) -> None:
     copy = relabelled(dataset, tmp_path / "copy", "train", 1)
     name = open_dataset(copy, "train").info.actions[1]
     with pytest.raises(InputError, match=rf"'train' of .*copy has clips of one action only, '{name}': .*at least two"):
-        Splits.open(copy, "action", quick_config())
+        opened(copy, quick_config())
 
 
 def test_an_action_that_is_not_trained_on_is_refused_by_name(dataset: Path, tmp_path: Path) -> None:
@@ -145,7 +152,7 @@ def test_an_action_that_is_not_trained_on_is_refused_by_name(dataset: Path, tmp_
     replace(val, action=np.ones_like(val.action)).save(copy / "val" / INDEX)
     name = open_dataset(copy, "train").info.actions[0]
     with pytest.raises(InputError, match=rf"split 'test' of .* 1 action that split 'train' has none of \({name}\)"):
-        Splits.open(copy, "action", quick_config())
+        opened(copy, quick_config())
 
 
 def test_a_missing_split_is_told_with_what_it_is_for(dataset: Path, tmp_path: Path) -> None:
@@ -154,17 +161,17 @@ def test_a_missing_split_is_told_with_what_it_is_for(dataset: Path, tmp_path: Pa
     info["clips"]["val"] = 0
     (copy / "dataset.json").write_text(json.dumps(info))
     with pytest.raises(InputError, match=r"all three splits are needed, split 'val' picks the checkpoint: .* no clips"):
-        Splits.open(copy, "action", quick_config())
+        opened(copy, quick_config())
 
 
 def test_a_window_longer_than_every_clip_is_refused_with_both_lengths(dataset: Path) -> None:
     config = replace(quick_config(), pairs=replace(quick_config().pairs, window_s=9.0))
     with pytest.raises(InputError, match=r"no clip in split 'train' .* window of 9\.00 s; the longest has 4\.\d+ s"):
-        Splits.open(dataset, "action", config)
+        opened(dataset, config)
 
 
 def test_fewer_clips_to_train_on_are_always_the_same_ones(dataset: Path) -> None:
-    few, again, all_of_them = (Splits.open(dataset, "action", quick_config(), count) for count in (12, 12, 0))
+    few, again, all_of_them = (opened(dataset, quick_config(), count) for count in (12, 12, 0))
     clips = few.feeds["train"].clips
     assert len(clips) == 12
     assert set(clips) < set(all_of_them.feeds["train"].clips)
@@ -174,7 +181,7 @@ def test_fewer_clips_to_train_on_are_always_the_same_ones(dataset: Path) -> None
 
 def test_so_few_clips_that_one_action_is_left_blame_the_flag(dataset: Path) -> None:
     with pytest.raises(InputError, match="--train-clips 1 leaves clips of one action only; raise it"):
-        Splits.open(dataset, "action", quick_config(), 1)
+        opened(dataset, quick_config(), 1)
 
 
 def test_tables_and_names_agree() -> None:

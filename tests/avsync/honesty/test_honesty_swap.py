@@ -16,7 +16,8 @@ from avsync.honesty.examination import Examination, audited, upper_half
 from avsync.honesty.judge import RAISED_Z, alarm_of
 from avsync.honesty.swap import donors, examine, examined, examined_rows
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import SyncNet, SyncOutput
+from avsync.spec import InputSpec
 from sharding.format.clip import Clock
 
 SIDE, FRAMES, SAMPLES = 16, 4, 400

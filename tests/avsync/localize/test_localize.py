@@ -21,9 +21,10 @@ from avsync.localize.localize import LocalizeResult, localize, localize_with
 from avsync.localize.sheet import MOMENTS, Envelope, Moments
 from avsync.localize.windows import as_input, form_of, read_windows, seen_box
 from avsync.models import paper
-from avsync.models.parts import InputSpec, SyncNet, SyncOutput
+from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
 from avsync.run.paths import LocalizeRecord, RunPaths, localize_place, score_place
+from avsync.spec import InputSpec
 from sharding.base.files import publish, read_json
 from sharding.errors import InputError
 from sharding.format.clip import Clock, Fit

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, fx
 
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec
 from avsync.models.stem import use_fast_stem
 from avsync.run.network import compile_network
+from avsync.spec import InputSpec
 from sharding.format.clip import Clock
 
 CLOCK = Clock(fps=Fraction(30), sample_rate=16_000)

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from avsync.config import ModelName
 from avsync.models import MODELS, REFINE, build_model
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
+from avsync.spec import InputSpec
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avsync.models.parts import InputSpec, SyncNet
+from avsync.models.parts import SyncNet
 from avsync.models.small import build
+from avsync.spec import InputSpec
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from avsync.models import MODELS, build_model
-from avsync.models.parts import InputSpec
 from avsync.models.stem import SpaceToDepthConv3d, use_fast_stem
+from avsync.spec import InputSpec
 from sharding.format.clip import Clock
 
 SIZES = [(13, 22, 23), (16, 32, 32), (9, 17, 16), (7, 11, 30), (6, 8, 8)]

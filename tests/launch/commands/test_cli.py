@@ -24,7 +24,7 @@ from launch.commands import data as commands
 from launch.commands.entries import command_class
 from launch.commands.flags import declared
 from launch.commands.train import PRESETS, Train
-from sharding.errors import BusyError, InputError
+from sharding.errors import BusyError, InputError, UsageError
 
 
 def exit_code(*arguments: str) -> int:
@@ -226,12 +226,19 @@ def test_a_preset_on_the_command_line_is_the_preset_in_the_code(name: str) -> No
     assert (train.dataset, train.run) == ("dataset", Path("run"))
 
 
-@pytest.mark.parametrize("error", [InputError("no such folder: x"), BusyError("run is in use by avsync train")])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("no such folder: x"), FAILED),
+        (UsageError("--batch 8 cannot be shared by 12 processes"), USAGE),
+        (BusyError("run is in use by avsync train"), FAILED),
+    ],
+)
 def test_a_mistake_of_the_person_is_one_line_without_traceback(
-    error: Exception, make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+    error: Exception, code: int, make_pack_raise: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_pack_raise(error)
-    assert exit_code("pack", "videos", "dataset") == FAILED
+    assert exit_code("pack", "videos", "dataset") == code
     assert capsys.readouterr().err == f"avsync: error: {error}\n"
 
 

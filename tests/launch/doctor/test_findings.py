@@ -144,3 +144,8 @@ def test_a_partition_that_is_not_there_is_answered_with_those_that_are() -> None
     got = of_site(ClusterProfile(partition="gqu"), SiteConfig({}), [Partition("gpu", {})], True)
     wrong = next(finding for finding in got if finding.check == "partition")
     assert (wrong.verdict, wrong.found) == (SiteVerdict.CHANGE, "gqu; there are gpu")
+
+
+def test_partitions_that_a_site_does_not_show_are_not_held_against_the_profile() -> None:
+    got = of_site(ClusterProfile(partition="gpu"), SiteConfig({}), [], True)
+    assert next(one for one in got if one.check == "partition").verdict is SiteVerdict.UNKNOWN

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch.doctor.examine import PROBES, lay_out
+from launch.doctor.on_node import folder_of, usable
 
 
 @pytest.mark.parametrize("module", ["launch.doctor.probe_node", "launch.doctor.probe_signals"])
@@ -30,3 +31,16 @@ def test_nothing_is_laid_out_that_no_probe_imports(tmp_path: Path) -> None:
     }
     modules = {"launch." + name.replace("/", ".") for name in PROBES if "__init__" not in name}
     assert modules - imports == {"launch.doctor.probe_node", "launch.doctor.probe_signals"}
+
+
+def test_a_scratch_folder_is_looked_at_where_it_will_be_made_and_not_without_its_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLURM_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("NOWHERE", raising=False)
+    for name in ("$SLURM_TMPDIR", "$SLURM_TMPDIR/avsync", f"{tmp_path}/a/b"):
+        assert usable(name)
+        assert folder_of(name) == str(tmp_path)
+    for name in ("$NOWHERE", "$NOWHERE/avsync", "here", ""):
+        assert not usable(name)

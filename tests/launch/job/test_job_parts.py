@@ -1,4 +1,4 @@
-"""The parts of a job that need no SLURM: what scontrol's lines mean, what is noted, who is which rank, durations."""
+"""The parts of a job that need no SLURM: what scontrol's lines mean, what is noted, who is which rank."""
 
 import json
 import os
@@ -15,8 +15,6 @@ from launch.job.launcher import describe_rank, tasks_here
 from launch.job.progress_on_disk import Heartbeat, Past, saved
 from launch.job.rank import MASTER, PORT, meeting_place
 from launch.queue.scontrol import Scontrol, fields_of, read_facts
-from launch.site.profile import as_clock, seconds, size
-from sharding.errors import InputError
 from tests.slurm.jobs import asked, profile, record
 
 LINE = (
@@ -219,31 +217,3 @@ def test_a_share_that_names_what_is_no_shard_counts_nothing(tmp_path: Path):
         json.dumps({"shards": [{"split": "train", "number": 1, "digest": "../../../etc/passwd"}]})
     )
     assert saved(record(tmp_path, (), profile(), asked(), kind="pack", array=1), 0) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("90 min", 5400), ("1 h 30 min", 5400), ("2d", 172_800), ("0.5 h", 1800), ("45 s", 45), ("12:00:00", 43_200),
-        ("1-00:00", 86_400), ("2-01:02:03", 176_523), ("0 s", 0),
-    ],
-)  # fmt: skip
-def test_durations_are_read_as_people_and_slurm_write_them(text: str, number: int):
-    assert seconds(text, "time") == number
-
-
-@pytest.mark.parametrize("text", ["", "90", "1 hour", "min 3", "1 h and", "-5 min", "12", "1:2:3:4", "3 GB"])
-def test_what_is_no_duration_is_refused_by_its_settings_name(text: str):
-    with pytest.raises(InputError, match=r"time = .* is no duration"):
-        seconds(text, "time")
-
-
-@given(st.integers(0, 10**8))
-def test_a_duration_in_slurms_form_is_the_same_duration(number: int):
-    assert seconds(as_clock(number), "time") == number
-
-
-def test_sizes_know_both_kinds_of_units():
-    assert (size("64 GB", "memory"), size("64 GiB", "memory")) == (64 * 10**9, 64 * 2**30)
-    with pytest.raises(InputError, match=r'memory = "64" is no size'):
-        size("64", "memory")

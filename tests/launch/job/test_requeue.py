@@ -101,6 +101,16 @@ ROWS = {
     "a crash": (CRASH, What.CRASHED, Do.REQUEUE),
     "a third crash that brought nothing": (replace(CRASH, failures=2), What.CRASHED, Do.GIVE_UP),
     "a third crash, with a new checkpoint": (replace(CRASH, failures=2, gained=1), What.CRASHED, Do.REQUEUE),
+    "the work says that it can never be": (replace(CRASH, refused=True), What.REFUSED, Do.GIVE_UP),
+    "it says so after it has trained": (replace(CRASH, refused=True, gained=1), What.CRASHED, Do.REQUEUE),
+    "it says so while it is preempted": (
+        seen({"state": "PENDING", "restarts": 1}, refused=True),
+        What.PREEMPTED,
+        Do.LEAVE,
+    ),
+    "it says so while it is cancelled": (replace(CRASH, refused=True, cancelled=True), What.CANCELLED, Do.CANCEL),
+    "the same words again": (replace(CRASH, repeated=True, failures=1), What.CRASHED, Do.GIVE_UP),
+    "the same words again, with a new checkpoint": (replace(CRASH, repeated=True, gained=1), What.CRASHED, Do.REQUEUE),
     "a third limit that brought nothing": (replace(CRASH, failures=2, wish=Wish.TIME), What.TIME_LIMIT, Do.GIVE_UP),
 }
 
@@ -157,6 +167,8 @@ anything = st.builds(
     retries=st.integers(1, 5),
     out_of_memory=st.booleans(),
     node_failed=st.booleans(),
+    refused=st.booleans(),
+    repeated=st.booleans(),
 )
 
 
@@ -178,10 +190,19 @@ def test_what_gains_is_never_given_up_and_what_fails_too_often_always(shown: Job
     found = decide(shown)
     if found.do is Do.GIVE_UP:
         assert shown.gained <= 0
-        assert shown.failures + 1 >= shown.retries
-        assert found.what in FAILURES
+        assert shown.refused or shown.repeated or shown.failures + 1 >= shown.retries
+        assert found.what in (*FAILURES, What.REFUSED)
     if found.do is Do.REQUEUE and found.what in FAILURES and shown.gained <= 0:
         assert shown.failures + 1 < shown.retries
+
+
+@given(anything)
+def test_what_can_never_be_is_not_tried_again_whatever_else_is_seen(shown: JobObservation):
+    """What SLURM has already done, or the job itself has asked for, comes first."""
+    found = decide(
+        replace(shown, refused=True, gained=0, wish=Wish.NONE, terminated=False, lingered=False, facts=RUNNING)
+    )
+    assert found.do in (Do.GIVE_UP, Do.FINISH, Do.CANCEL, Do.LEAVE)
 
 
 @given(anything)

@@ -14,7 +14,7 @@ from launch.job.attempts import Action, Event, What
 from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import Past
 from launch.job.requeue import Decision, Do
-from launch.job.srun import NOT_OBEYED, StepOutput, exports, obeyed, srun_words, unlabelled
+from launch.job.srun import NOT_OBEYED, StepOutput, export_values, obeyed, srun_words, unlabelled
 from launch.watch.logs import errors_in
 from tests.slurm.jobs import asked, profile, record
 
@@ -155,7 +155,7 @@ def test_no_variable_and_no_option_changes_what_tasks_get_and_where_they_print()
     """srun(1): a word on the command line goes before a variable, and the last of two words before the first."""
     words = srun_words(["--cpus-per-task=2", "--kill-on-bad-exit=0"], label=True)
     assert words[0] == "srun"
-    assert exports(words) == ["ALL"]
+    assert export_values(words) == ["ALL"]
     assert [word for word in words if word.startswith("--kill-on-bad-exit")][-1].endswith("=0"), "that is a profile's"
     assert "--label" in words
     assert "--label" not in srun_words()

@@ -76,8 +76,11 @@ def test_an_unknown_name_is_told_what_there_is(own: Path) -> None:
         ('[pack]\nzzz = "x"', r"the setting pack.zzz is not known; there are partition, account"),
         ('[train]\nnodes = "2"', r"site.toml: train.nodes: expected `int`"),
         ('name = "x"', r"the setting name is not known"),
-        ('time = "soon"', r'site.toml: time = "soon" is no duration'),
+        ('time = "soon"', r'site.toml: time = "soon" is no time limit'),
         ('time = "4 min"', r'signal_lead = "5 min" must be shorter than time = "4 min"'),
+        ('[pack]\ntime = "1h30m"', r'site.toml: pack.time = "1h30m" is no time limit'),
+        ('[train]\nmemory = "9 cups"', r'site.toml: train.memory = "9 cups" is no memory'),
+        ('memory_per_gpu = "1.5G"', r'site.toml: memory_per_gpu = "1.5G" is no memory; .* write 1536M'),
         ("retries = 0", r"site.toml: retries = 0 is too low"),
         ('scratch_size = "9 cups"', r'scratch_size = "9 cups" is no size'),
         ("[efficiency]\ngpu_below = 2.0", r"efficiency.gpu_below = 2.0 must be a share"),
@@ -126,7 +129,7 @@ def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkey
     monkeypatch.setenv("SBATCH_PARTITION", "environment")
     plain = resources(train, train.options(profile), profile, ResourceOptions())
     assert (plain.partition, plain.nodes, plain.gpus_per_node, plain.tasks_per_node) == ("gpu", 2, 4, 4)
-    assert (plain.cpus_per_task, plain.memory_mb, plain.time_s) == (12, 4 * 120 * 10**9 // 2**20, 86_400)
+    assert (plain.cpus_per_task, plain.memory_mb, plain.time_s) == (12, 4 * 120 * 1024, 86_400)
     typed = ResourceOptions(nodes=1, gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
     mine = resources(train, train.options(profile), profile, typed)
     assert (mine.partition, mine.nodes, mine.gpus_per_node, mine.tasks_per_node) == ("mine", 1, 2, 2)
@@ -141,7 +144,7 @@ def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkey
         ("pack", ResourceOptions(gpus_per_node=1), "--gpus-per-node 1: this job uses none"),
         ("evaluate", ResourceOptions(gpus_per_node=4), "--gpus-per-node 4: this job uses 1"),
         ("train", ResourceOptions(time="5 min"), "leaves no time to work"),
-        ("train", ResourceOptions(time="30 s"), "SLURM counts in minutes"),
+        ("train", ResourceOptions(time="30 s"), "leaves no time to work"),
     ],
 )
 def test_what_a_job_cannot_use_is_refused(kind: str, wanted: ResourceOptions, said: str) -> None:

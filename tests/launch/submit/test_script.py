@@ -11,7 +11,7 @@ import pytest
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Resources
 from launch.site.profile import ClusterProfile
-from launch.submit.script import OURS, Piece, Waits, pieces, script
+from launch.submit.script import OURS, Piece, Waits, exports, pieces, script
 from sharding.errors import InputError
 
 ASKED = Resources(
@@ -150,3 +150,33 @@ def test_a_job_that_begins_with_nothing_has_a_home_and_finds_slurms_programs(
         assert path.endswith(f":{folder}")
         assert path.startswith(f"PATH={before.get('PATH', '/')}")
         assert "/usr/bin" in path.split(":")
+
+
+@pytest.mark.parametrize(
+    ("value", "there", "given"),
+    [
+        ("$SLURM_TMPDIR/cache", {"SLURM_TMPDIR": "/local/a b"}, "/local/a b/cache"),
+        ("${A}:$B", {"A": "1", "B": "$(touch pwned)"}, "1:$(touch pwned)"),
+        ("a$$b", {}, "a$b"),
+        ("5 $ `x` $(touch pwned) \"'", {}, "5 $ `x` $(touch pwned) \"'"),
+        (
+            "$A `touch pwned` $(touch pwned) '\";touch pwned",
+            {"A": "1"},
+            "1 `touch pwned` $(touch pwned) '\";touch pwned",
+        ),
+        ("$SLURM_TMPDIR/cache", {}, None),
+        ("$A$B", {"A": "1", "B": ""}, None),
+    ],
+)
+def test_variables_of_the_node_are_filled_in_and_what_is_not_set_is_left_out_aloud(
+    value: str, there: dict[str, str], given: str | None, tmp_path: Path
+) -> None:
+    lines = "\n".join([*exports({"CACHE": value}), 'printf "%s" "${CACHE-none}"'])
+    run = subprocess.run(
+        ["/bin/bash", "-c", lines], env=there, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    word, _, cache = run.stdout.rpartition("\n")
+    assert (cache, bool(word)) == ((given, False) if given is not None else ("none", True)), run.stdout
+    if given is None:
+        assert word.startswith("avsync: warning: [environment] CACHE is left out: ")
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """What is checked before anything is queued: folders, and a job's wishes against what sinfo says."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +13,24 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, End, JobRecord, Outcome, Queued, Resources
 from launch.queue.site import config_of
 from launch.queue.squeue import QueueRow
-from launch.site.profile import ClusterProfile
-from launch.submit.check import Nodes, check_partition, check_writable, clock_s, missing_folders, rows_of, warnings
+from launch.site.profile import ClusterProfile, check_profile
+from launch.submit.check import (
+    Nodes,
+    check_partition,
+    check_scratch_folders,
+    check_writable,
+    clock_s,
+    missing_folders,
+    no_partition,
+    rows_of,
+    warnings,
+)
 from launch.submit.kinds import INDEX, WorkFolder
 from launch.submit.live import clear, is_done, live_rows
 from launch.submit.plan import JobPlan
 from launch.submit.sbatch import in_the_way
-from sharding.base.files import write_json
+from sharding.base.files import check_folder, write_json
+from sharding.base.locks import folder_lock
 from sharding.errors import InputError
 
 ASKED = Resources(
@@ -60,8 +72,6 @@ def test_what_sinfo_says_is_understood() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"partition": "gqu"}, r"no partition gqu; did you mean gpu\? there are cpu, gpu, old"),
-        ({"partition": "gpu,zzz"}, r"no partition zzz; there are"),
         ({"gpus_per_node": 5, "tasks_per_node": 5}, "5 GPUs on a node are wanted, and partition gpu has at most 4"),
         ({"partition": ""}, "2 GPUs on a node are wanted, and partition cpu has at most 0"),
         (
@@ -77,6 +87,16 @@ def test_what_sinfo_says_is_understood() -> None:
 def test_a_wish_that_no_node_can_grant_is_refused_by_its_flag(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         check_partition(plan(**asked), [*GPU, *REST])
+
+
+def test_a_partition_that_sinfo_does_not_show_is_named_with_the_one_that_was_meant() -> None:
+    shown = [*GPU, *REST]
+    assert no_partition(plan(partition="gqu"), shown) == (
+        "train: the cluster has no partition gqu; did you mean gpu? there are cpu, gpu, old"
+    )
+    assert "no partition zzz; there are" in no_partition(plan(partition="gpu,zzz"), shown)
+    assert not no_partition(plan(partition="gpu,cpu"), shown)
+    assert not no_partition(plan(partition=""), shown)
 
 
 def test_what_fits_is_not_refused() -> None:
@@ -172,3 +192,57 @@ def test_nothing_is_left_that_would_end_a_new_attempt_and_attempts_are_kept(tmp_
         path.touch()
     clear(paths)
     assert [path.exists() for path in (*gone, *kept)] == [False] * len(gone) + [True] * len(kept)
+
+
+@pytest.mark.parametrize("above", ["", "deep/er"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, above: str) -> None:
+    (tmp_path / "link").symlink_to("/gone/away")
+    lost = tmp_path / "link" / above
+    said = f"{tmp_path}/link is a link to /gone/away, which is not there"
+    with pytest.raises(InputError, match=f"train: {said}; make that, or name another folder"):
+        check_writable([plan(lost)])
+    assert said in missing_folders([plan(tmp_path / "run", [_dataset(lost)])])[0]
+    with pytest.raises(InputError, match=said), folder_lock(lost, "avsync train"):
+        pass
+    with pytest.raises(InputError, match=said):
+        check_folder(lost, "--page x")
+
+
+def site_plan(*words: str, argv: Sequence[str] = ("--runtime.scratch", "{scratch}"), **site: Any) -> JobPlan:
+    one = plan()
+    record = replace(one.record, words=("train", "d", "r", *words), argv=tuple(argv), profile=ClusterProfile(**site))
+    return replace(one, record=record)
+
+
+@pytest.mark.parametrize(
+    ("site", "words", "said"),
+    [
+        ({"scratch": "$SCRACH/x"}, (), "scratch: the variable SCRACH is not set here; .* shards are not copied"),
+        ({"scratch": "/s/${WHO}"}, (), "scratch: the variable WHO is not set here"),
+        (
+            {"environment": {"CACHE": "$WHO/c"}},
+            (),
+            r"\[environment\] CACHE: the variable WHO is not set here; .* left out",
+        ),
+        ({}, ("--runtime.scratch=$WHO/x",), r"--runtime.scratch \$WHO/x: the variable WHO is not set here"),
+        ({"scratch": "$SLURM_TMPDIR/x"}, (), ""),
+        ({"scratch": "$TMPDIR/$USER"}, (), ""),
+        ({"scratch": "$LOCAL/x", "setup": ("export LOCAL=/nvme",)}, (), ""),
+        ({"scratch": "/s/$$x"}, (), ""),
+    ],
+)
+def test_a_variable_that_is_not_set_is_named_unless_only_a_node_can_know_it(
+    site: dict[str, Any], words: Sequence[str], said: str
+) -> None:
+    told = [text for text in warnings([site_plan(*words, **site)], {"USER": "me"}) if "variable" in text]
+    assert len(told) == bool(said)
+    assert not said or re.match(said, told[0]), told
+
+
+def test_a_scratch_folder_that_is_no_full_path_is_refused() -> None:
+    for scratch in ("scratch", "./x", "$$x"):
+        with pytest.raises(InputError, match=r"--runtime.scratch .* is no full path: it would lie in the folder"):
+            check_scratch_folders([site_plan("--runtime.scratch", scratch)])
+        with pytest.raises(InputError, match=r'scratch = ".*" is no full path'):
+            check_profile(ClusterProfile(scratch=scratch))
+    check_scratch_folders([site_plan("--runtime.scratch", "$SLURM_TMPDIR/x"), site_plan()])

@@ -53,8 +53,14 @@ def test_a_chain_is_shown_whole_without_slurm(here: Path, name: str, capsys: pyt
     assert "afterok:JOB-OF-train" in scripts[3]
 
 
+def test_two_numbers_of_a_time_are_said_aloud(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = submit("pack", "videos", "data", "--cluster", "cpu-only", "--time", "30:00", "--dry-run")
+    assert "#SBATCH --time=0-00:30:00\n" in shown
+    assert capsys.readouterr().err.count("note: --time 30:00 is a time limit of 30 min: minutes:seconds") == 1
+
+
 def test_without_slurm_nothing_is_written(here: Path) -> None:
-    with pytest.raises(InputError, match="sinfo is not found: this machine is no login node"):
+    with pytest.raises(InputError, match="sbatch is not found: this machine is no login node"):
         submit(*CHAIN, "--cluster", "test")
     assert [path.name for path in here.iterdir()] == ["videos"]
 
