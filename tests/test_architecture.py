@@ -80,7 +80,6 @@ SHORT = {
     "launch.job.rank": "an entry point, which jobs that wait in a queue name",
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
     "launch.queue.sacct": "one of SLURM's programs",
-    "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "sharding.sources.boxes": "one file format",
     "sharding.media.stretches": "what edits and packet times share: without it they import each other",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",

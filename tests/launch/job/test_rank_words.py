@@ -13,7 +13,7 @@ from launch.job.rank import filled_in, scratch_folder
 from sharding.base.environment import fill_in, variables_in
 from tests.slurm.jobs import asked, profile, record
 
-NODE = {"SLURM_TMPDIR": "/local/7", "USER": "me", "SLURMD_NODENAME": "n1", "EMPTY": "", "HOME": "/home/me"}
+NODE = {"SLURM_TMPDIR": "/local/7", "USER": "me", "SLURMD_NODENAME": "n1", "EMPTY": "", "HOME": "/people/me"}
 SIZED = ("--runtime.scratch", "{scratch}", "--runtime.scratch-gb", "800")
 LEFT_OUT = 'scratch = "{}" is left out: {}; shards are read from the dataset itself'
 
@@ -57,8 +57,8 @@ def test_one_that_the_node_does_not_have_is_left_out_with_its_size_and_a_word(sc
 
 
 def test_home_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert scratch_folder("~/scratch", NODE) == ("/home/me/scratch", "")
+    monkeypatch.setenv("HOME", "/people/me")
+    assert scratch_folder("~/scratch", NODE) == ("/people/me/scratch", "")
 
 
 @given(st.lists(st.sampled_from(["$SLURM_TMPDIR", "${USER}", "$NOWHERE", "$EMPTY", "/", "a", "~", "$", "$$", " "])))
