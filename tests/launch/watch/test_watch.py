@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from made import ran
 from avsync.run.alarm import Alarm
 from avsync.run.progress import ValidationScore
 from launch.job.attempts import What
-from launch.job.paths import JobPaths
 from launch.job.record import End, Outcome
 from launch.queue.sacct import BookRow
 from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
@@ -220,24 +218,6 @@ def test_a_damaged_or_half_written_file_hides_no_job(tmp_path: Path) -> None:
         file.write('{"what": "pree')
     got = read_status(paths, ask_queue())
     assert (got.progress, got.outcome, len(got.attempts)) == (None, None, 1)
-
-
-def test_a_folder_that_was_renamed_or_copied_while_its_job_waits_says_so_at_once(tmp_path: Path) -> None:
-    paths = made.job(tmp_path / "run")
-    for comment in (f"avsync:{paths.root}", ""):  # a site may keep no comments
-        queue = Queue(rows=[row("PENDING", comment=comment)], problem="", asked=time.time())
-        assert "renamed" not in read_status(paths, queue).why
-        (tmp_path / "run").rename(tmp_path / "moved")
-        status = read_status(JobPaths.of(tmp_path / "moved", "train"), queue)
-        assert status.standing is Standing.WAITING
-        assert f"renamed or moved: the job will look for {tmp_path / 'run'} and fail; move it back" in status.why
-        (tmp_path / "run").symlink_to("moved")
-        assert "moved:" not in read_status(JobPaths.of(tmp_path / "moved", "train"), queue).why, "the name leads here"
-        (tmp_path / "run").unlink()
-        shutil.copytree(tmp_path / "moved", tmp_path / "run")
-        copied = read_status(JobPaths.of(tmp_path / "moved", "train"), queue).why
-        assert copied == f"this folder is a copy: the job works on {tmp_path / 'run'}"
-        shutil.rmtree(tmp_path / "moved")
 
 
 # ---- avsync status
