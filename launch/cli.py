@@ -50,6 +50,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
         try:
             command = _build(name, rest)
             code = FAILED
+            _check_links(command)
             closing = command.execute()
             if closing:
                 print(closing)
@@ -72,6 +73,12 @@ def _fail(name: str, error: Exception, code: int) -> int:
 
 def _build(name: str, rest: Sequence[str]) -> "Command":
     return command_class(name).parse(rest, f"avsync {name}")
+
+
+def _check_links(command: "Command") -> None:
+    from launch.commands.parse import check_links
+
+    check_links(command)
 
 
 def _explain(error: Exception) -> str:

@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 from avsync.run.paths import RunPaths
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
+from sharding.base.written_paths import IS_PATH
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
@@ -117,7 +118,7 @@ class Show(Parsed):
     """Of a run: list the clips of each step, where their windows begin, flip and crop."""
     step: Annotated[str, arg(metavar="A[:B]", help_behavior_hint="(default: all that are saved)")] = ""
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
-    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
+    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint=""), IS_PATH] = ""
     """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
     video_stream: int | None = None
     """Of a video: index of the stream that holds the picture; default: as avsync pack would choose."""

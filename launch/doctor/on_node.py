@@ -56,13 +56,13 @@ CANDIDATES = ("$SLURM_TMPDIR", "$TMPDIR", "/scratch", "/local", "/localscratch",
 
 def usable(name: str) -> bool:
     """A folder here, and ours to write in."""
-    path = os.path.expandvars(name)
+    path = os.path.expanduser(os.path.expandvars(name))
     return "$" not in path and os.path.isdir(path) and os.access(path, os.W_OK)
 
 
 def disk(name: str, folder: str) -> dict[str, Any]:
     """Free bytes, bytes a second, and whether it is the disk that all nodes share."""
-    path = os.path.expandvars(name)
+    path = os.path.expanduser(os.path.expandvars(name))
     free, trial = shutil.disk_usage(path).free, os.path.join(path, f".avsync-doctor-{os.getpid()}")
     count = min(TRIAL_BYTES, free // 4)
     began = time.monotonic()

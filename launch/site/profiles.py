@@ -12,6 +12,7 @@ import msgspec
 
 import launch
 from launch.site.profile import ClusterProfile, Occasion
+from sharding.base.written_paths import typed_path
 from sharding.errors import AvsyncError, InputError
 
 SUFFIX = ".toml"
@@ -39,7 +40,7 @@ def find_profile(name: str) -> ClusterProfile:
 
     Raises InputError when there is none, or when it has a setting that cannot be.
     """
-    name = name or os.environ.get(NAME_VARIABLE, "")
+    name = name or typed_path(os.environ.get(NAME_VARIABLE, ""), NAME_VARIABLE)
     if not name:
         raise InputError(f"--cluster NAME is missing, and {NAME_VARIABLE} is not set; {_choices()}")
     if os.sep in name or name.endswith(SUFFIX):

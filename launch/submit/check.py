@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from launch.commands.parse import check_links
 from launch.queue.ask import ask
 from launch.site.profile import as_clock, seconds
 from launch.submit.kinds import WorkFolder
 from launch.submit.plan import JobPlan
+from sharding.base.files import broken_link
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 
@@ -89,6 +91,8 @@ def missing_folders(plans: Sequence[JobPlan]) -> list[str]:
 
 
 def _missing(folder: WorkFolder) -> str:
+    if why := broken_link(folder.path):
+        return f"{why}; give what is there, or make it before: --then"
     if not folder.path.exists():
         return f"{folder.path} does not exist; give what is there, or make it before: --then"
     if folder.whole and not (folder.path / folder.whole).is_file():
@@ -99,11 +103,14 @@ def _missing(folder: WorkFolder) -> str:
 def check_writable(plans: Sequence[JobPlan]) -> None:
     """Where a job writes, there it may. Raises InputError."""
     for plan in plans:
+        check_links(plan.command, made=[folder.path for folder in plan.reads])
         _check_writable(plan)
 
 
 def _check_writable(plan: JobPlan) -> None:
     folder = plan.paths.root
+    if why := broken_link(folder):
+        raise InputError(f"{plan.record.kind}: {why}; mend the link, or name another folder")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

@@ -11,6 +11,7 @@ from launch.job.record import SCRATCH, SHARE
 from launch.site.profile import ClusterProfile, JobOptions, size
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
+from sharding.base.written_paths import is_url
 
 PACK, MERGE = "pack", "pack-merge"
 GB = 10**9
@@ -77,8 +78,6 @@ def paths_typed(command: Any) -> list[Path]:
 
 
 def _is_url(path: Path | str) -> bool:
-    from avsync.staging.location import is_url
-
     return isinstance(path, str) and is_url(path)
 
 

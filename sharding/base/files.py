@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.text import exact_number
+from sharding.base.text import exact_number, plain
 from sharding.errors import AvsyncError, FormatError, InputError
 
 T = TypeVar("T")
@@ -92,6 +92,27 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def broken_link(path: Path) -> str:
+    """`run is a link to /gone, which is not there`, of the first link in `path` that leads nowhere; empty without one.
+
+    A link in the middle that leads to a file leads nowhere, too. What cannot be looked at is left to who uses it.
+    """
+    for above in (*reversed(path.parents), path):
+        if not above.is_symlink():
+            continue
+        try:
+            kind = above.stat().st_mode
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{above} is a link that leads back to itself"
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return f"{above} is a link to {plain(os.readlink(above))}, which is not there"
+            return ""
+        if above != path and not stat.S_ISDIR(kind):
+            return f"{above} is a link to {plain(os.readlink(above))}, which is no folder"
+    return ""
+
+
 def check_output(
     path: Path,
     flag: str,
@@ -119,6 +140,8 @@ def check_output(
         raise InputError(f"{named} must end in {known}; name it {path.with_suffix(suffix).name}")
     if new and (path.exists() or path.is_symlink()):
         raise InputError(f"{named} exists already; name another file, or delete that one")
+    if why := broken_link(path):
+        raise InputError(f"{flag}: {why}; mend the link, or name another file")
     if not make and not path.parent.is_dir():
         raise InputError(f"{named}: there is no folder {path.parent}; make it, or name another one")
     check_folder(path.parent, named)
@@ -129,6 +152,8 @@ def check_folder(folder: Path, named: str) -> None:
 
     Raises InputError.
     """
+    if why := broken_link(folder):
+        raise InputError(f"{named} cannot be written: {why}; mend the link, or name another one")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

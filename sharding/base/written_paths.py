@@ -15,6 +15,16 @@ from sharding.errors import InputError
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 _OF_SHELLS = re.compile(r"\$[{(]")
 """`${X:-y}`, `$(command)`: only a shell can fill these in."""
+_URL = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]*://")
+_PLAIN = re.compile(r"[\w.+@%=,:${}-]*")
+"""An element of a path that a script may have put together; one with blanks or quotes in it is a name."""
+
+
+class PathNote:
+    """Stands beside the type of a setting that is a path, though its type is str: Annotated[str, IS_PATH]."""
+
+
+IS_PATH = PathNote()
 
 
 def home_of(user: str = "", environment: Mapping[str, str] = os.environ) -> str:
@@ -50,6 +60,26 @@ def written_path(text: str, name: str, environment: Mapping[str, str] = os.envir
     if absolute and not os.path.isabs(path):
         raise InputError(f"{shown} must begin with /: elsewhere it would be another folder; write all of it")
     return path
+
+
+def is_url(text: str) -> bool:
+    """A folder called `pipe:x` or `a://b` would have to be typed as ./pipe:x."""
+    return _URL.match(text) is not None
+
+
+def typed_path(text: str, name: str = "") -> str:
+    """The same for what was typed in a command, where a shell had its say: what is there under that very name stays
+    as it is, as do names with blanks or quotes, and URLs. Raises InputError.
+    """
+    if is_url(text):
+        return text
+    elements = text.split("/")
+    of_script = [number for number, element in enumerate(elements) if "$" in element]
+    if of_script and not all(_PLAIN.fullmatch(elements[number]) for number in of_script):
+        return _from_home(text, f"{name} {plain(text)}".strip(), os.environ)
+    if of_script and os.path.lexists("/".join(elements[: of_script[-1] + 1])):
+        return text
+    return written_path(text, name)
 
 
 def _from_home(text: str, shown: str, environment: Mapping[str, str]) -> str:

@@ -36,7 +36,7 @@ def test_variables_are_filled_in_as_python_does_or_those_not_set_are_named(
 
 
 @pytest.mark.parametrize("text", ["~", "~/", "~/x", "~/a b/~"])
-@pytest.mark.parametrize("home", ["/home/me", "/", "/home/me/", "", None])
+@pytest.mark.parametrize("home", ["/h/me", "/", "/h/me/", "", None])
 def test_a_tilde_is_the_home_folder_as_in_a_shell(text: str, home: str | None) -> None:
     own = pwd.getpwuid(os.getuid()).pw_dir
     filled = written_path(text, "", {} if home is None else {"HOME": home})
