@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, command_class
 from sharding.base.signals import Handlers, install, restore
+from sharding.base.surroundings import restart_in_utf8, settle_account, speak_anywhere
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    if arguments is None:
+        restart_in_utf8()
+    speak_anywhere()
     words = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help", "help"):
@@ -50,6 +54,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
         try:
             command = _build(name, rest)
             code = FAILED
+            settle_account()  # only now: ~ in what was typed means a home that there is
             _check_links(command)
             closing = command.execute()
             if closing:

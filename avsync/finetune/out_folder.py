@@ -17,7 +17,7 @@ from avsync.run.checkpoint import tidy
 from avsync.run.paths import RunPaths
 from avsync.run.resume import changed_settings
 from sharding.base.environment import JOBS
-from sharding.base.files import foreign, read_json, write_json
+from sharding.base.files import check_unicode, foreign, read_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import InputError
@@ -90,6 +90,7 @@ class OutPaths:
 
 def check_free(out: OutPaths) -> None:
     """A comparison goes into a new or empty folder, or goes on in its own. Raises InputError."""
+    check_unicode(out.root)
     if not out.root.is_dir() or out.begun.is_file():
         return
     for name, kind in ((out.run.info.name, "a run"), (INFO, "a dataset")):

@@ -20,6 +20,7 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
+from sharding.base.files import check_unicode
 from sharding.errors import FormatError, InputError
 from sharding.format.dataset import Dataset
 from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
@@ -43,6 +44,8 @@ class StagedDataset:
     def open(cls, dataset: str | Path, runtime: RuntimeConfig, retries: Retries | None = None) -> Self:
         """Raises InputError, FormatError: no dataset there, no scratch folder for a URL, ..."""
         location, retries = Location.of(dataset), retries or Retries()
+        for folder in filter(None, (location.folder, runtime.scratch)):
+            check_unicode(Path(folder))
         if not runtime.scratch:
             if location.folder is None:
                 raise InputError(

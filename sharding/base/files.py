@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.text import exact_number, plain
+from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
 
 T = TypeVar("T")
@@ -171,6 +171,12 @@ def writing(path: Path, flag: str) -> Iterator[None]:
         raise InputError(f"cannot write {path}: {error.strerror}; make room, or choose another {flag}") from error
 
 
+def check_unicode(folder: Path) -> None:
+    """TensorBoard, SLURM and JSON know names in UTF-8 only. Raises InputError for other bytes."""
+    if not is_unicode(str(folder)):
+        raise InputError(f"{plain(str(folder))}: these bytes are no UTF-8, and records hold nothing else; rename it")
+
+
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
     """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
@@ -193,9 +199,21 @@ def _decode_extra(kind: type, value: Any, read_path: Callable[[str], Path]) -> A
 
 
 def to_json(value: Any, write_path: Callable[[Path], str] = str) -> bytes:
-    """A dataclass as JSON. Same value, same bytes. `write_path` writes paths in it."""
+    """A dataclass as JSON. Same value, same bytes. `write_path` writes paths in it; what is no Unicode is escaped."""
     hook = partial(_encode_extra, write_path=write_path)
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=hook, order="deterministic"), indent=1)
+    try:
+        data = msgspec.json.encode(value, enc_hook=hook, order="deterministic")
+    except UnicodeEncodeError:  # a file name of other bytes
+        data = msgspec.json.encode(_escaped(msgspec.to_builtins(value, enc_hook=hook)), order="deterministic")
+    return msgspec.json.format(data, indent=1)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Callable[[str], Path] = Path) -> T:
