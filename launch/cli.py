@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, command_class
 from sharding.base.signals import Handlers, install, restore
-from sharding.base.surroundings import restart_in_utf8, settle_account, speak_anywhere
+from sharding.base.surroundings import check_here, restart_in_utf8, settle_account, speak_anywhere
 from sharding.errors import AvsyncError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
             command = _build(name, rest)
             code = FAILED
             settle_account()  # only now: ~ in what was typed means a home that there is
-            _check_links(command)
+            _check_paths(command)
             closing = command.execute()
             if closing:
                 print(closing)
@@ -80,9 +80,10 @@ def _build(name: str, rest: Sequence[str]) -> "Command":
     return command_class(name).parse(rest, f"avsync {name}")
 
 
-def _check_links(command: "Command") -> None:
+def _check_paths(command: "Command") -> None:
     from launch.commands.parse import check_links
 
+    check_here()
     check_links(command)
 
 

@@ -18,6 +18,7 @@ from io import TextIOBase
 from pathlib import Path
 
 from sharding.base.written_paths import home_of
+from sharding.errors import InputError
 
 _ALIKE = {"-": "━─═╸╺–—−", "|": "│┃║", "'": "‘’", '"': "“”", ".": "…·", "x": "×", ">": "→≥", "<": "←≤", "#": "■█"}
 SIMPLER = {letter: simple for simple, letters in _ALIKE.items() for letter in letters}
@@ -108,6 +109,16 @@ def settle_account() -> None:
         with suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
             os.environ[variable] = str(folder)
+
+
+def check_here() -> None:
+    """Raises InputError where the current folder is gone: whatever is typed without / would lie nowhere."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            f"the folder that you are in was deleted, or cannot be reached any more ({error.strerror}): cd to another one"
+        ) from None
 
 
 def _writable(folder: str) -> bool:
