@@ -117,7 +117,7 @@ def check_here() -> None:
         os.getcwd()
     except OSError as error:
         raise InputError(
-            f"the folder that you are in was deleted, or cannot be reached any more ({error.strerror}): cd to another one"
+            f"the folder that you are in was deleted, or is out of reach ({error.strerror}): cd to another one"
         ) from None
 
 
@@ -125,7 +125,11 @@ def _writable(folder: str) -> bool:
     """A folder that is there, or could be made."""
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
-    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".avsync-", dir=folder))  # rights alone tell nothing of a full quota
+    except OSError:
+        return False
+    return True
 
 
 def _private_folder() -> Path | None:
