@@ -16,7 +16,8 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from launch.commands.entries import COMMANDS, command_class
+from launch.commands.entries import COMMANDS, TRAIN, command_class
+from sharding.base.libraries import check_loads, limit_trouble, load_trouble
 from sharding.base.signals import Handlers, install, restore
 from sharding.base.surroundings import check_here, restart_in_utf8, settle_account, speak_anywhere
 from sharding.errors import AvsyncError
@@ -56,6 +57,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
             code = FAILED
             settle_account()  # only now: ~ in what was typed means a home that there is
             _check_paths(command)
+            if COMMANDS[name].module == TRAIN:
+                check_loads("torch")
             closing = command.execute()
             if closing:
                 print(closing)
@@ -89,6 +92,8 @@ def _check_paths(command: "Command") -> None:
 
 def _explain(error: Exception) -> str:
     """What to say about an error of the machine rather than of the program; empty when it is a bug."""
+    if trouble := load_trouble(error) or limit_trouble(error):
+        return trouble
     if type(error).__module__ == "av.error":  # some of FFmpeg's errors are OSErrors too, about no file of ours
         return ""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
