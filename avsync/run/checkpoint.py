@@ -26,7 +26,7 @@ import torch
 from avsync.config import TrainConfig
 from avsync.data.fingerprint import SplitPrint
 from avsync.models.parts import InputSpec, SyncNet
-from avsync.run.paths import RunPaths
+from avsync.run.paths import RunPaths, no_run
 from avsync.run.state import Best, State
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.errors import FormatError, InputError
@@ -178,9 +178,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], f
 def read_run(paths: RunPaths) -> RunInfo:
     """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
     if not paths.info.is_file():
-        raise InputError(
-            f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
-        )
+        raise InputError(no_run(paths.root))
     try:
         info = read_json(paths.info, RunInfo)
     except FormatError as error:

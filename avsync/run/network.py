@@ -18,7 +18,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.state import Best
 from avsync.world import use_cores
 from sharding.base.console import open_console
-from sharding.base.files import read_json
+from sharding.base.files import broken_link, read_json
 from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError
 from sharding.format.index import DatasetInfo
@@ -98,7 +98,8 @@ def _choose(paths: RunPaths, which: Literal["best", "last"]) -> int:
     """The checkpoint's step."""
     steps = paths.saved_steps()
     if not steps:
-        raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
+        why = broken_link(paths.checkpoints) or "let avsync train reach its first one"
+        raise InputError(f"{paths.root} has no checkpoint yet: {why}")
     if which == "last" or not paths.best.is_file():
         return steps[0]
     try:

@@ -27,7 +27,7 @@ from avsync.run.state import Origin, State
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
 from sharding.base.environment import JOBS, commit_of
-from sharding.base.files import PART, check_unicode, foreign, to_json, write_json
+from sharding.base.files import PART, broken_link, check_unicode, foreign, to_json, write_json
 from sharding.base.locks import LOCK_NAME, folder_lock
 from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError
@@ -208,6 +208,9 @@ def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation:
 def _check_folder(paths: RunPaths) -> None:
     """A run goes into a new or empty folder, or goes on in its own. Raises InputError."""
     check_unicode(paths.root)
+    for kept in (paths.checkpoints, paths.tensorboard):
+        if why := broken_link(kept):
+            raise InputError(f"{why}; mend the link, or give the run a new folder")
     if (paths.root / INFO).exists():
         raise InputError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():

@@ -11,13 +11,16 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from avsync.run.paths import RunPaths
+from avsync.run.paths import RunPaths, no_run, remains_of_run
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
 from sharding.base.written_paths import IS_PATH
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
+
+DATASET = "dataset.json"
+"""Of a whole dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +140,8 @@ class Show(Parsed):
         if self._is_video():
             self._check_flags("video", "is a file")
             return self._show_video()
+        if remains_of_run(self.folder) and not (self.folder / DATASET).exists():
+            raise InputError(no_run(self.folder))
         self._check_flags("dataset", f"has no {RunPaths(self.folder).info.name}")
         return self._show_dataset()
 

@@ -5,6 +5,7 @@ Anyone may import this. Knows nothing of media.
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -178,8 +179,26 @@ def check_unicode(folder: Path) -> None:
 
 
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
-    """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
-    return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    """Names in `folder` that are none of `known`, nor droppings, sorted; none where there is no folder."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name for name in names if name not in known and not is_dropping(name))
+
+
+_OF_SYSTEMS = re.compile(
+    r"\._.*|\.ds_store|\.appledouble|\.spotlight-v100|\.fseventsd|\.temporaryitems|\.trashes|"  # macOS
+    r"\.trash-\d+|\.directory|thumbs\.db|ehthumbs\.db|desktop\.ini|\$recycle\.bin|system volume information|"
+    r"@eadir|#recycle|#snapshot|\.snapshots?|\.zfs|\.nfs.*|\.fuse_hidden.*|lost\+found",  # disks and servers
+    re.IGNORECASE,
+)
+_OF_EDITORS = re.compile(r".*~|.*\.sw[a-p]|\.~lock\..*#")
+
+
+def is_dropping(name: str, *, of_editors: bool = True) -> bool:
+    """What desktops, file servers and editors leave in any folder: nobody's data, and no sign of trouble.
+
+    of_editors: also copies and locks of single files; a folder may be called so by a person.
+    """
+    return bool(_OF_SYSTEMS.fullmatch(name) or (of_editors and _OF_EDITORS.fullmatch(name)))
 
 
 def _encode_extra(value: Any, write_path: Callable[[Path], str]) -> Any:
