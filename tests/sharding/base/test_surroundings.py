@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
+NAMELESS = "HOME LOGNAME USER LNAME USERNAME"
+"""What an account of a container lacks."""
 CACHES = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 SETTLED = """
 import getpass, json, os, pwd, sys
@@ -27,9 +28,9 @@ print(json.dumps({"user": getpass.getuser(), "before": before, "after": dict(os.
 """
 
 
-def settled(*words: str, without: tuple[str, ...] = (), **settings: str) -> dict[str, dict[str, str]]:
+def settled(*words: str, without: str = "", **settings: str) -> dict[str, dict[str, str]]:
     """What the environment of a process becomes; nothing may be said."""
-    hidden = {*without, *CACHES, "XDG_CONFIG_HOME"}
+    hidden = {*without.split(), *CACHES, "XDG_CONFIG_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden} | settings
     ran = subprocess.run(
         [sys.executable, "-c", SETTLED, *words],
@@ -81,14 +82,14 @@ def test_only_the_cache_that_does_not_work_moves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"HOME": ""}])
 def test_an_account_that_nobody_knows_gets_a_name_and_a_home(settings: dict[str, str], tmp_path: Path) -> None:
-    got = settled("nameless", without=("HOME", *NAMES), TMPDIR=str(tmp_path), **settings)
+    got = settled("nameless", without=NAMELESS, TMPDIR=str(tmp_path), **settings)
     assert got["user"] == "user-54321"
     assert Path(got["after"]["HOME"]).is_absolute()
 
 
 def test_without_home_the_accounts_own_is_taken(tmp_path: Path) -> None:
     for settings in ({}, {"HOME": ""}):
-        got = settled(without=("HOME", *NAMES), TMPDIR=str(tmp_path), **settings)
+        got = settled(without=NAMELESS, TMPDIR=str(tmp_path), **settings)
         assert got["after"]["HOME"] == os.path.expanduser(f"~{getpass.getuser()}")
         assert got["user"] == getpass.getuser()
 
