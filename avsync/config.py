@@ -5,8 +5,9 @@ Frozen dataclasses, parsed once by the command line and never assigned to. The l
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Annotated, Literal
 
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 ModelName = Literal["thesis", "paper", "small", "covariance"]
@@ -130,8 +131,8 @@ class RuntimeConfig:
     stop_after_s: float = 900
     """Without a clip for so long, stop the run; the same command resumes it."""
     scratch: str = ""
-    """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs.
-    A dataset behind a URL needs it."""
+    """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs; ~ and
+    $VARIABLES are filled in where the training runs. A dataset behind a URL needs it."""
     scratch_gb: float = 0
     """GB that all copies there may take, those of other jobs included; 0: what the disk gives."""
     gpu_floor: float = 0
@@ -233,7 +234,7 @@ class EvaluateConfig:
 class LocalizeConfig:
     """How a heat map video is drawn."""
 
-    output: str = ""
+    output: Annotated[str, IS_PATH] = ""
     """Where to write the mp4; default: RUN/localize/<video name>.mp4. The picture sheet stands beside it as png."""
     overlap: float = 0.5
     """Share of a window that the next one covers again; their maps are blended."""

@@ -18,9 +18,11 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from launch.commands.entries import COMMANDS, command_class
+from launch.commands.entries import COMMANDS, TRAIN, command_class
 from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
+from sharding.base.libraries import check_loads, limit_trouble, load_trouble
 from sharding.base.signals import Handlers, install, restore
+from sharding.base.surroundings import check_here, restart_in_utf8, settle_account, speak_anywhere
 from sharding.errors import AvsyncError, InputError, PeerError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    if arguments is None:
+        restart_in_utf8()
+    speak_anywhere()
     words = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help", "help"):
@@ -61,6 +66,10 @@ def _run(name: str, rest: Sequence[str]) -> int:
         try:
             command = _build(name, rest)
             code = FAILED
+            settle_account()  # only now: ~ in what was typed means a home that there is
+            _check_paths(command)
+            if COMMANDS[name].module == TRAIN:
+                check_loads("torch")
             closing = command.execute()
             if closing:
                 print(closing)
@@ -110,8 +119,17 @@ def _build(name: str, rest: Sequence[str]) -> "Command":
     return command_class(name).parse(rest, f"avsync {name}")
 
 
+def _check_paths(command: "Command") -> None:
+    from launch.commands.parse import check_links
+
+    check_here()
+    check_links(command)
+
+
 def _explain(error: Exception) -> str:
     """What to say about an error of the machine rather than of the program; empty when it is a bug."""
+    if trouble := load_trouble(error) or limit_trouble(error):
+        return trouble
     if type(error).__module__ == "av.error":  # some of FFmpeg's errors are OSErrors too, about no file of ours
         return ""
     if isinstance(error, OSError) and error.errno in NO_ROOM:

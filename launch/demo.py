@@ -8,6 +8,7 @@ from pathlib import Path
 from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from avsync.run.paths import RunPaths
+from sharding.base.files import check_unicode
 from sharding.base.text import percent
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
@@ -28,6 +29,7 @@ class DemoRecipe:
 def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     """Run or go on with the demo in `folder`; ends by saying what to open. Raises what its steps raise."""
     recipe = recipe or DemoRecipe()
+    check_unicode(folder)
     started = time.monotonic()
     table = _make_and_pack(folder, recipe)
     run, dataset = folder / "run", folder / "dataset"

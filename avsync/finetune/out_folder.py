@@ -17,7 +17,7 @@ from avsync.finetune.task import Splits
 from avsync.run.info import changed_settings
 from avsync.run.paths import RunPaths, full_name
 from sharding.base.environment import JOBS
-from sharding.base.files import foreign, read_json, write_json
+from sharding.base.files import check_unicode, foreign, read_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import UsageError
@@ -104,7 +104,8 @@ class OutPaths:
 
 
 def check_free(out: OutPaths) -> None:
-    """A comparison goes into a new or empty folder, or goes on in its own. Raises UsageError."""
+    """A comparison goes into a new or empty folder, or goes on in its own. Raises InputError."""
+    check_unicode(out.root)
     if not out.root.is_dir() or out.begun.is_file():
         return
     for name, kind in ((out.run.info.name, "a run"), (INFO, "a dataset")):

@@ -16,10 +16,11 @@ from avsync.run.info import RunInfo, check_same_run, read_run
 from avsync.run.paths import RunPaths
 from avsync.run.resume import describe
 from avsync.run.state import State
-from avsync.staging.location import Location, is_url
+from avsync.staging.location import Location
 from avsync.staging.mirror import StagedDataset
 from sharding.base.files import read_json
 from sharding.base.text import plain
+from sharding.base.written_paths import is_url
 from sharding.errors import InputError
 
 

@@ -14,12 +14,12 @@ from avsync.config import TrainConfig
 from avsync.data.fingerprint import SplitPrint, difference
 from avsync.data.order import Order
 from avsync.data.selection import Selection
-from avsync.run.paths import PROGRESS, RunPaths
+from avsync.run.paths import PROGRESS, RunPaths, no_run
 from avsync.run.state import Best
 from avsync.spec import InputSpec
 from sharding.base.console import open_console
 from sharding.base.environment import JOBS, commit_of
-from sharding.base.files import PART, foreign, read_json, to_json
+from sharding.base.files import PART, broken_link, check_unicode, foreign, read_json, to_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError, UsageError
@@ -48,9 +48,7 @@ class RunInfo:
 def read_run(paths: RunPaths) -> RunInfo:
     """Read run.json. Raises InputError when the folder is no run, FormatError for another format version."""
     if not paths.info.is_file():
-        raise InputError(
-            f"{paths.root} is not a run: it has no run.json; make one with avsync train DATASET {paths.root}"
-        )
+        raise InputError(no_run(paths.root))
     try:
         info = read_json(paths.info, RunInfo)
     except FormatError as error:
@@ -83,6 +81,10 @@ def describe_run(
 
 def check_folder_of_run(paths: RunPaths) -> None:
     """A run goes into a new or empty folder, or goes on in its own. Raises InputError."""
+    check_unicode(paths.root)
+    for kept in (paths.checkpoints, paths.tensorboard):
+        if why := broken_link(kept):
+            raise InputError(f"{why}; mend the link, or give the run a new folder")
     if (paths.root / INFO).exists():
         raise UsageError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
@@ -205,7 +207,8 @@ def choose_step(paths: RunPaths, which: Literal["best", "last"]) -> int:
     """The checkpoint's step."""
     steps = paths.saved_steps()
     if not steps:
-        raise InputError(f"{paths.root} has no checkpoint yet: let avsync train reach its first one")
+        why = broken_link(paths.checkpoints) or "let avsync train reach its first one"
+        raise InputError(f"{paths.root} has no checkpoint yet: {why}")
     if which == "last" or not paths.best.is_file():
         return steps[0]
     try:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from sharding.base.files import read_json, write_json
+from sharding.base.environment import JOBS
+from sharding.base.files import broken_link, read_json, write_json
+from sharding.base.text import counted
 from sharding.errors import AvsyncError
 
 PROGRESS = "progress.json"
@@ -76,6 +78,30 @@ class RunPaths:
         if not self.checkpoints.is_dir():
             return []
         return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
+
+
+def remains_of_run(root: Path) -> list[str]:
+    """What of a run lies in a folder without run.json: disks are purged file by file. Empty where nothing tells."""
+    paths = RunPaths(root)
+    kept = [path.name for path in (paths.receipts, paths.best, paths.tensorboard, paths.maps) if path.exists()]
+    if steps := paths.saved_steps():
+        kept.insert(0, f"{counted(len(steps), 'checkpoint')} (step {', '.join(map(str, steps[:3]))})")
+    if not kept and (root / JOBS / "train").is_dir():
+        kept.append(f"{JOBS}/train, of a job that has not begun, or whose files are gone")
+    return kept
+
+
+def no_run(root: Path) -> str:
+    """What to say of a folder without run.json."""
+    info = RunPaths(root).info.name
+    if why := broken_link(root):
+        return f"{root} is not a run: {why}; mend the link, or name another folder"
+    if kept := remains_of_run(root):
+        return (
+            f"{root} has no {info}, which says what was trained; there is {', '.join(kept)}. If it was lost, put it "
+            "back from a copy, or give avsync train another folder"
+        )
+    return f"{root} is not a run: it has no {info}; make one with avsync train DATASET {root}"
 
 
 LONGEST_NAME = 200

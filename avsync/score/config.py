@@ -1,8 +1,9 @@
 """Everything a person can set about scoring a file. No torch here: help must come at once."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 MOST_MS = 30_000
@@ -26,12 +27,12 @@ class ScoreConfig:
     trust: float = 2.0
     """How much the network's evidence counts. 2 makes the confidence true on generated scenes; lower it where sure
     answers prove wrong."""
-    output: str = ""
+    output: Annotated[str, IS_PATH] = ""
     """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
     fix: bool = False
     """Where the offset is known and out of tolerance: also write a copy whose sound is moved, VIDEO.fixed.SUFFIX beside
     the video. Nothing is coded again; the picture stays as it is, byte by byte."""
-    fix_to: str = ""
+    fix_to: Annotated[str, IS_PATH] = ""
     """Another name for that copy; for one video."""
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""

@@ -18,19 +18,14 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from avsync.staging.streams import ByteStream, command_stream, file_stream, http_stream, webdataset_stream
 from sharding.base.text import plain
+from sharding.base.written_paths import is_url
 from sharding.errors import InputError
 
-SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PIPE = "pipe:"
 PROGRAM = re.compile(r"[\w./+-]+", re.ASCII)
 SLOT = "{}"
 IN_A_PATH = "/%:@!$&'()*+,;=~"
 """What stays as it was typed in the path of a URL; other characters are written as %XX."""
-
-
-def is_url(text: str) -> bool:
-    """A folder called `pipe:x` or `a://b` would have to be typed as ./pipe:x."""
-    return text.startswith(PIPE) or SCHEME.match(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

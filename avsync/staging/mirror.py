@@ -20,6 +20,7 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
+from sharding.base.files import check_unicode
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.dataset import Dataset
 from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
@@ -43,6 +44,8 @@ class StagedDataset:
     def open(cls, dataset: str | Path, runtime: RuntimeConfig, retries: Retries | None = None) -> Self:
         """Raises InputError, FormatError: no dataset there, no scratch folder for a URL, ..."""
         location, retries = check_scratch(dataset, runtime.scratch), retries or Retries()
+        for folder in filter(None, (location.folder, runtime.scratch)):
+            check_unicode(Path(folder))
         if location.folder is not None and not runtime.scratch:
             return cls(location=location, folder=location.folder, mirror=None, room=None, retries=retries)
         room = Room(scratch=Path(runtime.scratch).absolute(), limit=int(runtime.scratch_gb * GB))

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 
 from avsync.staging.part_file import PartFile, locked
-from sharding.base.files import PART
+from sharding.base.files import PART, broken_link
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
@@ -69,7 +69,7 @@ class Room:
             with locked(self._lock):
                 pass
         except OSError as error:
-            fact = "it is a file" if self.scratch.is_file() else error.strerror
+            fact = broken_link(self.scratch) or ("it is a file" if self.scratch.is_file() else error.strerror)
             raise InputError(
                 f"--runtime.scratch {self.scratch} cannot be used: {fact}; name a folder on a disk of this machine"
             ) from error

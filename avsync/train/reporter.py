@@ -18,13 +18,13 @@ from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, fini
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
 from avsync.run.state import Best, State
-from avsync.staging.location import is_url
 from avsync.train import pictures
 from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
 from sharding.base.console import Bar, open_console
 from sharding.base.text import counted, percent
+from sharding.base.written_paths import is_url
 
 NO_FLOOR = Floor(0, 3600)
 """Nobody looks how busy a GPU is."""

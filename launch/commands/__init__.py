@@ -5,7 +5,7 @@ Imported by: watch, replay, submit, doctor, cli.
 
 entries  every command in a line: what help says of it, which class builds it
 flags    flags as declared, as typed, and what to say of those that do not fit
-parse    the dataclass, built by tyro
+parse    the dataclass, built by tyro; which of its values are paths
 data     commands about videos and datasets
 train    commands about networks
 """

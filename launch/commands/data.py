@@ -11,12 +11,16 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from avsync.run.paths import RunPaths
+from avsync.run.paths import RunPaths, no_run, remains_of_run
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
+from sharding.base.written_paths import IS_PATH
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
+
+DATASET = "dataset.json"
+"""Of a whole dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +121,7 @@ class Show(Parsed):
     """Of a run: list the clips of each step, where their windows begin, flip and crop."""
     step: Annotated[str, arg(metavar="A[:B]", help_behavior_hint="(default: all that are saved)")] = ""
     """Of a run: only this step, or with A:B the steps from A to before B; the first is 0."""
-    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
+    dataset: Annotated[str, arg(metavar="DIR", help_behavior_hint=""), IS_PATH] = ""
     """Of a run: the folder where its dataset lies now, if it was moved or the run read it from a URL."""
     video_stream: int | None = None
     """Of a video: index of the stream that holds the picture; default: as avsync pack would choose."""
@@ -136,6 +140,8 @@ class Show(Parsed):
         if self._is_video():
             self._check_flags("video", "is a file")
             return self._show_video()
+        if remains_of_run(self.folder) and not (self.folder / DATASET).exists():
+            raise InputError(no_run(self.folder))
         self._check_flags("dataset", f"has no {RunPaths(self.folder).info.name}")
         return self._show_dataset()
 

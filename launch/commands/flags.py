@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 from tyro.conf import Positional
 
 from launch.commands.entries import COMMANDS, command_class
+from sharding.base.written_paths import IS_PATH, typed_path
 from sharding.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _path(text: str) -> Path:
     """Raises InputError for a URL: as a path it would lose a slash, and be looked for in vain."""
     if "://" in text:
         raise InputError(f"{text} is a URL; only avsync train reads from one, a file or folder is needed here")
-    return Path(text)
+    return Path(typed_path(text))
 
 
 def _finite(text: str) -> float:
@@ -73,6 +74,8 @@ class Flag:
     needed: bool
     many: bool
     """Several words may be typed for it."""
+    is_path: bool
+    """Whatever its type is."""
 
     def check(self, value: str) -> None:
         """Raises InputError for a value that cannot be."""
@@ -81,6 +84,8 @@ class Flag:
             near = get_close_matches(value, self.choices, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise InputError(f"{called}{value} is not known; {hint}choose one of {', '.join(self.choices)}")
+        if self.is_path:
+            typed_path(value, called.strip())
         try:
             KINDS[self.kind].read(value)
         except ValueError:
@@ -139,6 +144,7 @@ def _fields(kind: Any, prefix: str, pairs: bool) -> Iterator[Flag]:
             choices=choices,
             needed=field.default is MISSING and field.default_factory is MISSING and get_origin(own) is not tuple,
             many=get_origin(own) is tuple,
+            is_path=inner is Path or IS_PATH in notes,
         )
 
 

@@ -3,7 +3,7 @@
 torch is imported late, inside `execute`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from avsync.presets import PRESETS
 from avsync.score.config import ScoreConfig
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
+from sharding.base.written_paths import IS_PATH, typed_path
 from sharding.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Train(Parsed):
     switch_pairs = True
     presets = PRESETS
 
-    dataset: Annotated[Positional[str], arg(metavar="DATASET")]
+    dataset: Annotated[Positional[str], arg(metavar="DATASET"), IS_PATH]
     """A folder that avsync pack wrote, or the URL of one: https://host/data, s3://bucket/data,
     'pipe:COMMAND with {}' where {} is a file's name, or what else webdataset opens; a URL needs --runtime.scratch."""
     run: Annotated[Positional[Path], arg(metavar="RUN")]
@@ -84,7 +85,9 @@ class Train(Parsed):
     def execute(self) -> str:
         from avsync.train.trainer import train
 
-        train(self.dataset, self.run, self.config)
+        runtime = self.config.runtime  # a folder of the machine that trains: of a job, its variables are set there only
+        scratch = typed_path(runtime.scratch, "--runtime.scratch")
+        train(self.dataset, self.run, replace(self.config, runtime=replace(runtime, scratch=scratch)))
         return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
 
 

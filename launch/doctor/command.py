@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from launch.commands.parse import Parsed
 from launch.site.amounts import seconds
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 
@@ -18,7 +19,7 @@ class Doctor(Parsed):
     Prints what to set in the profile, and what to ask the administrator for. About two minutes, once the jobs start.
     """
 
-    cluster: Annotated[str, arg(metavar="NAME")] = ""
+    cluster: Annotated[str, arg(metavar="NAME"), IS_PATH] = ""
     """Profile of the cluster: a name, or a file."""
     nodes: int = 2
     """Nodes to look at together; one of them is enough for runs that use no more."""

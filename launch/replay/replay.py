@@ -15,7 +15,7 @@ from launch.replay.recipe import MUTED_S, ReplayRecipe
 from launch.replay.stage import FIGURES, StagePaths, play
 from sharding.base.console import open_console
 from sharding.base.csv_table import write_csv
-from sharding.base.files import PART, foreign, publish, write_json
+from sharding.base.files import PART, check_unicode, foreign, publish, write_json
 from sharding.base.locks import LOCK_NAME, folder_lock
 from sharding.base.pages import image, render
 from sharding.base.text import duration, first_few, plain
@@ -50,6 +50,7 @@ def replay(folder: Path, videos: Path | None = None, recipe: ReplayRecipe | None
 
 def _check(folder: Path, videos: Path | None) -> None:
     """Raises InputError for a folder of something else, and for videos that are not there, before any work."""
+    check_unicode(folder)
     known = {LOCK_NAME, "scenes", "videos", *(f"{NAME}.{suffix}" for suffix in ("html", "json", "csv"))}
     if others := foreign(folder, known | {name + PART for name in known}):
         raise InputError(

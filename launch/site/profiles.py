@@ -12,6 +12,7 @@ import msgspec
 
 import launch
 from launch.site.profile import ClusterProfile, Occasion, check_profile
+from sharding.base.written_paths import home_of, typed_path
 from sharding.errors import AvsyncError, InputError
 
 SUFFIX = ".toml"
@@ -21,17 +22,23 @@ SHIPPED = Path(launch.__file__).parent.parent / "slurm" / "profiles"
 _PLACE = re.compile(r" - at `\$\.?(?P<key>[^`]*)`")
 
 
-def own_folder() -> Path:
-    """Where a user's own profiles lie."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avsync" / "clusters"
+def own_folder() -> Path | None:
+    """Where a user's own profiles lie; None for an account without a home."""
+    base = os.environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if (home := home_of()) else "")
+    return Path(base, "avsync", "clusters") if base else None
 
 
 def known_profiles() -> dict[str, Path]:
     """Name -> file; of two with the same name the user's own."""
-    files = (
-        path for folder in (SHIPPED, own_folder()) if folder.is_dir() for path in sorted(folder.glob("*" + SUFFIX))
-    )
-    return {path.stem: path for path in files}
+    return {path.stem: path for folder in (SHIPPED, own_folder()) if folder for path in _profiles_in(folder)}
+
+
+def _profiles_in(folder: Path) -> list[Path]:
+    """None where it cannot be looked into: a home that is away, or another user's."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    except OSError:
+        return []
 
 
 def find_profile(name: str) -> ClusterProfile:
@@ -39,7 +46,7 @@ def find_profile(name: str) -> ClusterProfile:
 
     Raises InputError when there is none, or when it has a setting that cannot be.
     """
-    name = name or os.environ.get(NAME_VARIABLE, "")
+    name = name or typed_path(os.environ.get(NAME_VARIABLE, ""), NAME_VARIABLE)
     if not name:
         raise InputError(f"--cluster NAME is missing, and {NAME_VARIABLE} is not set; {_choices()}")
     if os.sep in name or name.endswith(SUFFIX):
@@ -54,7 +61,8 @@ def find_profile(name: str) -> ClusterProfile:
 
 def _choices() -> str:
     names = ", ".join(known_profiles()) or "none"
-    return f"there are {names}; your own go to {own_folder()}/NAME{SUFFIX}, or name a file: ./NAME{SUFFIX}"
+    own = f"your own go to {folder}/NAME{SUFFIX}, or " if (folder := own_folder()) else ""
+    return f"there are {names}; {own}name a file: ./NAME{SUFFIX}"
 
 
 def read_profile(path: Path) -> ClusterProfile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from launch.commands.parse import check_links
 from launch.job.record import SCRATCH
 from launch.queue.ask import QUESTION_S, ask
 from launch.site.amounts import as_clock, seconds
@@ -14,7 +15,7 @@ from launch.site.profile import check_full
 from launch.submit.kinds import WorkFolder, scratch_typed
 from launch.submit.plan import JobPlan
 from sharding.base.environment import variables_in
-from sharding.base.files import dangling
+from sharding.base.files import broken_link
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError
 
@@ -93,8 +94,8 @@ def missing_folders(plans: Sequence[JobPlan]) -> list[str]:
 
 
 def _missing(folder: WorkFolder) -> str:
-    if lost := dangling(folder.path):
-        return f"{folder.path} cannot be read: {lost}; make that, or name what is there"
+    if why := broken_link(folder.path):
+        return f"{why}; give what is there, or make it before: --then"
     if not folder.path.exists():
         return f"{folder.path} does not exist; give what is there, or make it before: --then"
     if folder.whole and not (folder.path / folder.whole).is_file():
@@ -105,13 +106,14 @@ def _missing(folder: WorkFolder) -> str:
 def check_writable(plans: Sequence[JobPlan]) -> None:
     """Where a job writes, there it may. Raises InputError."""
     for plan in plans:
+        check_links(plan.command, made=[folder.path for folder in plan.reads])
         _check_writable(plan)
 
 
 def _check_writable(plan: JobPlan) -> None:
     folder = plan.paths.root
-    if lost := dangling(plan.paths.target):
-        raise InputError(f"{plan.record.kind}: {lost}; make that, or name another folder")
+    if why := broken_link(plan.paths.target):
+        raise InputError(f"{plan.record.kind}: {why}; mend the link, or name another folder")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

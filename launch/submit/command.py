@@ -18,6 +18,7 @@ from launch.submit.kinds import KINDS
 from launch.submit.plan import Link
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import Split, leading, links, split
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 _JOB = re.compile(r"\d+(_\d+)?", re.ASCII)
@@ -27,7 +28,7 @@ _JOB = re.compile(r"\d+(_\d+)?", re.ASCII)
 class ForAll:
     """Flags of the whole call."""
 
-    cluster: Annotated[str, arg(metavar="NAME")] = ""
+    cluster: Annotated[str, arg(metavar="NAME"), IS_PATH] = ""
     """Profile of the cluster: a file's path, or its name in the own folder or among those that come with avsync.
     Default: what the variable AVSYNC_CLUSTER says."""
     dry_run: bool = False
@@ -114,7 +115,7 @@ class Resubmit(Parsed):
     Of a chain the first job that did not end well, and behind it those that waited for it, in whichever folder.
     """
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
+    run: Annotated[Positional[str], arg(metavar="RUN"), IS_PATH]
     """Folder of a run or dataset, or of a job in it."""
     kind: Annotated[str, arg(metavar="KIND")] = ""
     """Only this one of its jobs: train, evaluate, pack ..."""

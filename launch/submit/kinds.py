@@ -12,6 +12,7 @@ from launch.site.amounts import size
 from launch.site.profile import ClusterProfile, JobOptions
 from launch.submit.resources import ResourceOptions
 from launch.submit.typed import given
+from sharding.base.written_paths import is_url
 
 PACK, MERGE = "pack", "pack-merge"
 GB = 10**9
@@ -88,8 +89,6 @@ def paths_typed(command: Any) -> list[Path]:
 
 
 def _is_url(path: Path | str) -> bool:
-    from avsync.staging.location import is_url
-
     return isinstance(path, str) and is_url(path)
 
 

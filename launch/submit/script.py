@@ -15,7 +15,7 @@ from launch.job.srun import export_values
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
 from sharding.base.environment import fill_in, variables_in
-from sharding.base.text import plain
+from sharding.base.text import is_unicode, plain
 from sharding.errors import InputError
 
 OURS = frozenset(
@@ -71,6 +71,10 @@ class Waits:
 
 def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> str:
     """Raises InputError for what no script can hold."""
+    if odd := [text for text in (record.name, *record.words, record.directory) if not is_unicode(text)]:
+        raise InputError(
+            f"{plain(odd[0])}: these bytes are no UTF-8, and a script and job.json hold nothing else; rename it"
+        )
     asked = [_option(name, value) for name, value in _options(record, paths, piece, waits).items()]
     profile = record.profile
     again = typed("resubmit", paths.target, "--kind", paths.root.name, "--new-code")
@@ -92,6 +96,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export PYTHONSAFEPATH=1",
+        "export PYTHONUTF8=1 PYTHONIOENCODING=utf-8  # names and logs are the same text whatever the locale",
         f"test -d {shlex.quote(str(paths.code))} || {{ echo {gone}; exit 1; }}",
         *exports(profile.environment),
         *([f"export {OFFSET}={piece.first}"] if piece.tasks else []),

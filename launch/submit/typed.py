@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.commands.flags import Flag
+from launch.commands.flags import Flag, is_flag
+from sharding.base.written_paths import typed_path
 
 THEN = "--then"
 
@@ -67,8 +68,13 @@ def absolute(words: Sequence[str], paths: Collection[Path], flags: Mapping[str, 
     changed, left, before = list(words), list(paths), ""
     for number, word in enumerate(words):
         flag = flags.get(before.replace("_", "-"))
-        if number and Path(word) in left and (flag is None or flag.kind is bool):
-            left.remove(Path(word))
-            changed[number] = str(Path(word).absolute())
+        path = _path(word) if number and (flag is None or flag.kind is bool) else None
+        if path in left:
+            left.remove(path)
+            changed[number] = str(path.absolute())
         before = word
     return tuple(changed)
+
+
+def _path(word: str) -> Path:
+    return Path(word if is_flag(word) else typed_path(word))

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from tyro.conf import Positional, arg
 
 from launch.commands.parse import Parsed
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 WATCH_S = 10
@@ -21,7 +22,7 @@ class Status(Parsed):
     Of one run: every attempt, and what to do next.
     """
 
-    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="[RUN|DATASET ...]")] = ()
+    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="[RUN|DATASET ...]"), IS_PATH] = ()
     """Folders that were submitted; without any: your jobs in the queue, and all below this folder."""
     json: bool = False
     """Print it as JSON, for scripts."""
@@ -55,7 +56,7 @@ class Status(Parsed):
 class Logs(Parsed):
     """Print what a job printed; with -f go on with it, over requeues, until the job is over for good."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
+    run: Annotated[Positional[str], arg(metavar="RUN"), IS_PATH]
     """A run or dataset that was submitted."""
     follow: Annotated[bool, arg(aliases=["-f"])] = False
     """Go on until the job is over for good, or Ctrl-C."""
@@ -90,7 +91,7 @@ class Cancel(Parsed):
     It stays ended, whatever SLURM does; avsync resubmit takes it up again.
     """
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
+    run: Annotated[Positional[str], arg(metavar="RUN"), IS_PATH]
     """A run or dataset that was submitted."""
     now: bool = False
     """Do not wait for it to save; what came after its last checkpoint is lost."""

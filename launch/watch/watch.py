@@ -1,5 +1,6 @@
 """`avsync status`: which jobs are meant, one question to SLURM, and their statuses as table, page or JSON."""
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -48,11 +49,11 @@ def print_status(names: Sequence[str]) -> str:
 
 
 def print_json(names: Sequence[str]) -> str:
-    """A list of JobStatus, as text. Raises InputError."""
+    """A list of JobStatus, as ASCII: the same in every encoding, whatever bytes a name holds. Raises InputError."""
     found = look(names)
     for note in found.notes:
         open_console(stderr=True).print(note, soft_wrap=True)
-    return msgspec.json.format(msgspec.json.encode(found.statuses), indent=1).decode()
+    return json.dumps(msgspec.to_builtins(found.statuses), indent=1)
 
 
 def watch(names: Sequence[str], every_s: int) -> str:

@@ -8,4 +8,7 @@ Imported by: anyone, avsync and launch too. `pages` late, for jinja2 takes its t
     workers       processes that may die of a task               console      the terminal, and the progress bar
     signals       handlers for a while                           pages        HTML
     environment   what a launcher and the work agree on: cores, commit, names
+    libraries     what to say when one does not load
+    surroundings  any terminal, locale and account: letters, home, caches
+    written_paths `~` and variables in paths, filled in or refused
 """

@@ -5,6 +5,7 @@ Anyone may import this. Knows nothing of media.
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.text import exact_number
+from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
 
 T = TypeVar("T")
@@ -92,6 +93,27 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def broken_link(path: Path) -> str:
+    """`run is a link to /gone, which is not there`, of the first link in `path` that leads nowhere; empty without one.
+
+    A link in the middle that leads to a file leads nowhere, too. What cannot be looked at is left to who uses it.
+    """
+    for above in (*reversed(path.parents), path):
+        if not above.is_symlink():
+            continue
+        try:
+            kind = above.stat().st_mode
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{above} is a link that leads back to itself"
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return f"{above} is a link to {plain(os.readlink(above))}, which is not there"
+            return ""
+        if above != path and not stat.S_ISDIR(kind):
+            return f"{above} is a link to {plain(os.readlink(above))}, which is no folder"
+    return ""
+
+
 def check_output(
     path: Path,
     flag: str,
@@ -119,17 +141,11 @@ def check_output(
         raise InputError(f"{named} must end in {known}; name it {path.with_suffix(suffix).name}")
     if new and (path.exists() or path.is_symlink()):
         raise InputError(f"{named} exists already; name another file, or delete that one")
+    if why := broken_link(path):
+        raise InputError(f"{flag}: {why}; mend the link, or name another file")
     if not make and not path.parent.is_dir():
         raise InputError(f"{named}: there is no folder {path.parent}; make it, or name another one")
     check_folder(path.parent, named)
-
-
-def dangling(path: Path) -> str:
-    """`PATH is a link to GONE, which is not there`, of the path or of a folder above it; empty where all leads on."""
-    for part in (path, *path.parents):
-        if part.is_symlink() and not part.exists():
-            return f"{part} is a link to {os.readlink(part)}, which is not there"
-    return ""
 
 
 def check_folder(folder: Path, named: str) -> None:
@@ -137,8 +153,8 @@ def check_folder(folder: Path, named: str) -> None:
 
     Raises InputError.
     """
-    if lost := dangling(folder):
-        raise InputError(f"{named} cannot be written: {lost}; make that, or name another one")
+    if why := broken_link(folder):
+        raise InputError(f"{named} cannot be written: {why}; mend the link, or name another one")
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -156,9 +172,33 @@ def writing(path: Path, flag: str) -> Iterator[None]:
         raise InputError(f"cannot write {path}: {error.strerror}; make room, or choose another {flag}") from error
 
 
+def check_unicode(folder: Path) -> None:
+    """TensorBoard, SLURM and JSON know names in UTF-8 only. Raises InputError for other bytes."""
+    if not is_unicode(str(folder)):
+        raise InputError(f"{plain(str(folder))}: these bytes are no UTF-8, and records hold nothing else; rename it")
+
+
 def foreign(folder: Path, known: Collection[str]) -> list[str]:
-    """Names in `folder` that are none of `known`, sorted; none where there is no folder."""
-    return sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    """Names in `folder` that are none of `known`, nor droppings, sorted; none where there is no folder."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name for name in names if name not in known and not is_dropping(name))
+
+
+_OF_SYSTEMS = re.compile(
+    r"\._.*|\.ds_store|\.appledouble|\.spotlight-v100|\.fseventsd|\.temporaryitems|\.trashes|"  # macOS
+    r"\.trash-\d+|\.directory|thumbs\.db|ehthumbs\.db|desktop\.ini|\$recycle\.bin|system volume information|"
+    r"@eadir|#recycle|#snapshot|\.snapshots?|\.zfs|\.nfs.*|\.fuse_hidden.*|lost\+found",  # disks and servers
+    re.IGNORECASE,
+)
+_OF_EDITORS = re.compile(r".*~|.*\.sw[a-p]|\.~lock\..*#")
+
+
+def is_dropping(name: str, *, of_editors: bool = True) -> bool:
+    """What desktops, file servers and editors leave in any folder: nobody's data, and no sign of trouble.
+
+    of_editors: also copies and locks of single files; a folder may be called so by a person.
+    """
+    return bool(_OF_SYSTEMS.fullmatch(name) or (of_editors and _OF_EDITORS.fullmatch(name)))
 
 
 def _encode_extra(value: Any, write_path: Callable[[Path], str]) -> Any:
@@ -178,9 +218,21 @@ def _decode_extra(kind: type, value: Any, read_path: Callable[[str], Path]) -> A
 
 
 def to_json(value: Any, write_path: Callable[[Path], str] = str) -> bytes:
-    """A dataclass as JSON. Same value, same bytes. `write_path` writes paths in it."""
+    """A dataclass as JSON. Same value, same bytes. `write_path` writes paths in it; what is no Unicode is escaped."""
     hook = partial(_encode_extra, write_path=write_path)
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=hook, order="deterministic"), indent=1)
+    try:
+        data = msgspec.json.encode(value, enc_hook=hook, order="deterministic")
+    except UnicodeEncodeError:  # a file name of other bytes
+        data = msgspec.json.encode(_escaped(msgspec.to_builtins(value, enc_hook=hook)), order="deterministic")
+    return msgspec.json.format(data, indent=1)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Callable[[str], Path] = Path) -> T:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import Path
 
-from sharding.base.files import dangling
+from sharding.base.files import broken_link
 from sharding.errors import BusyError, InputError
 
 LOCK_NAME = ".lock"
@@ -76,7 +76,7 @@ def _lock_file(folder: Path) -> RawIOBase:
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:
-    fact = dangling(folder) or ("it is a file" if os.path.isfile(folder) else error.strerror)
+    fact = broken_link(folder) or ("it is a file" if os.path.isfile(folder) else error.strerror)
     return InputError(f"cannot use the folder {folder}: {fact}; mend that, or name another one")
 
 

@@ -30,6 +30,11 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def is_unicode(text: str) -> bool:
+    """Not so a file name whose bytes are no UTF-8: no JSON can hold it, nor can a program that reads text."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def duration(seconds: Fraction | float) -> str:
     """`1,234 h`, `3.2 h`, `33.6 min`, `45.1 s`, `0 s`."""
     value = float(seconds)

@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from sharding.base.libraries import load_trouble
 from sharding.base.signals import ctrl_c_held
 from sharding.errors import AvsyncError
 
@@ -200,7 +201,8 @@ def _work(pipe: Connection, prepare: Callable[[], None]) -> None:
             raise SystemExit(OUT_OF_MEMORY) from None  # whatever has filled it goes with it
         except AvsyncError as error:
             pipe.send(_Failed(error, ""))
-        except Exception:  # a bug: the parent shows where
-            pipe.send(_Failed(None, traceback.format_exc()))
+        except Exception as error:  # a bug, mostly: the parent shows where
+            trouble = load_trouble(error)
+            pipe.send(_Failed(AvsyncError(trouble) if trouble else None, traceback.format_exc()))
         else:
             pipe.send([result])

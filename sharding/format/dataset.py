@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sharding.errors import FormatError, SkipClip, UsageError
+from sharding.base.files import broken_link
+from sharding.errors import FormatError, InputError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
 from sharding.format.reader import ClipLocation, ShardReader, StoredClip
@@ -79,6 +80,8 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     codec_named(info.codec)  # raised here once, not by every worker
     if not info.clips.get(split):
         raise UsageError(f"{folder} has no clips in split {split!r}; it has {_filled(info, split)}")
+    if why := broken_link(folder / split):
+        raise InputError(f"{why}; mend the link, or name another dataset")
     path = folder / split / INDEX
     index = Index.load(path)
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):

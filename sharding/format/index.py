@@ -19,7 +19,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.files import read_json
+from sharding.base.files import broken_link, read_json
+from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION, MAX_SIDE, Clock, Fit
 from sharding.format.columns import COLUMNS, Rows, load_columns, save_columns
@@ -30,6 +31,8 @@ SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
 PLAN = "plan.json"
 INDEX = "index.npz"
+RUN = "run.json"
+"""What a training run is known by."""
 PARTS = ".parts"
 """Folder of what is being packed: parts of shards, and the shares of machines."""
 Settings = dict[str, str | int | bool | None]
@@ -142,7 +145,7 @@ def read_info(folder: Path) -> DatasetInfo:
             "or run it again"
         )
     if not path.is_file():
-        raise InputError(f"{folder} is not a dataset: no dataset.json; make one with avsync pack VIDEOS DATASET")
+        raise InputError(_no_dataset(folder))
     version = _read_part(path, _Version).format_version
     if version != FORMAT_VERSION:
         raise FormatError(
@@ -156,6 +159,27 @@ def read_info(folder: Path) -> DatasetInfo:
             "packed; delete it and run the same avsync pack again"
         )
     return info
+
+
+def _no_dataset(folder: Path) -> str:
+    """What lies there instead, and what to do: old files are purged from many a disk, one by one."""
+    if why := broken_link(folder):
+        return f"{folder} is not a dataset: {why}; mend the link, or name another folder"
+    try:
+        shards = sum(1 for split in SPLITS for _ in (folder / split).glob("[0-9]*.tar"))
+        names = None if not folder.is_dir() else {path.name for path in folder.iterdir()}
+    except OSError:  # not ours to read
+        shards, names = 0, {""}
+    if shards:
+        return (
+            f"{folder} has lost {INFO} and {PLAN}, which say what it is; there is {counted(shards, 'shard')}: put both "
+            "back from a copy, or pack the videos again into another folder"
+        )
+    if names and RUN in names:
+        return f"{folder} is not a dataset: no {INFO}: it is a training run; name the dataset that it was trained on"
+    what = {None: ": there is no such folder", frozenset(): ": it is empty"}
+    fact = ": it is a file" if folder.is_file() else what.get(None if names is None else frozenset(names), "")
+    return f"{folder} is not a dataset: no {INFO}{fact}; make one with avsync pack VIDEOS DATASET"
 
 
 def _read_part(path: Path, kind: type[T]) -> T:

@@ -16,6 +16,7 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from sharding.base.files import broken_link
 from sharding.errors import RejectError, RejectReason
 
 FORMATS = "avi,asf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf,ogg"
@@ -66,7 +67,7 @@ def _not_opened(path: Path, options: dict[str, str], why: Exception) -> RejectEr
     fact = getattr(why, "strerror", None) or str(why)
     try:
         if not path.exists():
-            return RejectError(RejectReason.UNREADABLE, "no such file")
+            return RejectError(RejectReason.UNREADABLE, broken_link(path) or "no such file")
     except (OSError, ValueError) as error:
         return RejectError(RejectReason.UNREADABLE, f"cannot be read: {getattr(error, 'strerror', None) or error}")
     check_disk(path, ENDS)

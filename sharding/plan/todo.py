@@ -15,12 +15,12 @@ from pathlib import Path
 from rich.console import Console
 
 from sharding.base.environment import JOBS
-from sharding.base.files import open_file, read_json, to_json, write_json
+from sharding.base.files import broken_link, is_dropping, open_file, read_json, to_json, write_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason, UsageError
-from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, read_info
+from sharding.format.index import INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
@@ -28,9 +28,8 @@ from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
 from sharding.sources.source import Source, SourceList
 
-RUN = "run.json"  # what a training run is known by
 _OURS_ABOVE = re.compile(
-    rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|\.nfs.*|\.DS_Store|"
+    rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
     rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
@@ -62,13 +61,15 @@ class OnDisk:
             raise InputError(f"cannot use {self.path}: {error.strerror}; name a new or empty folder") from error
         if RUN in names:
             raise UsageError(f"{self.path} is a training run; name a new or empty folder for the dataset")
-        foreign = [name for name in names if not _OURS_ABOVE.fullmatch(name)]
+        foreign = [name for name in names if not _OURS_ABOVE.fullmatch(name) and not is_dropping(name)]
         if foreign and not {INFO, PLAN} & set(names):
             raise UsageError(
                 f"{self.path} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
             )
         if (self.path / PARTS).is_symlink():
             raise InputError(f"{self.path / PARTS} is a link, and what it leads to would be deleted; delete the link")
+        if why := next(filter(None, (broken_link(self.path / split) for split in SPLITS)), ""):
+            raise InputError(f"{why}; mend the link, or delete it")
         if INFO in names:
             read_info(self.path)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from sharding.base.files import is_dropping
 from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectReason
@@ -91,8 +92,9 @@ class Folder:
 def walk(folder: Path) -> Iterator[Folder]:
     """Each folder below, `folder` first, in one order on every machine; no file is opened.
 
-    Hidden ones are left out; a folder reached twice through links is walked once. One that cannot be listed costs
-    itself only, as does a link that leads nowhere, unless its name is a video's. Raises OSError when it is `folder`.
+    Hidden ones, and those of desktops and servers, are left out; a folder reached twice through links is walked once.
+    One that cannot be listed costs itself only, as does a link that leads nowhere, unless its name is a video's.
+    Raises OSError when it is `folder`.
     """
     walked: set[str] = set()
     waiting = [""]
@@ -130,9 +132,12 @@ def tell_unlisted(unlisted: Sequence[Reject]) -> tuple[str, ...]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is not hidden, by name. Raises OSError."""
+    """What is neither hidden nor left by a desktop or server, by name. Raises OSError."""
     with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        kept = (
+            entry for entry in entries if not (entry.name.startswith(".") or is_dropping(entry.name, of_editors=False))
+        )
+        return sorted(kept, key=lambda entry: entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

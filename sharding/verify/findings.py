@@ -66,6 +66,8 @@ class Report:
     findings: tuple[Finding, ...]
     clocks: ClockSums = field(default_factory=ClockSums)
     """What packing mended of the sources' clocks: no damage, but worth a look."""
+    droppings: tuple[str, ...] = ()
+    """What desktops and file servers left among its files."""
 
     def __str__(self) -> str:
         return f"{counted(self.shards, 'shard')}, {counted(self.clips, 'clip')}, {counted(self.bytes, 'byte')}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharding.base.environment import JOBS
-from sharding.base.files import from_json, open_file
+from sharding.base.files import broken_link, from_json, is_dropping, open_file
 from sharding.base.locks import LOCK_NAME
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION
@@ -19,7 +19,6 @@ from sharding.verify.shard import ShardContext
 
 LARGEST_FILE = 2**31
 """Bytes of plan.json or rejects.csv: some hundred for each source."""
-_HARMLESS = re.compile(rf"{re.escape(LOCK_NAME)}|\.nfs.*|\.DS_Store")
 _SHARD = re.compile(r"(\d{6})\.(tar|json)", re.ASCII)
 _NAME = re.compile(rf"({'|'.join(SPLITS)})/\d{{6}}", re.ASCII)
 
@@ -32,6 +31,8 @@ class Contents:
     """`<split>/NNNNNN`, in order: those of plan.json, or of which there is a file."""
     around: ShardContext = field(default_factory=ShardContext)
     findings: list[Finding] = field(default_factory=list[Finding])
+    droppings: list[str] = field(default_factory=list[str])
+    """What desktops and file servers left: no part of it, and no harm."""
 
     def numbers(self, split: str) -> list[int]:
         """Of the tars of a split."""
@@ -51,7 +52,9 @@ def look_around(folder: Path, info: DatasetInfo) -> Contents:
     for name in _names(contents, folder, ""):
         if name == PARTS:
             contents.add(FindingKind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
-        elif name not in (INFO, JOBS, PLAN, REJECTS, *SPLITS) and not _HARMLESS.fullmatch(name):
+        elif is_dropping(name):
+            contents.droppings.append(name)
+        elif name not in (INFO, JOBS, LOCK_NAME, PLAN, REJECTS, *SPLITS):
             contents.add(FindingKind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
     planned = contents.around.planned
@@ -67,6 +70,8 @@ def _names(contents: Contents, folder: Path, split: str) -> list[str]:
     try:
         return sorted(os.listdir(folder / split))
     except FileNotFoundError:
+        if why := broken_link(folder / split):
+            contents.add(FindingKind.UNREADABLE, split, "a folder", why)
         return []  # each file that should be there is a finding of its own
     except OSError as error:
         contents.add(FindingKind.UNREADABLE, split or ".", "a folder", str(error.strerror))
@@ -83,7 +88,9 @@ def _shards_in(contents: Contents, folder: Path, split: str) -> set[str]:
             shards.add(shard)
         elif match:
             contents.add(FindingKind.FOREIGN, f"{split}/{name}", "nothing", "a shard that plan.json does not list")
-        elif name != INDEX and not _HARMLESS.fullmatch(name):
+        elif is_dropping(name):
+            contents.droppings.append(f"{split}/{name}")
+        elif name not in (INDEX, LOCK_NAME):
             what = "half a file" if name.endswith(".part") else "a file that no avsync pack writes"
             contents.add(FindingKind.FOREIGN, f"{split}/{name}", "nothing", what)
     return shards

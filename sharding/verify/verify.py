@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
+from sharding.base.text import counted, first_few, plain
 from sharding.errors import AvsyncError, InputError
 from sharding.format.codec import codec_named
 from sharding.format.index import INFO, SPLITS, DatasetInfo, read_info
@@ -46,6 +47,10 @@ def verify(
     console = console or open_console()
     if report.findings:
         print_findings(report.findings, console)
+    if report.droppings:
+        what = counted(len(report.droppings), "file")
+        names = plain(first_few(report.droppings))
+        console.print(Text(f"{what} of desktops and file servers passed over: {names}"), soft_wrap=True)
     if report.clocks.mended:
         console.print(Text(f"{report.clocks}: avsync show {folder} tells which"), soft_wrap=True)
     if report.findings:
@@ -77,6 +82,7 @@ def inspect(folder: Path, jobs: int | None, *, decode: bool, progress: Console) 
         bytes=sum(shard.bytes for shard in shards),
         findings=tuple(findings),
         clocks=sum((shard.clocks for shard in shards), ClockSums()),
+        droppings=tuple(contents.droppings),
     )
 
 
@@ -136,9 +142,7 @@ def _totals(contents: Contents, shards: Sequence[Shard], info: DatasetInfo) -> l
         pairs[f"clips in {split}"] = (info.clips.get(split, 0), clips)
         pairs[f"shards in {split}"] = (info.shards.get(split, 0), len(contents.numbers(split)))
     return [
-        Finding(
-            kind=FindingKind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(counted)
-        )
-        for name, (counted, there) in pairs.items()
-        if counted != there
+        Finding(kind=FindingKind.DISAGREES, file=INFO, wanted=f"{there} {name} as in the side files", found=str(stated))
+        for name, (stated, there) in pairs.items()
+        if stated != there
     ]

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sharding.base.surroundings import speak_anywhere
 from sharding.errors import AvsyncError
 from slurm.cluster.cluster import Cluster
 from slurm.cluster.config_files import user_name
@@ -152,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run one command; an error that a person can mend is one line."""
+    speak_anywhere()
     arguments = parser().parse_args()
     try:
         return arguments.function(arguments)

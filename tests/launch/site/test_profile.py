@@ -33,8 +33,10 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's own folder of profiles."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    own_folder().mkdir(parents=True)
-    return own_folder()
+    folder = own_folder()
+    assert folder
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_a_name_finds_the_users_own_profile_before_the_one_that_comes_with_avsync(own: Path) -> None:
