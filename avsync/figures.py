@@ -66,7 +66,9 @@ def draw_sound(axes: Any, seconds: NDArray, peaks: NDArray, step: Literal["post"
 
 def legend_below(axes: Axes, title: str | None = None) -> None:
     """Under the axes and their labels: inside there would be a row, a bar or a curve that it hides."""
-    under = axes.transAxes + ScaledTranslation(0, -BELOW_POINTS / 72, axes.get_figure(root=True).dpi_scale_trans)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    under = axes.transAxes + ScaledTranslation(0, -BELOW_POINTS / 72, figure.dpi_scale_trans)
     axes.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0),

@@ -26,6 +26,7 @@ from avsync.run.receipt import Opening, Receipt, keep_receipt
 from avsync.run.state import Origin, State
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
+from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import JOBS, commit_of
 from sharding.base.files import PART, foreign, to_json, write_json
 from sharding.base.locks import LOCK_NAME, folder_lock
@@ -176,11 +177,12 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     """
     check_batch(config.batch, world.ranks, config.runtime.accumulate)
     source = StagedDataset.open(dataset, config.runtime)
-    feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
-    validation = open_validation(source, config)
-    order = feed.order(config.batch, config.seed)
-    check_network(config, feed)
-    info = describe(source, config, feed, validation, order)
+    with WaitNotice(f"reading the index of {source.location}", open_console(stderr=True, quiet=not world.is_main)):
+        feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
+        validation = open_validation(source, config)
+        order = feed.order(config.batch, config.seed)
+        check_network(config, feed)
+        info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     if world.is_main:  # another one would come upon what this one is writing
         _check_folder(opened.paths)
