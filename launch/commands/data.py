@@ -223,7 +223,7 @@ class Advise(Parsed):
     disk: Path = Path()
     """A folder of the disk that the dataset would lie on; default: this one. What is written there is removed again."""
     gpu_clips_per_s: Annotated[float | None, arg(help_behavior_hint="(default: by what this machine has)")] = None
-    """Clips a second that training takes. Where nobody says: 200 for a GPU, computed (the paper's network needs 0.5
+    """Clips a second that training takes. Where nobody says: 70 for a GPU, computed (the paper's network needs 1.4
     TFLOP for a clip, a GPU sustains 100 TFLOP/s); without one 3 for each core, measured with --preset small."""
     config: Annotated[PackConfig, arg(name="")] = field(default_factory=PackConfig)
 

@@ -18,8 +18,9 @@ NEARLY = 0.8
 """When no form keeps up, a smaller one that reaches this fraction of the fastest is preferred."""
 
 
-GPU_CLIPS_PER_S = 200.0
-"""Computed, not measured: the paper's network needs 0.5 TFLOP for a clip, a GPU sustains 100 TFLOP/s."""
+GPU_CLIPS_PER_S = 70.0
+"""Computed, not measured: the paper's network needs 1.4 TFLOP for a clip, forward and backward with both of its
+sounds; a GPU sustains 100 TFLOP/s."""
 CORE_CLIPS_PER_S = 3.0
 """Measured: the small network in training, on a core that does nothing else."""
 
