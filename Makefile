@@ -90,10 +90,10 @@ renew:  ## resolve the newest set anew, test it, and only when all is green writ
 	cp .renew/constraints.txt constraints.txt
 	@git --no-pager diff --stat constraints.txt
 
-demo: setup  ## the whole path on generated scenes, minutes on a laptop; ends by saying what to open
+demo: setup  ## the whole path on generated scenes, about 10 minutes on two cores; ends by saying what to open
 	$(BIN)/avsync demo
 
-replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm, and the cure; under ten minutes
+replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm, and the cure; about 20 minutes on two cores
 	$(BIN)/avsync replay
 
 cluster-demo: slurm  ## a run that survives two preemptions, on a real SLURM cluster of this machine; about four minutes

@@ -230,6 +230,10 @@ class EvaluateConfig:
             raise InputError(f"--pairs-per-clip {self.pairs_per_clip} and --batch {self.batch} must be at least 1")
 
 
+SURE = 0.8
+"""Probability from which on an answer about one file is called a verdict."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalizeConfig:
     """How a heat map video is drawn."""

@@ -12,8 +12,10 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -25,6 +27,8 @@ INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
 LEAST_REACH = 0.05
 """Of a drawn sound, of full scale: softer sound must not look loud."""
 LEVELS = 256
+BELOW_POINTS, LEGEND_COLUMNS = 30, 3
+"""A legend below axes begins under the numbers and the name of the axis."""
 COLD, HOT = 50, 99.5
 """Percentiles over the whole video that stay clear and get the full colour."""
 LEAST_CONTRAST = 0.5
@@ -58,6 +62,23 @@ def draw_sound(axes: Any, seconds: NDArray, peaks: NDArray, step: Literal["post"
     reach = max(LEAST_REACH, float(peaks.max(initial=0))) * 1.05
     axes.set(ylim=(-reach, reach), yticks=[])
     axes.set_ylabel("sound", fontsize=9, color=INK)
+
+
+def legend_below(axes: Axes, title: str | None = None) -> None:
+    """Under the axes and their labels: inside there would be a row, a bar or a curve that it hides."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    under = axes.transAxes + ScaledTranslation(0, -BELOW_POINTS / 72, figure.dpi_scale_trans)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=under,
+        ncols=LEGEND_COLUMNS,
+        fontsize=8,
+        frameon=False,
+        title=title,
+        title_fontsize=8,
+    )
 
 
 def bare(axes: Any) -> None:

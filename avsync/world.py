@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sharding.base.environment import GRANTED, available_cores
+from sharding.base.text import counted
 from sharding.errors import PeerError
 
 T = TypeVar("T")
@@ -95,6 +96,13 @@ def cores_of_rank() -> int:
     if os.environ.get(GRANTED):
         return available_cores()
     return max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def words_for(device: torch.device) -> str:
+    """What computes, in words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"the CPU ({counted(torch.get_num_threads(), 'core')})" if device.type == "cpu" else str(device)
 
 
 def use_cores(device: torch.device) -> None:

@@ -9,14 +9,18 @@ from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from avsync.run.paths import RunPaths
 from sharding.base.files import check_unicode
-from sharding.base.text import percent
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
+
+LENGTH = (
+    "The whole path takes about 10 minutes on two CPU cores, 30 where others use them too; most of it is step 3. "
+    "Stopped, the same command goes on."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoRecipe:
-    """Settings of every step. The defaults suit two CPU cores and eight minutes; docs/log.md says how they came."""
+    """Settings of every step. The defaults suit two CPU cores; docs/log.md says how they came."""
 
     scenes: SceneConfig = field(default_factory=SceneConfig)
     pack: PackConfig = field(
@@ -31,6 +35,7 @@ def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     recipe = recipe or DemoRecipe()
     check_unicode(folder)
     started = time.monotonic()
+    _print(LENGTH)
     table = _make_and_pack(folder, recipe)
     run, dataset = folder / "run", folder / "dataset"
     _say(3, f"avsync train {dataset} {run}: learn, without labels, what belongs together")
@@ -50,7 +55,7 @@ def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     place = card.localisation
     _print(
-        f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {percent(card.accuracy.value)} (chance 50 %)"
+        f"\nDone in {minutes}:{seconds:02} minutes. Held-out accuracy {card.accuracy}, chance 50 %"
         + (f", hottest point on the true source {place.times_chance:.1f}x as often as chance" if place else "")
         + f".\nOpen:\n  {result.mp4}   the heat map, with sound"
         f"\n  {result.sheet}   the same as one picture"

@@ -6,13 +6,16 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import getsource
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from avsync.presets import PRESETS
 from launch.cli import COMMANDS
+from launch.commands.train import Train
 from tests.test_architecture import LADDER, MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +102,12 @@ def test_a_picture_is_well_formed_and_describes_itself(picture: Path) -> None:
     assert top.find("{http://www.w3.org/2000/svg}desc") is not None
 
 
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "demo").iterdir()), ids=lambda path: path.name)
+def test_the_pictures_of_a_result_are_shown_and_small(picture: Path) -> None:
+    assert f"](docs/demo/{picture.name})" in (ROOT / "README.md").read_text()
+    assert picture.stat().st_size < 200_000
+
+
 def test_contributing_draws_the_ladder_that_the_test_holds() -> None:
     for package in ("sharding", "avsync", "launch"):
         steps = [", ".join(rooms.split()) for rooms in LADDER[package] if rooms != "__main__"]
@@ -115,6 +124,14 @@ def test_contributing_lists_what_avsync_may_import() -> None:
 def test_the_glossary_leads_to_files_that_are_there() -> None:
     for path in re.findall(r"`((?:sharding|avsync|launch)/[\w/.]+)`", (ROOT / "docs" / "glossary.md").read_text()):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_preset_says_how_long_it_takes(name: str) -> None:
+    section = (ROOT / "docs" / "networks.md").read_text().partition("## How long it takes")[2].partition("\n## ")[0]
+    assert re.search(rf"^\| `{name}` \| {PRESETS[name]().steps:,} \|.*(?:min|h) ", section, flags=re.MULTILINE)
+    help_text = getsource(Train)
+    assert name in help_text.partition("Settings to start from")[2].partition('"""')[0]
 
 
 def test_every_dependency_is_explained() -> None:

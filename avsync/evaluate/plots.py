@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from avsync.evaluate.actions import CHANCE, UNKNOWN, ActionRow, easiest_and_hardest
 from avsync.evaluate.scorecard import Scorecard, ScoreRow
-from avsync.figures import figure_png
+from avsync.figures import figure_png, legend_below
 from avsync.honesty.predict import Predictions
 
 COLORS = {"easy": "tab:green", "learned": "tab:blue", "hard": "tab:orange", "chance": "tab:red", UNKNOWN: "tab:gray"}
@@ -30,7 +30,7 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
         )
     right.axvline(0, color="black", linewidth=0.8)
     right.set(xlabel="logit (above 0: the network says in sync)", ylabel="examples")
-    right.legend(title=f"AUC {card.auc:.3f}")
+    legend_below(right, f"AUC {card.auc:.3f}")
     figure.suptitle(
         f"{Path(card.run).name}, step {card.step:,}, on {Path(card.dataset).name}, split {card.split}: "
         f"accuracy {card.accuracy}",
@@ -51,8 +51,9 @@ def _estimates(axes: Axes, rows: tuple[ActionRow, ...]) -> None:
         axes.plot([], [], "o", color=COLORS[verdict], label=verdict)
     axes.set_yticks(heights, [f"{row.name} ({row.sources})" for row in rows], parse_math=False)
     axes.axvline(CHANCE, color="black", linestyle="--", linewidth=0.8, label="chance level")
-    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), title="by action (sources): interval, accuracy |, estimate o")
-    axes.legend(loc="lower left", fontsize=7)
+    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3))
+    axes.set_title("by action (sources): interval, accuracy |, estimate o", fontsize=10)
+    legend_below(axes)
 
 
 def _bars(axes: Axes, rows: tuple[ScoreRow, ...], title: str) -> None:
@@ -62,5 +63,6 @@ def _bars(axes: Axes, rows: tuple[ScoreRow, ...], title: str) -> None:
     axes.barh(heights, value, xerr=reach, color="tab:blue", ecolor="black", height=0.7)
     axes.set_yticks(heights, [f"{row.name} ({row.accuracy.count})" for row in rows], parse_math=False)
     axes.axvline(CHANCE, color="tab:red", linestyle="--", label="chance")
-    axes.set(xlim=(0, 1), title=title)
-    axes.legend(loc="lower right")
+    axes.set(xlim=(0, 1))
+    axes.set_title(title, fontsize=10)
+    legend_below(axes)

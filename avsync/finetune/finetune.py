@@ -17,6 +17,7 @@ from avsync.loading.feed import Feed
 from avsync.run.info import check_same_input
 from avsync.run.network import load_network, pick_device
 from avsync.staging.mirror import StagedDataset
+from sharding.base.console import WaitNotice
 from sharding.base.files import read_json
 from sharding.base.locks import folder_lock
 from sharding.errors import FormatError
@@ -28,13 +29,14 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
     Raises InputError, FormatError, BusyError when `out` is in use, Stopped when somebody wished to stop.
     """
     paths, device = OutPaths(out), pick_device(config.device)
-    loaded = load_network(run, config.checkpoint, device)
-    source = StagedDataset.of_folder(dataset)
-    splits = Splits.open(
-        dataset, config.task, loaded.config, config.train_clips, lambda chosen: Feed.reading(chosen, source)
-    )
-    for feed in splits.feeds.values():
-        check_same_input(loaded, feed, dataset)
+    with WaitNotice(f"loading the network of {run} and the index of {dataset}"):
+        loaded = load_network(run, config.checkpoint, device)
+        source = StagedDataset.of_folder(dataset)
+        splits = Splits.open(
+            dataset, config.task, loaded.config, config.train_clips, lambda chosen: Feed.reading(chosen, source)
+        )
+        for feed in splits.feeds.values():
+            check_same_input(loaded, feed, dataset)
     check_free(paths)
     with folder_lock(out, "avsync finetune"):
         begun = claim(paths, describe_comparison(run, dataset, config, loaded.step, loaded.config.model, splits))
@@ -43,16 +45,17 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
             show(found, paths)
             return found
         train = splits.feeds["train"]
-        opened = OpenComparison(
-            out=paths,
-            begun=begun,
-            splits=splits,
-            arms=build_arms(config, loaded, len(splits.classes), device),
-            order=train.order(config.batch, config.seed),
-            mute=loaded.config.pairs.mute_samples,
-            device=device,
-        )
-        work = Finetuning(opened)
+        with WaitNotice(f"building {' and '.join(config.arms)}, or taking up the newest checkpoint"):
+            opened = OpenComparison(
+                out=paths,
+                begun=begun,
+                splits=splits,
+                arms=build_arms(config, loaded, len(splits.classes), device),
+                order=train.order(config.batch, config.seed),
+                mute=loaded.config.pairs.mute_samples,
+                device=device,
+            )
+            work = Finetuning(opened)
         answers = work.run()
         if not len(answers.clips):
             raise FormatError(

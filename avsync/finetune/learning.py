@@ -9,6 +9,7 @@ from avsync.run.receipt import Receipt
 from avsync.run.state import State
 from avsync.train.reporter import Reporter
 from avsync.train.tracking import StepMetrics, SummaryWriter, curves_at
+from avsync.world import words_for
 from sharding.base.files import read_json, write_json
 from sharding.base.text import counted, percent
 
@@ -73,7 +74,7 @@ class FinetuneReporter(Reporter):
     """How the arms do."""
 
     def __init__(self, begun: Begun, out: OutPaths, state: State, curves: LearningCurves) -> None:
-        self._begun, config = begun, begun.config
+        self._begun, self._log, config = begun, out.run.tensorboard, begun.config
         super().__init__("fine-tuning", out.run, state, steps=config.steps, batch=config.batch, curves=curves)
 
     def introduce(self, device: torch.device, clips: int, first: int) -> None:
@@ -81,8 +82,9 @@ class FinetuneReporter(Reporter):
         begun = self._begun
         self.say(
             f"{begun.config.task} recognition, {len(begun.classes)} classes: {' and '.join(begun.config.arms)}, "
-            f"network {begun.model} of step {begun.run_step}; one process, on {device}; "
-            f"{counted(clips, 'clip')} to train on, steps {first} to {begun.config.steps}"
+            f"network {begun.model} of step {begun.run_step}; 1 process, on {words_for(device)}; "
+            f"{counted(clips, 'clip')} to train on, {begun.config.batch} a step, "
+            f"{f'resumed at step {first}' if first else 'steps 0'} to {begun.config.steps}; log: {self._log}"
         )
 
     def status(self, now: StepMetrics) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from avsync.figures import figure_png
+from avsync.figures import figure_png, legend_below
 from avsync.finetune.compare import Comparison
 from avsync.finetune.out_folder import LearningPoint, OutPaths
 from avsync.finetune.scoring import ArmAnswers
@@ -68,7 +68,7 @@ def comparison_plot(found: Comparison, points: list[LearningPoint]) -> bytes:
             )
     _levels(left, found)
     left.set(ylim=(0, 1), xlabel="step", ylabel="accuracy", title="learning")
-    left.legend(fontsize=7)
+    legend_below(left)
     values = np.array([arm.top1.value for arm in found.arms])
     errors = np.array([[arm.top1.value - arm.top1.low, arm.top1.high - arm.top1.value] for arm in found.arms]).T
     right.bar(

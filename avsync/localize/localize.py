@@ -17,7 +17,7 @@ import torch
 from av.error import PyAVCallbackError
 from numpy.typing import NDArray
 
-from avsync.config import LocalizeConfig
+from avsync.config import SURE, LocalizeConfig
 from avsync.figures import HeatScale, Painter
 from avsync.honesty.maps import MapScorer, MapScores
 from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
@@ -29,7 +29,7 @@ from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, writing
-from sharding.base.text import percent
+from sharding.base.text import counted, percent
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.clip import Box
 from sharding.media.probe import Probe, probe
@@ -41,8 +41,16 @@ LITTLE_SOUND = 0.9
 def title_of(video: Path, network: LoadedNetwork, in_sync: float, scores: MapScores) -> str:
     """Of the sheet; two lines."""
     name = video.name.encode("utf-8", "replace").decode()  # fonts know nothing of bytes that are no text
-    first = f"{name}     in sync: {percent(in_sync, digits=0)}     {network.config.model}, step {network.step:,}"
+    first = f"{name}     {verdict_words(in_sync)}     {network.config.model}, step {network.step:,}"
     return f"{first}\nthis map {scores}"
+
+
+def verdict_words(in_sync: float) -> str:
+    """What a mean probability says of a whole file: a verdict only from SURE on, either way."""
+    if max(in_sync, 1 - in_sync) < SURE:
+        return f"can't tell if in sync ({percent(in_sync, digits=0)} for it, {percent(SURE, digits=0)} needed)"
+    word, sure = ("in sync", in_sync) if in_sync > 0.5 else ("not in sync", 1 - in_sync)
+    return f"{word} ({percent(sure, digits=0)} sure)"
 
 
 def note_on(video: Path, source: Probe, shown: Fraction, need: Fraction) -> str:
@@ -99,8 +107,8 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     console = open_console()
     if result.note:
         console.print(result.note, style="yellow")
-    in_sync = percent(result.in_sync, digits=0)
-    console.print(f"In sync, says the network: {in_sync} (chance 50 %), {result.windows} windows")
+    windows = counted(result.windows, "window")
+    console.print(f"The network's verdict by {windows}: {verdict_words(result.in_sync)}", soft_wrap=True)
     console.print(f"This map {result.scores} ({result.scores.meaning})", soft_wrap=True)
     console.print(f"Open {result.mp4} and {result.sheet}", soft_wrap=True)
     return result

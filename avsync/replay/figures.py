@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsync.figures import Painter, figure_png
+from avsync.figures import Painter, figure_png, legend_below
 from avsync.replay.heat import HeatAroundJoin, Joined, Shown
 from avsync.replay.runs import Curves, RunCurve
 from avsync.train.pictures import STRENGTH
@@ -102,5 +102,5 @@ def join_figure(joined: Joined, heats: Sequence[tuple[str, HeatAroundJoin]], mut
     right.axvline(0, color=RED, linewidth=0.8, linestyle="--")
     right.axhline(1, color=INK, linewidth=0.7, linestyle=":")
     right.set(xlabel="seconds from the join", ylabel="heat / window's mean")
-    right.legend(fontsize=7)
+    legend_below(right)
     return figure_png(figure)

@@ -66,7 +66,8 @@ class Receipt:
             f"resumed at step {self.step} of {self.steps}: clips skipped {self.skipped}, repeated {self.repeated}, "
             f"digest of {counted(self.clips, 'clip')} matches ({self.digest}){unreadable}; attempt {self.attempt}, "
             f"epoch {self.epoch}, {self.position:,} of its {counted(self.epoch_clips, 'clip')} done; saved "
-            f"{duration(self.saved_s_ago)} ago by {_processes(self.ranks_before)}, now {_processes(self.ranks)}"
+            f"{duration(self.saved_s_ago)} ago by {counted(self.ranks_before, 'process', 'processes')}, "
+            f"now {counted(self.ranks, 'process', 'processes')}"
         )
 
 
@@ -125,10 +126,6 @@ class Opening:
         gone = [self.order.step(step).clips for step in range(first, self.done)]
         repeated = len(came) - len(np.setdiff1d(came, np.concatenate(gone)) if gone else np.unique(came))
         return len(np.setdiff1d(due, came)), repeated
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _age(paths: RunPaths, step: int) -> int:

@@ -25,6 +25,7 @@ from avsync.run.receipt import Opening, Receipt, keep_receipt
 from avsync.run.state import Origin, State
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
+from sharding.base.console import WaitNotice, open_console
 from sharding.base.files import to_json, write_json
 from sharding.base.locks import folder_lock
 from sharding.errors import FormatError, InputError
@@ -111,11 +112,12 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
     """
     check_batch(config.batch, world.ranks, config.runtime.accumulate)
     source = StagedDataset.open(dataset, config.runtime)
-    feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
-    validation = open_validation(source, config)
-    order = feed.order(config.batch, config.seed)
-    check_network(config, feed)
-    info = describe(source, config, feed, validation, order)
+    with WaitNotice(f"reading the index of {source.location}", open_console(stderr=True, quiet=not world.is_main)):
+        feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
+        validation = open_validation(source, config)
+        order = feed.order(config.batch, config.seed)
+        check_network(config, feed)
+        info = describe(source, config, feed, validation, order)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     if world.is_main:  # another one would come upon what this one is writing
         check_folder_of_run(opened.paths)

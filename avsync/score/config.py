@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from avsync.config import SURE
 from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
@@ -18,7 +19,7 @@ class ScoreConfig:
     """Sound that comes earlier than its picture by up to this is in sync (EBU R 37)."""
     late_ms: float = 60.0
     """Sound that comes later than its picture by up to this is in sync (EBU R 37)."""
-    sure: float = 0.8
+    sure: float = SURE
     """Below this probability the answer is "can't tell"."""
     reach_s: float = 2.0
     """Offsets up to so many seconds, either way, are tried."""

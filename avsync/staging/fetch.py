@@ -16,7 +16,7 @@ from isal.isal_zlib import crc32
 from avsync.staging.checksum import ClipCheck, ClipRanges
 from avsync.staging.location import Location
 from avsync.staging.streams import PIECE, ByteStream, Refused
-from sharding.base.text import counted
+from sharding.base.text import counted, duration
 from sharding.errors import InputError
 
 LONGEST_PAUSE_S = 30
@@ -81,6 +81,8 @@ class Fetch:
     stop: Event = field(default_factory=Event)
     moved: Callable[[], None] = lambda: None
     """Called with every piece that has come."""
+    say: Callable[[str], None] = lambda _: None
+    """Called with what went wrong when it will be tried again."""
 
     def copy(self, name: str, file: RawIOBase, ranges: ClipRanges | None = None) -> FetchedFile:
         """The file `name` of the origin, written to `file`, an empty one; checked by `ranges` when it is a shard.
@@ -100,7 +102,11 @@ class Fetch:
                 if not came.wrong or came == before:
                     return self._whole(name, came, tried, ranges)
                 before, problem = came, f"{counted(len(came.wrong), 'clip')} in it came other than packed"
-            if self.stop.wait(self.retries.pause_after(tried) if tried < self.retries.tries else 0):
+            pause = self.retries.pause_after(tried) if tried < self.retries.tries else 0
+            if pause:
+                again = f"trying again in {duration(pause)} (try {tried} of {self.retries.tries})"
+                self.say(f"{self.location.name_of(name)}: {problem}; {again}")
+            if self.stop.wait(pause):
                 raise FetchStopped
         raise self._gone(name, problem, self.retries.tries)
 

@@ -20,6 +20,8 @@ from avsync.staging.location import Location
 from avsync.staging.room import MIRROR, Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
+from sharding.base.console import WaitNotice, open_console
+from sharding.base.environment import is_first_rank
 from sharding.base.files import check_unicode
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.dataset import Dataset
@@ -140,12 +142,14 @@ def _fetch_mirror(location: Location, scratch: Path, retries: Retries) -> Path:
 
 def _fetch_metadata(location: Location, folder: Path, retries: Retries) -> list[str]:
     """dataset.json and the indexes, each read once to see that it is whole; a damaged one is fetched once more."""
-    fetch = Fetch(location=location, retries=retries)
-    _fetch_checked(fetch, INFO, folder, lambda: read_info(folder))
-    indexes = _indexes(read_info(folder).clips)
-    for name in indexes:
-        (folder / name).parent.mkdir()
-        _fetch_checked(fetch, name, folder, lambda name=name: Index.load(folder / name))
+    console = open_console(stderr=True, quiet=not is_first_rank())
+    with WaitNotice(f"fetching the index of {location}", console) as notice:
+        fetch = Fetch(location=location, retries=retries, say=notice.say)
+        _fetch_checked(fetch, INFO, folder, lambda: read_info(folder))
+        indexes = _indexes(read_info(folder).clips)
+        for name in indexes:
+            (folder / name).parent.mkdir()
+            _fetch_checked(fetch, name, folder, lambda name=name: Index.load(folder / name))
     return [INFO, *indexes]
 
 

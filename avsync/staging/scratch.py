@@ -169,7 +169,7 @@ class Scratch:
             return CopyOutcome.THERE
         ranges = ClipRanges.of(self.dataset.index, shard)
         self.room.reserve(part, ranges.size, urgent=urgent)
-        fetch = Fetch(location=self.location, retries=self.retries, stop=stop, moved=part.moved)
+        fetch = Fetch(location=self.location, retries=self.retries, stop=stop, moved=part.moved, say=self._say_again)
         while True:
             try:
                 came = fetch.copy(shard_name(self.dataset.split, shard), part.file, ranges)
@@ -244,6 +244,10 @@ class Scratch:
             raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {ROOM}")
         if self.location.folder is not None:
             self.say(f"{fact}: shards without a copy are read from {self.location}; {ROOM}", once="room")
+
+    def _say_again(self, problem: str) -> None:
+        """The first shard that does not come at once: of what stays, the end of its tries tells."""
+        self.say(problem, once="again")
 
     def say(self, message: str, once: str = "") -> None:
         """A line for whoever watches; only the first about `once`, when given, else only the first that says so."""

@@ -22,10 +22,12 @@ from avsync.train import pictures
 from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
-from sharding.base.console import Bar, open_console
+from avsync.world import World, words_for
+from sharding.base.console import Bar, WaitNotice, open_console
 from sharding.base.text import counted, percent
 from sharding.base.written_paths import is_url
 
+FIRST_CLIPS = "waiting for the first clips"
 NO_FLOOR = Floor(0, 3600)
 """Nobody looks how busy a GPU is."""
 
@@ -60,6 +62,7 @@ class Reporter:
         self._bar = Bar(
             doing, steps, done=state.step, console=open_console(quiet=curves is None), line=self._line
         )  # a log file gets lines like "step 10/20  loss 0.693 ...  ETA 3.2 min"
+        self._notice, self._first_step = WaitNotice(FIRST_CLIPS, self._bar.console), "computing the first step"
         self._status = ""
         self._looked = time.monotonic()
         self._guard: Guard | None = None
@@ -71,6 +74,7 @@ class Reporter:
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
+        self._notice.__enter__()
         if self._pulse.now.step >= self._pulse.now.steps:
             self.say(f"all {self._pulse.now.step} steps are done already")
         return self
@@ -78,6 +82,7 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._notice.end()
         self._bar.__exit__(kind, error, trace)
         if self._curves and not kind:
             self._curves.close()
@@ -92,12 +97,17 @@ class Reporter:
         if self._curves:
             self._curves.note(name, text, step)
 
+    def waits(self, doing: str) -> None:
+        """What the time before the first step is spent with; said aloud when it is long."""
+        self._notice.doing = doing
+
     def phase(self, phase: Phase) -> AbstractContextManager[None]:
         """What the run is at, inside."""
         return self._pulse.phase(phase)
 
     def beat(self, step: int) -> None:
         """A step is done, or a part of a validation: the run lives."""
+        self._notice.end()
         self._pulse.beat(step)
         self._bar.update(step)
 
@@ -116,6 +126,7 @@ class Reporter:
             self._curves.receipt(receipt)
         if receipt.step:
             self.say(str(receipt))
+        self.waits(self._first_step)
 
     def point(self, now: StepMetrics, trouble: str) -> None:
         """A point of the training curves. `trouble`: the last of the clips that could not be read."""
@@ -191,6 +202,25 @@ class TrainReporter(Reporter):
             floor=Floor(runtime.gpu_floor, runtime.gpu_floor_s),
         )
 
+    def introduce(self, world: World) -> None:
+        """What begins, before anything is waited for."""
+        opened, config = self._opened, self._opened.config
+        if (step := self._pulse.now.first_step) >= config.steps:
+            return
+        val = opened.validation
+        held_out = f", {counted(min(len(val.clips), config.validate_clips), 'clip')} to validate" if val else ""
+        opening = (
+            f"training {config.model} on {words_for(world.device)}, {counted(world.ranks, 'process', 'processes')}: "
+            f"{counted(len(opened.feed.clips), 'clip')} to train on{held_out}; {config.batch} clips a step, "
+            f"{f'resumed at step {step}' if step else 'steps 0'} to {config.steps}; "
+            f"log: {opened.paths.tensorboard}, {opened.paths.progress.name}"
+        )
+        self.say(opening)
+        if self._tracker:
+            self._tracker.note("opening", opening, step)
+        if config.compile:
+            self._first_step = "compiling the network, which takes minutes, and computing the first step"
+
     def done(self, state: State) -> None:
         """The last line: which command follows."""
         super().done(state)
@@ -216,6 +246,7 @@ class TrainReporter(Reporter):
         """What to expect of this attempt."""
         self.note("preflight", str(forecast), self._pulse.now.step)
         self._pulse.write(preflight=str(forecast))
+        self.waits(FIRST_CLIPS)
 
     def examined(self, got: Examination, before: State, now: State) -> None:
         """A point of the validation curves, which has changed the run's state; and the alarm."""

@@ -33,6 +33,8 @@ from avsync.train.step import Stepper
 from avsync.train.stop import Stopped
 from avsync.train.validation import Validation
 from avsync.world import World, counter, use_cores
+from sharding.base.console import WaitNotice, open_console
+from sharding.base.environment import is_first_rank
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +54,19 @@ def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
     """
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
     patience = timedelta(seconds=2 * config.runtime.stop_after_s)  # a named error first
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision="bf16" if config.precision == "bf16" else "no",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
-    )
-    use_cores(accelerator.device)
-    world = world_of(accelerator, patience)
+    console = open_console(stderr=True, quiet=not is_first_rank())
+    with WaitNotice("waiting for the run's other processes", console):
+        accelerator = Accelerator(
+            cpu=on_cpu,
+            mixed_precision="bf16" if config.precision == "bf16" else "no",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
+        )
+        use_cores(accelerator.device)
+        world = world_of(accelerator, patience)
     with ExitStack() as held:
         opened = world.together(lambda: open_run(dataset, run, config, world, held))
-        trainer = Trainer(accelerator, world, opened)
+        with WaitNotice("building the network, or taking up its newest checkpoint", console):
+            trainer = Trainer(accelerator, world, opened)
         try:
             summary = trainer.run()
         except Stopped:
@@ -113,8 +118,11 @@ class Trainer:
         loop, config, order, low = self.loop, self.config, self.opened.order, self.config.low_rate
         start, steps = loop.state.step, config.steps
         kept = [self.validation.kept] if self.validation else []
-        with loop, keep_ahead(self.feed.shelf, order.blocks(start), *kept) as coming:
+        with loop, ExitStack() as held:
+            self.reporter.introduce(self.world)
+            coming = held.enter_context(keep_ahead(self.feed.shelf, order.blocks(start), *kept))
             if start < steps and config.runtime.preflight:
+                self.reporter.waits("preflight: measuring loader and network, less than a minute")
                 self.reporter.preflight(preflight(self.feed, order, config, self.world, self.options, start))
             self.every = low.every if start <= low.steps else 1
             loop.catch_up()

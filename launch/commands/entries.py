@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Entry("[FOLDER]", "the whole path on generated scenes, minutes on a laptop", TRAIN, "Demo", True),
+    "demo": Entry("[FOLDER]", "the whole path on generated scenes; about 10 minutes", TRAIN, "Demo", True),
     "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", TRAIN, "Replay", True),
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", DATA, "Scenes", True),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", DATA, "Pack", True),

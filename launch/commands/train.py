@@ -17,6 +17,8 @@ from avsync.presets import PRESETS
 from avsync.score.config import ScoreConfig
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
+from sharding.base.console import WaitNotice, open_console
+from sharding.base.environment import is_first_rank
 from sharding.base.written_paths import IS_PATH, typed_path
 from sharding.errors import InputError
 
@@ -29,6 +31,11 @@ else:
 
 DEFAULT_PRESET = "paper"
 """Of both tables."""
+
+
+def starting() -> WaitNotice:
+    """Around the import of torch: on a slow or busy file system it takes a minute."""
+    return WaitNotice("loading torch", open_console(stderr=True, quiet=not is_first_rank()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +56,8 @@ class Audit(Parsed):
     config: Annotated[AuditConfig, arg(name="")] = field(default_factory=AuditConfig)
 
     def execute(self) -> str:
-        from avsync.audit.audit import Written, audit, refuse
+        with starting():
+            from avsync.audit.audit import Written, audit, refuse
 
         found = audit(self.dataset, self.config, Written(page=self.page, json=self.json), self._again())
         refuse(found, strict=self.strict)
@@ -79,11 +87,14 @@ class Train(Parsed):
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of the run: settings, checkpoints, TensorBoard."""
     preset: PresetName = DEFAULT_PRESET
-    """Settings to start from; the flags below override them, and show this preset's values as defaults."""
+    """Settings to start from; the flags below override them, and show this preset's values as defaults. small takes 15
+    to 40 minutes on two CPU cores; covariance and thesis hours of a GPU, paper days. docs/networks.md: how to choose
+    --steps."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
 
     def execute(self) -> str:
-        from avsync.train.trainer import train
+        with starting():
+            from avsync.train.trainer import train
 
         runtime = self.config.runtime  # a folder of the machine that trains: of a job, its variables are set there only
         scratch = typed_path(runtime.scratch, "--runtime.scratch")
@@ -102,7 +113,8 @@ class Evaluate(Parsed):
     config: Annotated[EvaluateConfig, arg(name="")] = field(default_factory=EvaluateConfig)
 
     def execute(self) -> str:
-        from avsync.evaluate.evaluate import evaluate
+        with starting():
+            from avsync.evaluate.evaluate import evaluate
 
         evaluate(self.run, self.dataset, self.config)
         return f"Next: {typed('localize', self.run, 'VIDEO')}"
@@ -119,7 +131,8 @@ class Localize(Parsed):
     config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
 
     def execute(self) -> str:
-        from avsync.localize.localize import localize
+        with starting():
+            from avsync.localize.localize import localize
 
         localize(self.run, self.video, self.config)
         return ""
@@ -148,8 +161,9 @@ class Score(Parsed):
             )
 
     def execute(self) -> str:
-        from avsync.score.report import report
-        from avsync.score.score import score
+        with starting():
+            from avsync.score.report import report
+            from avsync.score.score import score
 
         return report(score(self.run, self.videos, self.config))
 
@@ -174,7 +188,8 @@ class Finetune(Parsed):
     config: Annotated[FinetuneConfig, arg(name="")] = field(default_factory=FINETUNE_PRESETS[DEFAULT_PRESET])
 
     def execute(self) -> str:
-        from avsync.finetune.finetune import finetune
+        with starting():
+            from avsync.finetune.finetune import finetune
 
         finetune(self.run, self.dataset, self.out, self.config)
         return f"Next: {typed('board', self.out)}"
@@ -182,7 +197,7 @@ class Finetune(Parsed):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo(Parsed):
-    """The whole path on generated scenes: make, pack, train, evaluate, localise. Minutes on a laptop, no GPU."""
+    """The whole path on generated scenes: make, pack, train, evaluate, localise. About 10 minutes, no GPU."""
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("demo")
     """Where everything goes; the same command again goes on where it stopped."""

@@ -55,7 +55,7 @@ def _train() -> TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplayRecipe:
-    """Settings of every step. The defaults suit two CPU cores and a quarter of an hour."""
+    """Settings of every step. The defaults suit two CPU cores and twenty minutes."""
 
     scenes: SceneConfig = field(
         default_factory=lambda: SceneConfig(

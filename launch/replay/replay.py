@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from avsync.replay.result import ReplayResult, StageResult
 
 NAME = "replay"
+LENGTH = (
+    "The scenes take about 20 minutes on two CPU cores, an hour where others use them too; most of it is four "
+    "trainings. Stopped, the same command goes on."
+)
 TEMPLATE = Path(__file__).with_name("replay.html.j2")
 
 
@@ -32,6 +36,7 @@ def replay(folder: Path, videos: Path | None = None, recipe: ReplayRecipe | None
     """Run or go on with the replay in `folder`; ends by saying what to open. Raises what its steps raise."""
     recipe, started = recipe or ReplayRecipe(), time.monotonic()
     _check(folder, videos)
+    _print(LENGTH)
     from avsync.replay.result import ReplayResult
 
     with folder_lock(folder, "avsync replay"):

@@ -1,6 +1,6 @@
-"""`avsync advise VIDEOS`: which stored form for these videos, this disk and this GPU, measured on a sample.
+"""`avsync advise VIDEOS`: which stored form for these videos, this disk and this machine, measured on a sample.
 
-In: videos, a folder of the disk, how many clips a second the GPU takes.
+In: videos, a folder of the disk, how many clips a second training takes.
 Out: a table of what was measured, and the form to choose, with the reason.
 Imported by: launch, late, for `avsync advise`.
 

@@ -18,7 +18,7 @@ from statistics import median
 from rich.console import Console
 from rich.text import Text
 
-from sharding.advise.advice import Figures, Means, choose, reason, table
+from sharding.advise.advice import Figures, Means, TrainingRate, choose, reason, table
 from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial, forget
 from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
@@ -47,7 +47,7 @@ NOTE = (
 def advise(
     videos: Path,
     disk: Path,
-    gpu_clips_per_s: float,
+    training: TrainingRate,
     config: PackConfig,
     console: Console | None = None,
     root: Path | None = None,
@@ -70,10 +70,11 @@ def advise(
     means = Means(
         cores=cores,
         processes=config.processes,
-        gpu_clips_per_s=gpu_clips_per_s,
+        train_clips_per_s=training.clips_per_s,
         free_bytes=shutil.disk_usage(disk).free,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
+    console.print(Text(f"Training takes {training.clips_per_s:,.3g} clips/s: {training.source}"), soft_wrap=True)
     return _report(sample, forms, means, console)
 
 

@@ -1,10 +1,11 @@
-"""The terminal: a console that shows data as it is, and the one progress bar of all long work.
+"""The terminal: a console that shows data as it is, the one progress bar of all long work, and a word while it waits.
 
 Data is never read as markup ("[/x]" is a name, not a tag): bold and colours come from rich.text.Text or `style`.
 Anyone may import this.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -30,6 +31,8 @@ NO_WINDOW = 160
 """Cells of a line in a pipe or a file."""
 LINE_EVERY_S = 20.0
 """A log file gets a line this often."""
+SILENT_S = 2.0
+"""What takes longer than this says so."""
 Unit = Literal["count", "bytes", "share"]
 _AMOUNT: dict[Unit, tuple[Callable[[], ProgressColumn], ...]] = {
     "count": (MofNCompleteColumn,),
@@ -53,8 +56,9 @@ class Bar:
     """How far long work is: a live bar with the time left, or a plain line now and then where no terminal is.
 
     Use as a context manager. `doing` names the work, `state` says how it stands. A `passing` bar goes when the work is
-    done and leaves no lines in a log. `line` makes the log's line; without it: doing, amount, state, time left. A last
-    line says how it stood in the end, of short work only with `always_ends`.
+    done; in a log it has lines while it lasts, and no last one. `line` makes the log's line, and there is one when the
+    first piece is done; without it: doing, amount, state, time left. A last line says how it stood in the end, of short
+    work only with `always_ends`.
     """
 
     def __init__(
@@ -72,8 +76,8 @@ class Bar:
         self.console = console or open_console(stderr=True)
         self._doing, self._total, self._done, self._first, self._state = doing, total, done, done, ""
         self._own_lines = line is not None
-        self._line, self._logs = line or self._usual_line, not self.console.is_terminal and not passing
-        self._always_ends = always_ends
+        self._line, self._logs = line or self._usual_line, not self.console.is_terminal
+        self._always_ends, self._passing, self._counts = always_ends, passing, unit not in ("share", None)
         amount = (column() for column in _AMOUNT[unit]) if unit else ()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -90,6 +94,7 @@ class Bar:
         self._task = self._bar.add_task(doing, total=total, state="")
         self._bar.update(self._task, completed=done)
         self._started = self._last_line = time.monotonic()
+        self._rhythm: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -99,7 +104,7 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if self._logs and (self._always_ends or self._last_line != self._started):
+        if self._logs and not self._passing and (self._always_ends or self._last_line != self._started):
             self._log()
 
     def advance(self, more: float = 1) -> None:
@@ -122,7 +127,10 @@ class Bar:
         self._bar.update(
             self._task, completed=self._done, total=self._total, state=self._state, description=self._doing
         )
-        if self._logs and time.monotonic() - self._last_line >= LINE_EVERY_S:
+        if self._rhythm is None and self._done > self._first:
+            self._rhythm = self._done, time.monotonic()
+        is_first = self._own_lines and self._last_line == self._started and self._rhythm is not None
+        if self._logs and (is_first or time.monotonic() - self._last_line >= LINE_EVERY_S):
             self._log()
 
     def say(self, text: str, style: str = "") -> None:
@@ -136,11 +144,54 @@ class Bar:
     def _usual_line(self) -> str:
         amount = f"{self._done:,.0f}" if self._total is None else f"{self._done:,.0f} of {self._total:,.0f}"
         share = f"({percent(self._done / self._total, digits=0)})" if self._total else ""
+        if not self._counts:
+            amount, share = "", share.strip("()")
         return "  ".join(filter(None, (f"{self._doing}:", amount, share, self._state, self.left())))
 
     def left(self) -> str:
-        """`ETA 3.2 min`, from the pace since the bar was opened; empty while there is none."""
-        if self._total is None or self._done <= self._first:
+        """`ETA 3.2 min`; empty while there is no pace.
+
+        Once there is more than the first piece, by the others: it has waited for files, processes and compilers.
+        """
+        if self._total is None or self._rhythm is None:
             return ""
-        pace = (time.monotonic() - self._started) / (self._done - self._first)
+        first, since = self._rhythm if self._done > self._rhythm[0] else (self._first, self._started)
+        pace = (time.monotonic() - since) / (self._done - first)
         return f"ETA {duration(pace * max(0.0, self._total - self._done))}"
+
+
+class WaitNotice:
+    """A context manager that says what is being waited for, once it takes long: a line, and another now and then.
+
+    `doing` may be changed while it lasts; `end` ends it early.
+    """
+
+    def __init__(self, doing: str, console: Console | None = None) -> None:
+        self.doing = doing
+        self._console = console or open_console(stderr=True)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._say, name="avsync-waiting", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """There is nothing to wait for any more."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def say(self, text: str) -> None:
+        """A line at once: what has happened meanwhile."""
+        self._console.print(text, soft_wrap=True)
+
+    def _say(self) -> None:
+        pause = SILENT_S
+        while not self._over.wait(pause):
+            self.say(f"{self.doing} ({duration(time.monotonic() - self._began)} so far)")
+            pause = LINE_EVERY_S

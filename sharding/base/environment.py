@@ -54,6 +54,11 @@ def available_cores() -> int:
     return min(bound, int(granted)) if granted.isdecimal() and int(granted) else bound
 
 
+def is_first_rank() -> bool:
+    """Whether this process speaks for a run of several, as torchrun, accelerate and our jobs number them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def commit_of(home: Path = HOME) -> str:
     """The commit, with + when the checkout had uncommitted changes; empty when it is none."""
     if (home / NOTE).is_file():

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharding.base.text import counted, duration, size
+from sharding.base.text import counted, duration, first_few, plain, size
 from sharding.format.index import SPLITS
 from sharding.format.records import REJECTS, ClockSums, Reject
 from sharding.pack.sample import Estimate
@@ -120,10 +120,11 @@ def print_plan(work: Todo, console: Console) -> None:
         table.add_row(split, *(f"{count:,}" for count in counts))
     console.print(table)
     done = len(work.plans) - len(work.todo)
+    copies = [plain(reject.path) for reject in work.duplicates]
     console.print(
         f"{counted(done, 'shard')} up to date already, {len(work.todo) - work.remade} new, {work.remade} made again "
-        f"because their sources changed; left out as no videos: {counted(work.ignored, 'file')}; left out "
-        f"because their bytes were seen before: {counted(len(work.duplicates), 'video')}",
+        f"because their sources changed; left out as no videos: {work.ignored}; left out because their bytes were "
+        f"seen before: {counted(len(copies), 'video')}{f' ({first_few(copies)})' if copies else ''}",
         soft_wrap=True,
     )
 

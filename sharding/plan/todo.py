@@ -26,7 +26,7 @@ from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, ke
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
 from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
-from sharding.sources.source import Source, SourceList
+from sharding.sources.source import OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
@@ -236,8 +236,7 @@ def _readable(path: Path) -> bool:
 class Todo:
     """All that is to be in the dataset, and what of it is missing."""
 
-    ignored: int
-    """Files that are no videos, by their names."""
+    ignored: OtherFiles
     duplicates: tuple[Reject, ...]
     unlisted: tuple[Reject, ...]
     """Folders that could not be listed."""

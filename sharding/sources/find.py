@@ -12,7 +12,17 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.records import Reject
 from sharding.sources.kinetics import is_kinetics, read_kinetics
-from sharding.sources.source import SUFFIXES, Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
+from sharding.sources.source import (
+    SUFFIXES,
+    OtherFiles,
+    Source,
+    SourceList,
+    is_video,
+    printable,
+    source_id,
+    tell_unlisted,
+    walk,
+)
 from sharding.sources.table import read_table
 
 
@@ -28,7 +38,7 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     if not found.sources:
         raise InputError(
-            f"{videos} holds no videos ({'; '.join((f'{found.ignored} other files', *found.notes))}); "
+            f"{videos} holds no videos ({'; '.join((f'other files: {found.ignored}', *found.notes))}); "
             f"known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
@@ -82,17 +92,17 @@ def _check_ids(sources: Sequence[Source]) -> None:
 
 
 def _walked(videos: Path) -> SourceList:
-    sources, ignored, unlisted = list[Source](), 0, list[Reject]()
+    sources, ignored, unlisted = list[Source](), OtherFiles(), list[Reject]()
     for folder in walk(videos):
         if folder.trouble:
             unlisted.append(folder.reject)
         here, below = videos / folder.below, folder.below
         action = printable(here.name if below else videos.resolve().name)
         for name in folder.names:
-            if not is_video(name):
-                ignored += 1
-                continue
             rel = f"{below}/{name}" if below else name
+            if not is_video(name):
+                ignored.add(rel)
+                continue
             known = printable(rel)
             sources.append(Source(id=source_id(rel), path=here / name, rel=known, action=action, group=known))
     notes = tell_unlisted(unlisted)

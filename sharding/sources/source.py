@@ -7,8 +7,9 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -58,13 +59,39 @@ class Source:
     """Index of the stream to use, as ffprobe numbers all streams of the file; None = packing chooses."""
 
 
+KINDS_NAMED, LONGEST_SUFFIX = 3, 8
+
+
+@dataclass(slots=True)
+class OtherFiles:
+    """Files of a folder that are no videos by their suffix: how many of each kind, and which came first."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    """By suffix, in lower case."""
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, rel: str) -> None:
+        suffix = Path(rel).suffix.lower()
+        kind = suffix if 1 < len(suffix) <= LONGEST_SUFFIX and suffix.isprintable() else "without a suffix"
+        self.kinds[kind] += 1
+        self.first.setdefault(kind, plain(printable(rel)))
+
+    def __str__(self) -> str:
+        """`24 files (23 .json like a/1.json, 1 .txt: b.txt)`"""
+        if not self.kinds:
+            return counted(0, "file")
+        shown, count = self.kinds.most_common(KINDS_NAMED), self.kinds.total()
+        named = [f"{many:,} {kind}{' like' if many > 1 else ':'} {self.first[kind]}" for kind, many in shown]
+        rest = count - sum(many for _, many in shown)
+        return f"{counted(count, 'file')} ({', '.join((*named, *[f'{rest:,} of other kinds'] * bool(rest)))})"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceList:
     """All sources of one input, sorted by relative path."""
 
     sources: tuple[Source, ...]
-    ignored: int = 0
-    """Files of the folder that are no videos, by their suffix."""
+    ignored: OtherFiles = field(default_factory=OtherFiles)
     notes: tuple[str, ...] = ()
     """What a person should know about the input, a sentence each."""
     unlisted: tuple[Reject, ...] = ()

@@ -17,8 +17,10 @@ from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.submit.snapshot import take_snapshot
 from sharding.base.files import read_json
 from sharding.config import PackConfig
+from sharding.format.index import read_info
 from sharding.pack.pack import pack
 from slurm.cluster import Cluster, ClusterSettings
+from tests.installed import install
 from tests.media import Video, write_video
 
 pytestmark = pytest.mark.slurm
@@ -364,3 +366,18 @@ def test_what_a_profile_keeps_secret_no_other_user_can_read(person: Person, usua
     assert closed >= telling | {"environment.txt"}
     assert folder.stat().st_mode & 0o555 == 0o555, "others may still look in"
     assert (folder / "queued.json").stat().st_mode & 0o044 == 0o044
+
+
+def test_the_wheel_alone_submits_a_job_and_the_job_runs(
+    cluster: Cluster, videos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    installed = install(tmp_path_factory.mktemp("installed"))
+    (tmp_path / "site.toml").write_text(SITE + '[pack]\nmemory = "200 MiB"\n')
+    words = ("pack", videos, "out", "--size", "32", "--cluster", "./site.toml")
+    done = installed.run("avsync", "submit", *words, cwd=tmp_path, **cluster.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    paths = JobPaths.of(tmp_path / "out", "pack-merge")
+    cluster.wait_for(read_json(paths.queued, Queued).ids[-1], {"COMPLETED"}, timeout=90)
+    assert sum(read_info(tmp_path / "out").clips.values()) == VIDEOS
+    assert (paths.code / "sharding" / "pack" / "pack.py").is_file(), "a snapshot of what was installed"
+    assert Path(read_json(paths.record, JobRecord).argv[0]).parent == installed.bin

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from avsync.config import LocalizeConfig, TrainConfig, ViewConfig
+from avsync.config import SURE, LocalizeConfig, TrainConfig, ViewConfig
 from avsync.localize.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
-from avsync.localize.localize import LocalizeResult, localize, localize_with
+from avsync.localize.localize import LocalizeResult, localize, localize_with, verdict_words
 from avsync.localize.sheet import MOMENTS, Envelope, Moments
 from avsync.localize.windows import as_input, form_of, read_windows, seen_box
 from avsync.models import paper
@@ -333,9 +333,18 @@ def test_it_says_whether_the_map_listened_and_what_that_means(
     assert result.scores.listened == 0, "its map is what it sees"
     assert result.scores.spatial > 0.36, "a square in the dark"
     shown = " ".join(capsys.readouterr().out.split())
+    assert f"windows: {verdict_words(result.in_sync)}" in shown
     assert (
         f"This map listened 0.00, spatial {result.scores.spatial:.2f} (nearly the same map whatever is heard" in shown
     )
+
+
+@pytest.mark.parametrize("in_sync", [number / 100 for number in range(101)])
+def test_only_a_sure_answer_reads_like_a_verdict(in_sync: float) -> None:
+    words = verdict_words(in_sync)
+    assert words.startswith("can't tell") == (max(in_sync, 1 - in_sync) < SURE)
+    assert words.startswith("in sync") == (in_sync >= SURE)
+    assert words.startswith("not in sync") == (1 - in_sync >= SURE)
 
 
 def test_a_record_of_before_maps_were_asked_is_read(tmp_path: Path) -> None:

@@ -64,6 +64,14 @@ def test_a_resumed_run_prints_draws_and_keeps_its_receipt(dataset, run, capsys):
     assert (second.epoch, second.position, second.epoch_clips) == (0, 12, 16)
     assert (second.skipped, second.repeated, second.unreadable) == (0, 0, 0)
     said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("training small on the CPU ("), "it opens with what it knows"
+    opening = said.partition("log: ")[0]
+    assert "1 process: 18 clips to train on" in opening
+    assert "4 clips a step, resumed at step 3 to 6" in opening
+    assert f"log: {RunPaths(run).tensorboard}" in said
+    from curves import load
+
+    assert load(run, "train").Tensors("opening/text_summary"), "it stands beside the curves, too"
     assert "resumed at step 3 of 6: clips skipped 0, repeated 0, digest of 12 clips matches" in said
     assert f"({second.digest}); attempt 2, epoch 0, 12 of its 16 clips done" in said
 

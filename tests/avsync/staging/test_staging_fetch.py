@@ -4,7 +4,7 @@ import io
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
@@ -45,9 +45,12 @@ def places(data: Path, shard: int = 1) -> ClipRanges:
     return ClipRanges.of(Index.load(data / "train" / INDEX), shard)
 
 
-def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True) -> tuple[bytes, FetchedFile]:
+def fetched(
+    origin: str | Path, data: Path, *, name: str = SHARD, checked: bool = True, say: Callable[[str], None] = print
+) -> tuple[bytes, FetchedFile]:
     with io.FileIO(data.parent / "copy", "w+") as file:
-        came = Fetch(location=Location.of(origin), retries=QUICK).copy(name, file, places(data) if checked else None)
+        fetch = Fetch(location=Location.of(origin), retries=QUICK, say=say)
+        came = fetch.copy(name, file, places(data) if checked else None)
         file.seek(0)
         return file.readall(), came
 
@@ -55,10 +58,13 @@ def fetched(origin: str | Path, data: Path, *, name: str = SHARD, checked: bool 
 @pytest.mark.parametrize("fault", ON_THE_WAY)
 def test_what_goes_wrong_on_the_way_once_is_asked_for_again(fault: str, server: SlowServer, data: Path) -> None:
     server.faults[SHARD] = [fault]
-    content, came = fetched(server.url, data)
+    told = list[str]()
+    content, came = fetched(server.url, data, say=told.append)
     assert content == tar(data, 1)
     assert (came.size, came.damaged) == (len(content), ())
     assert came.tries == server.asked[SHARD] == (1 if fault in ("slow", "unannounced") else 2)
+    assert len(told) == came.tries - 1, "each try that failed is reported while there is another"
+    assert all(text.startswith(f"{server.url}/{SHARD}: ") and "trying again in" in text for text in told)
 
 
 @pytest.mark.parametrize(

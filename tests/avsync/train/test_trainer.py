@@ -22,9 +22,13 @@ from sharding.base.locks import folder_lock
 from sharding.errors import BusyError, InputError
 
 
-def test_a_run_leaves_curves_pictures_settings_and_checkpoints(dataset, config, tmp_path):
+def test_a_run_leaves_curves_pictures_settings_and_checkpoints(dataset, config, tmp_path, capsys):
     run = tmp_path / "run"
     summary = train(dataset, run, config)
+    opening, *said = capsys.readouterr().out.splitlines()
+    assert opening.startswith(f"training {config.model} on the CPU (")
+    assert f"{config.batch} clips a step, steps 0 to {config.steps}; log: {run}" in opening
+    assert any(line.startswith("step 1/10 ") for line in said), "a log file hears of the first step at once"
     assert (summary.steps, summary.resumed_at) == (10, 0)
     assert sorted(curve(run, "train", "loss")) == list(range(1, 11))
     assert sorted(curve(run, "validation", "accuracy")) == [5, 10]

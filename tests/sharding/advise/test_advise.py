@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from launch.commands.data import Advise
+from sharding.advise.advice import TrainingRate
 from sharding.advise.advise import advise
 from sharding.advise.trial import CodecTrial, FloatTrial
 from sharding.config import PackConfig
@@ -30,6 +31,7 @@ from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET
 
 SMALL = PackConfig(size=32, workers=1)
+RATE = TrainingRate(5.0, "as somebody said")
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def advised(videos: Path, disk: Path) -> tuple[str, str]:
     """The recommended form, and all that was printed."""
     paper = io.StringIO()
-    return advise(videos, disk, 5.0, SMALL, Console(file=paper, width=200)), paper.getvalue()
+    return advise(videos, disk, RATE, SMALL, Console(file=paper, width=200)), paper.getvalue()
 
 
 def test_every_form_stands_in_the_table_beside_the_thesis_s_and_one_is_recommended(collection: Path, tmp_path: Path):
     chosen, printed = advised(collection, tmp_path)
     assert all(f" {name} " in printed for name in (*CODECS, FloatTrial.name))
     assert f"Recommended: --codec {chosen}. " in printed
+    assert "Training takes 5 clips/s: as somebody said\n" in printed
     assert "4 videos" in printed
     assert "in 4 clips of 5.5 s" in printed
 

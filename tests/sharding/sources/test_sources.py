@@ -1,15 +1,17 @@
 """Folders and CSVs become sources; names from outside stay names."""
 
 import os
+import random
 import re
 from pathlib import Path
 
 import pytest
 
+from sharding.base.text import counted
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.sources.find import find_sources
-from sharding.sources.source import assign_splits, source_id
+from sharding.sources.source import OtherFiles, assign_splits, source_id
 
 
 def table(folder: Path, text: str | bytes) -> Path:
@@ -29,7 +31,24 @@ def test_the_folder_around_a_video_is_its_action(tmp_path: Path):
         ("b/x.MP4", "b"),
         ("top.webm", "set"),
     ]
-    assert found.ignored == 1
+    assert str(found.ignored) == "1 file (1 .txt: a/notes.txt)"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_left_out_is_counted_by_kind_and_named(seed: int) -> None:
+    rng, others = random.Random(seed), OtherFiles()
+    kinds = ["a.json", "b.TXT", "c.jpg", "noext", "d.tar.gz", "e.\x1bm", ".hidden", "long." + "x" * 50]
+    names = [f"{number}/{rng.choice(kinds[: rng.randint(1, 8)])}" for number in range(rng.randint(1, 40))]
+    for name in names:
+        others.add(name)
+    told = str(others)
+    assert told.startswith(counted(len(names), "file"))
+    assert told.isprintable()
+    assert len(told) < 250
+    counts = [int(number) for number in re.findall(r"[(,] ?(\d+) (?:\.|without|of)", told)]
+    assert sum(counts) == len(names)
+    for name in re.findall(r"(?: like|:) (\S+?)(?=[,)])", told):
+        assert name.replace("\\x1b", "\x1b") in names
 
 
 def test_a_link_that_leads_back_is_walked_once(tmp_path: Path):
