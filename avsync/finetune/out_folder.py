@@ -18,6 +18,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.resume import changed_settings
 from sharding.base.environment import JOBS
 from sharding.base.files import foreign, read_json, write_json
+from sharding.base.housekeeping import delete
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import InputError
@@ -112,7 +113,7 @@ def claim(out: OutPaths, wanted: Begun) -> Begun:
     saved = read_json(out.begun, Begun)
     if not out.run.saved_steps():  # nothing would be lost: a new beginning may have other settings
         write_json(out.begun, wanted)
-        out.curves.unlink(missing_ok=True)
+        delete(out.curves)
         return wanted
     if changed := _changes(saved, wanted):
         raise InputError(

@@ -19,7 +19,7 @@ from avsync.data.batch import Batch
 from avsync.data.fingerprint import difference
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
-from avsync.run.checkpoint import RunInfo, Saved, check_model, load_checkpoint, read_run, tidy
+from avsync.run.checkpoint import RunInfo, Saved, check_model, load_checkpoint, note_best, read_run, tidy
 from avsync.run.network import check_network
 from avsync.run.paths import PROGRESS, RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
@@ -252,8 +252,8 @@ def begin(opened: OpenRun, world: World, restore: Restore) -> Start:
                 "software: give all of them the same"
             )
         started = take_up(opened, step, world.ranks, restore)
-        if world.is_main and started.state.best:  # a crash may have come between a checkpoint and this
-            write_json(opened.paths.best, started.state.best)
+        if world.is_main:  # a crash may have come between a checkpoint and this
+            note_best(opened.paths, started.state)
         return started
 
     return world.together(start)

@@ -18,6 +18,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SHARE, JobRecord
 from sharding.base.environment import GRANTED
 from sharding.base.files import read_json
+from sharding.base.signals import TO_SAVE
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
@@ -26,15 +27,13 @@ _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 def main(folder: str) -> None:
     """Never returns: the process becomes the work. Raises InputError, FormatError, OSError."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, TO_SAVE)  # what is blocked here stays so in all that follows
     record = read_json(JobPaths(Path(folder)).record, JobRecord)
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         os.environ[GRANTED] = cores
         os.environ.setdefault("OMP_NUM_THREADS", cores)
     if int(os.environ["SLURM_NTASKS"]) > 1:
         describe_rank(os.environ)
-    # SIGUSR2 reaches every process of a step at some sites, and kills those that do not expect it. What is blocked here
-    # stays so in all that follows; the trainer looks for it between two steps.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     sys.stdout.flush()
     os.chdir(record.directory)
     argv = [filled_in(word, record) for word in record.argv]

@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 
 from launch.job.attempts import What
 from launch.queue.scontrol import JobFacts
+from sharding.base.signals import STOPS
 
 
 class Do(Enum):
@@ -84,6 +85,8 @@ def decide(job: JobObservation) -> Decision:
         return _again(What.STOPPED, job, "SIGTERM, and SLURM goes on with the job")
     if job.terminated or (job.facts is None and job.exit in TERMINATED and not job.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
+    if job.exit in TERMINATED and not job.fault and job.gained > 0:
+        return _again(What.STOPPED, job, "its tasks were asked to stop, and have saved")
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
@@ -92,7 +95,7 @@ def decide(job: JobObservation) -> Decision:
 TOO_LITTLE_MEMORY = (
     "a process took more memory than the job has: ask for more (--memory, or memory_per_gpu in the profile)"
 )
-TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+TERMINATED = (-signal.SIGTERM, *(128 + number for number in STOPS))
 """Exit codes of ranks that were asked to go, and did."""
 
 
