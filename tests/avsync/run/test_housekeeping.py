@@ -20,6 +20,8 @@ import torch
 from avsync_settings import quick_config
 
 from avsync.honesty.examination import write_maps
+from avsync.loading.memory import SharedSlots
+from avsync.loading.shape import SlotLayout
 from avsync.run.checkpoint import GONE, MODEL, Saved, keep_checkpoint, note_best, prune, save_checkpoint, tidy
 from avsync.run.paths import RunPaths
 from avsync.run.progress import Pulse, RunProgress
@@ -29,13 +31,17 @@ from avsync.staging.room import discard, give, release, touch
 from avsync.train.stop import Stopped
 from avsync.train.tracking import CurveFolder
 from avsync.train.trainer import train
+from launch.cli import _explain
 from launch.job.attempts import What
 from launch.job.ending import Ending
 from launch.job.requeue import Decision, Do
+from sharding.base.files import publish, writing
 from sharding.base.housekeeping import below, delete
 from sharding.base.locks import folder_lock
+from sharding.errors import InputError
 from sharding.format.index import PARTS
 from sharding.pack.pool import _sweep
+from sharding.pack.schedule import writing as packing
 from sharding.plan.shares import forget_division
 
 SOMEBODY, OTHER, GROUP = 20_001, 20_002, 20_000
@@ -322,14 +328,33 @@ def test_a_checkpoint_that_finds_no_room_says_how_much_it_takes(root):
         assert not below(root / "checkpoints", "*")
 
 
-def test_a_checkpoint_that_is_larger_than_a_file_may_be_names_that_limit(root):
-    from launch.cli import _explain
+def shared_memory(root: Path) -> None:
+    layout = SlotLayout(workers=1, slots=2, rows=1, frames=2, picture=(12, 8), sounds=1, samples=8, channels=1)
+    with SharedSlots(layout, pin=False):
+        pass
 
-    with too_large(root, ""), pytest.raises(OSError, match="File too large") as caught:
-        save_checkpoint(RunPaths(root), saved(5))
-    told = _explain(caught.value)
-    assert told.startswith(f"{root / 'checkpoints/00000005'}: File too large")
-    assert "ulimit -f" in told or "takes no file of that size" in told
+
+def a_shard(root: Path) -> None:
+    with packing(root), publish(root / "000000.tar") as file:
+        file.write(b"x")
+
+
+def an_answer(root: Path) -> None:
+    with writing(root / "page.html", "--page"), publish(root / "page.html") as file:
+        file.write(b"x")
+
+
+@pytest.mark.parametrize(
+    "write", [lambda root: save_checkpoint(RunPaths(root), saved(5)), shared_memory, a_shard, an_answer]
+)
+def test_what_is_larger_than_a_file_may_be_names_that_limit_and_its_remedy(write, root):
+    with pytest.raises((OSError, InputError)) as caught, too_large(root, ""):
+        write(root)
+    with too_large(root, ""):  # who explains it has the same limit
+        told = _explain(caught.value) if isinstance(caught.value, OSError) else str(caught.value)
+    assert "File too large: this process may write no file of more than 0 bytes; raise that limit (ulimit -f" in told
+    assert "memory" not in told
+    assert "make room" not in told
 
 
 def go_on(dataset: Path, run: Path, until: int, monkeypatch: pytest.MonkeyPatch) -> int:
