@@ -4,7 +4,6 @@ All processes are busy, and shards are finished in their order. Keeps what earli
 process's death becomes a reject, another try, or an open shard.
 """
 
-import os
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -47,7 +46,7 @@ def writing(folder: Path, shard: str = "") -> Iterator[None]:
         raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
     except OSError as error:
         raise InputError(
-            f"cannot write {os.path.abspath(error.filename or folder)}: {why_refused(error, f'mend that and {RESUME}')}"
+            f"cannot write {error.filename or folder}: {why_refused(error, f'mend that and {RESUME}')}"
         ) from error
 
 
