@@ -3,7 +3,8 @@
 Nothing heavy is imported until a command is known: `avsync --help` must come at once, on any login node.
 
 Exit codes: 0 done; 1 something the person can mend; 2 wrong command, flag or setting, which the same command will never
-get past; 70 a bug; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+get past; 70 a bug; stopped by a signal: 128 and its number (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140
+SIGUSR2), 130 also by a file or another rank.
 """
 
 import errno
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, TRAIN, command_class
 from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
+from sharding.base.housekeeping import why_refused
 from sharding.base.libraries import check_loads, limit_trouble, load_trouble
-from sharding.base.signals import Handlers, install, restore
+from sharding.base.signals import TO_END, TO_SAVE, Handlers, exit_code, forget, install, note, restore, take_pending
 from sharding.base.surroundings import check_here, restart_in_utf8, settle_account, speak_anywhere
 from sharding.errors import AvsyncError, InputError, PeerError, UsageError
 
@@ -32,8 +34,18 @@ DONE, FAILED, USAGE, BUG, STOPPED = 0, 1, 2, 70, 130
 """70: EX_SOFTWARE of sysexits.h; 130: what a shell reports for Ctrl-C."""
 LAST_S = 3.0
 """Processes of one run start about so far apart."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+ELSEWHERE = "choose another folder or change its rights"
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run the same command again"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY), ELSEWHERE
+    ),
+    **dict.fromkeys(
+        (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, errno.EREMOTEIO),
+        "look after that disk or its mount, then run the same command again",
+    ),
+}
+"""What a disk answers -> what to do; of other errors the program is to blame."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     if name not in COMMANDS:
         return _unknown(name)
-    return _run(name, rest)
+    return _printed(name, _run(name, rest))
 
 
 def _run(name: str, rest: Sequence[str]) -> int:
@@ -71,11 +83,13 @@ def _run(name: str, rest: Sequence[str]) -> int:
             if COMMANDS[name].module == TRAIN:
                 check_loads("torch")
             closing = command.execute()
+            if ending.number is not None:  # it takes a wish to end for the way to end it, as of Ctrl-C
+                return _stop(name, ending.code)
             if closing:
                 print(closing)
             return DONE
-        except KeyboardInterrupt:
-            return _stop(name, ending.code)
+        except KeyboardInterrupt as stop:
+            return _stop(name, ending.code, getattr(stop, "report", ""))
         except Exception as error:  # the top of the program: the one place that may see anything
             # after the end of a connection, whatever is still written to its terminal fails
             return _fail(name, error, code, process) if ending.number is None else _stop(name, ending.code)
@@ -132,10 +146,12 @@ def _explain(error: Exception) -> str:
         return trouble
     if type(error).__module__ == "av.error":  # some of FFmpeg's errors are OSErrors too, about no file of ours
         return ""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return f"{error.filename or 'the disk'}: {error.strerror}; make room, then run the same command again"
-    if isinstance(error, OSError) and error.filename and error.errno in NO_FOLDER:
-        return f"{error.filename}: {error.strerror}; choose another folder or change its rights"
+    if isinstance(error, OSError) and (remedy := REMEDIES.get(error.errno or 0)):
+        if error.filename or remedy is not ELSEWHERE:
+            at = (
+                os.path.abspath(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else "the disk"
+            )
+            return f"{at}: {why_refused(error, remedy)}"
     if isinstance(error, MemoryError):
         return "out of memory; use fewer --workers (pack), or a smaller --batch or --runtime.prefetch (train)"
     if type(error).__name__ == "OutOfMemoryError":  # torch's; named, because torch must not be imported here
@@ -143,16 +159,30 @@ def _explain(error: Exception) -> str:
     return ""
 
 
-def _stop(name: str, code: int) -> int:
+def _stop(name: str, code: int, report: str = "") -> int:
+    """report: of a training, what is saved."""
     message = "stopped; nothing half-written is left"
     if COMMANDS[name].resumes:
-        message = f"stopped; the same avsync {name} command again goes on from what is already whole"
-    try:
-        print(f"\navsync: {message}", file=sys.stderr)
-    except OSError:  # its terminal is gone; what cannot be written must not change the exit code
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.close()
+        again = f"the same avsync {name} command again goes on"
+        message = f"stopped: {report}; {again} there" if report else f"stopped; {again} from what is already whole"
+    if int(os.environ.get("RANK") or 0) == 0:
+        with suppress(OSError):  # its terminal is gone; what cannot be written must not change the exit code
+            print(f"\navsync: {message}", file=sys.stderr)
+    return code
+
+
+def _printed(name: str, code: int) -> int:
+    """The exit code, when all that was printed has gone out. Work that is done is done, whoever could see it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except ValueError:
+            continue  # closed
+        except OSError as error:
+            with suppress(OSError, ValueError):  # else the interpreter tries again, and ends with a code of its own
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if code == DONE and not COMMANDS[name].resumes and error.errno != errno.EPIPE:
+                code = _complain(_explain(error), FAILED)
     return code
 
 
@@ -223,38 +253,47 @@ def versions() -> str:
     return f"{installed('avsync')} on Python {python_version()}, {packages}, {platform()}"
 
 
-# SIGTERM (the end of a job) and SIGHUP (the end of a connection) end a command as Ctrl-C does: tidily, with a word.
+# SIGTERM (the end of a job), SIGHUP (of a connection), SIGUSR1 and SIGUSR2 (warnings of a site) end a command as Ctrl-C
+# does: tidily, with a word.
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (*TO_END, *TO_SAVE)
 
 
 class SignalEnd:
     """A context manager: inside, these signals raise KeyboardInterrupt, and `number` tells which came.
 
-    What is ignored stays ignored (nohup). While one is being obeyed, more of them change nothing; Ctrl-C still acts.
-    One of several ranks is left alone: who started the ranks ends them, and a rank that waits for others must not stay.
+    What is ignored stays ignored (nohup). While one is being obeyed, also by a training that saves and leaves, more of
+    them change nothing; Ctrl-C still acts. One of several ranks is left alone: who started the ranks ends them, and a
+    rank that waits for others must not stay; what asks to save waits there until the training has begun.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._before: Handlers = {}
+        self._mask: set[signal.Signals] | None = None
 
     @property
     def code(self) -> int:
         """What a shell reports for a command that this signal, or Ctrl-C, has ended."""
-        return 128 + (self.number or signal.SIGINT)
+        return exit_code()
 
     def __enter__(self) -> Self:
+        forget()
         if int(os.environ.get("WORLD_SIZE") or 1) == 1:
             self._before = install(SIGNALS, self._end, replace=lambda current: current is signal.SIG_DFL)
+        else:
+            self._mask = {signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, TO_SAVE)}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         restore(self._before)
+        if self._mask is not None:
+            take_pending()
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self.number is None:
+        if note(number):
             self.number = number
             raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from avsync.run.progress import ValidationScore, finite
 from avsync.run.receipt import Receipt
 from avsync.run.state import State
 from avsync.train.reporter import Reporter
-from avsync.train.tracking import StepMetrics, SummaryWriter, curves_at
+from avsync.train.tracking import CurveFolder, StepMetrics
 from avsync.world import words_for
 from sharding.base.files import read_json, write_json
 from sharding.base.text import counted, percent
@@ -22,13 +22,13 @@ class LearningCurves:
         self._path = out.curves
         before = read_json(out.curves, list[LearningPoint]) if step else []
         self.points = [point for point in before if point.step <= step]
-        self._writers: dict[ArmName, SummaryWriter] = {arm: curves_at(out.run.tensorboard / arm, step) for arm in arms}
+        self._writers: dict[ArmName, CurveFolder] = {arm: CurveFolder(out.run.tensorboard / arm, step) for arm in arms}
 
     def add(self, points: list[LearningPoint]) -> None:
         self.points += points
         for point in points:
-            self._writers[point.arm].add_scalar(f"{point.split}/loss", point.loss, point.step)
-            self._writers[point.arm].add_scalar(f"{point.split}/accuracy", point.accuracy, point.step)
+            drawn = {f"{point.split}/loss": point.loss, f"{point.split}/accuracy": point.accuracy}
+            self._writers[point.arm].scalars(drawn, point.step)
 
     def best(self, arm: ArmName) -> LearningPoint | None:
         """Highest accuracy; of equal ones, common where the val split is small, the lower loss; then the earlier."""
@@ -51,7 +51,7 @@ class LearningCurves:
 
     def note(self, name: str, text: str, step: int) -> None:
         for writer in self._writers.values():
-            writer.add_text(name, text, step)
+            writer.text(name, text, step)
 
     def receipt(self, receipt: Receipt) -> None:
         self.note("receipt", str(receipt), receipt.step)

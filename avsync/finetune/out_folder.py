@@ -18,6 +18,7 @@ from avsync.run.info import changed_settings
 from avsync.run.paths import RunPaths, full_name
 from sharding.base.environment import JOBS
 from sharding.base.files import check_unicode, foreign, read_json, write_json
+from sharding.base.housekeeping import delete
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few
 from sharding.errors import UsageError
@@ -127,7 +128,7 @@ def claim(out: OutPaths, wanted: Begun) -> Begun:
     saved = check_begun(out, wanted)
     if saved is None:
         write_json(out.begun, wanted)
-        out.curves.unlink(missing_ok=True)
+        delete(out.curves)
         return wanted
     tidy(out.run)
     return replace(saved, config=wanted.config)

@@ -4,7 +4,6 @@ Knows no ranks.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from avsync.honesty.predict import Predictions
 from avsync.metrics import Z95, Proportion, proportion_of
 from sharding.base.csv_table import csv_bytes
 from sharding.base.files import publish
+from sharding.base.housekeeping import housekeeping
 from sharding.base.text import percent
 
 CHANCE = 0.5
@@ -133,5 +133,5 @@ def write_maps(path: Path, got: Examination, key_of: Callable[[int], str]) -> No
     """maps.csv, clip by clip, the deafest first. A disk that takes no more does not end the training."""
     maps = sorted(zip(*got.maps, strict=True), key=lambda row: row[1]) if got.maps else ()
     rows = ((key_of(int(clip)), *(f"{score:.4f}" for score in scores)) for clip, *scores in maps)
-    with suppress(OSError), publish(path, lasting=False) as file:
+    with housekeeping("write", path), publish(path, lasting=False) as file:
         file.write(csv_bytes(Maps._fields, rows))

@@ -207,7 +207,7 @@ class Patience:
             )
         if waited >= self._next:
             self._next *= 2
-            open_console(stderr=True).print(
+            open_console(stderr=True, unheard=True).print(
                 f"rank {self._options.rank}: no clip came in for {waited:.0f} s:\n{doing()}",
                 style="yellow",
                 soft_wrap=True,

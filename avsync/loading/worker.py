@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.loading.shape import SlotLayout
+from sharding.base.signals import STOPS
 from sharding.errors import AvsyncError, SkipClip
 from sharding.format.codec import Codec, codec_named
 from sharding.format.reader import ClipLocation, ShardReader, StoredClip
@@ -137,7 +138,7 @@ class Fetcher:
             target[roll:], target[:roll] = heard[: samples - roll], heard[samples - roll :]
 
 
-LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+LEFT_TO_PARENT = STOPS
 """Whoever stops a run stops its trainer, which may need its workers until it has saved; they leave when it does."""
 
 NICENESS = 5

@@ -13,10 +13,12 @@ RUN/tensorboard/            train, validation and chance curves
 RUN/evaluation/, localize/, score/   answers of the trained network (paths.py)
 """
 
+import errno
 import io
+import os
 import pickle
-import shutil
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from avsync.models.parts import SyncNet
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
+from sharding.base.housekeeping import below, delete, housekeeping
+from sharding.base.text import size
 from sharding.errors import FormatError, InputError
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
@@ -49,19 +53,53 @@ def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
 
     One of the same step is replaced. A run that went on from an older checkpoint may reach a step again with other
     numbers (GPUs do not repeat bit by bit); curves and best.json tell of the new ones, so the weights must, too.
+
+    Raises OSError, which names the folder, and how much room it takes where that is missing.
     """
-    with publish_folder(paths.checkpoint(saved.state.step)) as part:
-        _save_tensors(part / MODEL, saved.model)
-        _save_tensors(part / OPTIMIZER, saved.optimizer)
-        write_json(part / STATE, saved.state)
+    folder = paths.checkpoint(saved.state.step)
+    try:
+        with publish_folder(folder) as part:
+            _save_tensors(part / MODEL, saved.model)
+            _save_tensors(part / OPTIMIZER, saved.optimizer)
+            write_json(part / STATE, saved.state)
+    except OSError as error:
+        raise OSError(error.errno, _why(error, folder, saved), str(folder)) from error
+
+
+def _why(error: OSError, folder: Path, saved: Saved) -> str:
+    fact = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return fact
+    needed = size(_bytes_of(saved.model) + _bytes_of(saved.optimizer))
+    with suppress(OSError):
+        disk = os.statvfs(folder.parent)  # of a quota it knows nothing
+        return f"{fact} (a checkpoint takes {needed}, the disk has {size(disk.f_bavail * disk.f_frsize)} left)"
+    return f"{fact} (a checkpoint takes {needed})"
+
+
+def _bytes_of(value: Any) -> int:
+    """Of all tensors in nested dictionaries and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return sum(map(_bytes_of, inner))
 
 
 def keep_checkpoint(paths: RunPaths, saved: Saved, keep: int) -> None:
-    """Write a checkpoint, say which is the best, and delete all but the newest `keep` and that one."""
+    """Write a checkpoint, say which is the best, and delete all but the newest `keep` and that one.
+
+    Only the first of these may fail.
+    """
     save_checkpoint(paths, saved)
-    if saved.state.best:
-        write_json(paths.best, saved.state.best)
+    note_best(paths, saved.state)
     prune(paths, keep, saved.state.best)
+
+
+def note_best(paths: RunPaths, state: State) -> None:
+    """best.json, for those who ask the run. The checkpoint says so, too."""
+    if state.best:
+        with housekeeping("write", paths.best):
+            write_json(paths.best, state.best)
 
 
 def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
@@ -118,20 +156,26 @@ def _load_tensors(path: Path) -> dict[str, Any]:
 
 def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
     """Delete all but the newest `keep` checkpoints and the best."""
-    for step in paths.saved_steps()[keep:]:
+    steps = list[int]()
+    with housekeeping("list", paths.checkpoints):
+        steps = paths.saved_steps()[keep:]
+    for step in steps:
         if best is None or step != best.step:
-            gone = paths.checkpoint(step).with_suffix(GONE)
-            paths.checkpoint(step).rename(gone)  # first: what has its name is whole, also while it is being deleted
-            shutil.rmtree(gone)
+            old, gone = paths.checkpoint(step), paths.checkpoint(step).with_suffix(GONE)
+            with housekeeping("delete", old):
+                old.rename(gone)  # first: what has its name is whole, also while it is being deleted
+                delete(gone)
 
 
 def tidy(paths: RunPaths) -> None:
-    """Put away what a crash left half done. For who holds the run's lock."""
-    for path in paths.checkpoints.iterdir() if paths.checkpoints.is_dir() else ():
-        if path.suffix == OLD and not path.with_suffix("").exists():
-            path.rename(path.with_suffix(""))  # the crash came just before its successor got the name
+    """Put away what a crash left half done, or somebody else may not delete. For who holds the run's lock."""
+    for path in below(paths.checkpoints, "*.*"):
+        named = path.with_name(path.stem.partition("-")[0])  # 00000005-2.part: see publish_folder
+        if path.suffix == OLD and not named.exists():
+            with housekeeping("rename", path):
+                path.rename(named)  # the crash came just before its successor got the name
         elif path.suffix in (PART, OLD, GONE):
-            shutil.rmtree(path)
+            delete(path)
 
 
 def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name: str) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
 from sharding.base.files import read_json, write_json
+from sharding.base.housekeeping import housekeeping
+from sharding.base.locks import LOCK_NAME
 from sharding.errors import AvsyncError
 
 BEAT_S = 5.0
@@ -77,6 +79,23 @@ class RunProgress:
     """What was measured before the first step; empty: nothing was."""
 
 
+def last_sign(run: Path) -> float:
+    """When a run last wrote progress.json, or wanted to and could not; UNIX seconds, 0 for never."""
+    progress, signs = read_progress(run), [0.0]
+    for file in (RunPaths(run).progress, run / LOCK_NAME):
+        with suppress(OSError):
+            signs.append(file.stat().st_mtime)
+    return max(*signs, progress.updated if progress else 0.0)
+
+
+def _touch(progress: Path) -> None:
+    """Takes no room, and is a sign of life; where it may not be changed, the lock that the run holds is."""
+    for file in (progress, progress.with_name(LOCK_NAME)):
+        with suppress(OSError):
+            os.utime(file)
+            return
+
+
 def read_progress(run: Path) -> RunProgress | None:
     """What a run last wrote; None when it has written nothing, or nothing that can be understood."""
     try:
@@ -102,11 +121,12 @@ class Pulse:
         self.now = replace(self.now, **changes, updated=time.time())
         self._written = time.monotonic()
         if self._path:
-            try:
-                write_json(self._path, self.now, lasting=False)
-            except OSError:  # a full disk, a quota: no reason to end what it tells of
-                with suppress(OSError):
-                    os.utime(self._path)  # takes no room, and is a sign of life
+            with housekeeping("write", self._path):  # a full disk, a quota: no reason to end what it tells of
+                try:
+                    write_json(self._path, self.now, lasting=False)
+                except OSError:
+                    _touch(self._path)
+                    raise
 
     def beat(self, step: int) -> None:
         """Something was done: `step` steps are."""

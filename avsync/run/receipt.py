@@ -19,6 +19,7 @@ from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.state import State
 from sharding.base.files import from_json, publish
+from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, duration
 from sharding.errors import FormatError
 
@@ -100,7 +101,7 @@ class Opening:
                 f"{self.done}, {skipped} are missing, and {repeated} of those that came had been trained on"
             )
         return Receipt(
-            attempt=len(_lines(self.paths)) + 1,
+            attempt=_attempts(self.paths) + 1,
             begun=datetime.now(UTC).isoformat(timespec="seconds"),
             step=before.step,
             steps=self.steps,
@@ -130,20 +131,28 @@ class Opening:
 
 def _age(paths: RunPaths, step: int) -> int:
     """Whole seconds since the checkpoint was written; 0 for none, and where clocks disagree."""
-    if not step:
-        return 0
-    return max(0, int(time.time() - (paths.checkpoint(step) / STATE).stat().st_mtime))
+    if step:
+        with housekeeping("look at", paths.checkpoint(step)):
+            return max(0, int(time.time() - (paths.checkpoint(step) / STATE).stat().st_mtime))
+    return 0
 
 
 def _lines(paths: RunPaths) -> list[bytes]:
     return paths.receipts.read_bytes().splitlines() if paths.receipts.is_file() else []
 
 
+def _attempts(paths: RunPaths) -> int:
+    with housekeeping("read", paths.receipts):
+        return len(_lines(paths))
+    return 0
+
+
 def keep_receipt(paths: RunPaths, receipt: Receipt) -> None:
-    """Add a line to the run's receipts."""
-    lines = [*_lines(paths), msgspec.json.encode(receipt)]
-    with publish(paths.receipts) as file:
-        file.write(b"\n".join(lines) + b"\n")
+    """Add a line to the run's receipts: a record, without which the run goes on, too."""
+    with housekeeping("write", paths.receipts):
+        lines = [*_lines(paths), msgspec.json.encode(receipt)]
+        with publish(paths.receipts) as file:
+            file.write(b"\n".join(lines) + b"\n")
 
 
 def read_receipts(paths: RunPaths) -> list[Receipt]:

@@ -17,7 +17,7 @@ from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
-from avsync.run.checkpoint import Saved, check_model, load_checkpoint, tidy
+from avsync.run.checkpoint import Saved, check_model, load_checkpoint, note_best, tidy
 from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run
 from avsync.run.network import check_network
 from avsync.run.paths import RunPaths
@@ -162,8 +162,8 @@ def begin(opened: OpenRun, world: World, restore: Restore) -> Start:
                 "software: give all of them the same"
             )
         started = take_up(opened, step, world.ranks, restore)
-        if world.is_main and started.state.best:  # a crash may have come between a checkpoint and this
-            write_json(opened.paths.best, started.state.best)
+        if world.is_main:  # a crash may have come between a checkpoint and this
+            note_best(opened.paths, started.state)
         return started
 
     return world.together(start)

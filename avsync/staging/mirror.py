@@ -23,6 +23,7 @@ from avsync.staging.shelf import DatasetFolder, Shelf
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import is_first_rank
 from sharding.base.files import check_unicode
+from sharding.base.housekeeping import why_refused
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.dataset import Dataset
 from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
@@ -127,7 +128,7 @@ def _own(mirror: Path) -> Path:
 
 def _fetch_mirror(location: Location, scratch: Path, retries: Retries) -> Path:
     try:
-        with tempfile.TemporaryDirectory(prefix=".avsync-", dir=scratch) as fresh:
+        with tempfile.TemporaryDirectory(prefix=".avsync-", dir=scratch, ignore_cleanup_errors=True) as fresh:
             names = _fetch_metadata(location, Path(fresh), retries)
             mirror = _own(scratch / fingerprint(Path(fresh)))
             for name in reversed(names):  # dataset.json last: who has it is whole
@@ -136,7 +137,7 @@ def _fetch_mirror(location: Location, scratch: Path, retries: Retries) -> Path:
             return mirror
     except OSError as error:
         raise InputError(
-            f"cannot write to --runtime.scratch {scratch}: {error.strerror or error}; mend that, or name another folder"
+            f"cannot write to --runtime.scratch {scratch}: {why_refused(error, 'mend that, or name another folder')}"
         ) from error
 
 

@@ -6,6 +6,7 @@ Whoever uses a copy sets its time of change now and then; whoever hands out its 
 import errno
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from avsync.staging.part_file import PartFile, locked
 from sharding.base.files import PART, broken_link
+from sharding.base.housekeeping import delete_file, housekeeping
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
@@ -106,7 +108,7 @@ class Room:
         """When something last came for a copy in the making that has room, as time.time() has it; 0 without one."""
         found = [0.0]
         for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 status = path.lstat()
                 found += [status.st_mtime] if status.st_size else []
         return max(found)
@@ -121,8 +123,8 @@ class Room:
         for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}")]:
             try:
                 status = path.lstat()
-            except FileNotFoundError:
-                continue  # its job has just published or removed it
+            except OSError:
+                continue  # its job has just published or removed it, or it is not ours
             if not os.path.samestat(status, os.fstat(own.file.fileno())):
                 unwritten = max(0, status.st_size - status.st_blocks * 512)
                 found.append(_Copy(status.st_mtime, status.st_atime, status.st_size, unwritten, path))
@@ -139,19 +141,21 @@ def release(path: Path) -> None:
 
 def give(path: Path) -> bool:
     """Say that a copy is about to be read; False when it is not there."""
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        return False
-    return True
+    return _marked(path, lambda: os.utime(path))
 
 
 def touch(path: Path) -> bool:
     """Say that a copy is in use, or will be soon; False when it is not there."""
-    try:
-        os.utime(path, ns=(path.stat().st_atime_ns, time.time_ns()))
-    except FileNotFoundError:
-        return False
+    return _marked(path, lambda: os.utime(path, ns=(path.stat().st_atime_ns, time.time_ns())))
+
+
+def _marked(path: Path, mark: Callable[[], None]) -> bool:
+    """Whether it is there; a copy that may not be marked is as good as any other, though it may go sooner."""
+    with housekeeping("mark", path):
+        try:
+            mark()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
     return True
 
 
@@ -166,7 +170,7 @@ def discard(path: Path) -> None:
                 file.truncate(0)
     except OSError:
         pass  # gone already, or a link
-    path.unlink(missing_ok=True)
+    delete_file(path)
 
 
 def _free(folder: Path) -> int:
@@ -182,9 +186,9 @@ def _remove(copy: _Copy) -> int:
     """Bytes that this gives back. What somebody is writing stays."""
     if copy.path.suffix != PART:
         discard(copy.path)
-        return copy.size
-    left = PartFile.take(copy.path.with_suffix(""))
-    if left is None:
-        return 0
-    left.drop()
-    return copy.size
+        return 0 if os.path.lexists(copy.path) else copy.size
+    with housekeeping("delete", copy.path):
+        if left := PartFile.take(copy.path.with_suffix("")):
+            left.drop()
+            return copy.size
+    return 0

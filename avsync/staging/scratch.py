@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -22,6 +23,7 @@ from avsync.staging.part_file import PartFile, last_moved
 from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from sharding.base.files import read_json, write_json
+from sharding.base.housekeeping import delete_file, file_size_limit, housekeeping
 from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, InputError, SkipClip
 from sharding.format.dataset import Dataset
@@ -155,12 +157,13 @@ class Scratch:
             try:
                 return self._fill(part, shard, urgent, stop or Event())
             except BaseException:
-                part.drop()
+                with housekeeping("delete", target):
+                    part.drop()
                 raise
         except (NoRoom, OSError) as error:
             if not urgent or not isinstance(error, NoRoomYet):
                 fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
-                self._no_room(shard, fact, urgent)
+                self._no_room(shard, fact, "; ".join(filter(None, (ROOM, file_size_limit(error)))), urgent)
             return CopyOutcome.NO_ROOM
 
     def _fill(self, part: PartFile, shard: int, urgent: bool, stop: Event) -> CopyOutcome:
@@ -194,9 +197,10 @@ class Scratch:
         """Clips that come damaged each time are not worth another copy when the loader finds them so."""
         note = _note_beside(self.copy(shard))
         if not damaged:
-            note.unlink(missing_ok=True)
+            delete_file(note)
             return
-        write_json(note, damaged, lasting=False)
+        with housekeeping("write", note):
+            write_json(note, damaged, lasting=False)
         self.counts.damaged_clips += len(damaged)
         keys = first_few([self.dataset.index.key(clip) for clip in damaged[:4]])
         self.say(
@@ -239,11 +243,11 @@ class Scratch:
         news = f", for which something came {max(0, time.time() - moved):.0f} s ago" if moved else ""
         return f"waiting for a copy of {self._name(shard)}{news}"
 
-    def _no_room(self, shard: int, fact: str, urgent: bool) -> None:
+    def _no_room(self, shard: int, fact: str, remedy: str, urgent: bool) -> None:
         if urgent:
-            raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {ROOM}")
+            raise InputError(f"no copy of {self._name(shard)} can be made, {fact}: {remedy}")
         if self.location.folder is not None:
-            self.say(f"{fact}: shards without a copy are read from {self.location}; {ROOM}", once="room")
+            self.say(f"{fact}: shards without a copy are read from {self.location}; {remedy}", once="room")
 
     def _say_again(self, problem: str) -> None:
         """The first shard that does not come at once: of what stays, the end of its tries tells."""
@@ -253,7 +257,8 @@ class Scratch:
         """A line for whoever watches; only the first about `once`, when given, else only the first that says so."""
         if not self.quiet and (subject := once or message) not in self._announced:
             self._announced.add(subject)
-            sys.stderr.write(f"avsync: warning: {message}\n")
+            with suppress(OSError):  # nobody may hear it
+                sys.stderr.write(f"avsync: warning: {message}\n")
 
 
 def _note_beside(copy: Path) -> Path:

@@ -1,6 +1,7 @@
 """How busy the GPU is, from NVIDIA's own library; nothing where there is none."""
 
 import threading
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import pynvml
@@ -39,7 +40,8 @@ class GpuMeter:
 
     def __enter__(self) -> Self:
         if self._handle is not None:
-            self._thread.start()
+            with suppress(RuntimeError):  # no thread more may be started: then it looks when it is asked
+                self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -162,7 +162,7 @@ class Loop:
             self.reporter.stopped()
 
         self.world.together(last)
-        raise Stopped from None
+        raise Stopped(f"step {self.state.step:,} is saved" if self.state.step else "no step was done yet") from None
 
     def _agreed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         return agreed(batches, self.stop, self.world.any)

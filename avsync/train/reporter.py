@@ -24,6 +24,7 @@ from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
 from avsync.world import World, words_for
 from sharding.base.console import Bar, WaitNotice, open_console
+from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, percent
 from sharding.base.written_paths import is_url
 
@@ -266,12 +267,14 @@ class TrainReporter(Reporter):
     def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
         """What the network is shown; drawn only where somebody looks."""
         if self._tracker:
-            self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
+            with housekeeping("draw the first batch in", self._opened.paths.tensorboard, Exception):
+                self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
 
     def heat_maps(self, answer: BatchAnswer) -> None:
         """Where the network looks, now."""
         if self._tracker:
-            self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
+            with housekeeping("draw heat maps in", self._opened.paths.tensorboard, Exception):
+                self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
 
 
 def next_command(*words: object) -> str:

@@ -1,7 +1,8 @@
 """A wish to stop, from a person, a site or a launcher; granted between two steps, when all is whole and can be saved.
 
-Every rank may be wished to stop, by SIGINT, SIGTERM or SIGUSR2, or by a file that appears. One wish is enough: before
-each batch the ranks ask each other (`agreed`), so all of them leave the same step undone.
+Every rank may be wished to stop, by a signal that asks for it (STOPS: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2), or
+by a file that appears; all of them save and leave. One wish is enough: before each batch the ranks ask each other
+(`agreed`), so all of them leave the same step undone.
 """
 
 import os
@@ -14,24 +15,29 @@ from typing import Self, TypeVar
 
 from avsync.loading.options import StoppedWaiting
 from sharding.base.environment import STOP_FILE
-from sharding.base.signals import Handlers, install, restore
+from sharding.base.housekeeping import is_there
+from sharding.base.signals import STOPS, Handlers, forget, install, note, pending, restore
 from sharding.errors import AvsyncError
 
 T = TypeVar("T")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 LOOK_S = 1.0
 """Between looks at the file: it lies on a disk that many share."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The wish was granted: what was trained is saved."""
+    """The wish was granted: what was trained is saved, as `report` says."""
+
+    def __init__(self, report: str = "") -> None:
+        super().__init__()
+        self.report = report
 
 
 class StopFlag:
     """A context manager for the main thread; elsewhere only the file and what is blocked count.
 
-    SIGTERM may come again and again (SLURM sends it twice at once): that changes nothing. A second Ctrl-C acts at once.
-    A signal that was ignored stays ignored (nohup).
+    Signals may come again and again (SLURM sends SIGTERM twice at once): that changes nothing, least of all a save
+    that is under way. Only a second Ctrl-C acts at once, and costs what is not saved by then. A signal that was ignored
+    stays ignored (nohup).
     """
 
     def __init__(self, *, looks: bool = True) -> None:
@@ -46,7 +52,9 @@ class StopFlag:
         """Whether this rank is wished to stop. Cheap: for every step."""
         if not self._asked:
             # blocked by whoever started us: so it kills no helper that has not learned of it, and waits to be seen
-            self._asked = signal.SIGUSR2 in signal.sigpending() or (self._looks and self._file_is_there())
+            if waits := pending():
+                note(waits)
+            self._asked = waits is not None or (self._looks and self._file_is_there())
         return self._asked
 
     def waiting(self) -> bool:
@@ -58,20 +66,23 @@ class StopFlag:
         if self._file is None or now - self._looked < LOOK_S:
             return False
         self._looked = now
-        self._asked = self._asked or self._file.exists()
+        self._asked = self._asked or is_there(self._file)
         return self._asked
 
     def __enter__(self) -> Self:
-        self._before = install(SIGNALS, self._ask, replace=lambda current: current not in (signal.SIG_IGN, None))
+        self._before = install(STOPS, self._ask, replace=lambda current: current not in (signal.SIG_IGN, None))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         restore(self._before)
+        if kind is None:
+            forget()  # all was done before the wish could be granted
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
+        note(number)
         if number == signal.SIGINT:
             signal.signal(number, self._before[signal.SIGINT])
 

@@ -1,17 +1,19 @@
 """TensorBoard: three runs side by side in every chart (train, validation, chance), and one clean curve after a resume.
 
 Only rank 0 owns a Tracker. Everything up to a checkpoint is on disk before the checkpoint is; a resumed run purges what
-came after it (purge_step), so no step is drawn twice.
+came after it (purge_step), so no step is drawn twice. A disk that takes no curves ends no training.
 """
 
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -22,6 +24,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts
 from avsync.train.gpu import GpuUse
+from sharding.base.housekeeping import housekeeping
 from sharding.errors import InputError
 
 CHANCE_ACCURACY = 0.5
@@ -114,10 +117,66 @@ class StepMetrics:
                 )
 
 
-def curves_at(folder: Path, resumed_at: int) -> SummaryWriter:
-    """A writer into `folder`, where points after the step that work goes on from are forgotten."""
-    purge = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before its first checkpoint
-    return SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
+class CurveFolder:
+    """A folder of curves, where points after the step that work goes on from are forgotten.
+
+    What cannot be written is told once. Then nothing is drawn there until the next checkpoint, which tries again with
+    another file: TensorBoard's own writer is of no use after an error.
+    """
+
+    def __init__(self, folder: Path, resumed_at: int) -> None:
+        self._folder, self._writer = folder, None
+        self._purge: int | None = resumed_at + 1 if resumed_at else 0  # 0: an attempt that died before a checkpoint
+        _let_writers_end()
+        self._open()
+
+    def draw(self, work: Callable[[SummaryWriter], object]) -> None:
+        """Have something written, if anything can be."""
+        writer, self._writer = self._writer, None
+        if writer:
+            with housekeeping("draw curves in", self._folder, Exception):  # of that library's own kinds, too
+                work(writer)
+                self._writer = writer
+
+    def scalars(self, points: Mapping[str, float], step: int) -> None:
+        """A point of each curve."""
+        for name, value in points.items():
+            self.draw(lambda writer, name=name, value=value: writer.add_scalar(name, value, step))
+
+    def text(self, name: str, text: str, step: int) -> None:
+        self.draw(lambda writer: writer.add_text(name, text, step))
+
+    def image(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
+        """picture: (H, W, 3) uint8"""
+        self.draw(lambda writer: writer.add_image(name, picture, step, dataformats="HWC"))
+
+    def flush(self) -> None:
+        """Reach the disk, or try again what could not be written before."""
+        if self._writer:
+            self.draw(lambda writer: writer.flush())
+        else:
+            self._open()
+
+    def close(self) -> None:
+        self.draw(lambda writer: writer.close())
+        self._writer = None
+
+    def _open(self) -> None:
+        with housekeeping("draw curves in", self._folder, Exception):
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge, flush_secs=30)
+            self._purge = None
+
+
+def _let_writers_end() -> None:
+    """The threads of TensorBoard's writers print a traceback besides handing the error on, which is enough."""
+    others = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if not isinstance(ended.thread, _AsyncWriterThread):
+            others(ended)
+
+    if getattr(others, "__name__", "") != hook.__name__:
+        threading.excepthook = hook
 
 
 class Tracker:
@@ -125,8 +184,8 @@ class Tracker:
 
     def __init__(self, paths: RunPaths, info: RunInfo, resumed_at: int) -> None:
         names = ("train", "validation", "chance")
-        self.train, self.validation, self.chance = (curves_at(paths.tensorboard / name, resumed_at) for name in names)
-        self.train.add_custom_scalars(PAGE)
+        self.train, self.validation, self.chance = (CurveFolder(paths.tensorboard / name, resumed_at) for name in names)
+        self.train.draw(lambda writer: writer.add_custom_scalars(PAGE))
         if not resumed_at:
             self._settings(info)
 
@@ -134,15 +193,16 @@ class Tracker:
         """Hyper-parameters as a text, and in the HPARAMS tab beside what validation measures."""
         results = dict.fromkeys(("accuracy", "loss", "roc_auc"), 0.0)
         for summary in hparams(dict(flat_settings(info.config)), results):
-            self.validation._get_file_writer().add_summary(summary)  # add_hparams would open a run of its own
+            # add_hparams would open a run of its own
+            self.validation.draw(lambda writer, summary=summary: writer._get_file_writer().add_summary(summary))
         lines = [f"| {name} | {value} |" for name, value in flat_settings(info.config)]
         extra = [f"| dataset | {info.dataset_path} |", f"| code | {info.git} |", f"| torch | {info.torch} |"]
-        self.train.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)
+        self.train.text("settings", "\n".join(["| setting | value |", "|---|---|", *lines, *extra]), 0)
 
     def receipt(self, receipt: Receipt) -> None:
         """How this attempt began, as a text."""
         lines = [f"| {name} | {value} |" for name, value in flat_settings(receipt)]
-        self.train.add_text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
+        self.train.text("receipt", "\n".join(["| what | value |", "|---|---|", *lines]), receipt.step)
 
     def point(self, now: StepMetrics) -> None:
         """One point of every training curve."""
@@ -167,17 +227,13 @@ class Tracker:
             points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
         if now.gpu:
             points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
-        for name, value in points.items():
-            self.train.add_scalar(name, value, now.step)
-        self.chance.add_scalar("loss", PLATEAU_LOSS, now.step)
-        self.chance.add_scalar("accuracy", CHANCE_ACCURACY, now.step)
+        self.train.scalars(points, now.step)
+        self.chance.scalars({"loss": PLATEAU_LOSS, "accuracy": CHANCE_ACCURACY}, now.step)
 
     def validated(self, step: int, loss: float, accuracy: float, auc: float) -> None:
         """One point of every validation curve."""
-        self.validation.add_scalar("loss", loss, step)
-        self.validation.add_scalar("accuracy", accuracy, step)
-        self.validation.add_scalar("roc_auc", auc, step)
-        self.chance.add_scalar("roc_auc", CHANCE_ACCURACY, step)
+        self.validation.scalars({"loss": loss, "accuracy": accuracy, "roc_auc": auc}, step)
+        self.chance.scalars({"roc_auc": CHANCE_ACCURACY}, step)
 
     def honesty(self, step: int, got: Examination) -> None:
         """One point of the curves that show a cheat: beside chance, where an honest network stays but for `audited`."""
@@ -190,29 +246,28 @@ class Tracker:
             if accuracy is not None and math.isfinite(
                 accuracy
             ):  # a val split of one source has no other picture to show
-                self.validation.add_scalar(f"honesty/{name}", accuracy, step)
-            self.chance.add_scalar(f"honesty/{name}", CHANCE_ACCURACY, step)
+                self.validation.scalars({f"honesty/{name}": accuracy}, step)
+            self.chance.scalars({f"honesty/{name}": CHANCE_ACCURACY}, step)
         for name in ("listened", "spatial") if (maps := got.maps) else ():
-            scores = getattr(maps, name)
-            self.validation.add_scalar(f"honesty/maps_{name}", scores.mean(), step)
-            self.validation.add_histogram(f"honesty/map_{name}", scores, step)
+            scores, bars = getattr(maps, name), f"honesty/map_{name}"
+            self.validation.scalars({f"honesty/maps_{name}": scores.mean()}, step)
+            self.validation.draw(lambda writer, bars=bars, scores=scores: writer.add_histogram(bars, scores, step))
 
     def efficiency(self, step: int, busy: float, floor: float) -> None:
         """What the site looks at, and what it wants."""
-        self.train.add_scalar("efficiency/gpu_busy_mean", busy, step)
-        self.train.add_scalar("efficiency/floor", floor, step)
+        self.train.scalars({"efficiency/gpu_busy_mean": busy, "efficiency/floor": floor}, step)
 
     def note(self, name: str, text: str, step: int) -> None:
         """Something worth reading."""
-        self.train.add_text(name, text, step)
+        self.train.text(name, text, step)
 
     def first_batch(self, picture: NDArray[np.uint8]) -> None:
         """What the network is shown. picture: (H, W, 3) uint8"""
-        self.train.add_image("first_batch", picture, 0, dataformats="HWC")
+        self.train.image("first_batch", picture, 0)
 
     def heat_maps(self, picture: NDArray[np.uint8], step: int) -> None:
         """Where it looks, on fixed validation clips. picture: (H, W, 3) uint8"""
-        self.validation.add_image("where_it_listens", picture, step, dataformats="HWC")
+        self.validation.image("where_it_listens", picture, step)
 
     def flush(self) -> None:
         for writer in (self.train, self.validation, self.chance):

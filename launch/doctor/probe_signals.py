@@ -31,7 +31,7 @@ def opened(path: str) -> Callable[..., None]:
 
 def listen(say: Callable[..., None]) -> None:
     """Note signals from now on."""
-    for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, frame: say("signal", signal.Signals(got).name))
 
 

@@ -12,6 +12,7 @@ from launch.job.progress_on_disk import BLAME_NODES, Past, saved
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
 from launch.job.srun import StepOutput
+from sharding.base.housekeeping import delete, housekeeping, is_there
 
 TAIL_LINES = 40
 OUTPUT_BYTES = 2**24
@@ -53,10 +54,10 @@ class ThisAttempt:
             job=os.environ["SLURM_JOB_ID"],
             restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
             nodes=os.environ.get("SLURM_JOB_NODELIST", ""),
-            past=Past(read_attempts(paths.task(share).attempts)),
+            past=Past(_before(paths.task(share).attempts)),
             had=saved(record, share),
             log=log,
-            log_begins=log.stat().st_size if log.is_file() else 0,
+            log_begins=log.stat().st_size if is_there(log) else 0,
         )
 
     @property
@@ -79,30 +80,26 @@ class ThisAttempt:
 
     def begin(self) -> None:
         """Note it, and first that the one before has left no word, if so. A full disk ends nothing."""
-        try:
-            self.task.stop.unlink(missing_ok=True)
+        delete(self.task.stop)
+        with housekeeping("note this attempt in", self.task.attempts):
             if self.past.attempts and self.past.attempts[-1].ended is None:
                 note(self.task.attempts, _lost(self.past.attempts[-1]))
             note(self.task.attempts, self._event(What.BEGAN))
-        except OSError as error:
-            say(f"warning: cannot note this attempt in {self.task.attempts}: {error.strerror}")
 
     def end(self, decision: Decision, action: Action, code: int | None) -> Event:
         """Note how it ended. What cannot be noted for want of room is printed at least."""
         output = self.output() if decision.what in BLAME_NODES else StepOutput("")
         node = output.fault.one_node if output.fault and not output.complaint else ""
         event = self._event(decision.what, action, code or 0, decision.why, node)
-        try:
+        with housekeeping("note the end in", self.task.attempts):
             note(self.task.attempts, event)
-        except OSError as error:
-            say(f"warning: cannot note the end in {self.task.attempts}: {error.strerror}")
         return event
 
     def amend(self, event: Event) -> Event:
         """Its end was noted while it still saved: note what has come of that."""
         if (now_saved := self.saved) > event.saved:
             event = replace(event, saved=now_saved)
-            with suppress(OSError):
+            with housekeeping("note the end in", self.task.attempts):
                 note(self.task.attempts, event)
         return event
 
@@ -164,6 +161,13 @@ def say(text: str) -> None:
     with suppress(OSError):  # it may lie on a full disk
         sys.stdout.write(f"avsync: {text}\n")
         sys.stdout.flush()
+
+
+def _before(path: Path) -> list[Attempt]:
+    """A record that cannot be read is none: the work itself finds out what is left of it."""
+    with housekeeping("read", path):
+        return read_attempts(path)
+    return []
 
 
 def _lost(before: Attempt) -> Event:

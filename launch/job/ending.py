@@ -16,6 +16,7 @@ from launch.queue.ask import QueueError
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Occasion
 from sharding.base.files import read_json, write_json
+from sharding.base.housekeeping import delete, housekeeping, is_there
 from sharding.errors import AvsyncError
 
 TRIES, AGAIN_S = 5, 1.0
@@ -28,16 +29,16 @@ def over_already(this: ThisAttempt) -> int | None:
     A job in line behind one that brought it to an end; or somebody has made SLURM start it again, after a scancel.
     """
     path = this.task.outcome
-    if not path.exists():
+    if not is_there(path):
         return _cancelled_before(this)
     try:
         outcome = read_json(path, Outcome)
     except AvsyncError as error:  # nobody can say that it is over: the work itself finds out what is left of it
         say(f"warning: {error}")
         return None
-    by_hand = outcome.end is End.CANCELLED and not this.paths.cancelled.exists() and this.restart
+    by_hand = outcome.end is End.CANCELLED and not is_there(this.paths.cancelled) and this.restart
     if by_hand:
-        path.unlink()
+        delete(path)
         return None
     say(f"nothing to do: {outcome.end} before ({outcome.reason})")
     return 0 if outcome.end is End.DONE else 1
@@ -45,7 +46,7 @@ def over_already(this: ThisAttempt) -> int | None:
 
 def _cancelled_before(this: ThisAttempt) -> int | None:
     """SLURM has started it at the moment in which a person cancelled it."""
-    if not this.paths.cancelled.exists():
+    if not is_there(this.paths.cancelled):
         return None
     say("nothing to do: cancelled before it began")
     return 1
@@ -104,7 +105,7 @@ class Ending:
     def _is_cancelled(self) -> bool:
         """Meanwhile: SLURM would start it again all the same."""
         facts = self.scontrol.job(self.this.called)
-        return self.this.paths.cancelled.exists() or (facts is not None and facts.state == "CANCELLED")
+        return is_there(self.this.paths.cancelled) or (facts is not None and facts.state == "CANCELLED")
 
     def _has_successor(self) -> bool:
         try:
@@ -160,10 +161,8 @@ class Ending:
             at=time.time(),
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
         )
-        try:
+        with housekeeping("write", self.this.task.outcome):
             write_json(self.this.task.outcome, outcome)
-        except OSError as error:
-            say(f"warning: cannot write {self.this.task.outcome}: {error.strerror}")
 
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}

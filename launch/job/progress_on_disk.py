@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from avsync.run.paths import RunPaths
-from avsync.run.progress import read_progress
+from avsync.run.progress import last_sign
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.base.files import read_json
+from sharding.base.housekeeping import below, is_there
 from sharding.errors import AvsyncError
 
 FAILURES = (What.CRASHED, What.OUT_OF_MEMORY, What.HUNG, What.TIME_LIMIT)
@@ -31,13 +32,13 @@ def saved(record: JobRecord, share: int | None = None) -> int:
     those of its share. Of others: 0.
     """
     if record.run:
-        found = RunPaths(Path(record.run)).checkpoints.glob("*")
+        found = below(RunPaths(Path(record.run)).checkpoints, "*")
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)
     if record.dataset:
         dataset = Path(record.dataset)
-        return sum(1 for pattern in (".parts/*/*.json", "[!.]*/??????.json") for _ in dataset.glob(pattern))
+        return sum(len(below(dataset, pattern)) for pattern in (".parts/*/*.json", "[!.]*/??????.json"))
     return 0
 
 
@@ -60,8 +61,8 @@ def _packed_of(dataset: Path, share: int) -> int:
         shards = read_json(dataset / ".parts" / f"share-{share:05d}.json", _Share).shards
     except AvsyncError:  # the merge has come and gone, or it was never divided
         return 0
-    whole = sum((dataset / one.split / f"{one.number:06d}.json").exists() for one in shards)
-    return whole * WHOLE + sum(1 for one in shards for _ in (dataset / ".parts" / one.digest[:16]).glob("*.json"))
+    whole = sum(is_there(dataset / one.split / f"{one.number:06d}.json") for one in shards)
+    return whole * WHOLE + sum(len(below(dataset / ".parts" / one.digest[:16], "*.json")) for one in shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +123,10 @@ class Heartbeat:
         return self.limit_s if self.run and self.limit_s else math.inf
 
     def still_for(self) -> float:
-        """Seconds since its last sign of life: what it wrote; on a full disk it sets the file's date only."""
+        """Seconds since its last sign of life: what it wrote; what it cannot write it touches only."""
         if not self.run:
             return 0.0
-        file = RunPaths(Path(self.run)).progress
-        progress = read_progress(Path(self.run))
-        try:
-            touched = file.stat().st_mtime
-        except OSError:
-            touched = 0.0
-        return time.time() - max(self.began, touched, progress.updated if progress else 0.0)
+        return time.time() - max(self.began, last_sign(Path(self.run)))
 
     def begin_anew(self) -> None:
         """What was before now does not count."""

@@ -15,6 +15,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SCRATCH_FLAG, SCRATCH_SIZE_FLAG, SHARE, JobRecord
 from sharding.base.environment import fill_in
 from sharding.base.files import read_json
+from sharding.base.signals import TO_SAVE
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
@@ -22,15 +23,13 @@ PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 
 def main(folder: str) -> None:
     """Never returns: the process becomes the work. Raises InputError, FormatError, OSError."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, TO_SAVE)  # what is blocked here stays so in all that follows
     record = read_json(JobPaths(Path(folder)).record, JobRecord)
     grant_cores(os.environ)
     if int(os.environ["SLURM_NTASKS"]) > 1:
         describe_rank(os.environ, meeting_place(os.environ), os.environ[PORT])
     else:
         alone(os.environ)
-    # SIGUSR2 reaches every process of a step at some sites, and kills those that do not expect it. What is blocked here
-    # stays so in all that follows; the trainer looks for it between two steps.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     sys.stdout.flush()
     os.chdir(record.directory)
     argv, left_out = filled_in(record, os.environ)

@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 
 from launch.job.attempts import What
 from launch.queue.scontrol import JobFacts
+from sharding.base.signals import STOPS
 from sharding.base.text import counted
 
 
@@ -93,6 +94,8 @@ def decide(job: JobObservation) -> Decision:
         return Decision(what=What.REFUSED, do=Do.GIVE_UP, why=job.fault)
     if job.repeated and job.gained <= 0:
         return Decision(what=What.CRASHED, do=Do.GIVE_UP, why=f"{job.fault}; {SAME_WORDS}")
+    if job.exit in TERMINATED and not job.fault and job.gained > 0:
+        return _again(What.STOPPED, job, "its tasks were asked to stop, and have saved")
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
@@ -102,7 +105,7 @@ TOO_LITTLE_MEMORY = (
     "a process took more memory than the job has: ask for more (--memory, or memory_per_gpu in the profile)"
 )
 SAME_WORDS = "the attempt before ended with the same words"
-TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+TERMINATED = (-signal.SIGTERM, *(128 + number for number in STOPS))
 """Exit codes of ranks that were asked to go, and did."""
 
 

@@ -1,19 +1,17 @@
 """When a job's time is over. Some sites send no signal before, so the job looks at the clock itself."""
 
 import os
-import signal
 import time
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Self
 
 from launch.queue.scontrol import Scontrol
-from sharding.base.signals import install, restore
+from sharding.base.signals import STOPS, TO_SAVE, install, restore
 
 # Signals that the batch script gets, as facts to be looked at: nothing happens inside a handler.
 
-STOP = signal.SIGUSR2
-"""SLURM sends it some minutes before the time limit (sbatch --signal=B:USR2@...)."""
+# SLURM sends SIGUSR2 some minutes before the time limit (sbatch --signal=B:USR2@...), people and sites SIGUSR1, too.
 
 
 class JobSignals:
@@ -21,20 +19,19 @@ class JobSignals:
 
     def __init__(self) -> None:
         self.to_save = False
-        """The time limit is near."""
+        """The time limit is near, or somebody wants it saved."""
         self.to_end = False
         """SIGTERM: preempted, cancelled, or the limit is reached; SIGKILL follows after the site's KillWait."""
 
     def __enter__(self) -> Self:
-        numbers = (STOP, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        self._before = install(numbers, self._hear, replace=lambda _: True)
+        self._before = install(STOPS, self._hear, replace=lambda _: True)
         return self
 
     def __exit__(self, *error: object) -> None:
         restore(self._before)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if number == STOP:
+        if number in TO_SAVE:
             self.to_save = True
         else:
             self.to_end = True

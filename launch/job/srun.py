@@ -62,10 +62,11 @@ _LABEL = re.compile(r" *(\d+): ")
 """A task's number, as wide as the highest one: ` 3: ` of eleven tasks."""
 _FAULT = re.compile(
     r"^srun: error: (?P<node>[\w.,\[\]-]+): tasks? (?P<tasks>[\d,-]+): "
-    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30)\b)(?P<how>.+)",
+    r"(?!Terminated|Force Terminated|Exited with exit code 1(43|30|29|38|40)\b)(?P<how>.+)",
     re.MULTILINE,
 )
-"""A task that ended on its own account; srun ends the others then, and its exit code may be theirs."""
+"""A task that ended on its own account, not by a signal that asks to stop (sharding/base/signals.py); srun ends the
+others then, and its exit code may be theirs."""
 _COMPLAINT = re.compile(r"^(?P<label> *\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
 _EXITED = re.compile(r"^srun: error: [\w.,\[\]-]+: tasks? [\d,-]+: Exited with exit code (\d+)$", re.MULTILINE)

@@ -22,6 +22,7 @@ from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_cl
 from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
+from sharding.base.housekeeping import is_there
 from sharding.errors import AvsyncError
 
 LOOK_S = 0.5
@@ -95,7 +96,7 @@ class Supervisor:
         if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
         assert self.decided
-        if self.decided.what is What.STOPPED:
+        if self.decided.what is What.STOPPED and self.decided.do is Do.LEAVE:
             self._linger(code)
         if self.decided.what is What.REFUSED:
             return REFUSED
@@ -116,10 +117,11 @@ class Supervisor:
         if self.wish or self.decided:
             return
         if self.signals.to_save or self.clock.near:
-            self._wish(Wish.TIME, "the time limit is near: it is asked to save and leave", ranks)
+            why = "the time limit is near" if self.clock.near else "a signal asks to save"
+            self._wish(Wish.TIME, f"{why}: it is asked to save and leave", ranks)
         elif (still := self.heartbeat.still_for()) > self.heartbeat.patience_s:
             self._wish(Wish.HEARTBEAT, f"no sign of life for {still:.0f} s: it is asked to save, then ended", ranks)
-        elif self.this.task.stop.exists():
+        elif is_there(self.this.task.stop):
             ranks.ask_to_leave()  # avsync cancel; a run sees the file itself
         self._pass_advice_on()
 
@@ -163,7 +165,7 @@ class Supervisor:
             exit=code,
             fault=self.fault or output.why,
             wish=self.wish,
-            cancelled=this.paths.cancelled.exists(),
+            cancelled=is_there(this.paths.cancelled),
             terminated=self.signals.to_end and not self.lingered,
             lingered=self.lingered,
             facts=facts,

@@ -32,6 +32,7 @@ from launch.submit.snapshot import take_snapshot, write_environment
 from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
+from sharding.base.housekeeping import why_refused
 from sharding.errors import InputError
 
 
@@ -171,9 +172,8 @@ def prepare(plan: JobPlan, *, new_code: bool) -> None:
     try:
         _write(plan, new_code=new_code)
     except OSError as error:  # the error itself may name the file that was to be copied
-        raise InputError(
-            f"cannot write the job's folder {plan.paths.root}: {error.strerror}; make room, or name another folder"
-        ) from error
+        why = why_refused(error, "make room, or name another folder")
+        raise InputError(f"cannot write the job's folder {plan.paths.root}: {why}") from error
 
 
 def _write(plan: JobPlan, *, new_code: bool) -> None:

@@ -27,7 +27,7 @@ def board(runs: Sequence[Path], host: str, port: int) -> str:
     """Run it until Ctrl-C. Raises InputError for a folder that is no run or a port in use, AvsyncError if it fails."""
     folders = named_apart([_run(path) for path in runs] or _all_here())
     port = free_port(host, port)
-    with tempfile.TemporaryDirectory(prefix="avsync-board-") as links:
+    with tempfile.TemporaryDirectory(prefix="avsync-board-", ignore_cleanup_errors=True) as links:
         for name, run in folders.items():
             link = Path(links, "runs", name)
             link.parent.mkdir(parents=True, exist_ok=True)

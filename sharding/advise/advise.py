@@ -22,6 +22,7 @@ from sharding.advise.advice import Figures, Means, TrainingRate, choose, reason,
 from sharding.advise.trial import WINDOW_S, CodecTrial, FloatTrial, Trial, forget
 from sharding.base.console import Bar, open_console
 from sharding.base.environment import available_cores
+from sharding.base.housekeeping import why_refused
 from sharding.base.text import counted, percent
 from sharding.config import PackConfig
 from sharding.errors import InputError
@@ -82,9 +83,11 @@ def advise(
 def _room(disk: Path) -> Iterator[Path]:
     """A temporary folder on `disk`; gone afterwards, whatever happens."""
     try:
-        holder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=disk)
+        holder = tempfile.TemporaryDirectory(prefix=FOLDER, dir=disk, ignore_cleanup_errors=True)
     except OSError as error:
-        raise InputError(f"--disk {disk} cannot be written: {error.strerror}; name a folder of the disk") from error
+        raise InputError(
+            f"--disk {disk} cannot be written: {why_refused(error, 'name a folder of the disk')}"
+        ) from error
     with holder as folder:
         yield Path(folder)
 

@@ -4,6 +4,7 @@ Data is never read as markup ("[/x]" is a name, not a tag): bold and colours com
 Anyone may import this.
 """
 
+import errno
 import os
 import threading
 import time
@@ -41,14 +42,39 @@ _AMOUNT: dict[Unit, tuple[Callable[[], ProgressColumn], ...]] = {
 }
 
 
-def open_console(*, stderr: bool = False, quiet: bool = False, wide: bool = False) -> Console:
+class WorkConsole(Console):
+    """A console beside which work may go on whose end does not depend on being seen."""
+
+    unheard = False
+    """What cannot be printed any more (a closed terminal, a log on a full disk, a reader that left) is passed over."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, trace)  # rich prints here, all that it prints
+        except OSError:
+            if not self.unheard:
+                raise
+            quiet, self.quiet = self.quiet, True
+            with self:
+                pass  # so that rich does not try again
+            self.quiet = quiet
+
+    def on_broken_pipe(self) -> None:
+        """What it means is for who prints to say; rich would end the program."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def open_console(*, stderr: bool = False, quiet: bool = False, wide: bool = False, unheard: bool = False) -> Console:
     """Where to print, without markup, emoji codes and colours guessed from what is printed.
 
-    wide: lines of NO_WINDOW cells in a pipe or a file, unless COLUMNS says how many.
+    wide: lines of NO_WINDOW cells in a pipe or a file, unless COLUMNS says how many. unheard: see WorkConsole.
     """
-    console = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    console = WorkConsole(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
     if wide and not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = NO_WINDOW
+    console.unheard = unheard
     return console
 
 
@@ -58,7 +84,7 @@ class Bar:
     Use as a context manager. `doing` names the work, `state` says how it stands. A `passing` bar goes when the work is
     done; in a log it has lines while it lasts, and no last one. `line` makes the log's line, and there is one when the
     first piece is done; without it: doing, amount, state, time left. A last line says how it stood in the end, of short
-    work only with `always_ends`.
+    work only with `always_ends`. Work that nobody can see goes on.
     """
 
     def __init__(
@@ -97,6 +123,8 @@ class Bar:
         self._rhythm: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
+        if isinstance(self.console, WorkConsole):
+            self.console.unheard = True
         self._bar.start()
         return self
 
@@ -106,6 +134,8 @@ class Bar:
         self._bar.stop()
         if self._logs and not self._passing and (self._always_ends or self._last_line != self._started):
             self._log()
+        if isinstance(self.console, WorkConsole):
+            self.console.unheard = False
 
     def advance(self, more: float = 1) -> None:
         """So much more is done."""

@@ -6,18 +6,19 @@ Anyone may import this. Knows nothing of media.
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from io import RawIOBase
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
+from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
 
@@ -32,20 +33,21 @@ PART, OLD = ".part", ".old"
 def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Write under `path`.part and rename at the end: a file that has its name is whole.
 
-    What need not last beyond a power failure is not waited for: that costs much on network file systems.
+    What need not last beyond a power failure is not waited for: that costs much on network file systems. A left-over
+    that cannot be deleted stands in nobody's way: then it is `path`-2.part.
     """
-    part = path.with_name(path.name + PART)
-    part.unlink(missing_ok=True)  # never through a link, nor into a file that another process may still hold
+    # never through a link, nor into a file that another process may still hold
+    part = cleared(_names(path, PART), delete_file)
     try:
         with open(part, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
             file.flush()
             if lasting:
                 os.fsync(file.fileno())
+        part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)  # a full disk gets its space back
+        delete_file(part)  # a full disk gets its space back
         raise
-    part.replace(path)
     if lasting:
         _sync_folder(path.parent)
 
@@ -55,25 +57,29 @@ def publish_folder(path: Path) -> Iterator[Path]:
     """The same for a folder: fill the yielded `path`.part; it is renamed to `path` at the end.
 
     Every file in it reaches the disk before the rename. An older folder at `path` is replaced: it is `path`.old until
-    the new one has the name, and a crash may leave it there.
+    the new one has the name, and a crash may leave it there. Left-overs are as with `publish`.
     """
-    part, old = path.with_name(path.name + PART), path.with_name(path.name + OLD)
-    shutil.rmtree(part, ignore_errors=True)
+    part = cleared(_names(path, PART))
     part.mkdir(parents=True)
     try:
         yield part
         for file in part.rglob("*"):
             _sync_folder(file)
         _sync_folder(part)
+        old = cleared(_names(path, OLD))
+        if path.exists():
+            path.rename(old)  # never a half-deleted folder under the name
+        part.replace(path)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)  # a full disk gets its space back
+        delete(part)  # a full disk gets its space back
         raise
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)  # never a half-deleted folder under the name
-    part.replace(path)
     _sync_folder(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    delete(old)
+
+
+def _names(path: Path, suffix: str) -> Iterator[Path]:
+    """`path`.part, `path`-2.part, ..."""
+    return (path.with_name(f"{path.name}{more}{suffix}") for more in chain([""], (f"-{n}" for n in count(2))))
 
 
 def open_file(path: Path) -> RawIOBase:
@@ -86,9 +92,19 @@ def open_file(path: Path) -> RawIOBase:
 
 
 def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    """Also of a file. What cannot be waited for is not: a folder that may not be read, a file system without the call.
+
+    Raises OSError for what the disk says of the bytes themselves.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
     finally:
         os.close(handle)
 
@@ -169,7 +185,9 @@ def writing(path: Path, flag: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; make room, or choose another {flag}") from error
+        raise InputError(
+            f"cannot write {path}: {why_refused(error, f'make room, or choose another {flag}')}"
+        ) from error
 
 
 def check_unicode(folder: Path) -> None:

@@ -10,11 +10,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
 
 from sharding.base.files import broken_link
+from sharding.base.housekeeping import housekeeping
 from sharding.errors import BusyError, InputError
 
 LOCK_NAME = ".lock"
@@ -52,18 +53,20 @@ def _held(folder: Path, purpose: str, span: range) -> Iterator[None]:
     with _lock_file(folder) as file:
         try:
             _take(file, folder, span)
-            note = f"{purpose} (process {os.getpid()} on {socket.gethostname()})".encode()
-            _write_note(file, span, note[: NOTE_BYTES - 1].ljust(len(span) - 1) + b"\n")
         except OSError as error:
             raise _unusable(folder, error) from error
+        note = f"{purpose} (process {os.getpid()} on {socket.gethostname()})".encode()
+        _write_note(file, folder, span, note[: NOTE_BYTES - 1].ljust(len(span) - 1) + b"\n")
         yield
-        _write_note(file, span, bytes(len(span)))
+        _write_note(file, folder, span, bytes(len(span)))
 
 
-def _write_note(file: RawIOBase, span: range, note: bytes) -> None:
-    if not span:
-        file.truncate(0)  # nobody else has a share now
-    os.pwrite(file.fileno(), note, span.start)
+def _write_note(file: RawIOBase, folder: Path, span: range, note: bytes) -> None:
+    """For who comes and finds the folder taken; the lock holds without."""
+    with housekeeping("write", folder / LOCK_NAME):
+        if not span:
+            file.truncate(0)  # nobody else has a share now
+        os.pwrite(file.fileno(), note, span.start)
 
 
 def _lock_file(folder: Path) -> RawIOBase:
@@ -77,7 +80,8 @@ def _lock_file(folder: Path) -> RawIOBase:
 
 def _unusable(folder: Path, error: OSError) -> InputError:
     fact = broken_link(folder) or ("it is a file" if os.path.isfile(folder) else error.strerror)
-    return InputError(f"cannot use the folder {folder}: {fact}; mend that, or name another one")
+    at = f" ({folder / LOCK_NAME})" if error.filename == str(folder / LOCK_NAME) else ""
+    return InputError(f"cannot use the folder {folder}: {fact}{at}; mend that, or name another one")
 
 
 def _take(file: RawIOBase, folder: Path, span: range) -> None:
@@ -85,10 +89,11 @@ def _take(file: RawIOBase, folder: Path, span: range) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(span), span.start)
     except OSError as error:
         if error.errno in NO_LOCKS:
-            sys.stderr.write(
-                f"avsync: warning: the file system of {folder} has no locks ({error.strerror}): "
-                "make sure that nothing else writes there\n"
-            )
+            with suppress(OSError):
+                sys.stderr.write(
+                    f"avsync: warning: the file system of {folder} has no locks ({error.strerror}): "
+                    "make sure that nothing else writes there\n"
+                )
             return
         if error.errno not in TAKEN:
             raise

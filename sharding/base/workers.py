@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from sharding.base.libraries import load_trouble
-from sharding.base.signals import ctrl_c_held
+from sharding.base.signals import LEFT_TO_PARENT, ctrl_c_held
 from sharding.errors import AvsyncError
 
 Report = Callable[[int, int], None]
@@ -54,8 +54,9 @@ def limit_cpu(seconds: float) -> None:
 
 
 def start_worker() -> None:
-    """First call in each worker of any pool here: leave Ctrl-C to the parent, and die with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """First call in each worker of any pool here: leave Ctrl-C and its like to the parent, and die with it."""
+    for number in LEFT_TO_PARENT:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -1,11 +1,11 @@
 """The end of packing: rejects.csv, the index of each split, and dataset.json, which makes the folder a dataset."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharding.base.files import read_json, to_json, write_json
+from sharding.base.housekeeping import delete
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
@@ -65,7 +65,7 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
     for split in SPLITS:
         if totals.shards[split]:
             Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)
-    shutil.rmtree(dataset / PARTS, ignore_errors=True)
+    delete(dataset / PARTS)
     write_json(dataset / INFO, info)
     return PackSummary(
         dataset=dataset,

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from sharding.base.console import Bar
+from sharding.base.housekeeping import below, delete, delete_file
 from sharding.base.text import duration, first_few, percent
 from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
@@ -27,7 +27,7 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
         _work_through(schedule, plans, config, console)
     except TooManyFailures as failures:
         for path in failures.records:
-            path.unlink(missing_ok=True)  # they get another chance
+            delete(path)  # they get another chance
         raise
     finally:
         _sweep(plans, dataset)
@@ -60,11 +60,10 @@ def _sweep(plans: Sequence[ShardPlan], dataset: Path) -> None:
     shards = {plan.name for plan in plans}
     folders = {f"{PARTS}/{plan.parts_folder}" for plan in plans}
     for folder in (*SPLITS, f"{PARTS}/*"):
-        for part in dataset.glob(f"{folder}/*.part"):
+        for part in below(dataset, f"{folder}/*.part"):
             where = part.relative_to(dataset)
             if str(where).partition(".")[0] in shards or str(where.parent) in folders:
-                with suppress(OSError):
-                    part.unlink()
+                delete_file(part)
 
 
 class PackProgress:

@@ -5,7 +5,6 @@ process's death becomes a reject, another try, or an open shard.
 """
 
 import re
-import shutil
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from av import logging as av_logging
 from av.error import FFmpegError
 
 from sharding.base.files import read_json
+from sharding.base.housekeeping import below, delete, why_refused
 from sharding.base.text import first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Report, limit_cpu, limit_memory
 from sharding.config import PackConfig
@@ -46,7 +46,7 @@ def writing(folder: Path, shard: str = "") -> Iterator[None]:
         raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
     except OSError as error:
         raise InputError(
-            f"cannot write {error.filename or folder}: {error.strerror}; mend that and {RESUME}"
+            f"cannot write {error.filename or folder}: {why_refused(error, f'mend that and {RESUME}')}"
         ) from error
 
 
@@ -219,7 +219,7 @@ class Schedule:
             self._ready.appendleft(shard.task(result.source, 0, self._config))
         elif isinstance(task, Assemble):
             del self._open[task.shard]
-            shutil.rmtree(shard.folder, ignore_errors=True)  # what stays is cleared by the next call
+            delete(shard.folder)  # what stays is tried again by the next call
         elif isinstance(result, SourceSurvey):
             self._cut(shard, task.name.source, result)
         elif isinstance(result, PartRecord):
@@ -287,7 +287,7 @@ class _Shard:
     def known(self) -> list[dict[int, PartRecord]]:
         """Whole parts of an earlier call, by source; what could not be read then gets another chance."""
         found: list[dict[int, PartRecord]] = [{} for _ in self.plan.sources]
-        for path in sorted(self.folder.glob("*.json")):
+        for path in below(self.folder, "*.json"):
             number, _, part = path.stem.partition("-")
             if not _PART.fullmatch(path.stem) or int(number) >= len(found):
                 continue

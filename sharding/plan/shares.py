@@ -20,6 +20,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sharding.base.csv_table import CsvTable
 from sharding.base.files import read_json, write_json
+from sharding.base.housekeeping import below, delete_file
 from sharding.base.text import first_few
 from sharding.config import PackConfig
 from sharding.errors import InputError
@@ -172,9 +173,8 @@ def write_division(
 
 def forget_division(dataset: Path) -> None:
     """Delete what an earlier one left."""
-    (dataset / PARTS / SHARES).unlink(missing_ok=True)
-    for path in (dataset / PARTS).glob("share*.json*"):
-        path.unlink()
+    for path in (dataset / PARTS / SHARES, *below(dataset / PARTS, "share*.json*")):
+        delete_file(path)
     with suppress(OSError):
         (dataset / PARTS).rmdir()  # there is none, or it holds parts
 

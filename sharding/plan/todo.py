@@ -5,7 +5,6 @@ Each check is made before anything is written; what would throw away clips that 
 """
 
 import re
-import shutil
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from sharding.base.environment import JOBS
 from sharding.base.files import broken_link, is_dropping, open_file, read_json, to_json, write_json
+from sharding.base.housekeeping import below, delete
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
@@ -207,11 +207,11 @@ class OnDisk:
         if not path.exists() or path.read_bytes() != to_json(wanted):
             write_json(path, wanted)
         for path in stale:
-            path.unlink()
+            delete(path)
         folders = {plan.parts_folder for plan in todo}
-        for path in (self.path / PARTS).glob("*"):
+        for path in below(self.path / PARTS, "*"):
             if path.name not in folders and _PARTS.fullmatch(path.name) and not path.is_symlink():
-                shutil.rmtree(path)
+                delete(path)
         for split in SPLITS:
             if any(plan.split == split for plan in plans):
                 (self.path / split).mkdir(exist_ok=True)
