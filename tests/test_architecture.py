@@ -77,7 +77,6 @@ LONGEST_FILE, LONGEST_FUNCTION, SHORTEST_FILE = 400, 60, 60
 SHORT = {
     "launch.__main__": "an entry point",
     "launch.doctor.command": "a command, imported for help without its work",
-    "launch.job.rank": "an entry point, which jobs that wait in a queue name",
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.sources.boxes": "one file format",

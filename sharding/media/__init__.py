@@ -14,7 +14,7 @@ Imported by: sources, plan, pack, show, verify, advise; of avsync only localize 
     fragments      by how much FFmpeg shows fragmented MP4 too late
     truncation     whether the file breaks off
     avi_index      whether all chunks of an AVI are there, which has no times
-    sample_tables  whether MP4 and MOV say of every packet when it is shown
+    movie_header   whether that of MP4 and MOV speaks for the whole file
     ogg_pages      whether all pages of an Ogg are there, and agree with their packets
     probe          all of that: one pass over the packets, nothing decoded
     stream         one stream decoded in order, from any moment on

@@ -6,7 +6,6 @@ payload that was not asked for, or reaches beyond the box around it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from sharding.errors import RejectError, RejectReason
@@ -60,18 +59,6 @@ class MovieBoxes:
             return b""
         self._file.seek(offset)
         return self._file.read(size)
-
-
-def first_movie_ends(path: Path) -> int | None:
-    """Byte at which a further movie was put behind the first, which FFmpeg does not play; None: there is none."""
-    with path.open("rb") as file:
-        boxes = MovieBoxes(file)
-        level = list(boxes.inside(boxes.all))
-        heads = [box for box in level if box.kind == b"moov"]
-        if len(heads) < 2:
-            return None
-        files = [box.start for box in level if box.kind == b"ftyp"]
-        return (files[1] if len(files) > 1 else heads[1].start) - 8
 
 
 def after_dates(body: bytes) -> int:

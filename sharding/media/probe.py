@@ -24,11 +24,10 @@ from sharding.media.colors import is_tagged, matrix_of
 from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
 from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
 from sharding.media.fragments import late_by_ffmpeg
-from sharding.media.movie_boxes import first_movie_ends
+from sharding.media.movie_header import check_sample_tables, first_movie_ends
 from sharding.media.ogg_pages import check_pages
 from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
 from sharding.media.restarts import lay_out, restarts
-from sharding.media.sample_tables import check_sample_tables
 from sharding.media.stretches import HOLE_S, Stretch
 from sharding.media.truncation import ObservedStream, missing_stretch
 

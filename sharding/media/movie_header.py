@@ -1,7 +1,8 @@
-"""Whether MP4 and MOV say of every sample when it is shown (ISO/IEC 14496-12, 8.6.1 and 8.7.3).
+"""Whether the header of MP4 and MOV speaks for the whole file: of every sample, and of all bytes.
 
-Their table of composition offsets counts samples in runs. Where it ends too early, FFmpeg shows the rest when it is
-decoded: some pictures too early, and others not, in silence.
+The table of composition offsets counts samples in runs (ISO/IEC 14496-12, 8.6.1 and 8.7.3). Where it ends too early,
+FFmpeg shows the rest when it is decoded: some pictures too early, and others not, in silence. And of two files that
+were put one behind the other FFmpeg reads the first header only.
 """
 
 import struct
@@ -16,6 +17,18 @@ from sharding.media.packet_times import PacketTimes
 LARGEST_TABLE = 256 * 2**20
 """Bytes; 33 million pictures that each have an offset of their own."""
 SAMPLE_SIZES = (b"stsz", b"stz2")
+
+
+def first_movie_ends(path: Path) -> int | None:
+    """Byte at which a further movie was put behind the first, which FFmpeg does not play; None: there is none."""
+    with path.open("rb") as file:
+        boxes = MovieBoxes(file)
+        level = list(boxes.inside(boxes.all))
+        heads = [box for box in level if box.kind == b"moov"]
+        if len(heads) < 2:
+            return None
+        files = [box.start for box in level if box.kind == b"ftyp"]
+        return (files[1] if len(files) > 1 else heads[1].start) - 8
 
 
 def check_sample_tables(path: Path, streams: Sequence[Any], times: Sequence[PacketTimes]) -> None:
