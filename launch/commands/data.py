@@ -250,7 +250,15 @@ class Advise(Parsed):
 
         if self.gpu_clips_per_s is not None:
             return TrainingRate(self.gpu_clips_per_s, "as --gpu-clips-per-s says")
-        from avsync.run.network import pick_device  # what training would choose; torch comes with it
         from sharding.base.environment import available_cores
 
-        return TrainingRate.assumed(gpu=pick_device("auto").type == "cuda", cores=available_cores())
+        return TrainingRate.assumed(gpu=_trains_on_a_gpu(), cores=available_cores())
+
+
+def _trains_on_a_gpu() -> bool:
+    """What training would choose here; without a torch that loads, nothing does."""
+    try:
+        from avsync.run.network import pick_device
+    except Exception:  # whatever an import of it raises
+        return False
+    return pick_device("auto").type == "cuda"

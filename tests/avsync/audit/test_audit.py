@@ -313,9 +313,9 @@ def test_a_law_that_leaks_fails_with_exit_code_1_after_the_page_is_written(datas
         (("--clips", "1"), USAGE, "--clips 1 must be at least 2"),
         (("--pairs-per-clip", "0"), USAGE, "--pairs-per-clip 0 must lie in 1 to 100"),
         (("--seed", "-1"), USAGE, "--seed -1 must lie in 0"),
-        (("--pairs.min-shift-s", "9", "--pairs.max-shift-s", "10"), FAILED, "no clip is long enough"),
+        (("--pairs.min-shift-s", "9", "--pairs.max-shift-s", "10"), USAGE, "no clip is long enough"),
         (("--page", "."), FAILED, "--page . is a folder; name a file"),
-        (("--pairs.mute-samples", "9999999"), FAILED, "leaves nothing to hear"),
+        (("--pairs.mute-samples", "9999999"), USAGE, "leaves nothing to hear"),
         (("--page", "no-such-folder/a.html"), FAILED, "there is no folder no-such-folder"),
     ],
 )

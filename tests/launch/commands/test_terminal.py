@@ -128,6 +128,18 @@ def test_what_stands_for_a_letter_is_as_wide_as_it() -> None:
     assert all(len(letter) == len(simple) == 1 and simple.isascii() for letter, simple in SIMPLER.items())
 
 
+FITS = (
+    "--pairs.window-s",
+    "0.5",
+    "--pairs.min-shift-s",
+    "0.25",
+    "--pairs.max-shift-s",
+    "0.5",
+    "--batch",
+    "2",
+    "--preset",
+    "small",
+)
 LOCALES = ({"PYTHONIOENCODING": "ascii:strict"}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"})
 
 
@@ -139,7 +151,7 @@ def test_a_real_process_names_the_same_files_in_every_locale(settings: dict[str,
     environment = os.environ | settings | {"PATH": "/nowhere", "PYTHONPATH": str(BEFORE.parents[2])}
 
     def submit(*words: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "launch", "submit", "train", *words, "--cluster", "test", "--dry-run"]
+        line = [sys.executable, "-m", "launch", "submit", "train", *words, *FITS, "--cluster", "test", "--dry-run"]
         return subprocess.run(
             line, cwd=tmp_path, env=environment, capture_output=True, encoding="ascii", check=False, timeout=100
         )

@@ -30,10 +30,10 @@ SITE = 'time = "1 h"\n[train]\nnodes = {nodes}\ntasks_per_node = {tasks}\n'
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a dataset, a run on it, a comparison on both, a text and lost+found."""
+    """A folder with a dataset, a run on it, a comparison on both, a text and a folder of another's."""
     for name, was in (("data", "dataset-h264"), ("run", "run"), ("out", "finetune"), ("scenes", "scenes")):
         shutil.copytree(BEFORE / was, tmp_path / name)
-    (tmp_path / "mount" / "lost+found").mkdir(parents=True)
+    (tmp_path / "mount" / "of another").mkdir(parents=True)
     monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "window": ((*TRAIN, "--pairs.window-s", "3"), {}, r"train: no clip is long enough: a window and its shift need"),
     "network": ((*TRAIN, "--model", "thesis"), {}, r"train: network 'thesis' needs windows of .* pictures at least"),
     "RUN is a dataset": (("train", "data", "data", *TRAIN[3:]), {}, r"train: data is a dataset; give the run another"),
-    "RUN on a mount": (("train", "data", "mount", *TRAIN[3:]), {}, r"holds other files \(lost\+found\)"),
+    "RUN on a mount": (("train", "data", "mount", *TRAIN[3:]), {}, r"holds other files \(of another\)"),
     "RUN is a comparison": (
         ("train", "data", "out", *TRAIN[3:]),
         {},
@@ -99,11 +99,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "audit, window": (("audit", "data"), {}, r"audit: no clip is long enough"),
     "finetune, split": (("finetune", "run", "data", "new"), {"cut": "val"}, r"all three splits are needed, split 'v"),
     "finetune, OUT": (("finetune", "run", "data", "run"), {}, r"run is a run; give avsync finetune another folder"),
-    "finetune, mount": (("finetune", "run", "data", "mount"), {}, r"holds other files \(lost\+found\)"),
+    "finetune, mount": (("finetune", "run", "data", "mount"), {}, r"holds other files \(of another\)"),
     "finetune, batch": (("finetune", "run", "data", "new", "--batch", "50"), {}, r"--batch 50 needs at least 50"),
     "validation": (TRAIN, {"cut": "val"}, r"train: validation cannot work: .*no clips in split 'val'"),
     "shards": (TRAIN, {"gone": "data/train/000000.tar"}, r"train: 1 of 2 shards are missing"),
-    "pack, mount": (("pack", VIDEOS, "mount"), {}, r"mount is not a dataset and not empty .*lost\+found"),
+    "pack, mount": (("pack", VIDEOS, "mount"), {}, r"mount is not a dataset and not empty .*of another"),
     "pack, run": (("pack", VIDEOS, "run"), {}, r"run is a training run"),
     "pack, settings": (("pack", VIDEOS, "data"), {}, r"data was packed with other settings"),
     "chain, batch": ((*PACK, "--then", *TRAIN_PACKED), {"nodes": 5}, r"train: --batch 4 cannot be shared"),

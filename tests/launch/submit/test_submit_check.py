@@ -199,7 +199,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, above: str) -> None:
     (tmp_path / "link").symlink_to("/gone/away")
     lost = tmp_path / "link" / above
     said = f"{tmp_path}/link is a link to /gone/away, which is not there"
-    with pytest.raises(InputError, match=f"train: {said}; make that, or name another folder"):
+    with pytest.raises(InputError, match=f"train: {said}; mend the link, or name another folder"):
         check_writable([plan(lost)])
     assert said in missing_folders([plan(tmp_path / "run", [_dataset(lost)])])[0]
     with pytest.raises(InputError, match=said), folder_lock(lost, "avsync train"):

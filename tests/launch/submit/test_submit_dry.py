@@ -91,7 +91,7 @@ def test_a_full_disk_is_told_by_the_jobs_folder_not_by_what_was_to_be_copied(her
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
     try:
-        with pytest.raises(InputError, match=r"job's folder .*data/jobs/verify: .*; make room") as error:
+        with pytest.raises(InputError, match=r"job's folder .*data/jobs/verify: .*(make room|ulimit -f)") as error:
             prepare(plan, new_code=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
