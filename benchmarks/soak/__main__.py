@@ -36,13 +36,17 @@ from slurm.cluster import Cluster, ClusterSettings
 from slurm.cluster.settings import ClusterError
 
 LEFT_ALONE_S = 900.0
-AROUND = 14
-"""Events told beside a finding."""
+AROUND = 60
+"""The last events told beside findings."""
 TICK_S = 0.5
+REFUSED_S = 15.0
+"""So long an order that was refused keeps its place among those in the queue."""
+OF_THE_DISK = "lies on a disk that other machines may not see"
+"""A warning that is always there, of a folder below /tmp."""
 
 
-ALONE = ("chain", "two")
-"""Recipes of what nobody disturbs."""
+ALONE = {"900": "chain", "901": "two"}
+"""Names and recipes of what nobody disturbs."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,7 +75,9 @@ class Soak:
             random=self.random,
             aside=self.aside,
         )
-        chain, two = (Order(name=f"alone-{name}", account=self.accounts[0], recipe=BY_NAME[name]) for name in ALONE)
+        chain, two = (
+            Order(name=name, account=self.accounts[0], recipe=BY_NAME[recipe]) for name, recipe in ALONE.items()
+        )
         reckoning = Reckoning(
             gremlin=gremlin,
             accounts=self.accounts,
@@ -92,7 +98,8 @@ class Soak:
         """As its account; noted."""
         done = order.account.avsync(*order.recipe.words(order, self.stage, packed))
         order.accepted = done.returncode == 0
-        detail = f"{order.recipe.name} of {order.account.name}, exit {done.returncode}: {done.stdout}"
+        said = "\n".join(line for line in done.stdout.splitlines() if OF_THE_DISK not in line)
+        detail = f"{order.recipe.name} of {order.account.name}, exit {done.returncode}: {said}"
         self.journal.note("work", "avsync submit said", order=order.name, detail=detail)
         return order.accepted
 
@@ -112,6 +119,9 @@ class Soak:
         strikes = time.monotonic()
         while time.monotonic() < ends:
             gremlin.mend()
+            if gremlin.silenced:
+                time.sleep(TICK_S)
+                continue
             if time.monotonic() > strikes:
                 gremlin.strike()
                 strikes = time.monotonic() + float(self.random.exponential(self.options.every))
@@ -134,7 +144,8 @@ class Soak:
         self.asked.add(order.name)
 
         def work() -> None:
-            self.submit(order, packed)
+            if not self.submit(order, packed):
+                time.sleep(REFUSED_S)
             self.asked.discard(order.name)
 
         self.aside.submit(work)
@@ -168,11 +179,12 @@ def table(reckoning: Reckoning) -> Table:
 
 
 def findings(reckoning: Reckoning) -> list[str]:
-    """Each with the events around it."""
+    """Those of each order, with what happened to it."""
     lines = list[str]()
-    for finding in reckoning.findings:
-        lines += ["", f"FINDING {finding.check}: {finding.order or 'everybody'}: {finding.detail}"]
-        around = [line for line in reckoning.gremlin.journal.around(finding.order) if line.who != "check"]
+    for order in dict.fromkeys(finding.order for finding in reckoning.findings):
+        lines += ["", f"== {f'order {order}' if order else 'nobody in particular'}"]
+        lines += [f"FINDING {one.check}: {one.detail}" for one in reckoning.findings if one.order == order]
+        around = [line for line in reckoning.gremlin.journal.around(order) if line.who != "check"]
         lines += [f"    {told(line)}" for line in around[-AROUND:]]
     return lines
 
@@ -206,8 +218,10 @@ def main() -> int:
                     accounts=accounts,
                     aside=aside,
                 )
-                reckoning = soak.run()
-        keep(stage)
+                try:
+                    reckoning = soak.run()
+                finally:
+                    keep(stage)
     except AvsyncError as error:
         print(f"benchmarks.soak: {error}", file=sys.stderr)
         return 2

@@ -70,7 +70,7 @@ class Gremlin:
 
     def mend(self, *, everything: bool = False) -> None:
         """What is due, or all of it."""
-        for mending in [one for one in self.pending if everything or one.due <= time.monotonic()]:
+        for mending in self._due(everything):
             self.pending.remove(mending)
             self._striking, told = mending.blow, ""
             if mending.blow:
@@ -82,6 +82,20 @@ class Gremlin:
             except (ClusterError, OSError) as error:
                 told = f"could not: {error}"
             self.note("undo", mending.what, mending.victim, told)
+
+    def _due(self, everything: bool) -> list["Mending"]:
+        """While slurmctld is away nothing else can be mended: it comes first."""
+        due = [one for one in self.pending if everything or one.due <= time.monotonic()]
+        return (
+            sorted(due, key=lambda one: not one.silences)
+            if everything or not self.silenced
+            else [one for one in due if one.silences]
+        )
+
+    @property
+    def silenced(self) -> bool:
+        """SLURM does not answer now: each question would take half a minute."""
+        return any(one.silences for one in self.pending)
 
     def note(self, who: str, what: str, victim: Live | None, told: str) -> None:
         """Into the journal."""
@@ -98,6 +112,10 @@ class Mending:
     mend: Callable[[], object]
     victim: Live | None
     blow: "Blow | None"
+
+    @property
+    def silences(self) -> bool:
+        return self.blow is not None and self.blow.silences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,3 +135,5 @@ class Blow:
     """How many attempts without a new checkpoint it may cost: with `retries` of them a job is given up rightly."""
     everybody: bool = False
     """It hits all orders."""
+    silences: bool = False
+    """Until it is mended SLURM does not answer."""

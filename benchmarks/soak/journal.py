@@ -48,11 +48,13 @@ class Journal:
         return time.monotonic() - self._began
 
     def around(self, order: str) -> Iterator[Noted]:
-        """What happened to an order, and to everybody, in order."""
-        yield from (line for line in self.lines if line.order in (order, ""))
+        """What happened to an order, and to everybody since it was first named, in order."""
+        own = [number for number, line in enumerate(self.lines) if line.order == order]
+        yield from (line for line in self.lines[min(own, default=0) :] if line.order in (order, ""))
 
 
 def told(line: Noted) -> str:
     """For a person."""
     whose = " ".join(filter(None, (line.order, line.job and f"job {line.job}")))
-    return f"{line.s:7.1f} {line.who:8} {line.what:24} {whose:28} {line.detail[-260:]!r}".rstrip(" '")
+    detail = repr(line.detail[:260]) if line.detail else ""
+    return f"{line.s:7.1f} {line.who:8} {line.what:24} {whose:16} {detail}".rstrip()

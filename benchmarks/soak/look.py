@@ -1,6 +1,7 @@
 """What can be seen: SLURM's queue and books, what avsync says, processes, files, weights. Nothing is judged here."""
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -141,6 +142,7 @@ def curve(run: Path) -> list[tuple[int, float]]:
     """Step and loss of each point that TensorBoard draws, in order."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it remarks on every run that was resumed
     events = EventAccumulator(str(RunPaths(run).tensorboard / "train"), size_guidance={"scalars": 0, "images": 0})
     events.Reload()
     if "loss" not in events.Tags()["scalars"]:

@@ -17,6 +17,7 @@ from types import FrameType
 
 from benchmarks.base.runner import ROOT
 from sharding.errors import InputError
+from slurm.cluster.guardian import die_with_parent
 
 INSIDE = "AVSYNC_SOAK_INSIDE"
 FIRST_UID = 61_001
@@ -35,7 +36,12 @@ def enter() -> None:
         raise InputError("the soak makes accounts and disks of its own: run it as root, where util-linux's unshare is")
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     words = [*own, sys.executable, "-m", "benchmarks.soak", *sys.argv[1:]]
-    os.execvpe(words[0], words, os.environ | {INSIDE: "1"})
+    signal.signal(signal.SIGTERM, _leave)
+    child = subprocess.Popen(words, env=os.environ | {INSIDE: "1"}, preexec_fn=die_with_parent)
+    try:
+        sys.exit(child.wait())
+    finally:
+        child.kill()  # unshare heeds nothing else; all inside goes with it
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
