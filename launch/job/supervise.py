@@ -7,6 +7,7 @@ folder is its memory; it has none of its own, since SLURM may kill it at any mom
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,9 +91,11 @@ class Supervisor:
                 self._noted = this.amend(self._noted)
             if self._hangs_on():
                 ranks.kill()
-        if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
+        if self._is_done(code) or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
         assert self.decided
+        with suppress(OSError):
+            this.task.stop.unlink(missing_ok=True)  # who was asked has left
         if self.decided.what is What.STOPPED:
             self._linger(code)
         return 0 if self.decided.do is Do.FINISH else 1
@@ -175,7 +178,11 @@ class Supervisor:
     def _clear(self, facts: JobFacts, code: int | None) -> bool:
         """Whether to believe SLURM at once: not that a job is cancelled, nor that it runs on while its ranks left."""
         asked_by_us = self.wish is not Wish.NONE and not self.signals.to_end and facts.state == "RUNNING"
-        return code == 0 or asked_by_us or is_clear(facts, self.this.restart)
+        return self._is_done(code) or asked_by_us or is_clear(facts, self.this.restart)
+
+    def _is_done(self, code: int | None) -> bool:
+        """Whether srun's word is to be believed, as in `decide`."""
+        return code == 0 and not self.this.node_failed
 
     def _linger(self, code: int) -> None:
         """Stay until SLURM's SIGKILL: a preempted job that leaves by itself before is not requeued by SLURM.
