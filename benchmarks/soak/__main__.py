@@ -203,7 +203,7 @@ def main() -> int:
         enter()
         folder: Path = options.folder or Path(tempfile.mkdtemp(prefix="avsync-soak-"))
         stage = Stage(folder=folder.absolute())
-        stage.set_up()
+        stage.set_up(options.minutes)
         generate(stage.scenes, SceneConfig(count=40, seconds=8, size=56))
         stage.profile.write_text(PROFILE.format(scratch=stage.scratch))
         with Cluster(ClusterSettings(folder=stage.folder / "cluster", nodes=3)) as cluster:

@@ -59,9 +59,17 @@ class Gremlin:
         return [one for one in live if (blow.of == "any" or one.running) and (not blow.arrays or one.task)]
 
     def _mark(self, blow: "Blow", victim: Live | None) -> None:
-        struck = [victim.order] if victim else self.orders if blow.everybody else []
+        struck = [victim.order] if victim else self._busy() if blow.everybody else []
         for order in struck:
             order.blows.append(blow.name)
+
+    def _busy(self) -> list[Order]:
+        """Those that have jobs, or are just being submitted; all while SLURM does not answer."""
+        try:
+            live = {one.order.name for one in live_jobs(self.cluster, self.orders)}
+        except ClusterError:
+            return self.orders
+        return [order for order in self.orders if not order.accepted or order.name in live]
 
     def later(self, what: str, at_most_s: float, mend: Callable[[], object], victim: Live | None = None) -> None:
         """Mend it after a drawn time."""
@@ -73,14 +81,12 @@ class Gremlin:
         for mending in self._due(everything):
             self.pending.remove(mending)
             self._striking, told = mending.blow, ""
-            if mending.blow:
-                self._mark(
-                    mending.blow, mending.victim
-                )  # it lasted until now: whoever was queued meanwhile is hit, too
             try:
                 mending.mend()
             except (ClusterError, OSError) as error:
                 told = f"could not: {error}"
+            if mending.blow:
+                self._mark(mending.blow, mending.victim)  # it lasted until now: who was queued meanwhile is hit, too
             self.note("undo", mending.what, mending.victim, told)
 
     def _due(self, everything: bool) -> list["Mending"]:

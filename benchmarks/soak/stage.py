@@ -22,7 +22,8 @@ from slurm.cluster.guardian import die_with_parent
 INSIDE = "AVSYNC_SOAK_INSIDE"
 FIRST_UID = 61_001
 """Of the accounts; they are known to this machine's /etc/passwd only within the soak."""
-DISK_MB = 300
+DISK_MB, DISK_MB_A_MINUTE = 200, 40
+"""The small disk: room for what two accounts leave in so many minutes. To fill it takes as much memory."""
 LIMIT_S = 240.0
 """Of a command of an account: more than `avsync cancel` waits for a run to save."""
 
@@ -107,12 +108,12 @@ class Stage:
     def scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def set_up(self) -> None:
-        """Make folders and mounts. They are gone with the last process inside."""
+    def set_up(self, minutes: float) -> None:
+        """Make folders and mounts, for so long a soak. They are gone with the last process inside."""
         for folder in (self.folder, self.disk, self.scratch):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)
-        _mount_memory(self.disk, f"size={DISK_MB}m,mode=755")
+        _mount_memory(self.disk, f"size={round(DISK_MB + DISK_MB_A_MINUTE * minutes)}m,mode=755")
         _mount_memory(Path("/dev/shm"), "mode=1777")
         self.scratch.chmod(0o1777)
         for needed in {Path(sys.base_prefix), ROOT}:

@@ -7,11 +7,12 @@ from pathlib import Path
 from benchmarks.soak.stage import Account, Stage
 from launch.submit.kinds import MERGE, PACK
 
-STEPS = 40
+STEPS = 120
+"""Half a minute on two cores that do nothing else: long enough to be struck."""
 PACKING = "--fps 15 --size 56 --sample-rate 16000 --min-clip-s 6 --sources-per-shard 4".split()
 TRAINING = (
     "--preset small --batch 2 --optim.warmup-steps 1 --validate-every 0 --runtime.workers 1 --runtime.log-every 1 "
-    f"--runtime.device cpu --runtime.checkpoint-every 15 --steps {STEPS}"
+    f"--runtime.device cpu --runtime.checkpoint-every 30 --steps {STEPS}"
 ).split()
 EVALUATION = "--device cpu --checkpoint last".split()
 TRAIN, EVALUATE = "train", "evaluate"
