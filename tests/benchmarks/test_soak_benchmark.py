@@ -13,8 +13,8 @@ from benchmarks.soak.checks import Finding
 from benchmarks.soak.look import Process, Shown
 from launch.watch.status import Standing
 
-GENTLE = [blow.name for blow in BLOWS if not blow.excuses]
-ROUGH = [blow.name for blow in BLOWS if blow.excuses]
+GENTLE = [blow.name for blow in BLOWS if not blow.excuses and blow.fails < checks.RETRIES]
+ROUGH = [blow.name for blow in BLOWS if blow.name not in GENTLE]
 
 
 def shown(standing: Standing, kind: str = "train") -> Shown:
