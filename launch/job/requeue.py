@@ -76,12 +76,14 @@ class Decision:
 
 def decide(job: JobObservation) -> Decision:
     """Row by row, from what is certain to what is left."""
-    if job.exit == 0:
+    if job.exit == 0 and not job.node_failed:  # with a failed node srun says 0 of ranks that were ended by force, too
         return Decision(what=What.DONE, do=Do.FINISH)
     if job.cancelled:
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="avsync cancel")
     if job.facts and (decision := _slurm_says(job, job.facts)):
         return decision
+    if job.exit == 0:
+        return Decision(what=What.LOST, do=Do.REQUEUE, why="a node failed")
     if job.wish is Wish.TIME:
         return _again(What.TIME_LIMIT, job, "the time limit was near")
     if job.wish is Wish.HEARTBEAT:

@@ -22,7 +22,7 @@ from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_cl
 from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
-from sharding.base.housekeeping import is_there
+from sharding.base.housekeeping import delete_file, is_there
 from sharding.errors import AvsyncError
 
 LOOK_S = 0.5
@@ -93,9 +93,10 @@ class Supervisor:
                 self._noted = this.amend(self._noted)
             if self._hangs_on():
                 ranks.kill()
-        if code == 0 or not self.decided:  # what is done is done, whatever was decided while it ended
+        if self._is_done(code) or not self.decided:  # what is done is done, whatever was decided while it ended
             self._conclude(code)
         assert self.decided
+        delete_file(this.task.stop)  # who was asked has left
         if self.decided.what is What.STOPPED and self.decided.do is Do.LEAVE:
             self._linger(code)
         if self.decided.what is What.REFUSED:
@@ -184,7 +185,11 @@ class Supervisor:
     def _clear(self, facts: JobFacts, code: int | None) -> bool:
         """Whether to believe SLURM at once: not that a job is cancelled, nor that it runs on while its ranks left."""
         asked_by_us = self.wish is not Wish.NONE and not self.signals.to_end and facts.state == "RUNNING"
-        return code == 0 or asked_by_us or is_clear(facts, self.this.restart)
+        return self._is_done(code) or asked_by_us or is_clear(facts, self.this.restart)
+
+    def _is_done(self, code: int | None) -> bool:
+        """Whether srun's word is to be believed, as in `decide`."""
+        return code == 0 and not self.this.output().node_failed
 
     def _linger(self, code: int) -> None:
         """Stay until SLURM's SIGKILL: a preempted job that leaves by itself before is not requeued by SLURM.

@@ -208,10 +208,21 @@ class Cluster:
             kill(victims)
             wait_gone(victims, 0.2)
 
-    def start_node(self, node: str) -> None:
-        """Switch a killed node on again, and wait until it takes jobs."""
+    def start_node(self, node: str, *, wait: bool = True) -> None:
+        """Switch a killed node on again, and, with `wait`, wait until it is idle: where jobs wait, it may never be."""
         self._daemons.start_node(node)
-        self.wait_for_nodes([node])
+        if wait:
+            self.wait_for_nodes([node])
+
+    def kill_controller(self) -> None:
+        """SIGKILL to slurmctld: jobs go on, and nobody can ask or command anything."""
+        controller = self._daemons.ask("state")["daemons"]["slurmctld"]["pid"]
+        kill([controller])
+        wait_gone([controller])
+
+    def start_controller(self) -> None:
+        """Start slurmctld again from what it had saved, and wait until it answers."""
+        self._daemons.start_controller(self._daemons.ports)
 
     def node_states(self) -> dict[str, str]:
         """Node -> idle, mixed, allocated, down, ...; a star behind it: it does not answer."""

@@ -47,6 +47,20 @@ def test_a_run_goes_on_elsewhere_when_a_node_dies_and_that_is_no_crash_of_its_ow
         assert sorted(set(job.trained())) == list(range(200))
 
 
+def test_a_run_is_not_done_when_its_node_is_set_down_whatever_srun_says_then(cluster: Cluster, tmp_path: Path):
+    """Its ranks save and leave, and srun ends with 0 as if they had done all."""
+    job = toy(cluster, tmp_path / "down", 200, site=profile(retries=1), nodes=1)
+    job.until_step(11)
+    node = job.attempts()[0].began.nodes
+    cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    job.until(lambda: job.ends()[0], "end of the attempt")
+    cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # it may be back by itself
+    (job.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+    assert_done(job, 200, ranks=1)
+    assert job.ends() == ["lost", "done"], job.log
+    assert not job.paths.task(None).stop.exists()
+
+
 def test_without_scontrol_on_the_nodes_slurm_itself_or_a_successor_goes_on(cluster: Cluster, tmp_path: Path):
     """Preempted, crashed with somebody in line and with nobody; and where scontrol is reached by another word."""
     without = f"export PATH={cluster.environment_without('scontrol')['PATH']}"

@@ -49,6 +49,16 @@ ROWS = {
         Do.REQUEUE,
     ),
     "a node has failed": (seen({"state": "PENDING", "restarts": 1}, node_failed=True), What.LOST, Do.LEAVE),
+    "a node has failed, and srun says nothing of its ranks": (
+        seen({"state": "PENDING", "restarts": 1}, exit=0, fault="", node_failed=True),
+        What.LOST,
+        Do.LEAVE,
+    ),
+    "a node has failed, srun says nothing, and nobody can be asked": (
+        replace(CRASH, exit=0, fault="", terminated=True, node_failed=True, **NO_ANSWER),
+        What.LOST,
+        Do.REQUEUE,
+    ),
     "a node fails": (seen({"state": "NODE_FAIL"}), What.LOST, Do.REQUEUE),
     "a node fails, and SLURM may not requeue": (
         seen({"state": "COMPLETING", "reason": "NodeDown", "requeue": False}, exit=None, terminated=True),
@@ -174,7 +184,8 @@ anything = st.builds(
 
 @given(anything)
 def test_a_job_is_done_exactly_when_its_ranks_say_so(shown: JobObservation):
-    assert (decide(shown).what is What.DONE) == (decide(shown).do is Do.FINISH) == (shown.exit == 0)
+    done = shown.exit == 0 and not shown.node_failed
+    assert (decide(shown).what is What.DONE) == (decide(shown).do is Do.FINISH) == done
 
 
 @given(anything)
