@@ -89,7 +89,7 @@ def test_the_documented_chain_is_cancelled_taken_up_again_and_told_of_by_the_job
     for number in range(2):
         write_video(Path("videos", "bell", f"{number}.mp4"), Video(seed=number))
     pack = ("pack", "videos", "data", "--size", "32", "--val-percent", "0", "--test-percent", "0")
-    train, evaluate = ("train", "data", "run", *SMALL, *SHORT), ("evaluate", "run", "data")
+    train, evaluate = ("train", "data", "run", *SMALL, *SHORT), ("evaluate", "run", "data", "--split", "train")
     said = node.types("submit", *pack, "--then", *train, "--then", *evaluate, "--cluster", "./site.toml")
     assert "avsync logs data -f --kind pack" in said, "of what runs first"
     assert node.told("run")["train"]["why"] == "waits for pack-merge of data"

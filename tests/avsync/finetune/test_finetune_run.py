@@ -133,13 +133,13 @@ def wait_until(true: Callable[[RunProgress], bool], out: Path, child: subprocess
         time.sleep(0.01)
 
 
-def stopped_at(out: OutPaths, child: subprocess.Popen[str], *stalls: Path) -> int:
+def stopped_at(out: OutPaths, child: subprocess.Popen[str], *stalls: Path, code: int = STOPPED) -> int:
     """The step that is saved, when the wish to stop was granted; then `stalls` go, and with them who waits for that."""
     child.wait(120)
     for stall in stalls:
         stall.unlink()
     text = child.communicate(timeout=120)[0]
-    assert child.returncode == STOPPED, text
+    assert child.returncode == code, text
     assert "the same avsync finetune command again goes on" in text
     assert not out.result.exists()
     now = read_progress(out.root)
@@ -154,7 +154,7 @@ def goes_on_as(whole: tuple[OutPaths, Comparison], out: OutPaths, run: Path, dat
     child = start(WORDS, run, dataset, out.root)
     text = child.communicate(timeout=200)[0]
     assert child.returncode == 0, text
-    assert f"steps {step} to {STEPS}" in text
+    assert (f"resumed at step {step} to {STEPS}" if step else f"steps 0 to {STEPS}") in text
     assert f"resumed at step {step} of {STEPS}: clips skipped 0, repeated 0, digest of" in text
     assert text.splitlines()[-1].startswith("Next: avsync board ")
     expected = whole[0]
@@ -183,7 +183,7 @@ def test_a_comparison_that_was_stopped_goes_on_to_the_same_weights_and_curves(wh
     child = start(WORDS, run, dataset, out.root, **{STOP_FILE: str(file)})
     wait_until(lambda now: now.phase == "training" and now.step > 0, out.root, child)
     file.touch() if wish == "file" else child.send_signal(wish)
-    step = stopped_at(out, child)
+    step = stopped_at(out, child, code=STOPPED if wish == "file" else 128 + wish)
     assert 0 < step < STEPS, "it was over before it could be stopped: the test saw nothing"
     goes_on_as(whole, out, run, dataset, step)
 
@@ -195,7 +195,7 @@ def test_a_validation_that_was_left_is_made_up_for(whole, run, dataset, tmp_path
     child = start(STALLED, run, dataset, out.root, AVSYNC_TEST_STALL=str(stall))
     wait_until(lambda now: now.phase == "validating", out.root, child)
     child.send_signal(signal.SIGTERM)
-    assert stopped_at(out, child, Path(f"{stall}val")) == 4
+    assert stopped_at(out, child, Path(f"{stall}val"), code=128 + signal.SIGTERM) == 4
     assert load_checkpoint(out.run.checkpoint(4)).state.unscored
     goes_on_as(whole, out, run, dataset, 4)
 
@@ -207,7 +207,7 @@ def test_a_comparison_that_was_killed_goes_on_from_its_checkpoint(whole, run, da
     child = start(WORDS, run, dataset, out.root)
     wait_until(lambda now: now.step >= 1, out.root, child)
     child.send_signal(signal.SIGTERM)
-    step = stopped_at(out, child)
+    step = stopped_at(out, child, code=128 + signal.SIGTERM)
     child = start(WORDS, run, dataset, out.root)
     wait_until(lambda now: now.phase == "training" and now.step > step, out.root, child)
     child.kill()
