@@ -41,7 +41,7 @@ WORDS = {"/local/scratch": "scratch", "NAME": "test"}
 """What a reader replaces by a name of their own, and we do; https://host becomes a server of this machine."""
 LEFT_OUT = {
     r"make .*": "a target of the Makefile: tests/test_docs.py looks whether it exists",
-    r".*accelerate launch .*": "several processes: tests/avsync/run/test_resume_ranks.py",
+    r".*torch.distributed.run .*": "several processes: tests/avsync/run/test_resume_ranks.py",
     r".*avsync doctor .*": "needs a cluster: tests/slurm/test_doctor.py",
     r".*avsync (status|logs|cancel|resubmit) RUN.*": "needs a job: tests/slurm/test_submit.py",
     r".*avsync board .*": "stays until it is stopped: tests/launch/watch/test_board.py",

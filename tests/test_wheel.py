@@ -19,6 +19,7 @@ from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
 from tests.installed import ROOT, Installed, install
 
+SHORT = "--preset small --batch 4 --pairs.window-s 2 --pairs.min-shift-s 1 --pairs.max-shift-s 2".split()
 PACKAGES = ("sharding", "avsync", "launch", "slurm")
 RECIPE = DemoRecipe(
     scenes=SceneConfig(count=14, seconds=5, size=48, fps=10, sample_rate=8000, val_share=0.2, test_share=0.2),
@@ -112,7 +113,7 @@ def test_the_demo_keeps_its_promises_and_does_nothing_twice(made: Made, capsys: 
     ("words", "code", "told"),
     [
         (("--version",), 0, "avsync 0."),
-        (("submit", "train", "dataset", "new", "--cluster", "test", "--dry-run"), 0, "#SBATCH --partition="),
+        (("submit", "train", "dataset", "new", *SHORT, "--cluster", "test", "--dry-run"), 0, "#SBATCH --partition="),
         (("doctor", "--cluster", "cpu-only"), 1, "scontrol is not found"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from sharding.media.packet_times import StreamFacts
-from sharding.media.stream import PacketsInside
+from sharding.media.stream import PacketsInside, Stamp
 
 WINDOW, FEWEST = 8, 2
 """Pictures looked at after one, to judge its time."""
@@ -58,7 +58,7 @@ def by_decode_times(frames: Iterator[Any], inside: PacketsInside) -> Iterator[An
     waiting, times = deque[Any](), list[int]()
     for frame in frames:
         if frame.opaque is None:
-            frame.opaque = times[0] if times else None
+            frame.opaque = Stamp(times[0]) if times else None
         if frame.opaque is None:
             yield frame
             continue
@@ -103,7 +103,7 @@ def _is_next(when: int, inside: PacketsInside) -> bool:
 
 
 def _moved(frame: Any, when: int) -> Any:
-    frame.opaque = when
+    frame.opaque = Stamp(when)
     return frame
 
 

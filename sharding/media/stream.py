@@ -69,6 +69,14 @@ def _counted(times: "array[int]", start: int, stop: int) -> "tuple[int, array[in
     return sum(start <= time < stop for time in times), array("q", (time for time in times if time >= stop))
 
 
+class Stamp(int):
+    """A time on a packet or a frame, always an object of its own.
+
+    PyAV keeps what is `opaque` by its identity, and drops it with the first packet or frame that goes. Equal small
+    numbers are one object, and so is a number that is handed on.
+    """
+
+
 class PacketsInside:
     """Times of packets that a decoder was given, and whose frames have not come out yet."""
 
@@ -236,7 +244,7 @@ class SourceStream:
             if when is not None and counts:
                 self.repeats.append(when)
             return
-        packet.opaque = when
+        packet.opaque = None if when is None else Stamp(when)
         if self._sounds:  # decoders move this one by the samples that they leave out
             packet.pts = stored
         self._log.note(None if when is None else int(when * self.tick / self.stream.time_base), counts=counts)

@@ -60,7 +60,8 @@ def timed_frames(source: Probe, stream: SourceStream) -> Iterator[TimedFrame]:
         frames = stream.frames()
         if source.video.decode_order:
             frames = by_decode_times(frames, stream.inside)
-            frames = decoded_before_shown(frames, stream.inside, source.video)
+            if source.video.depth:
+                frames = decoded_before_shown(frames, stream.inside, source.video)
         timed = (in_display_order if source.video.timed_at is None else at_own_pace)(frames, usual)
         if edit is not None and edit.stop is not None:
             timed = played(timed, int(edit.start / stream.tick), int(edit.stop / stream.tick))

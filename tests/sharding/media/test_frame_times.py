@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sharding.media.frame_times import DEEPEST, WINDOW, by_decode_times, in_display_order
-from sharding.media.stream import PacketsInside
+from sharding.media.stream import PacketsInside, Stamp
 
 USUAL = 10
 
@@ -133,3 +134,11 @@ def test_what_waits_for_a_picture_that_never_comes_is_bounded():
     for given_out, frame in enumerate(by_decode_times(frames(), inside), 1):
         assert frame.opaque == given_out
         assert taken - given_out <= DEEPEST + 1
+
+
+@pytest.mark.parametrize("when", [0, 7, 10**6])
+def test_the_time_on_a_packet_outlives_an_equal_one_on_another(when):
+    one, other, number = av.Packet(4), av.Packet(4), int(when)
+    one.opaque, other.opaque = Stamp(number), Stamp(number)
+    del one
+    assert other.opaque == when

@@ -375,7 +375,7 @@ def test_a_dataset_grows_by_shares_and_a_failing_end_leaves_no_false_dataset(two
     small_share(two, out, 0, TRAIN_ONLY)
     assert read_info(out).clips["train"] == 2  # until the end it is the dataset it was
     with monkeypatch.context() as fault:
-        fault.setattr("sharding.pack.finish.shutil.rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        fault.setattr("sharding.base.housekeeping.shutil.rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             pack(two, out, TRAIN_ONLY, QUIET)
     assert not (out / INFO).exists()  # the new index and the old dataset.json would be no dataset
