@@ -42,6 +42,7 @@ WORDS = {"/local/scratch": "scratch", "NAME": "test"}
 LEFT_OUT = {
     r"make .*": "a target of the Makefile: tests/test_docs.py looks whether it exists",
     r".*torch.distributed.run .*": "several processes: tests/avsync/run/test_resume_ranks.py",
+    r"(salloc|srun) .*": "an allocation of SLURM: tests/slurm/test_survive_training.py",
     r".*avsync doctor .*": "needs a cluster: tests/slurm/test_doctor.py",
     r".*avsync (status|logs|cancel|resubmit) RUN.*": "needs a job: tests/slurm/test_submit.py",
     r".*avsync board .*": "stays until it is stopped: tests/launch/watch/test_board.py",
@@ -74,6 +75,9 @@ def quickened(line: str, site: str) -> list[str]:
         return words
     if words[1:3] == ["submit", "pack"]:  # as what is there was packed
         words[5:5] = shlex.split(PACKED)
+    if words[1] == "submit" and "train" in words:  # which must fit to that
+        after = words.index("train") + 3
+        words[after:after] = ["--batch", "4"]
     extra = shlex.split(QUICK.get(words[1], ""))
     for flag in [word for word in extra if word.startswith("--") and word in words]:
         own, ours = words.index(flag), extra.index(flag)
