@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
+from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates, movie_boxes
 from sharding.media.stretches import Stretch, joined
 
 IGNORED = {"ignore_editlist": "1"}
@@ -140,11 +140,8 @@ def edits_beyond_ffmpeg(path: Path, track_ids: Sequence[int]) -> tuple[EditList,
     PyAV's `stream.id` is the track's. A track without a list plays from media time 0 on, at movie time 0.
     Raises RejectError: corrupt, when a list lies, or asks for another pace than the media's; unreadable.
     """
-    try:
-        with path.open("rb") as file:
-            movie = _read_movie(MovieBoxes(file), frozenset(track_ids))
-    except OSError as error:
-        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+    with movie_boxes(path) as boxes:
+        movie = _read_movie(boxes, frozenset(track_ids))
     tracks = [[track for track in movie.tracks if track.track_id == track_id] for track_id in track_ids]
     for same in tracks:
         for track in same:

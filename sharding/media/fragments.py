@@ -12,10 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
+from sharding.media.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
 
-MOST_FRAGMENT_BOXES = 5_000_000
-"""Of a day in fragments of one picture."""
 LARGEST_RUN = 16 * 2**20
 """Bytes of the table of one run of samples: a million."""
 DURATION, SIZE, FLAGS, OFFSET = 0x100, 0x200, 0x400, 0x800
@@ -36,15 +34,7 @@ class Lateness:
 
 def late_by_ffmpeg(path: Path, track_id: int) -> Lateness | None:
     """None when FFmpeg is right, or `path` is not fragmented. Raises RejectError: corrupt, unreadable."""
-    try:
-        return _late(path, track_id)
-    except OSError as error:
-        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
-
-
-def _late(path: Path, track_id: int) -> Lateness | None:
-    with path.open("rb") as file:
-        boxes = MovieBoxes(file, MOST_FRAGMENT_BOXES)
+    with movie_boxes(path, MOST_FRAGMENT_BOXES) as boxes:
         header = next(boxes.named(b"moov", boxes.all), None)
         if header is None or next(boxes.named(b"mvex", header), None) is None:
             return None

@@ -5,13 +5,17 @@ payload that was not asked for, or reaches beyond the box around it.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from sharding.errors import RejectError, RejectReason
 
 MOST_BOXES = 200_000
 """Looked at in one header: what has more, lies."""
+MOST_FRAGMENT_BOXES = 5_000_000
+"""Looked at in a whole file; those of a day in fragments of one picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,16 @@ class MovieBoxes:
             return b""
         self._file.seek(offset)
         return self._file.read(size)
+
+
+@contextmanager
+def movie_boxes(path: Path, most: int = MOST_BOXES) -> Iterator[MovieBoxes]:
+    """Those of a file. Inside, what the disk refuses becomes RejectError: unreadable."""
+    try:
+        with path.open("rb") as file:
+            yield MovieBoxes(file, most)
+    except OSError as error:
+        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
 
 
 def after_dates(body: bytes) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates
+from sharding.media.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
 from sharding.media.packet_times import PacketTimes
 
 LARGEST_TABLE = 256 * 2**20
@@ -20,9 +20,11 @@ SAMPLE_SIZES = (b"stsz", b"stz2")
 
 
 def first_movie_ends(path: Path) -> int | None:
-    """Byte at which a further movie was put behind the first, which FFmpeg does not play; None: there is none."""
-    with path.open("rb") as file:
-        boxes = MovieBoxes(file)
+    """Byte at which a further movie was put behind the first, which FFmpeg does not play; None: there is none.
+
+    Raises RejectError: unreadable.
+    """
+    with movie_boxes(path, MOST_FRAGMENT_BOXES) as boxes:
         level = list(boxes.inside(boxes.all))
         heads = [box for box in level if box.kind == b"moov"]
         if len(heads) < 2:
@@ -34,15 +36,13 @@ def first_movie_ends(path: Path) -> int | None:
 def check_sample_tables(path: Path, streams: Sequence[Any], times: Sequence[PacketTimes]) -> None:
     """Raises RejectError: corrupt when a stream has more samples than its composition offsets cover; unreadable."""
     del times  # of what is packed; the tables say what there should be
-    try:
-        with path.open("rb") as file:
-            boxes = MovieBoxes(file)
-            for header in boxes.named(b"moov", boxes.all):
-                if next(boxes.named(b"mvex", header), None) is None:  # fragments have tables of their own
-                    for trak in boxes.named(b"trak", header):
-                        _check(boxes, trak, {stream.id: stream.type for stream in streams})
-    except OSError as error:
-        raise RejectError(RejectReason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+    kinds = {stream.id: stream.type for stream in streams}
+    with movie_boxes(path, MOST_FRAGMENT_BOXES) as boxes:
+        header = next(boxes.named(b"moov", boxes.all), None)  # FFmpeg reads no further one
+        if header is None or next(boxes.named(b"mvex", header), None) is not None:  # fragments have tables of their own
+            return
+        for trak in boxes.named(b"trak", header):
+            _check(boxes, trak, kinds)
 
 
 def _check(boxes: MovieBoxes, trak: MovieBox, kinds: dict[int, str]) -> None:

@@ -77,12 +77,16 @@ class Stamp(int):
     """
 
 
+MOST_GIVEN = 256
+"""Packets: more than decoders, and who waits for their frames, have at once."""
+
+
 class PacketsInside:
     """Times of packets that a decoder was given, and whose frames have not come out yet."""
 
     def __init__(self) -> None:
         self._times, self._gone = list[int](), Counter[int]()
-        self._given = deque[int]()
+        self._given = deque[int](maxlen=MOST_GIVEN)
 
     def add(self, when: int | None) -> None:
         """A packet goes in."""
@@ -248,7 +252,7 @@ class SourceStream:
         if self._sounds:  # decoders move this one by the samples that they leave out
             packet.pts = stored
         self._log.note(None if when is None else int(when * self.tick / self.stream.time_base), counts=counts)
-        if not packet.is_discard:
+        if self._facts.decode_order and not self._sounds and not packet.is_discard:  # nobody asks otherwise
             self.inside.add(when)
         yield from self._decode(packet)
 

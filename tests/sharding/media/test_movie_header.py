@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sharding.errors import RejectError, RejectReason
+from sharding.media.movie_boxes import MOST_BOXES
 from sharding.media.probe import probe
 from tests.media import Video, write_video
 
@@ -48,3 +49,10 @@ def test_a_table_that_covers_more_than_there_is_harms_nothing(tmp_path: Path):
     file[at + 8 * len(rows) - 8 : at + 8 * len(rows) - 4] = (rows[-1][0] + 5).to_bytes(4)
     path.write_bytes(file)
     assert probe(path).video == before.video
+
+
+def test_a_file_of_very_many_boxes_is_no_lie(tmp_path: Path):
+    path = write_video(tmp_path / "day.mp4", SMALL)
+    before = probe(path).video
+    path.write_bytes(path.read_bytes() + b"\0\0\0\x08free" * (MOST_BOXES + 1))
+    assert probe(path).video == before
