@@ -81,6 +81,7 @@ SHORT = {
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.sources.boxes": "one file format",
     "sharding.media.stretches": "what edits and packet times share: without it they import each other",
+    "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",

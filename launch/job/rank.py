@@ -13,9 +13,9 @@ from launch.job.attempt import OFFSET
 from launch.job.launcher import alone, describe_rank, grant_cores, resolves
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SCRATCH_FLAG, SCRATCH_SIZE_FLAG, SHARE, JobRecord
-from sharding.base.environment import fill_in
 from sharding.base.files import read_json
 from sharding.base.signals import TO_SAVE
+from sharding.base.written_paths import fill_in
 
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""

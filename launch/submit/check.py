@@ -14,9 +14,9 @@ from launch.site.amounts import as_clock, seconds
 from launch.site.profile import check_full
 from launch.submit.kinds import WorkFolder, scratch_typed
 from launch.submit.plan import JobPlan
-from sharding.base.environment import variables_in
 from sharding.base.files import broken_link
 from sharding.base.text import counted, first_few
+from sharding.base.written_paths import variables_in
 from sharding.errors import InputError
 
 # What the real cluster has: its partitions and their nodes.

@@ -14,8 +14,8 @@ from launch.job.record import JobRecord
 from launch.job.srun import export_values
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
-from sharding.base.environment import fill_in, variables_in
 from sharding.base.text import is_unicode, plain
+from sharding.base.written_paths import fill_in, variables_in
 from sharding.errors import InputError
 
 OURS = frozenset(

@@ -1,11 +1,8 @@
 """What a launcher and the work that it starts agree on, though neither knows the other: names, cores, the commit."""
 
 import os
-import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 JOBS = "jobs"
 """Folder in a run or dataset: scripts and logs of its SLURM jobs. No part of it, and never touched by the work."""
@@ -18,33 +15,6 @@ HOME = Path(__file__).parents[2]
 """Where the packages lie: the checkout, the installation, or the copy that a job runs."""
 NOTE = "COMMIT"
 """File of a copy that holds what it was copied from."""
-
-
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})", re.ASCII)
-
-
-class FilledIn(NamedTuple):
-    """A text in which $NAME and ${NAME} were filled in."""
-
-    text: str
-    unset: tuple[str, ...]
-    """Names that are not set, or empty: what they stand for is missing in the text."""
-
-
-def fill_in(text: str, variables: Mapping[str, str]) -> FilledIn:
-    """$NAME and ${NAME} by their values, $$ by a dollar; what is no name stays as it is."""
-    names = variables_in(text)
-
-    def value(found: re.Match[str]) -> str:
-        return "$" if found["dollar"] else variables.get(found["name"] or found["braced"], "")
-
-    return FilledIn(_VARIABLE.sub(value, text), tuple(name for name in names if not variables.get(name)))
-
-
-def variables_in(text: str) -> tuple[str, ...]:
-    """Names of the variables that `fill_in` would look up, each once."""
-    found = (match["name"] or match["braced"] for match in _VARIABLE.finditer(text))
-    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def available_cores() -> int:

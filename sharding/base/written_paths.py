@@ -1,23 +1,50 @@
 """Paths as people write them, in flags and in profiles: `~` and variables filled in, or refused by name.
 
 A shell does that to most of what is typed, but not behind a flag's `=`, nor between quotes, nor in a file. What is left
-as it is becomes a folder called `~` or `$SLURM_TMPDIR` somewhere else. Anyone may import this.
+as it is becomes a folder called `~` or `$SLURM_TMPDIR` somewhere else. Where a node fills in, `$$` is a dollar.
+Anyone may import this.
 """
 
 import os
 import pwd
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from sharding.base.text import first_few, plain
 from sharding.errors import InputError
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+_OR_DOLLAR = re.compile(rf"(?P<dollar>\$\$)|{_VARIABLE.pattern}", re.ASCII)
 _OF_SHELLS = re.compile(r"\$[{(]")
 """`${X:-y}`, `$(command)`: only a shell can fill these in."""
 _URL = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]*://")
 _PLAIN = re.compile(r"[\w.+@%=,:${}-]*")
 """An element of a path that a script may have put together; one with blanks or quotes in it is a name."""
+
+
+class FilledIn(NamedTuple):
+    """A text in which $NAME and ${NAME} were filled in."""
+
+    text: str
+    unset: tuple[str, ...]
+    """Names that are not set, or empty: what they stand for is missing in the text."""
+
+
+def fill_in(text: str, variables: Mapping[str, str]) -> FilledIn:
+    """$NAME and ${NAME} by their values, $$ by a dollar; what is no name stays as it is."""
+    names = variables_in(text)
+
+    def value(found: re.Match[str]) -> str:
+        return "$" if found["dollar"] else variables.get(found[2] or found[3], "")
+
+    return FilledIn(_OR_DOLLAR.sub(value, text), tuple(name for name in names if not variables.get(name)))
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    """Names of the variables that `fill_in` would look up, each once."""
+    found = (match[2] or match[3] for match in _OR_DOLLAR.finditer(text))
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 class PathNote:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.rank import filled_in, scratch_folder
-from sharding.base.environment import fill_in, variables_in
+from sharding.base.written_paths import fill_in, variables_in
 from tests.slurm.jobs import asked, profile, record
 
 NODE = {"SLURM_TMPDIR": "/local/7", "USER": "me", "SLURMD_NODENAME": "n1", "EMPTY": "", "HOME": "/people/me"}
