@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
+from sharding.base.guarded import opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -37,17 +38,18 @@ def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[
     that cannot be deleted stands in nobody's way: then it is `path`-2.part.
     """
     # never through a link, nor into a file that another process may still hold
-    part = cleared(_names(path, PART), delete_file)
-    try:
-        with open(part, "xb", opener=partial(os.open, mode=mode)) as file:
-            yield file
-            file.flush()
-            if lasting:
-                os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        delete_file(part)  # a full disk gets its space back
-        raise
+    with opened_folder(path.parent) as folder:
+        part = cleared(_names(path, PART), delete_file)
+        try:
+            with open(part.name, "xb", opener=partial(os.open, mode=mode, dir_fd=folder)) as file:
+                yield file
+                file.flush()
+                if lasting:
+                    os.fsync(file.fileno())
+            os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            delete_file(part)  # a full disk gets its space back
+            raise
     if lasting:
         _sync_folder(path.parent)
 
@@ -59,17 +61,21 @@ def publish_folder(path: Path) -> Iterator[Path]:
     Every file in it reaches the disk before the rename. An older folder at `path` is replaced: it is `path`.old until
     the new one has the name, and a crash may leave it there. Left-overs are as with `publish`.
     """
-    part = cleared(_names(path, PART))
-    part.mkdir(parents=True)
+    with opened_folder(path.parent, make=True) as folder:
+        part = cleared(_names(path, PART))
+        os.mkdir(part.name, dir_fd=folder)
     try:
         yield part
         for file in part.rglob("*"):
             _sync_folder(file)
         _sync_folder(part)
         old = cleared(_names(path, OLD))
-        if path.exists():
-            path.rename(old)  # never a half-deleted folder under the name
-        part.replace(path)
+        with opened_folder(path.parent) as folder:
+            if os.path.lexists(path):
+                os.rename(
+                    path.name, old.name, src_dir_fd=folder, dst_dir_fd=folder
+                )  # never half deleted under the name
+            os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         delete(part)  # a full disk gets its space back
         raise

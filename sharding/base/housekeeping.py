@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sharding.base.guarded import opened_folder
 from sharding.base.text import size
 
 _told = set[tuple[str, str]]()
@@ -68,16 +69,16 @@ def delete(path: Path) -> bool:
     def note(_: object, at: str, error: Any) -> None:
         error = error[1] if isinstance(error, tuple) else error
         if not isinstance(error, FileNotFoundError):
-            refused.append((at, error))
+            refused.append((str(path.parent / at), error))
 
     try:
-        is_folder = stat.S_ISDIR(path.lstat().st_mode)
-        if not is_folder:
-            path.unlink()
-        elif sys.version_info >= (3, 12):
-            shutil.rmtree(path, onexc=note)
-        else:
-            shutil.rmtree(path, onerror=note)
+        with opened_folder(path.parent) as folder:
+            if not stat.S_ISDIR(os.lstat(path.name, dir_fd=folder).st_mode):
+                os.unlink(path.name, dir_fd=folder)
+            elif sys.version_info >= (3, 12):
+                shutil.rmtree(path.name, onexc=note, dir_fd=folder)
+            else:
+                shutil.rmtree(path.name, onerror=note, dir_fd=folder)
     except OSError as error:
         note(None, str(path), error)
     for at, error in refused[:1]:  # the others follow from it, or are like it

@@ -11,10 +11,11 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import RawIOBase
+from io import FileIO
 from pathlib import Path
 
 from sharding.base.files import broken_link
+from sharding.base.guarded import claim, is_ours, make_folder, open_in_place, opened_folder
 from sharding.base.housekeeping import housekeeping
 from sharding.errors import BusyError, InputError
 
@@ -61,19 +62,21 @@ def _held(folder: Path, purpose: str, span: range) -> Iterator[None]:
         _write_note(file, folder, span, bytes(len(span)))
 
 
-def _write_note(file: RawIOBase, folder: Path, span: range, note: bytes) -> None:
-    """For who comes and finds the folder taken; the lock holds without."""
-    with housekeeping("write", folder / LOCK_NAME):
+def _write_note(file: FileIO, folder: Path, span: range, note: bytes) -> None:
+    """For who comes and finds the folder taken; the lock holds without. A colleague's file is not written."""
+    with housekeeping("write", folder / LOCK_NAME), opened_folder(folder) as at:
+        if not is_ours(os.fstat(file.fileno()), at):
+            return
         if not span:
             file.truncate(0)  # nobody else has a share now
         os.pwrite(file.fileno(), note, span.start)
 
 
-def _lock_file(folder: Path) -> RawIOBase:
+def _lock_file(folder: Path) -> FileIO:
+    claim(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOCK_NAME).touch()
-        return (folder / LOCK_NAME).open("r+b", buffering=0)
+        make_folder(folder)
+        return FileIO(open_in_place(folder / LOCK_NAME, others=True), "r+")
     except OSError as error:
         raise _unusable(folder, error) from error
 
@@ -84,7 +87,7 @@ def _unusable(folder: Path, error: OSError) -> InputError:
     return InputError(f"cannot use the folder {folder}: {fact}{at}; mend that, or name another one")
 
 
-def _take(file: RawIOBase, folder: Path, span: range) -> None:
+def _take(file: FileIO, folder: Path, span: range) -> None:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(span), span.start)
     except OSError as error:
@@ -101,7 +104,7 @@ def _take(file: RawIOBase, folder: Path, span: range) -> None:
         raise BusyError(f"{folder} is in use by {holder}; wait for it, stop it, or choose another folder") from None
 
 
-def _holder(file: RawIOBase, span: range) -> str:
+def _holder(file: FileIO, span: range) -> str:
     """Who keeps us from `span`: the first note that is locked. Those of killed processes are not."""
     file.seek(0)
     notes = file.readall()

@@ -1,0 +1,141 @@
+"""Files are made, written, emptied, locked and deleted by descriptor, and never through a link that somebody left.
+
+What a person types may be a link, or lie behind one: that is meant. What lies below is ours alone to lay out: a link, a
+FIFO, a folder or somebody else's file in the place of one of our files is a trap or an accident, and following it would
+write, empty or delete what lies elsewhere. So whoever writes in a folder claims it first; from then on every step below
+it is a real folder, whoever changes it meanwhile. Anyone may import this.
+"""
+
+import errno
+import os
+import pwd
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+"""O_PATH: a folder that may be entered need not be readable."""
+_claimed = set[Path]()
+"""Folders that this process writes in, as they were typed."""
+
+
+def claim(root: Path) -> None:
+    """From now on this process goes through no link below `root`. `root` itself may be one."""
+    _claimed.add(root.absolute())
+
+
+@contextmanager
+def opened_folder(folder: Path, *, make: bool = False, mode: int = 0o777) -> Iterator[int]:
+    """A descriptor of `folder`, for `dir_fd`; below a claimed one, each step is a real folder.
+
+    make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step.
+    """
+    whole = folder.absolute()
+    root = next((one for one in (whole, *whole.parents) if one in _claimed), whole)
+    if make:
+        root.mkdir(mode=mode, parents=True, exist_ok=True)
+    handle, at = os.open(root, _FOLDER), root
+    try:
+        for name in whole.relative_to(root).parts:
+            at /= name
+            above, handle = handle, _step(handle, name, at, mode if make else None)
+            os.close(above)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _step(above: int, name: str, at: Path, mode: int | None) -> int:
+    if mode is not None:
+        with suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=above)
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP) and _is_link(name, above):
+            raise _refused(at, "is a link: avsync writes through none below a folder of its own") from error
+        error.filename = str(at)
+        raise
+
+
+def _is_link(name: str, folder: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
+    return False
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """With all that is missing above it; one that is there stays as it is. Raises OSError, also for a link."""
+    with opened_folder(folder, make=True, mode=mode):
+        pass
+
+
+def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0o666, *, others: bool = False) -> int:
+    """Open a file that is written, emptied or locked under its own name; returns its descriptor.
+
+    It is a regular file of one name, and ours; `others`: or somebody else's, which only is locked. Never waits, opens
+    no device. Raises OSError that says what lies there instead.
+    """
+    with opened_folder(path.parent) as folder:
+        with suppress(FileNotFoundError):  # what only opening does to a device or a FIFO is too much
+            _check(path, os.lstat(path.name, dir_fd=folder), folder, others=others)
+        handle = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=folder)
+        try:
+            _check(path, os.fstat(handle), folder, others=others)
+        except BaseException:
+            os.close(handle)
+            raise
+    return handle
+
+
+def is_ours(status: os.stat_result, folder: int) -> bool:
+    """Whether whoever owns that is who owns what we make in `folder`, a descriptor.
+
+    Servers may write another number than our own for all that we make: root as nobody, a mount with one owner.
+    """
+    return status.st_uid == os.geteuid() or status.st_uid == _owner_in(folder)
+
+
+def _owner_in(folder: int) -> int:
+    """Of what we make there; our own number where we can make nothing."""
+    name = f".avsync-{secrets.token_hex(8)}"
+    with suppress(OSError):
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder))
+        owner = os.lstat(name, dir_fd=folder).st_uid
+        os.unlink(name, dir_fd=folder)
+        return owner
+    return os.geteuid()
+
+
+def _check(path: Path, status: os.stat_result, folder: int, *, others: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, f"is {kind_of(status)}, where avsync keeps a file")
+    if status.st_nlink > 1:
+        raise _refused(path, "has a second name elsewhere (a hard link), which would be written, too")
+    if not others and not is_ours(status, folder):
+        raise _refused(path, f"belongs to {owner_name(status)}")
+
+
+def kind_of(status: os.stat_result) -> str:
+    """`a link`, `a folder`, `a FIFO`: what lies there, in words."""
+    kinds = {
+        stat.S_ISREG: "a file",
+        stat.S_ISLNK: "a link",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a FIFO",
+        stat.S_ISSOCK: "a socket",
+    }
+    return next((words for is_one, words in kinds.items() if is_one(status.st_mode)), "a device")
+
+
+def owner_name(status: os.stat_result) -> str:
+    """`user mira`, or the number where no name is known."""
+    with suppress(KeyError):
+        return f"user {pwd.getpwuid(status.st_uid).pw_name}"
+    return f"user {status.st_uid}"
+
+
+def _refused(path: Path, fact: str) -> OSError:
+    return OSError(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))

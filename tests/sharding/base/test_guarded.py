@@ -1,0 +1,171 @@
+"""sharding/base/guarded.py: what lies in the place of one of our files is left as it is, and said; nothing waits."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sharding.base.files import publish, publish_folder
+from sharding.base.guarded import claim, make_folder, open_in_place, opened_folder
+from sharding.base.housekeeping import delete
+from sharding.base.locks import LOCK_NAME, folder_lock
+from sharding.errors import InputError
+
+OWN = b"mine since long"
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder of mine, which nothing may touch."""
+    folder = tmp_path / "elsewhere"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "file").write_bytes(OWN)
+    (folder / "inner" / "file").write_bytes(OWN)
+    return folder
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))  # such names have a limit
+
+
+TRAPS: dict[str, Callable[[Path, Path], object]] = {
+    "link": lambda path, elsewhere: path.symlink_to(elsewhere / "file"),
+    "link to what is free": lambda path, elsewhere: path.symlink_to(elsewhere / "free"),
+    "link to a folder": lambda path, elsewhere: path.symlink_to(elsewhere),
+    "link to a device": lambda path, _: path.symlink_to("/dev/null"),
+    "hard link": lambda path, elsewhere: os.link(elsewhere / "file", path),
+    "FIFO": lambda path, _: os.mkfifo(path),
+    "socket": lambda path, _: _socket(path),
+    "folder": lambda path, _: path.mkdir(),
+}
+
+
+def _look(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_is_no_file_of_ours_is_not_opened(
+    trap: str, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, path = _look(elsewhere), tmp_path / "run" / "file"
+    path.parent.mkdir()
+    TRAPS[trap](path, elsewhere)
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
+        with pytest.raises(OSError, match="remove it"):
+            open_in_place(path, flags)
+    assert _look(elsewhere) == before
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_no_lock_is_written_elsewhere(
+    trap: str, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, path = _look(elsewhere), tmp_path / "run" / LOCK_NAME
+    path.parent.mkdir()
+    TRAPS[trap](path, elsewhere)
+    with (
+        pytest.raises(InputError, match=rf"cannot use the folder .*{LOCK_NAME}") as refused,
+        folder_lock(tmp_path / "run", "a test"),
+    ):
+        pass
+    assert "\n" not in str(refused.value)
+    assert _look(elsewhere) == before
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_is_published_takes_the_name_and_nothing_else(
+    trap: str, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, run = _look(elsewhere), tmp_path / "run"
+    run.mkdir()
+    for name in ("file", "file.part"):
+        TRAPS[trap](run / name, elsewhere)
+        try:
+            with publish(run / "file") as file:
+                file.write(b"new")
+        except OSError:  # a folder has the name
+            assert trap == "folder"
+            assert name == "file"
+            (run / name).rmdir()
+        else:
+            assert (run / "file").read_bytes() == b"new"
+            assert not (run / "file").is_symlink()
+    for name in ("folder", "folder.part", "folder.old"):
+        TRAPS[trap](run / name, elsewhere)
+        with publish_folder(run / "folder") as part:
+            (part / "inner").write_bytes(b"new")
+        assert _look(run / "folder") == {str(run / "folder" / "inner"): b"new"}
+        shutil.rmtree(run / "folder")
+    assert _look(elsewhere) == before
+
+
+def test_below_a_claimed_folder_no_step_is_a_link(tmp_path: Path, elsewhere: Path) -> None:
+    real, typed = tmp_path / "real", tmp_path / "typed"
+    real.mkdir()
+    typed.symlink_to(real)  # what a person types may be a link
+    claim(typed)
+    (typed / "link").symlink_to(elsewhere)
+    before = _look(elsewhere)
+    refusal = f"{typed / 'link'}.* is a link|is a link.*"
+    for act in (
+        lambda: make_folder(typed / "link" / "new"),
+        lambda: open_in_place(typed / "link" / "file"),
+        lambda: open_in_place(typed / "link" / "inner" / "file"),
+        lambda: _publish(typed / "link" / "file"),
+        lambda: _publish(typed / "link" / "inner" / "file"),
+        lambda: _publish_folder(typed / "link" / "inner"),
+    ):
+        with pytest.raises(OSError, match=refusal):
+            act()
+    assert not delete(typed / "link" / "inner")
+    assert _look(elsewhere) == before
+    _publish(typed / "file")
+    make_folder(typed / "a" / "b")
+    assert (real / "file").exists()
+    assert (real / "a" / "b").is_dir()
+    assert delete(typed / "link")
+    assert _look(elsewhere) == before
+
+
+def test_a_folder_is_held_whatever_takes_its_name(tmp_path: Path, elsewhere: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    before = _look(elsewhere)
+    with opened_folder(run) as handle:
+        run.rename(tmp_path / "moved")
+        run.symlink_to(elsewhere)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, dir_fd=handle))
+    assert (tmp_path / "moved" / "file").exists()
+    assert _look(elsewhere) == before
+
+
+@root_only
+def test_a_file_of_somebody_else_is_locked_but_never_written(tmp_path: Path) -> None:
+    path = tmp_path / LOCK_NAME
+    path.write_bytes(OWN)
+    path.chmod(0o666)
+    os.chown(path, 54321, 54321)
+    with pytest.raises(OSError, match="belongs to user 54321"):
+        open_in_place(path)
+    with folder_lock(tmp_path, "a test"):
+        pass
+    assert path.read_bytes() == OWN
+
+
+def _publish(path: Path) -> None:
+    with publish(path) as file:
+        file.write(b"new")
+
+
+def _publish_folder(path: Path) -> None:
+    with publish_folder(path) as part:
+        (part / "new").touch()
