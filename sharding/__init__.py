@@ -6,6 +6,7 @@ Data flows down this list, imports point up it: a room knows those above it, as 
     base/    what everybody stands on, without media: files, locks, words, workers, the terminal, pages
     format/  what a dataset is on disk: clips, stored forms, tars, the index; the contract with avsync
     config   settings of pack
+    containers/ what the file around a video says: streams, times of packets, edits, breaks
     media/   a video read exactly, on one clock of integers
     scenes/  generated videos whose sounding objects are known
     sources/ which videos there are

@@ -19,14 +19,17 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 
 # What stands at the top of a package: its rooms, and the few files that belong to no room.
 TOP = {
-    "sharding": "config errors base format sources media plan pack verify show advise scenes",
+    "sharding": "config errors base format containers media sources plan pack verify show advise scenes",
     "avsync": "config presets spec world metrics figures data staging loading models run honesty audit train evaluate "
     "localize score finetune replay",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
 LADDER = {
-    "sharding": ("errors", "base", "format", "config media scenes", "sources", "plan", "pack", "show", "verify advise"),
+    "sharding": (
+        "errors", "base", "format", "config containers scenes", "media", "sources", "plan", "pack", "show",
+        "verify advise",
+    ),
     "avsync": (
         "config", "presets metrics spec", "world figures models", "staging data", "loading", "run", "honesty audit",
         "train evaluate localize", "score finetune replay",
@@ -38,8 +41,8 @@ LADDER = {
 MAY_IMPORT = {
     "sharding": (),
     "avsync": ("sharding.base", "sharding.format", "sharding.errors"),
-    "avsync.localize": ("sharding.media",),  # it looks at videos exactly as pack did, and draws over their pictures
-    "avsync.score": ("sharding.media",),
+    "avsync.localize": ("sharding.containers", "sharding.media"),  # it sees what pack saw, and draws over its pictures
+    "avsync.score": ("sharding.containers", "sharding.media"),
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),
 }
@@ -80,7 +83,7 @@ SHORT = {
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.sources.boxes": "one file format",
-    "sharding.media.stretches": "what edits and packet times share: without it they import each other",
+    "sharding.containers.stretches": "what edits and packet times share: without it they import each other",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",

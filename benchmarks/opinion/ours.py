@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.opinion.frames import NO_BYTE, NOTHING, NS, Frame, Frames
 from benchmarks.opinion.truth import BeepWatch, FlashWatch
-from sharding.media.edits import Edit
+from sharding.containers.edits import Edit
 from sharding.media.probe import Probe
 from sharding.media.sound_times import heard
 from sharding.media.stream import SourceStream

@@ -174,7 +174,7 @@ class Show(Parsed):
         return not self.folder.is_dir() and (self.folder.exists() or is_video(self.folder.name))
 
     def _show_video(self) -> str:
-        from sharding.media.choice import StreamWish
+        from sharding.containers.choice import StreamWish
         from sharding.show.video_screen import show_video
 
         show_video(self.folder, StreamWish(video=self.video_stream, audio=self.audio_stream))

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.media.choice import SILENCE_POWER
-from sharding.media.edits import NEVER
+from sharding.containers.choice import SILENCE_POWER
+from sharding.containers.edits import NEVER
 from sharding.media.probe import Probe
 from sharding.media.sound_times import Heard, heard, kind_of
 from sharding.media.stream import PacketStats, SourceStream

@@ -18,12 +18,12 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.containers.container import decoding
+from sharding.containers.stretches import HOLE_S
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.media.audio import AudioTimeline, Sound
-from sharding.media.container import decoding
 from sharding.media.probe import Probe
-from sharding.media.stretches import HOLE_S
 from sharding.media.video import Pictures, VideoTimeline
 
 MAX_ERROR_SHARE = Fraction(1, 10)

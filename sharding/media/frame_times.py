@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any
 
-from sharding.media.packet_times import StreamFacts
+from sharding.containers.packet_times import StreamFacts
 from sharding.media.stream import PacketsInside, Stamp
 
 WINDOW, FEWEST = 8, 2

@@ -16,20 +16,20 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
+from sharding.containers.avi_index import check_chunks
+from sharding.containers.choice import StreamWish, candidates, choose_audio, choose_video, described
+from sharding.containers.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
+from sharding.containers.edits import IGNORED, EditList, edits_beyond_ffmpeg
+from sharding.containers.fragments import late_by_ffmpeg
+from sharding.containers.movie_header import check_sample_tables, first_movie_ends
+from sharding.containers.ogg_pages import check_pages
+from sharding.containers.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
+from sharding.containers.restarts import lay_out, restarts
+from sharding.containers.stretches import HOLE_S, Stretch
+from sharding.containers.truncation import ObservedStream, missing_stretch
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import ColorMatrix
-from sharding.media.avi_index import check_chunks
-from sharding.media.choice import StreamWish, candidates, choose_audio, choose_video, described
 from sharding.media.colors import is_tagged, matrix_of
-from sharding.media.container import ENDS, STORED_TIMES, BrokenFile, check_disk, decoding, demuxed, open_media
-from sharding.media.edits import IGNORED, EditList, edits_beyond_ffmpeg
-from sharding.media.fragments import late_by_ffmpeg
-from sharding.media.movie_header import check_sample_tables, first_movie_ends
-from sharding.media.ogg_pages import check_pages
-from sharding.media.packet_times import MAX_TAIL_S, PacketTimes, StreamFacts
-from sharding.media.restarts import lay_out, restarts
-from sharding.media.stretches import HOLE_S, Stretch
-from sharding.media.truncation import ObservedStream, missing_stretch
 
 CLOCKLESS = frozenset(("mpeg", "mpegts"))
 MAX_PIXELS = 8192 * 8192

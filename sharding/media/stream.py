@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from av.codec.context import Flags
 from av.error import FFmpegError
 
-from sharding.media.container import STORED_TIMES, BrokenFile, check_memory, demuxed, open_media
-from sharding.media.edits import IGNORED, UNSKIPPED, Edit
-from sharding.media.packet_times import FARTHEST, StreamFacts
+from sharding.containers.container import STORED_TIMES, BrokenFile, check_memory, demuxed, open_media
+from sharding.containers.edits import IGNORED, UNSKIPPED, Edit
+from sharding.containers.packet_times import FARTHEST, StreamFacts
 from sharding.media.probe import MAX_PIXELS, Probe
 
 SEEK_FROM_S = 30

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from sharding.base.files import publish, write_json
 from sharding.base.workers import Report
 from sharding.config import PackConfig
+from sharding.containers.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
+from sharding.containers.stretches import Stretch
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import KEY_DIGITS, Box, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
-from sharding.media.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe, probe
-from sharding.media.stretches import Stretch
 from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source

@@ -14,12 +14,12 @@ from av.stream import Disposition
 
 from sharding.base.text import as_written
 from sharding.config import PackConfig
+from sharding.containers.choice import StreamWish, codec_name, language, passed_over
+from sharding.containers.container import BrokenFile, decoding, demuxed, open_media
+from sharding.containers.stretches import Stretch
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.records import SourceClock
-from sharding.media.choice import StreamWish, codec_name, language, passed_over
-from sharding.media.container import BrokenFile, decoding, demuxed, open_media
 from sharding.media.probe import Probe, probe
-from sharding.media.stretches import Stretch
 from sharding.pack.part import cut
 
 

@@ -14,8 +14,8 @@ from rich.text import Text
 from sharding.base.console import open_console
 from sharding.base.text import counted, duration, size
 from sharding.config import PackConfig
+from sharding.containers.choice import StreamWish
 from sharding.format.records import Certainty
-from sharding.media.choice import StreamWish
 from sharding.show.formatting import offset
 from sharding.show.screen import name_text, or_lines
 from sharding.show.video_facts import StreamLine, VideoFacts, read_facts

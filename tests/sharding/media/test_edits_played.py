@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sharding.containers.edits import IGNORED
+from sharding.containers.fragments import late_by_ffmpeg
 from sharding.format.clip import Clock
 from sharding.media import stream
 from sharding.media.decode import OutputSpec, Span, decode_span, read_spans
-from sharding.media.edits import IGNORED
-from sharding.media.fragments import late_by_ffmpeg
 from sharding.media.probe import Probe, probe
 from tests.edits import Edited, Played, Style, moments, plays, with_edits
 from tests.media import Video, beep_samples, flash_frames, write_video

@@ -14,9 +14,9 @@ import pytest
 from av.stream import Disposition
 
 from sharding.config import PackConfig
+from sharding.containers.choice import StreamWish
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Clock
-from sharding.media.choice import StreamWish
 from sharding.media.decode import OutputSpec, read_spans
 from sharding.media.probe import ANY_STREAM, Probe, probe
 from sharding.pack.part import cut

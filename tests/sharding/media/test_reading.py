@@ -22,9 +22,9 @@ from av.error import OSError as FFmpegOSError
 
 from sharding.base.workers import OUT_OF_MEMORY
 from sharding.config import PackConfig
+from sharding.containers import container as media
 from sharding.errors import RejectError
 from sharding.format.clip import Clock
-from sharding.media import container as media
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe, probe
 from sharding.pack.part import cut

@@ -11,10 +11,10 @@ import pytest
 from sharding.base.files import read_json
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME
 from sharding.config import PackConfig, PackOptions
+from sharding.containers.choice import StreamWish
 from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.dataset import open_dataset
 from sharding.format.records import ShardRecord
-from sharding.media.choice import StreamWish
 from sharding.media.probe import Probe, probe
 from sharding.pack.pack import pack
 from sharding.pack.part import PART_CLIPS

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from launch.cli import DONE, FAILED, main
 from sharding.config import PackConfig
+from sharding.containers.choice import StreamWish
 from sharding.errors import InputError
 from sharding.format.dataset import open_dataset
-from sharding.media.choice import StreamWish
 from sharding.pack.pack import pack
 from sharding.show.video_facts import VideoFacts, read_facts
 from sharding.show.video_screen import print_facts, show_video

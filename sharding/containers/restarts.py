@@ -14,9 +14,9 @@ from math import ceil, lcm
 
 import numpy as np
 
+from sharding.containers.packet_times import PacketTimes, Shift, StretchTimes, Ticks
+from sharding.containers.stretches import HOLE_S
 from sharding.errors import RejectError, RejectReason
-from sharding.media.packet_times import PacketTimes, Shift, StretchTimes, Ticks
-from sharding.media.stretches import HOLE_S
 
 BACK_S = Fraction(1, 10)
 """A clock that goes back by more than this, and stays, has started again. Less is an overlap, which costs itself."""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sharding.containers.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
+from sharding.containers.packet_times import PacketTimes
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
-from sharding.media.packet_times import PacketTimes
 
 LARGEST_TABLE = 256 * 2**20
 """Bytes; 33 million pictures that each have an offset of their own."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
+from sharding.containers.fragments import late_by_ffmpeg
 from sharding.errors import RejectError
-from sharding.media.fragments import late_by_ffmpeg
 from tests.media import Video, write_video
 from tests.remux import remux
 

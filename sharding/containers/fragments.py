@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from sharding.containers.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MOST_FRAGMENT_BOXES, MovieBox, MovieBoxes, after_dates, movie_boxes
 
 LARGEST_RUN = 16 * 2**20
 """Bytes of the table of one run of samples: a million."""

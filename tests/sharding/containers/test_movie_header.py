@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sharding.containers.movie_boxes import MOST_BOXES
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MOST_BOXES
 from sharding.media.probe import probe
 from tests.media import Video, write_video
 

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sharding.media.packet_times import PacketTimes, StreamFacts
-from sharding.media.stretches import Stretch
+from sharding.containers.packet_times import PacketTimes, StreamFacts
+from sharding.containers.stretches import Stretch
 
 LEAST_S = 1
 LEAST_SHARE = Fraction(1, 100)

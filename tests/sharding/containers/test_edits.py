@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharding.containers.edits import MOST_EDITS, Edit, EditList, edits_beyond_ffmpeg
+from sharding.containers.movie_boxes import MOST_BOXES
 from sharding.errors import RejectError, RejectReason
-from sharding.media.edits import MOST_EDITS, Edit, EditList, edits_beyond_ffmpeg
 from sharding.media.frame_times import TimedFrame, played
-from sharding.media.movie_boxes import MOST_BOXES
 from sharding.media.stream import tick_of
 from tests.edits import Box, Edited, Play, Style, parsed, plays, with_edits
 from tests.media import Video, write_video

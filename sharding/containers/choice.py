@@ -16,10 +16,10 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
+from sharding.containers.container import BrokenFile, check_memory, demuxed, open_media
+from sharding.containers.packet_times import PacketTimes
+from sharding.containers.programmes import read_programmes
 from sharding.errors import RejectError, RejectReason
-from sharding.media.container import BrokenFile, check_memory, demuxed, open_media
-from sharding.media.packet_times import PacketTimes
-from sharding.media.programmes import read_programmes
 
 RARE = 50
 """A stream that has so many times fewer pictures than another one is no video."""

@@ -16,9 +16,9 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
+from sharding.containers.movie_boxes import MovieBox, MovieBoxes, after_dates, movie_boxes
+from sharding.containers.stretches import Stretch, joined
 from sharding.errors import RejectError, RejectReason
-from sharding.media.movie_boxes import MovieBox, MovieBoxes, after_dates, movie_boxes
-from sharding.media.stretches import Stretch, joined
 
 IGNORED = {"ignore_editlist": "1"}
 """Option of FFmpeg's demuxer."""

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.containers.container import ENDS, BrokenFile, demuxed, open_media
+from sharding.containers.packet_times import PacketTimes
+from sharding.containers.truncation import is_short
 from sharding.errors import RejectError, RejectReason
-from sharding.media.container import ENDS, BrokenFile, demuxed, open_media
-from sharding.media.packet_times import PacketTimes
-from sharding.media.truncation import is_short
 
 AS_STORED = {"fflags": "noparse+nofillin"}
 """One packet for each chunk."""

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sharding.containers.packet_times import PacketTimes
 from sharding.errors import RejectError, RejectReason
-from sharding.media.packet_times import PacketTimes
 
 MARK, HEAD = b"OggS", 27
 LARGEST_PAGE = HEAD + 255 + 255 * 255

@@ -14,9 +14,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.containers.edits import Edit
+from sharding.containers.stretches import HOLE_S, Stretch, joined
 from sharding.errors import RejectError, RejectReason
-from sharding.media.edits import Edit
-from sharding.media.stretches import HOLE_S, Stretch, joined
 
 MAX_TAIL_S = {"video": Fraction(1), "audio": Fraction(1, 4)}
 """Longest believed duration of a stream's last packet: containers are known to write nonsense there."""
