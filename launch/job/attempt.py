@@ -124,6 +124,13 @@ class ThisAttempt:
         return bool(complaint and before) and before[-1].detail == complaint and IN_USE not in complaint
 
     @property
+    def complaining_node(self) -> str:
+        """Where the work has said why it cannot go on; empty: nowhere, on several nodes, or another process is why."""
+        output = self.output()
+        own = output.complaint and IN_USE not in output.complaint
+        return output.fault.one_node if own and output.fault else ""
+
+    @property
     def kept(self) -> str:
         """To go on a line of the log."""
         return f"; saved: {self.had}" if self.had else ""

@@ -115,12 +115,18 @@ class Ending:
         return not self.this.record.array and self.this.job in ids[:-1]
 
     def _avoid_bad_nodes(self, event: Event) -> None:
-        """Where it has failed often, the next attempt shall not begin."""
+        """Where it has failed often, the next attempt shall not begin.
+
+        Nor where the work says that it cannot go on: a folder may be missing on one node alone. That is the one try
+        more which it gets.
+        """
         this, limit = self.this, self.this.record.profile.exclude_after
-        if event.action is not Action.REQUEUED or not limit or not event.failed_node or this.gained > 0:
+        if event.action is not Action.REQUEUED or not limit or this.gained > 0:
             return
         failed = Counter(end.failed_node for end in (*this.past.fruitless_at(this.had), event) if end.failed_node)
-        bad = {node for node, times in failed.items() if times >= limit}
+        bad = {node for node, times in failed.items() if times >= limit and event.failed_node}
+        if node := this.complaining_node:
+            bad.add(node)
         avoided = sorted({*this.record.profile.exclude, *bad})
         if not bad or self._nodes() - len(avoided) < this.record.resources.nodes:
             return  # too few would be left, or nobody knows
