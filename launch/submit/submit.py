@@ -141,6 +141,8 @@ def _largest_array(unasked: Unasked) -> int:
     return config.largest_array
 
 
+NO_SUCH_NODE = "node configuration is not available"
+"""What sbatch says, also while nodes have yet to answer a controller that was started anew."""
 LONGEST_ARRAY, NODES = "how long an array may be", "partitions and their nodes: sbatch --test-only is the judge"
 
 
@@ -162,8 +164,10 @@ def _asked(plans: Sequence[JobPlan], unasked: Unasked) -> dict[str, str]:
         except QueueError as error:
             if shown[str(plan.paths.root)]:
                 raise InputError(shown[str(plan.paths.root)]) from error
-            site = plan.record.profile.name
-            raise InputError(f"{plan.record.kind}: {error}; change what profile {site} or a flag asks for") from error
+            change = f"change what profile {plan.record.profile.name} or a flag asks for"
+            if nodes and NO_SUCH_NODE in str(error):  # by size, sinfo shows some
+                change = f"if SLURM's controller has just started, try again in a minute; else {change} (--constraint?)"
+            raise InputError(f"{plan.record.kind}: {error}; {change}") from error
     return starts
 
 
