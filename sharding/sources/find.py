@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
+from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.records import Reject
@@ -92,7 +93,7 @@ def _check_ids(sources: Sequence[Source]) -> None:
 
 
 def _walked(videos: Path) -> SourceList:
-    sources, ignored, unlisted = list[Source](), OtherFiles(), list[Reject]()
+    sources, ignored, unlisted, outside = list[Source](), OtherFiles(), list[Reject](), list[str]()
     for folder in walk(videos):
         if folder.trouble:
             unlisted.append(folder.reject)
@@ -105,5 +106,15 @@ def _walked(videos: Path) -> SourceList:
                 continue
             known = printable(rel)
             sources.append(Source(id=source_id(rel), path=here / name, rel=known, action=action, group=known))
-    notes = tell_unlisted(unlisted)
+        outside += (f"{below}/{name}" if below else name for name in folder.outside if is_video(name))
+    notes = tell_unlisted(unlisted) + _tell_outside(videos, outside)
     return SourceList(sources=tuple(sources), ignored=ignored, notes=notes, unlisted=tuple(unlisted))
+
+
+def _tell_outside(videos: Path, outside: Sequence[str]) -> tuple[str, ...]:
+    """A stranger's tree may lead by links to what nobody meant to pack."""
+    if not outside:
+        return ()
+    lie = "lies" if len(outside) == 1 else "lie"
+    names = first_few([plain(printable(name)) for name in outside])
+    return (f"{counted(len(outside), 'video')} {lie} outside of {videos}, behind links: {names}",)

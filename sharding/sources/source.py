@@ -106,6 +106,8 @@ class Folder:
     """Its path relative to where the walk began: "" is that folder itself, "a/b" one inside."""
     names: tuple[str, ...] = ()
     """Of its files, sorted; hidden ones are left out."""
+    outside: tuple[str, ...] = ()
+    """Those of them that lie elsewhere, behind links that lead out of the folder where the walk began."""
     trouble: str = ""
     """Why it cannot be listed; empty when it was."""
 
@@ -123,7 +125,7 @@ def walk(folder: Path) -> Iterator[Folder]:
     One that cannot be listed costs itself only, as does a link that leads nowhere, unless its name is a video's.
     Raises OSError when it is `folder`.
     """
-    walked: set[str] = set()
+    walked, root = set[str](), os.path.realpath(folder)
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -138,16 +140,26 @@ def walk(folder: Path) -> Iterator[Folder]:
                 raise
             yield Folder(below=below, trouble=_words(error))
             continue
-        names, folders, troubles = list[str](), list[str](), list[Folder]()
+        names, folders, troubles = list[os.DirEntry[str]](), list[str](), list[Folder]()
         for entry in entries:
             inside = f"{below}/{entry.name}" if below else entry.name
             try:
-                (folders if _is_folder(entry) else names).append(entry.name)
+                folders.append(entry.name) if _is_folder(entry) else names.append(entry)
             except OSError as error:
                 troubles.append(Folder(below=inside, trouble=_words(error)))
-        yield Folder(below=below, names=tuple(names))
+        away = not _is_within(real, root)
+        outside = (one.name for one in names if away or (one.is_symlink() and not _is_within(_real(one), root)))
+        yield Folder(below=below, names=tuple(one.name for one in names), outside=tuple(outside))
         yield from troubles
         waiting += [f"{below}/{name}" if below else name for name in reversed(folders)]
+
+
+def _real(entry: os.DirEntry[str]) -> str:
+    return os.path.realpath(entry.path)
+
+
+def _is_within(path: str, root: str) -> bool:
+    return path == root or path.startswith(os.path.join(root, ""))
 
 
 def tell_unlisted(unlisted: Sequence[Reject]) -> tuple[str, ...]:

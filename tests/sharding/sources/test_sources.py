@@ -51,6 +51,25 @@ def test_what_is_left_out_is_counted_by_kind_and_named(seed: int) -> None:
         assert name.replace("\\x1b", "\x1b") in names
 
 
+def test_videos_behind_links_that_lead_out_of_the_folder_are_packed_and_said(tmp_path: Path):
+    videos, elsewhere = tmp_path / "videos", tmp_path / "videos-of-others"
+    for path in (videos / "a" / "own.mp4", elsewhere / "deep" / "1.mp4", elsewhere / "2.mp4", elsewhere / "note.txt"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (videos / "a" / "inside.mp4").symlink_to("own.mp4")
+    assert find_sources(videos).notes == ()
+    (videos / "b").symlink_to(elsewhere)
+    (videos / "a" / "single.mp4").symlink_to(elsewhere / "2.mp4")
+    (videos / "a" / "gone.mp4").symlink_to(videos / "nowhere.mp4")
+    found = find_sources(videos)
+    assert [one.rel for one in found.sources] == [
+        "a/gone.mp4", "a/inside.mp4", "a/own.mp4", "a/single.mp4", "b/2.mp4", "b/deep/1.mp4",
+    ]  # fmt: skip
+    assert found.notes == (f"3 videos lie outside of {videos}, behind links: a/single.mp4, b/2.mp4, b/deep/1.mp4",)
+    (tmp_path / "typed").symlink_to(elsewhere)
+    assert find_sources(tmp_path / "typed").notes == (), "what is typed may be a link"
+
+
 def test_a_link_that_leads_back_is_walked_once(tmp_path: Path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.mp4").touch()
