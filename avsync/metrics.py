@@ -29,8 +29,10 @@ class Proportion:
         return f"{percent(self.value)} ({interval(self.low, self.high)})"
 
 
-def proportion_of(hits: NDArray[np.bool_], groups: NDArray[np.integer], z: float = Z95) -> Proportion:
-    """How much of `hits` is true; `groups` says which source each example comes from.
+def proportion_of(
+    hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArray[np.integer], z: float = Z95
+) -> Proportion:
+    """How much of `hits` is true; `groups` says which source each example comes from. Half a hit is a tie.
 
     z: how many standard deviations the interval reaches; 1.96 for 95 %, more where many proportions are looked at.
     """
@@ -48,7 +50,7 @@ def wilson(value: float, independent: float, z: float = Z95) -> tuple[float, flo
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _design_effect(hits: NDArray[np.bool_], groups: NDArray[np.integer]) -> float:
+def _design_effect(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArray[np.integer]) -> float:
     """Variance of the mean with whole sources drawn, over that with single examples drawn; at least 1."""
     value, count = hits.mean(), len(hits)
     if value in (0.0, 1.0):  # no variance to look at: take the sources themselves as the sample
@@ -71,3 +73,40 @@ def roc_auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
     middle_rank = ties.cumsum() - (ties - 1) / 2
     ranks = middle_rank[rank_of][positive].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a network's logits mean: sigmoid(scale * (logit - threshold)) is the probability of a positive example."""
+
+    scale: float
+    threshold: float
+
+    @classmethod
+    def of(cls, logit: NDArray[np.floating], positive: NDArray[np.bool_]) -> "Calibration | None":
+        """Platt 1999, with his targets, which stay short of 0 and 1, so that it ends where both kinds are apart.
+
+        By Newton's method on at least one example of each kind; None without, and where the order says nothing.
+        """
+        positives, negatives = int(positive.sum()), int((~positive).sum())
+        values = logit.astype(np.float64)
+        spread = float(values.std()) if len(values) else 0.0
+        if not positives or not negatives or not 0 < spread < np.inf:
+            return None
+        target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+        rows = np.stack(((values - values.mean()) / spread, np.ones_like(values)))
+        weights = np.zeros(2)
+        for _ in range(NEWTON_STEPS):
+            chance = 1 / (1 + np.exp(-np.clip(weights @ rows, -30, 30)))
+            slope = (rows * (chance * (1 - chance))) @ rows.T + 1e-9 * np.eye(2)
+            change = np.linalg.solve(slope, rows @ (target - chance))
+            weights = weights + change / max(1.0, float(np.abs(change).max()))  # far off, a whole step may overshoot
+            if float(np.abs(change).max()) < 1e-9:
+                break
+        scale, offset = float(weights[0]) / spread, float(weights[1])
+        if scale <= 0:
+            return None
+        return cls(scale, float(values.mean()) - offset / scale)
+
+
+NEWTON_STEPS = 100

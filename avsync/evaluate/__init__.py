@@ -7,6 +7,8 @@ Imported by: finetune, replay; launch when the command runs.
 evaluate     asks the network, and shows what came out
 scorecard    all figures as one record, and the files they are written to
 actions      a verdict on every action, with the number of actions taken into account
+forced_choice which of two sounds belongs to a picture, by how far they are apart; what the threshold hides of that
+matching     the same with another clip's sound
 pointing     is the hottest point of a map on a true source
 plots        the picture
 """

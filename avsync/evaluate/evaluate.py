@@ -16,6 +16,8 @@ from avsync.data.order import (
     mixed,
 )
 from avsync.evaluate.actions import action_table, action_words
+from avsync.evaluate.forced_choice import Bias, Matching, bias_words, by_action_name, choices
+from avsync.evaluate.matching import Matcher
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
 from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, save
@@ -25,7 +27,7 @@ from avsync.honesty.predict import BatchAnswer
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.metrics import proportion_of, roc_auc
+from avsync.metrics import Proportion, proportion_of, roc_auc
 from avsync.models.cam import hottest_of
 from avsync.run.info import check_same_input
 from avsync.run.network import LoadedNetwork, load_network, pick_device
@@ -62,6 +64,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
             f"none of the {len(heard.unreadable)} clips in split {config.split!r} of {dataset} can be read; "
             f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
         )
+    found, group = choices(got, feed.sampler.sounds), feed.dataset.index.group
     card = Scorecard(
         run=full_name(run.resolve()),
         dataset=full_name(dataset.resolve()),
@@ -73,9 +76,13 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         auc=roc_auc(got.logit, got.in_sync),
         loss=got.loss,
         actions=by_action(got, feed.dataset),
-        shifts=by_shift(got, feed.dataset),
+        shifts=by_shift(got, found, feed.dataset),
         localisation=localisation(heard.points, np.array(heard.groups)),
         honesty=Honesty.of(exam, network.step),
+        choice=found.all(group) if len(found.clip) else None,
+        bias=Bias.of(got, group, network.threshold),
+        matching=heard.matching,
+        choice_by_action=by_action_name(found, feed.dataset),
     )
     result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
     save(card, got, feed.dataset, result.folder)
@@ -94,6 +101,7 @@ class _Heard:
     points: list[PointingResult] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     """Of each point's clip."""
+    matching: Matching | None = None
     unreadable: set[int] = field(default_factory=set)
     """Clips that could not be read."""
     last_error: str = ""
@@ -104,16 +112,19 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
     batch = even_batch(len(draws), config.batch)
     batches = batches_of_rank(mixed(draws, batch), batch, 0, 1)
     mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()
+    matcher = Matcher(network.model, feed.dataset)
     with feed.loader(LoaderOptions(device=device)) as loader:
         stream = examined(network.model, loader.batches(batches), feed.view, mute, feed.dataset.index.group)
         with Bar("evaluating", len(batches), unit="share", passing=True) as bar:
             for got in stream:
                 tables.append(examined_rows(got))
+                matcher.ask(got)
                 _note_points(got.answer, feed, heard)
                 clips = zip(got.answer.batch.draws, got.answer.batch.jsons, strict=True)
                 heard.unreadable |= {draw.clip for draw, json in clips if draw.clip >= 0 and json is None}
                 bar.advance()
         heard.last_error = loader.budget.last
+    heard.matching = matcher.found()
     heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(batches) * batch, -1)), mixed(range(len(draws)), batch))
     return heard
 
@@ -147,6 +158,8 @@ def show(result: Evaluation, last_error: str) -> None:
         f"(95 % interval {interval(accuracy.low, accuracy.high)}), chance 50 %; ROC AUC {card.auc:.3f}; "
         f"loss {card.loss:.3f}; {accuracy.count} examples of {card.clips} clips, split {card.split}, step {card.step}",
     )
+    for line in choice_words(card):
+        console.print(line, soft_wrap=True)
     if card.honesty:
         console.print(card.honesty.text, soft_wrap=True)
         if card.honesty.warning:
@@ -165,9 +178,35 @@ def show(result: Evaluation, last_error: str) -> None:
     console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
 
 
+def choice_words(card: Scorecard) -> list[str]:
+    """What the network knows of timing and matching, and what its threshold hides of that."""
+    lines = list[str]()
+    if card.choice:
+        lines.append(f"choice, which of two sounds of its clip belongs to a picture: {card.choice}, chance 50 %")
+    asked = [(words, found) for words, found in _matching_of(card) if found.count]
+    if asked:
+        lines.append("; ".join(f"choice between its sound and {words}: {found}" for words, found in asked))
+    if bias := card.bias:
+        parted = f"; at {bias.threshold:.2f}, where val parts best, {bias.at_threshold}" if bias.at_threshold else ""
+        lines.append(f"accuracy at logit 0: in sync {bias.in_sync}, shifted {bias.shifted}{parted}")
+        if words := bias_words(card.accuracy, bias):
+            lines.append(words)
+    return lines
+
+
+def _matching_of(card: Scorecard) -> list[tuple[str, Proportion]]:
+    if not card.matching:
+        return []
+    return [
+        ("that of another clip of the action", card.matching.same),
+        ("that of another action", card.matching.other),
+    ]
+
+
 def _table(name: str, rows: tuple[ScoreRow, ...]) -> Table:
-    table = Table(name, "accuracy", "95 % interval", "examples", title=f"by {name}")
+    table = Table(name, "accuracy", "95 % interval", "examples", "choice", "95 % interval", "pairs", title=f"by {name}")
     for row in rows:
-        its = row.accuracy
-        table.add_row(Text(row.name), percent(its.value), interval(its.low, its.high), str(its.count))
+        its, choice = row.accuracy, row.choice
+        chosen = (percent(choice.value), interval(choice.low, choice.high), str(choice.count)) if choice else ("",) * 3
+        table.add_row(Text(row.name), percent(its.value), interval(its.low, its.high), str(its.count), *chosen)
     return table

@@ -22,7 +22,7 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     figure = Figure(figsize=(13, max(4.0, 0.28 * len(actions) + 1.5)), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     _estimates(left, actions)
-    _bars(middle, card.shifts, "accuracy by |shift|")
+    _bars(middle, card.shifts, "by |shift|: accuracy, choice o")
     limit = max(1.0, float(np.abs(got.logit).max())) if len(got.logit) else 1.0
     for in_sync, color, label in ((True, "tab:green", "in sync"), (False, "tab:red", "shifted")):
         right.hist(
@@ -61,6 +61,12 @@ def _bars(axes: Axes, rows: tuple[ScoreRow, ...], title: str) -> None:
     value, low, high = np.array([(row.accuracy.value, row.accuracy.low, row.accuracy.high) for row in rows]).T
     reach = np.stack([value - low, high - value]).clip(0)
     axes.barh(heights, value, xerr=reach, color="tab:blue", ecolor="black", height=0.7)
+    chosen = [(height, row.choice) for height, row in zip(heights, rows, strict=True) if row.choice]
+    for height, choice in chosen:
+        axes.plot([choice.low, choice.high], [height, height], color="tab:orange", linewidth=1)
+        axes.plot(choice.value, height, "o", color="tab:orange", markersize=5)
+    if chosen:
+        axes.plot([], [], "o", color="tab:orange", label="choice between both sounds")
     axes.set_yticks(heights, [f"{row.name} ({row.accuracy.count})" for row in rows], parse_math=False)
     axes.axvline(CHANCE, color="tab:red", linestyle="--", label="chance")
     axes.set(xlim=(0, 1))

@@ -1,12 +1,13 @@
 """An evaluation's figures: overall, by action, by |shift|, and where the maps point. Numbers and files; no network."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
+from avsync.evaluate.forced_choice import Bias, Choices, Matching, shift_bins, span_name, within
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions
@@ -16,8 +17,6 @@ from sharding.base.csv_table import write_csv
 from sharding.base.files import write_json
 from sharding.format.dataset import Dataset
 
-SHIFT_BIN_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
@@ -25,6 +24,8 @@ class ScoreRow:
 
     name: str
     accuracy: Proportion
+    choice: Proportion | None = None
+    """Which of the two sounds of a picture belongs to it; None where there is no such pair."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,11 @@ class Scorecard:
     localisation: Localisation | None
     honesty: Honesty | None = None
     """None in summaries of before it was asked."""
+    choice: Proportion | None = None
+    """Which of the two sounds of a picture belongs to it; None where the law of pairs gives one sound only."""
+    bias: Bias | None = None
+    matching: Matching | None = None
+    choice_by_action: dict[str, Proportion] = field(default_factory=dict)
 
 
 def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
@@ -74,15 +80,16 @@ def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
     return judge(dataset.info.actions, action, got.hits, group)
 
 
-def by_shift(got: Predictions, dataset: Dataset) -> tuple[ScoreRow, ...]:
-    """Accuracy of in-sync examples, and of shifted ones by how far."""
-    group = dataset.index.group[got.clip]
-    distance = np.array([float(abs(int(shift)) / dataset.info.clock.fps) for shift in got.shift])
-    rows = [ScoreRow("in sync", proportion_of(got.hits[got.in_sync], group[got.in_sync]))]
-    for number in np.unique(np.floor(distance[~got.in_sync] / SHIFT_BIN_S).astype(int)):
-        low, high = number * SHIFT_BIN_S, (number + 1) * SHIFT_BIN_S
-        chosen = ~got.in_sync & (distance >= low) & (distance < high)
-        rows.append(ScoreRow(f"{low:g} to {high:g} s", proportion_of(got.hits[chosen], group[chosen])))
+def by_shift(got: Predictions, found: Choices, dataset: Dataset) -> tuple[ScoreRow, ...]:
+    """Accuracy of in-sync examples, and of shifted ones by how far, with the choice between both."""
+    group, fps = dataset.index.group, dataset.info.clock.fps
+    of, distance, moved = group[got.clip], np.abs(got.shift), np.abs(found.shift)
+    rows = [ScoreRow("in sync", proportion_of(got.hits[got.in_sync], of[got.in_sync]))]
+    for span in shift_bins(distance[~got.in_sync], fps) if (~got.in_sync).any() else ():
+        chosen, pairs = ~got.in_sync & within(distance, fps, span), within(moved, fps, span)
+        if chosen.any():
+            choice = found.of(pairs, group) if pairs.any() else None
+            rows.append(ScoreRow(span_name(span), proportion_of(got.hits[chosen], of[chosen]), choice))
     return tuple(rows)
 
 
@@ -103,8 +110,11 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     write_json(folder / SUMMARY, card)
     header = ("accuracy", "low_95", "high_95", "examples")
     more = ("estimate", "sources", "verdict", "more_sources_to_tell")
-    write_csv(folder / "by_action.csv", ("action", *header, *more), map(_cells, card.actions))
-    write_csv(folder / "by_shift.csv", ("shift", *header), map(_cells, card.shifts))
+    choice = ("choice", "choice_low_95", "choice_high_95", "pairs")
+    actions = ((*_cells(row), *_choice_cells(card.choice_by_action.get(row.name))) for row in card.actions)
+    shifts = ((row.name, *astuple(row.accuracy), *_choice_cells(row.choice)) for row in card.shifts)
+    write_csv(folder / "by_action.csv", ("action", *header, *more, *choice), actions)
+    write_csv(folder / "by_shift.csv", ("shift", *header, *choice), shifts)
     names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
     examples = (
         (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")
@@ -113,6 +123,10 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), examples)
 
 
-def _cells(row: ScoreRow | ActionRow) -> tuple[object, ...]:
+def _cells(row: ActionRow) -> tuple[object, ...]:
     name, accuracy, *more = astuple(row)
     return name, *accuracy, *more
+
+
+def _choice_cells(choice: Proportion | None) -> tuple[object, ...]:
+    return astuple(choice) if choice else ("", "", "", 0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from avsync.honesty.examination import CHANCE, UNASKED, Examination
 from avsync.honesty.maps import MapScores
-from avsync.metrics import Z95, Proportion
+from avsync.metrics import Z95, Calibration, Proportion
 from avsync.run.alarm import Alarm, Stream
 from avsync.run.state import Best, State
 from sharding.base.text import percent
@@ -48,7 +48,9 @@ def alarm_of(step: int, got: Examination, before: Alarm | None) -> Alarm | None:
 
 def score_of(step: int, got: Examination, alarm: Alarm | None) -> Best:
     """What the checkpoint of `step` is worth."""
-    return Best(step, got.accuracy, got.got.loss, got.audited, alarm is not None)
+    found = Calibration.of(got.got.logit, got.got.in_sync)
+    threshold = found and found.threshold
+    return Best(step, got.accuracy, got.got.loss, got.audited, alarm is not None, threshold)
 
 
 def after(state: State, score: Best, alarm: Alarm | None, *, better: bool) -> State:

@@ -40,6 +40,10 @@ class Examined(NamedTuple):
     """(B,) how much the map of the sound in sync changes with silence and with another clip's sound: their mean."""
     spatial: Tensor
     """(B,) of the same map; NaN, like `listened`, where no sound is in sync."""
+    seen: Tensor
+    """(B, c, t, h, w) features of the pictures, for who has further questions"""
+    heard: Tensor
+    """(N, c, t) features of the sounds"""
 
 
 @torch.no_grad()
@@ -98,6 +102,8 @@ def examine(network: SyncNet, batch: Batch, given: NetworkInput, donor: Sequence
         muted=muted.logit.expand(clips, sounds),
         listened=torch.where(syncs, _listened(own, muted, swapped, picture_of, has_one), NONE),
         spatial=torch.where(syncs, spatial(own), NONE),
+        seen=seen,
+        heard=heard,
     )
 
 

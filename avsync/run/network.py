@@ -63,6 +63,8 @@ class LoadedNetwork:
     spec: InputSpec
     dataset: DatasetInfo
     step: int
+    threshold: float | None = None
+    """The logit that parted the validation of this checkpoint best; None: the run does not say."""
 
 
 def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
@@ -83,8 +85,14 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     _check_finite(model, folder)
+    best = saved.state.best
     return LoadedNetwork(
-        model=model.to(device).eval(), config=info.config, spec=info.spec, dataset=info.dataset, step=step
+        model=model.to(device).eval(),
+        config=info.config,
+        spec=info.spec,
+        dataset=info.dataset,
+        step=step,
+        threshold=best.threshold if best and best.step == step else None,
     )
 
 

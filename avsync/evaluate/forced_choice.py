@@ -1,0 +1,155 @@
+"""Two-alternative forced choice, which of two sounds belongs to a picture: what a network knows, wherever its zero is.
+
+A pair of the symmetric law is one picture with two sounds of its own clip. Their order is right or wrong, whatever the
+person, the microphone or the room adds to both logits; accuracy at logit 0 loses what such a bias costs. Pure numbers.
+
+Timing and matching are two questions (AV-SyncBench keeps them apart): the other sound may be the same clip's, moved, or
+another clip's, of the same action or of another one.
+"""
+
+import itertools
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.honesty.predict import Predictions
+from avsync.metrics import Calibration, Proportion, proportion_of
+from sharding.format.dataset import Dataset
+
+
+class Choices(NamedTuple):
+    """P pairs: a sound in sync, and another one under the same picture."""
+
+    clip: NDArray[np.int64]
+    """(P,) clip ids"""
+    shift: NDArray[np.int64]
+    """(P,) of the other sound, frames"""
+    right: NDArray[np.float64]
+    """(P,) 1: the sound in sync has the higher logit; 1/2: both are equal"""
+
+    def of(self, chosen: NDArray[np.bool_], group: NDArray[np.integer]) -> Proportion:
+        """Of some of the pairs. group: source of each clip of the dataset."""
+        return proportion_of(self.right[chosen], group[self.clip[chosen]])
+
+    def all(self, group: NDArray[np.integer]) -> Proportion:
+        return proportion_of(self.right, group[self.clip])
+
+
+def choices(got: Predictions, sounds: int) -> Choices:
+    """The pairs among predictions, where each picture's `sounds` follow each other, one of them in sync.
+
+    Empty where the law of pairs gives a picture one sound only.
+    """
+    rows = np.arange(len(got.clip) if sounds > 1 else 0).reshape(-1, max(1, sounds))
+    rows = rows[got.in_sync[rows].sum(1) == 1]
+    sync = got.in_sync[rows]
+    own, other = np.repeat(rows[sync], sounds - 1), rows[~sync]
+    return Choices(got.clip[other], got.shift[other], preferred(got.logit[own], got.logit[other]))
+
+
+def preferred(own: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 where `own` is higher, 1/2 where both are equal, as the area under ROC counts it."""
+    return (own > other) + 0.5 * (own == other)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matching:
+    """The picture with its own sound, or with that of another clip, also in sync with its own picture."""
+
+    same: Proportion
+    """Another clip of the same action. With few clips of an action not every picture can be asked."""
+    other: Proportion
+    """A clip of another action."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bias:
+    """What the place of the threshold costs."""
+
+    in_sync: Proportion
+    """Accuracy of sounds in sync at logit 0."""
+    shifted: Proportion
+    """Accuracy of the others."""
+    best: Proportion
+    """Accuracy of all with the threshold that parts these very examples best, which nobody knows beforehand."""
+    threshold: float | None = None
+    """The logit that parted the validation of this checkpoint best; None: the run does not say."""
+    at_threshold: Proportion | None = None
+    """Accuracy of all with that."""
+
+    @classmethod
+    def of(cls, got: Predictions, group: NDArray[np.integer], threshold: float | None) -> "Bias":
+        """group: source of each clip of the dataset."""
+        of, sync = group[got.clip], got.in_sync
+        found = Calibration.of(got.logit, sync)
+        return cls(
+            in_sync=proportion_of(got.hits[sync], of[sync]),
+            shifted=proportion_of(got.hits[~sync], of[~sync]),
+            best=proportion_of((got.logit > (found.threshold if found else 0)) == sync, of),
+            threshold=threshold,
+            at_threshold=None if threshold is None else proportion_of((got.logit > threshold) == sync, of),
+        )
+
+
+LOST = 0.02
+"""So much less accuracy at logit 0 than with another threshold is said: more than two points."""
+
+
+def bias_words(accuracy: Proportion, bias: Bias) -> str:
+    """What accuracy at logit 0 hides, if it does; empty where the threshold costs nothing.
+
+    Choice may be higher all the same: two logits of one clip differ by what they hear, those of two clips by more.
+    """
+    lost = bias.best.value - accuracy.value
+    if not lost > LOST:
+        return ""
+    lean = "shifted" if bias.shifted.value > bias.in_sync.value else "in sync"
+    return (
+        f"the order is right, the threshold is off: logit 0 loses {100 * lost:.1f} points, for the network says "
+        f"{lean!r} too often of these clips"
+    )
+
+
+NICE_S = tuple(Fraction(number, 1000) * 10**power for power in range(4) for number in (10, 20, 50))
+"""Widths of bins: 10, 20, 50 ms and so on to 50 s."""
+MOST_BINS, WIDE = 6, 4
+"""So many bins at most of one width; where the longest shift is more than four times the shortest, they double."""
+
+
+def shift_bins(distance: NDArray[np.integer], fps: Fraction) -> list[tuple[Fraction, Fraction]]:
+    """Bins (from, to) in seconds, the end left out, that fit the shifts which were used, and leave none out.
+
+    distance: frames, at least one of them, each above 0.
+    """
+    least, most = int(distance.min()), int(distance.max())
+    if most > WIDE * least:
+        edges = [Fraction(least)]
+        while edges[-1] <= most:
+            edges.append(2 * edges[-1])
+        seconds = [edge / fps for edge in edges]
+    else:
+        low, high = Fraction(least) / fps, Fraction(most) / fps
+        width = next((wide for wide in NICE_S if high // wide - low // wide < MOST_BINS), NICE_S[-1])
+        seconds = [width * number for number in range(low // width, high // width + 2)]
+    return list(itertools.pairwise(seconds))
+
+
+def within(distance: NDArray[np.integer], fps: Fraction, span: tuple[Fraction, Fraction]) -> NDArray[np.bool_]:
+    """Which distances, in frames, lie in a bin: exactly, on whole frames."""
+    low, high = (-(-edge * fps // 1) for edge in span)
+    return (distance >= int(low)) & (distance < int(high))
+
+
+def span_name(span: tuple[Fraction, Fraction]) -> str:
+    """`0.04 to 0.08 s`"""
+    low, high = (f"{float(edge):.3f}".rstrip("0").rstrip(".") for edge in span)
+    return f"{low} to {high} s"
+
+
+def by_action_name(found: Choices, dataset: Dataset) -> dict[str, Proportion]:
+    """Of each action that has pairs."""
+    action, group = dataset.index.action[found.clip], dataset.index.group
+    return {dataset.info.actions[number]: found.of(action == number, group) for number in np.unique(action)}
