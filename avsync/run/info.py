@@ -97,10 +97,14 @@ def check_folder_of_run(paths: RunPaths) -> None:
 
 
 def check_claim(paths: RunPaths, wanted: RunInfo) -> bool:
-    """Whether the folder is this run's already; False: nobody's. Raises InputError when another run lives there."""
+    """Whether the folder is this run's already, with as many steps; False: nobody's, or it is made longer.
+
+    Raises InputError when another run lives there.
+    """
     if paths.info.is_file():
-        check_same_run(read_run(paths), wanted, paths.root)
-        return True
+        saved = read_run(paths)
+        check_same_run(saved, wanted, paths.root)
+        return saved.config.steps == wanted.config.steps
     if paths.saved_steps():
         raise FormatError(f"{paths.root} has checkpoints but no run.json: put it back, or use another run folder")
     return False
@@ -119,12 +123,20 @@ def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:
 
 
 def check_same_settings(saved: RunInfo, wanted: TrainConfig, root: Path) -> None:
-    """Raises UsageError when these settings would not continue `saved`, naming each that differs."""
-    same_runtime = replace(wanted, runtime=saved.config.runtime)
-    if changed := changed_settings(saved.config, same_runtime):
+    """Raises UsageError when these settings would not continue `saved`, naming each that differs.
+
+    More steps continue it where the rate of a step does not depend on how many there are.
+    """
+    before, now = saved.config, replace(wanted, runtime=saved.config.runtime)
+    more = now.steps > before.steps
+    if more and now.optim.schedule == before.optim.schedule == "constant":
+        now = replace(now, steps=before.steps)
+    if changed := changed_settings(before, now):
+        fixed = f" The cosine schedule ends at rate 0 with step {before.steps}: only a constant one can be made longer"
+        cosine = fixed if more and len(changed) == 1 else ""
         raise UsageError(
             f"{root} was started with other settings: {'; '.join(changed)}. "
-            "Give the same ones to resume it, or another run folder to start anew"
+            f"Give the same ones to resume it, or another run folder to start anew.{cosine}"
         )
 
 

@@ -18,7 +18,7 @@ from avsync.data.batch import Batch
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
 from avsync.run.checkpoint import Saved, check_model, load_checkpoint, note_best, tidy
-from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run
+from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run, read_run
 from avsync.run.network import check_network
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
@@ -136,10 +136,19 @@ def claim(paths: RunPaths, wanted: RunInfo) -> None:
 
     Raises InputError when another run lives there.
     """
-    if check_claim(paths, wanted):
+    begun, same = paths.info.is_file(), check_claim(paths, wanted)
+    if begun:
         tidy(paths)
-    else:
-        write_json(paths.info, wanted)
+    if not same:
+        write_json(paths.info, _longer(paths, wanted))
+
+
+def _longer(paths: RunPaths, wanted: RunInfo) -> RunInfo:
+    """A run that is there gets more steps; all else stays as it was written."""
+    if not paths.info.is_file():
+        return wanted
+    saved = read_run(paths)
+    return replace(saved, config=replace(saved.config, steps=wanted.config.steps))
 
 
 Restore = Callable[[Saved, Path], None]

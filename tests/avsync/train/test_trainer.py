@@ -51,6 +51,33 @@ def test_the_finished_run_is_left_alone_by_the_same_command(dataset, config, tmp
     assert (tmp_path / "run/checkpoints/00000010/model.pt").read_bytes() == before
 
 
+def test_a_run_with_a_constant_rate_is_made_longer_and_is_then_the_long_one(dataset, config, tmp_path):
+    config = replace(config, optim=replace(config.optim, schedule="constant"))
+    short = replace(config, steps=5)
+    train(dataset, tmp_path / "grown", short)
+    for other, why in (
+        (replace(config, seed=3), "--seed was 0, is 3"),
+        (replace(config, steps=4), "--steps was 5, is 4"),
+        (replace(config, optim=replace(config.optim, schedule="cosine")), "schedule was constant"),
+    ):
+        with pytest.raises(InputError, match=why):
+            train(dataset, tmp_path / "grown", other)
+    summary = train(dataset, tmp_path / "grown", config)
+    assert (summary.steps, summary.resumed_at) == (10, 5)
+    train(dataset, tmp_path / "long", config)
+    for name in ("model.pt", "optimizer.pt", "state.json"):
+        ends = [(tmp_path / run / "checkpoints/00000010" / name).read_bytes() for run in ("grown", "long")]
+        assert ends[0] == ends[1], name
+    with pytest.raises(InputError, match="--steps was 10, is 5"):
+        train(dataset, tmp_path / "grown", short)
+
+
+def test_a_run_whose_rate_falls_to_its_end_says_why_it_cannot_be_longer(dataset, config, tmp_path):
+    train(dataset, tmp_path / "run", replace(config, steps=5))
+    with pytest.raises(InputError, match=r"--steps was 5, is 10.* only a constant one can be made longer"):
+        train(dataset, tmp_path / "run", config)
+
+
 def test_the_same_settings_give_the_same_run_and_another_seed_another(dataset, config, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(dataset, tmp_path / name, replace(config, seed=seed))
