@@ -121,6 +121,11 @@ def load_checkpoint(folder: Path) -> Saved:
         raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
 
 
+def load_weights(folder: Path) -> dict[str, Any]:
+    """The network's weights of a checkpoint alone. Raises as `load_checkpoint` does."""
+    return _load_tensors(folder / MODEL)
+
+
 def check_model(state: State, wanted: str, folder: Path) -> None:
     """Raises FormatError when the checkpoint is another network's."""
     if state.model != wanted:

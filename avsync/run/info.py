@@ -28,6 +28,17 @@ from sharding.format.index import INFO, DatasetInfo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Descent:
+    """Where a run's first weights come from (descent.py)."""
+
+    run: str
+    """Full path."""
+    step: int
+    digest: str
+    """Of the file that holds them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """run.json: what a run is."""
 
@@ -43,6 +54,8 @@ class RunInfo:
     git: str
     torch: str
     numpy: str
+    descent: Descent | None = None
+    """None: it began from random weights."""
 
 
 def read_run(paths: RunPaths) -> RunInfo:

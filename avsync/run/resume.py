@@ -18,6 +18,7 @@ from avsync.data.batch import Batch
 from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
 from avsync.run.checkpoint import Saved, check_model, load_checkpoint, note_best, tidy
+from avsync.run.descent import descent_of
 from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run, read_run
 from avsync.run.network import check_network
 from avsync.run.paths import RunPaths
@@ -105,8 +106,12 @@ class Start(NamedTuple):
         return self._replace(state=replace(self.state, unscored=True))
 
 
-def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack) -> OpenRun:
+def open_run(
+    dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack, origin: Path | None = None
+) -> OpenRun:
     """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
+
+    origin: a run to start from, where this one has yet to begin.
 
     Raises InputError before anything is written, FormatError, BusyError.
     """
@@ -117,7 +122,7 @@ def open_run(dataset: str | Path, run: Path, config: TrainConfig, world: World, 
         validation = open_validation(source, config)
         order = feed.order(config.batch, config.seed)
         check_network(config, feed)
-        info = describe(source, config, feed, validation, order)
+        info = replace(describe(source, config, feed, validation, order), descent=descent_of(run, origin, config))
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     if world.is_main:  # another one would come upon what this one is writing
         check_folder_of_run(opened.paths)

@@ -22,6 +22,7 @@ from avsync.data.batch import Batch
 from avsync.honesty.judge import after, alarm_of, score_of
 from avsync.loading.options import LoaderOptions
 from avsync.run.checkpoint import Saved, restore_optimizer, restore_weights
+from avsync.run.descent import take_weights
 from avsync.run.network import build_network
 from avsync.run.resume import OpenRun, begin, open_run
 from avsync.run.state import Best, State
@@ -46,8 +47,10 @@ class TrainSummary:
     best: Best | None
 
 
-def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
+def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | None = None) -> TrainSummary:
     """Train until `config.steps`; the same call again resumes at the exact step.
+
+    origin: a run whose best weights this one starts from.
 
     Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use,
     Stopped when somebody wished to stop and all is saved.
@@ -64,7 +67,7 @@ def train(dataset: str | Path, run: Path, config: TrainConfig) -> TrainSummary:
         use_cores(accelerator.device)
         world = world_of(accelerator, patience)
     with ExitStack() as held:
-        opened = world.together(lambda: open_run(dataset, run, config, world, held))
+        opened = world.together(lambda: open_run(dataset, run, config, world, held, origin))
         with WaitNotice("building the network, or taking up its newest checkpoint", console):
             trainer = Trainer(accelerator, world, opened)
         try:
@@ -109,6 +112,9 @@ class Trainer:
         self.stepper = Stepper(accelerator, self.network, self.config, self.feed.view)
         start = begin(opened, world, self._restore)
         self.reporter = TrainReporter(opened, start.state, speaks=world.is_main)
+        if (descent := opened.info.descent) and not start.state.step:
+            spec = opened.feed.spec()
+            self.reporter.say(world.together(lambda: take_weights(self.network, descent, spec)))
         self.loop.begin(start, self, self.reporter)
         self.stepper.ready()
         self.every = 1

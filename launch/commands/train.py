@@ -90,6 +90,8 @@ class Train(Parsed):
     """Settings to start from; the flags below override them, and show this preset's values as defaults. small takes 15
     to 40 minutes on two CPU cores; covariance and thesis hours of a GPU, paper days. docs/networks.md: how to choose
     --steps."""
+    origin: Annotated[Path | None, arg(name="from")] = None
+    """Start from the best weights of another run of the same network, not from random ones; what was taken is said."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
 
     def execute(self) -> str:
@@ -98,7 +100,7 @@ class Train(Parsed):
 
         runtime = self.config.runtime  # a folder of the machine that trains: of a job, its variables are set there only
         scratch = typed_path(runtime.scratch, "--runtime.scratch")
-        train(self.dataset, self.run, replace(self.config, runtime=replace(runtime, scratch=scratch)))
+        train(self.dataset, self.run, replace(self.config, runtime=replace(runtime, scratch=scratch)), self.origin)
         return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
 
 
