@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.progress import last_sign
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
-from sharding.base.files import read_json
+from sharding.base.files import LARGEST_LIST, read_json
 from sharding.base.housekeeping import below, is_there
 from sharding.errors import AvsyncError
 
@@ -52,6 +52,8 @@ class _Shard:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Share:
     """What of a share's file (docs/data-format.md) tells where its parts and shards lie."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_LIST
 
     shards: tuple[_Shard, ...]
 

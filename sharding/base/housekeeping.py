@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sharding.base.guarded import opened_folder
-from sharding.base.text import size
+from sharding.base.text import plain, size
 
 _told = set[tuple[str, str]]()
 """What this process has said, and of which path."""
@@ -121,6 +121,6 @@ def _tell(doing: str, path: Path, error: BaseException) -> None:
     _told.add((doing, whole))
     with suppress(OSError, ValueError):  # its terminal is gone, or its log's disk is full
         sys.stderr.write(
-            f"avsync: warning: cannot {doing} {whole}: {why_refused(error)}; it is left, the work goes on\n"
+            f"avsync: warning: cannot {doing} {plain(f'{whole}: {why_refused(error)}')}; it is left, the work goes on\n"
         )
         sys.stderr.flush()
