@@ -48,7 +48,9 @@ def file_size_limit(error: BaseException) -> str:
 
 
 @contextmanager
-def housekeeping(doing: str, path: Path, forgiven: type[Exception] = OSError) -> Iterator[None]:
+def housekeeping(
+    doing: str, path: Path, forgiven: type[Exception] | tuple[type[Exception], ...] = OSError
+) -> Iterator[None]:
     """What goes wrong inside is told once, and ends nothing: "cannot `doing` `path`: ...".
 
     forgiven: what the system answers, or where other people's code may raise anything, all.

@@ -22,9 +22,9 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or noun + 's'}"
 
 
-def first_few(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str], few: int = 3) -> str:
     """Names for a message that must stay one line, whatever they hold and however long and many they are."""
-    return ", ".join(map(shown, names[:3])) + (", ..." if len(names) > 3 else "")
+    return ", ".join(map(shown, names[:few])) + (", ..." if len(names) > few else "")
 
 
 def plain(text: str) -> str:
