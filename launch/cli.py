@@ -25,6 +25,7 @@ from sharding.base.housekeeping import why_refused
 from sharding.base.libraries import check_loads, limit_trouble, load_trouble
 from sharding.base.signals import TO_END, TO_SAVE, Handlers, exit_code, forget, install, note, restore, take_pending
 from sharding.base.surroundings import check_here, restart_in_utf8, settle_account, speak_anywhere
+from sharding.base.text import LONGEST_MESSAGE, plain_lines, shown
 from sharding.errors import AvsyncError, InputError, PeerError, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
             if ending.number is not None:  # it takes a wish to end for the way to end it, as of Ctrl-C
                 return _stop(name, ending.code)
             if closing:
-                print(closing)
+                print(plain_lines(closing))
             return DONE
         except KeyboardInterrupt as stop:
             return _stop(name, ending.code, getattr(stop, "report", ""))
@@ -167,7 +168,7 @@ def _stop(name: str, code: int, report: str = "") -> int:
         message = f"stopped: {report}; {again} there" if report else f"stopped; {again} from what is already whole"
     if int(os.environ.get("RANK") or 0) == 0:
         with suppress(OSError):  # its terminal is gone; what cannot be written must not change the exit code
-            print(f"\navsync: {message}", file=sys.stderr)
+            print(f"\navsync: {shown(message, LONGEST_MESSAGE)}", file=sys.stderr)
     return code
 
 
@@ -187,6 +188,8 @@ def _printed(name: str, code: int) -> int:
 
 
 def _complain(message: str, code: int) -> int:
+    """One line, however long the names in it are and whatever they hold."""
+    message = shown(message, LONGEST_MESSAGE)
     print(f"avsync: error: {message}", file=sys.stderr)
     _tell_launcher(message)
     return code
@@ -207,11 +210,8 @@ def _leave_last(code: int) -> int:
 
 
 def _report_bug(name: str) -> int:
-    traceback.print_exc()
-    print(
-        f"\navsync: this is a bug in avsync {name}; please report it with the lines above and:\n{versions()}",
-        file=sys.stderr,
-    )
+    report = f"please report it with the lines above and:\n{versions()}"
+    print(f"{plain_lines(traceback.format_exc())}\navsync: this is a bug in avsync {name}; {report}", file=sys.stderr)
     return BUG
 
 

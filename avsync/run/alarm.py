@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sharding.base.files import Count, Measured
 from sharding.base.text import percent
 
 Stream = Literal["sound", "picture"]
@@ -15,19 +16,19 @@ TESTS: dict[Stream, str] = {"sound": "with another clip's picture", "picture": "
 class Alarm:
     """It stands as long as every validation confirms it."""
 
-    since: int
+    since: Count
     """Step of the validation that raised it."""
-    step: int
+    step: Count
     """... and of the last one that confirmed it."""
     stream: Stream
     """This stream is enough for the network."""
-    accuracy: float
+    accuracy: Measured
     """By this stream alone; 0.5 is honest."""
-    low: float
+    low: Measured
     """Lower end of its interval."""
-    told: float
+    told: Measured
     """The accuracy when the log last had a line about it."""
-    honest: int = 0
+    honest: Count = 0
     """Step of the best checkpoint, if no alarm stood when it was made; 0: there is none."""
 
     def is_news(self, before: "Alarm | None") -> bool:

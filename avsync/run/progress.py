@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
-from sharding.base.files import read_json, write_json
+from sharding.base.files import LARGEST_RECORD, Count, Measured, Moment, read_json, write_json
 from sharding.base.housekeeping import housekeeping
 from sharding.base.locks import LOCK_NAME
 from sharding.errors import AvsyncError
@@ -32,11 +32,11 @@ Phase = Literal["starting", "training", "validating", "saving", "stopped", "done
 class ValidationScore:
     """What one validation measured."""
 
-    step: int
-    accuracy: float
-    loss: float | None
+    step: Count
+    accuracy: Measured
+    loss: Measured | None
     """None: not a finite number."""
-    audited: float | None = None
+    audited: Measured | None = None
     """The accuracy, less what one stream alone is worth; None: nobody has asked."""
 
 
@@ -44,30 +44,32 @@ class ValidationScore:
 class RunProgress:
     """progress.json. What is not known yet is None, or 0 where nothing else can be meant."""
 
-    updated: float = 0.0
+    LARGEST_FILE: ClassVar[int] = LARGEST_RECORD
+
+    updated: Moment = 0.0
     """UNIX seconds."""
     phase: Phase = "starting"
     """starting: until the first step is done; stopped: somebody wished it, and all is saved."""
-    step: int = 0
+    step: Count = 0
     """Steps done."""
-    steps: int
+    steps: Count
     """Of so many."""
-    first_step: int = 0
+    first_step: Count = 0
     """Where this attempt began."""
-    attempt: int = 0
+    attempt: Count = 0
     """Number of its receipt; 0: its first clips have not come."""
-    clips_per_s: float = 0.0
-    step_s: float = 0.0
+    clips_per_s: Measured = 0.0
+    step_s: Measured = 0.0
     """Mean seconds of a step lately, validation and saving left out."""
-    eta_s: float | None = None
+    eta_s: Measured | None = None
     """Seconds to the end at this attempt's pace, validation and saving included."""
-    data_wait: float = 0.0
+    data_wait: Measured = 0.0
     """Share of time that a step waits for data, 0 to 1; of the process that waits longest."""
-    gpu_busy: float | None = None
+    gpu_busy: Measured | None = None
     """Share of time in which the GPUs do something, 0 to 1; None where there is none."""
-    loss: float | None = None
+    loss: Measured | None = None
     """Of training; None also when it is not a finite number."""
-    accuracy: float | None = None
+    accuracy: Measured | None = None
     validation: ValidationScore | None = None
     """The last."""
     best: ValidationScore | None = None

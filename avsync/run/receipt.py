@@ -3,6 +3,7 @@
 RUN/receipts.jsonl has a line for each attempt, the first one too, written when its first clips have come.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,45 +19,48 @@ from avsync.data.order import Draw, Order
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.state import State
-from sharding.base.files import from_json, publish
+from sharding.base.files import Count, from_json, publish, read_file
 from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, duration
-from sharding.errors import FormatError
+from sharding.errors import FormatError, InputError
+
+MOST_BYTES = 2**24
+"""Of receipts.jsonl: some ten thousand attempts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
     """How one attempt began: with the clips that follow those its checkpoint was trained on."""
 
-    attempt: int
+    attempt: Count
     """1: the first."""
     begun: str
     """UTC, ISO 8601."""
-    step: int
+    step: Count
     """Steps that the checkpoint has done; the attempt goes on with the next."""
-    steps: int
+    steps: Count
     """Of so many."""
-    epoch: int
+    epoch: Count
     """Of the next step, from 0."""
-    position: int
+    position: Count
     """Clips of this epoch trained on."""
-    epoch_clips: int
+    epoch_clips: Count
     """Clips that a whole epoch trains on."""
-    clips: int
+    clips: Count
     """Trained on so far, counted while the digest was worked out."""
-    skipped: int
+    skipped: Count
     """Of the clips that are next in the order, those that were not among the first that came."""
-    repeated: int
+    repeated: Count
     """Of the first clips that came, those that this epoch had been trained on, or that came twice."""
-    unreadable: int
+    unreadable: Count
     """Of `clips`, those that could not be read and so count for nothing."""
     digest: str
     """Of all clips trained on; the checkpoint's, worked out anew."""
-    saved_s_ago: int
+    saved_s_ago: Count
     """Seconds since the checkpoint was written: what the end of the last attempt cost, with the time in between."""
-    ranks_before: int
+    ranks_before: Count
     """Processes that trained the checkpoint."""
-    ranks: int
+    ranks: Count
     """Processes now."""
 
     def __str__(self) -> str:
@@ -138,27 +142,29 @@ def _age(paths: RunPaths, step: int) -> int:
 
 
 def _lines(paths: RunPaths) -> list[bytes]:
-    return paths.receipts.read_bytes().splitlines() if paths.receipts.is_file() else []
+    return read_file(paths.receipts, MOST_BYTES).splitlines() if os.path.lexists(paths.receipts) else []
 
 
 def _attempts(paths: RunPaths) -> int:
-    with housekeeping("read", paths.receipts):
+    with housekeeping("read", paths.receipts, (OSError, FormatError)):
         return len(_lines(paths))
     return 0
 
 
 def keep_receipt(paths: RunPaths, receipt: Receipt) -> None:
     """Add a line to the run's receipts: a record, without which the run goes on, too."""
-    with housekeeping("write", paths.receipts):
+    with housekeeping("write", paths.receipts, (OSError, FormatError)):
         lines = [*_lines(paths), msgspec.json.encode(receipt)]
         with publish(paths.receipts) as file:
             file.write(b"\n".join(lines) + b"\n")
 
 
 def read_receipts(paths: RunPaths) -> list[Receipt]:
-    """Of every attempt, in order. Raises FormatError when the file is damaged."""
+    """Of every attempt, in order. Raises FormatError when the file is damaged, InputError when it cannot be read."""
     try:
         return [from_json(line, Receipt, str(paths.receipts)) for line in _lines(paths)]
+    except OSError as error:
+        raise InputError(f"cannot read {paths.receipts}: {error.strerror}; it is only a record: delete it") from error
     except FormatError as error:
         raise FormatError(f"{error}; it is only a record: delete it, and the run goes on without") from error
 

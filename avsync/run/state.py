@@ -5,9 +5,11 @@ All that a run needs to go on at the exact clip is the number of steps; the rest
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from avsync.data.order import Digest
 from avsync.run.alarm import Alarm
+from sharding.base.files import LARGEST_RECORD, Count, Measured
 
 HANDICAP = 0.1
 """So much audited accuracy a checkpoint that cheats must have beyond an honest one to take its place. Less may be luck:
@@ -18,10 +20,12 @@ among networks that know nothing, audited accuracies scatter about 1/2, and one 
 class Best:
     """best.json: the checkpoint with the highest audited accuracy of validation."""
 
-    step: int
-    accuracy: float
-    loss: float = math.inf
-    audited: float | None = None
+    LARGEST_FILE: ClassVar[int] = LARGEST_RECORD
+
+    step: Count
+    accuracy: Measured
+    loss: Measured = math.inf
+    audited: Measured | None = None
     """The accuracy, less what one stream alone is worth (avsync.honesty); None in files of before that was asked."""
     cheats: bool = False
     """An alarm stood."""
@@ -48,7 +52,7 @@ class Origin:
     """What the order of clips depends on, in a checkpoint's own words: it may lie in the wrong folder."""
 
     seed: int
-    batch: int
+    batch: Count
     data: str
     """SplitPrint.joined of the train split."""
 
@@ -57,21 +61,23 @@ class Origin:
 class State:
     """state.json: where a checkpoint stands. Its size does not grow with the run."""
 
-    step: int
+    LARGEST_FILE: ClassVar[int] = LARGEST_RECORD
+
+    step: Count
     """Steps done."""
     model: str
     digest: str
     """Fingerprint of all clips trained on so far (order.Digest)."""
-    skipped: int
+    skipped: Count
     """Clips that could not be read so far."""
     best: Best | None = None
     """The best validation so far."""
     mark: str = ""
     """The digest when the present block of the order began: from there it is worked out anew on resuming."""
     origin: Origin | None = None
-    ranks: int = 1
+    ranks: Count = 1
     """Processes that trained together."""
-    sums: tuple[float, ...] = ()
+    sums: tuple[Measured, ...] = ()
     """Loss, correct, examples since the last point of the curves, where a wish to stop came between two points."""
     alarm: Alarm | None = None
     """One stream alone tells the label, by the last validation."""

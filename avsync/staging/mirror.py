@@ -22,7 +22,7 @@ from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import is_first_rank
-from sharding.base.files import check_unicode
+from sharding.base.files import check_unicode, open_file
 from sharding.base.housekeeping import why_refused
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.dataset import Dataset
@@ -101,7 +101,7 @@ def fingerprint(folder: Path) -> str:
     info, digest = read_info(folder), hashlib.blake2b(digest_size=8)
     for name in [INFO, *_indexes(info.clips)]:
         try:
-            with (folder / name).open("rb") as file:
+            with open_file(folder / name) as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
         except OSError as error:
             raise InputError(

@@ -12,9 +12,11 @@ from launch.job.progress_on_disk import BLAME_NODES, Past, saved
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
 from launch.job.srun import StepOutput
+from sharding.base.files import open_file
 from sharding.base.housekeeping import delete, housekeeping, is_there
+from sharding.base.text import LONGEST_MESSAGE, cut
 
-TAIL_LINES = 40
+TAIL_LINES, TAIL_LETTERS = 40, 2000
 OUTPUT_BYTES = 2**24
 """Of a thousand ranks, each may end with a traceback; what the first of them said comes before these."""
 OFFSET = "AVSYNC_SHARE_OFFSET"
@@ -106,21 +108,21 @@ class ThisAttempt:
     def output(self) -> StepOutput:
         """What this attempt has printed, the last of it where that is much."""
         try:
-            with self.log.open("rb") as file:
+            with open_file(self.log) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(self.log_begins, size - OUTPUT_BYTES))
-                return StepOutput(file.read().decode(errors="replace"))
+                return StepOutput((file.read(OUTPUT_BYTES) or b"").decode(errors="replace"))
         except OSError:
             return StepOutput("")
 
     def tail(self) -> str:
         """Its last lines."""
-        return "\n".join(self.output().text.splitlines()[-TAIL_LINES:])
+        return "\n".join(cut(line, TAIL_LETTERS) for line in self.output().text.splitlines()[-TAIL_LINES:])
 
     @property
     def repeated(self) -> bool:
         """The attempt before ended with the very same words, and neither has brought anything."""
-        before, complaint = self.past.fruitless_at(self.had), self.output().complaint
+        before, complaint = self.past.fruitless_at(self.had), cut(self.output().complaint, LONGEST_MESSAGE)
         return bool(complaint and before) and before[-1].detail == complaint and IN_USE not in complaint
 
     @property
@@ -158,7 +160,7 @@ class ThisAttempt:
             at=now(),
             action=action,
             exit=code,
-            detail=detail,
+            detail=cut(detail, LONGEST_MESSAGE),
             failed_node=node,
         )
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from sharding.base.files import from_json
+from sharding.base.files import Count, Moment, from_json, read_end
 from sharding.errors import FormatError
+
+MOST_BYTES = 2**22
+"""Of attempts.jsonl that are read: some ten thousand attempts."""
 
 
 class What(StrEnum):
@@ -47,18 +51,18 @@ class Event:
     """A line."""
 
     what: What
-    attempt: int
+    attempt: Count
     """1: the first."""
     job: str
-    restart: int
+    restart: Count
     """SLURM's count of requeues of this job."""
     nodes: str
-    saved: int
+    saved: Count
     """Steps in the newest checkpoint; of pack: parts on disk."""
-    at: float
+    at: Moment
     """UNIX seconds."""
     action: Action = Action.NONE
-    exit: int = 0
+    exit: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)] = 0
     """Of srun; negative: it was killed by that signal."""
     detail: str = ""
     """Why, in plain words."""
@@ -95,9 +99,9 @@ def note(path: Path, event: Event) -> None:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Whole lines, in order. Raises OSError other than that there is no file yet."""
+    """Whole lines, in order; of a file of very many the last. Raises OSError other than that there is no file yet."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_end(path, MOST_BYTES).splitlines()
     except FileNotFoundError:
         return
     for line in lines:

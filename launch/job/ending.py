@@ -17,6 +17,7 @@ from launch.queue.scontrol import Scontrol
 from launch.site.profile import Occasion
 from sharding.base.files import read_json, write_json
 from sharding.base.housekeeping import delete, housekeeping, is_there
+from sharding.base.text import LONGEST_MESSAGE, cut
 from sharding.errors import AvsyncError
 
 TRIES, AGAIN_S = 5, 1.0
@@ -155,7 +156,7 @@ class Ending:
             run=target,
             job=this.job,
             step=this.saved,
-            reason=why,
+            reason=cut(why, LONGEST_MESSAGE),
             job_kind=this.record.kind,
         )
         tell(this.record.profile, message)
@@ -163,7 +164,7 @@ class Ending:
     def _over(self, decision: Decision) -> None:
         outcome = Outcome(
             end=ENDS[decision.do],
-            reason=decision.why or decision.do.value,
+            reason=cut(decision.why or decision.do.value, LONGEST_MESSAGE),
             at=time.time(),
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
         )

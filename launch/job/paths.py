@@ -86,9 +86,14 @@ class JobPaths:
         """Of an array."""
         return self.root / "logs"
 
+    @property
+    def tasks(self) -> Path:
+        """Of an array."""
+        return self.root / "tasks"
+
     def script(self, piece: int, pieces: int) -> Path:
         return self.root / ("script.sh" if pieces == 1 else f"script-{piece:03d}.sh")
 
     def task(self, number: int | None) -> TaskPaths:
         """`number`: of the task in the whole array; None for a job that is no array."""
-        return TaskPaths(self.root if number is None else self.root / "tasks" / f"{number:06d}")
+        return TaskPaths(self.root if number is None else self.tasks / f"{number:06d}")

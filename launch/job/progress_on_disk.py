@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.progress import last_sign
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
-from sharding.base.files import read_json
+from sharding.base.files import LARGEST_LIST, Count, read_json
 from sharding.base.housekeeping import below, is_there
 from sharding.errors import AvsyncError
 
@@ -24,7 +24,7 @@ BLAME_NODES = (What.CRASHED, What.HUNG, What.TIME_LIMIT)
 """Of these, the node may be the cause. Memory that the job asked for is as little on any other."""
 WHOLE = 10_000
 """Parts that a whole shard is worth: more than it was made of, since these go when it comes."""
-_CHECKPOINT = re.compile(r"\d{8,}", re.ASCII)
+_CHECKPOINT = re.compile(r"\d{8,15}", re.ASCII)
 
 
 def saved(record: JobRecord, share: int | None = None) -> int:
@@ -45,13 +45,15 @@ def saved(record: JobRecord, share: int | None = None) -> int:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shard:
     split: Literal["train", "val", "test"]
-    number: int
+    number: Count
     digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16,}$")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Share:
     """What of a share's file (docs/data-format.md) tells where its parts and shards lie."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_LIST
 
     shards: tuple[_Shard, ...]
 

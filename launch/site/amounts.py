@@ -13,10 +13,10 @@ BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "Ti
 """Of disks, which are sold so. Memory is counted as SLURM does: all its units are powers of 1024."""
 KIB = {"K": 1, "M": 2**10, "G": 2**20, "T": 2**30}
 MINUTE = 60
-_AMOUNTS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)", re.ASCII)
-_CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<numbers>\d+(?::\d+){0,2})", re.ASCII)
+_AMOUNTS = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]+)", re.ASCII)
+_CLOCK = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<numbers>\d{1,9}(?::\d{1,9}){0,2})", re.ASCII)
 _OF_TWO = re.compile(r"\d+:\d+", re.ASCII)
-_MEMORY = re.compile(r"(\d+)\s*(?:([KMGT])(?:i?B)?)?", re.ASCII | re.IGNORECASE)
+_MEMORY = re.compile(r"(\d{1,15})\s*(?:([KMGT])(?:i?B)?)?", re.ASCII | re.IGNORECASE)
 AS_SLURM = '"90" and "90:00" are 90 minutes, "12:00:00" 12 hours, "2-0" and "2-00:00:00" 2 days'
 
 

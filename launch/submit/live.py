@@ -13,6 +13,7 @@ from launch.queue.ask import QUESTION_S, QueueError, Unasked, ask
 from launch.queue.squeue import QueueRow, own_name, owner_of, read_jobs, read_queue
 from launch.submit.plan import JobPlan
 from launch.watch.jobs import has_several
+from launch.watch.on_disk import task_numbers
 from sharding.base.files import read_json, write_json
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
@@ -123,7 +124,7 @@ def is_done(plan: JobPlan) -> bool:
 
 def clear(paths: JobPaths) -> None:
     """Take away what would end a new attempt at once. Raises OSError."""
-    tasks = [paths.task(None), *(paths.task(int(folder.name)) for folder in (paths.root / "tasks").glob("[0-9]*"))]
+    tasks = [paths.task(None), *map(paths.task, task_numbers(paths))]
     files = [paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))]
     for file in files:
         file.unlink(missing_ok=True)

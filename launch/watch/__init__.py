@@ -9,5 +9,6 @@ on_disk   what a job's folder tells; status: a job's status as one object, with 
 gather    all jobs of a folder and of their chains; meant: which of them a command means, pure
 hints     what to type next, with the job's kind
 watch     the command status: cells as an overview of all jobs, or as the page of one
-logs, cancel, board
+logs      what a job printed; log_files: the files that it printed to, and their lines
+cancel, board
 """

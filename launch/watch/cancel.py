@@ -1,5 +1,6 @@
 """`avsync cancel`: marked in the jobs' folders, so that they save and stay ended; then taken from the queue."""
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from launch.watch.gather import Gathered, gather
 from launch.watch.hints import about, again, command
 from launch.watch.jobs import short
 from launch.watch.meant import ChainJob, Meant, meant_by_cancel
+from launch.watch.on_disk import task_numbers
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.files import read_json, write_json
 from sharding.base.text import first_few
@@ -85,9 +87,9 @@ def _mark(paths: JobPaths) -> None:
 
 
 def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
-    for number in range(record.array) if record.array else (None,):
+    for number in task_numbers(paths, record.array) if record.array else (None,):
         task = paths.task(number)
-        if task.folder.is_dir() and not task.outcome.exists():
+        if task.folder.is_dir() and not os.path.lexists(task.outcome):
             task.stop.touch()
 
 
@@ -123,11 +125,13 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
     called = about(one.paths)
     if left:
         return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
-    for number in range(one.record.array) if one.record.array else (None,):
+    began = task_numbers(one.paths, one.record.array) if one.record.array else ()
+    unheard = () if one.record.array and len(began) == one.record.array else (None,)  # of an array for all the others
+    for number in (*began, *unheard):
         task = one.paths.task(number)
         with suppress(FileNotFoundError):
             task.stop.unlink()
-        if not task.outcome.exists():
+        if not os.path.lexists(task.outcome):
             task.folder.mkdir(parents=True, exist_ok=True)
             write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
     status = read_status(one.paths, ask_queue([one.paths]))

@@ -2,7 +2,7 @@
 
 from launch.job.attempts import Attempt, What
 from launch.watch.status import JobStatus, Standing
-from sharding.base.text import counted, duration, percent
+from sharding.base.text import counted, duration, percent, shown
 
 COLOURS = {
     Standing.RUNNING: "green",
@@ -51,7 +51,7 @@ def tasks(status: JobStatus) -> str:
 def state(status: JobStatus) -> str:
     """`running`, `waiting: others come first`."""
     long = status.standing in (Standing.FAILED, Standing.SILENT, Standing.UNKNOWN)
-    why = "" if long or status.standing is Standing.DONE else status.why
+    why = "" if long or status.standing is Standing.DONE else shown(status.why)
     phase = status.progress.phase if status.progress and status.standing is Standing.RUNNING else ""
     why = why or (phase if phase not in ("training", "stopped", "done") else "")
     return f"{status.standing}: {why}" if why else str(status.standing)
@@ -127,7 +127,7 @@ def how_it_ended(attempt: Attempt, standing: Standing) -> str:
     if attempt.ended is None:
         return "runs" if standing in (Standing.RUNNING, Standing.ENDING) else "no word"
     ended = attempt.ended
-    return f"{ended.what}: {ended.detail}" if ended.detail and ended.detail != ended.what else str(ended.what)
+    return f"{ended.what}: {shown(ended.detail)}" if ended.detail and ended.detail != ended.what else str(ended.what)
 
 
 def summed(statuses: list[JobStatus]) -> str:

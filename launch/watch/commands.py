@@ -66,6 +66,8 @@ class Logs(Parsed):
     """Of an array: only this task, the first is 0."""
     errors: bool = False
     """Only what looks like an error, and why the job failed."""
+    raw: bool = False
+    """As it was printed, colours and all: what is in the log may steer your terminal. Without: escapes are shown."""
     kind: str = ""
     """Of several jobs on one folder, as train and evaluate: which; without: that which runs, else that ran last."""
 
@@ -78,7 +80,8 @@ class Logs(Parsed):
     def execute(self) -> str:
         from launch.watch.logs import LogOptions, follow, job_to_show, show, show_errors
 
-        paths, wanted = job_to_show(self.run, self.kind), LogOptions(lines=self.lines, task=self.task)
+        wanted = LogOptions(lines=self.lines, task=self.task, raw=self.raw)
+        paths = job_to_show(self.run, self.kind)
         if self.errors:
             return show_errors(paths, wanted)
         return follow(paths, wanted) if self.follow else show(paths, wanted)

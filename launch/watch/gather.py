@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from launch.job.paths import JobPaths
+from launch.job.record import MOST_CHAINED
 from launch.watch.jobs import jobs_of, of_kind
 from launch.watch.meant import ChainJob, in_order
 from launch.watch.on_disk import last_began, read_record
@@ -72,12 +74,13 @@ def _gathered(here: Sequence[JobPaths], exact: Path | None) -> Gathered:
 
 def _elsewhere(here: Sequence[JobPaths]) -> list[JobPaths]:
     """What was submitted in one line with jobs of this folder, and lies in others."""
-    chained = dict[str, JobPaths]()
+    chained = dict[str, None]()
     for paths in here:
         with suppress(AvsyncError):  # damaged: whoever needs it will say so
-            chained |= {os.path.realpath(one): JobPaths(Path(one)) for one in read_record(paths)[0].chain}
+            chained |= dict.fromkeys(read_record(paths)[0].chain)
     own = {os.path.realpath(paths.root) for paths in here}
-    return [paths for real, paths in chained.items() if real not in own]
+    others = {os.path.realpath(one): JobPaths(Path(one)) for one in islice(chained, MOST_CHAINED)}
+    return [paths for real, paths in others.items() if real not in own]
 
 
 def _stuck(statuses: Mapping[Path, JobStatus], before: Mapping[Path, set[Path]], queue: Queue) -> set[Path]:
@@ -102,7 +105,7 @@ def _ended_badly(statuses: Iterable[JobStatus], queue: Queue) -> set[str]:
 def _readable(paths: JobPaths, queue: Queue) -> JobStatus | None:
     """None for a job that is not there any more, or that cannot be understood: it is not what was asked for."""
     try:
-        return read_status(paths, queue) if paths.record.exists() else None
+        return read_status(paths, queue) if os.path.lexists(paths.record) else None
     except (AvsyncError, OSError):
         return None
 
@@ -117,9 +120,11 @@ def _before(statuses: Mapping[Path, JobStatus], roots: Mapping[str, Path]) -> di
         waited = {*status.depends_on, *_needs(status)}
         by_number = {other for other, one in statuses.items() if not waited.isdisjoint(one.ids)}
         found[root] = {roots[one] for one in earlier if one in roots} | by_number - {root}
-    for _ in found:  # what is before what is before it is before it, too
-        found = {root: {*earlier, *(two for one in earlier for two in found[one])} for root, earlier in found.items()}
-    return found
+    while True:  # what is before what is before it is before it, too
+        wider = {root: earlier.union(*(found[one] for one in earlier)) for root, earlier in found.items()}
+        if wider == found:
+            return found
+        found = wider
 
 
 def _needs(status: JobStatus) -> set[str]:

@@ -11,6 +11,7 @@ from launch.watch.jobs import has_several, short
 from launch.watch.meant import ChainJob, meant_by_resubmit
 from launch.watch.on_disk import has_log
 from launch.watch.status import LIVE, JobStatus, Standing
+from sharding.base.text import LONGEST_MESSAGE, cut
 
 LOST = (Standing.FAILED, Standing.SILENT, Standing.CANCELLED, Standing.UNSENT)
 
@@ -28,7 +29,7 @@ def about(paths: JobPaths) -> str:
 
 def listed(jobs: Iterable[ChainJob]) -> str:
     """`train of RUN, then evaluate of RUN`."""
-    return ", then ".join(f"{job.kind} of {short(job.target)}" for job in jobs)
+    return cut(", then ".join(f"{job.kind} of {short(job.target)}" for job in jobs), LONGEST_MESSAGE)
 
 
 def again(name: str) -> list[str]:

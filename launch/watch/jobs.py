@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from avsync.run.paths import RunPaths
@@ -12,8 +14,10 @@ from sharding.base.environment import JOBS
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
-MOST_FOLDERS, DEEPEST, PATIENCE_S = 20_000, 6, 3.0
+MOST_FOLDERS, MOST_ENTRIES, DEEPEST, PATIENCE_S = 20_000, 100_000, 6, 3.0
 """Where a search ends: a home folder on a slow disk holds millions of files."""
+MOST_KINDS = 100
+"""Of jobs that one run or dataset has: there are about ten."""
 _RUN = RunPaths(Path())
 _OF_RUN = (_RUN.checkpoints, _RUN.tensorboard, _RUN.evaluations, _RUN.localized, _RUN.scored)
 DULL = frozenset({JOBS, "node_modules", "site-packages", *(folder.name for folder in _OF_RUN)})
@@ -28,9 +32,9 @@ def jobs_of(name: str) -> list[JobPaths]:
     folder = Path(name).absolute()
     if folder.name == RECORD:
         folder = folder.parent
-    if (folder / RECORD).is_file():
+    if os.path.lexists(folder / RECORD):
         return [JobPaths(folder)]
-    records = sorted(folder.glob(f"{JOBS}/*/{RECORD}"), key=_age, reverse=True)
+    records = sorted(_records(folder), key=_age, reverse=True)
     if not records:
         _check_open(folder / JOBS)
         fact = "is no folder" if not folder.is_dir() else "was not submitted"
@@ -42,7 +46,7 @@ def job_of(name: str, kind: str = "") -> JobPaths:
     """The only job of a run or dataset, or its only one of that kind. Raises InputError."""
     found = jobs_of(name)
     if len(found) > 1 and not kind:
-        raise InputError(f"{name} has several jobs; name one of them: --kind {' or --kind '.join(_kinds(found))}")
+        raise InputError(f"{name} has several jobs; name one of them: --kind {first_few(_kinds(found), 8)}")
     return of_kind(name, found, kind) if kind else found[0]
 
 
@@ -60,21 +64,28 @@ def _kinds(found: Sequence[JobPaths]) -> list[str]:
 
 def has_several(target: Path) -> bool:
     """Whether a kind must be named for a job of it to be meant."""
-    return sum(1 for _ in target.glob(f"{JOBS}/*/{RECORD}")) > 1
+    return len(_records(target)) > 1
+
+
+def _records(target: Path) -> list[Path]:
+    """The job.json of each job of a run or dataset, by kind."""
+    names = list[str]()
+    with suppress(OSError), os.scandir(target / JOBS) as entries:
+        names += sorted(entry.name for entry in islice(entries, MOST_KINDS))
+    return [path for name in names if os.path.lexists(path := target / JOBS / name / RECORD)]
 
 
 def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
     """Jobs in and below a folder; whether all of it was searched."""
-    found = list[JobPaths]()
-    folders, complete = _walk(folder)
-    for path in folders:
-        found += [JobPaths(record.parent) for record in sorted((path / JOBS).glob(f"*/{RECORD}"))]
-    return found, complete
+    found, search = list[JobPaths](), Search(folder)
+    for path in search:
+        found += [JobPaths(record.parent) for record in _records(path)]
+    return found, search.complete
 
 
 def runs_below(folder: Path) -> list[Path]:
     """Runs with curves in and below a folder."""
-    return [path for path in _walk(folder)[0] if RunPaths(path).tensorboard.is_dir()]
+    return [path for path in Search(folder) if RunPaths(path).tensorboard.is_dir()]
 
 
 def distinct(jobs: Iterable[JobPaths]) -> list[JobPaths]:
@@ -90,28 +101,36 @@ def short(folder: Path) -> str:
         return str(folder)
 
 
-def _walk(folder: Path) -> tuple[list[Path], bool]:
-    """Folders that may be runs, breadth first; whether none was left out for lack of time."""
-    found, layer, ends = [folder], [folder], time.monotonic() + PATIENCE_S
-    for _ in range(DEEPEST):
-        following = list[Path]()
-        for parent in layer:
-            if time.monotonic() > ends or len(found) > MOST_FOLDERS:
-                return found, False
-            children = list(_children(parent))
-            following += children
-            found += children
-        layer = following
-    return found, True
+class Search:
+    """Folders that may be runs, breadth first, from the one in which it begins: as many as there is time for."""
 
+    def __init__(self, folder: Path) -> None:
+        self.complete = True
+        """None was left out."""
+        self._folder = folder
 
-def _children(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:  # not ours to read, or gone
-        return
-    yield from (folder / name for name in inside if name not in DULL and not name.startswith("."))
+    def __iter__(self) -> Iterator[Path]:
+        layer, count, ends = [self._folder], 0, time.monotonic() + PATIENCE_S
+        for depth in range(DEEPEST + 1):
+            following = list[Path]()
+            for path in layer:
+                count += 1
+                if time.monotonic() > ends or count > MOST_FOLDERS:
+                    self.complete = False
+                    return
+                yield path
+                if depth < DEEPEST:
+                    following += self._children(path)
+            layer = following
+
+    def _children(self, folder: Path) -> list[Path]:
+        try:
+            with os.scandir(folder) as entries:
+                inside = [entry.name for entry in islice(entries, MOST_ENTRIES) if entry.is_dir(follow_symlinks=False)]
+                self.complete = self.complete and next(entries, None) is None
+        except OSError:  # not ours to read, or gone
+            return []
+        return [folder / name for name in sorted(inside) if name not in DULL and not name.startswith(".")]
 
 
 def _age(path: Path) -> float:

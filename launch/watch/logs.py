@@ -4,7 +4,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,81 +14,21 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
 from launch.job.srun import unlabelled
 from launch.watch.gather import gather
 from launch.watch.hints import about, command, next_of
 from launch.watch.jobs import has_several, jobs_of, of_kind, short
+from launch.watch.log_files import LogFile, added, last_lines, log_files, printable
 from launch.watch.meant import ChainJob, all_said, meant_by_logs
 from launch.watch.on_disk import read_queued
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.console import open_console
-from sharding.base.text import plain
+from sharding.base.text import LONGEST_MESSAGE, plain, shown
 from sharding.errors import InputError
 
-# The files that a job's attempts print to, and their last lines; read from the end, however long they are.
-
-BLOCK = 65_536
-BEGINS = re.compile(r"avsync: attempt (\d+) of job (\S+) begins")
+BEGINS = re.compile(r"avsync: attempt (\d{1,9}) of job (\S+) begins")
 """What each attempt prints first."""
-_OF_TASK = re.compile(r"(\d+)_(\d+)\.txt")
-_OFFSET = re.compile(rf"{OFFSET}=['\"]?(\d+)")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogFile:
-    """One file."""
-
-    path: Path
-    task: int | None
-    """Number in the whole array; None: of a job that is none."""
-
-
-def log_files(paths: JobPaths, ids: tuple[str, ...] = ()) -> list[LogFile]:
-    """Those that are there, by task, the older of a task first. `ids`: of the array's pieces, in order."""
-    if paths.log.is_file():
-        return [LogFile(path=paths.log, task=None)]
-    found = list[tuple[int, int, Path]]()
-    for path in paths.logs.glob("*.txt"):
-        if match := _OF_TASK.fullmatch(path.name):
-            job, index = match.groups()
-            found.append((_offset(paths, ids, job) + int(index), int(job), path))
-    return [LogFile(path=path, task=task) for task, _, path in sorted(found)]
-
-
-def _offset(paths: JobPaths, ids: tuple[str, ...], job: str) -> int:
-    """An array larger than the site allows is several: where in the whole this one begins, its script says."""
-    if len(ids) < 2 or job not in ids:
-        return 0
-    try:
-        text = paths.script(ids.index(job), len(ids)).read_text(errors="replace")
-    except OSError:
-        return 0
-    return int(found.group(1)) if (found := _OFFSET.search(text)) else 0
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a file; none where it cannot be read."""
-    return last_lines(path, lines)[0]
-
-
-def last_lines(path: Path, lines: int) -> tuple[list[str], int]:
-    """The last whole and begun lines, and the byte after them."""
-    try:
-        with path.open("rb") as file:
-            end = begin = file.seek(0, os.SEEK_END)
-            data = b""
-            while begin > 0 and data.count(b"\n") <= lines:
-                begin = max(0, begin - BLOCK)
-                file.seek(begin)
-                data = file.read(end - begin)
-    except OSError:
-        return [], 0
-    text = data.decode(errors="replace").splitlines()
-    return text[-lines:] if lines else [], end
-
-
 LOOK_S = 0.5
 ASK_S = 30.0
 """Between questions to SLURM, while a log is followed: whether the job has ended without a word."""
@@ -103,6 +45,8 @@ class LogOptions:
     lines: int
     """The last ones; 0: all."""
     task: int | None
+    raw: bool = False
+    """As it was printed, whatever it does to a terminal."""
 
 
 def job_to_show(name: str, kind: str) -> JobPaths:
@@ -132,7 +76,7 @@ def follow(paths: JobPaths, wanted: LogOptions) -> str:
     printer.first(_files(paths, wanted))
     try:
         while True:
-            if time.monotonic() - asked > ASK_S or paths.task(None).outcome.exists():
+            if time.monotonic() - asked > ASK_S or os.path.lexists(paths.task(None).outcome):
                 status, asked = read_status(paths, ask_queue([paths])), time.monotonic()
                 if not printer.shown and status.standing is Standing.WAITING:
                     printer.note(f"{status.standing}: {status.why}")
@@ -147,18 +91,15 @@ def follow(paths: JobPaths, wanted: LogOptions) -> str:
 
 def show_errors(paths: JobPaths, wanted: LogOptions) -> str:
     """Print what looks like an error, with tracebacks whole, and say why the job failed, if it did."""
-    console = open_console()
+    printer = Printer(open_console(), wanted, rules=False)
     for file in _files(paths, wanted):
-        found = list(errors_in(last_lines(file.path, wanted.lines * 100 or sys.maxsize)[0]))
-        if found and file.task is not None:
-            console.print(Rule(f"task {file.task}", style="dim"))
-        for line in found[-wanted.lines :]:
-            console.print(Text(plain(line)), soft_wrap=True)
+        found = errors_in(last_lines(file.path, wanted.lines * 100)[0])
+        printer.print(file, deque(found, wanted.lines) if wanted.lines else found)
     status = read_status(paths, ask_queue([paths]))
     return _closing(status)
 
 
-def errors_in(lines: Sequence[str]) -> Iterator[str]:
+def errors_in(lines: Iterable[str]) -> Iterator[str]:
     """Lines that tell of an error; of a traceback all, also where several tasks print theirs at once."""
     inside = set[int | None]()
     for line in lines:
@@ -177,6 +118,8 @@ class Printer:
 
     console: Console
     wanted: LogOptions
+    rules: bool = True
+    """It is shown where attempts begin."""
     shown: bool = False
     _places: dict[LogFile, tuple[int, int]] = field(default_factory=dict[LogFile, tuple[int, int]])
     """The file's number on its disk, and the byte up to which it was printed."""
@@ -185,37 +128,42 @@ class Printer:
     def first(self, files: list[LogFile]) -> None:
         """The last lines of each."""
         for file in files:
-            lines, end = last_lines(file.path, self.wanted.lines or sys.maxsize)
-            self._places[file] = (_number(file), end)
-            self._print(file, "\n".join(lines))
+            number = _number(file)
+            lines, end = last_lines(file.path, self.wanted.lines)
+            self._places[file] = (number, end)
+            self.print(file, lines)
 
     def more(self, files: list[LogFile]) -> None:
         """What has come since; all of a file that is new, or that begins anew."""
         for file in files:
             number, place = self._places.get(file, (0, 0))
-            with file.path.open("rb") as opened:
-                now = _number(file)
-                size = opened.seek(0, 2)
-                opened.seek(place if now == number and size >= place else 0)
-                data = opened.read()
-                whole = data.rfind(b"\n") + 1  # a line that is half written comes with the next look
-                self._places[file] = (now, opened.tell() - len(data) + whole)
-            self._print(file, data[:whole].decode(errors="replace").rstrip("\n"))
+            with suppress(OSError):  # it is gone, or being exchanged: the next look finds another one
+                now = file.path.stat()
+                lines, end = added(file.path, place if now.st_ino == number and now.st_size >= place else 0)
+                self._places[file] = (now.st_ino, end)
+                self.print(file, lines)
 
     def note(self, text: str) -> None:
-        self.console.print(Text(text, "dim"), soft_wrap=True)
+        self.console.print(Text(plain(text), "dim"), soft_wrap=True)
         self.shown = True
 
-    def _print(self, file: LogFile, text: str) -> None:
-        if not text:
-            return
-        if file.task is not None and file != self._last:
-            self.console.print(Rule(f"task {file.task}", style="dim"))
-        self._last, self.shown = file, True
-        for line in text.splitlines():
-            if found := BEGINS.search(line):
-                self.console.print(Rule(f"attempt {found[1]}", style="dim"))
-            self.console.print(Text(line), soft_wrap=True)
+    def print(self, file: LogFile, lines: Iterable[str]) -> None:
+        """Lines of a file, with the name of its task where another one's stood last."""
+        for line in lines:
+            if file.task is not None and file != self._last:
+                self._rule(f"task {file.task}")
+            self._last, self.shown = file, True
+            if self.rules and (found := BEGINS.search(line)):
+                self._rule(f"attempt {found[1]}")
+            if self.wanted.raw:
+                sys.stdout.write(f"{line}\n")
+            else:
+                self.console.print(Text(printable(line)), soft_wrap=True)
+        sys.stdout.flush()
+
+    def _rule(self, title: str) -> None:
+        if not self.wanted.raw:
+            self.console.print(Rule(title, style="dim"))
 
 
 def _files(paths: JobPaths, wanted: LogOptions) -> list[LogFile]:
@@ -230,7 +178,7 @@ def _files(paths: JobPaths, wanted: LogOptions) -> list[LogFile]:
 
 def _nothing(paths: JobPaths) -> str:
     status = read_status(paths, ask_queue([paths]))
-    why = f" ({plain(status.why)})" if status.why else ""
+    why = f" ({shown(status.why, LONGEST_MESSAGE)})" if status.why else ""
     yet = " yet" * (status.standing not in OVER)
     line = f"Nothing printed{yet}: {_kind(status)}{status.standing}{why}"
     following = [command("logs", job.root, "-f") for job in _waited_for(status)] or next_of(status)
@@ -255,7 +203,7 @@ def _waited_for(status: JobStatus) -> list[ChainJob]:
 
 
 def _closing(status: JobStatus) -> str:
-    why = f": {plain(status.why)}" if status.why else ""
+    why = f": {shown(status.why, LONGEST_MESSAGE)}" if status.why else ""
     return f"{_kind(status)}{status.standing}{why}"
 
 
@@ -265,4 +213,6 @@ def _kind(status: JobStatus) -> str:
 
 
 def _number(file: LogFile) -> int:
-    return file.path.stat().st_ino
+    with suppress(OSError):
+        return file.path.stat().st_ino
+    return 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from launch.job.paths import JobPaths
 from launch.watch.jobs import short
 from launch.watch.status import LIVE, Standing
+from sharding.base.text import LONGEST_MESSAGE, cut
 
 SAID = {
     Standing.UNSENT: "was not queued",
@@ -94,7 +95,7 @@ def all_said(jobs: Sequence[ChainJob]) -> str:
     targets = dict.fromkeys(job.target for job in jobs if not job.here)
     parts = [", ".join(job.said for job in jobs if job.here)]
     parts += [f"in {short(target)} {', '.join(job.said for job in jobs if job.target == target)}" for target in targets]
-    return "; ".join(part for part in parts if part)
+    return cut("; ".join(part for part in parts if part), LONGEST_MESSAGE)
 
 
 def meant_by_cancel(jobs: Sequence[ChainJob]) -> Meant:

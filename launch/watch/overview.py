@@ -17,7 +17,7 @@ from launch.watch import cells
 from launch.watch.hints import about, command
 from launch.watch.jobs import short
 from launch.watch.status import LIVE, JobStatus, Standing
-from sharding.base.text import first_few, plain
+from sharding.base.text import LONGEST_MESSAGE, first_few, plain, shown
 
 WIDE = 220
 """Columns where there is no terminal."""
@@ -33,7 +33,7 @@ class Column:
     right: bool = False
 
 
-KIND = Column("kind", lambda status: status.kind, 4)
+KIND = Column("kind", lambda status: shown(status.kind), 4)
 COLUMNS = (
     Column("run", lambda status: plain(short(Path(status.target))), 0),
     KIND,
@@ -56,7 +56,9 @@ def show_table(console: Console, statuses: Sequence[JobStatus]) -> None:
     console.print(_fitting(console, statuses))
     for status in statuses:
         if status.standing in (Standing.FAILED, Standing.SILENT):
-            console.print(Text(f"{_name(status)}: {status.standing}: {plain(status.why)}", "red"), soft_wrap=True)
+            console.print(
+                Text(f"{_name(status)}: {status.standing}: {shown(status.why, LONGEST_MESSAGE)}", "red"), soft_wrap=True
+            )
         for line in remarks(status):
             console.print(line, soft_wrap=True)
 
@@ -83,7 +85,7 @@ def remarks(status: JobStatus) -> list[Text]:
         ends = f"; after {cells.duration(status.heartbeat_s)} it is ended and requeued" if status.heartbeat_s else ""
         found.append(Text(f"{name}: no sign of life for {cells.age(status)}{ends}", "yellow"))
     if status.progress and status.progress.advice and status.age_s is not None:
-        found.append(Text(f"{name}: {plain(status.progress.advice)}", "yellow"))
+        found.append(Text(f"{name}: {shown(status.progress.advice, LONGEST_MESSAGE)}", "yellow"))
     return found
 
 

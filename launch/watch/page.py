@@ -12,29 +12,32 @@ from launch.job.paths import JobPaths
 from launch.watch import cells
 from launch.watch.hints import next_of
 from launch.watch.jobs import short
-from launch.watch.logs import log_files, tail
+from launch.watch.log_files import log_files, printable, tail
 from launch.watch.overview import remarks
 from launch.watch.status import JobStatus, Standing
-from sharding.base.text import duration, percent, plain
+from sharding.base.text import LONGEST_MESSAGE, counted, duration, first_few, percent, plain, shown
 
-TAIL = 15
-"""Lines of the log under a failure."""
+TAIL, ATTEMPTS = 15, 50
+"""Lines of the log under a failure; the last attempts that are shown."""
 
 
 def show_page(console: Console, status: JobStatus) -> None:
     """Print it."""
     target = plain(short(Path(status.target)))
-    numbers = f"job {', '.join(status.ids)}" if status.ids else "not in the queue"
-    console.print(Text.assemble((target, "bold"), f"  {status.kind} on {status.cluster or 'a cluster'}, {numbers}"))
-    state = f"{status.standing}: {plain(status.why)}" if status.why else str(status.standing)
-    where = f" on {status.nodes}" if status.nodes else ""
+    numbers = f"job {first_few(status.ids, 8)}" if status.ids else "not in the queue"
+    about = f"{shown(status.kind)} on {shown(status.cluster) or 'a cluster'}, {numbers}"
+    console.print(Text.assemble((target, "bold"), f"  {about}"))
+    state = f"{status.standing}: {shown(status.why, LONGEST_MESSAGE)}" if status.why else str(status.standing)
+    where = f" on {shown(status.nodes)}" if status.nodes else ""
     console.print(Text.assemble((state, cells.COLOURS.get(status.standing, "")), where), soft_wrap=True)
     for label, value in _facts(status):
         if value:
-            console.print(f"  {label:<13}{plain(value)}", soft_wrap=True)
+            console.print(f"  {label:<13}{shown(value, LONGEST_MESSAGE)}", soft_wrap=True)
     if status.attempts:
         if status.tasks:
             console.print(f"Task {status.tasks.failing}, the first that did not end well:")
+        if (more := len(status.attempts) - ATTEMPTS) > 0:
+            console.print(f"{counted(more, 'attempt')} before these:")
         console.print(_attempts(status))
     for line in remarks(status):
         console.print(line, soft_wrap=True)
@@ -70,13 +73,13 @@ def _attempts(status: JobStatus) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("attempt", "job", "began", "took", "nodes", "from", "to", "ended", "then"):
         table.add_column(title, justify="right" if title in ("attempt", "from", "to", "took") else "left")
-    for attempt in status.attempts:
+    for attempt in status.attempts[-ATTEMPTS:]:
         began, ended = attempt.began, attempt.ended
         took = (ended.at if ended else status.asked) - began.at
         row = [str(began.attempt), began.job, _when(began.at), duration(round(max(took, 0))), began.nodes]
         row += [f"{began.saved:,}", f"{ended.saved:,}" if ended else ""]
         row += [cells.how_it_ended(attempt, status.standing), str(ended.action) if ended else ""]
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     return table
 
 
@@ -87,7 +90,7 @@ def _show_failure(console: Console, status: JobStatus) -> None:
     files = log_files(JobPaths(Path(status.folder)))
     lines = kept or (tail(files[-1].path, TAIL) if files else [])
     for line in lines:
-        console.print(Text(f"  | {plain(line)}", "dim"), soft_wrap=True)
+        console.print(Text(f"  | {printable(line)}", "dim"), soft_wrap=True)
 
 
 def _when(moment: float) -> str:

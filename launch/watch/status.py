@@ -1,5 +1,6 @@
 """A job's status as one typed object: what the table, the page and --json show. SLURM is asked once for all jobs."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from launch.watch.jobs import short
 from launch.watch.on_disk import (
     Tasks,
     modified,
+    read_ends,
     read_queued,
     read_record,
     read_tasks,
@@ -234,19 +236,19 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
     ids = queued.ids if queued else ()
     rows = None if queue.rows is None else _rows_of(paths, queue.rows, ids)
     elsewhere = works_in(paths, record, rows or ())
-    copied = elsewhere is not None and JobPaths.of(elsewhere, paths.root.name).record.exists()
-    if elsewhere:  # what lies here is told, not what the job does there
-        here = str(paths.target)
-        record = replace(record, run=record.run and here, dataset=record.dataset and here)
+    copied = elsewhere is not None and modified(JobPaths.of(elsewhere, paths.root.name).record) > 0
+    here = str(paths.target)  # what lies here is told, not what the job does elsewhere, nor what else its file names
+    record = replace(record, run=record.run and here, dataset=record.dataset and here)
     if copied:  # the job is not this folder's
         ids, rows = (), []
     ids = ids or tuple(dict.fromkeys(row.job for row in rows or ()))
-    tasks = read_tasks(paths, record.array, rows) if record.array else None
+    ends = read_ends(paths, record.array)
+    tasks = read_tasks(record.array, ends, rows) if record.array else None
     job = QueueObservation(
         ids=ids,
-        outcome=whole_outcome(paths, tasks),
+        outcome=whole_outcome(paths, tasks, ends),
         rows=rows,
-        cancelled=paths.cancelled.exists(),
+        cancelled=os.path.lexists(paths.cancelled),
         fresh=modified(paths.queued) > queue.asked,
     )
     standing, why = stands(job, queue.asked)
@@ -300,4 +302,4 @@ def _rows_of(paths: JobPaths, rows: Sequence[QueueRow], ids: Sequence[str]) -> l
 def jobs_in(queue: Queue) -> list[JobPaths]:
     """The user's jobs that are in the queue, by the folder in their comment, as far as it is there."""
     folders = {row.folder: None for row in queue.rows or () if row.folder and row.live}
-    return [JobPaths(folder) for folder in folders if JobPaths(folder).record.is_file()]
+    return [JobPaths(folder) for folder in folders if modified(JobPaths(folder).record)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -13,16 +14,18 @@ from rich.console import Console
 
 from launch.commands.flags import typed
 from launch.job.paths import JobPaths
+from launch.job.record import MOST_CHAINED
 from launch.queue.squeue import owner_of
 from launch.watch.cells import summed
 from launch.watch.hints import about, again, next_of_folder
 from launch.watch.jobs import distinct, jobs_below, named, short
+from launch.watch.on_disk import is_closed
 from launch.watch.overview import show_table, widened
 from launch.watch.page import show_page
 from launch.watch.status import OVER, JobStatus, Queue, Standing, ask_queue, jobs_in, read_status
 from sharding.base.console import open_console
-from sharding.base.text import first_few
-from sharding.errors import AvsyncError, FormatError
+from sharding.base.text import LONGEST_MESSAGE, first_few, shown
+from sharding.errors import AvsyncError, FormatError, InputError
 
 BROKEN = (Standing.FAILED, Standing.SILENT)
 """Ends that nobody has asked for."""
@@ -93,8 +96,9 @@ def look(names: Sequence[str]) -> Found:
         except FormatError as error:
             notes.append(f"{error}; the same {typed('submit', paths.root.name, '...')} again writes it anew")
         except (AvsyncError, OSError) as error:
-            notes.append(f"{error}; only whoever submitted it can")
-    statuses = _in_order(statuses)
+            closed = isinstance(error, InputError) and is_closed(error)
+            notes.append(f"{error}; only whoever submitted it can" if closed else str(error))
+    notes, statuses = [shown(note, LONGEST_MESSAGE) for note in notes], _in_order(statuses)
     besides = _besides(statuses, queue) if names else []
     notes += [*besides, *_private(statuses), *_strangers(queue, statuses, names)]
     return Found(statuses=statuses, notes=notes, named=bool(names))
@@ -102,13 +106,13 @@ def look(names: Sequence[str]) -> Found:
 
 def _besides(statuses: Sequence[JobStatus], queue: Queue) -> list[str]:
     """What is in the same chain as jobs that were named, in folders that were not."""
-    shown, lines = {os.path.realpath(status.folder) for status in statuses}, list[str]()
+    known, lines = {os.path.realpath(status.folder) for status in statuses}, list[str]()
     chained = dict.fromkeys(one for status in statuses for one in status.chain)
-    for folder in (one for one in chained if os.path.realpath(one) not in shown):
+    for folder in islice((one for one in chained if os.path.realpath(one) not in known), MOST_CHAINED):
         with suppress(AvsyncError, OSError):  # not there any more, or not to be read
             other = read_status(JobPaths(Path(folder)), queue)
             lines += [f"{other.kind} of {short(Path(other.target))}: {other.standing}"] if other.chain else []
-    return [f"In the same chain: {', '.join(lines)}"] if lines else []
+    return [f"In the same chain: {first_few(lines, 8)}"] if lines else []
 
 
 def _in_order(statuses: Sequence[JobStatus]) -> list[JobStatus]:

@@ -8,11 +8,11 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Literal, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -25,8 +25,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 
-from sharding.base.text import duration, percent
+from sharding.base.text import duration, percent, plain_lines
 
 NO_WINDOW = 160
 """Cells of a line in a pipe or a file."""
@@ -60,6 +61,12 @@ class WorkConsole(Console):
             with self:
                 pass  # so that rich does not try again
             self.quiet = quiet
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Only rich itself steers the terminal: what a name or a log holds is an escape, whoever prints it."""
+        for segment in super().render(renderable, options):
+            text = segment.text
+            yield segment if segment.control or text.isprintable() else segment._replace(text=plain_lines(text))
 
     def on_broken_pipe(self) -> None:
         """What it means is for who prints to say; rich would end the program."""

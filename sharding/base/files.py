@@ -14,13 +14,13 @@ from functools import partial
 from io import RawIOBase
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import opened_folder
+from sharding.base.guarded import kind_of, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
-from sharding.base.text import exact_number, is_unicode, plain
+from sharding.base.text import exact_number, is_unicode, plain, shown, size
 from sharding.errors import AvsyncError, FormatError, InputError
 
 T = TypeVar("T")
@@ -89,12 +89,64 @@ def _names(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def open_file(path: Path) -> RawIOBase:
-    """Open for reading, unbuffered. Raises OSError, also for what is no regular file: a pipe would wait for ever."""
+    """Open for reading, unbuffered. Raises OSError, also for what is no regular file, or no name of one.
+
+    A FIFO would be waited for, and a device may do something when it is only opened: neither is.
+    """
+    try:
+        _check_regular(os.stat(path), path)
+    except ValueError as error:  # a NUL in a name that a file gives
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        _check_regular(os.fstat(handle), path)  # it may have been exchanged meanwhile
+    except OSError:
         os.close(handle)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        raise
     return os.fdopen(handle, "rb", buffering=0)
+
+
+def _check_regular(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"not a regular file, but {kind_of(status)}", str(path))
+
+
+LARGEST, LARGEST_RECORD, LARGEST_SIDE_FILE, LARGEST_LIST = 2**26, 2**20, 2**28, 2**31
+"""Bytes of a file: in general; of a few numbers and words; some 500 for each clip, of 100 hours of films in one shard;
+some hundred for each source of a dataset."""
+_PIECE = 2**20
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""In a file that may be anybody's: such numbers are computed with and shown, whatever they are."""
+Measured = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""UNIX seconds, of the years 1970 to 9999."""
+PathText = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"\A[^\0]*\Z")]
+"""Something that the system can be asked about."""
+
+
+def read_file(path: Path, most: int = LARGEST) -> bytes:
+    """All of a file. Raises OSError as `open_file` does, FormatError for more than `most` bytes, which are not read."""
+    data = bytearray()
+    with open_file(path) as file:
+        length = os.fstat(file.fileno()).st_size
+        while max(length, len(data)) <= most and (piece := file.read(_PIECE)):
+            data += piece
+    if (length := max(length, len(data))) > most:
+        raise FormatError(
+            f"{path} is damaged or was written by another version: it has {size(length)}, and such a file has at most "
+            f"{size(most)}"
+        )
+    return bytes(data)
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """The last lines of a file, whole ones in at most `most` bytes. Raises OSError as `open_file` does."""
+    with open_file(path) as file:
+        before = max(0, os.fstat(file.fileno()).st_size - most)
+        file.seek(before)
+        data = file.read(most) or b""
+    return data.partition(b"\n")[2] if before else data
 
 
 def _sync_folder(path: Path) -> None:
@@ -267,17 +319,17 @@ def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Cal
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=partial(_decode_extra, read_path=read_path))
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError, AvsyncError) as error:
-        raise FormatError(f"{name} is damaged or was written by another version: {error}") from error
+        raise FormatError(f"{name} is damaged or was written by another version: {shown(str(error))}") from error
 
 
 def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path) -> T:
-    """Read `path` as a checked dataclass; `read_path` reads paths in it.
+    """Read `path` as a checked dataclass; `read_path` reads paths in it. A kind may say itself how large its file may
+    be: LARGEST_FILE.
 
     Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
     """
     try:
-        with open_file(path) as file:
-            data = file.readall()
+        data = read_file(path, getattr(kind, "LARGEST_FILE", LARGEST))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return from_json(data, kind, str(path), read_path)

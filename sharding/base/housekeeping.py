@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sharding.base.guarded import opened_folder
-from sharding.base.text import size
+from sharding.base.text import plain, size
 
 _told = set[tuple[str, str]]()
 """What this process has said, and of which path."""
@@ -48,7 +48,9 @@ def file_size_limit(error: BaseException) -> str:
 
 
 @contextmanager
-def housekeeping(doing: str, path: Path, forgiven: type[Exception] = OSError) -> Iterator[None]:
+def housekeeping(
+    doing: str, path: Path, forgiven: type[Exception] | tuple[type[Exception], ...] = OSError
+) -> Iterator[None]:
     """What goes wrong inside is told once, and ends nothing: "cannot `doing` `path`: ...".
 
     forgiven: what the system answers, or where other people's code may raise anything, all.
@@ -121,6 +123,6 @@ def _tell(doing: str, path: Path, error: BaseException) -> None:
     _told.add((doing, whole))
     with suppress(OSError, ValueError):  # its terminal is gone, or its log's disk is full
         sys.stderr.write(
-            f"avsync: warning: cannot {doing} {whole}: {why_refused(error)}; it is left, the work goes on\n"
+            f"avsync: warning: cannot {doing} {plain(f'{whole}: {why_refused(error)}')}; it is left, the work goes on\n"
         )
         sys.stderr.flush()

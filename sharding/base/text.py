@@ -11,6 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 LONGEST = 40
+LONGEST_TEXT, LONGEST_MESSAGE = 300, 3000
+"""Letters of a text from a file in a line, and of a whole message."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -20,14 +22,38 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or noun + 's'}"
 
 
-def first_few(names: Sequence[str]) -> str:
-    """Names for a message that must stay one line."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def first_few(names: Sequence[str], few: int = 3) -> str:
+    """Names for a message that must stay one line, whatever they hold and however long and many they are."""
+    return ", ".join(map(shown, names[:few])) + (", ..." if len(names) > few else "")
 
 
 def plain(text: str) -> str:
-    """A text from outside on one line, what is not printable as its escape: a file name must not steer a terminal."""
+    """A text from outside on one line, what is not printable as its escape: a file name must not steer a terminal.
+
+    Not printable are, by Unicode's table, controls (C0, DEL, C1), marks that turn the direction of writing or have no
+    width, ends of lines, unusual blanks and what is no letter at all.
+    """
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def cut(text: str, most: int = LONGEST_TEXT) -> str:
+    """A text of at most `most` letters: of a longer one its begin and its end, where a remedy stands."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 5]} ... {text[len(text) - end :]}"
+
+
+def shown(text: str, most: int = LONGEST_TEXT) -> str:
+    """What a file says, as it can stand in a line: plain, and not longer than anybody would read."""
+    return plain(cut(text, most))
+
+
+def plain_lines(text: str) -> str:
+    """Several lines that are meant to be several, each of them plain."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def is_unicode(text: str) -> bool:

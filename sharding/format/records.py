@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from sharding.base.csv_table import write_records
+from sharding.base.files import LARGEST_SIDE_FILE
 from sharding.base.text import counted
 from sharding.errors import FormatError
 from sharding.format.clip import Repairs
@@ -170,6 +171,8 @@ class SourceRecord:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardRecord:
     """A shard's side file."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
 
     format_version: int
     plan: str

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sharding.base.files import read_json, to_json, write_json
+from sharding.base.files import read_file, read_json, to_json, write_json
 from sharding.base.housekeeping import delete
 from sharding.config import PackConfig
-from sharding.errors import InputError
+from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
 from sharding.format.records import REJECTS, ClockSums, Reject, ShardRecord, reasons, write_rejects
@@ -85,8 +85,8 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
 def _written(info: DatasetInfo, dataset: Path) -> bool:
     """dataset.json says so already: shards that came from shares are not packed by the call that finishes."""
     try:
-        return (dataset / INFO).read_bytes() == to_json(info)
-    except OSError:
+        return read_file(dataset / INFO) == to_json(info)
+    except (OSError, FormatError):
         return False
 
 

@@ -13,11 +13,12 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.files import publish, write_json
+from sharding.base.files import LARGEST_SIDE_FILE, publish, write_json
 from sharding.base.workers import Report
 from sharding.config import PackConfig
 from sharding.containers.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
@@ -166,6 +167,8 @@ class PartName:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartRecord:
     """What a part holds. Offsets count from its own start."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
 
     of: int = 1
     """Parts of this source."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharding.base.files import open_file, read_json
+from sharding.base.files import LARGEST_LIST, open_file, read_file, read_json
 from sharding.base.text import counted, first_few, plain
 from sharding.errors import AvsyncError, InputError, RejectReason
 from sharding.format.index import SPLITS
@@ -75,8 +75,7 @@ def earlier_copies(dataset: Path, found: SourceList, hidden: Set[str], known: Se
     `known`: ids of those that are settled without.
     """
     try:
-        with open_file(dataset / REJECTS) as file:
-            rejects = parse_rejects(file.readall())
+        rejects = parse_rejects(read_file(dataset / REJECTS, LARGEST_LIST))
     except (OSError, AvsyncError):
         return {}
     details = {one.path: one.detail for one in rejects if one.reason == RejectReason.DUPLICATE}

@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import msgspec
 
+from sharding.base.files import LARGEST_LIST
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
@@ -30,6 +32,8 @@ LAST_SHARD = 999_999
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanFile:
     """plan.json: what a dataset is made of, known before its first shard is."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_LIST
 
     format_version: int
     written_by: str

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path, PurePath
 from posixpath import normpath
+from typing import ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sharding.base.csv_table import CsvTable
-from sharding.base.files import read_json, write_json
+from sharding.base.files import LARGEST_LIST, read_file, read_json, write_json
 from sharding.base.housekeeping import below, delete_file
 from sharding.base.text import first_few
 from sharding.config import PackConfig
@@ -41,6 +42,8 @@ Named = Callable[[], Set[str]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShareFile:
     """A share: its shards, in order. Paths are relative to what VIDEOS names, their bytes written as in a URL."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_LIST
 
     shards: tuple[ShardPlan, ...]
 
@@ -117,6 +120,8 @@ class Share:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Division:
     """shares.json. No shares: nothing was missing."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_LIST
 
     plan: str
     """SHA-256 of plan.json."""
@@ -255,7 +260,7 @@ def _settings(config: PackConfig) -> Settings:
 
 
 def _digest(dataset: Path) -> str:
-    return hashlib.sha256((dataset / PLAN).read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(dataset / PLAN, LARGEST_LIST)).hexdigest()
 
 
 def _file(dataset: Path, number: int) -> Path:

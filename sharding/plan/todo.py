@@ -10,11 +10,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from rich.console import Console
 
 from sharding.base.environment import JOBS
-from sharding.base.files import broken_link, is_dropping, open_file, read_json, to_json, write_json
+from sharding.base.files import (
+    LARGEST_LIST,
+    LARGEST_SIDE_FILE,
+    broken_link,
+    is_dropping,
+    open_file,
+    read_file,
+    read_json,
+    to_json,
+    write_json,
+)
 from sharding.base.housekeeping import below, delete
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
@@ -39,6 +50,8 @@ _OURS = re.compile(rf"(\d{{6}}\.(tar|json)|{re.escape(INDEX)})(\.part)?")
 @dataclass(frozen=True, slots=True)
 class _Side:
     """What a side file says of its shard as a whole."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
 
     plan: str
     tar_bytes: int
@@ -204,7 +217,7 @@ class OnDisk:
             (self.path / INFO).unlink(missing_ok=True)  # until the end it is no dataset; what only grows stays one
         self.outdate(todo)
         wanted, path = plan_file(plans, config), self.path / PLAN
-        if not path.exists() or path.read_bytes() != to_json(wanted):
+        if not path.exists() or read_file(path, LARGEST_LIST) != to_json(wanted):
             write_json(path, wanted)
         for path in stale:
             delete(path)

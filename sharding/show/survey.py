@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.files import open_file, read_json
+from sharding.base.files import LARGEST_LIST, LARGEST_SIDE_FILE, read_file, read_json
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.format.dataset import open_dataset
@@ -69,6 +69,8 @@ class Survey:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _SideFile:
     """The part of a ShardRecord about its sources: its clips stand in the index, a thousand times cheaper."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
 
     tar_bytes: int
     sources: tuple[SourceRecord, ...] = ()
@@ -157,8 +159,7 @@ def _few(notes: Iterable[str], most: int = 3) -> list[str]:
 def _read_rejects(folder: Path) -> tuple[Reject, ...]:
     """rejects.csv; of a missing or foreign one nothing, which the counts then show."""
     try:
-        with open_file(folder / REJECTS) as file:
-            return parse_rejects(file.readall())
+        return parse_rejects(read_file(folder / REJECTS, LARGEST_LIST))
     except (OSError, FormatError):
         return ()
 

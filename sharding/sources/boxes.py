@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
+from typing import ClassVar
 
-from sharding.base.files import read_json
+from sharding.base.files import LARGEST_SIDE_FILE, read_json
 from sharding.errors import AvsyncError, InputError
 from sharding.format.clip import Box
 
@@ -16,6 +17,8 @@ from sharding.format.clip import Box
 @dataclass(frozen=True, slots=True)
 class BoxTrack:
     """Boxes of a whole source."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
 
     fps: Fraction
     boxes: tuple[tuple[Box, ...], ...]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharding.base.environment import JOBS
-from sharding.base.files import broken_link, from_json, is_dropping, open_file
+from sharding.base.files import LARGEST_LIST, broken_link, from_json, is_dropping, read_file
 from sharding.base.locks import LOCK_NAME
+from sharding.base.text import size
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
@@ -17,8 +18,6 @@ from sharding.plan.plan import PlanFile
 from sharding.verify.findings import Finding, FindingKind
 from sharding.verify.shard import ShardContext
 
-LARGEST_FILE = 2**31
-"""Bytes of plan.json or rejects.csv: some hundred for each source."""
 _SHARD = re.compile(r"(\d{6})\.(tar|json)", re.ASCII)
 _NAME = re.compile(rf"({'|'.join(SPLITS)})/\d{{6}}", re.ASCII)
 
@@ -98,11 +97,9 @@ def _shards_in(contents: Contents, folder: Path, split: str) -> set[str]:
 
 def _content(contents: Contents, folder: Path, name: str) -> bytes | None:
     try:
-        with open_file(folder / name) as file:
-            if file.seek(0, 2) <= LARGEST_FILE:
-                file.seek(0)
-                return file.readall()
-            contents.add(FindingKind.DAMAGED, name, f"at most {LARGEST_FILE} bytes", f"{file.tell()}")
+        return read_file(folder / name, LARGEST_LIST)
+    except FormatError as error:
+        contents.add(FindingKind.DAMAGED, name, f"at most {size(LARGEST_LIST)}", str(error))
     except FileNotFoundError:
         contents.add(FindingKind.MISSING, name, "the file", "no such file")
     except OSError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path
 
-from sharding.base.files import from_json, open_file
+from sharding.base.files import LARGEST_SIDE_FILE, from_json, open_file, read_file
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION, ClipMeta, Repairs
 from sharding.format.columns import problem_of_clip
@@ -53,8 +53,6 @@ def _values(record: SourceRecord, names: list[str]) -> str:
     return ", ".join(f"{name} {getattr(record, name)!r}" for name in names)
 
 
-LARGEST_SIDE_FILE = 2**28
-"""Bytes: some 500 for each clip, of 100 hours of films in one shard."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -120,11 +118,7 @@ def check_shard(
 
 def read_side(path: Path) -> ShardRecord:
     """Read a side file. Raises OSError, FormatError."""
-    with open_file(path) as file:
-        if file.seek(0, 2) > LARGEST_SIDE_FILE:
-            raise FormatError("more bytes than any side file has")
-        file.seek(0)
-        return from_json(file.readall(), ShardRecord, "it")
+    return from_json(read_file(path, LARGEST_SIDE_FILE), ShardRecord, "it")
 
 
 def _read_side(shard: Shard, folder: Path) -> ShardRecord | None:

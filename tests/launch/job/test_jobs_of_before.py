@@ -20,7 +20,7 @@ from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.submit.plan import plan_again
 from launch.submit.script import Piece, Waits, script
 from launch.watch.jobs import job_of
-from launch.watch.logs import log_files
+from launch.watch.log_files import log_files
 from sharding.base.environment import JOBS
 from sharding.base.files import read_json
 

@@ -1,12 +1,17 @@
 """Where a file can be written is known before the work; what the disk refuses later is said with the file's name."""
 
 import errno
+import os
+import stat
+import tracemalloc
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import pytest
 
-from sharding.base.files import check_folder, check_output, writing
-from sharding.errors import InputError
+from sharding.base.files import check_folder, check_output, read_end, read_json, writing
+from sharding.errors import FormatError, InputError
 
 
 @pytest.fixture
@@ -71,3 +76,89 @@ def test_a_folder_that_can_be_made_is_fine(home: Path) -> None:
     check_folder(Path("no/such"), "train")
     with pytest.raises(InputError, match="train cannot be written: file is a file, not a folder"):
         check_folder(Path("file/run"), "train")
+
+
+# ---- what is read may be anybody's
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    LARGEST_FILE: ClassVar[int] = 1000
+
+    value: int
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"", "truncated"),
+        (b"{}", "missing required field `value`"),
+        (b'{"value": 1e999}', "out of range"),
+        (b'{"value": "' + b"x" * 900 + b'"}', "Expected `int`"),
+        (b"[" * 900, "Expected `object`"),
+        (b'{"value": 1}' + b" " * 1000, "it has 1.0 kB, and such a file has at most 1.0 kB"),
+    ],
+)
+def test_json_of_another_kind_is_damaged_in_one_line(tmp_path: Path, content: bytes, fact: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=f"a.json is damaged or was written by another version: .*{fact}") as error:
+        read_json(path, Kind)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < len(str(path)) + 400
+
+
+def test_what_a_file_says_in_an_error_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'"\\u001b]0;' + b"x" * 10**6 + b'"')
+    with pytest.raises(FormatError) as error:
+        read_json(path, Literal["one"])  # pyright: ignore[reportArgumentType]
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < len(str(path)) + 400
+
+
+def test_a_file_without_an_end_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(3 * 10**12)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=r"it has 3\.0 TB"):
+            read_json(path, Kind)
+        assert read_end(path, 1000) == b""
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_long_file_the_last_whole_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(b"line %03d\n" % number for number in range(100)))
+    assert read_end(path, 10**6) == path.read_bytes()
+    assert read_end(path, 25) == b"line 098\nline 099\n"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "link to a device", "link to a fifo", "NUL", "gone"])
+def test_what_is_no_file_is_not_even_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fifo = tmp_path / "a.json", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    match kind:
+        case "fifo":
+            path = fifo
+        case "socket":
+            os.mknod(path, stat.S_IFSOCK | 0o600)
+        case "folder":
+            path.mkdir()
+        case "link to a device":
+            path.symlink_to("/dev/zero")
+        case "link to a fifo":
+            path.symlink_to(fifo)
+        case "NUL":
+            path = Path(f"{path}\0")
+        case _:
+            pass
+    opened = list[object]()
+    monkeypatch.setattr("os.open", lambda *words, **_: opened.append(words))
+    with pytest.raises(InputError, match=r"cannot read "):
+        read_json(path, Kind)
+    assert not opened
