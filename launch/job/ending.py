@@ -12,7 +12,7 @@ from launch.job.attempts import Action, Event, What
 from launch.job.notify import Notification, tell
 from launch.job.record import End, Outcome, Queued
 from launch.job.requeue import Decision, Do
-from launch.queue.ask import QueueError
+from launch.queue.ask import QueueError, is_nodes, odd_nodes
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Occasion
 from sharding.base.files import read_json, write_json
@@ -121,7 +121,10 @@ class Ending:
             return
         failed = Counter(end.failed_node for end in (*this.past.fruitless_at(this.had), event) if end.failed_node)
         bad = {node for node, times in failed.items() if times >= limit}
-        avoided = sorted({*this.record.profile.exclude, *bad})
+        if odd := odd_nodes(sorted({*this.record.profile.exclude, *bad})):
+            say(f"warning: {odd}: not avoided")
+        bad = {node for node in bad if is_nodes(node)}
+        avoided = sorted({*filter(is_nodes, this.record.profile.exclude), *bad})
         if not bad or self._nodes() - len(avoided) < this.record.resources.nodes:
             return  # too few would be left, or nobody knows
         for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too

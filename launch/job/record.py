@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from launch.queue.ask import is_job
 from launch.site.profile import ClusterProfile, of_before
+from sharding.base.text import plain
+from sharding.errors import InputError
 
 VERSION = 2
 """1: two numbers of a time were hours and minutes."""
@@ -76,6 +79,10 @@ class Queued:
     """SLURM's job numbers: of an array in several pieces, or of successors, each; in order."""
     depends_on: tuple[str, ...] = ()
     """Jobs that must end well before."""
+
+    def __post_init__(self) -> None:
+        if odd := [one for one in (*self.ids, *self.depends_on) if not is_job(one)]:
+            raise InputError(f"{plain(repr(odd[0]))} is no number of a job")
 
 
 class End(StrEnum):
