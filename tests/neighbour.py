@@ -5,7 +5,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,25 +27,32 @@ def open_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def intruded(paths: Iterable[Path], groups: Iterable[int] = ()) -> list[str]:
-    """Where the neighbour can put something, or take away what lies there: of these paths, all in and all above them.
-
-    groups: that they are in. Nothing is left changed.
-    """
+def as_neighbour(act: Callable[[], str], groups: Iterable[int] = ()) -> str:
+    """What `act` returns in a process that is theirs. groups: that they are in besides."""
     got, give = os.pipe()
     if (child := os.fork()) == 0:
         try:
             os.setgroups([*groups])
             os.setgid(NEIGHBOUR)
             os.setuid(NEIGHBOUR)
-            os.write(give, json.dumps(sorted({one for path in paths for one in _intrude(path)})).encode())
-        finally:
+            os.write(give, act().encode())
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     os.close(give)
     with os.fdopen(got, "rb") as file:
         found = file.read()
-    os.waitpid(child, 0)
-    return json.loads(found)
+    assert os.waitpid(child, 0)[1] == 0
+    return found.decode()
+
+
+def intruded(paths: Iterable[Path], groups: Iterable[int] = ()) -> list[str]:
+    """Where they can put something, or take away what lies there: of these paths, all in and all above them. Nothing
+    is left changed.
+    """
+    return json.loads(as_neighbour(lambda: json.dumps(sorted({one for at in paths for one in _intrude(at)})), groups))
 
 
 def _intrude(path: Path) -> Iterator[str]:
@@ -53,8 +61,10 @@ def _intrude(path: Path) -> Iterator[str]:
             continue
         with suppress(OSError):
             if os.path.isdir(at):
-                (at / secrets.token_hex(8)).mkdir()  # it is sticky where that does no harm
-                if not at.stat().st_mode & 0o1000 or at == path:
+                made = at / secrets.token_hex(8)
+                made.mkdir()
+                made.rmdir()
+                if not at.stat().st_mode & 0o1000 or at == path:  # where it is sticky above, that does no harm
                     yield f"into {at}"
             else:
                 os.close(os.open(at, os.O_WRONLY | os.O_APPEND))

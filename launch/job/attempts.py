@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from sharding.base.files import from_json
+from sharding.base.files import OWN_FOLDER, from_json
+from sharding.base.guarded import make_folder
 from sharding.errors import FormatError
 
 
@@ -82,7 +83,7 @@ class Attempt:
 
 def note(path: Path, event: Event) -> None:
     """Add a line; what a kill cut short before it is left as it is, on a line of its own. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, mode=OWN_FOLDER)
     line = msgspec.json.encode(event) + b"\n"
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:

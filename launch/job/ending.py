@@ -15,7 +15,7 @@ from launch.job.requeue import Decision, Do
 from launch.queue.ask import QueueError, is_nodes, odd_nodes
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Occasion
-from sharding.base.files import read_json, write_json
+from sharding.base.files import OWN, read_json, write_json
 from sharding.base.housekeeping import delete, housekeeping, is_there
 from sharding.errors import AvsyncError
 
@@ -165,7 +165,7 @@ class Ending:
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
         )
         with housekeeping("write", self.this.task.outcome):
-            write_json(self.this.task.outcome, outcome)
+            write_json(self.this.task.outcome, outcome, mode=OWN)
 
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}

@@ -14,7 +14,8 @@ from launch.watch.hints import about, again, command
 from launch.watch.jobs import short
 from launch.watch.meant import ChainJob, Meant, meant_by_cancel
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
-from sharding.base.files import read_json, write_json
+from sharding.base.files import OWN, OWN_FOLDER, read_json, write_json
+from sharding.base.guarded import claim, make_folder
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
@@ -123,13 +124,14 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
     called = about(one.paths)
     if left:
         return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
+    claim(one.paths.root)
     for number in range(one.record.array) if one.record.array else (None,):
         task = one.paths.task(number)
         with suppress(FileNotFoundError):
             task.stop.unlink()
         if not task.outcome.exists():
-            task.folder.mkdir(parents=True, exist_ok=True)
-            write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
+            make_folder(task.folder, mode=OWN_FOLDER)
+            write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()), mode=OWN)
     status = read_status(one.paths, ask_queue([one.paths]))
     if status.standing is Standing.DONE:
         return f"{called}: it was done before it could be cancelled"

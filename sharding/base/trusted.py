@@ -44,27 +44,29 @@ def exposed_inside(folder: Path) -> str:
         return f"{folder} cannot be looked at ({error.strerror})"
 
 
-def exposed_alone(path: Path, status: os.stat_result) -> str:
-    """The same of this file or folder alone, whatever lies above it."""
-    return _fault(path, status, last=True)
-
-
 def _fault(at: Path, status: os.stat_result, *, last: bool) -> str:
     if not _is_trusted(at, status, last=last):
         return f"{at} belongs to {owner_name(status)}"
-    if stat.S_ISLNK(status.st_mode) or not may_others_write(status):
-        return ""
-    if not last and status.st_mode & stat.S_ISVTX:
+    return "" if status.st_mode & stat.S_ISVTX and not last else open_to(at, status)
+
+
+def open_to(at: Path, status: os.stat_result, *, own_group: bool = True) -> str:
+    """`/data may be written by its group (mode 2775)`; empty for what only its owner may write. Whose it is, is not
+    looked at, nor what lies above it. own_group: one that is the user's alone is nobody else.
+    """
+    if stat.S_ISLNK(status.st_mode) or not may_others_write(status, own_group=own_group):
         return ""
     who = "everybody" if status.st_mode & stat.S_IWOTH else "its group"
     return f"{at} may be written by {who} (mode {stat.S_IMODE(status.st_mode):o})"
 
 
-def may_others_write(status: os.stat_result) -> bool:
-    """A group that is the user's alone is nobody else: where a umask of 002 is usual, each has one of their name."""
+def may_others_write(status: os.stat_result, *, own_group: bool = True) -> bool:
+    """own_group: a group that is the user's alone is nobody else. Where a umask of 002 is usual, each has one of their
+    name.
+    """
     if status.st_mode & stat.S_IWOTH:
         return True
-    return bool(status.st_mode & stat.S_IWGRP) and not _is_own_group(status.st_gid)
+    return bool(status.st_mode & stat.S_IWGRP) and not (own_group and _is_own_group(status.st_gid))
 
 
 def without_others(mode: int) -> int:
