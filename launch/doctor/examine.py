@@ -16,7 +16,8 @@ from launch.queue.ask import QueueError, ask
 from launch.queue.squeue import QueueRow, plainly, read_jobs
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
-from sharding.base.files import PRIVATE, publish
+from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, copy_file, publish
+from sharding.base.guarded import claim, make_folder
 from sharding.errors import InputError
 
 LOOK_S, ASK_S = 0.2, 3.0
@@ -119,12 +120,13 @@ class CheckUp:
 
 
 def lay_out(folder: Path) -> None:
-    """The probes' code, where the nodes see it. Raises InputError for a folder that cannot be written."""
+    """The probes' code, where the nodes see it, and nobody else may write. Raises InputError where we cannot either."""
     source = Path(launch.__file__).parent
+    claim(folder)
     try:
         for name in PROBES:
             copy = folder / "code" / "launch" / f"{name}.py"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / f"{name}.py", copy)
+            make_folder(copy.parent, mode=OWN_FOLDER)
+            copy_file(source / f"{name}.py", copy, OWN)
     except OSError as error:
         raise InputError(f"cannot use the folder {folder}: {error.strerror}; name another one with --folder") from error

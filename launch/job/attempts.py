@@ -10,7 +10,8 @@ from typing import Annotated
 
 import msgspec
 
-from sharding.base.files import Count, Moment, from_json, read_end
+from sharding.base.files import OWN_FOLDER, Count, Moment, from_json, read_end
+from sharding.base.guarded import make_folder
 from sharding.errors import FormatError
 
 MOST_BYTES = 2**22
@@ -86,7 +87,7 @@ class Attempt:
 
 def note(path: Path, event: Event) -> None:
     """Add a line; what a kill cut short before it is left as it is, on a line of its own. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, mode=OWN_FOLDER)
     line = msgspec.json.encode(event) + b"\n"
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:

@@ -12,10 +12,10 @@ from launch.job.attempts import Action, Event, What
 from launch.job.notify import Notification, tell
 from launch.job.record import End, Outcome, Queued
 from launch.job.requeue import Decision, Do
-from launch.queue.ask import QueueError
+from launch.queue.ask import QueueError, is_nodes, odd_nodes
 from launch.queue.scontrol import Scontrol
 from launch.site.profile import Occasion
-from sharding.base.files import read_json, write_json
+from sharding.base.files import OWN, read_json, write_json
 from sharding.base.housekeeping import delete, housekeeping, is_there
 from sharding.base.text import LONGEST_MESSAGE, cut
 from sharding.errors import AvsyncError
@@ -128,7 +128,10 @@ class Ending:
         bad = {node for node, times in failed.items() if times >= limit and event.failed_node}
         if node := this.complaining_node:
             bad.add(node)
-        avoided = sorted({*this.record.profile.exclude, *bad})
+        if odd := odd_nodes(sorted({*this.record.profile.exclude, *bad})):
+            say(f"warning: {odd}: not avoided")
+        bad = {node for node in bad if is_nodes(node)}
+        avoided = sorted({*filter(is_nodes, this.record.profile.exclude), *bad})
         if not bad or self._nodes() - len(avoided) < this.record.resources.nodes:
             return  # too few would be left, or nobody knows
         for _ in range(TRIES):  # SLURM changes it in a pending job only, and its SIGTERM hits scontrol, too
@@ -169,7 +172,7 @@ class Ending:
             log_tail=self.this.tail() if decision.do is Do.GIVE_UP else "",
         )
         with housekeeping("write", self.this.task.outcome):
-            write_json(self.this.task.outcome, outcome)
+            write_json(self.this.task.outcome, outcome, mode=OWN)
 
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}

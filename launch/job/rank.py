@@ -11,12 +11,16 @@ from pathlib import Path
 
 from launch.job.attempt import OFFSET
 from launch.job.launcher import alone, describe_rank, grant_cores, resolves
+from launch.job.own import check_own
 from launch.job.paths import JobPaths
 from launch.job.record import SCRATCH, SCRATCH_FLAG, SCRATCH_SIZE_FLAG, SHARE, JobRecord
 from sharding.base.files import read_json
 from sharding.base.signals import TO_SAVE
 from sharding.base.written_paths import fill_in
+from sharding.errors import InputError
 
+REFUSED = 2
+"""Exit code of what can never be; as of avsync itself, and of the batch script."""
 PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 """Where rank 0 listens, and its node: from the batch script, which runs there."""
 
@@ -24,7 +28,13 @@ PORT, MASTER = "AVSYNC_MASTER_PORT", "AVSYNC_MASTER_NAME"
 def main(folder: str) -> None:
     """Never returns: the process becomes the work. Raises InputError, FormatError, OSError."""
     signal.pthread_sigmask(signal.SIG_BLOCK, TO_SAVE)  # what is blocked here stays so in all that follows
-    record = read_json(JobPaths(Path(folder)).record, JobRecord)
+    paths = JobPaths(Path(folder))
+    try:
+        check_own(paths)
+    except InputError as error:
+        sys.stderr.write(f"avsync: error: {error}\n")
+        sys.exit(REFUSED)
+    record = read_json(paths.record, JobRecord)
     grant_cores(os.environ)
     if int(os.environ["SLURM_NTASKS"]) > 1:
         describe_rank(os.environ, meeting_place(os.environ), os.environ[PORT])

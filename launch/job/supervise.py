@@ -14,16 +14,19 @@ from avsync.run.progress import read_progress
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Event, What
 from launch.job.ending import Ending, over_already
+from launch.job.own import check_own
 from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import Heartbeat
+from launch.job.rank import REFUSED
 from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
 from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
+from sharding.base.guarded import claim
 from sharding.base.housekeeping import delete_file, is_there
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, InputError
 
 LOOK_S = 0.5
 LINGER_S, BELIEVED_S, ASK_S = 900.0, 60.0, 5.0
@@ -32,13 +35,17 @@ going to end a job; between two questions."""
 STOOD_STILL_S = 30.0
 """When this program itself was not heard of for so long, the whole job was suspended."""
 LEAST_TO_SAVE_S = 20.0
-REFUSED = 2
-"""The batch script's exit code, in SLURM's books, of work that can never be; as of avsync itself."""
 
 
 def main(folder: str) -> int:
     """Run one attempt; returns the batch script's exit code."""
     paths = JobPaths(Path(folder))
+    try:
+        check_own(paths)
+    except InputError as error:
+        say(f"error: {error}")
+        return REFUSED
+    claim(paths.root)
     try:
         this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
         if (code := over_already(this)) is not None:

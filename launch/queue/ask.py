@@ -2,11 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import TypeVar
 
+from sharding.base.text import first_few, plain
 from sharding.errors import AvsyncError, InputError
 
 T = TypeVar("T")
@@ -99,3 +102,40 @@ def unchanged(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables without those that change what SLURM's commands print; lists of an array's tasks in full."""
     kept = {name: value for name, value in environment.items() if not name.startswith(IN_WAY)}
     return kept | {"SLURM_BITSTR_LEN": "0"}
+
+
+# What may become a word of SLURM's commands: a job's folder, a profile and SLURM itself tell names, and a folder may
+# have been written by anybody. As a word `--me` is an option; behind ssh a shell reads it.
+
+_JOB = re.compile(r"\d+(\+\d+)?(_(\d+|\[[\d,:%-]+\]))?", re.ASCII)
+_NODES = re.compile(r"[A-Za-z0-9_]([\w.-]|\[[\d,-]+\])*", re.ASCII)
+_PARTITION = re.compile(r"[A-Za-z0-9_]([\w.+-])*", re.ASCII)
+REMOTE = frozenset("clush dbclient dsh pdsh plink rsh ssh tsh".split())
+"""Programs that join the words behind them with blanks and give them to a shell on another machine."""
+
+
+def is_job(text: str) -> bool:
+    """`12`, of an array's task `12_3` or `12_[3-7]`, of a job of several kinds `12+1`."""
+    return _JOB.fullmatch(text) is not None
+
+
+def is_nodes(text: str) -> bool:
+    """`n1`, or `n[1-3,7]` as SLURM writes several."""
+    return _NODES.fullmatch(text) is not None
+
+
+def is_partition(text: str) -> bool:
+    """`low`: one of them."""
+    return _PARTITION.fullmatch(text) is not None
+
+
+def odd_nodes(names: Iterable[str]) -> str:
+    """What is to be said of those among them that are none; empty where all are."""
+    odd = [plain(repr(name)) for name in dict.fromkeys(names) if not is_nodes(name)]
+    return f"{first_few(odd)} {'are no names of nodes' if len(odd) > 1 else 'is no name of a node'}" if odd else ""
+
+
+def for_shell(command: Sequence[str], words: Sequence[str]) -> list[str]:
+    """A command of a profile, and words behind it as they must stand there to arrive as they are."""
+    remote = any(PurePath(word).name in REMOTE for word in command)
+    return [*command, *(map(shlex.quote, words) if remote else words)]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from launch.queue.ask import QueueError, ask
+from launch.queue.ask import QueueError, ask, for_shell, is_job, is_partition, odd_nodes
+from sharding.base.text import plain
 from sharding.errors import InputError
 
 # What SLURM knows of a job, as `scontrol -o show job` tells it.
@@ -102,7 +103,11 @@ class Scontrol:
     def job(self, job: str) -> JobFacts | None:
         """None when SLURM does not answer, or not clearly."""
         try:
-            return read_facts(self._ask("-o", "show", "job", job, patience_s=LOOK_PATIENCE_S)) if self.works else None
+            return (
+                read_facts(self._ask("-o", "show", "job", _number(job), patience_s=LOOK_PATIENCE_S))
+                if self.works
+                else None
+            )
         except (QueueError, InputError):
             return None
 
@@ -119,7 +124,7 @@ class Scontrol:
 
     def nodes_of(self, partition: str) -> int:
         """How many it has; 0 where that cannot be known."""
-        if not partition:
+        if not is_partition(partition):
             return 0
         try:
             count = fields_of(self._ask("-o", "show", "partition", partition)).get("TotalNodes", "0")
@@ -129,11 +134,20 @@ class Scontrol:
 
     def requeue(self, job: str) -> None:
         """Ask for it. Raises QueueError when SLURM refuses, InputError where there is no scontrol."""
-        self._ask("requeue", job)
+        self._ask("requeue", _number(job))
 
     def exclude(self, job: str, nodes: Sequence[str]) -> None:
         """A pending job shall not start on these nodes. Raises QueueError, InputError."""
-        self._ask("update", f"JobId={job}", f"ExcNodeList={','.join(nodes)}")
+        if odd := odd_nodes(nodes):
+            raise QueueError(odd)
+        self._ask("update", f"JobId={_number(job)}", f"ExcNodeList={','.join(nodes)}")
 
     def _ask(self, *words: str, patience_s: float = PATIENCE_S) -> str:
-        return ask((*self.words, *words), patience_s)
+        return ask(for_shell(self.words, words), patience_s)
+
+
+def _number(job: str) -> str:
+    """Raises QueueError for what is no job's number: as a word it may be an option."""
+    if not is_job(job):
+        raise QueueError(f"{plain(job)} is no number of a job")
+    return job

@@ -8,7 +8,8 @@ from launch.job.record import Queued
 from launch.submit.plan import JobPlan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
-from sharding.base.files import PRIVATE, publish, write_json
+from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, publish, write_json
+from sharding.base.guarded import make_folder
 from sharding.errors import AvsyncError
 
 
@@ -40,7 +41,8 @@ def queue_chain(plans: Sequence[JobPlan], most: int, after: Sequence[str]) -> li
             queued.append(Queued(ids=(), depends_on=well))
             for ids in _queue(plan, most, well):
                 queued[-1] = Queued(ids=ids, depends_on=well)
-                write_json(plan.paths.queued, queued[-1])  # after each: what is queued must be known at any moment
+                # after each: what is queued must be known at any moment
+                write_json(plan.paths.queued, queued[-1], mode=OWN)
             well = _last(plan, queued[-1].ids)
     except BaseException:
         _withdraw(plans, queued)
@@ -51,7 +53,7 @@ def queue_chain(plans: Sequence[JobPlan], most: int, after: Sequence[str]) -> li
 def _queue(plan: JobPlan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """SLURM's numbers so far, after each call of sbatch."""
     ids = list[str]()
-    plan.paths.logs.mkdir(exist_ok=True)
+    make_folder(plan.paths.logs, mode=OWN_FOLDER)
     for sheet in sheets(plan, most, well):
         path = plan.paths.script(sheet.piece.number, sheet.piece.of)
         with publish(path, lasting=False, mode=PRIVATE) as file:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from launch.commands.flags import typed
+from launch.job.own import make_jobs
 from launch.job.paths import JobPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QUESTION_S, QueueError, Unasked, ask
@@ -14,7 +15,7 @@ from launch.queue.squeue import QueueRow, own_name, owner_of, read_jobs, read_qu
 from launch.submit.plan import JobPlan
 from launch.watch.jobs import has_several
 from launch.watch.on_disk import task_numbers
-from sharding.base.files import read_json, write_json
+from sharding.base.files import OWN, read_json, write_json
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
 
@@ -24,6 +25,8 @@ def held(plans: Sequence[JobPlan]) -> Iterator[None]:
     """Hold the jobs' folders: of two submissions at the same moment one is refused. Raises BusyError, InputError."""
     with ExitStack() as stack:
         for folder in sorted({plan.paths.root.parent for plan in plans}):
+            with suppress(OSError):  # the lock says why
+                make_jobs(folder)
             stack.enter_context(folder_lock(folder, "avsync submit"))
         yield
 
@@ -101,7 +104,7 @@ def _recover(paths: JobPaths, alive: Sequence[QueueRow]) -> None:
     ids = noted(paths)
     if lost := sorted({row.job for row in alive} - set(ids), key=int):
         sys.stderr.write(f"avsync: job {', '.join(lost)} was queued, but not noted in {paths.queued}; it is now\n")
-        write_json(paths.queued, Queued(ids=(*ids, *lost)))
+        write_json(paths.queued, Queued(ids=(*ids, *lost)), mode=OWN)
 
 
 def _owners(target: Path) -> list[str]:

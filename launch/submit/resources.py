@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from launch.job.record import Resources
+from launch.queue.ask import odd_nodes
 from launch.site.amounts import in_words, is_of_two, memory_mb, time_limit
 from launch.site.profile import ClusterProfile, JobOptions
 from sharding.errors import InputError
@@ -62,6 +63,8 @@ def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wan
     gpus = _first(wanted.gpus_per_node, options.gpus_per_node, profile.gpus_per_node)
     gpus = gpus if kind.gpus is None else min(gpus, kind.gpus)
     nodes = _first(wanted.nodes, options.nodes)
+    if odd := odd_nodes(profile.exclude):
+        raise InputError(f"exclude of profile {profile.name}: {odd}; name nodes as SLURM does: n7, or n[1-3,7]")
     if not kind.ranks and (wanted.nodes or 1) > 1:
         raise InputError(f"--nodes {wanted.nodes}: only train runs on more than one node; leave it out")
     if (wanted.gpus_per_node or 0) > gpus:

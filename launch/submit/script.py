@@ -77,8 +77,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         )
     asked = [_option(name, value) for name, value in _options(record, paths, piece, waits).items()]
     profile = record.profile
-    again = typed("resubmit", paths.target, "--kind", paths.root.name, "--new-code")
-    gone = shlex.quote(NO_CODE.format(plain(again)))
+    gone = shlex.quote(NO_CODE.format(_again(paths)))
     lines = [
         "#!/bin/bash",
         f"# {plain(typed(*record.words))}",
@@ -92,6 +91,7 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "# A site may start this with nothing of a login's environment.",
         *basics(),
         "",
+        *_own_alone(paths),
         *(["# The site's own lines, from its profile.", *profile.setup, ""] if profile.setup else []),
         "# The work runs the copy of avsync that was made when it was submitted, whatever becomes of the checkout.",
         f"export PYTHONPATH={shlex.quote(str(paths.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
@@ -108,6 +108,38 @@ def script(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> st
         "",
     ]
     return "\n".join(lines)
+
+
+def _own_alone(paths: JobPaths) -> list[str]:
+    """Lines of bash that end a job whose files others could have changed, as launch/job/own.py sees it; it cannot ask
+    that file, which is one of them. The script itself SLURM keeps where nobody else comes to it.
+    """
+    root = shlex.quote(str(paths.root))
+    remedy = shlex.quote(f"so nothing of this job is run: chmod -R go-w {root}; {_again(paths)}; or submit it anew")
+    return [
+        "# What it runs has lain here while it waited, and must be its user's alone. A server may write other owners",
+        "# and modes than ours for all that is made here, so a file is made, and looked at.",
+        "me=$EUID open=(-perm /022)",
+        f"if probe=$(mktemp {root}/.avsync-XXXXXXXX 2>/dev/null); then",
+        '  me=$(stat -c %u "$probe")',
+        '  [ -z "$(find "$probe" -perm /022)" ] || open=(-false)',
+        '  rm -f "$probe"',
+        "fi",
+        r"""odd=(\( -type l -o ! \( -uid 0 -o -uid "$EUID" -o -uid "$me" \) -o "${open[@]}" \)""",
+        r"""     -printf '%p (owner %u, mode %m)\n' -quit)""",
+        f'found=$(find {root} "${{odd[@]}}" -o -prune',
+        f'        cd {root} && find job.json script*.sh "${{odd[@]}}"; find code "${{odd[@]}}") 2>/dev/null',
+        'if [ -n "$found" ]; then',
+        r"""  name=$(printf %s "${found%%$'\n'*}" | tr -c '[:print:]' '?')""",
+        f'  echo "avsync: error: $name: others could have changed it," {remedy}',
+        "  exit 2",
+        "fi",
+        "",
+    ]
+
+
+def _again(paths: JobPaths) -> str:
+    return plain(typed("resubmit", paths.target, "--kind", paths.root.name, "--new-code"))
 
 
 def basics() -> list[str]:

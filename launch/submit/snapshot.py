@@ -3,13 +3,13 @@
 import os
 import platform
 import re
-import shutil
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
 from sharding.base.environment import HOME, NOTE, commit_of
-from sharding.base.files import PRIVATE, publish, publish_folder
+from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, copy_file, publish, publish_folder
+from sharding.base.guarded import claim, make_folder
 
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
 PROFILE = ".toml"
@@ -24,16 +24,16 @@ _LOGIN = re.compile(r"(\w+://)[^/@\s]+@")
 
 
 def take_snapshot(folder: Path, home: Path = HOME) -> None:
-    """Copy the packages to `folder`; the one that was there is replaced. Raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with publish_folder(folder) as part:
+    """Copy the packages to `folder`, for nobody else to write; the one that was there is replaced. Raises OSError."""
+    with publish_folder(folder, mode=OWN_FOLDER) as part:
+        claim(part)
         for path in sources(home):
             copy = part / path.relative_to(home)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-            if path.suffix == PROFILE:  # it may hold a key, and a run's folder is open to more people than a checkout
-                copy.chmod(PRIVATE)
-        (part / NOTE).write_text(commit_of(home) + "\n")
+            make_folder(copy.parent, mode=OWN_FOLDER)
+            # a profile may hold a key, and a run's folder is open to more people than a checkout
+            copy_file(path, copy, PRIVATE if path.suffix == PROFILE else OWN)
+        with publish(part / NOTE, lasting=False, mode=OWN) as file:
+            file.write(f"{commit_of(home)}\n".encode())
 
 
 def sources(home: Path = HOME) -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
+from launch.job.own import make_own
 from launch.job.paths import JobPaths
 from launch.queue.ask import QueueError, Unasked
 from launch.queue.site import USUAL_ARRAY, SiteConfig, read_config
@@ -182,7 +183,7 @@ def prepare(plan: JobPlan, *, new_code: bool) -> None:
 
 def _write(plan: JobPlan, *, new_code: bool) -> None:
     paths, record = plan.paths, plan.record
-    paths.root.mkdir(parents=True, exist_ok=True)
+    make_own(paths)
     clear(paths)
     if new_code:
         record = replace(record, commit=commit_of())

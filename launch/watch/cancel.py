@@ -16,7 +16,8 @@ from launch.watch.jobs import short
 from launch.watch.meant import ChainJob, Meant, meant_by_cancel
 from launch.watch.on_disk import task_numbers
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
-from sharding.base.files import read_json, write_json
+from sharding.base.files import OWN, OWN_FOLDER, read_json, write_json
+from sharding.base.guarded import claim, make_folder
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
@@ -125,6 +126,7 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
     called = about(one.paths)
     if left:
         return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
+    claim(one.paths.root)
     began = task_numbers(one.paths, one.record.array) if one.record.array else ()
     unheard = () if one.record.array and len(began) == one.record.array else (None,)  # of an array for all the others
     for number in (*began, *unheard):
@@ -132,8 +134,8 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
         with suppress(FileNotFoundError):
             task.stop.unlink()
         if not os.path.lexists(task.outcome):
-            task.folder.mkdir(parents=True, exist_ok=True)
-            write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
+            make_folder(task.folder, mode=OWN_FOLDER)
+            write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()), mode=OWN)
     status = read_status(one.paths, ask_queue([one.paths]))
     if status.standing is Standing.DONE:
         return f"{called}: it was done before it could be cancelled"

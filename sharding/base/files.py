@@ -14,6 +14,7 @@ from functools import partial
 from io import RawIOBase
 from itertools import chain, count
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
@@ -26,6 +27,8 @@ from sharding.errors import AvsyncError, FormatError, InputError
 T = TypeVar("T")
 PRIVATE = 0o600
 """Mode of a file that may hold passwords: for nobody but its owner. The usual mode is as the umask says."""
+OWN, OWN_FOLDER = 0o644, 0o755
+"""Of what only its owner may change, whatever the umask, as what a job runs; read by whom the umask lets."""
 PART, OLD = ".part", ".old"
 """Suffix of what is being written, and of the folder that it is about to replace."""
 
@@ -55,15 +58,15 @@ def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[
 
 
 @contextmanager
-def publish_folder(path: Path) -> Iterator[Path]:
-    """The same for a folder: fill the yielded `path`.part; it is renamed to `path` at the end.
+def publish_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
+    """The same for a folder: fill the yielded `path`.part, made of that mode; it is renamed to `path` at the end.
 
     Every file in it reaches the disk before the rename. An older folder at `path` is replaced: it is `path`.old until
     the new one has the name, and a crash may leave it there. Left-overs are as with `publish`.
     """
     with opened_folder(path.parent, make=True) as folder:
         part = cleared(_names(path, PART))
-        os.mkdir(part.name, dir_fd=folder)
+        os.mkdir(part.name, mode, dir_fd=folder)
     try:
         yield part
         for file in part.rglob("*"):
@@ -81,6 +84,12 @@ def publish_folder(path: Path) -> Iterator[Path]:
         raise
     _sync_folder(path.parent)
     delete(old)
+
+
+def copy_file(source: Path, copy: Path, mode: int) -> None:
+    """To a name that is free, of that mode as the umask says from its first byte on. Raises OSError."""
+    with open(source, "rb") as read, open(copy, "xb", opener=partial(os.open, mode=mode)) as written:
+        copyfileobj(read, written)
 
 
 def _names(path: Path, suffix: str) -> Iterator[Path]:

@@ -5,18 +5,14 @@ is away or read-only. What a terminal cannot show is replaced; names of files ar
 of libraries go into a private folder where they have no other. Anyone may import this.
 """
 
-import atexit
 import codecs
 import getpass
 import os
-import shutil
-import stat
 import sys
-import tempfile
 from contextlib import suppress
 from io import TextIOBase
-from pathlib import Path
 
+from sharding.base.caches import settle_caches
 from sharding.base.written_paths import home_of
 from sharding.errors import InputError
 
@@ -66,49 +62,23 @@ def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name == "utf-8"
 
 
-# The account: libraries ask for its name and its home, and keep caches there.
-
-_CACHES = {
-    "MPLCONFIGDIR": ("{config}/matplotlib", "{cache}/matplotlib"),
-    "XDG_CACHE_HOME": ("{cache}",),
-    "TRITON_CACHE_DIR": ("{home}/.triton/cache",),
-    "CUDA_CACHE_PATH": ("{home}/.nv/ComputeCache",),
-}
-"""Variable that moves a library's cache -> where it is without. XDG_CACHE_HOME: of fontconfig, and torch's kernels."""
+# The account: libraries ask for its name and its home, and keep caches there (caches.py).
 
 
-def settle_account() -> None:
+def settle_account(*, compiles: bool = False) -> None:
     """Give this process, and those that it starts, what the account lacks, by variables of the environment.
 
     A name where nobody knows it: torch asks for one. A home where there is none, so that none is made up from `~`. And
-    a folder for each cache that could not be written: libraries tell of that in every log, or are slow each time.
+    a folder for each cache that cannot stay where it is. compiles: torch is about to be loaded.
     """
     try:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["LOGNAME"] = f"user-{os.getuid()}"
     home = home_of()
-    bases = {
-        "home": home,
-        "cache": os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache",
-        "config": os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config",
-    }
-    lacking = list[str]()
-    for variable, usual in _CACHES.items():
-        chosen = os.environ.get(variable)
-        folders = [chosen] if chosen else [one.format_map(bases) for one in usual if home]
-        if not folders or not all(map(_writable, folders)):
-            lacking.append(variable)
-    private = _private_folder() if lacking else None
+    private = settle_caches(home, make=compiles)
     if not os.environ.get("HOME") and (home or private):
         os.environ["HOME"] = home or str(private)
-    if private is None:
-        return
-    for variable in lacking:
-        folder = private / variable.partition("_")[0].lower()
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            os.environ[variable] = str(folder)
 
 
 def check_here() -> None:
@@ -119,30 +89,3 @@ def check_here() -> None:
         raise InputError(
             f"the folder that you are in was deleted, or is out of reach ({error.strerror}): cd to another one"
         ) from None
-
-
-def _writable(folder: str) -> bool:
-    """A folder that is there, or could be made."""
-    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    try:
-        os.rmdir(tempfile.mkdtemp(prefix=".avsync-", dir=folder))  # rights alone tell nothing of a full quota
-    except OSError:
-        return False
-    return True
-
-
-def _private_folder() -> Path | None:
-    """For nobody else to read or to put something into: a cache holds code. None where nothing can be written."""
-    try:
-        shared = Path(tempfile.gettempdir(), f"avsync-{os.getuid()}")
-        with suppress(FileExistsError):
-            shared.mkdir(mode=0o700)
-        found = shared.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
-            return shared
-        own = tempfile.mkdtemp(prefix="avsync-")  # somebody else has that name
-    except OSError:
-        return None
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
-    return Path(own)

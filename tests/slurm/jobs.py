@@ -1,20 +1,27 @@
 """Jobs of a real cluster in tests: queued as `avsync submit` queues them, watched through their folders."""
 
+import atexit
 import json
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from launch.job.attempts import Attempt, read_attempts
+from launch.job.own import make_own
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
 from launch.submit.script import Piece, Waits, pieces, script
-from sharding.base.files import read_json, write_json
+from launch.submit.snapshot import take_snapshot
+from sharding.base.files import OWN_FOLDER, read_json, write_json
+from sharding.base.guarded import make_folder
 from slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -145,8 +152,9 @@ def queue(
 ) -> Job:
     """Write a job's folder and queue its script, changed by `edit`; with its successors. `sbatch`: a site's options."""
     paths = JobPaths.of(target, one.kind)
-    paths.logs.mkdir(parents=True)
-    paths.code.symlink_to(ROOT)
+    make_own(paths)
+    make_folder(paths.logs, mode=OWN_FOLDER)
+    shutil.copytree(_snapshot(), paths.code)
     write_json(paths.record, one)
     ids = list[str]()
     for piece in pieces(one.array, 1000) if one.array else [Piece()] * (1 + one.profile.successors):
@@ -155,6 +163,15 @@ def queue(
         ids.append(cluster.submit(*sbatch, str(path)))
     write_json(paths.queued, Queued(ids=tuple(ids)))
     return Job(cluster=cluster, paths=paths, ids=tuple(ids))
+
+
+@cache
+def _snapshot() -> Path:
+    """The code of all jobs, once."""
+    folder = Path(tempfile.mkdtemp(prefix="avsync-code-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    take_snapshot(folder / "code")
+    return folder / "code"
 
 
 def toy(
