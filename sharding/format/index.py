@@ -24,6 +24,7 @@ from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION, MAX_SIDE, Clock, Fit
 from sharding.format.columns import COLUMNS, Rows, load_columns, save_columns
+from sharding.format.form import ClipForm
 from sharding.format.records import ShardRecord
 from sharding.format.tar import Layout
 
@@ -64,6 +65,13 @@ class DatasetInfo:
     settings: Settings
     written_by: str
     """Software and versions."""
+
+    @property
+    def form(self) -> ClipForm:
+        """What each clip has to keep to."""
+        return ClipForm(
+            codec=self.codec, clock=self.clock, width=self.width, height=self.height, channels=self.channels
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
