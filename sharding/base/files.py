@@ -26,6 +26,8 @@ from sharding.errors import AvsyncError, FormatError, InputError
 T = TypeVar("T")
 PRIVATE = 0o600
 """Mode of a file that may hold passwords: for nobody but its owner. The usual mode is as the umask says."""
+LARGEST_RECORD = 2**31
+"""Bytes of a JSON that is read whole: plan.json has some hundred for each source."""
 PART, OLD = ".part", ".old"
 """Suffix of what is being written, and of the folder that it is about to replace."""
 
@@ -270,13 +272,16 @@ def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Cal
         raise FormatError(f"{name} is damaged or was written by another version: {error}") from error
 
 
-def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path) -> T:
-    """Read `path` as a checked dataclass; `read_path` reads paths in it.
+def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path, *, most: int = LARGEST_RECORD) -> T:
+    """Read `path` as a checked dataclass; `read_path` reads paths in it. `most`: bytes that such a file can have.
 
     Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
     """
     try:
         with open_file(path) as file:
+            if (size := file.seek(0, 2)) > most:
+                raise FormatError(f"{path} is damaged: it has {size} bytes, and such a file at most {most}")
+            file.seek(0)
             data = file.readall()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error

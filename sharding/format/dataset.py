@@ -85,7 +85,7 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     if why := broken_link(folder / split):
         raise InputError(f"{why}; mend the link, or name another dataset")
     path = folder / split / INDEX
-    index = Index.load(path)
+    index = Index.load(path, info.clips[split])
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
         raise FormatError(
             f"{path} has {len(index)} clips of {index.action.max(initial=-1) + 1} actions, dataset.json says "

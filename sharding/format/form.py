@@ -54,7 +54,9 @@ class ClipForm:
         )
 
     def check_lengths(self, frames: int, json_bytes: int, video_bytes: int, audio_bytes: int) -> None:
-        """Before memory is taken for what an index says. Raises WrongClip for more than any such clip has."""
+        """Before memory is taken for what an index says. Raises WrongClip for more than any such clip has, or less."""
+        if video_bytes < frames:
+            raise WrongClip(f"the index says {frames} frames in {video_bytes} bytes, fewer than one for each")
         video, audio = self.coding.most_bytes(self.shape(frames))
         found = {"json": json_bytes, "pictures": video_bytes, "sound": audio_bytes}
         most = {"json": largest_json(frames), "pictures": video, "sound": audio}

@@ -19,6 +19,8 @@ from sharding.format.clip import Repairs
 
 REJECTS = "rejects.csv"
 HEADER = ["path", "reason", "detail"]
+LARGEST_SIDE_FILE = 2**28
+"""Bytes: some 500 for each clip, of 100 hours of films in one shard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

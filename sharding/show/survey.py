@@ -15,7 +15,7 @@ from sharding.base.text import counted
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INFO, PLAN, SPLITS, DatasetInfo, Index, read_info
-from sharding.format.records import REJECTS, Reject, SourceRecord, parse_rejects
+from sharding.format.records import LARGEST_SIDE_FILE, REJECTS, Reject, SourceRecord, parse_rejects
 from sharding.plan.plan import PlanFile
 from sharding.show.av_clock import Sources
 
@@ -141,10 +141,12 @@ def _read_sides(folder: Path, info: DatasetInfo) -> tuple[list[_Shard], list[str
 
 def _read_side(split: str, path: Path) -> _Shard | str:
     try:
-        side = read_json(path, _SideFile)
+        side = read_json(path, _SideFile, most=LARGEST_SIDE_FILE)
+        return _Shard(side.tar_bytes, Sources.gather(side.sources, SPLITS.index(split)))
     except AvsyncError as error:
         return str(error)
-    return _Shard(side.tar_bytes, Sources.gather(side.sources, SPLITS.index(split)))
+    except OverflowError:  # a number that no column can hold
+        return f"{path} is damaged: a number in it is impossible"
 
 
 def _few(notes: Iterable[str], most: int = 3) -> list[str]:

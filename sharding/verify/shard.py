@@ -10,7 +10,7 @@ from sharding.base.files import from_json, open_file
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION, ClipMeta, Repairs
 from sharding.format.columns import problem_of_clip
-from sharding.format.records import ClipRecord, ClockSums, ShardRecord, SourceRecord
+from sharding.format.records import LARGEST_SIDE_FILE, ClipRecord, ClockSums, ShardRecord, SourceRecord
 from sharding.format.tar import BLOCK, END, padded
 from sharding.pack.part import joined
 from sharding.verify.findings import Finding, FindingKind, shortened
@@ -53,8 +53,6 @@ def _values(record: SourceRecord, names: list[str]) -> str:
     return ", ".join(f"{name} {getattr(record, name)!r}" for name in names)
 
 
-LARGEST_SIDE_FILE = 2**28
-"""Bytes: some 500 for each clip, of 100 hours of films in one shard."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
