@@ -107,11 +107,17 @@ class FetchedRow(NamedTuple):
 
 
 class Fetcher:
-    """Fills rows: a clip is read, its window decoded straight into the row. One per process."""
+    """Fills rows: a clip is read, its window decoded straight into the row. One per process, which may close it."""
 
     def __init__(self, form: ClipForm) -> None:
         self._form, self._codec, self._reader = form, codec_named(form.codec), ShardReader(form)
         self._sound = np.empty((0, 1), np.int16)
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.__exit__()
 
     def fill(self, request: Request, yuv: NDArray[np.uint8], audio: NDArray[np.int16], tell: Tell) -> FetchedRow:
         """Fill a row. yuv: (T, H*3/2, W), audio: (K, S, C). Raises SkipClip; the row then holds anything."""

@@ -116,7 +116,7 @@ VIDEOS = {
     "a gap": VideoKind(gap=2),
     "turned": VideoKind(turned=90),
     "two streams": VideoKind(twice=True),
-    "hevc": VideoKind(codec="libx265", options=X265),
+    "hevc": VideoKind(codec="libx265", options=X265, width=128, height=128),
     "mpeg4": VideoKind(codec="mpeg4"),
     "vp9": VideoKind(codec="libvpx-vp9"),
     "mjpeg": VideoKind(codec="mjpeg", pixels="yuvj420p"),

@@ -41,7 +41,7 @@ ROOM_BYTES = 2**30
 """Of addresses that a process may take beyond those of its start."""
 LOSSY, EXACT = 8.0, 0.0
 """Mean difference of a picture from its own, of 255, that H.264 may make of it."""
-OPAQUE = ("member bits", "member head", "mp4 boxes", "member length")
+OPAQUE = ("member bits", "member head", "mp4 boxes", "member length", "tar")
 """Families whose pictures may decode to anything without a word: H.264 has no checksum."""
 PAIRS, VIEW = PairConfig(window_s=1, min_shift_s=0.4, max_shift_s=1), ViewConfig()
 COMMANDS = {
@@ -162,13 +162,13 @@ class Trial:
         return Outcome(verdict=verdict, family=family, what=what, why=why)
 
     def _judged(self, family: str) -> tuple[Verdict, str, int]:
-        skips, verdict, why = list[str](), Verdict.READ, ""
+        skips, verdict, why = dict[str, str](), Verdict.READ, ""
         try:
             skips = read_all(self.path, self.form, opaque=family in OPAQUE)
         except AvsyncError as error:
             verdict, why = Verdict.REFUSED, _in_one_line(error)
         if skips:
-            verdict, why = Verdict.SKIPPED, skips[0]
+            verdict, why = Verdict.SKIPPED, next(iter(skips.values()))
         _show(self.path)
         try:
             found = inspect(self.path, 1, decode=True, progress=Console(quiet=True)).findings
@@ -209,25 +209,28 @@ def limits() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size + ROOM_BYTES, resource.RLIM_INFINITY))
 
 
-def read_all(folder: Path, form: str, *, opaque: bool) -> list[str]:
-    """Why clips were skipped, of all that training would read. Raises AvsyncError for a dataset that is refused."""
+def read_all(folder: Path, form: str, *, opaque: bool) -> dict[str, str]:
+    """Clips that were skipped, of all that training would read, and why.
+
+    Raises AvsyncError for a dataset that is refused, NoiseError for what is nobody's.
+    """
     chosen = Selection.of_folder(folder, "train", PAIRS, VIEW)
     dataset, shape = chosen.dataset, chosen.shape()
-    info, skips = dataset.info, list[str]()
-    fetcher = Fetcher(info.form)
+    info, skips = dataset.info, dict[str, str]()
     yuv = np.zeros((shape.frames, info.height * 3 // 2, info.width), np.uint8)
     audio = np.zeros((shape.sounds, shape.samples, info.channels), np.int16)
-    for draw in chosen.fixed_draws(chosen.clips[: 4 * COUNT]):
-        request = requested(draw, chosen)
-        try:
-            row = fetcher.fill(request, yuv, audio, lambda _: None)
-        except SkipClip as error:
-            skips.append(_in_one_line(error))
-            continue
-        meta = from_json(row.json, ClipMeta, "a clip's json")
-        if meta.boxes:
-            cropped(meta.boxes[request.frames[0]], chosen.view)
-        _listen(request, yuv, audio, form, opaque=opaque)
+    with Fetcher(info.form) as fetcher:
+        for draw in chosen.fixed_draws(chosen.clips[: 4 * COUNT]):
+            request = requested(draw, chosen)
+            try:
+                row = fetcher.fill(request, yuv, audio, lambda _: None)
+            except SkipClip as error:
+                skips[request.location.key] = _in_one_line(error)
+                continue
+            meta = from_json(row.json, ClipMeta, "a clip's json")
+            if meta.boxes:
+                cropped(meta.boxes[request.frames[0]], chosen.view)
+            _listen(request, yuv, audio, form, opaque=opaque)
     return skips
 
 

@@ -95,7 +95,7 @@ def _read(path: Path, most: int) -> Columns:
         return _columns_in(file)
 
 
-def _columns_in(file: BufferedReader) -> Columns:
+def _columns_in(file: Any) -> Columns:
     with np.load(file, allow_pickle=False) as stored:
         for name in COLUMNS:  # packed small, a column could be of any size: then it takes what the file takes
             if stored.zip.getinfo(f"{name}.npy").compress_type != ZIP_STORED:
@@ -161,12 +161,12 @@ def _problem_of_order(columns: Columns) -> str:
     shard, offset = columns["shard"], columns["offset"]
     same = shard[1:] == shard[:-1]
     # each payload fills whole blocks, and one more block, a header, comes before the next
-    lengths = sum(-(-columns[name].astype(np.int64) // BLOCK) + 1 for name in PAYLOADS) * BLOCK
+    blocks = np.sum([-(-columns[name].astype(np.int64) // BLOCK) + 1 for name in PAYLOADS], axis=0, dtype=np.int64)
     if (shard[1:] < shard[:-1]).any():
         return "its shards are not in order"
     if not _inside(offset, range(BLOCK, 2**62)) or (offset % BLOCK).any():
         return "a clip starts where no payload can"
-    if (same & (offset[1:] - offset[:-1] < lengths[:-1])).any():
+    if (same & (offset[1:] - offset[:-1] < BLOCK * blocks[:-1])).any():
         return "clips lie upon each other"
     return ""
 

@@ -5,13 +5,14 @@ dataset.json, index and json say the same of an honest clip. What disagrees cost
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sharding.base.files import from_json
 from sharding.base.text import plain
 from sharding.errors import FormatError, WrongClip
 from sharding.format.claims import ClipShape, decoding
-from sharding.format.clip import ClipMeta, Clock, ColorMatrix, Member
+from sharding.format.clip import ClipMeta, Clock, ColorMatrix
 
 if TYPE_CHECKING:
     from sharding.format.codec import Codec
@@ -67,7 +68,7 @@ class ClipForm:
                     f"{most[name]}"
                 )
 
-    def read_json(self, json: Member, *, key: str, action: str, frames: int) -> ClipMeta:
+    def read_json(self, json: bytes | memoryview, *, key: str, action: str, frames: int) -> ClipMeta:
         """A clip's json, which must say what the index does: `key`, `action`, `frames`. Raises WrongClip."""
         with decoding("json", LARGEST_JSON):
             try:
@@ -92,11 +93,9 @@ class ClipForm:
             yield "first frame", first, meta.first_frame
         if meta.boxes and len(meta.boxes) != frames:
             yield "boxes", f"of {frames} frames", f"of {len(meta.boxes)}"
-        for boxes in meta.boxes:
-            for x0, y0, x1, y1 in boxes:
-                if not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
-                    yield "boxes", "between 0 and 1", (x0, y0, x1, y1)
-                    return
+        numbers = list(chain.from_iterable(chain.from_iterable(meta.boxes)))
+        if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
+            yield "boxes", "between 0 and 1", f"{min(numbers)} to {max(numbers)}"
 
 
 def largest_json(frames: int) -> int:

@@ -29,6 +29,8 @@ DECODER_FRAMES, DECODER_EDGE = 64, 256
 """Pictures that a decoder may hold, and pixels that it may add to a side of each."""
 RATE_OFF = 0.01
 """By which a container's own mean rate may differ: each frame's time is looked at, too."""
+NO_CONCEALMENT = {"err_detect": "crccheck+explode"}
+"""A frame that is damaged in itself is an error, not a guess."""
 UNTAGGED = 2
 _MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
 
@@ -106,13 +108,15 @@ class H264:
         with decoding("video", DECODER_FRAMES * out[0].nbytes), _opened_video(member, shape) as (container, stream):
             fps, time_base = shape.clock.fps if shape else stream.average_rate, stream.time_base
             height, width = out.shape[1] * 2 // 3, out.shape[2]
-            stream.codec_context.options = {"max_pixels": str((width + DECODER_EDGE) * (height + DECODER_EDGE))}
+            most = {"max_pixels": str((width + DECODER_EDGE) * (height + DECODER_EDGE))}
+            stream.codec_context.options = most | NO_CONCEALMENT
             container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
             _copy_frames(container.decode(stream), frames, fps * time_base, out)
 
     def decode_audio(self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None) -> None:
         with decoding("audio", out.nbytes), _opened_audio(member, out.shape[1], shape) as (container, stream):
-            _copy_samples(container.decode(stream), start, stream.codec_context.sample_rate, out)
+            stream.codec_context.options = NO_CONCEALMENT
+            _copy_samples(container.decode(stream), start, stream.codec_context.sample_rate, stream.time_base, out)
 
 
 @contextmanager
@@ -202,6 +206,8 @@ def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: ND
         number = (2 * frame.pts * per + ticks) // (2 * ticks)  # the nearest
         if abs(frame.pts * per - number * ticks) > per or (last >= 0 and number != last + 1):
             raise WrongClip(f"a frame stands at {frame.pts * per / ticks:.3f} of the clip's, after frame {last}")
+        if frame.is_corrupt:
+            raise WrongClip(f"frame {number} is damaged")
         if (frame.height, frame.width) != (height, width) or frame.format.name != PIXELS or frame.rotation:
             raise WrongClip(
                 f"frame {number} is {frame.width}x{frame.height} {frame.format.name}, turned by {frame.rotation}; "
@@ -219,14 +225,16 @@ def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: ND
     raise WrongClip(f"wanted {len(frames)} frames from {frames.start} on, the video ends after {filled}")
 
 
-def _copy_samples(decoded: Any, start: int, rate: int, out: NDArray[np.int16]) -> None:
+def _copy_samples(decoded: Any, start: int, rate: int, time_base: Fraction, out: NDArray[np.int16]) -> None:
     position, stop, channels = 0, start + len(out), out.shape[1]
+    samples_per_tick = time_base * rate
+    per, ticks = samples_per_tick.numerator, samples_per_tick.denominator
     for frame in decoded:
         kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
         if kind != (SAMPLES, channels, rate):
             raise WrongClip(f"its sound is {kind} from sample {position} on; wanted {(SAMPLES, channels, rate)}")
-        if frame.pts * frame.time_base * rate != position:
-            raise WrongClip(f"its sound goes on at {float(frame.pts * frame.time_base):.3f} s after sample {position}")
+        if frame.pts * per != position * ticks:
+            raise WrongClip(f"its sound goes on at sample {frame.pts * per / ticks:.0f} after sample {position}")
         block = frame.to_ndarray().reshape(-1, channels)
         low, high = max(start, position), min(stop, position + len(block))
         if low < high:
