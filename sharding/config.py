@@ -10,10 +10,8 @@ from pathlib import Path
 from sharding.base.environment import available_cores
 from sharding.base.text import as_written, exact_number
 from sharding.errors import InputError
-from sharding.format.clip import MAX_SIDE, Clock, Fit
+from sharding.format.clip import MAX_FPS, MAX_SIDE, SAMPLE_RATES, Clock, Fit
 
-MAX_FPS = 240
-SAMPLE_RATES = (8_000, 192_000)
 MAX_RAW_BYTES = 4 * 2**30
 """Of one clip stored raw: it is held in memory several times while packing, and USTAR ends at twice this."""
 

@@ -10,6 +10,7 @@ AvsyncError
 ├── PeerError     another process of the same run has failed
 ├── RejectError   one source cannot be packed; its reason goes to the report, the work goes on
 └── SkipClip      one stored clip cannot be read; the loader goes on within its budget
+    └── WrongClip     its bytes are as packed, and are no clip of this dataset: no other copy could help
 """
 
 from enum import StrEnum
@@ -74,3 +75,7 @@ class RejectError(AvsyncError):
 
 class SkipClip(AvsyncError):
     """One stored clip cannot be read or decoded."""
+
+
+class WrongClip(SkipClip):
+    """One stored clip is whole, and not what its dataset says of it: every copy will be like that."""

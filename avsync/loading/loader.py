@@ -29,20 +29,12 @@ from avsync.loading.spawner import spawner_of
 from avsync.loading.worker import Reply, Request
 from avsync.staging.shelf import Shelf
 from avsync.world import cores_of_rank
-from sharding.base.files import from_json
-from sharding.errors import FormatError, SkipClip
+from sharding.errors import SkipClip
 from sharding.format.clip import ColorMatrix
 from sharding.format.dataset import Dataset
 
 TRIES = 5
 """Files in which a clip is looked for, while copies of its shard come and go."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ClipJson:
-    """What of a clip's json each batch needs."""
-
-    matrix: ColorMatrix
 
 
 class _Row(NamedTuple):
@@ -141,7 +133,7 @@ class Stream:
         )
         self._slots = self._held.enter_context(SharedSlots(layout, pin=self._side is not None))
         self._free = deque(range(layout.slots))
-        self._pool = self._held.enter_context(WorkerPool(workers, info.codec, self._slots, self._meter))
+        self._pool = self._held.enter_context(WorkerPool(workers, info.form, self._slots, self._meter))
 
     def _start(self, slot: int, draws: list[Draw]) -> _Pending:
         if copied := self._copied.pop(slot, None):
@@ -190,7 +182,7 @@ class Stream:
         for reply in replies:
             wanted = self._wanted_at.pop(reply.number)
             pending, row = wanted.batch, wanted.row
-            if reply.error and (path := self._elsewhere(wanted)):
+            if reply.error and not reply.wrong and (path := self._elsewhere(wanted)):
                 self._ask(_Wanted(pending, row, path, wanted.tries + 1))
             else:
                 pending.replies[row], pending.missing = reply, pending.missing - 1
@@ -225,16 +217,12 @@ class Stream:
         """A clip that could not be read goes on the budget."""
         if reply is None:
             return _Row()
-        try:
-            if reply.error:
-                raise SkipClip(reply.error)
-            matrix = from_json(reply.json, _ClipJson, "its json member").matrix
-        except (SkipClip, FormatError) as error:
-            self._budget.skip(SkipClip(f"clip {self._dataset.key(draw.clip)}: {error}"))
+        if reply.error:
+            self._budget.skip(SkipClip(f"clip {self._dataset.key(draw.clip)}: {reply.error}"))
             return _Row()
         self._budget.ok()
         self._meter.clip(self._dataset.index.layout(draw.clip).size, reply.read_ns, reply.decode_ns)
-        return _Row(reply.json, matrix)
+        return _Row(reply.json, reply.matrix)
 
     def _on_device(self, batch: Batch, slot: int) -> Batch:
         """Copied on a stream of its own, beside the step that the GPU is still at."""

@@ -18,7 +18,9 @@ from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.loading.spawner import Spawner, spawner_of
 from avsync.loading.worker import Reply, Request, Setup, Stage
 from sharding.base.console import open_console
+from sharding.base.files import to_json
 from sharding.errors import AvsyncError
+from sharding.format.form import ClipForm
 
 AHEAD = 32
 """Requests a worker may have before it: work for a long training step, and never more than its connection holds."""
@@ -51,8 +53,9 @@ class InHand:
 class WorkerPool:
     """A context manager. Its workers leave by themselves when it closes, at the latest after the clip in hand."""
 
-    def __init__(self, count: int, codec: str, slots: SharedSlots, meter: LoadMeter) -> None:
-        self._codec, self._slots = codec, slots
+    def __init__(self, count: int, form: ClipForm, slots: SharedSlots, meter: LoadMeter) -> None:
+        """form: what every clip of the dataset has to be."""
+        self._form, self._slots = to_json(form), slots
         self._waiting: list[Request] = []
         self._deaths: dict[int, int] = {}
         self._meter = meter
@@ -108,7 +111,7 @@ class WorkerPool:
             spawner = spawner_of(os.getpid())
             connection = spawner.spawn(self._slots.handle)
         worker = _Worker(number, spawner, connection)
-        setup = Setup(worker=number, codec=self._codec, layout=self._slots.layout)
+        setup = Setup(worker=number, form=self._form, layout=self._slots.layout)
         with suppress(OSError):  # it has died: the next `replies` notices
             worker.connection.send_bytes(msgspec.msgpack.encode(setup))
         self._selector.register(worker.connection, EVENT_READ, worker)

@@ -6,6 +6,7 @@ The first one imports what all workers need, then forks one whenever it is told 
 with its threads and its GPU, is what locks up.
 """
 
+import errno
 import gc
 import os
 import select
@@ -26,10 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.loading.shape import SlotLayout
+from sharding.base.files import from_json
 from sharding.base.signals import STOPS
-from sharding.errors import AvsyncError, SkipClip
-from sharding.format.codec import Codec, codec_named
-from sharding.format.reader import ClipLocation, ShardReader, StoredClip
+from sharding.errors import AvsyncError, SkipClip, WrongClip
+from sharding.format.claims import ClipShape
+from sharding.format.clip import ColorMatrix
+from sharding.format.codec import codec_named
+from sharding.format.form import ClipForm
+from sharding.format.reader import OF_THE_MACHINE, ClipLocation, ShardReader, StoredClip
 
 # What parent and worker say to each other: plain values as msgpack, nothing pickled.
 
@@ -47,7 +52,8 @@ class Setup:
     """The first message to a worker."""
 
     worker: int
-    codec: str
+    form: bytes
+    """What every clip of the dataset has to be, a ClipForm as JSON: fractions are no msgpack."""
     layout: SlotLayout
 
 
@@ -72,9 +78,13 @@ class Reply:
 
     number: int
     json: bytes = b""
-    """The clip's json member."""
+    """The clip's json member, which says what index and dataset.json do."""
+    matrix: ColorMatrix = "bt601"
+    """As the json names it."""
     error: str = ""
     """Why the clip could not be read: a fault of the data."""
+    wrong: bool = False
+    """That is how it was packed: no other copy of it can be better."""
     trouble: str = ""
     """Why no clip can be read: the machine's fault, and the end of the pass."""
     bug: str = ""
@@ -91,16 +101,23 @@ class FetchedRow(NamedTuple):
     """What is known of a filled row."""
 
     json: bytes
+    matrix: ColorMatrix
     read_ns: int
     decode_ns: int
 
 
 class Fetcher:
-    """Fills rows: a clip is read, its window decoded straight into the row. One per process."""
+    """Fills rows: a clip is read, its window decoded straight into the row. One per process, which may close it."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec, self._reader = codec, ShardReader()
+    def __init__(self, form: ClipForm) -> None:
+        self._form, self._codec, self._reader = form, codec_named(form.codec), ShardReader(form)
         self._sound = np.empty((0, 1), np.int16)
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.__exit__()
 
     def fill(self, request: Request, yuv: NDArray[np.uint8], audio: NDArray[np.int16], tell: Tell) -> FetchedRow:
         """Fill a row. yuv: (T, H*3/2, W), audio: (K, S, C). Raises SkipClip; the row then holds anything."""
@@ -110,29 +127,36 @@ class Fetcher:
         stored, placed = self._read(request, frames, yuv)
         read = time.perf_counter_ns()
         tell(Stage.DECODE)
+        shape, json = self._agreed(stored, request.location)
         if not placed:
-            self._codec.decode_video(stored.video, frames, yuv)
-        self._fill_sounds(request, stored, audio)
+            self._codec.decode_video(stored.video, frames, yuv, shape)
+        self._fill_sounds(request, stored, audio, shape)
         done = time.perf_counter_ns()
-        return FetchedRow(bytes(stored.json), read - started, done - read)
+        return FetchedRow(json, shape.matrix or "bt601", read - started, done - read)
+
+    def _agreed(self, stored: StoredClip, location: ClipLocation) -> tuple[ClipShape, bytes]:
+        """What the clip has to be, and its json, which says so, too: nobody need ask it again. Raises WrongClip."""
+        json = bytes(stored.json)
+        meta = self._form.read_json(json, key=location.key, action=location.action, frames=location.frames)
+        return self._form.shape(meta.frames, meta.matrix), json
 
     def _read(self, request: Request, frames: range, yuv: NDArray[np.uint8]) -> tuple[StoredClip, bool]:
         """The clip, and whether its pictures are in place already."""
         location = request.location
         head = self._codec.video_head((location.frames, *yuv.shape[1:])) if frames.step == 1 else None
-        if head is None or frames.stop > location.frames:
+        if head is None or location.video_bytes != len(head) + location.frames * yuv[0].nbytes:
             return self._reader.read(location), False
         first = frames.start * yuv[0].nbytes
         return self._reader.read_into(location, head, first, yuv), True
 
-    def _fill_sounds(self, request: Request, stored: StoredClip, audio: NDArray[np.int16]) -> None:
+    def _fill_sounds(self, request: Request, stored: StoredClip, audio: NDArray[np.int16], shape: ClipShape) -> None:
         """All windows from one pass over the member: decoding starts at its beginning each time."""
         samples, channels = audio.shape[1:]
         first = min(start for start, _ in request.sounds)
         span = max(start for start, _ in request.sounds) + samples - first
         if self._sound.shape[0] < span or self._sound.shape[1] != channels:
             self._sound = np.empty((span, channels), np.int16)
-        self._codec.decode_audio(stored.audio, first, self._sound[:span])
+        self._codec.decode_audio(stored.audio, first, self._sound[:span], shape)
         for (start, roll), target in zip(request.sounds, audio, strict=True):
             heard = self._sound[start - first :][:samples]
             target[roll:], target[:roll] = heard[: samples - roll], heard[samples - roll :]
@@ -219,7 +243,7 @@ def work(connection: Connection, memory: int) -> None:
     layout, shared = setup.layout, mmap(memory, setup.layout.bytes)
     os.close(memory)
     me = layout.board(shared)[setup.worker]
-    fetcher = Fetcher(codec_named(setup.codec))
+    fetcher = Fetcher(from_json(setup.form, ClipForm, "the form"))
 
     def tell(stage: Stage) -> None:
         me[1], me[2] = stage, time.monotonic_ns()
@@ -229,11 +253,13 @@ def work(connection: Connection, memory: int) -> None:
         me[0] = request.number
         try:
             row = fetcher.fill(request, *layout.row(shared, request.slot, request.row), tell)
-            reply = Reply(number=request.number, json=row.json, read_ns=row.read_ns, decode_ns=row.decode_ns)
+            reply = Reply(number=request.number, **row._asdict())
         except SkipClip as error:
-            reply = Reply(number=request.number, error=str(error))
+            reply = Reply(number=request.number, error=str(error), wrong=isinstance(error, WrongClip))
         except AvsyncError as error:
             reply = Reply(number=request.number, trouble=str(error))
+        except MemoryError as error:
+            reply = Reply(number=request.number, trouble=f"out of memory ({error}); {OF_THE_MACHINE[errno.ENOMEM]}")
         except Exception:
             reply = Reply(number=request.number, bug=traceback.format_exc())
         tell(Stage.IDLE)

@@ -331,14 +331,14 @@ def from_json(data: bytes | memoryview, kind: type[T], name: str, read_path: Cal
         raise FormatError(f"{name} is damaged or was written by another version: {shown(str(error))}") from error
 
 
-def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path) -> T:
-    """Read `path` as a checked dataclass; `read_path` reads paths in it. A kind may say itself how large its file may
-    be: LARGEST_FILE.
+def read_json(path: Path, kind: type[T], read_path: Callable[[str], Path] = Path, *, most: int | None = None) -> T:
+    """Read `path` as a checked dataclass; `read_path` reads paths in it. `most`: bytes that such a file can have; a
+    kind may say so itself: LARGEST_FILE.
 
     Raises InputError when the file cannot be read, FormatError when its content is not a `kind`.
     """
     try:
-        data = read_file(path, getattr(kind, "LARGEST_FILE", LARGEST))
+        data = read_file(path, most or getattr(kind, "LARGEST_FILE", LARGEST))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return from_json(data, kind, str(path), read_path)

@@ -18,6 +18,9 @@ KEY_DIGITS = 8
 """Of a first frame in a key: 38 days at 30 fps."""
 MAX_SIDE = 4096
 """Pixels of a stored picture's longer side."""
+MAX_FPS = 240
+SAMPLE_RATES = (8_000, 192_000)
+"""Hz: the lowest and the highest."""
 
 Member = bytes | bytearray | memoryview
 """What one file of a tar holds."""

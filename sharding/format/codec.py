@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sharding.base.files import to_json
 from sharding.errors import InputError
+from sharding.format.claims import ClipShape
 from sharding.format.clip import Clip, Member
 from sharding.format.h264 import H264
 from sharding.format.raw import Raw
@@ -40,12 +41,37 @@ class Codec(Protocol):
         """
         ...
 
-    def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
-        """Write the pictures numbered `frames` into `out`, uint8 (len(frames), H*3/2, W). Raises SkipClip."""
+    @property
+    def head_bytes(self) -> int | None:
+        """How many first bytes of a member tell what it is; None: all of it must be there."""
         ...
 
-    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
-        """Write the samples from `start` on into `out`, int16 (S, C). Raises SkipClip."""
+    def most_bytes(self, shape: ClipShape) -> tuple[int, int]:
+        """Most bytes that pictures and sound of such a clip can take; generous, but of the clip's own order."""
+        ...
+
+    def check_video(self, member: Member, size: int, shape: ClipShape) -> None:
+        """Whether a member says that it holds such a clip's pictures; `size`: its bytes, of which the first are given.
+
+        Raises WrongClip, and whatever a library makes of foreign bytes.
+        """
+        ...
+
+    def check_audio(self, member: Member, size: int, shape: ClipShape) -> None:
+        """The same of its sound."""
+        ...
+
+    def decode_video(
+        self, member: Member, frames: range, out: NDArray[np.uint8], shape: ClipShape | None = None
+    ) -> None:
+        """Write the pictures numbered `frames` into `out`, uint8 (len(frames), H*3/2, W). Raises SkipClip.
+
+        shape: of the whole clip, which the member then has to be, too; None where nothing is known but the window.
+        """
+        ...
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None) -> None:
+        """Write the samples from `start` on into `out`, int16 (S, C). Raises SkipClip. `shape`: as for pictures."""
         ...
 
 

@@ -8,7 +8,10 @@ from array import array
 from collections.abc import Sequence
 from hashlib import sha256
 from io import BufferedReader
+from itertools import islice, pairwise
+from operator import lt
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
 from zipfile import ZIP_STORED
 
@@ -44,11 +47,16 @@ LAST_SHARD = 999_999
 """Tars are named by six digits."""
 GROUP_BYTES = 16
 """Of the digest that stands for a group's name while groups are numbered."""
-_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,80}}/\d{{{KEY_DIGITS}}}", re.ASCII)
 _NUMBERED = ("source", "group")
 """Columns whose numbers are known when all names are."""
-NAME_BYTES = range(ord("-"), ord("z") + 1)
-"""No name of a source holds a byte outside: no blank, no control character, nothing beyond ASCII."""
+PAYLOADS = ("json_bytes", "video_bytes", "audio_bytes")
+NAME_BYTES = (ascii_letters + digits + "_-").encode()
+"""No name of a source holds another byte."""
+LONGEST_NAME = 80
+"""Letters of one."""
+_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}/\d{{{KEY_DIGITS}}}", re.ASCII)
+ROOM_BYTES = (2**16, 2**8)
+"""An index is smaller than the first, and the second for each clip."""
 
 
 def save_columns(path: Path, columns: Columns) -> None:
@@ -58,10 +66,15 @@ def save_columns(path: Path, columns: Columns) -> None:
         np.savez(file, **arrays)
 
 
-def load_columns(path: Path) -> Columns:
-    """Read and check index.npz. Raises InputError when it cannot be read, FormatError when it is damaged."""
+def load_columns(path: Path, clips: int | None = None) -> Columns:
+    """Read and check index.npz. Raises InputError when it cannot be read, FormatError when it is damaged.
+
+    clips: how many dataset.json says; no memory is taken for an index of more.
+    """
     try:
-        columns = _read(path)
+        columns = _read(path, path.stat().st_size if clips is None else ROOM_BYTES[0] + ROOM_BYTES[1] * clips)
+    except FormatError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; run the same avsync pack again") from error
     except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError, ... for damaged files,
@@ -72,8 +85,18 @@ def load_columns(path: Path) -> Columns:
     return columns
 
 
-def _read(path: Path) -> Columns:
-    with BufferedReader(open_file(path)) as file, np.load(file, allow_pickle=False) as stored:
+def _read(path: Path, most: int) -> Columns:
+    with BufferedReader(open_file(path)) as file:
+        if (size := file.seek(0, 2)) > most:
+            raise _damaged(
+                path, f"it has {size} bytes, and an index of so many clips as dataset.json says at most {most}"
+            )
+        file.seek(0)
+        return _columns_in(file)
+
+
+def _columns_in(file: Any) -> Columns:
+    with np.load(file, allow_pickle=False) as stored:
         for name in COLUMNS:  # packed small, a column could be of any size: then it takes what the file takes
             if stored.zip.getinfo(f"{name}.npy").compress_type != ZIP_STORED:
                 raise ValueError(f"column {name} is compressed")
@@ -97,25 +120,36 @@ def problem_of(columns: Columns) -> str:
 
 def _problem_of_names(columns: Columns) -> str:
     names, ends = columns["names"], columns["name_end"]
-    if (ends[-1] if len(ends) else 0) != len(names) or (np.diff(ends, prepend=0) <= 0).any():
+    if not len(ends):
+        return "its names of sources do not end where it says" if len(names) else ""
+    # compared, for differences of such numbers may be beyond what they can hold
+    if ends[0] <= 0 or ends[-1] != len(names) or (ends[1:] <= ends[:-1]).any():
         return "its names of sources do not end where it says"
-    return "" if _inside(names, NAME_BYTES) else "names of sources hold bytes that none may have"
+    data = names.tobytes()
+    if data.translate(None, NAME_BYTES):
+        return "names of sources hold bytes that none may have"
+    if max(ends[0], np.diff(ends).max(initial=0)) > LONGEST_NAME:
+        return f"names of sources have more than {LONGEST_NAME} letters"
+    ids = [data[start:end] for start, end in pairwise([0, *ends.tolist()])]
+    return "" if all(map(lt, ids, islice(ids, 1, None))) else "its names of sources are not sorted, or one comes twice"
 
 
 def _problem_of_ranges(columns: Columns) -> str:
     most = np.iinfo(np.int32).max + 1
     ranges = {
         "source": range(len(columns["name_end"])),
-        "first_frame": range(most),
-        "frames": range(1, most),
+        "first_frame": range(10**KEY_DIGITS),
+        "frames": range(1, 10**KEY_DIGITS + 1),
         "shard": range(LAST_SHARD + 1),
         "action": range(most),
-        "group": range(most),
+        "group": range(len(columns["group"])),
     }
     for name, allowed in ranges.items():
         if not _inside(columns[name], allowed):
             return f"column {name!r} holds numbers outside {allowed.start} to {allowed.stop - 1}"
-    return ""
+    clips = columns["source"].astype(np.int64) * 10**KEY_DIGITS + columns["first_frame"]
+    clips.sort()
+    return "a clip comes twice" if (clips[1:] == clips[:-1]).any() else ""
 
 
 def _inside(column: NDArray[Any], allowed: range) -> bool:
@@ -126,12 +160,13 @@ def _problem_of_order(columns: Columns) -> str:
     """Clips stand in the order of their shards, and in a shard one after the other."""
     shard, offset = columns["shard"], columns["offset"]
     same = shard[1:] == shard[:-1]
-    lengths = np.add(columns["json_bytes"], columns["video_bytes"], dtype=np.int64) + columns["audio_bytes"]
+    # each payload fills whole blocks, and one more block, a header, comes before the next
+    blocks = np.array([-(-columns[name].astype(np.int64) // BLOCK) + 1 for name in PAYLOADS]).sum(axis=0)
     if (shard[1:] < shard[:-1]).any():
         return "its shards are not in order"
     if not _inside(offset, range(BLOCK, 2**62)) or (offset % BLOCK).any():
         return "a clip starts where no payload can"
-    if (same & (offset[1:] - offset[:-1] < lengths[:-1])).any():
+    if (same & (offset[1:] - offset[:-1] < BLOCK * blocks[:-1])).any():
         return "clips lie upon each other"
     return ""
 

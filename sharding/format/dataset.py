@@ -59,15 +59,17 @@ class Dataset:
             audio_bytes=int(index.audio_bytes[clip]),
             crc32=int(index.crc32[clip]),
             frames=int(index.frames[clip]),
+            key=index.key(clip),
+            action=self.info.actions[index.action[clip]],
         )
 
     def read(self, clip: int) -> StoredClip:
         """One contiguous read. Raises SkipClip when the shard is missing, short or changed."""
         try:
-            with ShardReader() as reader:
+            with ShardReader(self.info.form) as reader:
                 return reader.read(self.location(clip))
         except SkipClip as error:
-            raise SkipClip(f"clip {self.key(clip)}: {error}") from error
+            raise type(error)(f"clip {self.key(clip)}: {error}") from error
 
 
 def _tar(number: int) -> str:
@@ -83,7 +85,7 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     if why := broken_link(folder / split):
         raise InputError(f"{why}; mend the link, or name another dataset")
     path = folder / split / INDEX
-    index = Index.load(path)
+    index = Index.load(path, info.clips[split])
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
         raise FormatError(
             f"{path} has {len(index)} clips of {index.action.max(initial=-1) + 1} actions, dataset.json says "

@@ -1,6 +1,8 @@
 """The stored form `h264`: a small mp4 and FLAC beside it; made and read with FFmpeg's libraries."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -8,10 +10,10 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from sharding.errors import SkipClip
+from sharding.errors import WrongClip
+from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import Clip, Member
 
 GOP_FRAMES = 30
@@ -19,6 +21,17 @@ GOP_FRAMES = 30
 REPEATABLE_WIDTH = 128
 """x264's macroblock tree (its vector code reads memory nobody wrote) gives other bytes at each run, but not at
 multiples of this width: elsewhere the tree is off, for the same clip must give the same bytes."""
+PIXELS, SAMPLES = "yuv420p", "s16"
+"""What is stored, and nothing else; planes of limited range."""
+MEMBER_BYTES, FRAME_BYTES = 2**16, 2**10
+"""Of what stands around the pictures, and around each: a member may be twice what it holds, and that more."""
+DECODER_FRAMES, DECODER_EDGE = 64, 256
+"""Pictures that a decoder may hold, and pixels that it may add to a side of each."""
+RATE_OFF = 0.01
+"""By which a container's own mean rate may differ: each frame's time is looked at, too."""
+NO_CONCEALMENT = {"err_detect": "crccheck+explode"}
+"""A frame that is damaged in itself is an error, not a guess."""
+UNTAGGED = 2
 _MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
 
 
@@ -73,27 +86,95 @@ class H264:
     def video_head(self, shape: tuple[int, int, int]) -> bytes | None:
         return None
 
-    def decode_video(self, member: Member, frames: range, out: NDArray[np.uint8]) -> None:
-        try:
-            with av.open(io.BytesIO(member), "r", format="mp4") as container:
-                stream = container.streams.video[0]
-                stream.codec_context.thread_count = 1
-                fps, time_base = stream.average_rate, stream.time_base
-                assert fps is not None
-                assert time_base is not None
-                container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
-                _copy_frames(container.decode(stream), frames, fps * time_base, out)
-        except (FFmpegError, IndexError) as error:
-            raise SkipClip(f"its video member does not decode: {error}") from error
+    @property
+    def head_bytes(self) -> int | None:
+        return None
 
-    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16]) -> None:
-        try:
-            with av.open(io.BytesIO(member), "r", format="flac") as container:
-                stream = container.streams.audio[0]
-                stream.codec_context.thread_count = 1
-                _copy_samples(container.decode(stream), start, out)
-        except (FFmpegError, IndexError) as error:
-            raise SkipClip(f"its audio member does not decode: {error}") from error
+    def most_bytes(self, shape: ClipShape) -> tuple[int, int]:
+        pictures = shape.frames * (FRAME_BYTES + 3 * _coded(shape.width, shape.height))
+        return MEMBER_BYTES + pictures, MEMBER_BYTES + 2 * shape.sound_bytes
+
+    def check_video(self, member: Member, size: int, shape: ClipShape) -> None:
+        with _opened_video(member, shape):
+            pass
+
+    def check_audio(self, member: Member, size: int, shape: ClipShape) -> None:
+        with _opened_audio(member, shape.channels, shape):
+            pass
+
+    def decode_video(
+        self, member: Member, frames: range, out: NDArray[np.uint8], shape: ClipShape | None = None
+    ) -> None:
+        with decoding("video", DECODER_FRAMES * out[0].nbytes), _opened_video(member, shape) as (container, stream):
+            fps, time_base = shape.clock.fps if shape else stream.average_rate, stream.time_base
+            height, width = out.shape[1] * 2 // 3, out.shape[2]
+            most = {"max_pixels": str((width + DECODER_EDGE) * (height + DECODER_EDGE))}
+            stream.codec_context.options = most | NO_CONCEALMENT
+            container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
+            _copy_frames(container.decode(stream), frames, fps * time_base, out)
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None) -> None:
+        with decoding("audio", out.nbytes), _opened_audio(member, out.shape[1], shape) as (container, stream):
+            stream.codec_context.options = NO_CONCEALMENT
+            _copy_samples(container.decode(stream), start, stream.codec_context.sample_rate, stream.time_base, out)
+
+
+@contextmanager
+def _opened_video(member: Member, shape: ClipShape | None) -> Iterator[tuple[Any, Any]]:
+    """Container and stream, of which the headers say nothing but what we wrote. Raises WrongClip and the library's."""
+    with _opened(member, "mp4", "h264") as (container, stream):
+        coded: Any = stream.codec_context
+        if coded.name != "h264" or coded.pix_fmt != PIXELS:
+            raise WrongClip(f"its pictures are {coded.name}, {coded.pix_fmt}; wanted h264, {PIXELS}")
+        if shape is not None:
+            found = (stream.frames, coded.height, coded.width)
+            if found != (wanted := (shape.frames, shape.height, shape.width)):
+                raise WrongClip(f"its pictures are {found} (frames, height, width); wanted {wanted}")
+            if stream.start_time or abs((stream.average_rate or 0) / shape.clock.fps - 1) > RATE_OFF:
+                raise WrongClip(
+                    f"its pictures begin at {stream.start_time}, {stream.average_rate} a second; wanted 0, "
+                    f"{shape.clock.fps} a second"
+                )
+            if shape.matrix and coded.colorspace not in (UNTAGGED, _MATRIX_TAG[shape.matrix]):
+                raise WrongClip(f"its pictures are tagged with matrix {coded.colorspace}, its json says {shape.matrix}")
+        yield container, stream
+
+
+@contextmanager
+def _opened_audio(member: Member, channels: int, shape: ClipShape | None) -> Iterator[tuple[Any, Any]]:
+    """The same of the sound."""
+    with _opened(member, "flac", "flac") as (container, stream):
+        coded: Any = stream.codec_context
+        if coded.name != "flac" or (coded.format.name, coded.channels) != (SAMPLES, channels):
+            raise WrongClip(
+                f"its sound is {coded.name}, {coded.format.name}, {coded.channels} channels; wanted flac, {SAMPLES}, "
+                f"{channels}"
+            )
+        if shape is not None:
+            found = (int((stream.duration or 0) * stream.time_base * coded.sample_rate), coded.channels)
+            if found != shape.sound or coded.sample_rate != shape.clock.sample_rate:
+                raise WrongClip(
+                    f"its sound is {found} (samples, channels) at {coded.sample_rate} Hz; wanted {shape.sound} at "
+                    f"{shape.clock.sample_rate} Hz"
+                )
+        yield container, stream
+
+
+@contextmanager
+def _opened(member: Member, form: str, decoder: str) -> Iterator[tuple[Any, Any]]:
+    """No decoder but this one is ever started, whatever the member says that it holds."""
+    only = {"codec_whitelist": decoder}
+    with av.open(io.BytesIO(member), "r", format=form, container_options=only, metadata_errors="replace") as container:
+        if len(container.streams) != 1:
+            raise WrongClip(f"its {form} member holds {len(container.streams)} streams; wanted one")
+        stream = container.streams[0]
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def _coded(width: int, height: int) -> int:
+    """Pixels of a picture in whole macroblocks."""
+    return -(-width // 16) * -(-height // 16) * 256
 
 
 def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
@@ -120,30 +201,45 @@ def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: ND
     """Copy the planes of the wanted frames; plane views, because to_ndarray would allocate each frame anew."""
     height, width = out.shape[1] * 2 // 3, out.shape[2]
     per, ticks = frames_per_tick.numerator, frames_per_tick.denominator  # a Fraction costs 1 us for each frame
-    filled = 0
+    filled, last = 0, -1
     for frame in decoded:
         number = (2 * frame.pts * per + ticks) // (2 * ticks)  # the nearest
+        if abs(frame.pts * per - number * ticks) > per or (last >= 0 and number != last + 1):
+            raise WrongClip(f"a frame stands at {frame.pts * per / ticks:.3f} of the clip's, after frame {last}")
+        if frame.is_corrupt:
+            raise WrongClip(f"frame {number} is damaged")
+        if (frame.height, frame.width) != (height, width) or frame.format.name != PIXELS or frame.rotation:
+            raise WrongClip(
+                f"frame {number} is {frame.width}x{frame.height} {frame.format.name}, turned by {frame.rotation}; "
+                f"wanted {width}x{height} {PIXELS}, upright"
+            )
+        last = number
         if number < frames[filled]:
             continue
-        if number != frames[filled] or (frame.height, frame.width) != (height, width):
-            raise SkipClip(
-                f"wanted frame {frames[filled]} of {width}x{height}, got {number} of {frame.width}x{frame.height}"
-            )
+        if number != frames[filled]:
+            raise WrongClip(f"wanted frame {frames[filled]}, got {number}")
         copy_planes(frame, out[filled])
         filled += 1
         if filled == len(frames):
             return
-    raise SkipClip(f"wanted {len(frames)} frames from {frames.start} on, the video ends after {filled}")
+    raise WrongClip(f"wanted {len(frames)} frames from {frames.start} on, the video ends after {filled}")
 
 
-def _copy_samples(decoded: Any, start: int, out: NDArray[np.int16]) -> None:
-    position, stop = 0, start + len(out)
+def _copy_samples(decoded: Any, start: int, rate: int, time_base: Fraction, out: NDArray[np.int16]) -> None:
+    position, stop, channels = 0, start + len(out), out.shape[1]
+    samples_per_tick = time_base * rate
+    per, ticks = samples_per_tick.numerator, samples_per_tick.denominator
     for frame in decoded:
-        block = frame.to_ndarray().reshape(-1, out.shape[1])
+        kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
+        if kind != (SAMPLES, channels, rate):
+            raise WrongClip(f"its sound is {kind} from sample {position} on; wanted {(SAMPLES, channels, rate)}")
+        if frame.pts * per != position * ticks:
+            raise WrongClip(f"its sound goes on at sample {frame.pts * per / ticks:.0f} after sample {position}")
+        block = frame.to_ndarray().reshape(-1, channels)
         low, high = max(start, position), min(stop, position + len(block))
         if low < high:
             out[low - start : high - start] = block[low - position : high - position]
         position += len(block)
         if position >= stop:
             return
-    raise SkipClip(f"wanted samples {start} to {stop}, the sound ends at {position}")
+    raise WrongClip(f"wanted samples {start} to {stop}, the sound ends at {position}")

@@ -13,6 +13,7 @@ pack/finish.py writes it, format/dataset.py reads clips by it. The layout is spe
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import ge
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 from sharding.base.files import broken_link, read_json
 from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
-from sharding.format.clip import FORMAT_VERSION, MAX_SIDE, Clock, Fit
-from sharding.format.columns import COLUMNS, Rows, load_columns, save_columns
+from sharding.format.clip import FORMAT_VERSION, MAX_FPS, MAX_SIDE, SAMPLE_RATES, Clock, Fit
+from sharding.format.columns import COLUMNS, LAST_SHARD, Rows, load_columns, save_columns
+from sharding.format.form import ClipForm, shortened
 from sharding.format.records import ShardRecord
 from sharding.format.tar import Layout
 
@@ -35,6 +37,8 @@ RUN = "run.json"
 """What a training run is known by."""
 PARTS = ".parts"
 """Folder of what is being packed: parts of shards, and the shares of machines."""
+MOST_CLIPS, LARGEST_INFO = 2**40, 2**28
+"""Clips of a dataset, and bytes of dataset.json: actions are many where every source has its own."""
 Settings = dict[str, str | int | bool | None]
 """Of `avsync pack`, as far as clips and splits depend on them."""
 T = TypeVar("T")
@@ -64,6 +68,13 @@ class DatasetInfo:
     settings: Settings
     written_by: str
     """Software and versions."""
+
+    @property
+    def form(self) -> ClipForm:
+        """What each clip has to keep to."""
+        return ClipForm(
+            codec=self.codec, clock=self.clock, width=self.width, height=self.height, channels=self.channels
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -128,9 +139,12 @@ class Index:
         save_columns(path, {name: getattr(self, name) for name in COLUMNS})
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read index.npz. Raises InputError when it cannot be read, FormatError when it is not one, or damaged."""
-        return cls(**load_columns(path))
+    def load(cls, path: Path, clips: int | None = None) -> Self:
+        """Read index.npz, of `clips` clips by dataset.json.
+
+        Raises InputError when it cannot be read, FormatError when it is not one, or damaged.
+        """
+        return cls(**load_columns(path, clips))
 
     def _name(self, source: int) -> bytes:
         return self.names[self.name_end[source - 1] if source else 0 : self.name_end[source]].tobytes()
@@ -153,12 +167,28 @@ def read_info(folder: Path) -> DatasetInfo:
             "pack the videos again into another folder, or use the avsync that wrote it"
         )
     info = _read_part(path, DatasetInfo)
-    if not (0 < info.width <= MAX_SIDE and 0 < info.height <= MAX_SIDE and info.channels in (1, 2)):
-        raise FormatError(
-            f"{path} is damaged: pictures of {info.width}x{info.height} with {info.channels} channels of sound are not "
-            "packed; delete it and run the same avsync pack again"
-        )
+    if problem := problem_of_info(info):
+        raise FormatError(f"{path} is damaged: {problem}; delete it and run the same avsync pack again")
     return info
+
+
+def problem_of_info(info: DatasetInfo) -> str:
+    """What no dataset of ours has, so that nobody takes memory or time for it; empty when all can be true."""
+    sides, rate = (info.width, info.height), info.clock.sample_rate
+    if not all(0 < side <= MAX_SIDE and side % 2 == 0 for side in sides) or info.channels not in (1, 2):
+        return f"pictures of {info.width}x{info.height} with {info.channels} channels of sound are not packed"
+    if not (1 <= info.clock.fps <= MAX_FPS and SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]):
+        return f"{shortened(str(info.clock.fps))} pictures and {rate} samples a second are not packed"
+    for name, counts, most in (("clips", info.clips, MOST_CLIPS), ("shards", info.shards, LAST_SHARD + 1)):
+        for split, count in counts.items():
+            if split not in SPLITS or not 0 <= count <= most:
+                return f"{count} {name} in split {shortened(split)!r} are not packed"
+    if not all(0 <= count <= MOST_CLIPS for count in (info.sources, info.lost_clips, info.rejects)):
+        return f"{info.sources} sources, {info.lost_clips} lost clips and {info.rejects} rejects are not counted"
+    clips = sum(info.clips.values())
+    if len(info.actions) > clips or any(map(ge, info.actions, info.actions[1:])):
+        return f"{len(info.actions)} actions of {clips} clips, or not sorted"
+    return ""
 
 
 def _no_dataset(folder: Path) -> str:
@@ -184,7 +214,7 @@ def _no_dataset(folder: Path) -> str:
 
 def _read_part(path: Path, kind: type[T]) -> T:
     try:
-        return read_json(path, kind)
+        return read_json(path, kind, most=LARGEST_INFO)
     except FormatError as error:
         raise FormatError(f"{error}; delete {path} and run the same avsync pack again") from error
 

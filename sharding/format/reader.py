@@ -17,8 +17,9 @@ from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from sharding.base.files import from_json, open_file
-from sharding.errors import AvsyncError, SkipClip
+from sharding.errors import AvsyncError, SkipClip, WrongClip
 from sharding.format.clip import ClipMeta
+from sharding.format.form import ClipForm
 from sharding.format.tar import Layout
 
 AT_ONCE = 1 << 18
@@ -48,6 +49,8 @@ class ClipLocation:
     crc32: int
     frames: int
     """Pictures in the clip."""
+    key: str
+    action: str
 
     @property
     def layout(self) -> Layout:
@@ -70,7 +73,9 @@ class StoredClip:
 class ShardReader:
     """For one thread. What it returns lies in its own memory and is valid until the next read."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: ClipForm | None = None) -> None:
+        """form: no memory is taken for what no clip of it can be; without it, none for what a file does not hold."""
+        self._form = form
         self._files: OrderedDict[str, RawIOBase] = OrderedDict()
         self._memory, self._skimmed = memoryview(bytearray(AT_ONCE)), memoryview(bytearray(AT_ONCE))
 
@@ -82,7 +87,10 @@ class ShardReader:
             self._close(path)
 
     def read(self, location: ClipLocation) -> StoredClip:
-        """The whole clip. Raises SkipClip when its shard is missing, short or changed; AvsyncError, see _trouble."""
+        """The whole clip. Raises SkipClip when its shard is missing, short or changed; AvsyncError, see _trouble.
+
+        WrongClip when the index says more bytes than such a clip can have.
+        """
         return self._from_newest(location, lambda: self._read(location))
 
     def _read(self, location: ClipLocation) -> StoredClip:
@@ -105,8 +113,8 @@ class ShardReader:
         kept = location.path in self._files
         try:
             return read()
-        except SkipClip:
-            if not kept:
+        except SkipClip as error:
+            if not kept or isinstance(error, WrongClip):
                 raise
         return read()
 
@@ -114,12 +122,14 @@ class ShardReader:
         layout = location.layout
         pictures, sound = layout.video[0] + len(head), layout.audio[0]
         after = sound - pictures - first - out.nbytes
+        if len(head) + first + out.nbytes > layout.video[1]:
+            raise WrongClip(f"its video member of {layout.video[1]} bytes ends before the frames that are wanted")
         with self._file(location) as file:
             memory = self._room(pictures + layout.audio[1])
             front, audio = memory[:pictures], memory[pictures:]
             _fill(file, location, [front, first, out.data.cast("B"), after, audio], self._skimmed)
         if front[layout.video[0] :] != head:
-            raise SkipClip("its video member is not of the shape that the dataset tells")
+            raise WrongClip("its video member is not of the shape that the dataset tells")
         return StoredClip(json=front[: layout.json_bytes], video=front[:0], audio=audio)
 
     @contextmanager
@@ -145,6 +155,8 @@ class ShardReader:
         file = self._files[path].fileno()
         if os.fstat(file).st_size < location.offset + location.layout.size:
             raise _changed(location)  # memory for what a damaged index claims is never asked for
+        if self._form is not None:
+            self._form.check_lengths(location.frames, location.json_bytes, location.video_bytes, location.audio_bytes)
         return file
 
     def _opened(self, path: Path) -> RawIOBase:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sharding.base.environment import available_cores
-from sharding.base.text import counted, duration, plain
-from sharding.errors import FormatError, SkipClip
+from sharding.base.text import counted, duration, plain, size
+from sharding.errors import SkipClip, WrongClip
 from sharding.format.clip import ClipMeta, ColorMatrix
 from sharding.format.dataset import Dataset, open_dataset
 from sharding.show import formatting
@@ -33,6 +33,8 @@ CELL, TALLEST = 160, 240
 SOUND, AXIS = 68, 22
 """Pixels: heights of the waveform, and of the times below it."""
 WIDTH = MOMENTS * CELL
+MOST_SOUND = 2**30
+"""Bytes of a clip's sound, which is held as a whole: an hour and a half of stereo at 48 kHz."""
 INK, PALE, ACCENT, PAPER = "#22223b", "#9a9ab0", "#c8553d", "#ffffff"
 
 _SPACES: dict[ColorMatrix, Colorspace] = {
@@ -57,17 +59,21 @@ class ClipView:
 
 
 def read_view(dataset: Dataset, clip: int) -> ClipView:
-    """Read one clip. Raises SkipClip when it cannot be read or decoded, FormatError when its json is damaged."""
-    stored, codec = dataset.read(clip), dataset.codec
-    meta = stored.meta()
+    """Read one clip. Raises SkipClip when it cannot be read or decoded, or is not what its dataset says of it."""
+    stored, codec, form = dataset.read(clip), dataset.codec, dataset.info.form
+    at = dataset.location(clip)
+    meta = form.read_json(stored.json, key=at.key, action=at.action, frames=at.frames)
+    shape = form.shape(meta.frames, meta.matrix)
+    if shape.sound_bytes > MOST_SOUND:
+        raise WrongClip(f"its sound is {size(shape.sound_bytes)}, more than is drawn")
     frames = tuple((2 * moment + 1) * meta.frames // (2 * MOMENTS) for moment in range(MOMENTS))
     pictures = []
     for frame in frames:
         planes = np.empty((1, meta.height * 3 // 2, meta.width), np.uint8)
-        codec.decode_video(stored.video, range(frame, frame + 1), planes)
+        codec.decode_video(stored.video, range(frame, frame + 1), planes, shape)
         pictures.append(_rgb(planes[0], meta.matrix))
     samples = np.empty((meta.samples, meta.channels), np.int16)
-    codec.decode_audio(stored.audio, 0, samples)
+    codec.decode_audio(stored.audio, 0, samples, shape)
     starts = np.arange(WIDTH) * len(samples) // WIDTH
     low, high = (reach.reduceat(samples, starts) for reach in (np.minimum, np.maximum))
     return ClipView(
@@ -160,7 +166,7 @@ def _read_sheet(dataset: Dataset, clips: int) -> SplitSheet:
     def read(clip: int) -> ClipView | str:
         try:
             return read_view(dataset, clip)
-        except (SkipClip, FormatError) as error:
+        except SkipClip as error:
             why = str(error)
             return why if dataset.key(clip) in why else f"clip {dataset.key(clip)}: {why}"
 

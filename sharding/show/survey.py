@@ -144,9 +144,11 @@ def _read_sides(folder: Path, info: DatasetInfo) -> tuple[list[_Shard], list[str
 def _read_side(split: str, path: Path) -> _Shard | str:
     try:
         side = read_json(path, _SideFile)
+        return _Shard(side.tar_bytes, Sources.gather(side.sources, SPLITS.index(split)))
     except AvsyncError as error:
         return str(error)
-    return _Shard(side.tar_bytes, Sources.gather(side.sources, SPLITS.index(split)))
+    except OverflowError:  # a number that no column can hold
+        return f"{path} is damaged: a number in it is impossible"
 
 
 def _few(notes: Iterable[str], most: int = 3) -> list[str]:

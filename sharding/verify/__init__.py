@@ -7,8 +7,7 @@ Imported by: launch, late, for `avsync verify`; tests and benchmarks.
 verify          all of it: files by name, shards in threads, then the indexes
 folder          what lies there and what should, by names, plan.json and rejects.csv
 shard           one tar against its side file
-members         one clip as it passes on the tape: bytes, checksums, headers
-member_content  whether pictures and sound are what the clip's json says
+members         one clip as it passes on the tape: bytes, checksums, headers, pictures and sound
 indexes         the index of a split against the side files
 findings        what was found, printed, and what to do about it
 """

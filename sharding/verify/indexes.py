@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 
 from sharding.base.files import open_file
 from sharding.errors import AvsyncError, FormatError
-from sharding.format.columns import CLIPS
+from sharding.format.columns import CLIPS, ROOM_BYTES
 from sharding.format.index import INDEX, Index
 from sharding.verify.findings import Finding, FindingKind, shortened
 from sharding.verify.shard import read_side
 
-ROOM_BYTES = (2**16, 2**8)
-"""An index is smaller than the first, and the second for each clip."""
 _COMPARED = [name for name in CLIPS if name not in ("source", "group")]
 """Columns whose numbers mean the same in any index."""
 

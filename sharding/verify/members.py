@@ -1,4 +1,7 @@
-"""One clip as it passes on the tape: its three members, block by block, against its record in the side file."""
+"""One clip as it passes on the tape: its three members, block by block, against its record in the side file.
+
+Then whether pictures and sound are what its json says: by their headers, or decoded as training decodes them.
+"""
 
 import hashlib
 import tarfile
@@ -6,17 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import RawIOBase
 
+import numpy as np
 from isal.isal_zlib import crc32
 
 from sharding.base.files import from_json
-from sharding.errors import FormatError
+from sharding.errors import FormatError, SkipClip, WrongClip
+from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import ClipMeta
 from sharding.format.codec import Codec
+from sharding.format.form import LONGEST_ERROR, largest_json, shortened
 from sharding.format.index import DatasetInfo
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, member_header, padded
-from sharding.verify.member_content import header_of, problem_of_decoding, problem_of_headers
 
+WINDOW_FRAMES = 120
+"""Decoded at a time."""
 BLOCK_BYTES = 2 * 2**20
 """Large enough for any disk, small enough to stay in a core's cache between digest and checksum."""
 
@@ -54,10 +61,6 @@ class Tape:
         self._waiting = self._buffer[:count]
         self._hash.update(self._waiting)
         self._passed(count)
-
-
-LARGEST_JSON = 2**26
-"""Bytes. True positions of sounds, frame by frame, take a few hundred thousand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +107,7 @@ def check_clip(tape: Tape, clip: ClipRecord, form: StoredForm, heard: Callable[[
         crc = crc32(head, crc) if members else crc
         if difference := _header_difference(head, f"{clip.key}.{suffix}", size):
             wrong.append(difference)
-        member, crc = _payload(tape, size, _kept(suffix, size, form), crc)
+        member, crc = _payload(tape, size, _kept(suffix, size, clip.frames, form), crc)
         members.append(member)
         padding = _exactly(tape, padded(size) - size)
         crc = crc32(padding, crc) if len(members) < len(sizes) else crc
@@ -125,12 +128,13 @@ def _exactly(tape: Tape, size: int) -> bytes:
     return data
 
 
-def _kept(suffix: str, size: int, form: StoredForm) -> int:
-    """How many bytes of a member are needed to look into it."""
+def _kept(suffix: str, size: int, frames: int, form: StoredForm) -> int:
+    """How many bytes of a member are needed to look into it; never more than a clip of so many frames can have."""
     if suffix == "json":
-        return min(size, LARGEST_JSON)
-    needs = header_of(suffix).needs
-    return size if form.decode or needs is None else min(size, needs)
+        return min(size, largest_json(frames))
+    needs, most = form.codec.head_bytes, form.codec.most_bytes(form.info.form.shape(frames))
+    most_of_it = min(size, most[suffix == form.codec.audio_suffix])
+    return most_of_it if form.decode or needs is None else min(most_of_it, needs)
 
 
 def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
@@ -164,6 +168,8 @@ def _content_difference(
 ) -> Mismatch | None:
     """Of what is written in the members; their bytes are those that the side file lists."""
     about, video, audio = members
+    if about.size > (most := largest_json(clip.frames)):
+        return Mismatch(f"at most {most} bytes of json", f"{about.size}")
     try:
         meta = from_json(about.content, ClipMeta, "its json")
     except FormatError as error:
@@ -171,20 +177,51 @@ def _content_difference(
     if difference := _meta_difference(meta, clip, form.info):
         return difference
     heard(meta)
+    shape = form.info.form.shape(meta.frames, meta.matrix)
     if form.decode:
-        problem = problem_of_decoding(video.content, audio.content, meta, form.codec)
+        problem = _problem_of_decoding(video.content, audio.content, shape, form.codec)
     else:
-        problem = problem_of_headers((video.content, video.size), (audio.content, audio.size), meta, form.codec)
+        problem = _problem_of_headers(video, audio, shape, form.codec)
+    if not problem:
+        try:
+            form.info.form.check_lengths(clip.frames, about.size, video.size, audio.size)
+        except WrongClip as error:
+            problem = str(error)
     return Mismatch("pictures and sound as its json says", problem) if problem else None
 
 
 def _meta_difference(meta: ClipMeta, clip: ClipRecord, info: DatasetInfo) -> Mismatch | None:
-    for name in ("key", "action", "group", "frames"):
-        if getattr(meta, name) != getattr(clip, name):
-            return Mismatch(f"{name} {getattr(clip, name)!r} of the side file", f"{getattr(meta, name)!r} in its json")
-    for name in ("clock", "width", "height", "channels"):
-        if getattr(meta, name) != getattr(info, name):
-            return Mismatch(f"{name} {getattr(info, name)} of dataset.json", f"{getattr(meta, name)} in its json")
-    if not meta.key.endswith(f"/{meta.first_frame:08d}"):
-        return Mismatch(f"the first frame that its key ends with, {meta.key}", f"{meta.first_frame} in its json")
+    if meta.group != clip.group:
+        return Mismatch(f"group {shortened(clip.group)!r} of the side file", f"{shortened(meta.group)!r} in its json")
+    for name, wanted, found in info.form.differences(meta, key=clip.key, action=clip.action, frames=clip.frames):
+        return Mismatch(f"{name} {shortened(str(wanted))} as the dataset says", f"{shortened(str(found))} in its json")
     return None
+
+
+def _problem_of_headers(video: _Member, audio: _Member, shape: ClipShape, codec: Codec) -> str:
+    """What the headers say that the json does not; empty when they agree."""
+    checks: dict[str, tuple[Callable[[bytes, int, ClipShape], None], _Member]] = {
+        codec.video_suffix: (codec.check_video, video),
+        codec.audio_suffix: (codec.check_audio, audio),
+    }
+    for suffix, (check, member) in checks.items():
+        try:
+            with decoding(suffix, len(member.content)):
+                check(member.content, member.size, shape)
+        except WrongClip as error:
+            opened = error.__cause__ is None
+            why = str(error) if opened else f"{error.__cause__ or type(error.__cause__).__name__}"
+            return f"a {suffix} member{': ' if opened else ' that does not open: '}{shortened(why, LONGEST_ERROR)}"
+    return ""
+
+
+def _problem_of_decoding(video: bytes, audio: bytes, shape: ClipShape, codec: Codec) -> str:
+    """What keeps the clip from being decoded from its first to its last frame; empty when nothing does."""
+    try:
+        for first in range(0, shape.frames, WINDOW_FRAMES):
+            frames = range(first, min(first + WINDOW_FRAMES, shape.frames))
+            codec.decode_video(video, frames, np.empty((len(frames), *shape.pictures[1:]), np.uint8), shape)
+        codec.decode_audio(audio, 0, np.empty(shape.sound, np.int16), shape)
+    except SkipClip as error:
+        return f"members that do not decode ({shortened(str(error), LONGEST_ERROR)})"
+    return ""

@@ -97,7 +97,7 @@ def test_equal_clips_give_equal_bytes_at_any_time(tmp_path: Path, monkeypatch: p
 
 def test_a_clip_costs_no_more_than_its_columns_and_a_source_its_name():
     keys = [f"{'a' * 60}{source:04d}/{frame:08d}" for source in range(100) for frame in range(10)]
-    index = Index.build([(0, shard(*(clip(key, BLOCK + 20 * BLOCK * n) for n, key in enumerate(keys))))], ACTIONS)
+    index = Index.build([(0, shard(*(clip(key, BLOCK + 24 * BLOCK * n) for n, key in enumerate(keys))))], ACTIONS)
     assert sum(getattr(index, name).nbytes for name in COLUMNS) == 1000 * 48 + 100 * (8 + 64)
 
 
@@ -139,8 +139,56 @@ HOSTILE = {
     "'action' holds numbers outside": {"action": np.array([0, 0, -1], np.int32)},
     "starts where no payload can": {"offset": np.array([512, 2**62, 512])},
     "no payload can": {"offset": np.array([512, -(2**62), 512])},
+    "'first_frame' holds numbers outside 0 to 99999999": {"first_frame": np.array([8, 10**8, 1], np.int32)},
+    "'frames' holds numbers outside 1 to 100000000": {"frames": np.array([8, 10**8 + 1, 1], np.int32)},
+    "'group' holds numbers outside 0 to 2": {"group": np.array([0, 0, 3], np.int32)},
+    "a clip comes twice": {"first_frame": np.full(3, 8, np.int32)},
+    "not sorted, or one comes twice": {"names": np.full(81, ord("a"), np.uint8), "name_end": np.array([40, 80, 81])},
+    "more than 80 letters": {"names": np.full(81, ord("a"), np.uint8), "name_end": np.array([81])}
+    | {"source": np.zeros(3, np.int32)},
     "lie upon each other": {"json_bytes": np.full(3, 2**32 - 1, np.uint32)},
 }
+
+
+ENDS = (
+    [2**63 - 1, -(2**63)],
+    [2**63 - 1, 81],
+    [-(2**63), 81],
+    [-1, 81],
+    [0, 81],
+    [82, 81],
+    [81, 82],
+    [11],
+    [81, 0],
+    [],
+)
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=str)
+def test_ends_of_names_that_wrap_around_or_fall_are_refused(ends: list[int], tmp_path: Path):
+    path = saved(tmp_path / "index.npz", name_end=np.array(ends, np.int64))
+    with pytest.raises(FormatError, match="do not end where it says"):
+        Index.load(path)
+
+
+@pytest.mark.parametrize("letter", b"/.:@[^`\\{\0\x1b \x80\xff", ids=chr)
+def test_a_name_of_a_letter_that_no_key_has_is_refused(letter: int, tmp_path: Path):
+    names = Index.build(two_shards(), ACTIONS).names.copy()
+    names[75] = letter
+    with pytest.raises(FormatError, match="bytes that none may have"):
+        Index.load(saved(tmp_path / "index.npz", names=names))
+
+
+@pytest.mark.parametrize("payload", range(3))
+def test_clips_that_share_a_single_block_lie_upon_each_other(payload: int):
+    lengths = [400, 9000, 700]
+    lengths[payload] += BLOCK
+    first = clip("a/00000000", lengths=(400, 9000, 700))
+    end = first.offset + first.size - 700 + padded(700) + BLOCK
+    Index.build([(0, shard(first, clip("b/00000000", offset=end)))], ACTIONS)
+    longer = clip("a/00000000", lengths=(lengths[0], lengths[1], lengths[2]))
+    with pytest.raises(FormatError, match="lie upon each other"):
+        Index.build([(0, shard(longer, clip("b/00000000", offset=end)))], ACTIONS)
 
 
 @pytest.mark.parametrize("told", HOSTILE)
