@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.base.text import counted, plain
-from sharding.format.form import shortened
+from sharding.format.form import short_text
 from sharding.format.records import ClockSums
 
 LONGEST_TEXT = 400
@@ -53,7 +53,7 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"{self.file}, clip {self.clip}" if self.clip else self.file
-        wanted, found = (shortened(text, LONGEST_TEXT) for text in (self.wanted, self.found))
+        wanted, found = (short_text(text, LONGEST_TEXT) for text in (self.wanted, self.found))
         return f"{plain(f'{self.kind}: {where}')}: {f'wanted {wanted}, found {found}' if wanted else found}"
 
 
