@@ -6,6 +6,7 @@
     resume     a stopped pass goes on                          python -m benchmarks.resume
     pack       videos to clips                                 python -m benchmarks.pack
     fuzz       damaged videos to clips: right, or rejected     python -m benchmarks.fuzz
+    forged     datasets that lie: a clip is skipped             python -m benchmarks.forged
     soak       jobs on a real SLURM that is disturbed          python -m benchmarks.soak
     train      what training takes of a GPU                    python -m benchmarks.train
     learning   how well and how soon networks learn            python -m benchmarks.learning

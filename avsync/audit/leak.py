@@ -18,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.data.pairs import PairSampler, Ways
+from sharding.errors import InputError
 
 DIGITS = 12
 """Decimals that sums of chances are good for."""
+LONGEST = 2**18
+"""Frames of a clip: two hours and more at 30 a second, for which its ways take some GB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +52,16 @@ class Leak:
 
 
 def leak(sampler: PairSampler, frames: NDArray[np.integer]) -> Leak:
-    """Of a sampler on clips of so many frames each, (N,), none of which is shorter than it needs."""
+    """Of a sampler on clips of so many frames each, (N,), none of which is shorter than it needs.
+
+    Raises InputError for a clip of hours: a sampler has as many ways as frames times shifts.
+    """
     lengths, clips = np.unique(frames, return_counts=True)
+    if lengths.max(initial=0) > LONGEST:
+        raise InputError(
+            f"a clip of {lengths.max()} frames is longer than an audit can work out ({LONGEST}): pack shorter clips "
+            "(--clip-s); where none is so long, avsync verify tells what is wrong with the index"
+        )
     rows = [_of_length(sampler.ways(length)) for length in lengths.tolist()]
     sound, picture, both = (_mean(each, clips) for each in zip(*rows, strict=True))
     return Leak(sound=sound, picture=picture, both=both, clips=len(frames))

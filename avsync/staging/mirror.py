@@ -147,10 +147,12 @@ def _fetch_metadata(location: Location, folder: Path, retries: Retries) -> list[
     with WaitNotice(f"fetching the index of {location}", console) as notice:
         fetch = Fetch(location=location, retries=retries, say=notice.say)
         _fetch_checked(fetch, INFO, folder, lambda: read_info(folder))
-        indexes = _indexes(read_info(folder).clips)
+        clips = read_info(folder).clips
+        indexes = _indexes(clips)
         for name in indexes:
             (folder / name).parent.mkdir()
-            _fetch_checked(fetch, name, folder, lambda name=name: Index.load(folder / name))
+            count = clips[name.partition("/")[0]]
+            _fetch_checked(fetch, name, folder, lambda name=name, count=count: Index.load(folder / name, count))
     return [INFO, *indexes]
 
 

@@ -72,7 +72,10 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def _change(about: Jsons, rng: Rng) -> str:
     """One field of a JSON says something else, or is gone."""
-    path = _pick(_places(about), rng)
+    places = _places(about)
+    if not places:
+        return "nothing is left"
+    path = _pick(places, rng)
     holder: Any = about
     for name in path[:-1]:
         holder = holder[name]
@@ -179,11 +182,11 @@ def _index_file(forgery: Forgery, rng: Rng) -> str:
 
     def change(folder: Path) -> None:
         path = folder / "train" / "index.npz"
-        data = path.read_bytes()
-        made = {"bits": _flipped(data, bits), "half": data[: len(data) // 2], "empty": b""}
-        path.write_bytes(made.get(way, data))
-        if way == "huge":
+        if way == "huge" or path.stat().st_size > 2**20:
             os.truncate(path, 2**40)
+            return
+        data = path.read_bytes()
+        path.write_bytes({"bits": _flipped(data, bits), "half": data[: len(data) // 2], "empty": b""}[way])
 
     forgery.last_words.append(change)
     return f"index.npz: {way}"
@@ -270,15 +273,15 @@ def _side_field(forgery: Forgery, rng: Rng) -> str:
     bits = np.random.default_rng(rng.integers(2**32))
 
     def change(side: Jsons) -> None:
-        holder = _pick((side, _pick(side["clips"], bits), _pick(side["sources"], bits)), bits)
-        _change(holder, bits)
+        lists = [side[name] for name in ("clips", "sources") if isinstance(side.get(name), list) and side[name]]
+        _change(_pick([side, *(_pick(one, bits) for one in lists)], bits), bits)
 
     forgery.on_side.append(change)
     return "side file"
 
 
 def _info_field(forgery: Forgery, rng: Rng) -> str:
-    return f"dataset.json: {_change(forgery.info, rng)}" if forgery.info else "dataset.json is empty"
+    return f"dataset.json: {_change(forgery.info, rng)}"
 
 
 LIES: dict[str, Callable[[Forgery, Rng], str]] = {

@@ -74,10 +74,10 @@ class ClipForm:
             try:
                 meta = from_json(json, ClipMeta, "its json")
             except FormatError as error:
-                raise WrongClip(shortened(str(error), LONGEST_ERROR)) from error
+                raise WrongClip(short_text(str(error), LONGEST_ERROR)) from error
         for name, wanted, found in self.differences(meta, key=key, action=action, frames=frames):
             raise WrongClip(
-                f"its json says {name} {shortened(str(found))} where the dataset says {shortened(str(wanted))}"
+                f"its json says {name} {short_text(str(found))} where the dataset says {short_text(str(wanted))}"
             )
         return meta
 
@@ -103,7 +103,7 @@ def largest_json(frames: int) -> int:
     return min(LARGEST_JSON, JSON_BYTES[0] + JSON_BYTES[1] * frames)
 
 
-def shortened(text: str, most: int = LONGEST_VALUE) -> str:
+def short_text(text: str, most: int = LONGEST_VALUE) -> str:
     """A foreign text in a message, on one line and not longer than that."""
     text = plain(text[: most + 1])
     return text if len(text) <= most else f"{text[:most]}..."

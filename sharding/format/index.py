@@ -25,7 +25,7 @@ from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION, MAX_FPS, MAX_SIDE, SAMPLE_RATES, Clock, Fit
 from sharding.format.columns import COLUMNS, LAST_SHARD, Rows, load_columns, save_columns
-from sharding.format.form import ClipForm, shortened
+from sharding.format.form import ClipForm, short_text
 from sharding.format.records import ShardRecord
 from sharding.format.tar import Layout
 
@@ -178,11 +178,11 @@ def problem_of_info(info: DatasetInfo) -> str:
     if not all(0 < side <= MAX_SIDE and side % 2 == 0 for side in sides) or info.channels not in (1, 2):
         return f"pictures of {info.width}x{info.height} with {info.channels} channels of sound are not packed"
     if not (1 <= info.clock.fps <= MAX_FPS and SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]):
-        return f"{shortened(str(info.clock.fps))} pictures and {rate} samples a second are not packed"
+        return f"{short_text(str(info.clock.fps))} pictures and {rate} samples a second are not packed"
     for name, counts, most in (("clips", info.clips, MOST_CLIPS), ("shards", info.shards, LAST_SHARD + 1)):
         for split, count in counts.items():
             if split not in SPLITS or not 0 <= count <= most:
-                return f"{count} {name} in split {shortened(split)!r} are not packed"
+                return f"{count} {name} in split {short_text(split)!r} are not packed"
     if not all(0 <= count <= MOST_CLIPS for count in (info.sources, info.lost_clips, info.rejects)):
         return f"{info.sources} sources, {info.lost_clips} lost clips and {info.rejects} rejects are not counted"
     clips = sum(info.clips.values())

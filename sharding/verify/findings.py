@@ -10,8 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.base.text import counted, plain
+from sharding.format.form import short_text
 from sharding.format.records import ClockSums
 
+LONGEST_TEXT = 400
+"""Characters of what was wanted, and of what was found: anyone may have written it."""
 MOST_CLIPS = 3
 """Clips of one file that are named, of each kind: where more are wrong, it is the file that is."""
 
@@ -50,8 +53,8 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"{self.file}, clip {self.clip}" if self.clip else self.file
-        what = f"wanted {self.wanted}, found {self.found}" if self.wanted else self.found
-        return plain(f"{self.kind}: {where}: {what}")
+        wanted, found = (short_text(text, LONGEST_TEXT) for text in (self.wanted, self.found))
+        return f"{plain(f'{self.kind}: {where}')}: {f'wanted {wanted}, found {found}' if wanted else found}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from sharding.errors import FormatError, SkipClip, WrongClip
 from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import ClipMeta
 from sharding.format.codec import Codec
-from sharding.format.form import LONGEST_ERROR, largest_json, shortened
+from sharding.format.form import LONGEST_ERROR, largest_json, short_text
 from sharding.format.index import DatasetInfo
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, member_header, padded
@@ -192,9 +192,11 @@ def _content_difference(
 
 def _meta_difference(meta: ClipMeta, clip: ClipRecord, info: DatasetInfo) -> Mismatch | None:
     if meta.group != clip.group:
-        return Mismatch(f"group {shortened(clip.group)!r} of the side file", f"{shortened(meta.group)!r} in its json")
+        return Mismatch(f"group {short_text(clip.group)!r} of the side file", f"{short_text(meta.group)!r} in its json")
     for name, wanted, found in info.form.differences(meta, key=clip.key, action=clip.action, frames=clip.frames):
-        return Mismatch(f"{name} {shortened(str(wanted))} as the dataset says", f"{shortened(str(found))} in its json")
+        return Mismatch(
+            f"{name} {short_text(str(wanted))} as the dataset says", f"{short_text(str(found))} in its json"
+        )
     return None
 
 
@@ -211,7 +213,7 @@ def _problem_of_headers(video: _Member, audio: _Member, shape: ClipShape, codec:
         except WrongClip as error:
             opened = error.__cause__ is None
             why = str(error) if opened else f"{error.__cause__ or type(error.__cause__).__name__}"
-            return f"a {suffix} member{': ' if opened else ' that does not open: '}{shortened(why, LONGEST_ERROR)}"
+            return f"a {suffix} member{': ' if opened else ' that does not open: '}{short_text(why, LONGEST_ERROR)}"
     return ""
 
 
@@ -223,5 +225,5 @@ def _problem_of_decoding(video: bytes, audio: bytes, shape: ClipShape, codec: Co
             codec.decode_video(video, frames, np.empty((len(frames), *shape.pictures[1:]), np.uint8), shape)
         codec.decode_audio(audio, 0, np.empty(shape.sound, np.int16), shape)
     except SkipClip as error:
-        return f"members that do not decode ({shortened(str(error), LONGEST_ERROR)})"
+        return f"members that do not decode ({short_text(str(error), LONGEST_ERROR)})"
     return ""

@@ -18,10 +18,11 @@ from benchmarks.forged.lies import LIES, lie
 from benchmarks.forged.original import COUNT, FORMS, FRAMES, Forgery
 from benchmarks.forged.trial import BAD, NoiseError, Trial, Verdict, read_all
 from sharding.errors import AvsyncError
+from sharding.verify.findings import MOST_CLIPS
 from sharding.verify.verify import inspect
 
-HARMLESS = {"fragments"}
-"""Of the other encodings, those that hold the same pictures in the same form."""
+HARMLESS = {"tags of no UTF-8"}
+"""Of the other encodings, what holds the same in the same form."""
 JSON_LIES: dict[str, Any] = {
     "key": "beta-8899aabbccddeeff/00000024",
     "action": "hop",
@@ -41,11 +42,13 @@ JSON_LIES: dict[str, Any] = {
 
 
 def judged(forgery: Forgery, folder: Path) -> dict[str, str]:
-    """Clips that training skips; verify names the same ones."""
+    """Clips that training skips; verify names the same ones, or the first of each file."""
     forgery.write(folder)
     skips = read_all(folder, forgery.form, opaque=False)
     found = inspect(folder, 1, decode=True, progress=Console(quiet=True)).findings
-    assert {one.clip for one in found} == set(skips)
+    named = {one.clip for one in found} - {""}
+    assert named <= set(skips)
+    assert len(named) >= min(len(skips), MOST_CLIPS)
     return skips
 
 
@@ -91,9 +94,7 @@ def test_pictures_and_sounds_in_another_form_cost_their_clips(member: str, form:
         for clip, name in zip(forgery.clips, some, strict=False):
             setattr(clip, member, encoded(member, name))
         wanted = {
-            clip.key
-            for clip, name in zip(forgery.clips, some, strict=False)
-            if form == "raw" or name not in HARMLESS | {"tags of no UTF-8"}
+            clip.key for clip, name in zip(forgery.clips, some, strict=False) if form == "raw" or name not in HARMLESS
         }
         assert set(judged(forgery, tmp_path / f"{first}")) == wanted, some
 

@@ -30,6 +30,7 @@ from avsync.world import World
 from sharding.base.files import to_json
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.format.index import Index
+from tests.sharding.forge import forge, record_of, tars
 
 CONFIG = replace(quick_config(), steps=6, validate_every=0)
 
@@ -259,6 +260,22 @@ def test_a_checkpoint_of_other_clips_is_refused_before_a_step(dataset, run, edit
     with pytest.raises(AvsyncError, match=told):
         train(dataset, run, CONFIG)
     assert RunPaths(run).saved_steps() == [3]
+
+
+def test_a_clip_whose_json_names_another_is_skipped_counted_and_named_and_training_goes_on(dataset, tmp_path, capsys):
+    """Every checksum is right: it is the data that is wrong, and not the loader that has lost its place."""
+    copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    tar = tars(copy / "train")[0]
+    record = record_of(tar).clips[0]
+    about = json.loads(tar.read_bytes()[record.offset :][: record.json_bytes])
+    forge(tar, {"json": json.dumps(about | {"key": "someone-else/00000000"}).encode()})
+    order = Feed.open(copy, "train", CONFIG.pairs, CONFIG.view).order(CONFIG.batch, CONFIG.seed)
+    train(copy, tmp_path / "run", replace(CONFIG, steps=order.steps_per_epoch))
+    state = json.loads((RunPaths(tmp_path / "run").checkpoint(order.steps_per_epoch) / "state.json").read_text())
+    clip = Index.load(copy / "train" / "index.npz").find(record.key)
+    met = any(clip in order.step(step).clips for step in range(order.steps_per_epoch))
+    assert state["skipped"] == int(met)
+    assert (f"clip {record.key}: its json says key someone-else/00000000" in capsys.readouterr().out) == met
 
 
 def swapped(batches: list[Batch]) -> list[Batch]:
