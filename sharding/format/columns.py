@@ -42,9 +42,11 @@ CLIPS = {
 COLUMNS = SOURCES | CLIPS
 LAST_SHARD = 999_999
 """Tars are named by six digits."""
+NAME_LENGTH = 80
+"""Bytes of the longest name of a source."""
 GROUP_BYTES = 16
 """Of the digest that stands for a group's name while groups are numbered."""
-_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,80}}/\d{{{KEY_DIGITS}}}", re.ASCII)
+_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH}}}/\d{{{KEY_DIGITS}}}", re.ASCII)
 _NUMBERED = ("source", "group")
 """Columns whose numbers are known when all names are."""
 NAME_BYTES = range(ord("-"), ord("z") + 1)
@@ -56,6 +58,12 @@ def save_columns(path: Path, columns: Columns) -> None:
     arrays: dict[str, Any] = columns
     with publish(path) as file:
         np.savez(file, **arrays)
+
+
+def largest_index(clips: int) -> int:
+    """Bytes that index.npz of so many clips may have: twice what it has when each is of a source of its own."""
+    names = NAME_LENGTH + SOURCES["name_end"].itemsize
+    return 2 * clips * (sum(kind.itemsize for kind in CLIPS.values()) + names) + (1 << 16)
 
 
 def load_columns(path: Path) -> Columns:

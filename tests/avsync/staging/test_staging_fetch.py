@@ -50,7 +50,7 @@ def fetched(
 ) -> tuple[bytes, FetchedFile]:
     with io.FileIO(data.parent / "copy", "w+") as file:
         fetch = Fetch(location=Location.of(origin), retries=QUICK, say=say)
-        came = fetch.copy(name, file, places(data) if checked else None)
+        came = fetch.copy(name, file, places(data) if checked else 1 << 20)
         file.seek(0)
         return file.readall(), came
 
@@ -195,7 +195,7 @@ def test_who_does_not_want_it_any_more_is_let_go(origin: str, server: SlowServer
     fetch = Fetch(location=location, retries=replace(QUICK, stall_s=600, pause_s=600), stop=stop)
     Timer(0.2, stop.set).start()
     with io.FileIO(data.parent / "copy", "w+") as file, pytest.raises(FetchStopped):
-        fetch.copy(SHARD, file)
+        fetch.copy(SHARD, file, places(data))
 
 
 def test_a_name_and_password_are_sent_and_never_shown(server: SlowServer, data: Path) -> None:
