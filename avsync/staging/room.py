@@ -6,6 +6,7 @@ Nothing of other users is counted or removed; the disk's free space, of which a 
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -150,11 +151,11 @@ def _floor(disk: os.statvfs_result) -> int:
 def _why(scratch: Path, error: OSError) -> str:
     """What is wrong with a scratch folder, and what to do."""
     fact = broken_link(scratch) or ("it is a file" if scratch.is_file() else error.strerror)
-    if isinstance(error, PermissionError) and error.errno == errno.EACCES:
-        try:
+    if str(error.filename).startswith(f"{scratch}/"):
+        fact = f"{error.filename}: {fact}"
+    elif error.errno == errno.EACCES:
+        with suppress(OSError):  # nor may we look at it
             fact = f"{fact} (it belongs to {owner_name(scratch.stat())})"
-        except OSError:
-            pass  # nor may we look at it
     return f"{fact}; name a folder on a disk of this machine"
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import opened_folder
+from sharding.base.guarded import claimed_owner, open_in_place, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -89,7 +89,12 @@ def _names(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def open_file(path: Path) -> RawIOBase:
-    """Open for reading, unbuffered. Raises OSError, also for what is no regular file: a pipe would wait for ever."""
+    """Open for reading, unbuffered. Raises OSError, also for what is no regular file: a pipe would wait for ever.
+
+    In a folder that is claimed for its owner, that is one of his, and reached through no link.
+    """
+    if claimed_owner(path) is not None:
+        return os.fdopen(open_in_place(path, os.O_RDONLY), "rb", buffering=0)
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sharding.base.files import broken_link
+from sharding.base.guarded import claimed_owner
 from sharding.errors import FormatError, InputError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
@@ -53,6 +54,7 @@ class Dataset:
         index = self.index
         return ClipLocation(
             path=str(path or self.shard_path(clip)),
+            owner=claimed_owner(path) if path else None,
             offset=int(index.offset[clip]),
             json_bytes=int(index.json_bytes[clip]),
             video_bytes=int(index.video_bytes[clip]),

@@ -17,6 +17,7 @@ from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from sharding.base.files import from_json, open_file
+from sharding.base.guarded import owner_name
 from sharding.errors import AvsyncError, SkipClip
 from sharding.format.clip import ClipMeta
 from sharding.format.tar import Layout
@@ -48,6 +49,8 @@ class ClipLocation:
     crc32: int
     frames: int
     """Pictures in the clip."""
+    owner: int | None = None
+    """Whose file it must be: a copy lies where others may exchange what has its name."""
 
     @property
     def layout(self) -> Layout:
@@ -143,7 +146,10 @@ class ShardReader:
             if len(self._files) > OPEN_FILES:
                 self._close(next(iter(self._files)))
         file = self._files[path].fileno()
-        if os.fstat(file).st_size < location.offset + location.layout.size:
+        status = os.fstat(file)
+        if location.owner not in (None, status.st_uid):
+            raise SkipClip(f"{path} is not ours any more: it belongs to {owner_name(status)}")
+        if status.st_size < location.offset + location.layout.size:
             raise _changed(location)  # memory for what a damaged index claims is never asked for
         return file
 

@@ -1,6 +1,7 @@
 """A file from afar: whatever the origin does, a right copy comes of it or an error that names it, and soon."""
 
 import io
+import os
 import shlex
 import subprocess
 import time
@@ -16,16 +17,16 @@ from slow_server import FAULTS, SlowServer
 from staging_data import QUICK, break_clip, tar, write_noise
 
 from avsync.staging.checksum import ClipCheck, ClipRanges
-from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped
+from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped, TooLong
 from avsync.staging.location import Location
 from avsync.staging.streams import _end
 from sharding.errors import InputError
-from sharding.format.index import INDEX, Index
+from sharding.format.index import INDEX, INFO, Index
 
 SHARD = "train/000001.tar"
 ON_THE_WAY = [
     "slow", "stall", "stall_at_once", "drip", "reset", "broken_off", "broken_off_unannounced", "too_long_announced",
-    "too_short_announced", "unannounced", "unavailable", "no_http", "flip", "page",
+    "too_short_announced", "unannounced", "unavailable", "no_http", "flip", "page", "endless",
 ]  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def test_what_goes_wrong_on_the_way_once_is_asked_for_again(fault: str, server: 
         ("forbidden", "HTTP 403", 1),
         ("moved", "redirect", 1),
         ("page", "no clip in it is as packed .* 62,464 are expected", 2),
+        ("endless", "it is not as packed .*has more than the 62,464 bytes", 2),
     ],
 )
 def test_what_goes_wrong_each_time_is_an_error_that_names_it(
@@ -91,6 +93,29 @@ def test_what_goes_wrong_each_time_is_an_error_that_names_it(
         fetched(server.url, data)
     if fault != "moved":  # each redirect is asked for, too
         assert server.asked[SHARD] == asked
+
+
+ENDLESS = {
+    "pipe": "pipe:cat {data}/{{}}; yes",
+    "pipe of noise": "pipe:cat {data}/{{}}; cat /dev/urandom",
+    "pipe of nothing else": "pipe:: {{}}; yes",
+    "http": "",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("name", [SHARD, INFO])
+def test_of_an_origin_that_never_ends_no_byte_more_than_expected_is_written(
+    kind: str, name: str, server: SlowServer, data: Path
+) -> None:
+    server.faults[name] = ["endless"] * 99
+    origin = ENDLESS[kind].format(data=shlex.quote(str(data))) or server.url
+    expected = places(data) if name == SHARD else 5_000
+    with io.FileIO(data.parent / "copy", "w+") as file:
+        fetch = Fetch(location=Location.of(origin), retries=QUICK)
+        with pytest.raises((InputError, TooLong)):
+            fetch.copy(name, file, expected)
+        assert os.fstat(file.fileno()).st_size <= (5_000 if isinstance(expected, int) else expected.size)
 
 
 def test_every_fault_of_the_server_is_tried() -> None:

@@ -21,6 +21,7 @@ from avsync.staging.shelf import DatasetFolder
 from launch.cli import main
 from launch.commands.train import Train
 from sharding.errors import FormatError, InputError
+from sharding.format.columns import COLUMNS, largest_index, save_columns
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX, INFO, Index
 
@@ -174,7 +175,52 @@ def test_a_dataset_that_has_changed_gets_another_mirror(
 
 
 @pytest.mark.parametrize("name", [INFO, f"train/{INDEX}", f"val/{INDEX}"])
-@pytest.mark.parametrize("fault", ["stall", "reset", "page", "broken_off_unannounced", "unavailable"])
+@pytest.mark.parametrize("kind", ["http", "pipe"])
+def test_metadata_that_never_end_are_refused_before_they_take_much(
+    kind: str, name: str, data: Path, server: SlowServer, runtime: RuntimeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avsync.staging.mirror.LARGEST_INFO", 5_000)
+    server.faults[name] = ["endless"] * 9
+    url = f"pipe:cat {shlex.quote(str(data))}/{{}}; [ {{}} != {name} ] || yes" if kind == "pipe" else server.url
+    with pytest.raises(FormatError, match=r"gives is no part of a dataset: it has more than [\d,]+ bytes") as caught:
+        StagedDataset.open(url, runtime, QUICK)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in below(own(runtime)) if path != LOCK]
+
+
+@pytest.mark.parametrize("name", [INFO, f"train/{INDEX}"])
+def test_metadata_take_no_more_than_the_limit_allows(name: str, data: Path, tmp_path: Path) -> None:
+    runtime = RuntimeConfig(scratch=str(tmp_path / "scratch"), scratch_gb=3e-6)
+    url = f"pipe:cat {shlex.quote(str(data))}/{{}}; [ {{}} != {name} ] || yes"
+    with pytest.raises(InputError, match=f"{name} of .*takes more than 3.0 kB, and the limit is 3.0 kB; raise --run"):
+        StagedDataset.open(url, runtime, QUICK)
+    assert not [path for path in below(own(runtime)) if path != LOCK]
+
+
+def test_metadata_leave_others_a_part_of_the_disk(
+    data: Path, runtime: RuntimeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = os.statvfs(data)
+    floor = disk.f_bavail * disk.f_frsize - (1 << 30)  # all but a GB
+    monkeypatch.setattr("avsync.staging.room._floor", lambda _: floor + (1 << 30))
+    with pytest.raises(InputError, match=r"of pipe:cat .*, and the disk of .* is full, but for .* left to others"):
+        StagedDataset.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
+
+
+def test_an_index_of_any_dataset_is_as_short_as_it_must_be(tmp_path: Path) -> None:
+    for clips in (1, 7, 3_000):
+        names = [f"{number:080d}" for number in range(clips)]  # the longest, and as many as can be
+        rows = Index.load(write_noise(tmp_path / str(clips), shards=1, clips=1) / "train" / INDEX)
+        columns = {name: np.resize(getattr(rows, name), clips) for name in COLUMNS}
+        columns["names"] = np.frombuffer("".join(names).encode(), np.uint8)
+        columns["name_end"] = np.arange(1, clips + 1) * 80
+        save_columns(tmp_path / INDEX, columns)
+        assert largest_index(clips) / 2 - 40_000 < (tmp_path / INDEX).stat().st_size < largest_index(clips)
+
+
+@pytest.mark.parametrize("name", [INFO, f"train/{INDEX}", f"val/{INDEX}"])
+@pytest.mark.parametrize("fault", ["stall", "reset", "page", "broken_off_unannounced", "unavailable", "endless"])
 def test_metadata_that_comes_badly_once_is_asked_for_again(
     name: str, fault: str, data: Path, server: SlowServer, runtime: RuntimeConfig
 ) -> None:
