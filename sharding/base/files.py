@@ -93,7 +93,7 @@ def open_file(path: Path) -> RawIOBase:
 
     In a folder that is claimed for its owner, that is one of his, and reached through no link.
     """
-    if claimed_owner(path) is not None:
+    if claimed_owner(str(path)) is not None:
         return os.fdopen(open_in_place(path, os.O_RDONLY), "rb", buffering=0)
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):

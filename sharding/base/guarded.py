@@ -30,19 +30,19 @@ def claim(root: Path, owner: int | None = None) -> None:
     """
     root = root.absolute()
     _claimed[root] = _claimed.get(root) if owner is None else owner
-    _claim_on.cache_clear()
+    claimed_owner.cache_clear()
 
 
-@lru_cache(1 << 12)  # asked for each clip that is read
 def _claim_on(path: Path) -> tuple[Path, int | None]:
     """The claimed folder that an absolute path lies in, and its owner; the path itself where none is."""
     root = next((one for one in (path, *path.parents) if one in _claimed), path)
     return root, _claimed.get(root)
 
 
-def claimed_owner(path: Path) -> int | None:
+@lru_cache(1 << 12)  # asked for each clip that is read
+def claimed_owner(path: str) -> int | None:
     """Whose alone a path may be; None where that was not claimed, and for what may be anybody's."""
-    return _claim_on(path.absolute())[1]
+    return _claim_on(Path(path).absolute())[1]
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def is_ours(status: os.stat_result, folder: int, path: Path | None = None) -> bo
     path: where it lies; in a folder that was claimed for a user, what is his is ours. Servers may write another number
     than our own for all that we make: root as nobody, a mount with one owner.
     """
-    owner = claimed_owner(path) if path else None
+    owner = claimed_owner(str(path)) if path else None
     if owner is not None:
         return status.st_uid == owner
     return status.st_uid == os.geteuid() or status.st_uid == owner_in(folder)

@@ -51,10 +51,10 @@ class Dataset:
 
     def location(self, clip: int, path: Path | None = None) -> ClipLocation:
         """Where a clip lies; `path`: of a copy of its shard."""
-        index = self.index
+        index, where = self.index, str(path or self.shard_path(clip))
         return ClipLocation(
-            path=str(path or self.shard_path(clip)),
-            owner=claimed_owner(path) if path else None,
+            path=where,
+            owner=claimed_owner(where),
             offset=int(index.offset[clip]),
             json_bytes=int(index.json_bytes[clip]),
             video_bytes=int(index.video_bytes[clip]),

@@ -184,6 +184,9 @@ def test_a_shard_is_judged_the_same_in_whatever_pieces_it_comes(data: Path, piec
         ("cat {0}/{{}} | head -c 30000; sleep 600", "nothing came for 0.4 s"),
         ("cat {0}/{{}}; exec >&-; sleep 600", "its output has ended, but not the command, for 0.4 s"),
         ("no-such-program {{}}", "ended with exit code 127.*not found"),
+        ("cat {0}/{{}}; yes a word too many >&2", "nothing came for 0.4 s"),
+        ("yes a word too many >&2 & cat {0}/{{}}; exit 3", "ended with exit code 3: .*a word too many.*"),
+        ("cat {0}/{{}}; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo last >&2; exit 3", "exit code 3: x+last"),
     ],
 )
 def test_a_command_counts_only_when_it_ends_well(command: str, told: str, data: Path) -> None:
@@ -210,6 +213,14 @@ def _runs(process: str) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_complaints_of_a_command_take_no_room_on_any_disk(data: Path, tmp_path: Path) -> None:
+    """They may have no end, and the folder for temporary files may be small."""
+    files = f"ls -l /proc/$$/fd > {shlex.quote(str(tmp_path / 'files'))}"
+    command = f"pipe:{files}; yes a word too many >&2 & cat {shlex.quote(str(data))}/{{}}; kill $!"
+    assert fetched(command, data)[0] == tar(data, 1)
+    assert " 2 -> pipe:" in (tmp_path / "files").read_text()
 
 
 @pytest.mark.parametrize("origin", ["pipe:sleep 600; : {}", "server"])
