@@ -134,7 +134,7 @@ class RuntimeConfig:
     """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs; ~ and
     $VARIABLES are filled in where the training runs. A dataset behind a URL needs it."""
     scratch_gb: float = 0
-    """GB that all copies there may take, those of other jobs included; 0: what the disk gives."""
+    """GB that all your copies there may take, those of other jobs included; 0: what the disk gives."""
     gpu_floor: float = 0
     """Share of time, 0 to 1, in which a GPU must be busy, or the site ends the job: warn in time. 0: nobody looks."""
     gpu_floor_s: float = 3600

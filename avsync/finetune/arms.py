@@ -18,6 +18,7 @@ from avsync.finetune.config import ArmName, FinetuneConfig
 from avsync.models import build_model
 from avsync.models.parts import CamHead, SyncNet
 from avsync.run.network import LoadedNetwork
+from avsync.run.optimizer_state import restore_optimizer
 from avsync.train.step import build_optimizer, learning_rate
 from sharding.errors import FormatError
 
@@ -128,9 +129,10 @@ def put_back(arms: list[Arm], model: dict[str, Any], optimizer: dict[str, Any], 
     """Put a checkpoint into the arms. Raises FormatError when it belongs to other networks."""
     try:
         for arm in arms:
-            arm.network.load_state_dict(model[arm.name]["now"])
             arm.best = model[arm.name]["best"]
-            arm.optimizer.load_state_dict(optimizer[arm.name])
+            arm.recall()  # now, or it would fail at the end
+            arm.network.load_state_dict(model[arm.name]["now"])
+            restore_optimizer(arm.optimizer, optimizer[arm.name], source)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         detail = str(error).splitlines()[-1].strip()
         raise FormatError(f"{source} holds other networks than these: {detail}; delete it to go on without") from error

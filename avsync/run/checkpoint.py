@@ -14,10 +14,7 @@ RUN/evaluation/, localize/, score/   answers of the trained network (paths.py)
 """
 
 import errno
-import io
 import os
-import pickle
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +25,11 @@ import torch
 from avsync.models.parts import SyncNet
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
+from avsync.run.tensor_file import load_tensors, save_tensors
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.base.housekeeping import below, delete, housekeeping
 from sharding.base.text import size
-from sharding.errors import FormatError, InputError
+from sharding.errors import FormatError
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""
@@ -59,8 +57,8 @@ def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
     folder = paths.checkpoint(saved.state.step)
     try:
         with publish_folder(folder) as part:
-            _save_tensors(part / MODEL, saved.model)
-            _save_tensors(part / OPTIMIZER, saved.optimizer)
+            save_tensors(part / MODEL, saved.model)
+            save_tensors(part / OPTIMIZER, saved.optimizer)
             write_json(part / STATE, saved.state)
     except OSError as error:
         raise OSError(error.errno, _why(error, folder, saved), str(folder)) from error
@@ -102,28 +100,16 @@ def note_best(paths: RunPaths, state: State) -> None:
             write_json(paths.best, state.best)
 
 
-def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
-    """By way of memory: torch's own writer turns a full disk into an internal error."""
-    packed = io.BytesIO()
-    torch.save(tensors, packed)
-    path.write_bytes(packed.getbuffer())
-
-
 def load_checkpoint(folder: Path) -> Saved:
     """Read a checkpoint. Raises FormatError when it is damaged or holds anything but tensors and plain values."""
     try:
         return Saved(
             state=_load_state(folder / STATE),
-            model=_load_tensors(folder / MODEL),
-            optimizer=_load_tensors(folder / OPTIMIZER),
+            model=load_tensors(folder / MODEL),
+            optimizer=load_tensors(folder / OPTIMIZER),
         )
     except FormatError as error:
         raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
-
-
-def load_weights(folder: Path) -> dict[str, Any]:
-    """The network's weights of a checkpoint alone. Raises as `load_checkpoint` does."""
-    return _load_tensors(folder / MODEL)
 
 
 def check_model(state: State, wanted: str, folder: Path) -> None:
@@ -139,24 +125,6 @@ def _load_state(path: Path) -> State:
     if not path.is_file():
         raise FormatError(f"{path} is missing")
     return read_json(path, State)
-
-
-def _load_tensors(path: Path) -> dict[str, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except pickle.UnpicklingError as error:
-        raise FormatError(
-            f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition(". ")[0] or "it is empty"
-        raise FormatError(f"{path} is damaged or cut short ({reason})") from error
 
 
 def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
@@ -176,7 +144,7 @@ def tidy(paths: RunPaths) -> None:
     """Put away what a crash left half done, or somebody else may not delete. For who holds the run's lock."""
     for path in below(paths.checkpoints, "*.*"):
         named = path.with_name(path.stem.partition("-")[0])  # 00000005-2.part: see publish_folder
-        if path.suffix == OLD and not named.exists():
+        if path.suffix == OLD and path.is_dir() and not path.is_symlink() and not named.exists():
             with housekeeping("rename", path):
                 path.rename(named)  # the crash came just before its successor got the name
         elif path.suffix in (PART, OLD, GONE):
@@ -192,11 +160,3 @@ def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name:
         raise FormatError(
             f"{source} does not hold a {name!r} network of this size: {detail}; delete it, and an older one is used"
         ) from error
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], folder: Path) -> None:
-    """Put a saved optimiser's state into one. Raises FormatError when it belongs to another one."""
-    try:
-        optimizer.load_state_dict(saved)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{folder} holds another optimiser's state: {error}") from error

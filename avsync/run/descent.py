@@ -16,9 +16,10 @@ from torch.nn.modules.batchnorm import (
 
 from avsync.config import TrainConfig
 from avsync.models.parts import SyncNet
-from avsync.run.checkpoint import MODEL, load_weights
+from avsync.run.checkpoint import MODEL
 from avsync.run.info import Descent, RunInfo, choose_step, read_run
 from avsync.run.paths import RunPaths, full_name
+from avsync.run.tensor_file import load_tensors
 from avsync.spec import InputSpec
 from sharding.base.files import open_file
 from sharding.base.text import counted
@@ -76,7 +77,7 @@ def take_weights(network: SyncNet, descent: Descent, spec: InputSpec) -> str:
     run = Path(descent.run)
     folder = RunPaths(run).checkpoint(descent.step)
     before = read_run(RunPaths(run))
-    saved = load_weights(folder)
+    saved = load_tensors(folder / MODEL)
     if _digest(folder) != descent.digest:
         raise FormatError(
             f"{folder} is not what this run was begun from: it was trained anew. Start a new run in another folder"

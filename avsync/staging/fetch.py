@@ -59,6 +59,10 @@ class FetchStopped(Exception):
     """Whoever wanted the file does not any more."""
 
 
+class TooLong(Exception):
+    """More came than the file may have. The rest was not asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Came:
     """One try that went through to the end."""
@@ -84,16 +88,20 @@ class Fetch:
     say: Callable[[str], None] = lambda _: None
     """Called with what went wrong when it will be tried again."""
 
-    def copy(self, name: str, file: RawIOBase, ranges: ClipRanges | None = None) -> FetchedFile:
-        """The file `name` of the origin, written to `file`, an empty one; checked by `ranges` when it is a shard.
+    def copy(self, name: str, file: RawIOBase, expected: ClipRanges | int) -> FetchedFile:
+        """The file `name` of the origin, written to `file`, an empty one.
 
-        Raises InputError, naming the file and what to do, when it cannot be had; OSError when `file` cannot be
-        written; Stopped when `stop` was set.
+        expected: of a shard, where its clips lie; of any other file, how many bytes it may have. An origin need not
+        end by itself: what comes beyond is neither written nor waited for.
+
+        Raises InputError, naming the file and what to do, when it cannot be had; TooLong; OSError when `file` cannot
+        be written; FetchStopped when `stop` was set.
         """
+        ranges, most = (None, expected) if isinstance(expected, int) else (expected, expected.size)
         before, problem = None, ""
         for tried in range(1, self.retries.tries + 1):
             try:
-                came = self._try(name, file, ranges)
+                came = self._try(name, file, ranges, most)
             except Refused as error:
                 raise self._gone(name, str(error), tried) from error
             except _Broke as error:
@@ -101,7 +109,8 @@ class Fetch:
             else:
                 if not came.wrong or came == before:
                     return self._whole(name, came, tried, ranges)
-                before, problem = came, f"{counted(len(came.wrong), 'clip')} in it came other than packed"
+                clips = f"{counted(len(came.wrong), 'clip')} in it came other than packed"
+                before, problem = came, f"more came than its {most:,} bytes" if came.size > most else clips
             pause = self.retries.pause_after(tried) if tried < self.retries.tries else 0
             if pause:
                 again = f"trying again in {duration(pause)} (try {tried} of {self.retries.tries})"
@@ -110,11 +119,15 @@ class Fetch:
                 raise FetchStopped
         raise self._gone(name, problem, self.retries.tries)
 
-    def _try(self, name: str, file: RawIOBase, ranges: ClipRanges | None) -> _Came:
+    def _try(self, name: str, file: RawIOBase, ranges: ClipRanges | None, most: int) -> _Came:
         check, whole, size = ClipCheck(ranges) if ranges else None, 0, 0
         file.seek(0)
         with closing(self._pieces(name)) as pieces:
             for piece in pieces:
+                if size + len(piece) > most:
+                    if not ranges:
+                        raise TooLong
+                    return _Came(most + 1, crc32(piece[: most - size], whole), tuple(ranges.clips))
                 if check:
                     check.take(piece)
                 whole, size = crc32(piece, whole), size + len(piece)
@@ -146,10 +159,12 @@ class Fetch:
 
     def _whole(self, name: str, came: _Came, tries: int, ranges: ClipRanges | None) -> FetchedFile:
         if ranges and came.wrong and len(came.wrong) == len(ranges.clips):
+            fact = f"no clip in it is as packed (it has {came.size:,} bytes, {ranges.size:,} are expected)"
+            if came.size > ranges.size:
+                fact = f"it is not as packed (it has more than the {ranges.size:,} bytes that are expected)"
             raise InputError(
-                f"{self.location.name_of(name)}: no clip in it is as packed (it has {came.size:,} bytes, "
-                f"{ranges.size:,} are expected): was the dataset packed again, or is this another file? Put the "
-                "shard back, or start training again to read the new index"
+                f"{self.location.name_of(name)}: {fact}: was the dataset packed again, or is this another file? Put "
+                "the shard back, or start training again to read the new index"
             )
         return FetchedFile(came.size, tries, came.wrong)
 

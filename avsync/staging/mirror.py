@@ -1,34 +1,47 @@
 """A dataset as it was typed, made ready for reading: its metadata in a folder, shelves for its shards.
 
-A dataset behind a URL is opened through its mirror, SCRATCH/avsync-<fingerprint>: dataset.json and the indexes of all
-splits, fetched at each start. The fingerprint is that of these files: they hold a checksum of every clip, so a dataset
-that has changed has another mirror, and the same dataset at two addresses has one.
+A dataset behind a URL is opened through its mirror, SCRATCH/avsync-<user>/<fingerprint>: dataset.json and the indexes
+of all splits, fetched at each start. The fingerprint is that of these files: they hold a checksum of every clip, so a
+dataset that has changed has another mirror, and the same dataset at two addresses has one.
 """
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Self
 
 from avsync.config import RuntimeConfig
-from avsync.staging.fetch import Fetch, Retries
+from avsync.staging.fetch import Fetch, Retries, TooLong
 from avsync.staging.location import Location
-from avsync.staging.room import MIRROR, Room
+from avsync.staging.own_folder import PRIVATE
+from avsync.staging.part_file import MODE
+from avsync.staging.room import Room
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder, Shelf
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import is_first_rank
 from sharding.base.files import check_unicode, open_file
-from sharding.base.housekeeping import why_refused
+from sharding.base.guarded import listed, make_folder, open_in_place, opened_folder
+from sharding.base.housekeeping import delete, housekeeping, why_refused
+from sharding.base.text import first_few, size
 from sharding.errors import FormatError, InputError, UsageError
+from sharding.format.columns import largest_index
 from sharding.format.dataset import Dataset
 from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
 
 GB = 10**9
+FRESH, STALE_S = ".fetch-", 2 * 24 * 3600
+"""Name of a folder in which metadata are fetched; after so long, a killed process has left it."""
+LARGEST_INFO = 1 << 26
+"""Bytes of dataset.json: its actions and settings take a few kB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +64,15 @@ class StagedDataset:
             check_unicode(Path(folder))
         if location.folder is not None and not runtime.scratch:
             return cls(location=location, folder=location.folder, mirror=None, room=None, retries=retries)
-        room = Room(scratch=Path(runtime.scratch).absolute(), limit=int(runtime.scratch_gb * GB))
         if location.folder is not None:
             read_info(location.folder)  # what it is not, it is not before anything is made for it
-            room.prepare()
-            mirror = _own(room.scratch / fingerprint(location.folder))
+        room = Room.open(Path(runtime.scratch).absolute(), int(runtime.scratch_gb * GB))
+        if room.own.doubtful and is_first_rank():
+            _tell_doubtful(room.own.doubtful)
+        if location.folder is not None:
+            mirror = room.dataset_folder(fingerprint(location.folder))
             return cls(location=location, folder=location.folder, mirror=mirror, room=room, retries=retries)
-        room.prepare()
-        mirror = _fetch_mirror(location, room.scratch, retries)
+        mirror = _fetch_mirror(location, room, retries)
         return cls(location=location, folder=mirror, mirror=mirror, room=room, retries=retries)
 
     @classmethod
@@ -107,7 +121,7 @@ def fingerprint(folder: Path) -> str:
             raise InputError(
                 f"cannot read {folder / name}: {error.strerror}; run the same avsync pack again"
             ) from error
-    return f"{MIRROR}{digest.hexdigest()}"
+    return digest.hexdigest()
 
 
 def _indexes(clips: dict[str, int]) -> list[str]:
@@ -115,57 +129,90 @@ def _indexes(clips: dict[str, int]) -> list[str]:
     return [f"{split}/{INDEX}" for split in SPLITS if clips.get(split)]
 
 
-def _own(mirror: Path) -> Path:
-    """Make it, for this user. Raises InputError when it is another's."""
-    try:
-        mirror.mkdir(exist_ok=True)
-        if mirror.is_symlink() or mirror.stat().st_uid != os.geteuid():
-            raise InputError(f"{mirror} belongs to another user; give --runtime.scratch a folder of your own")
-    except OSError as error:
-        raise InputError(f"cannot make {mirror}: {error.strerror}; give --runtime.scratch another folder") from error
-    return mirror
+def _tell_doubtful(folders: tuple[Path, ...]) -> None:
+    with suppress(OSError):  # nobody may hear it
+        sys.stderr.write(
+            f"avsync: warning: {first_few([str(folder) for folder in folders])}: copies of an earlier run by their "
+            "name, but others may rename folders there, so they are neither used nor removed; delete them yourself\n"
+        )
 
 
-def _fetch_mirror(location: Location, scratch: Path, retries: Retries) -> Path:
+def _fetch_mirror(location: Location, room: Room, retries: Retries) -> Path:
     try:
-        with tempfile.TemporaryDirectory(prefix=".avsync-", dir=scratch, ignore_cleanup_errors=True) as fresh:
-            names = _fetch_metadata(location, Path(fresh), retries)
-            mirror = _own(scratch / fingerprint(Path(fresh)))
+        with _fresh_folder(room.folder) as fresh:
+            names = _fetch_metadata(location, fresh, room, retries)
+            mirror = room.dataset_folder(fingerprint(fresh))
             for name in reversed(names):  # dataset.json last: who has it is whole
-                (mirror / name).parent.mkdir(exist_ok=True)
-                (Path(fresh) / name).replace(mirror / name)
+                make_folder((mirror / name).parent, mode=PRIVATE)
+                _move(fresh / name, mirror / name)
             return mirror
     except OSError as error:
+        at = error.filename or room.scratch
         raise InputError(
-            f"cannot write to --runtime.scratch {scratch}: {why_refused(error, 'mend that, or name another folder')}"
+            f"cannot write to --runtime.scratch {at}: {why_refused(error, 'mend that, or name another folder')}"
         ) from error
 
 
-def _fetch_metadata(location: Location, folder: Path, retries: Retries) -> list[str]:
+@contextmanager
+def _fresh_folder(own: Path) -> Iterator[Path]:
+    """An empty folder, deleted at the end; so is what killed processes left."""
+    with housekeeping("list", own), opened_folder(own) as at:
+        for name in listed(own):
+            if name.startswith(FRESH) and time.time() - os.lstat(name, dir_fd=at).st_mtime > STALE_S:
+                delete(own / name)
+    fresh = own / f"{FRESH}{secrets.token_hex(8)}"
+    make_folder(fresh, mode=PRIVATE)
+    try:
+        yield fresh
+    finally:
+        delete(fresh)
+
+
+def _move(old: Path, new: Path) -> None:
+    with opened_folder(old.parent) as here, opened_folder(new.parent) as there:
+        try:
+            os.replace(old.name, new.name, src_dir_fd=here, dst_dir_fd=there)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(new)) from error
+
+
+def _fetch_metadata(location: Location, folder: Path, room: Room, retries: Retries) -> list[str]:
     """dataset.json and the indexes, each read once to see that it is whole; a damaged one is fetched once more."""
     console = open_console(stderr=True, quiet=not is_first_rank())
     with WaitNotice(f"fetching the index of {location}", console) as notice:
         fetch = Fetch(location=location, retries=retries, say=notice.say)
-        _fetch_checked(fetch, INFO, folder, lambda: read_info(folder))
+        _fetch_checked(fetch, folder / INFO, INFO, room, LARGEST_INFO, lambda: read_info(folder))
         clips = read_info(folder).clips
         indexes = _indexes(clips)
         for name in indexes:
-            (folder / name).parent.mkdir()
-            count = clips[name.partition("/")[0]]
-            _fetch_checked(fetch, name, folder, lambda name=name, count=count: Index.load(folder / name, count))
+            path, count = folder / name, clips[str(Path(name).parent)]
+            make_folder(path.parent, mode=PRIVATE)
+            check = partial(Index.load, path, count)
+            _fetch_checked(fetch, path, name, room, largest_index(count), check)
     return [INFO, *indexes]
 
 
-def _fetch_checked(fetch: Fetch, name: str, folder: Path, check: Callable[[], object]) -> None:
+def _fetch_checked(fetch: Fetch, path: Path, name: str, room: Room, longest: int, check: Callable[[], object]) -> None:
+    """longest: bytes that such a file can have; it gets no more than there is room for."""
     for last in (False, True):
-        with FileIO(folder / name, "w") as file:
-            fetch.copy(name, file)
+        room_left, why = room.for_one_file()
         try:
+            with FileIO(open_in_place(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, MODE), "r+") as file:
+                fetch.copy(name, file, min(longest, room_left))
             check()
             return
-        except FormatError as error:
-            if last:
-                message = str(error).replace(str(folder), str(fetch.location))
-                raise FormatError(
-                    f"what {fetch.location.name_of(name)} gives is no part of a dataset: {message}"
-                ) from error
+        except TooLong:
+            if room_left < longest:
+                raise InputError(
+                    f"cannot get {fetch.location.name_of(name)}: it takes more than {size(room_left)}, and "
+                    f"{why}; raise --runtime.scratch-gb, or give --runtime.scratch a folder on a "
+                    "larger disk; or was another address meant, whose files end?"
+                ) from None
+            error: Exception = FormatError(f"it has more than {longest:,} bytes, and none that fits has so many")
+        except FormatError as damaged:
+            error = damaged
+        if last:
+            message = str(error).replace(str(path.parents[name.count("/")]), str(fetch.location))
+            raise FormatError(
+                f"what {fetch.location.name_of(name)} gives is no part of a dataset: {message}"
+            ) from error

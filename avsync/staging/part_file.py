@@ -1,5 +1,8 @@
 """A file in the making: NAME.part, locked by whoever writes it. The lock dies with its holder, whatever kills it.
 
+It is a file of ours in a folder of ours (sharding/base/guarded.py), renamed or removed in the folder where it was made,
+wherever that has gone meanwhile.
+
 Locks are flock's, which belong to an open file: threads of one process keep each other out, too, and closing another
 file takes nothing away. What a killed holder leaves counts for nothing: the next one starts it afresh.
 """
@@ -15,13 +18,16 @@ from pathlib import Path
 from typing import Self
 
 from sharding.base.files import PART
+from sharding.base.guarded import open_at, opened_folder
 from sharding.base.locks import NO_LOCKS
 from sharding.errors import InputError
 
+MODE = 0o600
+"""Whatever the umask: copies are for nobody else."""
 WAIT_S = 60
 """A lock for moments that is held so long is held by a process that stands still."""
 _opened = set[int]()
-"""What may carry a lock. A forked child must let go of its copies, or the lock would outlive us in it."""
+"""What may carry a lock, and its folder. A forked child must let go of them, or the lock would outlive us in it."""
 
 
 def _let_go() -> None:
@@ -37,24 +43,24 @@ os.register_at_fork(after_in_child=_let_go)
 class PartFile:
     """The unfinished file of `target`, held by us, empty. Ends with `publish` or `drop`."""
 
-    def __init__(self, target: Path, file: FileIO) -> None:
-        self.target, self.file = target, file
+    def __init__(self, target: Path, file: FileIO, folder: int) -> None:
+        self.target, self.file, self._folder = target, file, folder
 
     @classmethod
     def take(cls, target: Path) -> Self | None:
         """None while somebody else has it. Raises OSError."""
         path = _part_of(target)
         while True:
-            file = _open(path)
+            folder, file = _open(path)
             try:
                 mine = _lock(file)
-                if mine and _is(path, file):
+                if mine and _is(path, file, folder):
                     file.truncate(0)
-                    return cls(target, file)
+                    return cls(target, file, folder)
             except BaseException:
-                _close(file)
+                _close(file, folder)
                 raise
-            _close(file)
+            _close(file, folder)
             if not mine:
                 return None
             # else its last holder renamed or removed it between our two calls
@@ -65,24 +71,30 @@ class PartFile:
 
     def publish(self) -> None:
         """From now on it has its name."""
-        _part_of(self.target).replace(self.target)
+        name = self.target.name
+        try:
+            os.replace(_part_of(self.target).name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.target)) from error
         self._leave()
 
     def drop(self) -> None:
         """Remove it, to give its space back."""
-        _part_of(self.target).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(_part_of(self.target).name, dir_fd=self._folder)
         self._leave()
 
     def _leave(self) -> None:
         _unlock(self.file)
-        _close(self.file)
+        _close(self.file, self._folder)
 
 
 def last_moved(target: Path) -> float | None:
     """When something last came for the unfinished file of `target`, as time.time() has it; None when there is none."""
     try:
-        return _part_of(target).stat().st_mtime
-    except FileNotFoundError:
+        with opened_folder(target.parent) as folder:
+            return os.lstat(_part_of(target).name, dir_fd=folder).st_mtime
+    except OSError:
         return None
 
 
@@ -92,7 +104,7 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises InputError where the file system has no locks, OSError when it cannot be had.
     """
-    file, until = _open(path), time.monotonic() + WAIT_S
+    (folder, file), until = _open(path), time.monotonic() + WAIT_S
     try:
         while not _lock(file):
             if time.monotonic() > until:
@@ -108,17 +120,20 @@ def locked(path: Path) -> Iterator[None]:
             "give --runtime.scratch a folder on a disk of this machine"
         ) from error
     finally:
-        _close(file)
+        _close(file, folder)
 
 
 def _part_of(target: Path) -> Path:
     return target.with_name(target.name + PART)
 
 
-def _open(path: Path) -> FileIO:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    _opened.add(handle)
-    return FileIO(handle, "r+", closefd=False)  # else a child could close what then has this number
+def _open(path: Path) -> tuple[int, FileIO]:
+    """The folder of a file, and the file, made if missing."""
+    with opened_folder(path.parent) as above:
+        handle = open_at(above, path, os.O_RDWR | os.O_CREAT, MODE)
+        folder = os.dup(above)
+    _opened.update((handle, folder))
+    return folder, FileIO(handle, "r+", closefd=False)  # else a child could close what then has this number
 
 
 def _lock(file: FileIO) -> bool:
@@ -134,16 +149,17 @@ def _unlock(file: FileIO) -> None:
     fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _close(file: FileIO) -> None:
+def _close(file: FileIO, folder: int) -> None:
     handle = file.fileno()
     file.close()
-    _opened.discard(handle)
-    os.close(handle)
+    for one in (handle, folder):
+        _opened.discard(one)
+        os.close(one)
 
 
-def _is(path: Path, file: FileIO) -> bool:
+def _is(path: Path, file: FileIO, folder: int) -> bool:
     """The file is still the one that has this name."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        return os.path.samestat(os.lstat(path.name, dir_fd=folder), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False

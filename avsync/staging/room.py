@@ -1,35 +1,28 @@
-"""Room in the scratch folder: one limit for all jobs of this machine, kept by removing what was used longest ago.
+"""Room in the scratch folder: one limit for all jobs of a user, kept by removing what he used longest ago.
 
-Whoever uses a copy sets its time of change now and then; whoever hands out its name sets its time of access, too.
+Nothing of other users is counted or removed; the disk's free space, of which a part is left to them, counts for all.
 """
 
 import errno
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
+from typing import Self
 
+from avsync.staging.copies import Copy, datasets_in, discard, find_copies, take_over
+from avsync.staging.own_folder import PRIVATE, OwnFolder
 from avsync.staging.part_file import PartFile, locked
 from sharding.base.files import PART, broken_link
-from sharding.base.housekeeping import delete_file, housekeeping
+from sharding.base.guarded import make_folder, owner_name
+from sharding.base.housekeeping import housekeeping
 from sharding.base.text import size as in_words
 from sharding.errors import InputError
 
-MIRROR = "avsync-"
-MIRRORS = MIRROR + "[0-9a-f]" * 16
-"""Names of our folders in the scratch folder; nothing else there is ours, or counted, or removed."""
-TOUCH_S = 10
-"""Copies in use are touched this often."""
-FRESH_S = 300
-"""What was touched within this time is in use: it goes only when there is no other way. So long a killed job's copies
-are safe, too."""
-GIVEN_S = 3
-"""A copy whose name was handed out within this time stays even then: somebody is about to read it."""
-LONG_AGO = 1
-"""Time of change of what nobody needs: a second after the clock's beginning."""
+LOCK = ".avsync.lock"
+FLOOR, LARGEST_FLOOR = 0.05, 10 * 10**9
+"""So much of a disk is left free, of a large one so many bytes: a node's other jobs need some, too."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a disk answers that has no room."""
 
@@ -42,39 +35,45 @@ class NoRoomYet(NoRoom):
     """Copies in the making have all that there is, or such as are just being read; soon they may go for others."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    touched: float
-    given: float
-    size: int
-    unwritten: int
-    """Bytes of it that the disk has yet to find room for."""
-    path: Path
-
-    def may_go(self, urgent: bool) -> bool:
-        since, safe_s = (self.given, GIVEN_S) if urgent else (self.touched, FRESH_S)
-        return time.time() - since > safe_s
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """The scratch folder as a whole."""
+    """The scratch folder, as far as it is this user's."""
 
     scratch: Path
+    own: OwnFolder
     limit: int = 0
-    """Bytes that the copies of all jobs may take together; 0: as many as the disk gives."""
+    """Bytes that the copies of all this user's jobs may take together; 0: as many as the disk gives."""
 
-    def prepare(self) -> None:
-        """Make the folder. Raises InputError when it cannot be used."""
+    @classmethod
+    def open(cls, scratch: Path, limit: int = 0) -> Self:
+        """Make the folders. Raises InputError when they cannot be used."""
         try:
-            self.scratch.mkdir(parents=True, exist_ok=True)
-            with locked(self._lock):
+            room = cls(scratch=scratch, own=OwnFolder.of(scratch), limit=limit)
+            with locked(room._lock):
                 pass
         except OSError as error:
-            fact = broken_link(self.scratch) or ("it is a file" if self.scratch.is_file() else error.strerror)
+            raise InputError(f"--runtime.scratch {scratch} cannot be used: {_why(scratch, error)}") from error
+        return room
+
+    @property
+    def folder(self) -> Path:
+        """Of this user: datasets by fingerprint."""
+        return self.own.path
+
+    def dataset_folder(self, fingerprint: str) -> Path:
+        """Make the one of a dataset. Raises InputError."""
+        folder = self.folder / fingerprint
+        try:
+            make_folder(folder, mode=PRIVATE)
+        except OSError as error:
             raise InputError(
-                f"--runtime.scratch {self.scratch} cannot be used: {fact}; name a folder on a disk of this machine"
+                f"cannot make {folder}: {error.strerror}; mend that, or give --runtime.scratch another folder"
             ) from error
+        return folder
+
+    def take_over(self, copy: Path) -> bool:
+        """Have a copy from where an earlier version put it; whether there was one."""
+        return take_over(copy, self.own.spare)
 
     def reserve(self, part: PartFile, size: int, *, urgent: bool = False, full: bool = False) -> None:
         """Promise `part` its `size` bytes, for which the oldest copies go; those in use only when it is `urgent`.
@@ -85,14 +84,14 @@ class Room:
         if self.limit and size > self.limit:
             raise NoRoom(f"the limit of {in_words(self.limit)} is too small for a shard of {in_words(size)}")
         with locked(self._lock):
-            copies = self._copies(part)
+            copies = list(self._copies(part))
             oldest = [copy for copy in copies if copy.may_go(urgent)]
             oldest.sort(key=lambda copy: copy.touched, reverse=True)
             over = sum(copy.size for copy in copies) + size - self.limit if self.limit else 0
-            short = size if full else size + sum(copy.unwritten for copy in copies) - _free(self.scratch)
+            short = size if full else size + sum(copy.unwritten for copy in copies) - self.free()
             for missing, why in (
                 (over, f"the limit of {in_words(self.limit)} is reached by copies in use"),
-                (short, f"the disk of {self.scratch} is full"),
+                (short, self._full_disk()),
             ):
                 if missing > sum(copy.size for copy in oldest):
                     soon = urgent and missing <= sum(copy.size for copy in copies)
@@ -101,88 +100,66 @@ class Room:
             while missing > 0 and oldest:
                 missing -= _remove(oldest.pop())
             if missing > 0:
-                raise NoRoomYet(f"{self.scratch} is full of copies in the making")
+                raise NoRoomYet(f"{self.folder} is full of copies in the making")
             os.ftruncate(part.file.fileno(), size)  # counted from now on; room is taken while it is written
+
+    def publish(self, part: PartFile) -> None:
+        """Give it its name, under the lock: whoever counts copies sees it, by one of its two names."""
+        with locked(self._lock):
+            part.publish()
+
+    def free(self) -> int:
+        """Bytes that we may still write; below 0 when others have taken what is to be left free.
+
+        They are not taken beforehand (posix_fallocate): on ext4, large files are written two to four times slower then.
+        """
+        disk = os.statvfs(self.scratch)
+        return disk.f_bavail * disk.f_frsize - _floor(disk)
+
+    def for_one_file(self) -> tuple[int, str]:
+        """Bytes that a file beside the copies may take, and what keeps it from more."""
+        free = max(0, self.free())
+        if self.limit and self.limit < free:
+            return self.limit, f"the limit is {in_words(self.limit)}"
+        return free, self._full_disk()
+
+    def _full_disk(self) -> str:
+        floor = in_words(_floor(os.statvfs(self.scratch)))
+        return f"the disk of {self.scratch} is full, but for {floor} that are left to others"
 
     def last_moved(self) -> float:
         """When something last came for a copy in the making that has room, as time.time() has it; 0 without one."""
-        found = [0.0]
-        for path in self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}"):
-            with suppress(OSError):
-                status = path.lstat()
-                found += [status.st_mtime] if status.st_size else []
-        return max(found)
+        making = (copy for copy in self._copies() if copy.path.suffix == PART and copy.size)
+        return max((copy.touched for copy in making), default=0.0)
 
     @property
     def _lock(self) -> Path:
-        return self.scratch / ".avsync.lock"
+        return self.folder / LOCK
 
-    def _copies(self, own: PartFile) -> list[_Copy]:
-        """Every copy there is, also those that are being made, which have their full size from the start."""
-        found = list[_Copy]()
-        for path in [*self.scratch.glob(f"{MIRRORS}/*/*.tar"), *self.scratch.glob(f"{MIRRORS}/*/*.tar{PART}")]:
-            try:
-                status = path.lstat()
-            except OSError:
-                continue  # its job has just published or removed it, or it is not ours
-            if not os.path.samestat(status, os.fstat(own.file.fileno())):
-                unwritten = max(0, status.st_size - status.st_blocks * 512)
-                found.append(_Copy(status.st_mtime, status.st_atime, status.st_size, unwritten, path))
-        return found
+    def _copies(self, besides: PartFile | None = None) -> Iterator[Copy]:
+        """Every copy of this user's, also those that are being made."""
+        own = os.fstat(besides.file.fileno()) if besides else None
+        for copy in find_copies([*datasets_in(self.folder), *self.own.spare]):
+            if own is None or not os.path.samestat(copy.status, own):
+                yield copy
 
 
-def release(path: Path) -> None:
-    """Say that a copy is not needed any more: the first to go when there is need."""
-    try:
-        os.utime(path, (LONG_AGO, LONG_AGO))
-    except OSError:
-        pass  # it is gone, or is another user's
+def _floor(disk: os.statvfs_result) -> int:
+    return min(int(disk.f_blocks * disk.f_frsize * FLOOR), LARGEST_FLOOR)
 
 
-def give(path: Path) -> bool:
-    """Say that a copy is about to be read; False when it is not there."""
-    return _marked(path, lambda: os.utime(path))
+def _why(scratch: Path, error: OSError) -> str:
+    """What is wrong with a scratch folder, and what to do."""
+    fact = broken_link(scratch) or ("it is a file" if scratch.is_file() else error.strerror)
+    if str(error.filename).startswith(f"{scratch}/"):
+        fact = f"{error.filename}: {fact}"
+    elif error.errno == errno.EACCES:
+        with suppress(OSError):  # nor may we look at it
+            fact = f"{fact} (it belongs to {owner_name(scratch.stat())})"
+    return f"{fact}; name a folder on a disk of this machine"
 
 
-def touch(path: Path) -> bool:
-    """Say that a copy is in use, or will be soon; False when it is not there."""
-    return _marked(path, lambda: os.utime(path, ns=(path.stat().st_atime_ns, time.time_ns())))
-
-
-def _marked(path: Path, mark: Callable[[], None]) -> bool:
-    """Whether it is there; a copy that may not be marked is as good as any other, though it may go sooner."""
-    with housekeeping("mark", path):
-        try:
-            mark()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-    return True
-
-
-def discard(path: Path) -> None:
-    """Remove a copy. Its bytes go at once, also when somebody has it open: loaders keep files open for long.
-
-    Who is reading it finds it short, and asks where else to read. A link to another file is no copy: only it goes.
-    """
-    try:
-        with FileIO(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+") as file:
-            if os.fstat(file.fileno()).st_nlink == 1:
-                file.truncate(0)
-    except OSError:
-        pass  # gone already, or a link
-    delete_file(path)
-
-
-def _free(folder: Path) -> int:
-    """Bytes that we may still write.
-
-    They are not taken beforehand (posix_fallocate): on ext4, large files are written two to four times slower then.
-    """
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
-
-
-def _remove(copy: _Copy) -> int:
+def _remove(copy: Copy) -> int:
     """Bytes that this gives back. What somebody is writing stays."""
     if copy.path.suffix != PART:
         discard(copy.path)

@@ -1,8 +1,8 @@
 """A split's shards as copies on a disk of this machine: one of each, for all ranks and jobs.
 
-SCRATCH/avsync-<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
-SCRATCH/avsync-<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part_file.py)
-SCRATCH/avsync-<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
+SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
+SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part_file.py)
+SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
 """
 
 import sys
@@ -17,12 +17,15 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from avsync.staging.checksum import ClipRanges
+from avsync.staging.copies import NOTE, discard, give, is_copy, release, touch
 from avsync.staging.fetch import Fetch, Retries
 from avsync.staging.location import Location
-from avsync.staging.part_file import PartFile, last_moved
-from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room, discard, give, release, touch
+from avsync.staging.own_folder import PRIVATE
+from avsync.staging.part_file import MODE, PartFile, last_moved
+from avsync.staging.room import DISK_FULL, NoRoom, NoRoomYet, Room
 from avsync.staging.shelf import Counts, Waiting, in_silence, shard_name
 from sharding.base.files import read_json, write_json
+from sharding.base.guarded import make_folder
 from sharding.base.housekeeping import delete_file, file_size_limit, housekeeping
 from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, InputError, SkipClip
@@ -80,7 +83,7 @@ class Scratch:
 
     location: Location
     folder: Path
-    """SCRATCH/avsync-<fingerprint>."""
+    """SCRATCH/avsync-<user>/<fingerprint>."""
     dataset: Dataset
     """The split, its index loaded."""
     room: Room
@@ -113,7 +116,7 @@ class Scratch:
         if path != copy or clip in self._damaged(shard):
             return None
         self._found_at.pop(shard, None)  # else it is believed to be there
-        if copy.exists() and not self._holds(copy, clip):
+        if is_copy(copy) and not self._holds(copy, clip):
             discard(copy)
             self.counts.distrusted += 1
             self.say(f"{copy} did not stay as it came, and was removed; if others follow, look after that disk", "bad")
@@ -134,7 +137,8 @@ class Scratch:
 
     def in_use(self, shards: Iterable[int]) -> set[int]:
         """These will be needed soon: their copies are the last to go. Returns those that have one."""
-        return {shard for shard in shards if touch(self.copy(shard))}
+        names = {self.copy(shard).name: shard for shard in shards}
+        return {names[name] for name in touch(self.folder / self.dataset.split, names)}
 
     def done_with(self, shards: Iterable[int]) -> None:
         """These will not be needed soon: their copies are the first to go."""
@@ -147,10 +151,10 @@ class Scratch:
         Raises InputError when the origin does not give it; Stopped.
         """
         target = self.copy(shard)
-        if target.exists():
+        if is_copy(target):
             return CopyOutcome.THERE
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)  # whoever cleans such disks may take all of it
+            make_folder(target.parent, mode=PRIVATE)  # whoever cleans such disks may take all of it
             part = PartFile.take(target)
             if part is None:
                 return CopyOutcome.BUSY
@@ -162,12 +166,20 @@ class Scratch:
                 raise
         except (NoRoom, OSError) as error:
             if not urgent or not isinstance(error, NoRoomYet):
-                fact = str(error) if isinstance(error, NoRoom) else f"{self.room.scratch}: {error.strerror or error}"
-                self._no_room(shard, fact, "; ".join(filter(None, (ROOM, file_size_limit(error)))), urgent)
+                self._no_room(shard, *self._why(error), urgent)
             return CopyOutcome.NO_ROOM
 
+    def _why(self, error: NoRoom | OSError) -> tuple[str, str]:
+        """Why there is no copy, and what to do."""
+        if isinstance(error, NoRoom):
+            return str(error), ROOM
+        if error.filename:  # what lies there is the trouble, not how much
+            return f"{error.filename}: {error.strerror or error}", "mend that, or give --runtime.scratch another folder"
+        remedy = "; ".join(filter(None, (ROOM, file_size_limit(error))))
+        return f"{self.room.scratch}: {error.strerror or error}", remedy
+
     def _fill(self, part: PartFile, shard: int, urgent: bool, stop: Event) -> CopyOutcome:
-        if part.target.exists():  # made between our look and our lock
+        if is_copy(part.target) or self.room.take_over(part.target):  # made between our look and our lock, or long ago
             part.drop()
             return CopyOutcome.THERE
         ranges = ClipRanges.of(self.dataset.index, shard)
@@ -184,7 +196,7 @@ class Scratch:
                 self.room.reserve(part, ranges.size, urgent=urgent, full=True)
         self._note_damage(shard, came.damaged)
         part.moved()  # whoever waits for it has a moment
-        part.publish()
+        self.room.publish(part)
         self.counts.shards += 1
         self.counts.bytes += came.size
         self.counts.tries_more += came.tries - 1
@@ -200,7 +212,7 @@ class Scratch:
             delete_file(note)
             return
         with housekeeping("write", note):
-            write_json(note, damaged, lasting=False)
+            write_json(note, damaged, lasting=False, mode=MODE)
         self.counts.damaged_clips += len(damaged)
         keys = first_few([self.dataset.index.key(clip) for clip in damaged[:4]])
         self.say(
@@ -211,7 +223,7 @@ class Scratch:
     def _damaged(self, shard: int) -> tuple[int, ...]:
         note = _note_beside(self.copy(shard))
         try:
-            return read_json(note, tuple[int, ...]) if note.exists() else ()
+            return read_json(note, tuple[int, ...]) if is_copy(note) else ()
         except (InputError, FormatError):
             return ()  # removed this moment, or never whole: the copy is fetched again and checked again
 
@@ -233,7 +245,7 @@ class Scratch:
                 f"moved for {still:.0f} s: end it, or give --runtime.scratch another folder"
             )
         return (
-            f"no copy of {self._name(shard)} can be made: {self.room.scratch} is full of copies in the making, in "
+            f"no copy of {self._name(shard)} can be made: {self.room.folder} is full of copies in the making, in "
             f"which nothing has moved for {still:.0f} s: end the processes that make them, or {ROOM}"
         )
 
@@ -262,4 +274,4 @@ class Scratch:
 
 
 def _note_beside(copy: Path) -> Path:
-    return copy.with_name(copy.name + ".damaged")
+    return copy.with_name(copy.name + NOTE)

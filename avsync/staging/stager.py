@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from avsync.staging.checksum import shard_size
+from avsync.staging.copies import TOUCH_S
 from avsync.staging.fetch import FetchStopped
-from avsync.staging.room import TOUCH_S
 from avsync.staging.scratch import CopyOutcome, Scratch
 from avsync.staging.shelf import Shelf
 from sharding.base.text import size

@@ -10,7 +10,6 @@ import select
 import signal
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,8 +34,10 @@ ASK_AGAIN = (408, 425, 429)
 SOCKET_BYTES = 1 << 18
 """More than a socket holds; what is asked for is also what memory is taken for."""
 COMPLAINT_BYTES = 300
+COMPLAINTS_AT_ONCE, COMPLAINTS_LEFT = 1 << 16, 4
+"""Bytes read of them, and how often when the command has ended: a pipe holds one such piece."""
 CLOSE_S = 5
-LOOK_S = 0.5
+LOOK_S, WAIT_S = 0.5, 0.05
 """How often who waits for a command looks whether somebody still waits for us."""
 
 
@@ -146,8 +147,9 @@ class _Output:
     program: subprocess.Popen[bytes]
     stall_s: float
     stop: Event
-    complaints: Any = None
     length: int | None = None
+    _complaints: bytes = b""
+    """The end of what it complains of, which may have no end either."""
 
     def read_some(self, view: memoryview) -> int:
         pipe = self.program.stdout
@@ -155,30 +157,51 @@ class _Output:
         self._wait_for(pipe.fileno())
         if got := os.readv(pipe.fileno(), [view]):
             return got
-        try:
-            code = self.program.wait(self.stall_s)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"its output has ended, but not the command, for {self.stall_s:g} s") from None
-        if code:
+        if code := self._code():
             raise OSError(f"the command {_ended(code)}{self._complaint()}")
         return 0
 
     def _wait_for(self, handle: int) -> None:
         """Until there is something to read, or the end."""
-        poll, until = select.poll(), time.monotonic() + self.stall_s
-        poll.register(handle, select.POLLIN)
-        while not poll.poll(min(LOOK_S, self.stall_s) * 1000):
+        until = time.monotonic() + self.stall_s
+        while handle not in self._ready(min(LOOK_S, self.stall_s), handle):
             if self.stop.is_set():
                 raise OSError("nobody wants it any more")
             if time.monotonic() > until:
                 raise TimeoutError(f"nothing came for {self.stall_s:g} s")
 
+    def _code(self) -> int:
+        """Its exit code, when its output has ended."""
+        until = time.monotonic() + self.stall_s
+        while (code := self.program.poll()) is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"its output has ended, but not the command, for {self.stall_s:g} s")
+            if self.program.stderr:
+                self._ready(WAIT_S)
+            else:
+                with suppress(subprocess.TimeoutExpired):
+                    self.program.wait(WAIT_S)
+        for _ in range(COMPLAINTS_LEFT):  # whom it left behind may write on
+            if not self._ready(0):
+                break
+        return code
+
+    def _ready(self, wait_s: float, *handles: int) -> set[int]:
+        """Which of these can be read, and its complaints, which are read at once: nobody else makes room for more."""
+        poll, complaints = select.poll(), self.program.stderr
+        for handle in (*handles, *((complaints.fileno(),) if complaints else ())):
+            poll.register(handle, select.POLLIN)
+        ready = {handle for handle, _ in poll.poll(wait_s * 1000)}
+        if complaints and complaints.fileno() in ready:
+            if more := os.read(complaints.fileno(), COMPLAINTS_AT_ONCE):
+                self._complaints = (self._complaints + more)[-COMPLAINT_BYTES:]
+            else:
+                complaints.close()
+                self.program.stderr = None
+        return ready
+
     def _complaint(self) -> str:
-        if self.complaints is None:
-            return ""
-        end = self.complaints.seek(0, os.SEEK_END)
-        self.complaints.seek(max(0, end - COMPLAINT_BYTES))
-        message = plain(" ".join(self.complaints.read().decode(errors="replace").split()))
+        message = plain(" ".join(self._complaints.decode(errors="replace").split()))
         return f": {message}" if message else ""
 
 
@@ -189,21 +212,28 @@ def _ended(code: int) -> str:
 @contextmanager
 def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[ByteStream]:
     """What a shell's command writes. It has a session of its own, so that all of it ends when we leave."""
-    with tempfile.TemporaryFile() as complaints:
+    complaints, theirs = os.pipe()  # of the usual size: of larger ones a user has few
+    try:
         program = subprocess.Popen(
             command,
             shell=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=theirs,
             pipesize=PIPE_BYTES,
             bufsize=0,
             start_new_session=True,
         )
-        try:
-            yield _Output(program, stall_s, stop, complaints)
-        finally:
-            _end(program, lambda: os.killpg(program.pid, signal.SIGKILL))
+    except BaseException:
+        os.close(complaints)
+        raise
+    finally:
+        os.close(theirs)
+    program.stderr = os.fdopen(complaints, "rb", buffering=0)
+    try:
+        yield _Output(program, stall_s, stop)
+    finally:
+        _end(program, lambda: os.killpg(program.pid, signal.SIGKILL))
 
 
 @contextmanager
@@ -231,7 +261,8 @@ def _end(program: subprocess.Popen[bytes], kill: Callable[[], None]) -> None:
             kill()
         except ProcessLookupError:
             pass  # ended this moment
-    if program.stdout:
-        program.stdout.close()
+    for pipe in (program.stdout, program.stderr):
+        if pipe:
+            pipe.close()
     with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: nobody can do more
         program.wait(CLOSE_S)

@@ -21,9 +21,10 @@ from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.honesty.judge import after, alarm_of, score_of
 from avsync.loading.options import LoaderOptions
-from avsync.run.checkpoint import Saved, restore_optimizer, restore_weights
+from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
 from avsync.run.network import build_network
+from avsync.run.optimizer_state import restore_optimizer
 from avsync.run.resume import OpenRun, begin, open_run
 from avsync.run.state import Best, State
 from avsync.staging.stager import keep_ahead

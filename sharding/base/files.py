@@ -19,7 +19,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import kind_of, opened_folder
+from sharding.base.guarded import claimed_owner, kind_of, open_in_place, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain, shown, size
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -100,8 +100,11 @@ def _names(path: Path, suffix: str) -> Iterator[Path]:
 def open_file(path: Path) -> RawIOBase:
     """Open for reading, unbuffered. Raises OSError, also for what is no regular file, or no name of one.
 
-    A FIFO would be waited for, and a device may do something when it is only opened: neither is.
+    A FIFO would be waited for, and a device may do something when it is only opened: neither is. In a folder that is
+    claimed for its owner, that is one of his, and reached through no link.
     """
+    if claimed_owner(str(path)) is not None:
+        return os.fdopen(open_in_place(path, os.O_RDONLY), "rb", buffering=0)
     try:
         _check_regular(os.stat(path), path)
     except ValueError as error:  # a NUL in a name that a file gives

@@ -13,17 +13,36 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 """O_PATH: a folder that may be entered need not be readable."""
-_claimed = set[Path]()
-"""Folders that this process writes in, as they were typed."""
+_claimed = dict[Path, int | None]()
+"""Folders that this process writes in, as they were typed; and whose they are, where neighbours may write beside."""
 
 
-def claim(root: Path) -> None:
-    """From now on this process goes through no link below `root`. `root` itself may be one."""
-    _claimed.add(root.absolute())
+def claim(root: Path, owner: int | None = None) -> None:
+    """From now on this process goes through no link below `root`. `root` itself may be one.
+
+    owner: `root` lies where others may write, too. Then it is no link either, and whatever in it is not of that user,
+    folders and files, is neither entered nor taken for ours.
+    """
+    root = root.absolute()
+    _claimed[root] = _claimed.get(root) if owner is None else owner
+    claimed_owner.cache_clear()
+
+
+def _claim_on(path: Path) -> tuple[Path, int | None]:
+    """The claimed folder that an absolute path lies in, and its owner; the path itself where none is."""
+    root = next((one for one in (path, *path.parents) if one in _claimed), path)
+    return root, _claimed.get(root)
+
+
+@lru_cache(1 << 12)  # asked for each clip that is read
+def claimed_owner(path: str) -> int | None:
+    """Whose alone a path may be; None where that was not claimed, and for what may be anybody's."""
+    return _claim_on(Path(path).absolute())[1]
 
 
 @contextmanager
@@ -33,34 +52,40 @@ def opened_folder(folder: Path, *, make: bool = False, mode: int = 0o777) -> Ite
     make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step.
     """
     whole = folder.absolute()
-    root = next((one for one in (whole, *whole.parents) if one in _claimed), whole)
+    root, owner = _claim_on(whole)
     if make:
         root.mkdir(mode=mode, parents=True, exist_ok=True)
-    handle, at = os.open(root, _FOLDER), root
+    handle = os.open(root, _FOLDER) if owner is None else _step(None, str(root), root, None, owner)
+    at = root
     try:
         for name in whole.relative_to(root).parts:
             at /= name
-            above, handle = handle, _step(handle, name, at, mode if make else None)
+            above, handle = handle, _step(handle, name, at, mode if make else None, owner)
             os.close(above)
         yield handle
     finally:
         os.close(handle)
 
 
-def _step(above: int, name: str, at: Path, mode: int | None) -> int:
+def _step(above: int | None, name: str, at: Path, mode: int | None, owner: int | None) -> int:
     if mode is not None:
         with suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=above)
     try:
-        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        handle = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP) and _is_link(name, above):
-            raise _refused(at, "is a link: avsync writes through none below a folder of its own") from error
+            raise refused(at, "is a link: avsync writes through none below a folder of its own") from error
         error.filename = str(at)
         raise
+    status = os.fstat(handle)
+    if owner is not None and status.st_uid != owner:
+        os.close(handle)
+        raise refused(at, f"belongs to {owner_name(status)}")
+    return handle
 
 
-def _is_link(name: str, folder: int) -> bool:
+def _is_link(name: str, folder: int | None) -> bool:
     with suppress(OSError):
         return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
     return False
@@ -79,27 +104,57 @@ def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0
     no device. Raises OSError that says what lies there instead.
     """
     with opened_folder(path.parent) as folder:
-        with suppress(FileNotFoundError):  # what only opening does to a device or a FIFO is too much
-            _check(path, os.lstat(path.name, dir_fd=folder), folder, others=others)
+        return open_at(folder, path, flags, mode, others=others)
+
+
+def open_at(folder: int, path: Path, flags: int, mode: int = 0o666, *, others: bool = False) -> int:
+    """The same in a folder that is open: the descriptor of the one that `path` lies in."""
+    with suppress(FileNotFoundError):  # what only opening does to a device or a FIFO is too much
+        status_at(folder, path, others=others)
+    try:
         handle = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=folder)
-        try:
-            _check(path, os.fstat(handle), folder, others=others)
-        except BaseException:
-            os.close(handle)
-            raise
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    try:
+        _check(path, os.fstat(handle), folder, others=others)
+    except BaseException:
+        os.close(handle)
+        raise
     return handle
 
 
-def is_ours(status: os.stat_result, folder: int) -> bool:
+def status_at(folder: int, path: Path, *, others: bool = False) -> os.stat_result:
+    """Of such a file in a folder that is open. Raises OSError, also for what is none."""
+    status = os.lstat(path.name, dir_fd=folder)
+    _check(path, status, folder, others=others)
+    return status
+
+
+def listed(folder: Path) -> list[str]:
+    """Names in a folder, which is opened as by opened_folder. Raises OSError."""
+    with opened_folder(folder) as above:
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+    try:
+        return os.listdir(handle)
+    finally:
+        os.close(handle)
+
+
+def is_ours(status: os.stat_result, folder: int, path: Path | None = None) -> bool:
     """Whether whoever owns that is who owns what we make in `folder`, a descriptor.
 
-    Servers may write another number than our own for all that we make: root as nobody, a mount with one owner.
+    path: where it lies; in a folder that was claimed for a user, what is his is ours. Servers may write another number
+    than our own for all that we make: root as nobody, a mount with one owner.
     """
-    return status.st_uid == os.geteuid() or status.st_uid == _owner_in(folder)
+    owner = claimed_owner(str(path)) if path else None
+    if owner is not None:
+        return status.st_uid == owner
+    return status.st_uid == os.geteuid() or status.st_uid == owner_in(folder)
 
 
-def _owner_in(folder: int) -> int:
-    """Of what we make there; our own number where we can make nothing."""
+def owner_in(folder: int) -> int:
+    """Who owns what we make there; our own number where we can make nothing."""
     name = f".avsync-{secrets.token_hex(8)}"
     with suppress(OSError):
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder))
@@ -111,11 +166,11 @@ def _owner_in(folder: int) -> int:
 
 def _check(path: Path, status: os.stat_result, folder: int, *, others: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise _refused(path, f"is {kind_of(status)}, where avsync keeps a file")
+        raise refused(path, f"is {kind_of(status)}, where avsync keeps a file")
     if status.st_nlink > 1:
-        raise _refused(path, "has a second name elsewhere (a hard link), which would be written, too")
-    if not others and not is_ours(status, folder):
-        raise _refused(path, f"belongs to {owner_name(status)}")
+        raise refused(path, "has a second name elsewhere (a hard link), which would be written, too")
+    if not others and not is_ours(status, folder, path):
+        raise refused(path, f"belongs to {owner_name(status)}")
 
 
 def kind_of(status: os.stat_result) -> str:
@@ -137,5 +192,6 @@ def owner_name(status: os.stat_result) -> str:
     return f"user {status.st_uid}"
 
 
-def _refused(path: Path, fact: str) -> OSError:
+def refused(path: Path, fact: str) -> OSError:
+    """What is to be raised for `path`, of which `fact` is said: "belongs to user mira"."""
     return OSError(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))

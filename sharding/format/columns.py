@@ -55,8 +55,6 @@ NAME_BYTES = (ascii_letters + digits + "_-").encode()
 LONGEST_NAME = 80
 """Letters of one."""
 _KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}/\d{{{KEY_DIGITS}}}", re.ASCII)
-ROOM_BYTES = (2**16, 2**8)
-"""An index is smaller than the first, and the second for each clip."""
 
 
 def save_columns(path: Path, columns: Columns) -> None:
@@ -66,13 +64,19 @@ def save_columns(path: Path, columns: Columns) -> None:
         np.savez(file, **arrays)
 
 
+def largest_index(clips: int) -> int:
+    """Bytes that index.npz of so many clips may have: twice what it has when each is of a source of its own."""
+    names = LONGEST_NAME + SOURCES["name_end"].itemsize
+    return 2 * max(0, clips) * (sum(kind.itemsize for kind in CLIPS.values()) + names) + (1 << 16)
+
+
 def load_columns(path: Path, clips: int | None = None) -> Columns:
     """Read and check index.npz. Raises InputError when it cannot be read, FormatError when it is damaged.
 
     clips: how many dataset.json says; no memory is taken for an index of more.
     """
     try:
-        columns = _read(path, path.stat().st_size if clips is None else ROOM_BYTES[0] + ROOM_BYTES[1] * clips)
+        columns = _read(path, path.stat().st_size if clips is None else largest_index(clips))
     except FormatError:
         raise
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sharding.base.files import broken_link
+from sharding.base.guarded import claimed_owner
 from sharding.errors import FormatError, InputError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
@@ -50,9 +51,10 @@ class Dataset:
 
     def location(self, clip: int, path: Path | None = None) -> ClipLocation:
         """Where a clip lies; `path`: of a copy of its shard."""
-        index = self.index
+        index, where = self.index, str(path or self.shard_path(clip))
         return ClipLocation(
-            path=str(path or self.shard_path(clip)),
+            path=where,
+            owner=claimed_owner(where),
             offset=int(index.offset[clip]),
             json_bytes=int(index.json_bytes[clip]),
             video_bytes=int(index.video_bytes[clip]),

@@ -17,6 +17,7 @@ from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 
 from sharding.base.files import from_json, open_file
+from sharding.base.guarded import owner_name
 from sharding.errors import AvsyncError, SkipClip, WrongClip
 from sharding.format.clip import ClipMeta
 from sharding.format.form import ClipForm
@@ -51,6 +52,8 @@ class ClipLocation:
     """Pictures in the clip."""
     key: str
     action: str
+    owner: int | None = None
+    """Whose file it must be: a copy lies where others may exchange what has its name."""
 
     @property
     def layout(self) -> Layout:
@@ -153,7 +156,10 @@ class ShardReader:
             if len(self._files) > OPEN_FILES:
                 self._close(next(iter(self._files)))
         file = self._files[path].fileno()
-        if os.fstat(file).st_size < location.offset + location.layout.size:
+        status = os.fstat(file)
+        if location.owner not in (None, status.st_uid):
+            raise SkipClip(f"{path} is not ours any more: it belongs to {owner_name(status)}")
+        if status.st_size < location.offset + location.layout.size:
             raise _changed(location)  # memory for what a damaged index claims is never asked for
         if self._form is not None:
             self._form.check_lengths(location.frames, location.json_bytes, location.video_bytes, location.audio_bytes)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sharding.base.files import open_file
 from sharding.errors import AvsyncError, FormatError
-from sharding.format.columns import CLIPS, ROOM_BYTES
+from sharding.format.columns import CLIPS, largest_index
 from sharding.format.index import INDEX, Index
 from sharding.verify.findings import Finding, FindingKind, shortened
 from sharding.verify.shard import read_side
@@ -33,7 +33,7 @@ def check_index(
     path = folder / split / INDEX
     try:
         with open_file(path) as opened:
-            if (size := opened.seek(0, 2)) > ROOM_BYTES[0] + ROOM_BYTES[1] * max(0, clips):
+            if (size := opened.seek(0, 2)) > largest_index(clips):
                 return one(FindingKind.DAMAGED, f"an index of {clips} clips", f"{size} bytes")
         found = Index.load(path)
     except FileNotFoundError:

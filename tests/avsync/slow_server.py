@@ -104,6 +104,13 @@ class Handler(SimpleHTTPRequestHandler):
         self.begin(None)
         self.send(data)
 
+    def endless(self, data: bytes) -> None:
+        """The file, and then more, as long as anybody listens."""
+        self.begin(None)
+        self.send(data)
+        while not self.server.closing.is_set():
+            self.send(bytes(1 << 16))
+
     def unavailable(self, data: bytes) -> None:
         self.send_error(503)
 
@@ -139,7 +146,7 @@ FAULTS: dict[str, Callable[[Handler, bytes], None]] = {
         for name in (
             "slow", "stall", "stall_at_once", "drip", "reset", "broken_off", "broken_off_unannounced",
             "too_long_announced", "too_short_announced", "unannounced", "unavailable", "forbidden", "no_http", "flip",
-            "flip_elsewhere", "page", "moved",
+            "flip_elsewhere", "page", "moved", "endless",
         )
     },
 }  # fmt: skip

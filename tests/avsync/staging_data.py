@@ -64,10 +64,9 @@ def _write_split(folder: Path, shards: range, clips: int, clip_bytes: int, rng: 
 
 def scratch_for(origin: Path | str, data: Path, scratch: Path, limit: int = 0, retries: Retries = QUICK) -> Scratch:
     """The train split of `data`, which lies at `origin`, on a shelf in `scratch`."""
-    room = Room(scratch=scratch, limit=limit)
-    room.prepare()
+    room = Room.open(scratch, limit)
     return Scratch(
-        location=Location.of(origin), folder=scratch / fingerprint(data),
+        location=Location.of(origin), folder=room.dataset_folder(fingerprint(data)),
         dataset=open_dataset(data, "train"), room=room, retries=retries,
     )  # fmt: skip
 

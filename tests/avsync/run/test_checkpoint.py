@@ -4,21 +4,28 @@ import errno
 import json
 import os
 import pickle
+import resource
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from avsync_settings import quick_config
 
-from avsync.run.checkpoint import Saved, load_checkpoint, prune, save_checkpoint
+from avsync.config import OptimConfig
+from avsync.run.checkpoint import Saved, keep_checkpoint, load_checkpoint, prune, save_checkpoint, tidy
 from avsync.run.network import load_network
+from avsync.run.optimizer_state import restore_optimizer
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
+from avsync.train.step import build_optimizer
 from avsync.train.trainer import train
 from sharding.base.files import publish_folder
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -66,6 +73,186 @@ def test_a_hostile_checkpoint_is_refused_and_runs_nothing(dataset, config, run, 
     with pytest.raises(FormatError, match=rf"{name}.*go on from an older checkpoint"):
         train(dataset, run, replace(config, steps=6))
     assert not trap.exists()
+
+
+def repacked(path: Path, change: Callable[[str, bytes], bytes], kind: int = zipfile.ZIP_STORED) -> None:
+    """The same records, but for what `change` makes of them."""
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in records.items():
+            archive.writestr(name, change(name, content))
+
+
+def ask_for_memory(name: str, content: bytes) -> bytes:
+    """A pickle of a few bytes that asks for 100 GB of zeros."""
+    bomb = b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\xe8vH\x17\x85R."
+    return bomb if name.endswith("data.pkl") else content
+
+
+def share_bytes(path: Path) -> None:
+    """Each record's entry leads to the bytes of the largest one: few bytes are all tensors."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+        for record in archive.infolist():
+            record.file_size = record.compress_size = largest.file_size
+        first = content.index(b"PK\x01\x02")
+        listed = b"".join(
+            struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, 0, 0, 0, 0, largest.CRC, largest.file_size,
+                        largest.file_size, len(record.filename), 0, 0, 0, 0, 0, largest.header_offset)
+            + record.filename.encode() for record in archive.infolist()
+        )  # fmt: skip
+        count = len(archive.infolist())
+    path.write_bytes(
+        content[:first] + listed + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(listed), first, 0)
+    )
+
+
+BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "packed": (lambda path: repacked(path, lambda _, content: content, zipfile.ZIP_DEFLATED), "holds packed records"),
+    "asked for": (lambda path: repacked(path, ask_for_memory), "is not a plain checkpoint"),
+    "shared": (share_bytes, "its records have more bytes than the file"),
+    "names": (
+        lambda path: repacked(path, lambda name, data: b"]" * (5 << 20) if name.endswith("data.pkl") else data),
+        "one list of at most",
+    ),
+    "names of names": (
+        lambda path: repacked(path, lambda name, data: data if "pkl" in name else b"") or None,
+        "is damaged or cut short",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["model.pt", "optimizer.pt"])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_checkpoint_takes_no_more_memory_than_it_has_bytes(tmp_path, name, bomb):
+    paths, state = RunPaths(tmp_path), State(step=5, model="small", digest="", skipped=0)
+    tensors = {f"w{number}": torch.zeros(1000 * number) for number in range(1, 4)}
+    save_checkpoint(paths, Saved(state=state, model=tensors, optimizer=tensors))
+    victim = paths.checkpoint(5) / name
+    make, told = BOMBS[bomb]
+    make(victim)
+    bytes_now = victim.stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4 * bytes_now + (256 << 20), before[1]))
+    try:
+        with pytest.raises(FormatError, match=rf"{name}.*{told}.*delete its folder to go on from an older checkpoint"):
+            load_checkpoint(paths.checkpoint(5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def exchanged(state: dict[str, Any], **values: object) -> dict[str, Any]:
+    """With other values for the first weight."""
+    return state | {"state": state["state"] | {0: state["state"][0] | values}}
+
+
+def nested(depth: int) -> object:
+    value: object = (1.0,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another shape": lambda state: exchanged(state, exp_avg=torch.zeros(1)),
+    "one for all": lambda state: exchanged(state, exp_avg_sq=torch.zeros(())),
+    "a number": lambda state: exchanged(state, exp_avg=3.0),
+    "text": lambda state: exchanged(state, exp_avg="x"),
+    "complex": lambda state: exchanged(
+        state, exp_avg=torch.zeros_like(state["state"][0]["exp_avg"], dtype=torch.cfloat)
+    ),
+    "nothing": lambda state: exchanged(state, exp_avg=None),
+    "a missing one": lambda state: state | {"state": state["state"] | {0: {"step": torch.tensor(3.0)}}},
+    "steps of a shape": lambda state: exchanged(state, step=torch.zeros(2)),
+    "no number of steps": lambda state: exchanged(state, step=torch.tensor(float("nan"))),
+    "steps before the first": lambda state: exchanged(state, step=-1e300),
+    "very many steps": lambda state: exchanged(state, step=10**400),
+    "what has no end": lambda state: exchanged(state, more=nested(60)),
+    "a weight too many": lambda state: state | {"state": state["state"] | {999: {}}},
+    "a state of text": lambda state: state | {"state": "x"},
+    "a weight of text": lambda state: state | {"state": state["state"] | {0: "x"}},
+    "a group too many": lambda state: state | {"param_groups": state["param_groups"] * 2},
+    "no groups": lambda state: {"state": state["state"]},
+    "a list": lambda state: [state],
+}
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "momentum", "sgd"])
+@pytest.mark.parametrize("forged", STATES)
+def test_a_state_of_another_optimiser_is_told_and_never_ends_a_step(kind, forged, tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+
+    def stepped() -> torch.optim.Optimizer:
+        optimizer = build_optimizer(network.parameters(), OptimConfig(name=kind))
+        network(torch.ones(2, 3)).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    state = stepped().state_dict()
+    state["state"] = state["state"] or {0: {}}
+    if kind in ("momentum", "sgd"):  # it keeps others: what is wrong there is put into what it has
+        names = {"exp_avg": "momentum_buffer", "exp_avg_sq": "momentum_buffer"}
+        state["state"][0] |= {"exp_avg": torch.zeros(4, 3)}
+        state = STATES[forged](state)
+        if isinstance(state, dict) and isinstance(state["state"], dict) and isinstance(state["state"][0], dict):
+            state["state"][0] = {names.get(name, name): value for name, value in state["state"][0].items()}
+    else:
+        state = STATES[forged](state)
+    optimizer = build_optimizer(network.parameters(), OptimConfig(name=kind))
+    try:
+        restore_optimizer(optimizer, state, tmp_path)
+    except FormatError as error:
+        told = str(error)
+    else:
+        told = ""
+        network(torch.ones(2, 3)).sum().backward()
+        optimizer.step()  # then it does no harm
+    assert kind in ("momentum", "sgd") or told.startswith(f"{tmp_path} holds another optimiser's state: ")
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "momentum", "sgd"])
+def test_settings_of_an_optimiser_are_the_runs_whatever_a_checkpoint_says(kind, tmp_path):
+    network = torch.nn.Linear(3, 4)
+    optimizer = build_optimizer(network.parameters(), OptimConfig(name=kind))
+    network(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    state, own = optimizer.state_dict(), dict(optimizer.state_dict()["param_groups"][0])
+    forged = {name: "x" for name in own if name not in ("params", "lr")} | {"lr": 0.125, "more": "x"}
+    restored = build_optimizer(network.parameters(), OptimConfig(name=kind))
+    restore_optimizer(restored, state | {"param_groups": [state["param_groups"][0] | forged]}, tmp_path)
+    for name, value in own.items():
+        assert restored.state_dict()["param_groups"][0][name] == (0.125 if name == "lr" else value)
+    network(torch.ones(2, 3)).sum().backward()
+    restored.step()
+
+
+@pytest.mark.parametrize("name", ["x.part", "00000099.part", "x.old", "00000099.old", "x.gone", "y.part.old"])
+@pytest.mark.parametrize("kind", ["link to a folder", "link to nothing", "file", "FIFO", "folder"])
+def test_whatever_lies_among_the_checkpoints_ends_no_run(tmp_path, name, kind, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own").write_bytes(b"mine")
+    paths, state = RunPaths(tmp_path / "run"), State(step=7, model="small", digest="", skipped=0)
+    place = paths.checkpoints / name
+    place.parent.mkdir(parents=True)
+    {
+        "link to a folder": lambda: place.symlink_to(tmp_path / "mine"),
+        "link to nothing": lambda: place.symlink_to(tmp_path / "none"),
+        "file": lambda: place.write_bytes(b"x"),
+        "FIFO": lambda: os.mkfifo(place),
+        "folder": lambda: shutil.copytree(tmp_path / "mine", place),
+    }[kind]()
+    tidy(paths)
+    keep_checkpoint(paths, Saved(state=state, model={"w": torch.ones(2)}, optimizer={}), 1)
+    tidy(paths)
+    assert [path.name for path in paths.checkpoints.iterdir() if path.suffix] == []
+    assert paths.saved_steps() == ([99] if (name, kind) == ("00000099.old", "folder") else [7]), "but what a crash left"
+    assert (tmp_path / "mine" / "own").read_bytes() == b"mine"
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("keep", [0, 10, 2000])

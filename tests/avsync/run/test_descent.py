@@ -9,9 +9,10 @@ import torch
 from avsync_settings import quick_config
 
 from avsync.config import TrainConfig
-from avsync.run.checkpoint import load_weights
+from avsync.run.checkpoint import MODEL
 from avsync.run.info import choose_step, read_run
 from avsync.run.paths import RunPaths
+from avsync.run.tensor_file import load_tensors
 from avsync.train.trainer import train
 from sharding.errors import FormatError, InputError
 
@@ -31,7 +32,7 @@ def origin(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_weights(RunPaths(run).checkpoint(choose_step(RunPaths(run), "last")))
+    return load_tensors(RunPaths(run).checkpoint(choose_step(RunPaths(run), "last")) / MODEL)
 
 
 def test_it_begins_with_the_weights_and_the_statistics_of_the_other(

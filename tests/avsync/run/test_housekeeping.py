@@ -27,7 +27,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.progress import Pulse, RunProgress
 from avsync.run.receipt import keep_receipt, read_receipts
 from avsync.run.state import Best, State
-from avsync.staging.room import discard, give, release, touch
+from avsync.staging.copies import discard, give, release, touch
 from avsync.train.stop import Stopped
 from avsync.train.tracking import CurveFolder
 from avsync.train.trainer import train
@@ -87,7 +87,7 @@ def curves(root: Path) -> None:
 def use_copy(root: Path) -> None:
     file = root / "000000.tar"
     give(file)
-    touch(file)
+    touch(root, [file.name])
     release(file)
     discard(file)
 

@@ -1,6 +1,7 @@
 """A file from afar: whatever the origin does, a right copy comes of it or an error that names it, and soon."""
 
 import io
+import os
 import shlex
 import subprocess
 import time
@@ -16,16 +17,16 @@ from slow_server import FAULTS, SlowServer
 from staging_data import QUICK, break_clip, tar, write_noise
 
 from avsync.staging.checksum import ClipCheck, ClipRanges
-from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped
+from avsync.staging.fetch import Fetch, FetchedFile, FetchStopped, TooLong
 from avsync.staging.location import Location
 from avsync.staging.streams import _end
 from sharding.errors import InputError
-from sharding.format.index import INDEX, Index
+from sharding.format.index import INDEX, INFO, Index
 
 SHARD = "train/000001.tar"
 ON_THE_WAY = [
     "slow", "stall", "stall_at_once", "drip", "reset", "broken_off", "broken_off_unannounced", "too_long_announced",
-    "too_short_announced", "unannounced", "unavailable", "no_http", "flip", "page",
+    "too_short_announced", "unannounced", "unavailable", "no_http", "flip", "page", "endless",
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def fetched(
 ) -> tuple[bytes, FetchedFile]:
     with io.FileIO(data.parent / "copy", "w+") as file:
         fetch = Fetch(location=Location.of(origin), retries=QUICK, say=say)
-        came = fetch.copy(name, file, places(data) if checked else None)
+        came = fetch.copy(name, file, places(data) if checked else 1 << 20)
         file.seek(0)
         return file.readall(), came
 
@@ -81,6 +82,7 @@ def test_what_goes_wrong_on_the_way_once_is_asked_for_again(fault: str, server: 
         ("forbidden", "HTTP 403", 1),
         ("moved", "redirect", 1),
         ("page", "no clip in it is as packed .* 62,464 are expected", 2),
+        ("endless", "it is not as packed .*has more than the 62,464 bytes", 2),
     ],
 )
 def test_what_goes_wrong_each_time_is_an_error_that_names_it(
@@ -91,6 +93,29 @@ def test_what_goes_wrong_each_time_is_an_error_that_names_it(
         fetched(server.url, data)
     if fault != "moved":  # each redirect is asked for, too
         assert server.asked[SHARD] == asked
+
+
+ENDLESS = {
+    "pipe": "pipe:cat {data}/{{}}; yes",
+    "pipe of noise": "pipe:cat {data}/{{}}; cat /dev/urandom",
+    "pipe of nothing else": "pipe:: {{}}; yes",
+    "http": "",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("name", [SHARD, INFO])
+def test_of_an_origin_that_never_ends_no_byte_more_than_expected_is_written(
+    kind: str, name: str, server: SlowServer, data: Path
+) -> None:
+    server.faults[name] = ["endless"] * 99
+    origin = ENDLESS[kind].format(data=shlex.quote(str(data))) or server.url
+    expected = places(data) if name == SHARD else 5_000
+    with io.FileIO(data.parent / "copy", "w+") as file:
+        fetch = Fetch(location=Location.of(origin), retries=QUICK)
+        with pytest.raises((InputError, TooLong)):
+            fetch.copy(name, file, expected)
+        assert os.fstat(file.fileno()).st_size <= (5_000 if isinstance(expected, int) else expected.size)
 
 
 def test_every_fault_of_the_server_is_tried() -> None:
@@ -159,6 +184,9 @@ def test_a_shard_is_judged_the_same_in_whatever_pieces_it_comes(data: Path, piec
         ("cat {0}/{{}} | head -c 30000; sleep 600", "nothing came for 0.4 s"),
         ("cat {0}/{{}}; exec >&-; sleep 600", "its output has ended, but not the command, for 0.4 s"),
         ("no-such-program {{}}", "ended with exit code 127.*not found"),
+        ("cat {0}/{{}}; yes a word too many >&2", "nothing came for 0.4 s"),
+        ("yes a word too many >&2 & cat {0}/{{}}; exit 3", "ended with exit code 3: .*a word too many.*"),
+        ("cat {0}/{{}}; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo last >&2; exit 3", "exit code 3: x+last"),
     ],
 )
 def test_a_command_counts_only_when_it_ends_well(command: str, told: str, data: Path) -> None:
@@ -187,6 +215,14 @@ def _runs(process: str) -> bool:
         return False
 
 
+def test_complaints_of_a_command_take_no_room_on_any_disk(data: Path, tmp_path: Path) -> None:
+    """They may have no end, and the folder for temporary files may be small."""
+    files = f"ls -l /proc/$$/fd > {shlex.quote(str(tmp_path / 'files'))}"
+    command = f"pipe:{files}; yes a word too many >&2 & cat {shlex.quote(str(data))}/{{}}; kill $!"
+    assert fetched(command, data)[0] == tar(data, 1)
+    assert " 2 -> pipe:" in (tmp_path / "files").read_text()
+
+
 @pytest.mark.parametrize("origin", ["pipe:sleep 600; : {}", "server"])
 def test_who_does_not_want_it_any_more_is_let_go(origin: str, server: SlowServer, data: Path) -> None:
     server.faults[SHARD] = ["unavailable"] * 99
@@ -195,7 +231,7 @@ def test_who_does_not_want_it_any_more_is_let_go(origin: str, server: SlowServer
     fetch = Fetch(location=location, retries=replace(QUICK, stall_s=600, pause_s=600), stop=stop)
     Timer(0.2, stop.set).start()
     with io.FileIO(data.parent / "copy", "w+") as file, pytest.raises(FetchStopped):
-        fetch.copy(SHARD, file)
+        fetch.copy(SHARD, file, places(data))
 
 
 def test_a_name_and_password_are_sent_and_never_shown(server: SlowServer, data: Path) -> None:

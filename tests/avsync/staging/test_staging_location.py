@@ -1,6 +1,7 @@
 """DATASET as typed: folders and URLs told apart, opened through a mirror, and nothing in the data leads elsewhere."""
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ from staging_data import QUICK, write_noise
 
 from avsync.config import RuntimeConfig
 from avsync.staging.location import Location
-from avsync.staging.mirror import StagedDataset, fingerprint
+from avsync.staging.mirror import FRESH, StagedDataset, fingerprint
+from avsync.staging.room import LOCK
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import DatasetFolder
 from launch.cli import main
 from launch.commands.train import Train
 from sharding.errors import FormatError, InputError
+from sharding.format.columns import COLUMNS, largest_index, save_columns
 from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX, INFO, Index
 
@@ -37,6 +40,10 @@ def server(data: Path) -> Iterator[SlowServer]:
 @pytest.fixture
 def runtime(tmp_path: Path) -> RuntimeConfig:
     return RuntimeConfig(scratch=str(tmp_path / "scratch"))
+
+
+def own(runtime: RuntimeConfig) -> Path:
+    return Path(runtime.scratch) / f"avsync-{os.geteuid()}"
 
 
 def below(folder: Path) -> list[str]:
@@ -135,7 +142,7 @@ def test_a_folder_with_scratch_is_opened_itself_and_its_train_shards_copied(data
     assert source.folder == data
     train = source.shelf(open_dataset(data, "train"), staged=True)
     assert isinstance(train, Scratch)
-    assert train.copy(3) == Path(runtime.scratch) / fingerprint(data) / "train" / "000003.tar"
+    assert train.copy(3) == own(runtime) / fingerprint(data) / "train" / "000003.tar"
     assert source.shelf(open_dataset(data, "val"), staged=False) == DatasetFolder(data, "val")
 
 
@@ -143,7 +150,7 @@ def test_a_folder_with_scratch_is_opened_itself_and_its_train_shards_copied(data
 def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowServer, runtime: RuntimeConfig) -> None:
     url = {"http": f"{server.url}/", "pipe": f"pipe:cat {shlex.quote(str(data))}/{{}}", "file": f"file://{data}"}[kind]
     source = StagedDataset.open(url, runtime, QUICK)
-    assert source.mirror == Path(runtime.scratch) / fingerprint(data)
+    assert source.mirror == own(runtime) / fingerprint(data)
     for split in ("train", "val"):
         dataset = open_dataset(source.folder, split)
         shelf = source.shelf(dataset, staged=split == "train")
@@ -151,7 +158,7 @@ def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowS
             shard = int(dataset.index.shard[clip])
             read = shelf.path(shard).read_bytes()
             assert read == (data / split / f"{shard:06d}.tar").read_bytes()
-    left = [name for name in below(Path(runtime.scratch)) if name.startswith(".avsync-")]
+    left = [name for name in below(Path(runtime.scratch)) if FRESH in name]
     assert left == []
 
 
@@ -164,15 +171,56 @@ def test_a_dataset_that_has_changed_gets_another_mirror(
     assert (again / INFO).read_bytes() == (data / INFO).read_bytes()
     shutil.rmtree(data)
     shutil.copytree(again, data)
-    assert (
-        StagedDataset.open(server.url, runtime, QUICK).folder
-        == Path(runtime.scratch) / fingerprint(again)
-        != before.folder
-    )
+    assert StagedDataset.open(server.url, runtime, QUICK).folder == own(runtime) / fingerprint(again) != before.folder
 
 
 @pytest.mark.parametrize("name", [INFO, f"train/{INDEX}", f"val/{INDEX}"])
-@pytest.mark.parametrize("fault", ["stall", "reset", "page", "broken_off_unannounced", "unavailable"])
+@pytest.mark.parametrize("kind", ["http", "pipe"])
+def test_metadata_that_never_end_are_refused_before_they_take_much(
+    kind: str, name: str, data: Path, server: SlowServer, runtime: RuntimeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avsync.staging.mirror.LARGEST_INFO", 5_000)
+    server.faults[name] = ["endless"] * 9
+    url = f"pipe:cat {shlex.quote(str(data))}/{{}}; [ {{}} != {name} ] || yes" if kind == "pipe" else server.url
+    with pytest.raises(FormatError, match=r"gives is no part of a dataset: it has more than [\d,]+ bytes") as caught:
+        StagedDataset.open(url, runtime, QUICK)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in below(own(runtime)) if path != LOCK]
+
+
+@pytest.mark.parametrize("name", [INFO, f"train/{INDEX}"])
+def test_metadata_take_no_more_than_the_limit_allows(name: str, data: Path, tmp_path: Path) -> None:
+    runtime = RuntimeConfig(scratch=str(tmp_path / "scratch"), scratch_gb=3e-6)
+    url = f"pipe:cat {shlex.quote(str(data))}/{{}}; [ {{}} != {name} ] || yes"
+    with pytest.raises(InputError, match=f"{name} of .*takes more than 3.0 kB, and the limit is 3.0 kB; raise --run"):
+        StagedDataset.open(url, runtime, QUICK)
+    assert not [path for path in below(own(runtime)) if path != LOCK]
+
+
+def test_metadata_leave_others_a_part_of_the_disk(
+    data: Path, runtime: RuntimeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = os.statvfs(data)
+    floor = disk.f_bavail * disk.f_frsize - (1 << 30)  # all but a GB
+    monkeypatch.setattr("avsync.staging.room._floor", lambda _: floor + (1 << 30))
+    with pytest.raises(InputError, match=r"of pipe:cat .*, and the disk of .* is full, but for .* left to others"):
+        StagedDataset.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
+
+
+def test_an_index_of_any_dataset_is_as_short_as_it_must_be(tmp_path: Path) -> None:
+    for clips in (1, 7, 3_000):
+        names = [f"{number:080d}" for number in range(clips)]  # the longest, and as many as can be
+        rows = Index.load(write_noise(tmp_path / str(clips), shards=1, clips=1) / "train" / INDEX)
+        columns = {name: np.resize(getattr(rows, name), clips) for name in COLUMNS}
+        columns["names"] = np.frombuffer("".join(names).encode(), np.uint8)
+        columns["name_end"] = np.arange(1, clips + 1) * 80
+        save_columns(tmp_path / INDEX, columns)
+        assert largest_index(clips) / 2 - 40_000 < (tmp_path / INDEX).stat().st_size < largest_index(clips)
+
+
+@pytest.mark.parametrize("name", [INFO, f"train/{INDEX}", f"val/{INDEX}"])
+@pytest.mark.parametrize("fault", ["stall", "reset", "page", "broken_off_unannounced", "unavailable", "endless"])
 def test_metadata_that_comes_badly_once_is_asked_for_again(
     name: str, fault: str, data: Path, server: SlowServer, runtime: RuntimeConfig
 ) -> None:
@@ -190,7 +238,7 @@ def test_a_page_in_place_of_a_dataset_is_named(server: SlowServer, runtime: Runt
 def test_a_url_without_a_dataset_is_named(data: Path, server: SlowServer, runtime: RuntimeConfig) -> None:
     with pytest.raises(InputError, match=f"cannot get {server.url}/elsewhere/dataset.json: HTTP 404"):
         StagedDataset.open(f"{server.url}/elsewhere", runtime, QUICK)
-    assert below(Path(runtime.scratch)) == [".avsync.lock"]
+    assert below(Path(runtime.scratch)) == [f"{own(runtime).name}/{LOCK}"]
 
 
 def test_no_name_in_the_data_leads_out_of_the_folders(
@@ -202,7 +250,7 @@ def test_no_name_in_the_data_leads_out_of_the_folders(
     (data / INFO).write_text(json.dumps(info))
     source = StagedDataset.open(server.url, runtime, QUICK)
     assert set(server.asked) == {INFO, f"train/{INDEX}", f"val/{INDEX}"}
-    assert set(below(tmp_path)) >= {f"scratch/{source.folder.name}/{name}" for name in server.asked}
+    assert set(below(tmp_path)) >= {f"scratch/{own(runtime).name}/{source.folder.name}/{name}" for name in server.asked}
     assert not [name for name in below(tmp_path) if "out" in name]
 
 
@@ -221,10 +269,3 @@ def test_names_are_quoted_for_the_shell(tmp_path: Path, runtime: RuntimeConfig) 
     data = write_noise(tmp_path / "it's $HOME; x")
     source = StagedDataset.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
     assert source.folder.name == fingerprint(data)
-
-
-def test_a_mirror_of_another_user_is_not_used(data: Path, runtime: RuntimeConfig, monkeypatch) -> None:
-    (Path(runtime.scratch) / fingerprint(data)).mkdir(parents=True)
-    monkeypatch.setattr("os.geteuid", lambda: 12345)
-    with pytest.raises(InputError, match=r"belongs to another user; give --runtime.scratch a folder of your own"):
-        StagedDataset.open(data, runtime, QUICK)

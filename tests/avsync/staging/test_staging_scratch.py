@@ -19,9 +19,9 @@ from slow_server import SlowServer
 from staging_data import QUICK, break_clip, scratch_for, tar, write_noise
 
 import avsync.staging.fetch
-import avsync.staging.room
+from avsync.staging.copies import FRESH_S, discard, release
 from avsync.staging.part_file import PartFile, locked
-from avsync.staging.room import FRESH_S, MIRROR, NoRoom, Room, release
+from avsync.staging.room import LOCK, NoRoom, Room
 from avsync.staging.scratch import CopyOutcome, Scratch
 from avsync.staging.shelf import DatasetFolder
 from sharding.errors import InputError
@@ -96,10 +96,14 @@ def copies(scratch: Path) -> list[str]:
     return sorted(path.name for path in scratch.rglob("*.tar*"))
 
 
+def own(scratch: Path) -> Path:
+    return scratch / f"avsync-{os.geteuid()}"
+
+
 def bytes_in(scratch: Path) -> int:
     """At one moment: room is made and given under this lock; what is renamed meanwhile counts once."""
     sizes: dict[int, int] = {}
-    with locked(scratch / ".avsync.lock"):
+    with locked(own(scratch) / LOCK):
         for path in scratch.rglob("*.tar*"):
             with suppress(FileNotFoundError):
                 seen = path.lstat()
@@ -233,7 +237,7 @@ def test_closing_another_file_of_the_same_name_takes_no_lock_away(tmp_path: Path
 def test_the_limit_holds_for_all_jobs_together(data: Path, tmp_path: Path) -> None:
     other = write_noise(tmp_path / "other", seed=1)
     scratch, limit, most = tmp_path / "scratch", 150_000, 0
-    scratch.mkdir()
+    Room.open(scratch)
     jobs = [process(STAGE, origin, origin, scratch, limit, *range(4)) for origin in (data, other)]
     while any(job.poll() is None for job in jobs):
         most = max(most, bytes_in(scratch))
@@ -299,13 +303,13 @@ def test_what_a_killed_job_left_half_made_is_cleared_for_others(data: Path, tmp_
 
 
 def test_nothing_in_the_scratch_folder_that_is_not_a_copy_is_removed(data: Path, tmp_path: Path) -> None:
-    mine = write_noise(tmp_path / "scratch" / f"{MIRROR}mine")
+    mine = write_noise(tmp_path / "scratch" / "avsync-mine")
     shelf = scratch_for(data, data, tmp_path / "scratch", 62_464)
     shelf.copy(0).parent.mkdir(parents=True)
     shelf.copy(0).symlink_to(data / "train" / "000000.tar")
     os.link(data / "train" / "000001.tar", shelf.copy(1))
     for path in [*(mine / "train").iterdir(), *(data / "train").iterdir()]:
-        release(path)
+        os.utime(path, (1, 1))
     os.utime(shelf.copy(0), (1, 1), follow_symlinks=False)
     before = {path: path.read_bytes() for folder in (mine, data) for path in (folder / "train").iterdir()}
     assert shelf.stage(2) is CopyOutcome.THERE
@@ -351,7 +355,7 @@ def test_no_clip_is_lost_to_another_job_that_removes_copies(
     with ShardReader() as reader:
         shelf.stage(0)
         assert read(shelf, reader, 0) == shelf.copy(0)
-        avsync.staging.room.discard(shelf.copy(0))
+        discard(shelf.copy(0))
         assert read(shelf, reader, 1) == (data / "train" / "000000.tar" if kind == "folder" else shelf.copy(0))
         assert shelf.counts.distrusted == 0
 
@@ -359,7 +363,7 @@ def test_no_clip_is_lost_to_another_job_that_removes_copies(
 def test_a_reader_that_holds_an_older_copy_reads_the_newer_one(data: Path, tmp_path: Path) -> None:
     shelf = scratch_for(data, data, tmp_path / "scratch")
     with ShardReader() as reader:
-        for spoil in (avsync.staging.room.discard, lambda copy: copy.write_bytes(bytes(62_464))):
+        for spoil in (discard, lambda copy: copy.write_bytes(bytes(62_464))):
             shelf.stage(0)
             reader.read(shelf.dataset.location(0, shelf.copy(0)))
             spoil(shelf.copy(0))
@@ -426,14 +430,14 @@ def test_a_scratch_folder_without_locks_is_refused(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(InputError, match=f"the file system of {tmp_path} has no locks .*disk of this machine"):
-        Room(scratch=tmp_path).prepare()
+    with pytest.raises(InputError, match=f"the file system of {own(tmp_path)} has no locks .*disk of this machine"):
+        Room.open(tmp_path)
 
 
 def test_a_file_in_place_of_the_scratch_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "scratch").touch()
     with pytest.raises(InputError, match=rf"--runtime.scratch {tmp_path / 'scratch'} cannot be used: it is a file"):
-        Room(scratch=tmp_path / "scratch").prepare()
+        Room.open(tmp_path / "scratch")
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
@@ -470,7 +474,7 @@ def test_a_disk_that_is_fuller_than_it_said_costs_older_copies(
 
 
 def test_room_is_asked_for_before_anything_is_copied(data: Path, tmp_path: Path) -> None:
-    room = Room(scratch=tmp_path, limit=100_000)
+    room = Room.open(tmp_path, 100_000)
     part = PartFile.take(tmp_path / "a.tar")
     assert part
     room.reserve(part, 90_000)
@@ -513,7 +517,10 @@ def test_a_full_disk_is_read_past_or_named(kind: str, data: Path, tmp_path: Path
     assert kept == "['000000.tar', '000001.tar', '000002.tar']" or kind == "pipe"
     if kind == "folder":
         assert last == str(data / "train" / "000003.tar")
-        assert f"the disk of {tmp_path / 'disk'} is full: shards without a copy are read from {data}" in complaint
+        assert (
+            f"the disk of {tmp_path / 'disk'} is full, but for 10.2 kB that are left to others: shards without a copy"
+            in complaint
+        )
     else:
         assert last.endswith("/train/000003.tar")  # urgent: an older copy went
 

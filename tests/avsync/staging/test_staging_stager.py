@@ -12,9 +12,9 @@ import pytest
 from slow_server import SlowServer
 from staging_data import scratch_for, tar, write_noise
 
-import avsync.staging.room
+import avsync.staging.copies
 import avsync.staging.stager
-from avsync.staging.room import LONG_AGO
+from avsync.staging.copies import LONG_AGO
 from avsync.staging.scratch import Scratch
 from avsync.staging.shelf import Counts
 from avsync.staging.stager import Stager, keep_ahead
@@ -39,7 +39,7 @@ def server(data: Path) -> Iterator[SlowServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(avsync.staging.stager, "LOOK_AGAIN_S", 0.02)
-    monkeypatch.setattr(avsync.staging.room, "GIVEN_S", 0.1)
+    monkeypatch.setattr(avsync.staging.copies, "GIVEN_S", 0.1)
 
 
 def until(true: Callable[[], object]) -> None:

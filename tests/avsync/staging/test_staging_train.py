@@ -14,8 +14,8 @@ from avsync.config import TrainConfig
 from avsync.loading.feed import Feed
 from avsync.loading.options import CPU, LoaderOptions, StoppedWaiting
 from avsync.run.paths import RunPaths
+from avsync.staging.copies import discard
 from avsync.staging.mirror import StagedDataset
-from avsync.staging.room import discard
 from avsync.staging.scratch import Scratch
 from avsync.staging.stager import keep_ahead
 from avsync.train.trainer import train
@@ -97,7 +97,7 @@ def test_no_clip_is_lost_when_copies_go_or_spoil(
 def test_no_clip_is_lost_to_a_tight_limit(
     room: int, dataset: Path, server: SlowServer, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avsync.staging.room.GIVEN_S", 1)
+    monkeypatch.setattr("avsync.staging.copies.GIVEN_S", 1)
     largest = max(path.stat().st_size for path in (dataset / "train").glob("*.tar"))
     config = with_scratch(config, tmp_path)
     config = replace(config, runtime=replace(config.runtime, scratch_gb=room * largest / 1e9))

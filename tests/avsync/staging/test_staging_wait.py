@@ -67,7 +67,7 @@ def test_a_copy_waits_for_others_in_the_making_to_give_room(server: SlowServer, 
 def test_whatever_the_room_every_shard_comes(
     room: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avsync.staging.room.GIVEN_S", 0.1)
+    monkeypatch.setattr("avsync.staging.copies.GIVEN_S", 0.1)
     shelf = scratch_for(
         f"pipe:sleep 0.2; cat {shlex.quote(str(data))}/{{}}", data, tmp_path / "scratch", room * SIZE,
         replace(QUICK, stall_s=10),

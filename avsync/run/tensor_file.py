@@ -1,0 +1,93 @@
+"""A file of tensors, model.pt or optimizer.pt: written as torch does, read as if a stranger had made it.
+
+Nothing in it is run, and it takes no more memory than it has bytes: its records are stored, never packed, they do not
+share bytes, and the little pickle that names them knows four words. torch.load(weights_only=True) alone would inflate a
+small file to any size, or make the array of a billion bytes that a line of it asks for.
+"""
+
+import io
+import pickle
+import pickletools
+import warnings
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+import torch
+
+from sharding.base.files import open_file
+from sharding.errors import FormatError, InputError
+
+LARGEST_PICKLE = 1 << 22
+"""Bytes of names and shapes: some 20,000 tensors have so many."""
+KNOWN = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch.storage UntypedStorage",
+} | {
+    f"torch {kind}Storage"
+    for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+}
+"""What a pickle may ask for: dictionaries and tensors."""
+
+
+def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """By way of memory: torch's own writer turns a full disk into an internal error."""
+    packed = io.BytesIO()
+    torch.save(tensors, packed)
+    path.write_bytes(packed.getbuffer())
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Raises FormatError when it is damaged or holds anything but tensors and plain values; InputError."""
+    try:
+        with BufferedReader(open_file(path)) as file:
+            _check_records(cast(BinaryIO, file), path)
+            file.seek(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
+                return torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise _not_plain(path) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, NotImplementedError, BadZipFile) as error:
+        reason = str(error).partition(". ")[0] or "it is empty"
+        raise FormatError(f"{path} is damaged or cut short ({reason})") from error
+
+
+def _check_records(file: BinaryIO, path: Path) -> None:
+    size = file.seek(0, io.SEEK_END)
+    if not size:
+        raise EOFError
+    with ZipFile(file) as stored:
+        records = stored.infolist()
+        if any(record.compress_type != ZIP_STORED for record in records):
+            raise FormatError(f"{path} holds packed records, which no checkpoint has: they could take any memory")
+        if sum(record.file_size for record in records) > size:
+            raise FormatError(f"{path} is damaged: its records have more bytes than the file")
+        pickles = [record for record in records if record.filename.rpartition("/")[2] == "data.pkl"]
+        if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
+            raise FormatError(
+                f"{path} is no checkpoint: one list of at most {LARGEST_PICKLE:,} bytes names its tensors"
+            )
+        if _asks_for_more(stored.read(pickles[0])):
+            raise _not_plain(path)
+
+
+def _asks_for_more(data: bytes) -> bool:
+    """Than dictionaries and tensors."""
+    return any(
+        "GLOBAL" in code.name and (code.name != "GLOBAL" or argument not in KNOWN)
+        for code, argument, _ in pickletools.genops(data)
+    )
+
+
+def _not_plain(path: Path) -> FormatError:
+    return FormatError(
+        f"{path} is not a plain checkpoint: it is damaged or asks to run code, and nothing in it was run"
+    )
