@@ -73,7 +73,7 @@ def places(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 def put(value: Any, place: tuple[str | int, ...], new: Any) -> Any:
     if not place:
         return new
-    inner = dict(enumerate(value)) if isinstance(value, list) else dict(value)
+    inner: dict[Any, Any] = dict(enumerate(value)) if isinstance(value, list) else dict(value)
     inner[place[0]] = put(inner[place[0]], place[1:], new)
     return list(inner.values()) if isinstance(value, list) else inner
 
