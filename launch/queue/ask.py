@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from sharding.base.text import LONGEST_MESSAGE, shown
 from sharding.errors import AvsyncError, InputError
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Unasked:
 
     def warn(self) -> None:
         if self.warning:
-            sys.stderr.write(f"avsync: warning: {self.warning}\n")
+            sys.stderr.write(f"avsync: warning: {shown(self.warning, LONGEST_MESSAGE)}\n")
 
 
 def unchanged(environment: Mapping[str, str]) -> dict[str, str]:
