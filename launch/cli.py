@@ -45,6 +45,7 @@ REMEDIES = {
         (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, errno.EREMOTEIO),
         "look after that disk or its mount, then run the same command again",
     ),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP), "no disk has such a file; name another one"),
 }
 """What a disk answers -> what to do; of other errors the program is to blame."""
 

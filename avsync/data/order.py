@@ -28,6 +28,10 @@ KEPT_BLOCKS = 4
 """A step spans two blocks at most where a block fills a batch; a few more for who looks ahead."""
 
 
+EPOCHS = 2**24
+"""As many have a stream of randomness of their own."""
+
+
 def clip_rng(seed: int, epoch: int, clip: int) -> np.random.Generator:
     """All randomness of one clip in one epoch: the same whoever asks, in whatever order (counter-based Philox)."""
     return np.random.Generator(_bits(seed, epoch, clip))
@@ -122,6 +126,8 @@ class Order:
 
     def _lay_out(self, epoch: int) -> _Epoch:
         """Blocks differ by one shard at most: a small one at the end would be a batch of few sources."""
+        if epoch >= EPOCHS:
+            raise UsageError(f"no training has {EPOCHS:,} epochs of {len(self.clips)} clips: lower --steps")
         rows = shuffled(np.arange(len(self._first)), self.seed, epoch, 0)
         blocks = np.array_split(rows, -(-len(rows) // BLOCK_SHARDS))
         return _Epoch(blocks=blocks, ends=np.cumsum([self._size[block].sum() for block in blocks]))

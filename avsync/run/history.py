@@ -21,7 +21,7 @@ from avsync.staging.mirror import StagedDataset
 from sharding.base.files import read_json
 from sharding.base.text import plain
 from sharding.base.written_paths import is_url
-from sharding.errors import InputError
+from sharding.errors import FormatError, InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,9 +87,17 @@ class History:
                 )
 
     def newest(self) -> State | None:
-        """Of the newest checkpoint; None before the first."""
+        """Of the newest checkpoint; None before the first. Raises FormatError where its folder says another step."""
         steps = self.paths.saved_steps()
-        return read_json(self.paths.checkpoint(steps[0]) / STATE, State) if steps else None
+        if not steps:
+            return None
+        state = read_json(self.paths.checkpoint(steps[0]) / STATE, State)
+        if state.step != steps[0] or state.step > self.info.config.steps:
+            raise FormatError(
+                f"{self.paths.checkpoint(steps[0])} is of step {state.step}, by its {STATE}, of a run of "
+                f"{self.info.config.steps}: it was changed; delete it, and an older checkpoint is used"
+            )
+        return state
 
 
 def open_history(run: Path, dataset: str | Path | None = None) -> History:

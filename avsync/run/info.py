@@ -6,8 +6,9 @@ A run that went on with other clips would look like any other run. What has chan
 import hashlib
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from avsync.config import TrainConfig
@@ -19,9 +20,9 @@ from avsync.run.state import Best
 from avsync.spec import InputSpec
 from sharding.base.console import open_console
 from sharding.base.environment import JOBS, commit_of
-from sharding.base.files import PART, broken_link, check_unicode, foreign, read_json, to_json
+from sharding.base.files import PART, Count, broken_link, check_unicode, foreign, read_json, to_json
 from sharding.base.locks import LOCK_NAME
-from sharding.base.text import first_few
+from sharding.base.text import first_few, shown
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.clip import FORMAT_VERSION, Fit
 from sharding.format.index import INFO, DatasetInfo
@@ -42,11 +43,11 @@ class Descent:
 class RunInfo:
     """run.json: what a run is."""
 
-    format_version: int
+    format_version: Count
     config: TrainConfig
     spec: InputSpec
     dataset: DatasetInfo
-    dataset_path: str
+    dataset_path: Annotated[str, msgspec.Meta(max_length=2**16, pattern=r"\A[^\0]*\Z")]
     data: dict[str, SplitPrint]
     """Of the splits that are used."""
     draws: str
@@ -171,7 +172,7 @@ def changed_settings(old: Any, new: Any, prefix: str = "") -> list[str]:
         if is_dataclass(before):
             found += changed_settings(before, after, f"{name}.")
         elif before != after:
-            found.append(f"--{name} was {before}, is {after}")
+            found.append(f"--{name} was {shown(str(before))}, is {shown(str(after))}")
     return found
 
 

@@ -9,6 +9,7 @@ RUN/score/VIDEO.json .png                 the same
 The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -20,6 +21,7 @@ from sharding.base.text import counted
 from sharding.errors import AvsyncError
 
 PROGRESS = "progress.json"
+_CHECKPOINT = re.compile(r"\d{8,15}", re.ASCII)
 SUMMARY = "summary.json"
 """Of a folder with figures of an evaluation."""
 
@@ -77,7 +79,8 @@ class RunPaths:
         """Steps of whole checkpoints, newest first."""
         if not self.checkpoints.is_dir():
             return []
-        return sorted((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), reverse=True)
+        names = (path.name for path in self.checkpoints.iterdir())
+        return sorted((int(name) for name in names if _CHECKPOINT.fullmatch(name)), reverse=True)
 
 
 def remains_of_run(root: Path) -> list[str]:

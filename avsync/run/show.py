@@ -20,12 +20,14 @@ from avsync.run.receipt import read_receipts
 from sharding.base.console import open_console
 from sharding.base.csv_table import csv_bytes
 from sharding.base.files import publish
-from sharding.base.text import counted
+from sharding.base.text import counted, plain, shown
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import Clock
 
 LINES = 100
 """Most rows of a table at the terminal."""
+MOST_STEPS = 1_000_000
+"""That are listed at once, and of which the digest is worked out from the first one on: some seconds."""
 SHOWN = 12
 """Digits of a digest in a table."""
 NO_WINDOW = 160
@@ -47,10 +49,13 @@ def show_attempts(run: Path, console: Console | None = None) -> None:
     table = Table(box=SIMPLE_HEAD)
     for name in ("attempt", "begun (UTC)", "at step", "skipped", "repeated", "processes", "digest"):
         table.add_column(name, justify="left" if name in ("begun (UTC)", "digest") else "right", no_wrap=True)
-    for receipt in read_receipts(paths):
+    receipts = read_receipts(paths)
+    if (earlier := len(receipts) - LINES) > 0:
+        console.print(f"{counted(earlier, 'attempt')} before these:")
+    for receipt in receipts[-LINES:]:
         numbers = (receipt.step, receipt.skipped, receipt.repeated, receipt.ranks)
-        begun = receipt.begun.partition("+")[0].replace("T", " ")
-        table.add_row(str(receipt.attempt), begun, *map(str, numbers), receipt.digest[:SHOWN])
+        begun = shown(receipt.begun.partition("+")[0].replace("T", " "), SHOWN * 2)
+        table.add_row(str(receipt.attempt), begun, *map(str, numbers), plain(receipt.digest[:SHOWN]))
     console.print(table)
 
 
@@ -90,7 +95,7 @@ def _steps(history: History, text: str) -> range:
     if not text:
         if newest is None:
             raise InputError(f"{history.paths.root} has no checkpoint yet: say which steps with --step A or --step A:B")
-        return range(newest.step)
+        return _few_enough(range(newest.step))
     first, colon, end = text.partition(":")
     try:
         start = int(first or 0)
@@ -99,6 +104,13 @@ def _steps(history: History, text: str) -> range:
         steps = range(0)
     if not steps or steps[0] < 0 or steps[-1] >= last:
         raise InputError(f"--step {text} names none of the steps 0 to {last - 1}; write it like 12, or 12:15 for three")
+    return _few_enough(steps)
+
+
+def _few_enough(steps: range) -> range:
+    """Raises InputError for more than anybody would read."""
+    if len(steps) > MOST_STEPS:
+        raise InputError(f"these are {len(steps):,} steps: say which {MOST_STEPS:,} at most with --step A:B")
     return steps
 
 
@@ -136,13 +148,19 @@ def _proof(history: History) -> str:
     newest = history.newest()
     if newest is None:
         return "no checkpoint yet: this is what will be trained on"
-    if Digest.after(history.order, newest.step).state != newest.digest:
+    every = newest.step <= MOST_STEPS
+    digest = (
+        Digest.after(history.order, newest.step) if every else Digest.resumed(history.order, newest.step, newest.mark)
+    )
+    if digest.state != newest.digest:
         raise FormatError(
             f"the checkpoint of step {newest.step} was trained on other clips than these: its digest differs; "
             "its state.json was changed, or another version of avsync trained it"
         )
     clips = counted(newest.step * history.order.batch, "clip")
-    return f"the digest of all {clips} of steps 0 to {newest.step - 1} matches the checkpoint's ({newest.digest})"
+    if not every:
+        return f"the digest of the last block before step {newest.step} matches the checkpoint's ({digest.state})"
+    return f"the digest of all {clips} of steps 0 to {newest.step - 1} matches the checkpoint's ({digest.state})"
 
 
 def _writer(path: Path) -> Callable[[Iterable[ClipRow]], Iterator[bytes]]:

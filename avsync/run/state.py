@@ -51,7 +51,7 @@ class Best:
 class Origin:
     """What the order of clips depends on, in a checkpoint's own words: it may lie in the wrong folder."""
 
-    seed: int
+    seed: Count
     batch: Count
     data: str
     """SplitPrint.joined of the train split."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TypeVar
 
-from sharding.base.text import first_few, plain
+from sharding.base.text import LONGEST_MESSAGE, first_few, plain, shown
 from sharding.errors import AvsyncError, InputError
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Unasked:
 
     def warn(self) -> None:
         if self.warning:
-            sys.stderr.write(f"avsync: warning: {self.warning}\n")
+            sys.stderr.write(f"avsync: warning: {shown(self.warning, LONGEST_MESSAGE)}\n")
 
 
 def unchanged(environment: Mapping[str, str]) -> dict[str, str]:

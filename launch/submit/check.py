@@ -196,7 +196,7 @@ def no_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> str:
         return ""
     near = get_close_matches(missing[0], known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{plan.record.kind}: the cluster has no partition {missing[0]}; {hint}there are {', '.join(known)}"
+    return f"{plan.record.kind}: the cluster has no partition {missing[0]}; {hint}there are {first_few(known, 12)}"
 
 
 def check_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> None:

@@ -34,6 +34,7 @@ from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
 from sharding.base.housekeeping import why_refused
+from sharding.base.text import LONGEST_MESSAGE, shown
 from sharding.errors import InputError
 
 
@@ -44,9 +45,9 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run
     plans = plan_chain(chain, find_profile(cluster), commit_of())
     _look(plans, after)
     for warning in warnings(plans):
-        sys.stderr.write(f"avsync: warning: {warning}\n")
+        sys.stderr.write(f"avsync: warning: {shown(warning, LONGEST_MESSAGE)}\n")
     for note in sorted({plan.note for plan in plans if plan.note}):
-        sys.stderr.write(f"avsync: note: {note}\n")
+        sys.stderr.write(f"avsync: note: {shown(note, LONGEST_MESSAGE)}\n")
     if dry_run:
         return _foreseen(foresee([plan for plan in plans if not is_done(plan)]), plans, after)
     return _queue([plan for plan in plans if not is_done(plan)], plans, after, new_code=True)
@@ -64,14 +65,14 @@ def _check_feasible(plans: list[JobPlan], after: Sequence[str]) -> None:
     impossible, unasked = problems([plan for plan in plans if not is_done(plan)])
     _judge(impossible, after)
     for warning in unasked:
-        sys.stderr.write(f"avsync: warning: {warning}\n")
+        sys.stderr.write(f"avsync: warning: {shown(warning, LONGEST_MESSAGE)}\n")
 
 
 def _judge(wrong: Sequence[str], after: Sequence[str]) -> None:
     if wrong and not after:
         raise InputError(wrong[0])
     for warning in wrong:
-        sys.stderr.write(f"avsync: warning: {warning}\n")
+        sys.stderr.write(f"avsync: warning: {shown(warning, LONGEST_MESSAGE)}\n")
 
 
 def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:

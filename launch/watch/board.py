@@ -15,7 +15,7 @@ from launch.queue.squeue import own_name
 from launch.watch.jobs import runs_below
 from sharding.base.console import open_console
 from sharding.base.environment import JOBS
-from sharding.base.text import counted, plain
+from sharding.base.text import counted, first_few, plain
 from sharding.errors import AvsyncError, InputError
 
 START_S = 60.0
@@ -60,7 +60,7 @@ def named_apart(runs: Sequence[Path]) -> dict[str, Path]:
 def how_to_reach(runs: Mapping[str, Path], host: str, port: int) -> str:
     """What to type and what to open."""
     user, here = own_name(), _own_address()
-    lines = [f"TensorBoard shows {counted(len(runs), 'run')}: {', '.join(map(plain, runs))}"]
+    lines = [f"TensorBoard shows {counted(len(runs), 'run')}: {first_few(list(runs), 20)}"]
     if host in ("localhost", "127.0.0.1", "::1"):
         lines += ["On your own machine, type", f"  {tunnel(port, user, here, os.environ)}", "and open there"]
         lines += [f"  http://localhost:{port}"]

@@ -17,7 +17,7 @@ from launch.watch.meant import ChainJob, Meant, meant_by_cancel
 from launch.watch.on_disk import task_numbers
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
 from sharding.base.files import OWN, OWN_FOLDER, read_json, write_json
-from sharding.base.guarded import claim, make_folder
+from sharding.base.guarded import claim, is_ours, make_folder, opened_folder
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
@@ -74,12 +74,23 @@ class _Going:
             why = f" ({status.why})" if status.why else ""
             raise InputError(f"{called}: {status.kind} is not in the queue{why}; nothing is to be cancelled")
         paths = JobPaths(job.root)
-        return cls(paths=paths, record=read_json(paths.record, JobRecord), ids=status.ids)
+        record = read_json(paths.record, JobRecord)
+        if not _may_end(paths):  # its numbers may be those of any job of ours
+            owner = owner_of(paths.record)
+            raise InputError(f"{called}: {status.kind} belongs to {owner}, who alone can cancel it")
+        return cls(paths=paths, record=record, ids=status.ids)
 
 
 def _is_strangers(job: ChainJob, found: Gathered) -> bool:
     """Somebody else's, who waits for ours: SLURM takes it out."""
-    return found.statuses[job.root].private
+    return found.statuses[job.root].private or not _may_end(JobPaths(job.root))
+
+
+def _may_end(paths: JobPaths) -> bool:
+    """It was submitted by this user, whose files may have another owner on a server; or an administrator asks."""
+    with suppress(OSError), opened_folder(paths.root) as folder:
+        return os.geteuid() == 0 or is_ours(os.stat(paths.record.name, dir_fd=folder), folder)
+    return True  # there is nothing to see: whoever reads it says so
 
 
 def _mark(paths: JobPaths) -> None:

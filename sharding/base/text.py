@@ -51,9 +51,14 @@ def shown(text: str, most: int = LONGEST_TEXT) -> str:
     return plain(cut(text, most))
 
 
+def in_quotes(text: str) -> str:
+    """The same as a cell or word of its own: `'a b'`."""
+    return shown(repr(text))
+
+
 def plain_lines(text: str) -> str:
-    """Several lines that are meant to be several, each of them plain."""
-    return "\n".join(map(plain, text.split("\n")))
+    """Several lines that are meant to be several, with tabs that are meant, each of them plain."""
+    return text if text.isprintable() else "".join(letter if letter in "\n\t" else plain(letter) for letter in text)
 
 
 def is_unicode(text: str) -> bool:

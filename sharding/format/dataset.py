@@ -11,6 +11,7 @@ import numpy as np
 
 from sharding.base.files import broken_link
 from sharding.base.guarded import claimed_owner
+from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
 from sharding.format.index import INDEX, DatasetInfo, Index, read_info
@@ -99,6 +100,6 @@ def open_dataset(folder: Path, split: str) -> Dataset:
 def _filled(info: DatasetInfo, missing: str) -> str:
     """The splits that have clips, and how to do with them."""
     filled = {name: count for name, count in info.clips.items() if count}
-    have = ", ".join(f"{name} ({count} clips)" for name, count in filled.items()) or "none at all"
+    have = first_few([f"{name} ({count} clips)" for name, count in filled.items()]) or "none at all"
     instead = next((f", or give --split {name}" for name in ("val", "train") if name in filled), "")
     return f"{have}: name the splits in a CSV and pack it{instead if missing != 'train' else ''}"

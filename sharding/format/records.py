@@ -14,8 +14,8 @@ from typing import ClassVar, Self
 
 from sharding.base.csv_table import write_records
 from sharding.base.files import LARGEST_SIDE_FILE
-from sharding.base.text import counted
-from sharding.errors import FormatError
+from sharding.base.text import counted, first_few
+from sharding.errors import FormatError, RejectReason
 from sharding.format.clip import Repairs
 
 REJECTS = "rejects.csv"
@@ -231,4 +231,4 @@ def parse_rejects(data: bytes) -> tuple[Reject, ...]:
 def reasons(rejects: Sequence[Reject]) -> str:
     """`3 no_audio, 1 corrupt`, the most frequent first."""
     counts = Counter(reject.reason for reject in rejects).most_common()
-    return ", ".join(f"{count} {reason}" for reason, count in counts)
+    return first_few([f"{count} {reason}" for reason, count in counts], len(RejectReason))

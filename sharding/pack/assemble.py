@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from isal.isal_zlib import crc32
 
-from sharding.base.files import publish, write_json
+from sharding.base.files import open_file, publish, write_json
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import FORMAT_VERSION, Repairs
 from sharding.format.records import Certainty, ClipRecord, ShardRecord, SourceClock, SourceRecord
@@ -122,7 +122,7 @@ class _Sink:
 
     def copy(self, name: PartName, folder: Path, record: PartRecord) -> None:
         """Append a part, each clip checked: parts are not waited for, and a power failure may have emptied one."""
-        with name.path(folder).with_suffix(".tar").open("rb", buffering=0) as part:
+        with open_file(name.path(folder).with_suffix(".tar")) as part:
             end = 0
             for clip in record.clips:
                 self._pass_on(part, clip.offset - end)

@@ -203,7 +203,7 @@ def read_division(dataset: Path, config: PackConfig) -> Division:
         changed.append(f"software was {division.written_by}, is {SOFTWARE}")
     if changed:
         raise InputError(
-            f"the shares of {dataset} were made with other settings ({', '.join(changed)}): use those, or "
+            f"the shares of {dataset} were made with other settings ({first_few(changed, 8)}): use those, or "
             f"{AGAIN} --share"
         )
     try:

@@ -137,8 +137,8 @@ class OnDisk:
         ]
         if changed:
             raise UsageError(
-                f"{self.path} was packed with other settings ({', '.join(changed)}); name another folder, use the same "
-                "settings, or delete this one"
+                f"{self.path} was packed with other settings ({first_few(changed, 8)}); name another folder, use the "
+                "same settings, or delete this one"
             )
 
     def check_none_lost(self, sources: Sequence[Source], hidden: Set[str], *, remove: bool) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.text import counted, duration, percent
+from sharding.base.text import counted, duration, first_few, percent
 from sharding.format.index import DatasetInfo
 from sharding.format.records import Certainty, Reject
 from sharding.show.av_clock import AvClock, Doubtful, Totals, dropped_share, repeated_share, silence_s, still_s
@@ -39,11 +39,15 @@ def form(info: DatasetInfo) -> str:
     return f"{info.codec}, {info.width}x{info.height}, {clock.fps} fps, {clock.sample_rate:,} Hz {sound}, {info.fit}"
 
 
+SETTINGS = 30
+"""More than avsync pack has."""
+
+
 def settings(info: DatasetInfo) -> str:
     """Those of `avsync pack` beyond the form; what was left to its default of nothing is left out."""
     form = {"codec", "fps", "size", "width", "height", "sample_rate", "channels", "fit"}
     others = (pair for pair in sorted(info.settings.items()) if pair[0] not in form and pair[1] is not None)
-    return ", ".join(f"{name} {value}" for name, value in others)
+    return first_few([f"{name} {value}" for name, value in others], SETTINGS)
 
 
 SPLIT_COLUMNS = ("split", "sources", "clips", "length", "actions", "groups", "shards")

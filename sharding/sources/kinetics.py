@@ -17,10 +17,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from sharding.base.csv_table import CsvTable
-from sharding.base.text import counted, exact_number
+from sharding.base.text import counted, exact_number, in_quotes
 from sharding.errors import InputError
 from sharding.format.records import Reject
-from sharding.sources.names import composed, folded, several, shown, stem
+from sharding.sources.names import composed, folded, quoted, several, stem
 from sharding.sources.source import Source, SourceList, is_video, printable, source_id, tell_unlisted, walk
 from sharding.sources.table import check_characters
 
@@ -116,11 +116,13 @@ def _row(where: str, line: int, cells: dict[str, str]) -> _Row:
     check_characters(where, cells)
     youtube_id, start_s, end_s = (cells[name] for name in COLUMNS)
     if not youtube_id or "/" in youtube_id:
-        raise InputError(f"{where}: youtube_id {youtube_id!r} is none; it is the name of a video, without a folder")
+        raise InputError(
+            f"{where}: youtube_id {in_quotes(youtube_id)} is none; it is the name of a video, without a folder"
+        )
     split = cells.get("split", "").lower()
     if split not in SPLITS:
         known = ", ".join(name for name in SPLITS if name)
-        raise InputError(f"{where}: split {split!r} is not known; use {known} or leave it empty")
+        raise InputError(f"{where}: split {in_quotes(split)} is not known; use {known} or leave it empty")
     try:
         span = _span(start_s, end_s)
     except ValueError as error:
@@ -192,7 +194,7 @@ class _Files:
             if paths := self._paths.get(composed(name)):
                 return f"{fact}, {several(paths)}"
         near = self._folded.get(folded(row.stem)) or self._folded.get(folded(row.youtube_id))
-        hint = f"; there is {shown(near)}" if near else ""
+        hint = f"; there is {quoted(near)}" if near else ""
         count = counted(len(self.unlisted), "folder")
         return fact + hint + (f"; {count} there cannot be listed" if self.unlisted else "")
 

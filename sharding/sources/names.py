@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from unicodedata import normalize
 
-from sharding.base.text import plain
+from sharding.base.text import first_few, plain
 
 
 def composed(name: str) -> str:
@@ -31,11 +31,11 @@ def stem(name: str) -> str:
 
 def several(names: Iterable[str]) -> str:
     """Why none of `names` is taken: they look alike, so each is written with the escapes of what is not ASCII."""
-    known = ", ".join(ascii(name) for name in sorted(names))
+    known = first_few([ascii(name) for name in sorted(names)])
     return f"but several whose names differ in their Unicode form alone: {known}; rename one, or list its exact name"
 
 
-def shown(name: str) -> str:
+def quoted(name: str) -> str:
     """A file name in quotes, whatever bytes it has."""
     return f"'{plain(os.fsencode(name).decode('utf-8', 'replace'))}'"
 
@@ -86,9 +86,9 @@ class NameFinder:
         near = [name for folder in folders for key in keys for name in self._names(folder).get(key, ())]
         same = [name for name in near if folded(name) == folded(part)]
         if is_folder:
-            return f"no such file: there is no folder {shown(part)}, but {shown(same[0])}" if same else ""
+            return f"no such file: there is no folder {quoted(part)}, but {quoted(same[0])}" if same else ""
         near = same or near
-        return f"no such file; there is {shown(near[0])}" if near else ""
+        return f"no such file; there is {quoted(near[0])}" if near else ""
 
     def _names(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:

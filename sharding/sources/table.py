@@ -9,7 +9,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from sharding.base.csv_table import CsvTable, control_character
-from sharding.base.text import exact_number
+from sharding.base.text import exact_number, first_few, in_quotes, shown
 from sharding.errors import InputError
 from sharding.format.index import SPLITS
 from sharding.sources.names import NameFinder
@@ -46,14 +46,15 @@ def _check_header(table: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in names]
     if len(names) == 1 and any(sign in names[0] for sign in ";\t|"):
-        raise InputError(f"{table}, line 1: {names[0]!r} is one column; the separator must be a comma")
+        raise InputError(f"{table}, line 1: {in_quotes(names[0])} is one column; the separator must be a comma")
     if "path" not in names and "action" not in names:
         raise InputError(
-            f"{table}, line 1: {','.join(names)!r} is no header; the first line must be the header {HEADER}, "
-            "or that of a Kinetics list, label,youtube_id,time_start,time_end,split"
+            f"{table}, line 1: {in_quotes(','.join(names))} is no header; the first line must be the header "
+            f"{HEADER}, or that of a Kinetics list, label,youtube_id,time_start,time_end,split"
         )
     if unknown or missing or len(set(names)) != len(names):
-        fact = f"unknown {unknown}" if unknown else f"missing {missing}" if missing else "a column twice"
+        wrong = first_few([repr(name) for name in unknown or missing])
+        fact = f"unknown [{wrong}]" if unknown else f"missing [{wrong}]" if missing else "a column twice"
         raise InputError(f"{table}, line 1: {fact}; the header is {HEADER}")
 
 
@@ -65,11 +66,11 @@ def _source(table: Path, names: NameFinder, line: int, row: dict[str, str]) -> S
     rel = normpath(rel)  # ./a.mp4 and a.mp4 are one file, and shall be one source
     check_characters(where, row)
     if split is not None and split not in SPLITS:
-        raise InputError(f"{where}: split {split!r} is not known; use {', '.join(SPLITS)} or leave it empty")
+        raise InputError(f"{where}: split {in_quotes(split)} is not known; use {', '.join(SPLITS)} or leave it empty")
     span = _span(where, row.get("start_s", ""), row.get("end_s", ""))
     found, boxes = names.find(rel), names.find(row["boxes"]) if row.get("boxes") else None
     if boxes is not None and boxes.trouble:
-        raise InputError(f"{where}: boxes {row['boxes']}: {boxes.trouble}")
+        raise InputError(f"{where}: boxes {shown(row['boxes'])}: {boxes.trouble}")
     return Source(
         id=source_id(rel, "" if span is None else f"@{span[0]}:{span[1]}"),
         path=found.path,
@@ -91,7 +92,9 @@ def _stream(where: str, column: str, row: dict[str, str]) -> int | None:
     if not text:
         return None
     if not _INDEX.fullmatch(text):
-        raise InputError(f"{where}: {column} {text!r} is no index of a stream; write 0, 1, ... as ffprobe numbers them")
+        raise InputError(
+            f"{where}: {column} {in_quotes(text)} is no index of a stream; write 0, 1, ... as ffprobe numbers them"
+        )
     return int(text)
 
 
@@ -102,7 +105,7 @@ def check_characters(where: str, row: dict[str, str]) -> None:
     for column, text in row.items():
         bad = control_character(text)
         if bad and (column != "path" or "\0" in text):
-            raise InputError(f"{where}: {column} {text!r} holds a control character ({bad!r}); delete it")
+            raise InputError(f"{where}: {column} {in_quotes(text)} holds a control character ({bad!r}); delete it")
 
 
 def _span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | None] | None:
@@ -111,7 +114,9 @@ def _span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | No
     try:
         start, end = exact_number(start_s or "0"), exact_number(end_s) if end_s else None
     except ValueError:
-        raise InputError(f"{where}: start_s {start_s!r} and end_s {end_s!r} must be seconds, like 12.5") from None
+        raise InputError(
+            f"{where}: start_s {in_quotes(start_s)} and end_s {in_quotes(end_s)} must be seconds, like 12.5"
+        ) from None
     if start < 0 or (end is not None and end <= start):
         raise InputError(f"{where}: start_s {start_s or 0} must be at least 0 and before end_s {end_s}")
     return start, end

@@ -79,6 +79,15 @@ def test_an_epoch_uses_each_usable_clip_at_most_once_and_leaves_less_than_a_batc
     assert {order.step(first + k).epoch for k in range(order.steps_per_epoch)} == {epoch}
 
 
+@pytest.mark.parametrize("step", [2**24 * 2, 10**12, 10**15, 2**53])
+def test_a_step_that_no_training_reaches_is_refused(step: int) -> None:
+    order = order_of(count=20, shards=4, batch=10)
+    order.step(2**24 * 2 - 1)
+    for ask in (order.step, order.first_step, lambda step: Digest.resumed(order, step + 1, "")):
+        with pytest.raises(InputError, match="no training has 16,777,216 epochs of 20 clips"):
+            ask(step)
+
+
 @settings(deadline=None, max_examples=60)
 @given(orders(), st.integers(0, 2**24 - 2))
 def test_a_step_is_the_same_whoever_asks_and_in_whatever_order(made, step):

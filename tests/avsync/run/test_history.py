@@ -17,7 +17,7 @@ from avsync.config import LowRateConfig, TrainConfig
 from avsync.data.batch import TENSORS, Batch
 from avsync.run.history import ClipRow, open_history, rebuild
 from avsync.run.paths import RunPaths
-from avsync.run.show import Clips, show_clips
+from avsync.run.show import Clips, show_attempts, show_clips
 from avsync.train.trainer import train
 from launch.cli import DONE, FAILED, main
 from sharding.errors import FormatError, InputError
@@ -174,6 +174,48 @@ def test_a_long_list_is_cut_at_the_terminal_and_says_how_to_see_the_rest(run, ca
     monkeypatch.setattr("avsync.run.show.LINES", 10)
     show_clips(run, Clips())
     assert "... 46 more: a shorter --step, or all in a file with --csv FILE" in said(capsys)
+
+
+def test_of_very_many_steps_the_last_block_is_proven_and_no_more_are_listed_than_anybody_reads(
+    run, capsys, monkeypatch
+):
+    monkeypatch.setattr("avsync.run.show.MOST_STEPS", 3)
+    show_clips(run, Clips(step="2:4"))
+    assert "the digest of the last block before step 7 matches the checkpoint's" in said(capsys)
+    for step in ("", "0:7"):
+        with pytest.raises(InputError, match="these are 7 steps: say which 3 at most with --step A:B"):
+            show_clips(run, Clips(step=step))
+
+
+@pytest.mark.parametrize("step", [6, 8, 2**53])
+def test_a_checkpoint_that_says_another_step_than_its_folder_decides_nothing(run, tmp_path, step):
+    mine = RunPaths(Path(shutil.copytree(run, tmp_path / "run")))
+    state = mine.checkpoint(7) / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"step": step}))
+    with pytest.raises(FormatError, match=f"00000007 is of step {step}, by its state.json, of a run of 7: it was cha"):
+        show_clips(mine.root, Clips())
+
+
+@pytest.mark.parametrize("name", ["00000000000000000009", "٠٠٠٠٠٠٠٩", "9", "00000009.part", "1e8"])
+def test_what_is_no_name_of_a_checkpoint_is_none(run, tmp_path, name):
+    mine = RunPaths(Path(shutil.copytree(run, tmp_path / "run")))
+    steps = mine.saved_steps()
+    (mine.checkpoints / name).mkdir()
+    assert mine.saved_steps() == steps
+
+
+def test_of_very_many_attempts_the_last_are_shown_and_what_they_say_steers_no_terminal(run, tmp_path, capsys):
+    mine = RunPaths(Path(shutil.copytree(run, tmp_path / "run")))
+    line = json.loads(mine.receipts.read_text().splitlines()[0])
+    strange = {"begun": "\x1b[2J" * 100, "digest": "\x1b]0;x\x07" * 100}
+    lines = [json.dumps(line | {"attempt": number} | strange) for number in range(1, 5001)]
+    mine.receipts.write_text("\n".join(lines))
+    show_attempts(mine.root)
+    shown = capsys.readouterr().out
+    assert "4,900 attempts before these" in shown
+    assert " 5000 " in shown
+    assert " 4900 " not in shown
+    assert all(map(str.isprintable, shown.split("\n")))
 
 
 def test_data_that_has_moved_is_named_and_data_that_has_changed_refused(run, dataset, tmp_path):

@@ -190,6 +190,24 @@ def test_a_colleague_sees_what_may_be_read_with_one_note_of_what_may_not(
         assert not train.cancelled.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's files are needed")
+def test_what_a_colleague_has_submitted_is_not_cancelled_whatever_numbers_its_folder_names(
+    group_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = made.job(group_folder / "run", ids=("1", "2"))
+    for path in (job.root, job.target):
+        path.chmod(0o777)
+    for path in (job.record, job.queued):
+        path.chmod(0o644)
+    with as_a_colleague(group_folder):
+        assert ran("cancel", "run") == 1
+        assert "run: train belongs to root, who alone can cancel it" in capsys.readouterr().err
+        assert not job.cancelled.exists()
+        made.job(group_folder / "run" / "mine", ids=("1",))
+        assert ran("cancel", "run/mine") == 1
+        assert "belongs to" not in capsys.readouterr().err
+
+
 def test_jobs_that_may_not_be_looked_into_are_not_called_never_submitted(
     group_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import made
@@ -12,6 +13,7 @@ import pytest
 from made import ran
 
 from launch.job.record import End
+from launch.watch.log_files import added, last_lines
 from launch.watch.logs import errors_in
 
 pytestmark = pytest.mark.usefixtures("laptop")
@@ -101,6 +103,70 @@ def test_following_goes_on_over_a_requeue_and_a_log_that_begins_anew_until_the_j
         "the last word",
         "done: all steps",
     ]
+
+
+STEERING = "\x1b]52;c;aGk=\x07 \x1b[2J \x9b1A \u202e \x7f"
+
+
+def test_what_a_log_holds_steers_no_terminal_unless_it_is_wished_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    paths.log.write_text(
+        f"\x1b[31mError:\x1b[0m a\tb {STEERING}\n\x1b[\x1b[31m2J error: 10 %\r20 %\r{'x' * 10**6} error: end\n"
+    )
+    for words in (("logs", "run"), ("logs", "run", "-n", "0"), ("logs", "run", "--errors")):
+        assert ran(*words) == 0
+        shown = capsys.readouterr().out
+        assert all(map(str.isprintable, shown.split("\n")))
+        assert "Error: a        b \\x1b]52;c" in shown, "colours are left out"
+        assert "\\x1b[2J error: 10 %\n" in shown, "nor put together from what is left"
+        assert "error: end" in shown
+        assert len(shown) < 10_000
+    assert ran("logs", "run", "--raw") == 0
+    assert capsys.readouterr().out == paths.log.read_text().replace("\r", "\n")
+
+
+def test_of_a_log_without_an_end_the_end_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = made.job(tmp_path / "run")
+    with paths.log.open("wb") as file:
+        file.truncate(3 * 10**12)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nstep 7\nValueError: so\n")
+    tracemalloc.start()
+    try:
+        for words, said in ((("logs", "run"), "step 7"), (("logs", "run", "--errors"), "ValueError: so")):
+            assert ran(*words) == 0
+            assert said in capsys.readouterr().out
+        assert ran("logs", "run", "-n", "1") == 0
+        assert capsys.readouterr().out == "ValueError: so\n"
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pieces", [(b"one\ntwo\nth", b"ree\nfour\n"), (b"\n", b"", b"a" * 300, b"\n\n"), (b"x", b"y")])
+def test_what_is_added_to_a_log_is_shown_once_and_in_whole_lines(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    path, place, shown = tmp_path / "log.txt", 0, list[str]()
+    for piece in pieces:
+        with path.open("ab") as file:
+            file.write(piece)
+        lines, place = added(path, place)
+        shown += lines
+    whole = b"".join(pieces)
+    assert shown == whole[: whole.rfind(b"\n") + 1].decode().splitlines()
+
+
+@pytest.mark.parametrize("lines", [1, 2, 7, 1000, 0])
+@pytest.mark.parametrize("longest", [1, 100, 70_000])
+def test_the_last_lines_are_those_of_the_whole_file(tmp_path: Path, lines: int, longest: int) -> None:
+    path = tmp_path / "log.txt"
+    text = [f"{number} é {'x' * (number * 7919 % longest)}" for number in range(60)]
+    for end in ("", "\n"):
+        path.write_text("\n".join(text) + end)
+        found, size = last_lines(path, lines)
+        assert list(found) == text[-lines:]
+        assert size == path.stat().st_size
 
 
 def _wait(true: object) -> None:

@@ -73,7 +73,7 @@ def places(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 def put(value: Any, place: tuple[str | int, ...], new: Any) -> Any:
     if not place:
         return new
-    inner: dict[Any, Any] = dict(enumerate(value) if isinstance(value, list) else value)
+    inner: dict[Any, Any] = dict(enumerate(value)) if isinstance(value, list) else dict(value)
     inner[place[0]] = put(inner[place[0]], place[1:], new)
     return list(inner.values()) if isinstance(value, list) else inner
 
@@ -293,3 +293,41 @@ def test_every_kind_that_is_read_of_a_folder_says_how_large_its_file_may_be_or_i
         os.truncate(path, 2**27)
         with pytest.raises(AvsyncError, match="such a file has at most"):
             read_json(path, kind)
+
+
+MOMENTS = (
+    ("jobs/train/job.json", "submitted"), ("jobs/train/outcome.json", "at"), ("jobs/train/attempts.jsonl", "at"),
+    ("progress.json", "updated"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", [1e300, -1e308, 1.8e308, 1e15, 253_402_300_799, -1.0, 0])
+@pytest.mark.parametrize(("name", "key"), MOMENTS)
+def test_a_time_that_no_calendar_holds_is_damage_or_not_known(
+    tmp_path: Path, whole: dict[str, str], name: str, key: str, moment: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laid_out(tmp_path / "run", whole)
+    if name != "jobs/train/outcome.json":
+        (run / "jobs/train/outcome.json").unlink()
+    lines = [json.loads(line) for line in (run / name).read_text().splitlines()] if name.endswith("l") else []
+    values = [one | {key: moment} for one in lines or [json.loads((run / name).read_text())]]
+    (run / name).write_text("\n".join(json.dumps(one).replace("Infinity", "1e309") for one in values))
+    for words in (("status", "run"), ("status",), ("status", "run", "--json"), ("logs", "run")):
+        check(words, capsys, moment)
+
+
+@pytest.mark.parametrize(
+    "path", ["a\0b", "/a\0b", "/" + "x" * 5000, "/" + "x" * 300, "/" + "../" * 2000, "/dev/zero", "fifo"]
+)
+@pytest.mark.parametrize("key", ["run", "dataset", "directory", "words", "argv", "chain"])
+def test_a_path_that_cannot_be_is_not_a_bug(
+    tmp_path: Path, whole: dict[str, str], key: str, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laid_out(tmp_path / "run", whole)
+    os.mkfifo(tmp_path / "fifo")
+    record = {"chain": []} | json.loads((run / "jobs/train/job.json").read_text())
+    lie = ["train", path, path] if isinstance(record[key], list) else path
+    (run / "jobs/train/job.json").write_text(json.dumps(record | {key: lie}))
+    (run / "jobs/train/outcome.json").unlink()
+    for words in (("status", "run"), ("logs", "run"), ("cancel", "run"), ("resubmit", "run", "--dry-run")):
+        check(words, capsys, (key, path))

@@ -246,3 +246,32 @@ def test_the_streams_of_a_folder_are_those_of_the_flags_and_names_do_not_depend_
     assert streams(tmp_path, PackConfig(video_stream=1)) == [(1, None)]
     (with_flag,), (without,) = (find_sources(tmp_path, config=c).sources for c in (PackConfig(video_stream=1), None))
     assert with_flag.id == without.id
+
+
+MANY = [f"column-{number}" for number in range(10**5)]
+LONG = "x" * 10**5
+STEERS = "\x1b]0;" * 10**4
+LARGE = {
+    "unknown columns": "path,action," + ",".join(MANY) + "\n",
+    "no column that is known": ",".join(MANY) + "\n",
+    "one name": LONG + "\n",
+    "one name of many signs": ";" * 10**5 + "\n",
+    "a name that steers": f"path,{STEERS}\n",
+    "a Kinetics list with columns twice": "label,youtube_id,time_start,time_end" + ",split" * 10**5 + "\n",
+    "columns of a row": "path,action\n" + ",".join(MANY) + "\n",
+    "a split": f"path,action,split\nx.mp4,a,{LONG}\n",
+    "a time": f"path,action,start_s\nx.mp4,a,{LONG}\n",
+    "a stream": f"path,action,video_stream\nx.mp4,a,{LONG}\n",
+    "boxes": f"path,action,boxes\nx.mp4,a,{STEERS}\n",
+    "an action that steers": f"path,action\nx.mp4,{STEERS}\n",
+    "a Kinetics row": f"label,youtube_id,time_start,time_end\na,{'/' * 10**5},0,1\n",
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_refusal_is_a_line_that_anybody_can_read_however_large_the_table(tmp_path: Path, case: str) -> None:
+    path = table(tmp_path, LARGE[case])
+    with pytest.raises(InputError, match="line") as error:
+        find_sources(path)
+    assert len(str(error.value)) < 1500
+    assert str(error.value).isprintable()
