@@ -91,7 +91,7 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     index = Index.load(path, info.clips[split])
     if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
         raise FormatError(
-            f"{path} has {len(index)} clips of {index.action.max(initial=-1) + 1} actions, dataset.json says "
+            f"{path} has {len(index)} clips of {int(index.action.max(initial=-1)) + 1} actions, dataset.json says "
             f"{info.clips[split]} of {len(info.actions)}; run the same avsync pack again"
         )
     return Dataset(folder=folder, split=split, info=info, index=index)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharding.errors import AvsyncError, FormatError, SkipClip
-from sharding.format.columns import CLIPS, COLUMNS
+from sharding.format.columns import CLIPS, COLUMNS, problem_of
 from sharding.format.dataset import open_dataset
 from sharding.format.index import Index
 from sharding.format.records import ClipRecord, ShardRecord
@@ -143,7 +143,7 @@ HOSTILE = {
     "'frames' holds numbers outside 1 to 100000000": {"frames": np.array([8, 10**8 + 1, 1], np.int32)},
     "'group' holds numbers outside 0 to 2": {"group": np.array([0, 0, 3], np.int32)},
     "a clip comes twice": {"first_frame": np.full(3, 8, np.int32)},
-    "not sorted, or one comes twice": {"names": np.full(81, ord("a"), np.uint8), "name_end": np.array([40, 80, 81])},
+    "a name of a source comes twice": {"names": np.full(81, ord("a"), np.uint8), "name_end": np.array([40, 80, 81])},
     "more than 80 letters": {"names": np.full(81, ord("a"), np.uint8), "name_end": np.array([81])}
     | {"source": np.zeros(3, np.int32)},
     "lie upon each other": {"json_bytes": np.full(3, 2**32 - 1, np.uint32)},
@@ -177,6 +177,16 @@ def test_a_name_of_a_letter_that_no_key_has_is_refused(letter: int, tmp_path: Pa
     names[75] = letter
     with pytest.raises(FormatError, match="bytes that none may have"):
         Index.load(saved(tmp_path / "index.npz", names=names))
+
+
+@pytest.mark.parametrize("length", [3, 16, 17, 40])
+def test_a_name_that_comes_twice_is_found_at_any_length(length: int):
+    names = [f"{number:0{length}d}" for number in range(9)]
+    columns = {name: getattr(Index.build(two_shards(), ACTIONS), name) for name in COLUMNS}
+    for some, problem in ((names, ""), ([*names[:5], names[2], *names[5:]], "a name of a source comes twice")):
+        letters = np.frombuffer("".join(some).encode(), np.uint8)
+        ends = np.cumsum([len(name) for name in some], dtype=np.int64)
+        assert problem_of(columns | {"names": letters, "name_end": ends}) == problem
 
 
 @pytest.mark.parametrize("payload", range(3))
