@@ -123,7 +123,10 @@ def _marked(folder: int, path: Path, *, given: bool) -> bool:
         return False
     with housekeeping("mark", path):
         times = (now if given else status.st_atime_ns, now)
-        os.utime(path.name, ns=times, dir_fd=folder, follow_symlinks=False)
+        try:
+            os.utime(path.name, ns=times, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False  # removed this moment
     return True
 
 

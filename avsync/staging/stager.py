@@ -50,6 +50,8 @@ class Stager:
         self._after = after
         self._scratch, self._blocks = scratch, blocks
         self._now, self._next, self._turns = self._block(), self._block(), 0
+        self._turning = threading.Lock()
+        """Held by who marks copies as in use, or as not any more: the last word must be of the newest block."""
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._refused = set[int]()
@@ -94,8 +96,9 @@ class Stager:
 
     def _turn(self) -> None:
         before = self._now
-        self._now, self._next = self._next, self._block()
-        self._scratch.done_with(set(before) - set(self._now) - set(self._next))
+        with self._turning:
+            self._now, self._next = self._next, self._block()
+            self._scratch.done_with(set(before) - set(self._now) - set(self._next))
         self._refused.clear()
         self._turns += 1
 
@@ -134,8 +137,9 @@ class Stager:
 
     def _missing(self) -> list[int]:
         """What has no copy; what has one is marked as in use."""
-        wanted = dict.fromkeys((*self._now, *self._next))
-        there = self._scratch.in_use(wanted)
+        with self._turning:
+            wanted = dict.fromkeys((*self._now, *self._next))
+            there = self._scratch.in_use(wanted)
         missing = [shard for shard in wanted if shard not in there and shard not in self._refused]
         if not set(self._now).intersection(missing):
             self.begun.set()
