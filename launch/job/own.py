@@ -38,15 +38,30 @@ def check_own(paths: JobPaths) -> None:
 
 def foreign(paths: JobPaths) -> str:
     """`.../code belongs to user mira`, or what is a link instead of the job's own; empty for a job of one's own."""
+    if not (found := _foreign_part(paths)):
+        return ""
+    path, status = found
+    if stat.S_ISLNK(status.st_mode):
+        return f"{path} is {kind_of(status)}, and a job's own files lie in its folder"
+    return f"{path} belongs to {owner_name(status)}"
+
+
+def foreign_owner(paths: JobPaths) -> str:
+    """Whose it is, as SLURM knows them; one's own name for a link of one's own; empty where nothing is foreign."""
+    found = _foreign_part(paths)
+    return owner_name(found[1]).removeprefix("user ") if found else ""
+
+
+def _foreign_part(paths: JobPaths) -> tuple[Path, os.stat_result] | None:
     trusted = {ROOT, os.geteuid()}
     with suppress(OSError):
         for path, status in parts(paths):
             if stat.S_ISLNK(status.st_mode):
-                return f"{path} is {kind_of(status)}, and a job's own files lie in its folder"
+                return path, status
             if status.st_uid not in trusted and not _is_made_by_us(path, status):
-                return f"{path} belongs to {owner_name(status)}"
+                return path, status
             trusted.add(status.st_uid)
-    return ""
+    return None
 
 
 def parts(paths: JobPaths) -> Iterator[tuple[Path, os.stat_result]]:

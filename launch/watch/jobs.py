@@ -30,7 +30,7 @@ def jobs_of(name: str) -> list[JobPaths]:
         folder = folder.parent
     if (folder / RECORD).is_file():
         return [JobPaths(folder)]
-    records = sorted(folder.glob(f"{JOBS}/*/{RECORD}"), key=_age, reverse=True)
+    records = sorted(_records(folder), key=_age, reverse=True)
     if not records:
         _check_open(folder / JOBS)
         fact = "is no folder" if not folder.is_dir() else "was not submitted"
@@ -54,13 +54,18 @@ def of_kind(name: str, found: Sequence[JobPaths], kind: str) -> JobPaths:
     raise InputError(f"--kind {kind}: {name} has no such job; it has {first_few(_kinds(found))}")
 
 
+def _records(target: Path) -> list[Path]:
+    """Each job.json in it; hidden ones somebody has taken the place of."""
+    return [path for path in target.glob(f"{JOBS}/*/{RECORD}") if not path.parent.name.startswith(".")]
+
+
 def _kinds(found: Sequence[JobPaths]) -> list[str]:
     return sorted(paths.root.name for paths in found)
 
 
 def has_several(target: Path) -> bool:
     """Whether a kind must be named for a job of it to be meant."""
-    return sum(1 for _ in target.glob(f"{JOBS}/*/{RECORD}")) > 1
+    return sum(1 for _ in _records(target)) > 1
 
 
 def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
@@ -68,7 +73,7 @@ def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:
     found = list[JobPaths]()
     folders, complete = _walk(folder)
     for path in folders:
-        found += [JobPaths(record.parent) for record in sorted((path / JOBS).glob(f"*/{RECORD}"))]
+        found += [JobPaths(record.parent) for record in sorted(_records(path))]
     return found, complete
 
 
