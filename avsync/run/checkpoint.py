@@ -30,6 +30,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.base.housekeeping import below, delete, housekeeping
+from sharding.base.libraries import warn_of_fault
 from sharding.base.text import size
 from sharding.errors import FormatError, InputError
 
@@ -137,6 +138,7 @@ def _load_state(path: Path) -> State:
 
 
 def _load_tensors(path: Path) -> dict[str, Any]:
+    warn_of_fault("torch", torch.__version__)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
