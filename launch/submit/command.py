@@ -125,17 +125,12 @@ class Resubmit(Parsed):
     new_code: bool = False
     """Run avsync as it is now, not as it was when the job was first submitted."""
     of: Annotated[str, arg(metavar="USER")] = ""
-    """Take over jobs of a colleague, USER: the same words as jobs of your own, with your code and profile."""
-    cluster: Annotated[str, arg(metavar="NAME"), IS_PATH] = ""
-    """With --of: profile of the cluster, as of submit."""
+    """Take over jobs of a colleague, USER: the same words as jobs of your own, with your code, and the profile that the
+    variable AVSYNC_CLUSTER names."""
     dry_run: bool = False
     """Print what would be queued; write and queue nothing."""
 
     def execute(self) -> str:
         from launch.submit.submit import resubmit
 
-        if self.cluster and not self.of:
-            raise InputError(f"--cluster {self.cluster}: a job of your own keeps its profile; leave it out")
-        return resubmit(
-            self.run, self.kind, new_code=self.new_code, of=self.of, cluster=self.cluster, dry_run=self.dry_run
-        )
+        return resubmit(self.run, self.kind, new_code=self.new_code, of=self.of, dry_run=self.dry_run)

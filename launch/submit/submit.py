@@ -76,10 +76,10 @@ def _judge(wrong: Sequence[str], after: Sequence[str]) -> None:
         sys.stderr.write(f"avsync: warning: {warning}\n")
 
 
-def resubmit(name: str, kind: str, *, new_code: bool, of: str, cluster: str, dry_run: bool) -> str:
+def resubmit(name: str, kind: str, *, new_code: bool, of: str, dry_run: bool) -> str:
     """Queue again what is meant, as its folders tell: each job behind those before it in its chain that live.
 
-    of: whose jobs they are; they become one's own, of this cluster. Raises AvsyncError as `submit` does.
+    of: whose jobs they are; they become one's own. Raises AvsyncError as `submit` does.
     """
     lost = lost_of(name, kind)
     roots = [JobPaths(root) for root in lost.roots]
@@ -90,7 +90,7 @@ def resubmit(name: str, kind: str, *, new_code: bool, of: str, cluster: str, dry
         check_owners(theirs, of)
         lost, new_code = replace(lost, stuck=()), True  # theirs in the queue are theirs to take out
         own = plan_all_again(paths for paths in roots if paths not in theirs)
-        plans = [*plan_taken(theirs, find_profile(cluster)), *own]
+        plans = [*plan_taken(theirs), *own]
         order = list(lost.roots)
         plans.sort(key=lambda plan: order.index(plan.paths.root) if plan.paths.root in order else len(order))
     else:

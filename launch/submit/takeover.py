@@ -18,7 +18,7 @@ from launch.job.own import foreign, foreign_owner
 from launch.job.paths import JobPaths
 from launch.job.record import JobRecord
 from launch.queue.squeue import own_name, owner_of
-from launch.site.profile import ClusterProfile
+from launch.site.profiles import NAME_VARIABLE, find_profile
 from launch.submit.plan import JobPlan, plans_of_words
 from sharding.base.environment import commit_of
 from sharding.base.files import read_json
@@ -63,12 +63,15 @@ def _anew(paths: JobPaths) -> str:
     return plain(typed("submit", *words, *of))
 
 
-def plan_taken(jobs: Sequence[JobPaths], profile: ClusterProfile) -> list[JobPlan]:
-    """The same work as jobs of one's own, in order; of what was submitted the words alone count.
+def plan_taken(jobs: Sequence[JobPaths]) -> list[JobPlan]:
+    """The same work as jobs of one's own, in order; of what was submitted the words alone count. The profile is the
+    one that the environment names.
 
     Raises InputError, FormatError.
     """
-    plans = dict[Path, JobPlan]()
+    if not os.environ.get(NAME_VARIABLE):
+        raise InputError(f"--of: {NAME_VARIABLE} is not set, which names your own profile; set it, or {_anew(jobs[0])}")
+    plans, profile = dict[Path, JobPlan](), find_profile("")
     for paths in (paths for paths in jobs if paths.root not in plans):  # of a packing there are two
         record = read_json(paths.record, JobRecord)
         if commands := [word for word in record.words if _COMMAND.search(word)]:

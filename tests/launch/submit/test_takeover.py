@@ -39,6 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name / "dataset.json").touch()
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("AVSYNC_CLUSTER", "test")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -63,7 +64,7 @@ def queued(target: Path, owner: int, **changes: object) -> JobPaths:
 
 
 @root_only
-def test_a_colleagues_job_is_refused_with_what_to_type(here: Path) -> None:
+def test_a_colleagues_job_is_refused_with_what_to_type(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = queued(here / "data", NEIGHBOUR, profile=SITE, argv=("/bin/sh", "-c", EVIL))
     for words in (("data",), ("data", "--dry-run"), ("data", "--new-code"), (str(paths.root), "--kind", "verify")):
         with pytest.raises(InputError, match=f"{paths.root} belongs to user {THEIRS}") as refused:
@@ -75,15 +76,18 @@ def test_a_colleagues_job_is_refused_with_what_to_type(here: Path) -> None:
             submit(*words, "--cluster", "test", "--dry-run")
     for other in ("mira", "0", "root"):
         with pytest.raises(InputError, match=f"--of {other}: .* say whose it is: --of {THEIRS}"):
-            resubmit("data", "--of", other, "--cluster", "test")
-    paths.record.chmod(0o600)
+            resubmit("data", "--of", other)
+    monkeypatch.delenv("AVSYNC_CLUSTER")
+    assert f"set it, or avsync submit verify {here / 'data'} --of {THEIRS} --cluster NAME" in _refusal(
+        "data", "--of", THEIRS
+    )
 
 
 @root_only
 def test_of_a_job_that_is_taken_over_the_words_alone_count(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = queued(here / "data", NEIGHBOUR, profile=SITE, argv=("/bin/sh", "-c", EVIL), name="evil", directory="/")
     for shown in (
-        resubmit("data", "--of", THEIRS, "--cluster", "test", "--dry-run"),
+        resubmit("data", "--of", THEIRS, "--dry-run"),
         submit("verify", "data", "--of", THEIRS, "--cluster", "test", "--dry-run"),
     ):
         script = shown.partition("#!/bin/bash")[2]
@@ -102,7 +106,7 @@ def test_of_a_job_that_is_taken_over_the_words_alone_count(here: Path, capsys: p
     aside = JobPaths(paths.root.with_name(f".verify-of-{THEIRS}"))
     assert read_json(aside.record, JobRecord).name == "evil", "theirs is kept"
     assert [one.root for one in jobs_of("data")] == [paths.root], "and no command looks at it"
-    assert "your own; leave it out" in _refusal("data", "--of", THEIRS, "--cluster", "test")
+    assert "your own; leave it out" in _refusal("data", "--of", THEIRS)
 
 
 @root_only
@@ -144,7 +148,7 @@ def test_what_keeps_its_place_is_said_before_anything_is_done(here: Path) -> Non
 def test_words_that_hold_a_command_are_typed_by_oneself(here: Path) -> None:
     words = ("train", "pipe:touch taken", str(here / "run"))
     queued(here / "data", NEIGHBOUR, words=words, kind="train")
-    assert "its words hold a command, pipe:touch taken" in _refusal("data", "--of", THEIRS, "--cluster", "test")
+    assert "its words hold a command, pipe:touch taken" in _refusal("data", "--of", THEIRS)
 
 
 def test_a_job_of_my_own_runs_what_its_words_say(here: Path) -> None:
@@ -160,8 +164,6 @@ def test_a_job_of_my_own_runs_what_its_words_say(here: Path) -> None:
     ):
         write_json(paths.record, replace(kept, argv=argv))
         assert f"exec {started} -m launch.job.supervise" in resubmit("data", "--dry-run")
-    with pytest.raises(InputError, match="keeps its profile"):
-        resubmit("data", "--cluster", "test")
     for words in ((), ("evaluate", "run", "data")):
         write_json(paths.record, replace(kept, words=words))
         assert "submit it anew" in _refusal("data")
