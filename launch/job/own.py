@@ -77,7 +77,8 @@ def _below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            yield Path(entry.path), entry.stat(follow_symlinks=False)
+            with suppress(FileNotFoundError):  # other processes put compiled modules there
+                yield Path(entry.path), entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(Path(entry.path))
 
@@ -90,7 +91,10 @@ def make_own(paths: JobPaths) -> None:
         raise InputError(f"{why}; name another folder")
     open_ones = [(path, status) for path, status in parts(paths) if may_others_write(status, own_group=False)]
     for path, status in open_ones:
-        path.chmod(without_others(status.st_mode))
+        with suppress(OSError):
+            path.chmod(without_others(status.st_mode))
+    if open_ones and may_others_write(open_ones[0][0].lstat(), own_group=False):
+        return  # it keeps no modes, which the job says
     if any(path.is_relative_to(paths.code) for path, _ in open_ones):
         lay_open = open_to(*open_ones[0], own_group=False)
         changed = "if somebody may have changed the code that the job keeps there, --new-code takes what is here"

@@ -29,7 +29,7 @@ from launch.submit.lost import lost_of
 from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_all_again, plan_chain
 from launch.submit.sbatch import try_script, withdraw
-from launch.submit.snapshot import take_snapshot, write_environment
+from launch.submit.snapshot import make_caches, take_snapshot, write_environment
 from launch.submit.takeover import check_owners, move_aside, plan_taken, refuse_foreign
 from launch.watch.hints import again
 from sharding.base.environment import commit_of
@@ -201,6 +201,7 @@ def _write(plan: JobPlan, *, new_code: bool) -> None:
     if new_code:
         record = replace(record, commit=commit_of())
         take_snapshot(paths.code)
+    make_caches(paths.code)
     write_environment(paths.environment, record.commit)
     write_json(paths.record, replace(record, submitted=time.time()), mode=PRIVATE)
 

@@ -19,7 +19,7 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
 from launch.submit.script import Piece, Waits, pieces, script
-from launch.submit.snapshot import take_snapshot
+from launch.submit.snapshot import make_caches, take_snapshot
 from sharding.base.files import OWN_FOLDER, read_json, write_json
 from sharding.base.guarded import make_folder
 from slurm.cluster import Cluster
@@ -171,6 +171,7 @@ def _snapshot() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="avsync-code-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     take_snapshot(folder / "code")
+    make_caches(folder / "code")
     return folder / "code"
 
 
