@@ -154,7 +154,7 @@ def test_words_that_hold_a_command_are_typed_by_oneself(here: Path) -> None:
 def test_a_job_of_my_own_runs_what_its_words_say(here: Path) -> None:
     paths = queued(here / "data", os.geteuid())
     kept = read_json(paths.record, JobRecord)
-    good = ("/opt/envs/av/bin/python3.12", *kept.argv[1:])
+    good = ("/usr/local/bin/python3.12", *kept.argv[1:])
     for argv, started in (
         (good, good[0]),
         (("/bin/sh", "-c", EVIL), sys.executable),
