@@ -3,6 +3,7 @@
 
 # The first of these that avsync can use, or the one you name: make setup PYTHON=/path/to/python
 FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null
+MENDED := -c 'import re, sys, torch; sys.exit(tuple(map(int, re.findall("[0-9]+", torch.__version__)[:2])) < (2, 10))'
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do $$p $(FITS) && echo $$p && exit; done; echo python3)
 VENV := .venv
 CONSTRAINTS := constraints.txt
@@ -40,6 +41,8 @@ ifeq ($(TORCH),keep)
 	@test -f $@ || $(PYTHON) -m venv --clear --system-site-packages $(VENV)
 	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "TORCH=keep: no torch to keep: $(PYTHON) has none that a" \
 	    "virtual environment made from it can see. Load its module first, or name the Python that has it" >&2; exit 1; }
+	@$(BIN)/python $(MENDED) || { echo "TORCH=keep: the torch of $(PYTHON) is older than 2.10, in which a checkpoint made for" \
+	    "it can run code as it is read. Load a newer one, or: make setup TORCH=pinned" >&2; exit 1; }
 	@{ grep -v '^torch' $(CONSTRAINTS); $(BIN)/python -c 'import torch; print("torch==" + torch.__version__)'; } \
 	    > $(VENV)/constraints.txt
 else

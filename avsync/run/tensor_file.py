@@ -17,6 +17,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import torch
 
 from sharding.base.files import open_file
+from sharding.base.libraries import warn_of_fault
 from sharding.errors import FormatError, InputError
 
 LARGEST_PICKLE = 1 << 22
@@ -42,6 +43,7 @@ def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
 
 def load_tensors(path: Path) -> dict[str, Any]:
     """Raises FormatError when it is damaged or holds anything but tensors and plain values; InputError."""
+    warn_of_fault("torch", torch.__version__)
     try:
         with BufferedReader(open_file(path)) as file:
             _check_records(cast(BinaryIO, file), path)

@@ -15,6 +15,7 @@ from launch.doctor.results import (
     unknown,
 )
 from launch.site.profile import ClusterProfile
+from sharding.base.libraries import FAULTS, known_fault
 from sharding.base.text import duration, first_few, size
 
 CLOCK_S, SHARED_S = 2.0, 15.0
@@ -58,6 +59,8 @@ def _programs(firsts: Sequence[TaskResults]) -> list[SiteFinding]:
     own = sys.executable
     elsewhere = [task.node for task in firsts if task.executable != own]
     missing = sorted({name for task in firsts for name in ("torch", "av") if not task.packages.get(name)})
+    versions = dict.fromkeys((name, version) for task in firsts for name, version in task.packages.items())
+    faulty = [fault for name, version in versions if name in FAULTS and (fault := known_fault(name, version))]
     have = ", ".join(f"{name} {version}" for name, version in firsts[0].packages.items() if version)
     return [
         judged(
@@ -67,6 +70,9 @@ def _programs(firsts: Sequence[TaskResults]) -> list[SiteFinding]:
             f"{own} is not there on {first_few(elsewhere)}: install avsync on a disk that the nodes share",
         ),
         judged("packages", have or "none", not missing, f"{', '.join(missing)} is not installed for that Python"),
+        noted(
+            "known faults", "; ".join(faulty) or "none that matters here", not faulty, "install a newer one: make setup"
+        ),
     ]
 
 

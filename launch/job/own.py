@@ -38,15 +38,30 @@ def check_own(paths: JobPaths) -> None:
 
 def foreign(paths: JobPaths) -> str:
     """`.../code belongs to user mira`, or what is a link instead of the job's own; empty for a job of one's own."""
+    if not (found := _foreign_part(paths)):
+        return ""
+    path, status = found
+    if stat.S_ISLNK(status.st_mode):
+        return f"{path} is {kind_of(status)}, and a job's own files lie in its folder"
+    return f"{path} belongs to {owner_name(status)}"
+
+
+def foreign_owner(paths: JobPaths) -> str:
+    """Whose it is, as SLURM knows them; one's own name for a link of one's own; empty where nothing is foreign."""
+    found = _foreign_part(paths)
+    return owner_name(found[1]).removeprefix("user ") if found else ""
+
+
+def _foreign_part(paths: JobPaths) -> tuple[Path, os.stat_result] | None:
     trusted = {ROOT, os.geteuid()}
     with suppress(OSError):
         for path, status in parts(paths):
             if stat.S_ISLNK(status.st_mode):
-                return f"{path} is {kind_of(status)}, and a job's own files lie in its folder"
+                return path, status
             if status.st_uid not in trusted and not _is_made_by_us(path, status):
-                return f"{path} belongs to {owner_name(status)}"
+                return path, status
             trusted.add(status.st_uid)
-    return ""
+    return None
 
 
 def parts(paths: JobPaths) -> Iterator[tuple[Path, os.stat_result]]:
@@ -62,7 +77,8 @@ def _below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            yield Path(entry.path), entry.stat(follow_symlinks=False)
+            with suppress(FileNotFoundError):  # other processes put compiled modules there
+                yield Path(entry.path), entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(Path(entry.path))
 
@@ -75,7 +91,10 @@ def make_own(paths: JobPaths) -> None:
         raise InputError(f"{why}; name another folder")
     open_ones = [(path, status) for path, status in parts(paths) if may_others_write(status, own_group=False)]
     for path, status in open_ones:
-        path.chmod(without_others(status.st_mode))
+        with suppress(OSError):
+            path.chmod(without_others(status.st_mode))
+    if open_ones and may_others_write(open_ones[0][0].lstat(), own_group=False):
+        return  # it keeps no modes, which the job says
     if any(path.is_relative_to(paths.code) for path, _ in open_ones):
         lay_open = open_to(*open_ones[0], own_group=False)
         changed = "if somebody may have changed the code that the job keeps there, --new-code takes what is here"

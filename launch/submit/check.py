@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,10 +11,12 @@ from pathlib import Path
 from launch.commands.parse import check_links
 from launch.job.record import SCRATCH
 from launch.queue.ask import QUESTION_S, ask
+from launch.queue.squeue import owner_of
 from launch.site.amounts import as_clock, seconds
 from launch.site.profile import check_full
 from launch.submit.kinds import WorkFolder, scratch_typed
 from launch.submit.plan import JobPlan
+from sharding.base.environment import JOBS
 from sharding.base.files import broken_link
 from sharding.base.text import counted, first_few
 from sharding.base.written_paths import variables_in
@@ -119,7 +122,14 @@ def _check_writable(plan: JobPlan) -> None:
     if not folder.is_dir():
         raise InputError(f"{plan.record.kind}: {folder} is a file, and a folder is to be made there; name another one")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{plan.record.kind}: cannot write in {folder}; choose another folder or change its rights")
+        raise InputError(f"{plan.record.kind}: cannot write in {folder}; {_way_in(folder)}")
+
+
+def _way_in(folder: Path) -> str:
+    if folder.name != JOBS:
+        return "choose another folder or change its rights"
+    close = shlex.join(["chmod", "g+w,+t", str(folder)])
+    return f"it belongs to user {owner_of(folder)}, who lets colleagues in by {close}; or choose another folder"
 
 
 OF_A_JOB = ("SLURM", "TMPDIR")

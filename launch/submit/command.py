@@ -35,6 +35,9 @@ class ForAll:
     """Print what would be queued, each script word for word, and what was checked; write and queue nothing."""
     after: Annotated[str, arg(metavar="JOB,...")] = ""
     """Begin when these jobs of SLURM ended well."""
+    of: Annotated[str, arg(metavar="USER")] = ""
+    """Where the job of a colleague, USER, lies in the place of one of these, take that: theirs keeps its files under
+    another name."""
 
     def __post_init__(self) -> None:
         if wrong := [job for job in self.jobs if not _JOB.fullmatch(job)]:
@@ -95,7 +98,7 @@ class Submit:
     def execute(self) -> str:
         from launch.submit.submit import submit
 
-        return submit(self.chain, self.call.cluster, self.call.jobs, dry_run=self.call.dry_run)
+        return submit(self.chain, self.call.cluster, self.call.jobs, of=self.call.of, dry_run=self.call.dry_run)
 
 
 def _link(part: Split, wanted: ResourceOptions, prog: str) -> Link:
@@ -121,10 +124,13 @@ class Resubmit(Parsed):
     """Only this one of its jobs: train, evaluate, pack ..."""
     new_code: bool = False
     """Run avsync as it is now, not as it was when the job was first submitted."""
+    of: Annotated[str, arg(metavar="USER")] = ""
+    """Take over jobs of a colleague, USER: the same words as jobs of your own, with your code, and the profile that the
+    variable AVSYNC_CLUSTER names."""
     dry_run: bool = False
     """Print what would be queued; write and queue nothing."""
 
     def execute(self) -> str:
         from launch.submit.submit import resubmit
 
-        return resubmit(self.run, self.kind, new_code=self.new_code, dry_run=self.dry_run)
+        return resubmit(self.run, self.kind, new_code=self.new_code, of=self.of, dry_run=self.dry_run)

@@ -43,6 +43,12 @@ def scratch_typed(words: Sequence[str]) -> str:
     return found
 
 
+ADDED = frozenset(
+    ("--share", "--runtime.gpu-floor", "--runtime.gpu-floor-s", SCRATCH_FLAG, SCRATCH_SIZE_FLAG, "--runtime.preflight")
+)
+"""Flags that a job's command may have beside those typed."""
+
+
 def _nothing(words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
     return []
 

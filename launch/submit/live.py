@@ -44,7 +44,8 @@ def refuse_live(plans: Sequence[JobPlan], unasked: Unasked) -> None:
 
 def queued_already(plans: Sequence[JobPlan]) -> list[tuple[JobPlan, list[QueueRow]]]:
     """The plans that are in SLURM's queue, or run, with what is of them there. Raises InputError, QueueError."""
-    users = {own_name(), *(owner for plan in plans for owner in _owners(plan.paths.target))}
+    folders = {folder for plan in plans for folder in (plan.paths.target, plan.paths.root)}
+    users = {own_name(), *(owner for folder in folders for owner in _owners(folder))}
     try:
         rows = read_queue(users)
     except (InputError, QueueError):  # what was noted of earlier submissions can be asked by its number
@@ -107,9 +108,9 @@ def _recover(paths: JobPaths, alive: Sequence[QueueRow]) -> None:
         write_json(paths.queued, Queued(ids=(*ids, *lost)), mode=OWN)
 
 
-def _owners(target: Path) -> list[str]:
+def _owners(folder: Path) -> list[str]:
     with suppress(OSError):
-        return [owner_of(target)]
+        return [owner_of(folder)]
     return []
 
 

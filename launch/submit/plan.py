@@ -1,10 +1,11 @@
 """From what was typed, now or when a job was submitted before, to jobs that could be queued. Nothing is written."""
 
 import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import chdir
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from launch.commands.flags import declared
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord
 from launch.site.profile import ClusterProfile
-from launch.submit.kinds import KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder, paths_typed
+from launch.submit.kinds import ADDED, KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder, paths_typed
 from launch.submit.resources import ResourceOptions, resources, time_note
 from launch.submit.typed import absolute, given
 from sharding.base.files import read_json
 from sharding.errors import InputError
+
+_PYTHON = re.compile(r"/.*/python[\w.]*")
+"""An interpreter, as jobs name it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,27 +133,58 @@ def plan_all_again(jobs: Iterable[JobPaths]) -> list[JobPlan]:
 
 def _planned(paths: JobPaths) -> JobPlan:
     record = read_json(paths.record, JobRecord)
+    with _where_submitted(paths, record):
+        kind, command = _built(paths, record)
+    record = replace(record, argv=_argv(record, kind))
+    return JobPlan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
+
+
+def plans_of_words(paths: JobPaths, record: JobRecord, profile: ClusterProfile, commit: str) -> list[JobPlan]:
+    """What its words alone say, for this profile: one job, or both of a packing. Raises InputError."""
+    with _where_submitted(paths, record):
+        _, command = _built(paths, record)
+        return _plans(
+            Link(kind=record.words[0], words=record.words, command=command, wanted=ResourceOptions()), profile, commit
+        )
+
+
+@contextmanager
+def _where_submitted(paths: JobPaths, record: JobRecord) -> Iterator[None]:
+    """Flags may name files as they are called there."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(chdir(record.directory))
+        except OSError as error:
+            raise InputError(
+                f"cannot go to {record.directory}, where {paths.target} was submitted: {error.strerror}; submit it anew"
+            ) from error
+        yield
+
+
+def _argv(record: JobRecord, kind: JobKind) -> tuple[str, ...]:
+    """What submit made of the words, for the code that the job keeps; what it cannot have made is made anew."""
+    python, rest = record.argv[:1], record.argv[1:]
+    start = ("-m", "launch", *record.words)
+    added = {word.partition("=")[0] for word in rest[len(start) :] if word.startswith("--")}
+    if rest[: len(start)] == start and added <= ADDED and all(_PYTHON.fullmatch(word) for word in python):
+        return record.argv
+    return (sys.executable, *start, *kind.more(record.words, record.profile, ResourceOptions()))
+
+
+def _built(paths: JobPaths, record: JobRecord) -> tuple[JobKind, Any]:
     kind = _kind(record)
-    try:
-        with chdir(record.directory):  # flags may name files as they are called there
-            command = command_class(record.words[0]).parse(record.words[1:], f"avsync {record.words[0]}")
-    except OSError as error:
-        raise InputError(
-            f"cannot go to {record.directory}, where {paths.target} was submitted: {error.strerror}; submit it anew"
-        ) from error
+    command = command_class(record.words[0]).parse(record.words[1:], f"avsync {record.words[0]}")
     if os.path.realpath(works_on := kind.works_on(command)) != os.path.realpath(paths.target):
         raise InputError(
             f"{paths.target} was copied or moved: what was submitted there works on {works_on}; submit it anew"
         )
-    return JobPlan(paths=paths, record=record, command=command, reads=tuple(kind.reads(command)))
+    return kind, command
 
 
 def _kind(record: JobRecord) -> JobKind:
-    if record.kind == MERGE:
-        return MERGE_KIND
-    if record.kind not in KINDS:
+    if record.words[:1] != (PACK if record.kind == MERGE else record.kind,) or record.words[0] not in KINDS:
         raise InputError(f"a job of kind {record.kind} was submitted by another version of avsync; submit it anew")
-    return KINDS[record.kind]
+    return MERGE_KIND if record.kind == MERGE else KINDS[record.kind]
 
 
 def _sized(plan: JobPlan) -> JobPlan:

@@ -36,6 +36,12 @@ def take_snapshot(folder: Path, home: Path = HOME) -> None:
             file.write(f"{commit_of(home)}\n".encode())
 
 
+def make_caches(folder: Path) -> None:
+    """Where Python keeps compiled modules of a snapshot; a job would make it as open as its umask. Raises OSError."""
+    for package in {path.parent for path in folder.rglob("*.py")}:
+        make_folder(package / "__pycache__", mode=OWN_FOLDER)
+
+
 def sources(home: Path = HOME) -> list[Path]:
     """Every file of a snapshot; no caches, and nothing that an editor left behind."""
     found = (path for package in PACKAGES for path in sorted((home / package).rglob("*")))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
-from launch.job.own import make_own
+from launch.job.own import foreign, make_own
 from launch.job.paths import JobPaths
 from launch.queue.ask import QueueError, Unasked
 from launch.queue.site import USUAL_ARRAY, SiteConfig, read_config
@@ -29,7 +29,8 @@ from launch.submit.lost import lost_of
 from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_all_again, plan_chain
 from launch.submit.sbatch import try_script, withdraw
-from launch.submit.snapshot import take_snapshot, write_environment
+from launch.submit.snapshot import make_caches, take_snapshot, write_environment
+from launch.submit.takeover import check_owners, move_aside, plan_taken, refuse_foreign
 from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
@@ -38,11 +39,12 @@ from sharding.base.text import LONGEST_MESSAGE, shown
 from sharding.errors import InputError
 
 
-def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, dry_run: bool) -> str:
-    """Queue a chain of commands; returns what to say. Raises AvsyncError before anything is queued, or afterwards
-    with nothing left in the queue.
+def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, of: str, dry_run: bool) -> str:
+    """Queue a chain of commands; returns what to say. of: whose jobs may lose their place. Raises AvsyncError before
+    anything is queued, or afterwards with nothing left in the queue.
     """
     plans = plan_chain(chain, find_profile(cluster), commit_of())
+    check_owners([plan.paths for plan in plans], of)
     _look(plans, after)
     for warning in warnings(plans):
         sys.stderr.write(f"avsync: warning: {shown(warning, LONGEST_MESSAGE)}\n")
@@ -75,13 +77,27 @@ def _judge(wrong: Sequence[str], after: Sequence[str]) -> None:
         sys.stderr.write(f"avsync: warning: {shown(warning, LONGEST_MESSAGE)}\n")
 
 
-def resubmit(name: str, kind: str, *, new_code: bool, dry_run: bool) -> str:
+def resubmit(name: str, kind: str, *, new_code: bool, of: str, dry_run: bool) -> str:
     """Queue again what is meant, as its folders tell: each job behind those before it in its chain that live.
 
-    Raises AvsyncError as `submit` does.
+    of: whose jobs they are; they become one's own. Raises AvsyncError as `submit` does.
     """
     lost = lost_of(name, kind)
-    plans = [plan for plan in plan_all_again(map(JobPaths, lost.roots)) if plan.paths.root not in lost.alone]
+    roots = [JobPaths(root) for root in lost.roots]
+    if of:
+        theirs = [paths for paths in roots if foreign(paths)]
+        if not theirs:
+            raise InputError(f"--of {of}: what is lost of {name} is your own; leave it out")
+        check_owners(theirs, of)
+        lost, new_code = replace(lost, stuck=()), True  # theirs in the queue are theirs to take out
+        own = plan_all_again(paths for paths in roots if paths not in theirs)
+        plans = [*plan_taken(theirs), *own]
+        order = list(lost.roots)
+        plans.sort(key=lambda plan: order.index(plan.paths.root) if plan.paths.root in order else len(order))
+    else:
+        refuse_foreign(roots)
+        plans = plan_all_again(roots)
+    plans = [plan for plan in plans if plan.paths.root not in lost.alone]
     _look(plans, lost.after)
     if dry_run:
         return _foreseen(foresee(plans), plans, lost.after, but=lost.stuck)
@@ -184,11 +200,13 @@ def prepare(plan: JobPlan, *, new_code: bool) -> None:
 
 def _write(plan: JobPlan, *, new_code: bool) -> None:
     paths, record = plan.paths, plan.record
+    move_aside(paths)
     make_own(paths)
     clear(paths)
     if new_code:
         record = replace(record, commit=commit_of())
         take_snapshot(paths.code)
+    make_caches(paths.code)
     write_environment(paths.environment, record.commit)
     write_json(paths.record, replace(record, submitted=time.time()), mode=PRIVATE)
 

@@ -68,11 +68,12 @@ def has_several(target: Path) -> bool:
 
 
 def _records(target: Path) -> list[Path]:
-    """The job.json of each job of a run or dataset, by kind."""
+    """The job.json of each job of a run or dataset, by kind; the place of hidden ones somebody has taken."""
     names = list[str]()
     with suppress(OSError), os.scandir(target / JOBS) as entries:
         names += sorted(entry.name for entry in islice(entries, MOST_KINDS))
-    return [path for name in names if os.path.lexists(path := target / JOBS / name / RECORD)]
+    shown = (name for name in names if not name.startswith("."))
+    return [path for name in shown if os.path.lexists(path := target / JOBS / name / RECORD)]
 
 
 def jobs_below(folder: Path) -> tuple[list[JobPaths], bool]:

@@ -10,11 +10,13 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
 
-from sharding.base.environment import HOME
+from sharding.base.environment import HOME, is_first_rank
 from sharding.base.text import plain, size
 from sharding.errors import AvsyncError
 
@@ -26,6 +28,39 @@ _RAISE = "raise it, or let a job do this (avsync submit)"
 LONGEST_REASON = 200
 ENOUGH = 8 * 2**30
 """Bytes of address space in which every library loads: torch with CUDA takes 3.3 GB."""
+
+
+FAULTS = {
+    "torch": (
+        (2, 10),
+        "a checkpoint made for it can run code as it is read (CVE-2026-24747): read only those you trust",
+    ),
+    "FFmpeg": ((8, 1, 2), "a video made for it can overwrite memory (CVE-2026-8461): pack only videos that you trust"),
+    "av": (
+        (18, 1),
+        "it brings an FFmpeg before 8.1.2, in which a video made for it can overwrite memory (CVE-2026-8461)",
+    ),
+}
+"""Library -> the first version without a fault that matters here, and what the fault does. pyproject asks for as much;
+an FFmpeg of the system may be older, or mended under an old number."""
+_NUMBERS = re.compile(r"\D*(\d+(?:\.\d+)*)")
+
+
+def known_fault(library: str, version: str) -> str:
+    """`torch 2.8.0 is older than 2.10: ...`; empty for a version without the fault, or one that says no number."""
+    mended, fault = FAULTS[library]
+    found = _NUMBERS.match(version)
+    if not found or tuple(map(int, found[1].split("."))) >= mended:
+        return ""
+    return f"{library} {plain(version)} is older than {'.'.join(map(str, mended))}: {fault}"
+
+
+@cache
+def warn_of_fault(library: str, version: str) -> None:
+    """Once, in a process that is about to use it on what others may have made."""
+    if (fault := known_fault(library, version)) and is_first_rank():
+        with suppress(OSError):
+            sys.stderr.write(f"avsync: warning: {fault}\n")
 
 
 def load_trouble(error: BaseException) -> str:

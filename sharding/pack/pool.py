@@ -4,10 +4,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 from rich.console import Console
 
 from sharding.base.console import Bar
 from sharding.base.housekeeping import below, delete, delete_file
+from sharding.base.libraries import warn_of_fault
 from sharding.base.text import duration, first_few, percent
 from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
@@ -22,6 +24,7 @@ REFRESH_S = 0.5
 
 def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console) -> None:
     """Pack all `plans` into `dataset`. Raises AvsyncError, OSError; what is finished stays."""
+    warn_of_fault("FFmpeg", av.ffmpeg_version_info)
     schedule = Schedule(plans, dataset, config)
     try:
         _work_through(schedule, plans, config, console)

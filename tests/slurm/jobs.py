@@ -19,8 +19,8 @@ from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
 from launch.submit.script import Piece, Waits, pieces, script
-from launch.submit.snapshot import take_snapshot
-from sharding.base.files import OWN_FOLDER, read_json, write_json
+from launch.submit.snapshot import make_caches, take_snapshot
+from sharding.base.files import OWN_FOLDER, PRIVATE, read_json, write_json
 from sharding.base.guarded import make_folder
 from slurm.cluster import Cluster
 
@@ -155,10 +155,11 @@ def queue(
     make_own(paths)
     make_folder(paths.logs, mode=OWN_FOLDER)
     shutil.copytree(_snapshot(), paths.code)
-    write_json(paths.record, one)
+    write_json(paths.record, one, mode=PRIVATE)
     ids = list[str]()
     for piece in pieces(one.array, 1000) if one.array else [Piece()] * (1 + one.profile.successors):
         path = paths.script(piece.number, piece.of)
+        path.touch(PRIVATE)
         path.write_text(edit(script(one, paths, piece, Waits(over=ids[-1] if ids and not one.array else ""))))
         ids.append(cluster.submit(*sbatch, str(path)))
     write_json(paths.queued, Queued(ids=tuple(ids)))
@@ -171,6 +172,7 @@ def _snapshot() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="avsync-code-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     take_snapshot(folder / "code")
+    make_caches(folder / "code")
     return folder / "code"
 
 

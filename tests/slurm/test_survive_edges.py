@@ -8,6 +8,7 @@ import pytest
 from jobs import asked, profile, queue, record, toy
 
 from launch.job.record import End
+from launch.queue.squeue import own_name
 from launch.site.profile import Notify
 from slurm.cluster import Cluster
 
@@ -135,3 +136,16 @@ def test_a_job_whose_code_is_gone_says_so_and_runs_no_other(cluster: Cluster, tm
     assert job.state("FAILED", "COMPLETED") == "FAILED"
     assert "--new-code" in job.log
     assert not job.attempts()
+
+
+def test_a_job_whose_files_others_could_have_changed_while_it_waited_is_not_run(cluster: Cluster, tmp_path: Path):
+    job = toy(cluster, tmp_path / "run", nodes=1, sbatch=("--hold",))
+    (job.paths.code / "launch" / "cli.py").chmod(0o664)
+    cluster.run("scontrol", "release", job.id)
+    facts = cluster.wait_for(job.id, ("FAILED", "COMPLETED"))
+    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0")
+    changed = f"code/launch/cli.py (owner {own_name()}, mode 664)"
+    assert job.log.startswith(f"avsync: error: {changed}: others could have changed it,")
+    assert job.log.count("\n") == 1
+    assert not job.attempts()
+    assert not job.paths.task(None).outcome.exists()

@@ -5,14 +5,16 @@ import os
 import resource
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 from launch.cli import DONE, FAILED
 from launch.commands.entries import COMMANDS
-from sharding.base.libraries import ENOUGH, limit_trouble, load_trouble
+from sharding.base.libraries import ENOUGH, FAULTS, known_fault, limit_trouble, load_trouble, warn_of_fault
 
 BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
 ROOT = BEFORE.parents[2]
@@ -53,6 +55,39 @@ def test_whatever_an_import_raises_is_the_librarys_trouble(
         assert "make setup" in said
         for module in ("lib_x", "lib_x.part", "lib_y"):
             sys.modules.pop(module, None)
+
+
+@pytest.mark.parametrize("library", FAULTS)
+def test_a_version_with_a_known_fault_is_told_from_one_without(library: str) -> None:
+    mended = FAULTS[library][0]
+    number = ".".join(map(str, mended))
+    for version in (
+        number,
+        f"{number}.1",
+        f"{number}.0+cu128",
+        f"n{number}-3ubuntu1",
+        f"{mended[0] + 1}.0",
+        "git-2026",
+        "",
+    ):
+        assert not known_fault(library, version), version
+    for version in (f"{mended[0] - 1}.9.9", f"n{mended[0]}.0.1", f"{mended[0]}.0+cpu", f"{mended[0]}.0.1a0+git12"):
+        assert known_fault(library, version).startswith(f"{library} {version} is older than {number}: ")
+        assert "\n" not in known_fault(library, version)
+
+
+def test_what_is_installed_and_what_may_be_installed_has_no_known_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lowest = {name: low.partition(",")[0] for name, _, low in (each.partition(">=") for each in asked)}
+    tested = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    for library in FAULTS.keys() & lowest.keys():
+        assert not known_fault(library, lowest[library])
+        assert not known_fault(library, tested[library])
+    warn_of_fault("FFmpeg", av.ffmpeg_version_info)
+    assert not capfd.readouterr().err
+    for _ in range(2):
+        warn_of_fault("torch", "2.9.1+cu128")
+    assert capfd.readouterr().err.count("avsync: warning: torch 2.9.1+cu128 is older than 2.10: ") == 1
 
 
 def test_a_library_that_is_missing_is_named() -> None:

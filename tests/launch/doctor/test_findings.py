@@ -20,8 +20,8 @@ from launch.site.profile import ClusterProfile
 HERE = Way(name="n1", address="10.0.0.1", reached=True)
 FIRST = TaskResults(
     rank=0, local=0, began=0.0, node="n1", host="n1", cpus=[0, 1], cpus_asked=2, gpus="", memlock=-1, python="3.11.2",
-    executable="", packages={"torch": "2.8", "av": "16"}, scontrol=True, squeue=True, shm=2**34, own_name_is="10.0.0.1",
-    shared_round_s=0.2, clock_s=0.01, arrived=[OF_JOB, OF_SHELL],
+    executable="", packages={"torch": "2.10", "av": "18.1"}, scontrol=True, squeue=True, shm=2**34,
+    own_name_is="10.0.0.1", shared_round_s=0.2, clock_s=0.01, arrived=[OF_JOB, OF_SHELL],
 )  # fmt: skip
 GUEST = replace(
     FIRST, rank=1, node="n2", own_name_is="10.0.0.2", ways={"node": HERE}, clock_between_s=0.0, device="ib0"
@@ -43,7 +43,9 @@ def found(*tasks: TaskResults, **profile: object) -> dict[str, SiteFinding]:
         ("node names", replace(GUEST, ways={"node": replace(HERE, address="")}), SiteVerdict.FINE),
         ("a node's own name", replace(GUEST, own_name_is="127.0.1.1"), SiteVerdict.CHANGE),
         ("clocks", replace(GUEST, clock_between_s=-7.0), SiteVerdict.CHANGE),
-        ("packages", replace(GUEST, packages={"av": "16"}), SiteVerdict.CHANGE),
+        ("packages", replace(GUEST, packages={"av": "18.1.0"}), SiteVerdict.CHANGE),
+        ("known faults", replace(GUEST, packages={"torch": "2.9.1+cu128", "av": "18.1.0"}), SiteVerdict.NOTE),
+        ("known faults", replace(GUEST, packages={"torch": "2.10.0", "av": "17.0.1"}), SiteVerdict.NOTE),
         ("CPUs of a task", replace(GUEST, cpus=[0]), SiteVerdict.CHANGE),
         ("/dev/shm", replace(GUEST, shm=64 * 2**20), SiteVerdict.NOTE),
         ("SLURM on the nodes", replace(GUEST, scontrol=False), SiteVerdict.CHANGE),

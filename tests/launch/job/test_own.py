@@ -77,6 +77,11 @@ def test_what_is_submitted_nobody_else_may_write_and_the_same_people_may_read(
             assert mode & 0o555 == readable, f"{path} has mode {mode:o}"
         else:
             assert mode & 0o044 == (0 if private else readable & 0o044), f"{path} has mode {mode:o}"
+    if not mask:  # the job itself keeps compiled modules there
+        environment = os.environ | {"PYTHONPATH": str(made.paths.code), "PYTHONSAFEPATH": "1"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        subprocess.run([sys.executable, "-c", "import launch.cli"], env=environment, cwd=tmp_path, check=True)
+        assert list((made.paths.code / "launch" / "__pycache__").glob("cli.*.pyc"))
     check_own(made.paths)
     assert (made.paths.target.stat().st_mode ^ (tmp_path / "usual").stat().st_mode) & 0o777 == 0, "the run is not a job"
 
