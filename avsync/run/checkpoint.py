@@ -28,7 +28,8 @@ import torch
 from avsync.models.parts import SyncNet
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
-from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
+from sharding.base.files import OLD, PART, publish, publish_folder, read_json, write_json
+from sharding.base.guarded import entries_of, move
 from sharding.base.housekeeping import below, delete, housekeeping
 from sharding.base.text import size
 from sharding.errors import FormatError, InputError
@@ -106,7 +107,8 @@ def _save_tensors(path: Path, tensors: dict[str, Any]) -> None:
     """By way of memory: torch's own writer turns a full disk into an internal error."""
     packed = io.BytesIO()
     torch.save(tensors, packed)
-    path.write_bytes(packed.getbuffer())
+    with publish(path, lasting=False) as file:
+        file.write(packed.getbuffer())
 
 
 def load_checkpoint(folder: Path) -> Saved:
@@ -155,25 +157,26 @@ def _load_tensors(path: Path) -> dict[str, Any]:
 
 
 def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
-    """Delete all but the newest `keep` checkpoints and the best."""
+    """Delete all but the newest `keep` checkpoints and the best. What a link leads to is none of ours."""
     steps = list[int]()
     with housekeeping("list", paths.checkpoints):
-        steps = paths.saved_steps()[keep:]
-    for step in steps:
+        folders = {entry.name for entry in entries_of(paths.checkpoints) if entry.is_folder}
+        steps = [step for step in paths.saved_steps() if paths.checkpoint(step).name in folders]
+    for step in steps[keep:]:
         if best is None or step != best.step:
             old, gone = paths.checkpoint(step), paths.checkpoint(step).with_suffix(GONE)
             with housekeeping("delete", old):
-                old.rename(gone)  # first: what has its name is whole, also while it is being deleted
+                move(old, gone)  # first: what has its name is whole, also while it is being deleted
                 delete(gone)
 
 
 def tidy(paths: RunPaths) -> None:
     """Put away what a crash left half done, or somebody else may not delete. For who holds the run's lock."""
-    for path in below(paths.checkpoints, "*.*"):
+    for path in below(paths.checkpoints, "*.*", links=True):
         named = path.with_name(path.stem.partition("-")[0])  # 00000005-2.part: see publish_folder
-        if path.suffix == OLD and not named.exists():
+        if path.suffix == OLD and not path.is_symlink() and not os.path.lexists(named):
             with housekeeping("rename", path):
-                path.rename(named)  # the crash came just before its successor got the name
+                move(path, named)  # the crash came just before its successor got the name
         elif path.suffix in (PART, OLD, GONE):
             delete(path)
 

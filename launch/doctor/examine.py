@@ -17,6 +17,8 @@ from launch.queue.squeue import QueueRow, plainly, read_jobs
 from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
 from sharding.base.files import PRIVATE, publish
+from sharding.base.guarded import claim, make_folder
+from sharding.base.housekeeping import why_refused
 from sharding.errors import InputError
 
 LOOK_S, ASK_S = 0.2, 3.0
@@ -95,8 +97,8 @@ class CheckUp:
     def _answer(self) -> None:
         """What the probes wait for."""
         if not self._answered and (self.folder / "meet.json").exists():
-            (self.folder / "from-login.part").write_text(f"{time.time():.6f}")
-            (self.folder / "from-login.part").replace(self.folder / "from-login")
+            with publish(self.folder / "from-login", lasting=False) as file:
+                file.write(f"{time.time():.6f}".encode())
             self._answered = True
         if self.cancelled is None and "cancel" in self.jobs:
             ready = [read_signals(self.folder, f"cancel-{who}").first("beat") for who in ("batch", "task")]
@@ -121,10 +123,13 @@ class CheckUp:
 def lay_out(folder: Path) -> None:
     """The probes' code, where the nodes see it. Raises InputError for a folder that cannot be written."""
     source = Path(launch.__file__).parent
+    claim(folder)
     try:
         for name in PROBES:
             copy = folder / "code" / "launch" / f"{name}.py"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / f"{name}.py", copy)
+            make_folder(copy.parent)
+            with publish(copy, lasting=False) as file:
+                file.write((source / f"{name}.py").read_bytes())
     except OSError as error:
-        raise InputError(f"cannot use the folder {folder}: {error.strerror}; name another one with --folder") from error
+        why = why_refused(error, "name another one with --folder")
+        raise InputError(f"cannot use the folder {folder}: {why}") from error

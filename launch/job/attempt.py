@@ -12,6 +12,7 @@ from launch.job.progress_on_disk import BLAME_NODES, Past, saved
 from launch.job.record import JobRecord
 from launch.job.requeue import Decision
 from launch.job.srun import StepOutput
+from sharding.base.files import open_file
 from sharding.base.housekeeping import delete, housekeeping, is_there
 
 TAIL_LINES = 40
@@ -106,10 +107,10 @@ class ThisAttempt:
     def output(self) -> StepOutput:
         """What this attempt has printed, the last of it where that is much."""
         try:
-            with self.log.open("rb") as file:
+            with open_file(self.log) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(self.log_begins, size - OUTPUT_BYTES))
-                return StepOutput(file.read().decode(errors="replace"))
+                return StepOutput(file.readall().decode(errors="replace"))
         except OSError:
             return StepOutput("")
 

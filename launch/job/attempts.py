@@ -1,6 +1,5 @@
 """attempts.jsonl: what began and ended, when, where and why; a line each, written by the job itself."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from sharding.base.files import from_json
+from sharding.base.files import add_line, from_json, open_file
+from sharding.base.guarded import make_folder
 from sharding.errors import FormatError
 
 
@@ -82,22 +82,15 @@ class Attempt:
 
 def note(path: Path, event: Event) -> None:
     """Add a line; what a kill cut short before it is left as it is, on a line of its own. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = msgspec.json.encode(event) + b"\n"
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        end = os.lseek(handle, 0, os.SEEK_END)
-        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
-        os.write(handle, b"\n" * torn + line)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    make_folder(path.parent)
+    add_line(path, msgspec.json.encode(event), 0o644)
 
 
 def read_events(path: Path) -> Iterator[Event]:
     """Whole lines, in order. Raises OSError other than that there is no file yet."""
     try:
-        lines = path.read_bytes().splitlines()
+        with open_file(path) as file:
+            lines = file.readall().splitlines()
     except FileNotFoundError:
         return
     for line in lines:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.base.environment import JOBS
+from sharding.base.files import publish
 
 RECORD = "job.json"
 
@@ -40,6 +41,11 @@ class TaskPaths:
     @property
     def stop(self) -> Path:
         return self.folder / "stop"
+
+    def ask_to_stop(self) -> None:
+        """The ranks save and leave when they see it. Raises OSError."""
+        with publish(self.stop, lasting=False):
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,14 @@ class JobPaths:
         """Of an array."""
         return self.root / "logs"
 
+    @property
+    def tasks(self) -> Path:
+        """Of an array."""
+        return self.root / "tasks"
+
     def script(self, piece: int, pieces: int) -> Path:
         return self.root / ("script.sh" if pieces == 1 else f"script-{piece:03d}.sh")
 
     def task(self, number: int | None) -> TaskPaths:
         """`number`: of the task in the whole array; None for a job that is no array."""
-        return TaskPaths(self.root if number is None else self.root / "tasks" / f"{number:06d}")
+        return TaskPaths(self.root if number is None else self.tasks / f"{number:06d}")

@@ -32,7 +32,7 @@ def saved(record: JobRecord, share: int | None = None) -> int:
     those of its share. Of others: 0.
     """
     if record.run:
-        found = below(RunPaths(Path(record.run)).checkpoints, "*")
+        found = below(RunPaths(Path(record.run)).checkpoints, "*")  # a link is no work of this job
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)

@@ -22,6 +22,7 @@ from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_cl
 from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
+from sharding.base.guarded import claim
 from sharding.base.housekeeping import delete_file, is_there
 from sharding.errors import AvsyncError
 
@@ -39,6 +40,7 @@ REFUSED = 2
 def main(folder: str) -> int:
     """Run one attempt; returns the batch script's exit code."""
     paths = JobPaths(Path(folder))
+    claim(paths.target)
     try:
         this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
         if (code := over_already(this)) is not None:

@@ -9,6 +9,7 @@ from launch.submit.plan import JobPlan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
 from sharding.base.files import PRIVATE, publish, write_json
+from sharding.base.guarded import make_folder, remove
 from sharding.errors import AvsyncError
 
 
@@ -51,7 +52,7 @@ def queue_chain(plans: Sequence[JobPlan], most: int, after: Sequence[str]) -> li
 def _queue(plan: JobPlan, most: int, well: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """SLURM's numbers so far, after each call of sbatch."""
     ids = list[str]()
-    plan.paths.logs.mkdir(exist_ok=True)
+    make_folder(plan.paths.logs)
     for sheet in sheets(plan, most, well):
         path = plan.paths.script(sheet.piece.number, sheet.piece.of)
         with publish(path, lasting=False, mode=PRIVATE) as file:
@@ -77,4 +78,4 @@ def _withdraw(plans: Sequence[JobPlan], queued: Sequence[Queued]) -> None:
         sys.stderr.write(f"avsync: these jobs are still in the queue: {', '.join(ids)} ({error})\n")
         return
     for plan in plans[: len(queued)]:
-        plan.paths.queued.unlink(missing_ok=True)
+        remove(plan.paths.queued)

@@ -4,16 +4,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from launch.commands.flags import typed
-from launch.job.paths import JobPaths
+from launch.job.paths import JobPaths, TaskPaths
 from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.queue.ask import QUESTION_S, QueueError, Unasked, ask
 from launch.queue.squeue import QueueRow, own_name, owner_of, read_jobs, read_queue
 from launch.submit.plan import JobPlan
 from launch.watch.jobs import has_several
 from sharding.base.files import read_json, write_json
+from sharding.base.guarded import InTheWay, check_steps, move, open_in_place, remove
+from sharding.base.housekeeping import below
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
 
@@ -123,7 +126,20 @@ def is_done(plan: JobPlan) -> bool:
 
 def clear(paths: JobPaths) -> None:
     """Take away what would end a new attempt at once. Raises OSError."""
-    tasks = [paths.task(None), *(paths.task(int(folder.name)) for folder in (paths.root / "tasks").glob("[0-9]*"))]
-    files = [paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))]
-    for file in files:
-        file.unlink(missing_ok=True)
+    check_steps(paths.tasks)
+    tasks = [paths.task(None), *map(TaskPaths, below(paths.tasks, "[0-9]*"))]
+    for file in (paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))):
+        remove(file)
+
+
+def make_way_for_log(log: Path) -> None:
+    """SLURM opens it by its name: what is no file of ours gets another one. Raises OSError."""
+    try:
+        os.close(open_in_place(log, os.O_WRONLY | os.O_APPEND))
+    except FileNotFoundError:
+        return
+    except InTheWay as error:
+        names = (log.with_stem(f"{log.stem}-{number}") for number in count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        move(log, aside)
+        sys.stderr.write(f"avsync: note: {error}; it is {aside.name} now\n")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from launch.job.paths import JobPaths
@@ -14,7 +13,9 @@ from launch.watch.hints import about, again, command
 from launch.watch.jobs import short
 from launch.watch.meant import ChainJob, Meant, meant_by_cancel
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
-from sharding.base.files import read_json, write_json
+from sharding.base.files import publish, read_json, write_json
+from sharding.base.guarded import claim, make_folder
+from sharding.base.housekeeping import delete_file, housekeeping
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
@@ -71,6 +72,7 @@ class _Going:
             why = f" ({status.why})" if status.why else ""
             raise InputError(f"{called}: {status.kind} is not in the queue{why}; nothing is to be cancelled")
         paths = JobPaths(job.root)
+        claim(paths.target)
         return cls(paths=paths, record=read_json(paths.record, JobRecord), ids=status.ids)
 
 
@@ -81,14 +83,16 @@ def _is_strangers(job: ChainJob, found: Gathered) -> bool:
 
 def _mark(paths: JobPaths) -> None:
     """By this the job knows, whenever it looks: no requeue after it."""
-    paths.cancelled.write_text("avsync cancel\n")
+    with publish(paths.cancelled) as file:
+        file.write(b"avsync cancel\n")
 
 
 def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
     for number in range(record.array) if record.array else (None,):
         task = paths.task(number)
         if task.folder.is_dir() and not task.outcome.exists():
-            task.stop.touch()
+            with housekeeping("ask to save by", task.stop):  # scancel ends it all the same
+                task.ask_to_stop()
 
 
 def _live(going: Iterable[_Going]) -> list[QueueRow]:
@@ -125,10 +129,9 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
         return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
     for number in range(one.record.array) if one.record.array else (None,):
         task = one.paths.task(number)
-        with suppress(FileNotFoundError):
-            task.stop.unlink()
+        delete_file(task.stop)
         if not task.outcome.exists():
-            task.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(task.folder)
             write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()))
     status = read_status(one.paths, ask_queue([one.paths]))
     if status.standing is Standing.DONE:

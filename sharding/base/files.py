@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from io import RawIOBase
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import opened_folder
+from sharding.base.guarded import InTheWay, check_steps, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -97,13 +97,39 @@ def open_file(path: Path) -> RawIOBase:
     return os.fdopen(handle, "rb", buffering=0)
 
 
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file is there, and has this content."""
+    try:
+        with open_file(path) as file:
+            return file.readall() == content
+    except OSError:
+        return False
+
+
+def add_line(path: Path, line: bytes, mode: int = 0o666) -> None:
+    """Publish a file of lines anew, with one more; a last line that was cut short is left as it is, on its own.
+
+    So nothing is written into what lies there, a colleague's file, say, and nothing of it is lost. What is no regular
+    file of one name makes way: its lines are not ours to spread. Raises OSError.
+    """
+    before = b""
+    with opened_folder(path.parent) as folder, suppress(FileNotFoundError):
+        there = os.lstat(path.name, dir_fd=folder)
+        if stat.S_ISREG(there.st_mode) and there.st_nlink == 1:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(path.name, flags, dir_fd=folder), "rb", closefd=True) as file:
+                before = file.read()
+    with publish(path, mode=mode) as file:
+        file.write(before + b"\n" * (before[-1:] not in (b"", b"\n")) + line + b"\n")
+
+
 def _sync_folder(path: Path) -> None:
     """Also of a file. What cannot be waited for is not: a folder that may not be read, a file system without the call.
 
     Raises OSError for what the disk says of the bytes themselves.
     """
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
         return
     try:
@@ -177,6 +203,10 @@ def check_folder(folder: Path, named: str) -> None:
     """
     if why := broken_link(folder):
         raise InputError(f"{named} cannot be written: {why}; mend the link, or name another one")
+    try:
+        check_steps(folder)
+    except InTheWay as error:
+        raise InputError(f"{named} cannot be written: {error}") from error
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 """O_PATH: a folder that may be entered need not be readable."""
@@ -21,33 +22,52 @@ _claimed = set[Path]()
 """Folders that this process writes in, as they were typed."""
 
 
+class InTheWay(OSError):
+    """Something that is not ours lies where we write. Its text is a whole line: what lies where, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
+
+
 def claim(root: Path) -> None:
-    """From now on this process goes through no link below `root`. `root` itself may be one."""
+    """From now on this process goes through no link below `root`. `root` itself may be one.
+
+    Of several such folders in each other the outermost counts: the others are ours as well.
+    """
     _claimed.add(root.absolute())
+
+
+def through_link(root: Path) -> str:
+    """What is wrong with a link below `root`, and what to do."""
+    return (
+        f"is a link, and below {root} avsync writes through none: put what it leads to in its place, or make {root} "
+        "itself the link"
+    )
 
 
 @contextmanager
 def opened_folder(folder: Path, *, make: bool = False, mode: int = 0o777) -> Iterator[int]:
     """A descriptor of `folder`, for `dir_fd`; below a claimed one, each step is a real folder.
 
-    make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step.
+    make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step: InTheWay for
+    a link.
     """
     whole = folder.absolute()
-    root = next((one for one in (whole, *whole.parents) if one in _claimed), whole)
+    root = next((one for one in (*reversed(whole.parents), whole) if one in _claimed), whole)
     if make:
         root.mkdir(mode=mode, parents=True, exist_ok=True)
     handle, at = os.open(root, _FOLDER), root
     try:
         for name in whole.relative_to(root).parts:
             at /= name
-            above, handle = handle, _step(handle, name, at, mode if make else None)
+            above, handle = handle, _step(handle, name, at, root, mode if make else None)
             os.close(above)
         yield handle
     finally:
         os.close(handle)
 
 
-def _step(above: int, name: str, at: Path, mode: int | None) -> int:
+def _step(above: int, name: str, at: Path, root: Path, mode: int | None) -> int:
     if mode is not None:
         with suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=above)
@@ -55,7 +75,7 @@ def _step(above: int, name: str, at: Path, mode: int | None) -> int:
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP) and _is_link(name, above):
-            raise _refused(at, "is a link: avsync writes through none below a folder of its own") from error
+            raise InTheWay(errno.EPERM, through_link(root), str(at)) from error
         error.filename = str(at)
         raise
 
@@ -64,6 +84,17 @@ def _is_link(name: str, folder: int) -> bool:
     with suppress(OSError):
         return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
     return False
+
+
+def check_steps(folder: Path) -> None:
+    """Raises InTheWay where a link is on the way to `folder`, below a claimed one; no error else."""
+    try:
+        with opened_folder(folder):
+            pass
+    except InTheWay:
+        raise
+    except OSError:
+        return
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
@@ -75,8 +106,8 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0o666, *, others: bool = False) -> int:
     """Open a file that is written, emptied or locked under its own name; returns its descriptor.
 
-    It is a regular file of one name, and ours; `others`: or somebody else's, which only is locked. Never waits, opens
-    no device. Raises OSError that says what lies there instead.
+    It is a regular file of one name, and ours; `others`: or somebody else's, of which no byte is changed. Never waits,
+    opens no device. Raises InTheWay that says what lies there instead, OSError.
     """
     with opened_folder(path.parent) as folder:
         with suppress(FileNotFoundError):  # what only opening does to a device or a FIFO is too much
@@ -88,6 +119,55 @@ def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0
             os.close(handle)
             raise
     return handle
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a link, if there is one. Raises OSError."""
+    with suppress(FileNotFoundError), opened_folder(path.parent) as folder:
+        os.unlink(path.name, dir_fd=folder)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete an empty folder; one that is not there, or not empty, is no error."""
+    with suppress(OSError), opened_folder(path.parent) as folder:
+        os.rmdir(path.name, dir_fd=folder)
+
+
+def move(old: Path, new: Path) -> None:
+    """Give something another name in the same folder. Raises OSError."""
+    with opened_folder(old.parent) as folder:
+        os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def touch(path: Path) -> None:
+    """Set the time of a file that is there to now; no byte of it is changed. Raises OSError."""
+    handle = open_in_place(path, os.O_WRONLY, others=True)
+    try:
+        os.utime(handle)
+    finally:
+        os.close(handle)
+
+
+class FolderEntry(NamedTuple):
+    """Something in a folder."""
+
+    name: str
+    is_folder: bool
+    """A link is none."""
+    is_link: bool
+
+
+def entries_of(folder: Path) -> list[FolderEntry]:
+    """What lies in a folder, sorted by name. Raises OSError."""
+    with opened_folder(folder) as step:
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=step)
+        try:
+            with os.scandir(handle) as found:
+                return sorted(
+                    FolderEntry(one.name, one.is_dir(follow_symlinks=False), one.is_symlink()) for one in found
+                )
+        finally:
+            os.close(handle)
 
 
 def is_ours(status: os.stat_result, folder: int) -> bool:
@@ -137,5 +217,5 @@ def owner_name(status: os.stat_result) -> str:
     return f"user {status.st_uid}"
 
 
-def _refused(path: Path, fact: str) -> OSError:
-    return OSError(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))
+def _refused(path: Path, fact: str) -> InTheWay:
+    return InTheWay(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))
