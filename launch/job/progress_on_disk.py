@@ -15,6 +15,7 @@ from avsync.run.progress import last_sign
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.base.files import read_json
+from sharding.base.guarded import is_file
 from sharding.base.housekeeping import below, is_there
 from sharding.errors import AvsyncError
 
@@ -61,7 +62,8 @@ def _packed_of(dataset: Path, share: int) -> int:
         shards = read_json(dataset / ".parts" / f"share-{share:05d}.json", _Share).shards
     except AvsyncError:  # the merge has come and gone, or it was never divided
         return 0
-    whole = sum(is_there(dataset / one.split / f"{one.number:06d}.json") for one in shards)
+    files = (dataset / one.split / f"{one.number:06d}.json" for one in shards)
+    whole = sum(is_there(path) and is_file(path) for path in files)
     return whole * WHOLE + sum(len(below(dataset / ".parts" / one.digest[:16], "*.json")) for one in shards)
 
 

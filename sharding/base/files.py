@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import InTheWay, check_steps, opened_folder
+from sharding.base.guarded import InTheWay, about, check_steps, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -41,12 +41,15 @@ def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[
     with opened_folder(path.parent) as folder:
         part = cleared(_names(path, PART), delete_file)
         try:
-            with open(part.name, "xb", opener=partial(os.open, mode=mode, dir_fd=folder)) as file:
+            with about(part):
+                opened = open(part.name, "xb", opener=partial(os.open, mode=mode, dir_fd=folder))
+            with opened as file:
                 yield file
                 file.flush()
                 if lasting:
                     os.fsync(file.fileno())
-            os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            with about(path):
+                os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             delete_file(part)  # a full disk gets its space back
             raise
@@ -63,14 +66,15 @@ def publish_folder(path: Path) -> Iterator[Path]:
     """
     with opened_folder(path.parent, make=True) as folder:
         part = cleared(_names(path, PART))
-        os.mkdir(part.name, dir_fd=folder)
+        with about(part):
+            os.mkdir(part.name, dir_fd=folder)
     try:
         yield part
         for file in part.rglob("*"):
             _sync_folder(file)
         _sync_folder(part)
         old = cleared(_names(path, OLD))
-        with opened_folder(path.parent) as folder:
+        with opened_folder(path.parent) as folder, about(path):
             if os.path.lexists(path):
                 os.rename(
                     path.name, old.name, src_dir_fd=folder, dst_dir_fd=folder
@@ -109,15 +113,18 @@ def holds(path: Path, content: bytes) -> bool:
 def add_line(path: Path, line: bytes, mode: int = 0o666) -> None:
     """Publish a file of lines anew, with one more; a last line that was cut short is left as it is, on its own.
 
-    So nothing is written into what lies there, a colleague's file, say, and nothing of it is lost. What is no regular
-    file of one name makes way: its lines are not ours to spread. Raises OSError.
+    So nothing is written into what lies there, a colleague's file or one with a second name, and nothing of it is lost;
+    who could not read it cannot now. A link makes way: lines elsewhere are not ours to spread. Raises OSError.
     """
     before = b""
     with opened_folder(path.parent) as folder, suppress(FileNotFoundError):
         there = os.lstat(path.name, dir_fd=folder)
-        if stat.S_ISREG(there.st_mode) and there.st_nlink == 1:
+        if stat.S_ISREG(there.st_mode):
+            mode &= there.st_mode | PRIVATE
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            with open(os.open(path.name, flags, dir_fd=folder), "rb", closefd=True) as file:
+            with about(path):
+                handle = os.open(path.name, flags, dir_fd=folder)
+            with open(handle, "rb") as file:
                 before = file.read()
     with publish(path, mode=mode) as file:
         file.write(before + b"\n" * (before[-1:] not in (b"", b"\n")) + line + b"\n")

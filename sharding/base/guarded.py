@@ -40,8 +40,8 @@ def claim(root: Path) -> None:
 def through_link(root: Path) -> str:
     """What is wrong with a link below `root`, and what to do."""
     return (
-        f"is a link, and below {root} avsync writes through none: put what it leads to in its place, or make {root} "
-        "itself the link"
+        f"is a link, and below {root} avsync writes through none: delete the link, put what it leads to in its place, "
+        f"or make {root} itself the link"
     )
 
 
@@ -109,7 +109,7 @@ def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0
     It is a regular file of one name, and ours; `others`: or somebody else's, of which no byte is changed. Never waits,
     opens no device. Raises InTheWay that says what lies there instead, OSError.
     """
-    with opened_folder(path.parent) as folder:
+    with opened_folder(path.parent) as folder, about(path):
         with suppress(FileNotFoundError):  # what only opening does to a device or a FIFO is too much
             _check(path, os.lstat(path.name, dir_fd=folder), folder, others=others)
         handle = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=folder)
@@ -121,9 +121,20 @@ def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0
     return handle
 
 
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Errors inside are about `path`: of what is done by descriptor the system tells a bare name only."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, InTheWay):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def remove(path: Path) -> None:
     """Delete a file or a link, if there is one. Raises OSError."""
-    with suppress(FileNotFoundError), opened_folder(path.parent) as folder:
+    with suppress(FileNotFoundError), opened_folder(path.parent) as folder, about(path):
         os.unlink(path.name, dir_fd=folder)
 
 
@@ -135,7 +146,7 @@ def remove_folder(path: Path) -> None:
 
 def move(old: Path, new: Path) -> None:
     """Give something another name in the same folder. Raises OSError."""
-    with opened_folder(old.parent) as folder:
+    with opened_folder(old.parent) as folder, about(new):
         os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
@@ -155,6 +166,13 @@ class FolderEntry(NamedTuple):
     is_folder: bool
     """A link is none."""
     is_link: bool
+
+
+def is_file(path: Path) -> bool:
+    """A regular file; what a link leads to is none."""
+    with suppress(OSError), opened_folder(path.parent) as folder:
+        return stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode)
+    return False
 
 
 def entries_of(folder: Path) -> list[FolderEntry]:

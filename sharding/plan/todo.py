@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sharding.base.environment import JOBS
-from sharding.base.files import holds, is_dropping, open_file, read_json, to_json, write_json
+from sharding.base.files import broken_link, holds, is_dropping, open_file, read_json, to_json, write_json
 from sharding.base.guarded import make_folder, remove, remove_folder, through_link
 from sharding.base.housekeeping import below, delete
 from sharding.base.locks import LOCK_NAME
@@ -67,6 +67,8 @@ class OnDisk:
             raise UsageError(
                 f"{self.path} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
             )
+        if why := next(filter(None, (broken_link(self.path / split) for split in SPLITS)), ""):
+            raise InputError(f"{why}; mend the link, or delete it")
         if link := next((self.path / name for name in (PARTS, *SPLITS) if (self.path / name).is_symlink()), None):
             raise InputError(f"{link} {through_link(self.path)}")
         if INFO in names:

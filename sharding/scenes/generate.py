@@ -142,7 +142,9 @@ def _settle(folder: Path, config: SceneConfig) -> None:
         for action in MOTIONS:
             make_folder(folder / action)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {why_refused(error, 'choose another one')}") from error
+        raise InputError(
+            f"cannot make the folder {error.filename or folder}: {why_refused(error, 'choose another one')}"
+        ) from error
     write_json(path, kind)
 
 
