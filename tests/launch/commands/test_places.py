@@ -35,6 +35,7 @@ known, else something of the kind."""
 FOR_FOLDERS: dict[str, Trap] = {
     "link": lambda place, outside: place.symlink_to(outside),
     "link to a free name": lambda place, outside: place.symlink_to(outside.with_name("free")),
+    "link to a folder of something else": lambda place, outside: place.symlink_to(outside.parent),
     "FIFO": lambda place, _: os.mkfifo(place),
 }
 
@@ -50,7 +51,6 @@ def _of_a_stranger(place: Path, outside: Path) -> None:
 
 
 FOR_FILES: dict[str, Trap] = FOR_FOLDERS | {
-    "link to a folder": lambda place, outside: place.symlink_to(outside.parent),
     "hard link": lambda place, outside: os.link(outside, place),
     "folder": _folder,
 }
