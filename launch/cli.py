@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, TRAIN, command_class
 from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
+from sharding.base.guarded import InTheWay
 from sharding.base.housekeeping import why_refused
 from sharding.base.libraries import check_loads, limit_trouble, load_trouble
 from sharding.base.signals import TO_END, TO_SAVE, Handlers, exit_code, forget, install, note, restore, take_pending
@@ -148,6 +149,8 @@ def _explain(error: Exception) -> str:
     """What to say about an error of the machine rather than of the program; empty when it is a bug."""
     if trouble := load_trouble(error) or limit_trouble(error):
         return trouble
+    if isinstance(error, InTheWay):
+        return str(error)
     if type(error).__module__ == "av.error":  # some of FFmpeg's errors are OSErrors too, about no file of ours
         return ""
     if isinstance(error, OSError) and (remedy := REMEDIES.get(error.errno or 0)):

@@ -9,6 +9,7 @@ from avsync.config import EvaluateConfig, LocalizeConfig, TrainConfig
 from avsync.presets import PRESETS
 from avsync.run.paths import RunPaths
 from sharding.base.files import check_unicode
+from sharding.base.guarded import claim
 from sharding.config import PackConfig
 from sharding.scenes.config import SceneConfig
 
@@ -34,6 +35,7 @@ def demo(folder: Path, recipe: DemoRecipe | None = None) -> None:
     """Run or go on with the demo in `folder`; ends by saying what to open. Raises what its steps raise."""
     recipe = recipe or DemoRecipe()
     check_unicode(folder)
+    claim(folder)
     started = time.monotonic()
     _print(LENGTH)
     table = _make_and_pack(folder, recipe)

@@ -34,6 +34,7 @@ from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, evaluation_place, full_name
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
+from sharding.base.guarded import check_steps, claim
 from sharding.base.text import interval, percent
 from sharding.errors import FormatError
 
@@ -51,8 +52,10 @@ class Evaluation:
 
 
 def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
-    """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError."""
+    """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError, OSError."""
     device = pick_device(config.device)
+    claim(run)
+    check_steps(RunPaths(run).evaluations)  # before anything is asked
     network = load_network(run, config.checkpoint, device)
     feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
     check_same_input(network, feed, dataset)

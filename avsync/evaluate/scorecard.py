@@ -15,6 +15,7 @@ from avsync.metrics import Proportion, proportion_of
 from avsync.run.paths import SUMMARY
 from sharding.base.csv_table import write_csv
 from sharding.base.files import write_json
+from sharding.base.guarded import make_folder
 from sharding.format.dataset import Dataset
 
 
@@ -106,7 +107,7 @@ def localisation(points: list[PointingResult], groups: NDArray[np.integer]) -> L
 
 def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
     """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_json(folder / SUMMARY, card)
     header = ("accuracy", "low_95", "high_95", "examples")
     more = ("estimate", "sources", "verdict", "more_sources_to_tell")

@@ -29,6 +29,7 @@ from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, writing
+from sharding.base.guarded import claim, make_folder
 from sharding.base.text import counted, percent
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.clip import Box
@@ -88,6 +89,8 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     """Draw `video`'s heat video and sheet with the network of `run`. Raises InputError, FormatError."""
     device = pick_device(config.device)
     paths = RunPaths(run)
+    if not config.output:
+        claim(run)
     output = Path(config.output) if config.output else localize_place(paths, video)
     _check(video, output)
     network = load_network(run, config.checkpoint, device)
@@ -125,7 +128,7 @@ def localize_with(
         in_sync = float(look.track.in_sync.mean())
         title = title_of(video, network, in_sync, look.scores)
         with writing(output, "--output"):
-            output.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(output.parent)
             sheet = _draw(source, look, title, output, config.strength)
             picture = output.with_suffix(".png")
             with publish(picture) as file:

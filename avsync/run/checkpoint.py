@@ -27,6 +27,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
 from avsync.run.tensor_file import load_tensors, save_tensors
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
+from sharding.base.guarded import entries_of, move
 from sharding.base.housekeeping import below, delete, housekeeping
 from sharding.base.text import size
 from sharding.errors import FormatError
@@ -128,25 +129,26 @@ def _load_state(path: Path) -> State:
 
 
 def prune(paths: RunPaths, keep: int, best: Best | None) -> None:
-    """Delete all but the newest `keep` checkpoints and the best."""
+    """Delete all but the newest `keep` checkpoints and the best. What a link leads to is none of ours."""
     steps = list[int]()
     with housekeeping("list", paths.checkpoints):
-        steps = paths.saved_steps()[keep:]
-    for step in steps:
+        folders = {entry.name for entry in entries_of(paths.checkpoints) if entry.is_folder}
+        steps = [step for step in paths.saved_steps() if paths.checkpoint(step).name in folders]
+    for step in steps[keep:]:
         if best is None or step != best.step:
             old, gone = paths.checkpoint(step), paths.checkpoint(step).with_suffix(GONE)
             with housekeeping("delete", old):
-                old.rename(gone)  # first: what has its name is whole, also while it is being deleted
+                move(old, gone)  # first: what has its name is whole, also while it is being deleted
                 delete(gone)
 
 
 def tidy(paths: RunPaths) -> None:
     """Put away what a crash left half done, or somebody else may not delete. For who holds the run's lock."""
-    for path in below(paths.checkpoints, "*.*"):
+    for path in below(paths.checkpoints, "*.*", links=True):
         named = path.with_name(path.stem.partition("-")[0])  # 00000005-2.part: see publish_folder
-        if path.suffix == OLD and path.is_dir() and not path.is_symlink() and not named.exists():
+        if path.suffix == OLD and path.is_dir() and not path.is_symlink() and not os.path.lexists(named):
             with housekeeping("rename", path):
-                path.rename(named)  # the crash came just before its successor got the name
+                move(path, named)  # the crash came just before its successor got the name
         elif path.suffix in (PART, OLD, GONE):
             delete(path)
 

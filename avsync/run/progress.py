@@ -5,7 +5,6 @@ watcher must see. Written anew, never waited for; a disk that takes it no more d
 """
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from avsync.run.alarm import Alarm
 from avsync.run.paths import RunPaths
 from sharding.base.files import LARGEST_RECORD, Count, Measured, Moment, read_json, write_json
+from sharding.base.guarded import touch
 from sharding.base.housekeeping import housekeeping
 from sharding.base.locks import LOCK_NAME
 from sharding.errors import AvsyncError
@@ -94,7 +94,7 @@ def _touch(progress: Path) -> None:
     """Takes no room, and is a sign of life; where it may not be changed, the lock that the run holds is."""
     for file in (progress, progress.with_name(LOCK_NAME)):
         with suppress(OSError):
-            os.utime(file)
+            touch(file)
             return
 
 

@@ -19,7 +19,7 @@ from avsync.data.order import Draw, Order
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
 from avsync.run.state import State
-from sharding.base.files import Count, from_json, publish, read_file
+from sharding.base.files import Count, add_line, from_json, read_file
 from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, duration
 from sharding.errors import FormatError, InputError
@@ -153,10 +153,8 @@ def _attempts(paths: RunPaths) -> int:
 
 def keep_receipt(paths: RunPaths, receipt: Receipt) -> None:
     """Add a line to the run's receipts: a record, without which the run goes on, too."""
-    with housekeeping("write", paths.receipts, (OSError, FormatError)):
-        lines = [*_lines(paths), msgspec.json.encode(receipt)]
-        with publish(paths.receipts) as file:
-            file.write(b"\n".join(lines) + b"\n")
+    with housekeeping("write", paths.receipts):
+        add_line(paths.receipts, msgspec.json.encode(receipt))
 
 
 def read_receipts(paths: RunPaths) -> list[Receipt]:

@@ -28,6 +28,7 @@ from avsync.staging.mirror import StagedDataset
 from avsync.world import World
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.files import to_json, write_json
+from sharding.base.guarded import check_steps
 from sharding.base.locks import folder_lock
 from sharding.errors import FormatError, InputError
 
@@ -139,8 +140,9 @@ def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation:
 def claim(paths: RunPaths, wanted: RunInfo) -> None:
     """Make the folder this run's, or check that it is, and put away what a crash left.
 
-    Raises InputError when another run lives there.
+    Raises InputError when another run lives there, OSError where checkpoints would go through a link.
     """
+    check_steps(paths.checkpoints)  # before anything is trained
     begun, same = paths.info.is_file(), check_claim(paths, wanted)
     if begun:
         tidy(paths)

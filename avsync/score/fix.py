@@ -94,7 +94,7 @@ def fix(video: Path, copy: Path, offset_ms: int) -> Fixed:
             with publish(copy) as file:
                 left_out = _copy(source, file, suffix, move)
                 file.flush()
-                _check(video, Path(file.name), move, same_kind=suffix == video.suffix.lower())
+                _check(video, copy.with_name(file.name), move, same_kind=suffix == video.suffix.lower())
         except FFmpegError as error:
             raise InputError(
                 f"{copy} cannot be written without coding anew: {error.strerror or error}; try --fix-to NAME.mkv"

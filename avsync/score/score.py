@@ -19,6 +19,7 @@ from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
 from sharding.base.console import Bar
 from sharding.base.files import publish, write_json, writing
+from sharding.base.guarded import claim, make_folder
 from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
 from sharding.media.probe import probe
@@ -47,8 +48,9 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     network = load_network(run, config.checkpoint, device)
     check_tolerance(network, config)
     folder = Path(config.output) if config.output else RunPaths(run).scored
+    claim(Path(config.output) if config.output else run)
     with writing(folder, "--output"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
     done = list[Scored]()
     for number, video in enumerate(videos, 1):

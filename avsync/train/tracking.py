@@ -5,6 +5,8 @@ came after it (purge_step), so no step is drawn twice. A disk that takes no curv
 """
 
 import math
+import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -24,6 +27,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts
 from avsync.train.gpu import GpuUse
+from sharding.base.guarded import make_folder, open_in_place
 from sharding.base.housekeeping import housekeeping
 from sharding.errors import InputError
 
@@ -163,8 +167,27 @@ class CurveFolder:
 
     def _open(self) -> None:
         with housekeeping("draw curves in", self._folder, Exception):
-            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge, flush_secs=30)
+            make_folder(self._folder)
+            unforeseen = f".{secrets.token_hex(4)}"  # nobody can have put something in its place
+            self._writer = SummaryWriter(
+                str(self._folder), purge_step=self._purge, flush_secs=30, filename_suffix=unforeseen
+            )
+            _append_in_place(self._writer)
             self._purge = None
+
+
+class _InPlace(LocalFileSystem):
+    """TensorBoard opens its file anew for each thing it adds: by then something else may have the name."""
+
+    def append(self, filename: bytes, file_content: bytes, binary_mode: bool = False) -> None:
+        with open(open_in_place(Path(os.fsdecode(filename)), os.O_WRONLY | os.O_APPEND), "ab") as file:
+            file.write(file_content)
+
+
+def _append_in_place(writer: SummaryWriter) -> None:
+    file = writer._get_file_writer().event_writer._general_file_writer
+    if isinstance(getattr(file, "fs", None), LocalFileSystem):  # TensorFlow, where it is installed, brings its own
+        file.fs = _InPlace()
 
 
 def _let_writers_end() -> None:

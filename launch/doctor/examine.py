@@ -18,6 +18,7 @@ from launch.site.profile import ClusterProfile
 from launch.submit.sbatch import submit_script
 from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, copy_file, publish
 from sharding.base.guarded import claim, make_folder
+from sharding.base.housekeeping import why_refused
 from sharding.errors import InputError
 
 LOOK_S, ASK_S = 0.2, 3.0
@@ -96,8 +97,8 @@ class CheckUp:
     def _answer(self) -> None:
         """What the probes wait for."""
         if not self._answered and (self.folder / "meet.json").exists():
-            (self.folder / "from-login.part").write_text(f"{time.time():.6f}")
-            (self.folder / "from-login.part").replace(self.folder / "from-login")
+            with publish(self.folder / "from-login", lasting=False) as file:
+                file.write(f"{time.time():.6f}".encode())
             self._answered = True
         if self.cancelled is None and "cancel" in self.jobs:
             ready = [read_signals(self.folder, f"cancel-{who}").first("beat") for who in ("batch", "task")]
@@ -129,4 +130,5 @@ def lay_out(folder: Path) -> None:
             make_folder(copy.parent, mode=OWN_FOLDER)
             copy_file(source / f"{name}.py", copy, OWN)
     except OSError as error:
-        raise InputError(f"cannot use the folder {folder}: {error.strerror}; name another one with --folder") from error
+        why = why_refused(error, "name another one with --folder")
+        raise InputError(f"cannot use the folder {folder}: {why}") from error

@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 OF_JOB, OF_SHELL = "AVSYNC_DOCTOR_JOB", "AVSYNC_DOCTOR_SHELL"
@@ -33,7 +35,9 @@ PATIENCE_S = 20.0
 
 def write(path: str, found: dict[str, Any]) -> None:
     """Whole, or not at all."""
-    with open(path + ".part", "w") as file:
+    with suppress(FileNotFoundError):
+        os.remove(path + ".part")
+    with open(path + ".part", "x") as file:  # through no link
         json.dump(found, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
@@ -75,21 +79,18 @@ def folder_of(name: str) -> str:
 def disk(name: str, folder: str) -> dict[str, Any]:
     """Free bytes, bytes a second, and whether it is the disk that all nodes share."""
     path = folder_of(name)
-    free, trial = shutil.disk_usage(path).free, os.path.join(path, f".avsync-doctor-{os.getpid()}")
+    free = shutil.disk_usage(path).free
     count = min(TRIAL_BYTES, free // 4)
     began = time.monotonic()
     try:
-        with open(trial, "wb") as file:
+        with tempfile.NamedTemporaryFile(prefix=".avsync-doctor-", dir=path) as file:  # others may write there, too
             for _ in range(count // 2**20):
                 file.write(os.urandom(2**20))
             file.flush()
             os.fsync(file.fileno())
-        speed = count / max(time.monotonic() - began, 1e-6)
+            speed = count / max(time.monotonic() - began, 1e-6)
     except OSError:
         speed = 0.0
-    finally:
-        if os.path.exists(trial):
-            os.remove(trial)
     same = os.stat(path).st_dev == os.stat(folder).st_dev
     return {"name": name, "path": path, "free": free, "bytes_per_s": speed, "shared": same, "memory": in_memory(path)}
 

@@ -21,7 +21,7 @@ LONGEST_S = 240.0
 
 def opened(path: str) -> Callable[..., None]:
     """A function that adds a line to a file, at once: what follows may be SIGKILL."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
 
     def say(*words: object) -> None:
         os.write(handle, " ".join(map(str, (f"{time.time():.3f}", *words))).encode() + b"\n")

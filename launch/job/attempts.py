@@ -1,6 +1,5 @@
 """attempts.jsonl: what began and ended, when, where and why; a line each, written by the job itself."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from sharding.base.files import OWN_FOLDER, Count, Moment, from_json, read_end
+from sharding.base.files import OWN, OWN_FOLDER, Count, Moment, add_line, from_json, read_end
 from sharding.base.guarded import make_folder
 from sharding.errors import FormatError
 
@@ -88,15 +87,7 @@ class Attempt:
 def note(path: Path, event: Event) -> None:
     """Add a line; what a kill cut short before it is left as it is, on a line of its own. Raises OSError."""
     make_folder(path.parent, mode=OWN_FOLDER)
-    line = msgspec.json.encode(event) + b"\n"
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        end = os.lseek(handle, 0, os.SEEK_END)
-        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
-        os.write(handle, b"\n" * torn + line)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    add_line(path, msgspec.json.encode(event), OWN)
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sharding.base.environment import JOBS
+from sharding.base.files import publish
 
 RECORD = "job.json"
 
@@ -40,6 +41,11 @@ class TaskPaths:
     @property
     def stop(self) -> Path:
         return self.folder / "stop"
+
+    def ask_to_stop(self) -> None:
+        """The ranks save and leave when they see it. Raises OSError."""
+        with publish(self.stop, lasting=False):
+            pass
 
 
 @dataclass(frozen=True, slots=True)

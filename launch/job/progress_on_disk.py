@@ -15,6 +15,7 @@ from avsync.run.progress import last_sign
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.record import JobRecord
 from sharding.base.files import LARGEST_LIST, Count, read_json
+from sharding.base.guarded import is_file
 from sharding.base.housekeeping import below, is_there
 from sharding.errors import AvsyncError
 
@@ -32,7 +33,7 @@ def saved(record: JobRecord, share: int | None = None) -> int:
     those of its share. Of others: 0.
     """
     if record.run:
-        found = below(RunPaths(Path(record.run)).checkpoints, "*")
+        found = below(RunPaths(Path(record.run)).checkpoints, "*")  # a link is no work of this job
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)
@@ -63,7 +64,8 @@ def _packed_of(dataset: Path, share: int) -> int:
         shards = read_json(dataset / ".parts" / f"share-{share:05d}.json", _Share).shards
     except AvsyncError:  # the merge has come and gone, or it was never divided
         return 0
-    whole = sum(is_there(dataset / one.split / f"{one.number:06d}.json") for one in shards)
+    files = (dataset / one.split / f"{one.number:06d}.json" for one in shards)
+    whole = sum(is_there(path) and is_file(path) for path in files)
     return whole * WHOLE + sum(len(below(dataset / ".parts" / one.digest[:16], "*.json")) for one in shards)
 
 

@@ -43,7 +43,7 @@ class Ranks:
             self._end_tidily()
             return
         try:
-            self._this.task.stop.touch()
+            self._this.task.ask_to_stop()
         except OSError:  # a full disk
             self._srun.send_signal(signal.SIGUSR2)
 

@@ -40,6 +40,7 @@ LEAST_TO_SAVE_S = 20.0
 def main(folder: str) -> int:
     """Run one attempt; returns the batch script's exit code."""
     paths = JobPaths(Path(folder))
+    claim(paths.target)
     try:
         check_own(paths)
     except InputError as error:

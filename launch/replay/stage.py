@@ -10,6 +10,7 @@ from avsync.run.paths import RunPaths
 from launch.commands.flags import flags_of, typed
 from launch.replay.recipe import MUTED_S, ReplayArm, ReplayRecipe
 from sharding.base.files import publish, read_json, write_json
+from sharding.base.guarded import make_folder
 
 if TYPE_CHECKING:
     from avsync.audit.result import AuditResult
@@ -52,7 +53,7 @@ def play(paths: StagePaths, title: str, recipe: ReplayRecipe, say: Say) -> "Stag
     from avsync.replay.result import StageResult
     from sharding.format.index import read_info
 
-    paths.answers("").parent.mkdir(parents=True, exist_ok=True)
+    make_folder(paths.answers("").parent)
     audits = tuple(_audit(paths, recipe, law, say) for law in recipe.audited)
     for arm in recipe.arms:
         _train(paths, recipe, arm, say)

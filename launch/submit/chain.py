@@ -9,7 +9,7 @@ from launch.submit.plan import JobPlan
 from launch.submit.sbatch import submit_script, withdraw
 from launch.submit.script import Piece, Waits, pieces, script
 from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, publish, write_json
-from sharding.base.guarded import make_folder
+from sharding.base.guarded import make_folder, remove
 from sharding.errors import AvsyncError
 
 
@@ -79,4 +79,4 @@ def _withdraw(plans: Sequence[JobPlan], queued: Sequence[Queued]) -> None:
         sys.stderr.write(f"avsync: these jobs are still in the queue: {', '.join(ids)} ({error})\n")
         return
     for plan in plans[: len(queued)]:
-        plan.paths.queued.unlink(missing_ok=True)
+        remove(plan.paths.queued)

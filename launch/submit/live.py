@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from launch.commands.flags import typed
@@ -16,6 +17,7 @@ from launch.submit.plan import JobPlan
 from launch.watch.jobs import has_several
 from launch.watch.on_disk import task_numbers
 from sharding.base.files import OWN, read_json, write_json
+from sharding.base.guarded import InTheWay, check_steps, move, open_in_place, remove
 from sharding.base.locks import folder_lock
 from sharding.errors import AvsyncError, BusyError, InputError
 
@@ -128,7 +130,20 @@ def is_done(plan: JobPlan) -> bool:
 
 def clear(paths: JobPaths) -> None:
     """Take away what would end a new attempt at once. Raises OSError."""
+    check_steps(paths.tasks)
     tasks = [paths.task(None), *map(paths.task, task_numbers(paths))]
-    files = [paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))]
-    for file in files:
-        file.unlink(missing_ok=True)
+    for file in (paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))):
+        remove(file)
+
+
+def make_way_for_log(log: Path) -> None:
+    """SLURM opens it by its name: what is no file of ours gets another one. Raises OSError."""
+    try:
+        os.close(open_in_place(log, os.O_WRONLY | os.O_APPEND))
+    except FileNotFoundError:
+        return
+    except InTheWay as error:
+        names = (log.with_stem(f"{log.stem}-{number}") for number in count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        move(log, aside)
+        sys.stderr.write(f"avsync: note: {error}; it is {aside.name} now\n")

@@ -24,7 +24,17 @@ from launch.submit.check import (
 )
 from launch.submit.feasible import problems
 from launch.submit.kinds import INDEX, MERGE, PACK
-from launch.submit.live import NOT_LIVE, check_known, clear, held, is_done, queued_already, refusal, refuse_live
+from launch.submit.live import (
+    NOT_LIVE,
+    check_known,
+    clear,
+    held,
+    is_done,
+    make_way_for_log,
+    queued_already,
+    refusal,
+    refuse_live,
+)
 from launch.submit.lost import lost_of
 from launch.submit.messages import dry_run_report, queued_report
 from launch.submit.plan import JobPlan, Link, check_snapshot, plan_all_again, plan_chain
@@ -34,6 +44,7 @@ from launch.submit.takeover import check_owners, move_aside, plan_taken, refuse_
 from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
+from sharding.base.guarded import claim
 from sharding.base.housekeeping import why_refused
 from sharding.base.text import LONGEST_MESSAGE, shown
 from sharding.errors import InputError
@@ -57,6 +68,8 @@ def submit(chain: Sequence[Link], cluster: str, after: Sequence[str], *, of: str
 
 def _look(plans: list[JobPlan], after: Sequence[str]) -> None:
     """At the folders. Raises InputError; what jobs that are waited for may yet make is warned of only."""
+    for plan in plans:
+        claim(plan.paths.target)
     check_writable(plans)
     check_scratch_folders(plans)
     _judge(missing_folders(plans), after)
@@ -203,6 +216,7 @@ def _write(plan: JobPlan, *, new_code: bool) -> None:
     move_aside(paths)
     make_own(paths)
     clear(paths)
+    make_way_for_log(paths.log)
     if new_code:
         record = replace(record, commit=commit_of())
         take_snapshot(paths.code)

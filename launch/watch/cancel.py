@@ -16,8 +16,9 @@ from launch.watch.jobs import short
 from launch.watch.meant import ChainJob, Meant, meant_by_cancel
 from launch.watch.on_disk import task_numbers
 from launch.watch.status import OVER, JobStatus, Standing, ask_queue, read_status
-from sharding.base.files import OWN, OWN_FOLDER, read_json, write_json
+from sharding.base.files import OWN, OWN_FOLDER, publish, read_json, write_json
 from sharding.base.guarded import claim, is_ours, make_folder, opened_folder
+from sharding.base.housekeeping import delete_file, housekeeping
 from sharding.base.text import first_few
 from sharding.errors import InputError
 
@@ -78,6 +79,7 @@ class _Going:
         if not _may_end(paths):  # its numbers may be those of any job of ours
             owner = owner_of(paths.record)
             raise InputError(f"{called}: {status.kind} belongs to {owner}, who alone can cancel it")
+        claim(paths.target)
         return cls(paths=paths, record=record, ids=status.ids)
 
 
@@ -95,14 +97,16 @@ def _may_end(paths: JobPaths) -> bool:
 
 def _mark(paths: JobPaths) -> None:
     """By this the job knows, whenever it looks: no requeue after it."""
-    paths.cancelled.write_text("avsync cancel\n")
+    with publish(paths.cancelled) as file:
+        file.write(b"avsync cancel\n")
 
 
 def _ask_to_save(paths: JobPaths, record: JobRecord) -> None:
     for number in task_numbers(paths, record.array) if record.array else (None,):
         task = paths.task(number)
         if task.folder.is_dir() and not os.path.lexists(task.outcome):
-            task.stop.touch()
+            with housekeeping("ask to save by", task.stop):  # scancel ends it all the same
+                task.ask_to_stop()
 
 
 def _live(going: Iterable[_Going]) -> list[QueueRow]:
@@ -137,13 +141,11 @@ def _conclude(one: _Going, left: Sequence[QueueRow]) -> str:
     called = about(one.paths)
     if left:
         return f"{called}: SLURM still has job {left[0].job} ({left[0].state}); it will not start again"
-    claim(one.paths.root)
     began = task_numbers(one.paths, one.record.array) if one.record.array else ()
     unheard = () if one.record.array and len(began) == one.record.array else (None,)  # of an array for all the others
     for number in (*began, *unheard):
         task = one.paths.task(number)
-        with suppress(FileNotFoundError):
-            task.stop.unlink()
+        delete_file(task.stop)
         if not os.path.lexists(task.outcome):
             make_folder(task.folder, mode=OWN_FOLDER)
             write_json(task.outcome, Outcome(end=End.CANCELLED, reason="avsync cancel", at=time.time()), mode=OWN)

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from io import RawIOBase
@@ -19,7 +19,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
-from sharding.base.guarded import claimed_owner, kind_of, open_in_place, opened_folder
+from sharding.base.guarded import InTheWay, about, check_steps, claimed_owner, kind_of, open_in_place, opened_folder
 from sharding.base.housekeeping import cleared, delete, delete_file, why_refused
 from sharding.base.text import exact_number, is_unicode, plain, shown, size
 from sharding.errors import AvsyncError, FormatError, InputError
@@ -44,12 +44,15 @@ def publish(path: Path, *, lasting: bool = True, mode: int = 0o666) -> Iterator[
     with opened_folder(path.parent) as folder:
         part = cleared(_names(path, PART), delete_file)
         try:
-            with open(part.name, "xb", opener=partial(os.open, mode=mode, dir_fd=folder)) as file:
+            with about(part):
+                opened = open(part.name, "xb", opener=partial(os.open, mode=mode, dir_fd=folder))
+            with opened as file:
                 yield file
                 file.flush()
                 if lasting:
                     os.fsync(file.fileno())
-            os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            with about(path):
+                os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             delete_file(part)  # a full disk gets its space back
             raise
@@ -66,14 +69,15 @@ def publish_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
     """
     with opened_folder(path.parent, make=True) as folder:
         part = cleared(_names(path, PART))
-        os.mkdir(part.name, mode, dir_fd=folder)
+        with about(part):
+            os.mkdir(part.name, mode, dir_fd=folder)
     try:
         yield part
         for file in part.rglob("*"):
             _sync_folder(file)
         _sync_folder(part)
         old = cleared(_names(path, OLD))
-        with opened_folder(path.parent) as folder:
+        with opened_folder(path.parent) as folder, about(path):
             if os.path.lexists(path):
                 os.rename(
                     path.name, old.name, src_dir_fd=folder, dst_dir_fd=folder
@@ -161,13 +165,44 @@ def read_end(path: Path, most: int) -> bytes:
     return data.partition(b"\n")[2] if before else data
 
 
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file is there, and has this content."""
+    try:
+        with open_file(path) as file:
+            return os.fstat(file.fileno()).st_size == len(content) and file.readall() == content
+    except OSError:
+        return False
+
+
+def add_line(path: Path, line: bytes, mode: int = 0o666) -> None:
+    """Publish a file of lines anew, with one more; a last line that was cut short is left as it is, on its own.
+
+    So nothing is written into what lies there, a colleague's file or one with a second name, and nothing of it is lost;
+    who could not read it cannot now. A link makes way: lines elsewhere are not ours to spread. Raises OSError.
+    """
+    before = b""
+    with opened_folder(path.parent) as folder, suppress(FileNotFoundError):
+        there = os.lstat(path.name, dir_fd=folder)
+        if stat.S_ISREG(there.st_mode):
+            if there.st_size > LARGEST:
+                raise OSError(errno.EINVAL, f"has {size(there.st_size)}: too many for a file of lines", str(path))
+            mode &= there.st_mode | PRIVATE
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with about(path):
+                handle = os.open(path.name, flags, dir_fd=folder)
+            with open(handle, "rb") as file:
+                before = file.read()
+    with publish(path, mode=mode) as file:
+        file.write(before + b"\n" * (before[-1:] not in (b"", b"\n")) + line + b"\n")
+
+
 def _sync_folder(path: Path) -> None:
     """Also of a file. What cannot be waited for is not: a folder that may not be read, a file system without the call.
 
     Raises OSError for what the disk says of the bytes themselves.
     """
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
         return
     try:
@@ -241,6 +276,10 @@ def check_folder(folder: Path, named: str) -> None:
     """
     if why := broken_link(folder):
         raise InputError(f"{named} cannot be written: {why}; mend the link, or name another one")
+    try:
+        check_steps(folder)
+    except InTheWay as error:
+        raise InputError(f"{named} cannot be written: {error}") from error
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 """O_PATH: a folder that may be entered need not be readable."""
@@ -22,11 +23,19 @@ _claimed = dict[Path, int | None]()
 """Folders that this process writes in, as they were typed; and whose they are, where neighbours may write beside."""
 
 
+class InTheWay(OSError):
+    """Something that is not ours lies where we write. Its text is a whole line: what lies where, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
+
+
 def claim(root: Path, owner: int | None = None) -> None:
     """From now on this process goes through no link below `root`. `root` itself may be one.
 
-    owner: `root` lies where others may write, too. Then it is no link either, and whatever in it is not of that user,
-    folders and files, is neither entered nor taken for ours.
+    Of several such folders in each other the outermost counts: the others are ours as well. owner: `root` lies where
+    others may write, too. Then it is no link either, and whatever in it is not of that user, folders and files, is
+    neither entered nor taken for ours.
     """
     root = root.absolute()
     _claimed[root] = _claimed.get(root) if owner is None else owner
@@ -35,7 +44,9 @@ def claim(root: Path, owner: int | None = None) -> None:
 
 def _claim_on(path: Path) -> tuple[Path, int | None]:
     """The claimed folder that an absolute path lies in, and its owner; the path itself where none is."""
-    root = next((one for one in (path, *path.parents) if one in _claimed), path)
+    claims = [one for one in (*reversed(path.parents), path) if one in _claimed]
+    owned = [one for one in claims if _claimed[one] is not None]
+    root = (*owned[-1:], *claims[:1], path)[0]
     return root, _claimed.get(root)
 
 
@@ -45,29 +56,38 @@ def claimed_owner(path: str) -> int | None:
     return _claim_on(Path(path).absolute())[1]
 
 
+def through_link(root: Path) -> str:
+    """What is wrong with a link below `root`, and what to do."""
+    return (
+        f"is a link, and below {root} avsync writes through none: delete the link, put what it leads to in its place, "
+        f"or make {root} itself the link"
+    )
+
+
 @contextmanager
 def opened_folder(folder: Path, *, make: bool = False, mode: int = 0o777) -> Iterator[int]:
     """A descriptor of `folder`, for `dir_fd`; below a claimed one, each step is a real folder.
 
-    make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step.
+    make: with all that is missing, of that mode as the umask says. Raises OSError, which names the step: InTheWay for
+    a link.
     """
     whole = folder.absolute()
     root, owner = _claim_on(whole)
     if make:
         root.mkdir(mode=mode, parents=True, exist_ok=True)
-    handle = os.open(root, _FOLDER) if owner is None else _step(None, str(root), root, None, owner)
+    handle = os.open(root, _FOLDER) if owner is None else _step(None, str(root), root, root, None, owner)
     at = root
     try:
         for name in whole.relative_to(root).parts:
             at /= name
-            above, handle = handle, _step(handle, name, at, mode if make else None, owner)
+            above, handle = handle, _step(handle, name, at, root, mode if make else None, owner)
             os.close(above)
         yield handle
     finally:
         os.close(handle)
 
 
-def _step(above: int | None, name: str, at: Path, mode: int | None, owner: int | None) -> int:
+def _step(above: int | None, name: str, at: Path, root: Path, mode: int | None, owner: int | None) -> int:
     if mode is not None:
         with suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=above)
@@ -75,7 +95,7 @@ def _step(above: int | None, name: str, at: Path, mode: int | None, owner: int |
         handle = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP) and _is_link(name, above):
-            raise refused(at, "is a link: avsync writes through none below a folder of its own") from error
+            raise InTheWay(errno.EPERM, through_link(root), str(at)) from error
         error.filename = str(at)
         raise
     status = os.fstat(handle)
@@ -91,6 +111,17 @@ def _is_link(name: str, folder: int | None) -> bool:
     return False
 
 
+def check_steps(folder: Path) -> None:
+    """Raises InTheWay where a link is on the way to `folder`, below a claimed one; no error else."""
+    try:
+        with opened_folder(folder):
+            pass
+    except InTheWay:
+        raise
+    except OSError:
+        return
+
+
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """With all that is missing above it; one that is there stays as it is. Raises OSError, also for a link."""
     with opened_folder(folder, make=True, mode=mode):
@@ -100,8 +131,8 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0o666, *, others: bool = False) -> int:
     """Open a file that is written, emptied or locked under its own name; returns its descriptor.
 
-    It is a regular file of one name, and ours; `others`: or somebody else's, which only is locked. Never waits, opens
-    no device. Raises OSError that says what lies there instead.
+    It is a regular file of one name, and ours; `others`: or somebody else's, of which no byte is changed. Never waits,
+    opens no device. Raises InTheWay that says what lies there instead, OSError.
     """
     with opened_folder(path.parent) as folder:
         return open_at(folder, path, flags, mode, others=others)
@@ -131,14 +162,76 @@ def status_at(folder: int, path: Path, *, others: bool = False) -> os.stat_resul
     return status
 
 
-def listed(folder: Path) -> list[str]:
-    """Names in a folder, which is opened as by opened_folder. Raises OSError."""
-    with opened_folder(folder) as above:
-        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Errors inside are about `path`: of what is done by descriptor the system tells a bare name only."""
     try:
-        return os.listdir(handle)
+        yield
+    except OSError as error:
+        if isinstance(error, InTheWay):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a link, if there is one. Raises OSError."""
+    with suppress(FileNotFoundError), opened_folder(path.parent) as folder, about(path):
+        os.unlink(path.name, dir_fd=folder)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete an empty folder; one that is not there, or not empty, is no error."""
+    with suppress(OSError), opened_folder(path.parent) as folder:
+        os.rmdir(path.name, dir_fd=folder)
+
+
+def move(old: Path, new: Path) -> None:
+    """Give something another name in the same folder. Raises OSError."""
+    with opened_folder(old.parent) as folder, about(new):
+        os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def touch(path: Path) -> None:
+    """Set the time of a file that is there to now; no byte of it is changed. Raises OSError."""
+    handle = open_in_place(path, os.O_WRONLY, others=True)
+    try:
+        os.utime(handle)
     finally:
         os.close(handle)
+
+
+class FolderEntry(NamedTuple):
+    """Something in a folder."""
+
+    name: str
+    is_folder: bool
+    """A link is none."""
+    is_link: bool
+
+
+def is_file(path: Path) -> bool:
+    """A regular file; what a link leads to is none."""
+    with suppress(OSError), opened_folder(path.parent) as folder:
+        return stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode)
+    return False
+
+
+def entries_of(folder: Path) -> list[FolderEntry]:
+    """What lies in a folder, which is opened as by opened_folder, sorted by name. Raises OSError."""
+    with opened_folder(folder) as step:
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=step)
+        try:
+            with os.scandir(handle) as found:
+                return sorted(
+                    FolderEntry(one.name, one.is_dir(follow_symlinks=False), one.is_symlink()) for one in found
+                )
+        finally:
+            os.close(handle)
+
+
+def listed(folder: Path) -> list[str]:
+    """Names in a folder, as by `entries_of`."""
+    return [one.name for one in entries_of(folder)]
 
 
 def is_ours(status: os.stat_result, folder: int, path: Path | None = None) -> bool:
@@ -192,6 +285,6 @@ def owner_name(status: os.stat_result) -> str:
     return f"user {status.st_uid}"
 
 
-def refused(path: Path, fact: str) -> OSError:
+def refused(path: Path, fact: str) -> InTheWay:
     """What is to be raised for `path`, of which `fact` is said: "belongs to user mira"."""
-    return OSError(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))
+    return InTheWay(errno.EPERM, f"{fact}; look whose it is, and remove it", str(path))

@@ -13,10 +13,11 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sharding.base.guarded import opened_folder
+from sharding.base.guarded import InTheWay, entries_of, opened_folder
 from sharding.base.text import plain, size
 
 _told = set[tuple[str, str]]()
@@ -26,8 +27,11 @@ _told = set[tuple[str, str]]()
 def why_refused(error: BaseException, remedy: str = "") -> str:
     """`No space left on device; make room`: what the machine says, and the remedy.
 
-    A limit of the size of files (ulimit -f) has a remedy of its own: room is not what is missing, nor memory.
+    A limit of the size of files (ulimit -f) has a remedy of its own: room is not what is missing, nor memory. So has
+    what lies in our way.
     """
+    if isinstance(error, InTheWay):
+        return str(error)
     fact = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if limit := file_size_limit(error):
         return f"{fact}: {limit}"
@@ -100,11 +104,21 @@ def delete_file(path: Path) -> bool:
     return delete(path)
 
 
-def below(folder: Path, pattern: str) -> list[Path]:
-    """What lies there by that pattern, sorted; nothing where it cannot be listed."""
+def below(folder: Path, pattern: str, *, links: bool = False) -> list[Path]:
+    """What lies there by that pattern, sorted; nothing where it cannot be listed.
+
+    A link is no folder, and counts for nothing; `links`: unless it is what the pattern ends with.
+    """
+    first, _, rest = pattern.partition("/")
     found = list[Path]()
-    with housekeeping("list", folder):
-        found += sorted(folder.glob(pattern))
+    with housekeeping("list", folder), suppress(FileNotFoundError, NotADirectoryError):
+        for entry in entries_of(folder):
+            if not fnmatchcase(entry.name, first):
+                continue
+            if rest and entry.is_folder:
+                found += below(folder / entry.name, rest, links=links)
+            elif not rest and (links or not entry.is_link):
+                found.append(folder / entry.name)
     return found
 
 

@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from sharding.base.files import broken_link
-from sharding.base.guarded import claim, is_ours, make_folder, open_in_place, opened_folder
+from sharding.base.guarded import InTheWay, claim, is_ours, make_folder, open_in_place, opened_folder
 from sharding.base.housekeeping import housekeeping
 from sharding.errors import BusyError, InputError
 
@@ -82,6 +82,8 @@ def _lock_file(folder: Path) -> FileIO:
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:
+    if isinstance(error, InTheWay):
+        return InputError(f"cannot use the folder {folder}: {error}")
     fact = broken_link(folder) or ("it is a file" if os.path.isfile(folder) else error.strerror)
     at = f" ({folder / LOCK_NAME})" if error.filename == str(folder / LOCK_NAME) else ""
     return InputError(f"cannot use the folder {folder}: {fact}{at}; mend that, or name another one")

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sharding.base.files import read_file, read_json, to_json, write_json
+from sharding.base.files import holds, read_json, to_json, write_json
+from sharding.base.guarded import remove
 from sharding.base.housekeeping import delete
 from sharding.config import PackConfig
-from sharding.errors import FormatError, InputError
+from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
 from sharding.format.records import REJECTS, ClockSums, Reject, ShardRecord, reasons, write_rejects
@@ -60,8 +61,8 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         )
     actions = tuple(sorted(totals.actions))
     info = _info(totals, actions, len(rejects), config)
-    if packed or not _written(info, dataset):
-        (dataset / INFO).unlink(missing_ok=True)  # indexes and dataset.json are of one piece, or none
+    if packed or not holds(dataset / INFO, to_json(info)):  # shards of shares are not packed by the call that finishes
+        remove(dataset / INFO)  # indexes and dataset.json are of one piece, or none
     for split in SPLITS:
         if totals.shards[split]:
             Index.build(_records(plans, split, dataset), actions).save(dataset / split / INDEX)
@@ -80,14 +81,6 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         shards_packed=packed,
         shards_kept=len(plans) - packed,
     )
-
-
-def _written(info: DatasetInfo, dataset: Path) -> bool:
-    """dataset.json says so already: shards that came from shares are not packed by the call that finishes."""
-    try:
-        return read_file(dataset / INFO) == to_json(info)
-    except (OSError, FormatError):
-        return False
 
 
 def _info(totals: _Totals, actions: tuple[str, ...], rejects: int, config: PackConfig) -> DatasetInfo:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sharding.base.console import open_console
+from sharding.base.guarded import make_folder
 from sharding.base.locks import folder_lock, share_lock
 from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
@@ -118,7 +119,7 @@ def pack_share(
         with writing(dataset):
             folder.outdate(todo)
             for split in {plan.split for plan in todo}:
-                (dataset / split).mkdir(exist_ok=True)
+                make_folder(dataset / split)
             if todo:
                 make_shards(todo, dataset, config, console or open_console(stderr=True))
     summary = ShareSummary(packed=len(todo), kept=len(plans) - len(todo))

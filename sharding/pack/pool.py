@@ -27,7 +27,7 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
     warn_of_fault("FFmpeg", av.ffmpeg_version_info)
     schedule = Schedule(plans, dataset, config)
     try:
-        _work_through(schedule, plans, config, console)
+        _work_through(schedule, plans, dataset, config, console)
     except TooManyFailures as failures:
         for path in failures.records:
             delete(path)  # they get another chance
@@ -41,8 +41,10 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
         )
 
 
-def _work_through(schedule: Schedule, plans: Sequence[ShardPlan], config: PackConfig, console: Console) -> None:
-    prepare, progress = Prepare(memory=config.memory), PackProgress(schedule, plans, console)
+def _work_through(
+    schedule: Schedule, plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console
+) -> None:
+    prepare, progress = Prepare(memory=config.memory, dataset=dataset), PackProgress(schedule, plans, console)
     with progress.bar, Workers(config.processes, prepare) as workers:
         while True:
             while workers.room and (task := schedule.next()):
@@ -63,7 +65,7 @@ def _sweep(plans: Sequence[ShardPlan], dataset: Path) -> None:
     shards = {plan.name for plan in plans}
     folders = {f"{PARTS}/{plan.parts_folder}" for plan in plans}
     for folder in (*SPLITS, f"{PARTS}/*"):
-        for part in below(dataset, f"{folder}/*.part"):
+        for part in below(dataset, f"{folder}/*.part", links=True):
             where = part.relative_to(dataset)
             if str(where).partition(".")[0] in shards or str(where.parent) in folders:
                 delete_file(part)

@@ -15,6 +15,7 @@ from av import logging as av_logging
 from av.error import FFmpegError
 
 from sharding.base.files import read_json
+from sharding.base.guarded import InTheWay, claim, make_folder
 from sharding.base.housekeeping import below, delete, why_refused
 from sharding.base.text import first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Report, limit_cpu, limit_memory
@@ -44,6 +45,8 @@ def writing(folder: Path, shard: str = "") -> Iterator[None]:
         raise MemoryError from None  # FFmpeg's own is an FFmpegError, too
     except FFmpegError as error:  # of the encoder: some of these are OSErrors too, but the disk is not to blame
         raise AvsyncError(f"FFmpeg cannot encode a clip of {shard}: {error.strerror}; {RESUME}") from error
+    except InTheWay as error:
+        raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(
             f"cannot write {error.filename or folder}: {why_refused(error, f'mend that and {RESUME}')}"
@@ -56,8 +59,12 @@ class Prepare:
 
     memory: int
     """Bytes it may take."""
+    dataset: Path | None = None
+    """Where it writes."""
 
     def __call__(self) -> None:
+        if self.dataset:
+            claim(self.dataset)
         av_logging.set_level(None)  # damaged sources are reported by their reason, not by decoder chatter
         limit_memory(self.memory)
 
@@ -281,7 +288,7 @@ class _Shard:
     def __init__(self, plan: ShardPlan, dataset: Path) -> None:
         self.plan = plan
         self.folder = dataset / PARTS / plan.parts_folder
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self.parts: list[dict[int, PartRecord]] = [{} for _ in plan.sources]
 
     def known(self) -> list[dict[int, PartRecord]]:

@@ -11,7 +11,6 @@ import heapq
 import os
 import re
 from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path, PurePath
@@ -21,6 +20,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sharding.base.csv_table import CsvTable
 from sharding.base.files import LARGEST_LIST, read_file, read_json, write_json
+from sharding.base.guarded import make_folder, remove_folder
 from sharding.base.housekeeping import below, delete_file
 from sharding.base.text import first_few
 from sharding.config import PackConfig
@@ -169,7 +169,7 @@ def write_division(
         ),
     )
     if shares:
-        (dataset / PARTS).mkdir(exist_ok=True)
+        make_folder(dataset / PARTS)
         for number, share in enumerate(shares):
             write_json(_file(dataset, number), ShareFile(shards=tuple(share)), partial(_write_path, base=base))
         write_json(dataset / PARTS / SHARES, division)
@@ -178,10 +178,9 @@ def write_division(
 
 def forget_division(dataset: Path) -> None:
     """Delete what an earlier one left."""
-    for path in (dataset / PARTS / SHARES, *below(dataset / PARTS, "share*.json*")):
+    for path in (dataset / PARTS / SHARES, *below(dataset / PARTS, "share*.json*", links=True)):
         delete_file(path)
-    with suppress(OSError):
-        (dataset / PARTS).rmdir()  # there is none, or it holds parts
+    remove_folder(dataset / PARTS)  # if it holds no parts
 
 
 def check_divided(dataset: Path) -> None:

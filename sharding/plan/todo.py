@@ -16,16 +16,16 @@ from rich.console import Console
 
 from sharding.base.environment import JOBS
 from sharding.base.files import (
-    LARGEST_LIST,
     LARGEST_SIDE_FILE,
     broken_link,
+    holds,
     is_dropping,
     open_file,
-    read_file,
     read_json,
     to_json,
     write_json,
 )
+from sharding.base.guarded import make_folder, remove, remove_folder, through_link
 from sharding.base.housekeeping import below, delete
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
@@ -79,10 +79,10 @@ class OnDisk:
             raise UsageError(
                 f"{self.path} is not a dataset and not empty (it holds {foreign[0]}); name a new or empty folder"
             )
-        if (self.path / PARTS).is_symlink():
-            raise InputError(f"{self.path / PARTS} is a link, and what it leads to would be deleted; delete the link")
         if why := next(filter(None, (broken_link(self.path / split) for split in SPLITS)), ""):
             raise InputError(f"{why}; mend the link, or delete it")
+        if link := next((self.path / name for name in (PARTS, *SPLITS) if (self.path / name).is_symlink()), None):
+            raise InputError(f"{link} {through_link(self.path)}")
         if INFO in names:
             read_info(self.path)
 
@@ -117,7 +117,7 @@ class OnDisk:
     @cached_property
     def _files(self) -> list[Path]:
         """Shards, side files and indexes; whole or left half-written."""
-        there = (path for split in SPLITS for path in sorted((self.path / split).glob("*")))
+        there = (path for split in SPLITS for path in below(self.path / split, "*", links=True))
         return [path for path in there if _OURS.fullmatch(path.name)]
 
     @cached_property
@@ -204,9 +204,9 @@ class OnDisk:
         """Delete the side files of what is made again: they speak of other tars than those to come. Raises OSError."""
         outdated = [path for plan in todo if (path := self.path / f"{plan.name}.json").exists()]
         if outdated:
-            (self.path / INFO).unlink(missing_ok=True)
+            remove(self.path / INFO)
         for path in outdated:
-            path.unlink()
+            remove(path)
 
     def make_way(self, plans: Sequence[ShardPlan], todo: Sequence[ShardPlan], config: PackConfig) -> None:
         """Keep the plan, and delete what does not belong to it: shards, left-overs, parts. Raises OSError."""
@@ -214,23 +214,22 @@ class OnDisk:
         kept |= {f"{plan.split}/{INDEX}" for plan in plans}
         stale = [path for path in self._files if f"{path.parent.name}/{path.name}" not in kept]
         if stale:
-            (self.path / INFO).unlink(missing_ok=True)  # until the end it is no dataset; what only grows stays one
+            remove(self.path / INFO)  # until the end it is no dataset; what only grows stays one
         self.outdate(todo)
         wanted, path = plan_file(plans, config), self.path / PLAN
-        if not path.exists() or read_file(path, LARGEST_LIST) != to_json(wanted):
+        if not holds(path, to_json(wanted)):
             write_json(path, wanted)
         for path in stale:
             delete(path)
         folders = {plan.parts_folder for plan in todo}
         for path in below(self.path / PARTS, "*"):
-            if path.name not in folders and _PARTS.fullmatch(path.name) and not path.is_symlink():
+            if path.name not in folders and _PARTS.fullmatch(path.name):
                 delete(path)
         for split in SPLITS:
             if any(plan.split == split for plan in plans):
-                (self.path / split).mkdir(exist_ok=True)
+                make_folder(self.path / split)
             else:
-                with suppress(OSError):  # there is none, or a person keeps something in it
-                    (self.path / split).rmdir()
+                remove_folder(self.path / split)  # if there is one, and a person keeps nothing in it
 
 
 def _setting(value: object) -> str:

@@ -23,6 +23,8 @@ from sharding.base.console import Bar
 from sharding.base.csv_table import write_csv
 from sharding.base.environment import available_cores
 from sharding.base.files import publish, read_json, write_json
+from sharding.base.guarded import claim, make_folder
+from sharding.base.housekeeping import why_refused
 from sharding.base.signals import ctrl_c_held
 from sharding.base.workers import start_worker
 from sharding.errors import InputError
@@ -63,7 +65,8 @@ class SceneReport:
 
 def generate(folder: Path, config: SceneConfig) -> SceneReport:
     """Write `config.count` scenes into `folder`. Raises InputError when it holds scenes of other settings."""
-    _claim(folder, config)
+    claim(folder)
+    _settle(folder, config)
     numbers = range(config.count)
     missing = [number for number in numbers if not video_path(folder, config, number).with_suffix(".json").exists()]
     kept = config.count - len(missing)
@@ -76,6 +79,7 @@ def generate(folder: Path, config: SceneConfig) -> SceneReport:
 
 def make_scene(folder: Path, config: SceneConfig, number: int) -> None:
     """Write one scene: the mp4, then its json; a scene that has its json is whole."""
+    claim(folder)  # in this process, too
     scene = draw_scene(config, number)
     path = video_path(folder, config, number)
     with publish(path) as file:
@@ -124,7 +128,7 @@ def split_of(config: SceneConfig, number: int) -> str:
     return "test" if position >= 1 - config.test_share else "train"
 
 
-def _claim(folder: Path, config: SceneConfig) -> None:
+def _settle(folder: Path, config: SceneConfig) -> None:
     """Say in the folder which scenes it holds. The number of scenes may grow, and the number of workers is free."""
     kind = replace(config, count=1, workers=0)
     path = folder / CONFIG_NAME
@@ -135,11 +139,12 @@ def _claim(folder: Path, config: SceneConfig) -> None:
             )
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for action in MOTIONS:
-            (folder / action).mkdir(exist_ok=True)
+            make_folder(folder / action)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+        raise InputError(
+            f"cannot make the folder {error.filename or folder}: {why_refused(error, 'choose another one')}"
+        ) from error
     write_json(path, kind)
 
 

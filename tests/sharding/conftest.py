@@ -4,16 +4,15 @@ import shutil
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
 from sharding.format.codec import CODECS
 from sharding.pack.pack import pack
 from sharding.pack.report import PackSummary
+from tests.in_process import InProcess
 from tests.media import Video, write_video
 
 QUIET = Console(quiet=True)
@@ -61,25 +60,6 @@ def packed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packing without worker processes, so that a test can put faults into their code."""
     monkeypatch.setattr("sharding.pack.pool.Workers", InProcess)
-
-
-class InProcess(Workers[Any]):
-    """One task at a time, here."""
-
-    def __init__(self, *_: object) -> None:
-        super().__init__(1, lambda: None)
-        self._done: list[Done[Any] | Progress[Any] | Died[Any]] = []
-
-    @property
-    def busy(self) -> int:
-        return len(self._done)
-
-    def give(self, task: Any) -> None:
-        self._done = [Done(task, task.run(lambda done, of: None))]
-
-    def news(self, seconds: float) -> list[Done[Any] | Progress[Any] | Died[Any]]:
-        done, self._done = self._done, []
-        return done
 
 
 @pytest.fixture(scope="session", params=sorted(CODECS))

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -384,6 +384,7 @@ def test_a_step_reached_again_replaces_its_checkpoint(tmp_path):
 CRASHES = """
 import os, resource, shutil, signal, sys
 from pathlib import Path
+from typing import NoReturn
 import torch
 from avsync.run.checkpoint import RunPaths, Saved, load_checkpoint, prune, save_checkpoint, tidy
 from avsync.run.state import Best, State
@@ -494,10 +495,10 @@ def test_checkpoints_hold_no_pickled_objects(run):
 
 
 def test_a_full_disk_is_told_as_such_and_leaves_no_half_checkpoint(tmp_path, monkeypatch):
-    def full(self: Path, data: object) -> int:
+    def full(path: Path, **_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("avsync.run.checkpoint.publish", full)
     state = State(step=3, model="small", digest="", skipped=0)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(RunPaths(tmp_path), Saved(state=state, model={"w": torch.ones(2)}, optimizer={}))

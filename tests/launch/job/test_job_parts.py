@@ -15,6 +15,7 @@ from launch.job.launcher import describe_rank, tasks_here
 from launch.job.progress_on_disk import Heartbeat, Past, saved
 from launch.job.rank import MASTER, PORT, meeting_place
 from launch.queue.scontrol import Scontrol, fields_of, read_facts
+from sharding.base.guarded import claim
 from tests.slurm.jobs import asked, profile, record
 
 LINE = (
@@ -209,6 +210,30 @@ def test_a_task_of_an_array_gains_by_its_own_share_alone(tmp_path: Path):
     assert saved(one, 0) == 0
     assert saved(one, 1) > 0
     assert saved(one, 2) == 0, "there is no such share"
+
+
+def test_what_a_link_leads_to_is_no_work_of_the_job(tmp_path: Path):
+    """As it finds it in its own folder: see claim."""
+    elsewhere, target = tmp_path / "elsewhere", tmp_path / "target"
+    (elsewhere / "00000100").mkdir(parents=True)
+    for name in ("000001.json", "000000-00000.json"):
+        (elsewhere / name).touch()
+    parts = target / ".parts"
+    parts.mkdir(parents=True)
+    shard = {"split": "train", "number": 1, "digest": "0123456789abcdef" * 4}
+    (parts / "share-00000.json").write_text(json.dumps({"shards": [shard]}))
+    claim(target)
+    packing = record(target, (), profile(), asked(), kind="pack", array=1)
+    training = replace(packing, run=str(target), dataset="")
+    for name in ("train", "checkpoints", ".parts/0123456789abcdef"):
+        (target / name).symlink_to(elsewhere)
+    assert (saved(packing), saved(packing, 0), saved(training)) == (0, 0, 0)
+    for name in ("train", "checkpoints", ".parts/0123456789abcdef"):
+        (target / name).unlink()
+        (target / name).mkdir()
+    for name in ("train/000001.json", "checkpoints/00000100", ".parts/0123456789abcdef/000000-00000.json"):
+        (target / name).symlink_to(elsewhere / Path(name).name)
+    assert (saved(packing), saved(packing, 0), saved(training)) == (0, 0, 0)
 
 
 def test_a_share_that_names_what_is_no_shard_counts_nothing(tmp_path: Path):

@@ -1,14 +1,17 @@
 """`avsync submit` where there is no SLURM: a dry run shows all, with every profile, and nothing is written."""
 
+import os
 import resource
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from launch.site.profiles import SHIPPED, find_profile
 from launch.submit.command import Resubmit, Submit
+from launch.submit.live import make_way_for_log
 from launch.submit.plan import plan_chain
 from launch.submit.submit import prepare
 from sharding.base.files import to_json
@@ -122,3 +125,35 @@ def test_a_job_whose_code_is_gone_needs_a_new_copy(here: Path) -> None:
         Resubmit.parse(("data",), "avsync resubmit").execute()
     shown = Resubmit.parse(("data", "--dry-run"), "avsync resubmit").execute()
     assert "verify data: 1 CPU" in shown
+
+
+LOGS: dict[str, Callable[[Path, Path], object]] = {
+    "link": lambda log, mine: log.symlink_to(mine),
+    "link to a free name": lambda log, mine: log.symlink_to(mine.with_name("free")),
+    "hard link": lambda log, mine: os.link(mine, log),
+    "FIFO": lambda log, _: os.mkfifo(log),
+    "folder": lambda log, _: log.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_what_slurm_is_to_write_into_is_a_file_of_ones_own(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, log = tmp_path / "mine", tmp_path / "job" / "log.txt"
+    mine.write_text("mine")
+    log.parent.mkdir()
+    make_way_for_log(log)
+    for number in (1, 2):
+        LOGS[kind](log, mine)
+        make_way_for_log(log)
+        assert not os.path.lexists(log)
+        assert os.path.lexists(log.with_name(f"log-{number}.txt"))
+        note = capsys.readouterr().err
+        assert note.startswith(f"avsync: note: {log} ")
+        assert note.endswith(f"; it is log-{number}.txt now\n")
+    log.write_text("of an attempt before")
+    make_way_for_log(log)
+    assert log.read_text() == "of an attempt before"
+    assert mine.read_text() == "mine"
+    assert not capsys.readouterr().err

@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from sharding.base.files import publish, publish_folder
-from sharding.base.guarded import claim, make_folder, open_in_place, opened_folder
-from sharding.base.housekeeping import delete
+from sharding.base.files import add_line, publish, publish_folder
+from sharding.base.guarded import (
+    InTheWay,
+    check_steps,
+    claim,
+    make_folder,
+    move,
+    open_in_place,
+    opened_folder,
+    remove,
+    remove_folder,
+    touch,
+)
+from sharding.base.housekeeping import below, delete
 from sharding.base.locks import LOCK_NAME, folder_lock
 from sharding.errors import InputError
 
@@ -123,10 +134,18 @@ def test_below_a_claimed_folder_no_step_is_a_link(tmp_path: Path, elsewhere: Pat
         lambda: _publish(typed / "link" / "file"),
         lambda: _publish(typed / "link" / "inner" / "file"),
         lambda: _publish_folder(typed / "link" / "inner"),
+        lambda: check_steps(typed / "link" / "none"),
+        lambda: remove(typed / "link" / "file"),
+        lambda: move(typed / "link" / "file", typed / "link" / "moved"),
+        lambda: touch(typed / "link" / "file"),
+        lambda: add_line(typed / "link" / "file", b"new"),
     ):
         with pytest.raises(OSError, match=refusal):
             act()
     assert not delete(typed / "link" / "inner")
+    remove_folder(typed / "link" / "inner")
+    assert not below(typed / "link", "*")
+    assert not below(typed, "link/*")
     assert _look(elsewhere) == before
     _publish(typed / "file")
     make_folder(typed / "a" / "b")
@@ -134,6 +153,56 @@ def test_below_a_claimed_folder_no_step_is_a_link(tmp_path: Path, elsewhere: Pat
     assert (real / "a" / "b").is_dir()
     assert delete(typed / "link")
     assert _look(elsewhere) == before
+
+
+def test_of_folders_in_each_other_the_outermost_says_what_may_be_a_link(tmp_path: Path, elsewhere: Path) -> None:
+    inner = tmp_path / "run" / "jobs"
+    inner.parent.mkdir()
+    inner.symlink_to(elsewhere)
+    claim(inner)
+    make_folder(inner / "inner")
+    claim(tmp_path / "run")
+    with pytest.raises(InTheWay, match=rf"{inner} is a link, and below {tmp_path / 'run'} .* make .* itself the link"):
+        make_folder(inner / "inner")
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_line_is_added_and_a_time_set_in_no_file_but_ours(
+    trap: str, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, times = _look(elsewhere), (elsewhere / "file").stat().st_mtime_ns
+    path = tmp_path / "run" / "file"
+    path.parent.mkdir()
+    TRAPS[trap](path, elsewhere)
+    with pytest.raises(InTheWay):
+        touch(path)
+    try:
+        add_line(path, b"new")
+    except OSError:
+        assert trap == "folder"
+    else:
+        kept = OWN + b"\n" if trap == "hard link" else b""
+        assert path.read_bytes() == kept + b"new\n"
+        add_line(path, b"more")
+        assert path.read_bytes() == kept + b"new\nmore\n"
+    assert _look(elsewhere) == before
+    assert (elsewhere / "file").stat().st_mtime_ns == times
+
+
+def test_links_are_found_only_where_they_are_asked_for_and_never_gone_through(tmp_path: Path, elsewhere: Path) -> None:
+    run = tmp_path / "run"
+    (run / "a").mkdir(parents=True)
+    (run / "b").symlink_to(elsewhere)
+    for name in ("x.part", "y.part", "z"):
+        (run / "a" / name).touch()
+    (run / "a" / "w.part").symlink_to(elsewhere / "file")
+    (elsewhere / "x.part").touch()
+    real = [run / "a" / name for name in ("x.part", "y.part")]
+    assert below(run, "*/*.part") == real
+    assert below(run, "*/*.part", links=True) == [run / "a" / "w.part", *real]
+    assert below(run, "*") == [run / "a"]
+    assert below(run / "none", "*") == below(run / "a" / "z", "*") == []
 
 
 def test_a_folder_is_held_whatever_takes_its_name(tmp_path: Path, elsewhere: Path) -> None:
@@ -159,6 +228,24 @@ def test_a_file_of_somebody_else_is_locked_but_never_written(tmp_path: Path) -> 
     with folder_lock(tmp_path, "a test"):
         pass
     assert path.read_bytes() == OWN
+
+
+@root_only
+def test_lines_of_a_colleague_are_kept_and_his_file_is_not_written(tmp_path: Path) -> None:
+    path, kept = tmp_path / "file", tmp_path / "kept"
+    path.write_bytes(b"his\ncut sho")
+    os.chown(path, 54321, 54321)
+    with path.open("rb") as his:
+        add_line(path, b"mine")
+        assert his.read() == b"his\ncut sho"
+    assert path.read_bytes() == b"his\ncut sho\nmine\n"
+    assert path.stat().st_uid == os.geteuid()
+    os.link(path, kept)
+    path.chmod(0o600)
+    add_line(path, b"more")
+    assert kept.read_bytes() == b"his\ncut sho\nmine\n"
+    assert path.read_bytes() == b"his\ncut sho\nmine\nmore\n"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def _publish(path: Path) -> None:
