@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,8 +167,9 @@ def read_queue(users: Collection[str] = ()) -> list[QueueRow]:
     One question, however many jobs there are. Raises InputError without squeue, QueueError when it fails.
     """
     whose = ["--user", ",".join(sorted(users))] if users else ["--me"]
-    form = _BETWEEN.join(f"%{letter}" for letter in _FIELDS)
-    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"], QUESTION_S))
+    mark = f"{secrets.token_hex(8)}{_BETWEEN}"  # a stranger's job may be called what looks like another row
+    form = mark + _BETWEEN.join(f"%{letter}" for letter in _FIELDS)
+    return read_rows(ask(["squeue", *whose, "--noheader", "--states=all", f"--format={form}"], QUESTION_S), mark)
 
 
 def read_jobs(jobs: Collection[str], users: Collection[str] = ()) -> list[QueueRow]:
@@ -199,9 +201,9 @@ def _row_of(job: str, facts: JobFacts) -> QueueRow:
     )
 
 
-def read_rows(text: str) -> list[QueueRow]:
-    """What squeue printed."""
-    parts = (line.split(_BETWEEN) for line in text.splitlines())
+def read_rows(text: str, mark: str) -> list[QueueRow]:
+    """What squeue printed; `mark`: what each row begins with, which nobody could foresee."""
+    parts = (row.partition("\n")[0].split(_BETWEEN) for row in text.split(mark)[1:])
     return [_row(*words) for words in parts if len(words) == len(_FIELDS)]
 
 

@@ -152,7 +152,8 @@ AUDIT = "audit @dataset --page @audit.html --json @audit.json --clips 8 --pairs-
 PROGRAMS = {
     "sbatch": "cat > /dev/null; echo Submitted batch job 7",
     "srun": "exit 0",
-    "squeue": "cat queue 2> /dev/null || true",
+    "squeue": "for word; do case $word in --format=*) mark=${word#--format=}; mark=${mark%%%*};; esac; done\n"
+    '[ ! -e queue ] || { printf %s "$mark"; cat queue; }',
     "scancel": "rm -f queue",
 }
 """What is asked of SLURM here, with the plainest answers: the folders are what matters."""

@@ -40,7 +40,7 @@ def test_a_row_of_the_queue_is_read_field_by_field_whatever_its_name_holds() -> 
     line = "\x1f".join(
         ("7", "N/A", "PENDING", "Priority", "", "N/A", "low", "my | run", "afterok:3(unfulfilled)", "avsync:/a b/c")
     )
-    (got,) = read_rows(line + "\nslurm_load_jobs error: a line that is no row\n")
+    (got,) = read_rows("mark" + line + "\nslurm_load_jobs error: a line that is no row\n", "mark")
     assert (got.job, got.tasks, got.waiting, got.live, got.count) == ("7", "", True, True, 1)
     assert (got.name, got.dependency, got.folder, got.start) == (
         "my | run",
@@ -48,6 +48,16 @@ def test_a_row_of_the_queue_is_read_field_by_field_whatever_its_name_holds() -> 
         Path("/a b/c"),
         None,
     )
+
+
+def test_a_job_that_is_called_like_another_row_makes_none() -> None:
+    fields = ("7", "N/A", "RUNNING", "None", "n1", "N/A", "low", "run", "(null)", "avsync:/a")
+    forged = "\x1f".join(("8", *fields[1:]))
+    honest = "mark" + "\x1f".join(fields)
+    for name in (f"x\n{forged}", f"x\n{forged}\n", f"x\x1f{forged}", f"x\x1f(null)\x1f\n{forged}", "\n", "\x1f"):
+        named = "mark" + "\x1f".join(("9", *fields[1:7], name, *fields[8:]))
+        found = read_rows(f"{named}\n{honest}\n", "mark")
+        assert {row.job for row in found} - {"9"} == {"7"}, name
 
 
 @pytest.mark.parametrize(
