@@ -259,7 +259,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict
     return found
 
 
-_DIGITS = re.compile(r"[0-9a-f]{16}|\d+")
+_DIGITS = re.compile(r"[0-9a-f]{8,}|\d+")
 """Of places that differ in these alone one is enough."""
 
 
