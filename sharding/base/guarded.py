@@ -131,7 +131,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 def open_in_place(path: Path, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0o666, *, others: bool = False) -> int:
     """Open a file that is written, emptied or locked under its own name; returns its descriptor.
 
-    It is a regular file of one name, and ours; `others`: or somebody else's, of which no byte is changed. Never waits,
+    It is a regular file of one name, and ours; `others`: or another one, of which no byte will be changed. Never waits,
     opens no device. Raises InTheWay that says what lies there instead, OSError.
     """
     with opened_folder(path.parent) as folder:
@@ -195,6 +195,8 @@ def touch(path: Path) -> None:
     """Set the time of a file that is there to now; no byte of it is changed. Raises OSError."""
     handle = open_in_place(path, os.O_WRONLY, others=True)
     try:
+        if os.fstat(handle).st_nlink > 1:
+            raise refused(path, "has a second name elsewhere (a hard link)")
         os.utime(handle)
     finally:
         os.close(handle)
@@ -260,7 +262,7 @@ def owner_in(folder: int) -> int:
 def _check(path: Path, status: os.stat_result, folder: int, *, others: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise refused(path, f"is {kind_of(status)}, where avsync keeps a file")
-    if status.st_nlink > 1:
+    if status.st_nlink > 1 and not others:  # a copy by `cp -al` has; what only is locked stays as it is
         raise refused(path, "has a second name elsewhere (a hard link), which would be written, too")
     if not others and not is_ours(status, folder, path):
         raise refused(path, f"belongs to {owner_name(status)}")

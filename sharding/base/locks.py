@@ -63,9 +63,13 @@ def _held(folder: Path, purpose: str, span: range) -> Iterator[None]:
 
 
 def _write_note(file: FileIO, folder: Path, span: range, note: bytes) -> None:
-    """For who comes and finds the folder taken; the lock holds without. A colleague's file is not written."""
+    """For who comes and finds the folder taken; the lock holds without.
+
+    A colleague's file is not written, nor one with a second name.
+    """
     with housekeeping("write", folder / LOCK_NAME), opened_folder(folder) as at:
-        if not is_ours(os.fstat(file.fileno()), at):
+        status = os.fstat(file.fileno())
+        if status.st_nlink > 1 or not is_ours(status, at):
             return
         if not span:
             file.truncate(0)  # nobody else has a share now

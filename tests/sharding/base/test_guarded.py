@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +76,21 @@ def test_what_is_no_file_of_ours_is_not_opened(
     assert _look(elsewhere) == before
 
 
-@pytest.mark.parametrize("trap", TRAPS)
+def test_a_lock_with_a_second_name_holds_and_is_not_written(tmp_path: Path, elsewhere: Path) -> None:
+    """A backup by `cp -al` has made one of each file."""
+    before = _look(elsewhere)
+    (tmp_path / "run").mkdir()
+    os.link(elsewhere / "file", tmp_path / "run" / LOCK_NAME)
+    with folder_lock(tmp_path / "run", "a test"):
+        held = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        other = subprocess.run(
+            [sys.executable, "-c", held, tmp_path / "run" / LOCK_NAME], capture_output=True, check=False
+        )
+        assert b"BlockingIOError" in other.stderr
+    assert _look(elsewhere) == before
+
+
+@pytest.mark.parametrize("trap", [trap for trap in TRAPS if trap != "hard link"])
 def test_no_lock_is_written_elsewhere(
     trap: str, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
