@@ -13,6 +13,7 @@ from avsync.honesty.maps import MapScores
 from avsync.metrics import Z95, Calibration, Proportion
 from avsync.run.alarm import Alarm, Stream
 from avsync.run.state import Best, State
+from sharding.base.files import LARGEST_MEASURED
 from sharding.base.text import percent
 
 RAISED_Z = 4.0
@@ -50,7 +51,10 @@ def score_of(step: int, got: Examination, alarm: Alarm | None) -> Best:
     """What the checkpoint of `step` is worth."""
     found = Calibration.of(got.got.logit, got.got.in_sync)
     threshold = found and found.threshold
-    return Best(step, got.accuracy, got.got.loss, got.audited, alarm is not None, threshold)
+    loss = min(got.got.loss, LARGEST_MEASURED)  # of a run that diverges; the file holds no larger one
+    if threshold is not None and abs(threshold) > LARGEST_MEASURED:
+        threshold = None
+    return Best(step, got.accuracy, loss, got.audited, alarm is not None, threshold)
 
 
 def after(state: State, score: Best, alarm: Alarm | None, *, better: bool) -> State:

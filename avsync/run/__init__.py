@@ -7,6 +7,7 @@ Imported by: honesty, train, evaluate, localize, score, finetune, replay; launch
 
 paths (names), progress (where it stands), alarm: no torch, no numpy
 info (run.json, and whether what is wanted now goes on with it): no torch
-state, checkpoint (what is saved)   network (with its first weights, or trained)
+state, checkpoint (what is saved) -> tensor_file, optimizer_state (read as a stranger's)
+network (with its first weights, or trained)   descent (weights of another run to start from)
 resume (run.json written or checked) -> receipt (clips skipped: 0, repeated: 0)   history, show (avsync show RUN)
 """

@@ -20,7 +20,7 @@ from avsync.run.state import Best
 from avsync.spec import InputSpec
 from sharding.base.console import open_console
 from sharding.base.environment import JOBS, commit_of
-from sharding.base.files import PART, Count, broken_link, check_unicode, foreign, read_json, to_json
+from sharding.base.files import PART, Count, PathText, broken_link, check_unicode, foreign, read_json, to_json
 from sharding.base.locks import LOCK_NAME
 from sharding.base.text import first_few, shown
 from sharding.errors import FormatError, InputError, UsageError
@@ -32,9 +32,9 @@ from sharding.format.index import INFO, DatasetInfo
 class Descent:
     """Where a run's first weights come from (descent.py)."""
 
-    run: str
+    run: PathText
     """Full path."""
-    step: int
+    step: Count
     digest: str
     """Of the file that holds them."""
 

@@ -29,7 +29,7 @@ class Best:
     """The accuracy, less what one stream alone is worth (avsync.honesty); None in files of before that was asked."""
     cheats: bool = False
     """An alarm stood."""
-    threshold: float | None = None
+    threshold: Measured | None = None
     """The logit that parts sounds in sync from others best (metrics.Calibration); None: not known."""
 
     @property

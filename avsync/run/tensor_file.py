@@ -1,8 +1,8 @@
 """A file of tensors, model.pt or optimizer.pt: written as torch does, read as if a stranger had made it.
 
 Nothing in it is run, and it takes no more memory than it has bytes: its records are stored, never packed, they do not
-share bytes, and the little pickle that names them knows four words. torch.load(weights_only=True) alone would inflate a
-small file to any size, or make the array of a billion bytes that a line of it asks for.
+share bytes, and the little pickle that names them knows a few words. torch.load(weights_only=True) alone would inflate
+a small file to any size, or make the array of a billion bytes that a line of it asks for.
 """
 
 import io

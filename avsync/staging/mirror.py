@@ -1,6 +1,6 @@
 """A dataset as it was typed, made ready for reading: its metadata in a folder, shelves for its shards.
 
-A dataset behind a URL is opened through its mirror, SCRATCH/avsync-<user>/<fingerprint>: dataset.json and the indexes
+A dataset behind a URL is opened through its mirror, SCRATCH/avsync-<uid>/<fingerprint>: dataset.json and the indexes
 of all splits, fetched at each start. The fingerprint is that of these files: they hold a checksum of every clip, so a
 dataset that has changed has another mirror, and the same dataset at two addresses has one.
 """
@@ -35,13 +35,11 @@ from sharding.base.text import first_few, size
 from sharding.errors import FormatError, InputError, UsageError
 from sharding.format.columns import largest_index
 from sharding.format.dataset import Dataset
-from sharding.format.index import INDEX, INFO, SPLITS, Index, read_info
+from sharding.format.index import INDEX, INFO, LARGEST_INFO, SPLITS, Index, read_info
 
 GB = 10**9
 FRESH, STALE_S = ".fetch-", 2 * 24 * 3600
 """Name of a folder in which metadata are fetched; after so long, a killed process has left it."""
-LARGEST_INFO = 1 << 26
-"""Bytes of dataset.json: its actions and settings take a few kB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,8 @@
 """A split's shards as copies on a disk of this machine: one of each, for all ranks and jobs.
 
-SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
-SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part_file.py)
-SCRATCH/avsync-<user>/<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
+SCRATCH/avsync-<uid>/<fingerprint>/train/000000.tar            a whole copy, every clip checked while it came
+SCRATCH/avsync-<uid>/<fingerprint>/train/000000.tar.part       one in the making (avsync/staging/part_file.py)
+SCRATCH/avsync-<uid>/<fingerprint>/train/000000.tar.damaged    clips that the origin itself holds damaged
 """
 
 import sys
@@ -65,7 +65,7 @@ def wait_for(work: Callable[[Event], T], look: Callable[[], None]) -> T:
 
 
 GIVE_AGAIN_S = 1
-"""A copy that is handed out again and again is marked so often (room.GIVEN_S)."""
+"""A copy that is handed out again and again is marked so often (copies.GIVEN_S)."""
 ROOM = "raise --runtime.scratch-gb, or give --runtime.scratch a folder on a larger disk"
 
 
@@ -83,7 +83,7 @@ class Scratch:
 
     location: Location
     folder: Path
-    """SCRATCH/avsync-<user>/<fingerprint>."""
+    """SCRATCH/avsync-<uid>/<fingerprint>."""
     dataset: Dataset
     """The split, its index loaded."""
     room: Room

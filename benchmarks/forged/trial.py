@@ -39,7 +39,7 @@ MOST_MB = 128
 """That a process grows by; an honest dataset takes 20."""
 ROOM_BYTES = 2**30
 """Of addresses that a process may take beyond those of its start."""
-LOSSY, EXACT = 8.0, 0.0
+LOSSY = 8.0
 """Mean difference of a picture from its own, of 255, that H.264 may make of it."""
 OPAQUE = ("member bits", "member head", "mp4 boxes", "member length", "tar")
 """Families whose pictures may decode to anything without a word: H.264 has no checksum."""

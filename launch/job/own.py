@@ -37,8 +37,15 @@ def check_own(paths: JobPaths) -> None:
 
 
 def foreign(paths: JobPaths) -> str:
-    """`.../code belongs to user mira`, or what is a link instead of the job's own; empty for a job of one's own."""
-    if not (found := _foreign_part(paths)):
+    """`.../code belongs to user mira`, or what is a link instead of the job's own; empty for a job of one's own.
+
+    What cannot be looked at is said, too: nobody knows whose it is.
+    """
+    try:
+        found = _foreign_part(paths)
+    except OSError as error:
+        return f"{error.filename or paths.root} cannot be looked at: {error.strerror}"
+    if not found:
         return ""
     path, status = found
     if stat.S_ISLNK(status.st_mode):
@@ -48,19 +55,20 @@ def foreign(paths: JobPaths) -> str:
 
 def foreign_owner(paths: JobPaths) -> str:
     """Whose it is, as SLURM knows them; one's own name for a link of one's own; empty where nothing is foreign."""
-    found = _foreign_part(paths)
-    return owner_name(found[1]).removeprefix("user ") if found else ""
+    with suppress(OSError):
+        found = _foreign_part(paths)
+        return owner_name(found[1]).removeprefix("user ") if found else ""
+    return ""
 
 
 def _foreign_part(paths: JobPaths) -> tuple[Path, os.stat_result] | None:
     trusted = {ROOT, os.geteuid()}
-    with suppress(OSError):
-        for path, status in parts(paths):
-            if stat.S_ISLNK(status.st_mode):
-                return path, status
-            if status.st_uid not in trusted and not _is_made_by_us(path, status):
-                return path, status
-            trusted.add(status.st_uid)
+    for path, status in parts(paths):
+        if stat.S_ISLNK(status.st_mode):
+            return path, status
+        if status.st_uid not in trusted and not _is_made_by_us(path, status):
+            return path, status
+        trusted.add(status.st_uid)
     return None
 
 
@@ -103,11 +111,10 @@ def make_own(paths: JobPaths) -> None:
 
 def make_jobs(folder: Path) -> None:
     """The folder of a run's jobs: where others may write already, no more than new ones. Raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    claim(folder)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=OWN_FOLDER)
-    status = folder.stat()
+    claim(folder.parent)
+    make_folder(folder.parent)
+    make_folder(folder, mode=OWN_FOLDER)  # through no link
+    status = folder.lstat()
     if may_others_write(status) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX:
         with suppress(OSError):
             folder.chmod(stat.S_IMODE(status.st_mode) | stat.S_ISVTX)

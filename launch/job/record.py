@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from launch.queue.ask import JOB
 from launch.site.profile import ClusterProfile, of_before
 from sharding.base.files import LARGEST_RECORD, Count, Moment, PathText
 
@@ -15,7 +16,7 @@ MOST_TASKS = 4_000_001
 """Of an array: SLURM knows no larger one (MaxArraySize)."""
 MOST_JOBS, MOST_CHAINED, MOST_WORDS = 10_000, 500, 100_000
 """Numbers that a job has in SLURM, jobs of a chain, words of a command: more than anybody ever typed."""
-JobId = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}([+_][0-9\[\],:%-]{1,60})?\Z")]
+JobId = Annotated[str, Meta(pattern=rf"\A(?:{JOB})\Z")]
 """Goes to squeue and scancel: nothing that they, or a shell on another machine, could take for anything else."""
 SCRATCH_FLAG, SCRATCH_SIZE_FLAG = "--runtime.scratch", "--runtime.scratch-gb"
 SHARE, SCRATCH = "{share}", "{scratch}"

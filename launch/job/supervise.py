@@ -46,7 +46,6 @@ def main(folder: str) -> int:
     except InputError as error:
         say(f"error: {error}")
         return REFUSED
-    claim(paths.root)
     try:
         this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
         if (code := over_already(this)) is not None:

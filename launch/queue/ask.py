@@ -107,7 +107,9 @@ def unchanged(environment: Mapping[str, str]) -> dict[str, str]:
 # What may become a word of SLURM's commands: a job's folder, a profile and SLURM itself tell names, and a folder may
 # have been written by anybody. As a word `--me` is an option; behind ssh a shell reads it.
 
-_JOB = re.compile(r"\d+(\+\d+)?(_(\d+|\[[\d,:%-]+\]))?", re.ASCII)
+JOB = r"[0-9]{1,20}(\+[0-9]{1,9})?(_([0-9]{1,9}|\[[0-9,:%-]{1,200}\]))?"
+"""A job's number: `12`, of an array's task `12_3` or `12_[3-7]`, of a job of several kinds `12+1`."""
+_JOB = re.compile(JOB)
 _NODES = re.compile(r"[A-Za-z0-9_]([\w.-]|\[[\d,-]+\])*", re.ASCII)
 _PARTITION = re.compile(r"[A-Za-z0-9_]([\w.+-])*", re.ASCII)
 REMOTE = frozenset("clush dbclient dsh pdsh plink rsh ssh tsh".split())
@@ -115,7 +117,7 @@ REMOTE = frozenset("clush dbclient dsh pdsh plink rsh ssh tsh".split())
 
 
 def is_job(text: str) -> bool:
-    """`12`, of an array's task `12_3` or `12_[3-7]`, of a job of several kinds `12+1`."""
+    """Whether that is a job's number."""
     return _JOB.fullmatch(text) is not None
 
 

@@ -8,6 +8,7 @@ kinds      which commands can be jobs, and how each becomes one
 resources  what a job asks SLURM for
 plan       the jobs of a chain, before anything is written; lost: those that resubmit means
 check      folders and partitions, looked at before; live: whether the job runs already
+takeover   a job folder that somebody else wrote
 feasible   whether the work itself would refuse, by its own checks
 snapshot   the copy of avsync that a job runs; script: what sbatch gets
 submit     all of it in order; how many tasks a packing gets

@@ -77,10 +77,12 @@ class JobKind:
 
     def reads(self, command: Any) -> list[WorkFolder]:
         """Nothing can be looked up of what a URL leads to."""
-        found = ((name, getattr(command, name)) for name in self.needs)
+        found = [(name, name.upper(), getattr(command, name)) for name in self.needs]
+        if origin := getattr(command, "origin", None):
+            found.append(("run", "--from", origin))
         return [
-            WorkFolder(path=Path(path), flag=name.upper(), whole=WHOLE.get(name, ""))
-            for name, path in found
+            WorkFolder(path=Path(path), flag=flag, whole=WHOLE.get(name, ""))
+            for name, flag, path in found
             if not _is_url(path)
         ]
 

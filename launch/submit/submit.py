@@ -184,17 +184,17 @@ def _asked(plans: Sequence[JobPlan], unasked: Unasked) -> dict[str, str]:
     nodes, starts = unasked.ask(read_nodes, [], NODES), dict[str, str]()
     if not nodes and not unasked.warning:
         unasked.note("sinfo shows no nodes", NODES)
-    shown = {str(plan.paths.root): no_partition(plan, nodes) if nodes else "" for plan in plans}
+    missing = {str(plan.paths.root): no_partition(plan, nodes) if nodes else "" for plan in plans}
     for plan in plans:
-        if nodes and not shown[str(plan.paths.root)]:
+        if nodes and not missing[str(plan.paths.root)]:
             check_partition(plan, nodes)
     for plan in plans:
         text = sheets(replace(plan, record=replace(plan.record, array=min(plan.record.array, 1))), 1, ())[0].text
         try:
             starts[str(plan.paths.root)] = try_script(text)
         except QueueError as error:
-            if shown[str(plan.paths.root)]:
-                raise InputError(shown[str(plan.paths.root)]) from error
+            if missing[str(plan.paths.root)]:
+                raise InputError(missing[str(plan.paths.root)]) from error
             change = f"change what profile {plan.record.profile.name} or a flag asks for"
             if nodes and NO_SUCH_NODE in str(error):  # by size, sinfo shows some
                 change = f"if SLURM's controller has just started, try again in a minute; else {change} (--constraint?)"

@@ -22,6 +22,7 @@ from launch.site.profiles import NAME_VARIABLE, find_profile
 from launch.submit.plan import JobPlan, plans_of_words
 from sharding.base.environment import commit_of
 from sharding.base.files import read_json
+from sharding.base.guarded import move
 from sharding.base.text import plain
 from sharding.errors import AvsyncError, InputError
 
@@ -93,7 +94,7 @@ def move_aside(paths: JobPaths) -> None:
     while os.path.lexists(aside):
         number += 1
         aside = paths.root.with_name(f".{paths.root.name}-of-{whose}-{number}")
-    paths.root.rename(aside)
+    move(paths.root, aside)
 
 
 def _check_movable(paths: JobPaths) -> None:

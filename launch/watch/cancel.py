@@ -91,7 +91,8 @@ def _is_strangers(job: ChainJob, found: Gathered) -> bool:
 def _may_end(paths: JobPaths) -> bool:
     """It was submitted by this user, whose files may have another owner on a server; or an administrator asks."""
     with suppress(OSError), opened_folder(paths.root) as folder:
-        return os.geteuid() == 0 or is_ours(os.stat(paths.record.name, dir_fd=folder), folder)
+        there = [path.name for path in (paths.record, paths.queued) if os.path.lexists(path)]
+        return os.geteuid() == 0 or all(is_ours(os.lstat(name, dir_fd=folder), folder) for name in there)
     return True  # there is nothing to see: whoever reads it says so
 
 

@@ -4,6 +4,7 @@ In: nothing of this program but its errors. Out: whole files, locks, worker proc
 Imported by: anyone, avsync and launch too. `pages` late, for jinja2 takes its time.
 
     files         what has its name is whole; typed JSON        csv_table    CSV, read and written
+    guarded       files and folders through no link              housekeeping what ends nothing when it fails
     locks         one process writes into a folder               text         words and numbers of messages
     workers       processes that may die of a task               console      the terminal, and the progress bar
     signals       handlers for a while                           pages        HTML

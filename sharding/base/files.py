@@ -134,7 +134,8 @@ _PIECE = 2**20
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """In a file that may be anybody's: such numbers are computed with and shown, whatever they are."""
-Measured = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+LARGEST_MEASURED = 1e15
+Measured = Annotated[float, msgspec.Meta(ge=-LARGEST_MEASURED, le=LARGEST_MEASURED)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
 """UNIX seconds, of the years 1970 to 9999."""
 PathText = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"\A[^\0]*\Z")]

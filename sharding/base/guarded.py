@@ -39,7 +39,7 @@ def claim(root: Path, owner: int | None = None) -> None:
     """
     root = root.absolute()
     _claimed[root] = _claimed.get(root) if owner is None else owner
-    claimed_owner.cache_clear()
+    _owner_of.cache_clear()
 
 
 def _claim_on(path: Path) -> tuple[Path, int | None]:
@@ -50,10 +50,14 @@ def _claim_on(path: Path) -> tuple[Path, int | None]:
     return root, _claimed.get(root)
 
 
-@lru_cache(1 << 12)  # asked for each clip that is read
 def claimed_owner(path: str) -> int | None:
     """Whose alone a path may be; None where that was not claimed, and for what may be anybody's."""
-    return _claim_on(Path(path).absolute())[1]
+    return _owner_of(path if path.startswith("/") else os.path.join(os.getcwd(), path))
+
+
+@lru_cache(1 << 12)  # asked for each clip that is read
+def _owner_of(path: str) -> int | None:
+    return _claim_on(Path(path))[1]
 
 
 def through_link(root: Path) -> str:
@@ -245,10 +249,10 @@ def is_ours(status: os.stat_result, folder: int, path: Path | None = None) -> bo
     owner = claimed_owner(str(path)) if path else None
     if owner is not None:
         return status.st_uid == owner
-    return status.st_uid == os.geteuid() or status.st_uid == owner_in(folder)
+    return status.st_uid == os.geteuid() or status.st_uid == _owner_in(folder)
 
 
-def owner_in(folder: int) -> int:
+def _owner_in(folder: int) -> int:
     """Who owns what we make there; our own number where we can make nothing."""
     name = f".avsync-{secrets.token_hex(8)}"
     with suppress(OSError):

@@ -22,6 +22,8 @@ from sharding.errors import BusyError, InputError
 LOCK_NAME = ".lock"
 NOTE_BYTES = 256
 """Of the lock file: the first so many say who holds the folder, the next who holds share 0, and so on."""
+MOST_NOTES = 10_000
+"""Shares that are asked about: the file may be anybody's."""
 TAKEN = (errno.EACCES, errno.EAGAIN)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 """What file systems without locks answer: Lustre mounted without flock, NFS without its lock service, some FUSE."""
@@ -113,7 +115,7 @@ def _take(file: FileIO, folder: Path, span: range) -> None:
 def _holder(file: FileIO, span: range) -> str:
     """Who keeps us from `span`: the first note that is locked. Those of killed processes are not."""
     file.seek(0)
-    notes = file.readall()
+    notes = file.read(MOST_NOTES * NOTE_BYTES)
     starts = (0, span.start) if span else range(0, len(notes), NOTE_BYTES)
     for start in starts:
         note = notes[start : start + NOTE_BYTES].strip(b"\0 \n")

@@ -9,4 +9,5 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
     records    what a shard's side file says       dataset   a split, opened for reading
     index      dataset.json, and where each clip lies
     columns    that as arrays
+    form       what a clip must be by index and dataset.json       claims    what a member's bytes make a decoder say
 """

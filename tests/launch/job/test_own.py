@@ -191,3 +191,27 @@ def test_a_job_of_an_earlier_version_goes_on_closed_and_never_with_a_file_of_som
         own(paths.code / "launch" / "job" / "supervise.py", NEIGHBOUR)
         with pytest.raises(InputError, match=f"supervise.py belongs to user {NEIGHBOUR}"):
             make_own(paths)
+
+
+def test_a_folder_of_jobs_that_is_a_link_is_refused_and_what_it_leads_to_keeps_its_mode(tmp_path: Path) -> None:
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    run.mkdir()
+    elsewhere.chmod(0o2775)
+    (run / "jobs").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="is a link"):
+        make_own(JobPaths.of(run, "train"))
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o2775
+    assert not list(elsewhere.iterdir())
+
+
+def test_what_cannot_be_looked_at_is_nobodys_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = laid_out(tmp_path / "run")
+    check_own(paths)
+
+    def refuse(path: object) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("launch.job.own._below", refuse)
+    with pytest.raises(InputError, match="cannot be looked at: Input/output error"):
+        check_own(paths)

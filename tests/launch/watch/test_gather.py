@@ -203,6 +203,16 @@ def test_what_a_colleague_has_submitted_is_not_cancelled_whatever_numbers_its_fo
         assert ran("cancel", "run") == 1
         assert "run: train belongs to root, who alone can cancel it" in capsys.readouterr().err
         assert not job.cancelled.exists()
+        job.record.rename(job.root / "aside.json")
+        mine = group_folder / "run" / "mine.json"
+        mine.write_bytes((job.root / "aside.json").read_bytes())
+        job.record.symlink_to(mine)  # looked at through it, it would be ours
+        assert ran("cancel", "run", "--kind", "train") == 1
+        assert "who alone can cancel it" in capsys.readouterr().err
+        job.record.unlink()
+        job.record.write_bytes(mine.read_bytes())  # and the numbers beside it are still another one's
+        assert ran("cancel", "run", "--kind", "train") == 1
+        assert "who alone can cancel it" in capsys.readouterr().err
         made.job(group_folder / "run" / "mine", ids=("1",))
         assert ran("cancel", "run/mine") == 1
         assert "belongs to" not in capsys.readouterr().err
