@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from launch.commands.entries import COMMANDS, TRAIN, command_class
 from launch.job.launcher import TORCHRUN, Launched, Starter, check_whole, launched, meet_in_step
+from sharding.base.current_folder import leave_alone
 from sharding.base.guarded import InTheWay
 from sharding.base.housekeeping import why_refused
 from sharding.base.libraries import check_loads, limit_trouble, load_trouble
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     if arguments is None:
         restart_in_utf8()
+        leave_alone()
     speak_anywhere()
     words = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (words[0], words[1:]) if words else ("--help", [])

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from sharding.base.current_folder import persons_environment
 from sharding.base.files import open_file
 from sharding.base.text import plain
 
@@ -223,6 +224,7 @@ def command_stream(command: str, stall_s: float, stop: Event) -> Iterator[ByteSt
             pipesize=PIPE_BYTES,
             bufsize=0,
             start_new_session=True,
+            env=persons_environment(),
         )
     except BaseException:
         os.close(complaints)

@@ -11,6 +11,7 @@ from urllib.error import HTTPError, URLError
 import msgspec
 
 from launch.site.profile import ClusterProfile, Occasion
+from sharding.base.current_folder import persons_environment
 from sharding.base.text import plain
 
 WEBHOOK_S, COMMAND_S = 10.0, 30.0
@@ -77,7 +78,7 @@ def _webhook(url: str, message: Notification) -> None:
 
 
 def _command(command: str, message: Notification) -> None:
-    environment = os.environ | message.as_variables()
+    environment = persons_environment() | message.as_variables()
     argv = ["sh", "-c", command]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     try:

@@ -11,6 +11,7 @@ Imported by: anyone, avsync and launch too. `pages` late, for jinja2 takes its t
     environment   what a launcher and the work agree on: cores, commit, names
     libraries     what to say when one does not load
     surroundings  any terminal, locale and account: letters, home
+    current_folder what lies there by chance is not run
     caches        where libraries keep what they compile         trusted      who else may change what lies at a path
     written_paths `~` and variables in paths, filled in or refused
 """

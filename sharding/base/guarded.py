@@ -93,7 +93,7 @@ def opened_folder(folder: Path, *, make: bool = False, mode: int = 0o777) -> Ite
 
 def _step(above: int | None, name: str, at: Path, root: Path, mode: int | None, owner: int | None) -> int:
     if mode is not None:
-        with suppress(FileExistsError):
+        with suppress(FileExistsError), about(at):
             os.mkdir(name, mode, dir_fd=above)
     try:
         handle = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)

@@ -22,6 +22,7 @@ from sharding.errors import BusyError, InputError
 LOCK_NAME = ".lock"
 NOTE_BYTES = 256
 """Of the lock file: the first so many say who holds the folder, the next who holds share 0, and so on."""
+PRIVATE_LOCK = 0o600
 MOST_NOTES = 10_000
 """Shares that are asked about: the file may be anybody's."""
 TAKEN = (errno.EACCES, errno.EAGAIN)
@@ -82,9 +83,23 @@ def _lock_file(folder: Path) -> FileIO:
     claim(folder)
     try:
         make_folder(folder)
-        return FileIO(open_in_place(folder / LOCK_NAME, others=True), "r+")
+        file = FileIO(open_in_place(folder / LOCK_NAME, mode=PRIVATE_LOCK, others=True), "r+")
+        _let_writers_in(file, folder)
+        return file
     except OSError as error:
         raise _unusable(folder, error) from error
+
+
+def _let_writers_in(file: FileIO, folder: Path) -> None:
+    """Whoever may read a lock file can hold it up for ever: only those can who may write in the folder."""
+    status = os.fstat(file.fileno())
+    with opened_folder(folder) as at, suppress(OSError):
+        if status.st_nlink > 1 or not is_ours(status, at):
+            return
+        writers = os.stat(".", dir_fd=at).st_mode
+        mode = PRIVATE_LOCK | (0o060 if writers & 0o020 else 0) | (0o006 if writers & 0o002 else 0)
+        if status.st_mode & 0o777 != mode:
+            os.fchmod(file.fileno(), mode)
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:
