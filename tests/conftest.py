@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
+from sharding.base import guarded
 from slurm.cluster.packages import HOW, find_programs
 from tests.data import no_data
 
@@ -57,3 +59,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"{reason}; {REQUIRED[mark]} is set, so this is a failure", pytrace=False)
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_claimed() -> Iterator[None]:
+    """A process of tests is that of many commands: what one of them has claimed is not the next one's."""
+    before = dict(guarded._claimed)
+    yield
+    guarded._claimed.clear()
+    guarded._claimed.update(before)
+    guarded._owner_of.cache_clear()

@@ -16,7 +16,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 
-from sharding.base.files import open_file
+from sharding.base.files import open_file, publish
 from sharding.base.libraries import warn_of_fault
 from sharding.errors import FormatError, InputError
 
@@ -38,7 +38,8 @@ def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
     """By way of memory: torch's own writer turns a full disk into an internal error."""
     packed = io.BytesIO()
     torch.save(tensors, packed)
-    path.write_bytes(packed.getbuffer())
+    with publish(path, lasting=False) as file:
+        file.write(packed.getbuffer())
 
 
 def load_tensors(path: Path) -> dict[str, Any]:

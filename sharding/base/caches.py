@@ -75,8 +75,14 @@ def _hold(folder: Path, *, make: bool) -> None:
     with suppress(OSError):
         if make:
             folder.mkdir(mode=0o700, exist_ok=True)
-        if not exposed(folder):
-            folder.chmod(0o700)  # in it lie folders as open as the umask had it
+        handle = os.open(
+            folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        )  # else it is no folder of ours
+        try:
+            if not exposed(folder):
+                os.fchmod(handle, 0o700)  # in it lie folders as open as the umask had it
+        finally:
+            os.close(handle)
 
 
 def _bases(home: str) -> dict[str, str]:

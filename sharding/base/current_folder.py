@@ -1,8 +1,8 @@
 """The current folder may be a stranger's: nothing that lies in it by chance is run, or tells a library what to do.
 
 Python looks for modules in the current folder first when it is started with -m or -c, as worker processes are;
-matplotlib obeys a `matplotlibrc` there before any other. Our own processes are told not to look. What a person has set, and the
-commands that a person types (`pipe:`, notifications), stay as they are. Anyone may import this.
+matplotlib obeys a `matplotlibrc` there before any other. Our own processes are told not to look. What a person has
+set, and the commands that a person types (`pipe:`, notifications), stay as they are. Anyone may import this.
 """
 
 import importlib.abc

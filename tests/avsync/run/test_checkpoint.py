@@ -498,7 +498,7 @@ def test_a_full_disk_is_told_as_such_and_leaves_no_half_checkpoint(tmp_path, mon
     def full(path: Path, **_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("avsync.run.checkpoint.publish", full)
+    monkeypatch.setattr("avsync.run.tensor_file.publish", full)
     state = State(step=3, model="small", digest="", skipped=0)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(RunPaths(tmp_path), Saved(state=state, model={"w": torch.ones(2)}, optimizer={}))

@@ -46,7 +46,7 @@ SLOW_SAVE = (
     """
 import sys, time
 def at_change(event, arguments):
-    if event == "os.rename" and "checkpoints" in str(arguments[0]):
+    if event == "os.rename" and str(arguments[0])[:8].isdigit():
         print("saving", flush=True)
         time.sleep(2)
 sys.addaudithook(at_change)

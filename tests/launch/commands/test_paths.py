@@ -16,7 +16,7 @@ from sharding.errors import InputError
 
 NO_PATHS = frozenset(
     "fps clip_s min_clip_s trim_s codec step task command after memory time partition account qos constraint name kind "
-    "host wait".split()
+    "host wait of".split()
 )
 """Fields that take a word, and are no paths: a new one must be put here, or carry the note IS_PATH."""
 LATE = {"--runtime.scratch"}

@@ -54,7 +54,7 @@ MOMENTS = {
     "before the first step": (trainer, "keep_ahead", 1),
     "step": (trainer.Stepper, "step", 2),
     "validation": (trainer.Trainer, "validate", 1),
-    "checkpoint": (checkpoint, "_save_tensors", 1),
+    "checkpoint": (checkpoint, "save_tensors", 1),
     "shutdown": (trainer.Accelerator, "end_training", 1),
 }
 arguments, stops = sys.argv[2:], json.loads(sys.argv[1])
