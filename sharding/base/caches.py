@@ -75,9 +75,8 @@ def _hold(folder: Path, *, make: bool) -> None:
     with suppress(OSError):
         if make:
             folder.mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(
-            folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        )  # else it is no folder of ours
+        # what is a link, or no folder, is none of ours, and keeps its mode
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if not exposed(folder):
                 os.fchmod(handle, 0o700)  # in it lie folders as open as the umask had it
