@@ -101,6 +101,8 @@ class Reckoning:
         cluster = self.gremlin.cluster
         for name in {one.name for one in live if one.state == "SUSPENDED"}:
             cluster.run("scontrol", "resume", name, check=False)
+        for name in {one.name for one in live if one.state == "PENDING"}:  # held, where a node could not start it
+            cluster.run("scontrol", "release", name, check=False)
         for node, state in cluster.node_states().items():
             if state.startswith(("down", "drain")):
                 cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
