@@ -52,12 +52,13 @@ def settle_caches(home: str, *, make: bool) -> Path | None:
         chosen = os.environ.get(variable)
         folders = [chosen] if chosen else _usual(usual, bases)
         why = next((found for one in folders if (found := exposed(Path(one)))), "")
-        if why or not folders or not all(map(_writable, folders)):
+        linked = str(default) in folders and default.is_symlink()  # in a folder of all, it was left there
+        if why or linked or not folders or not all(map(_writable, folders)):
             moved.append(variable)
         if why and (chosen or why == open_above or "belongs to" in why):
             warned.setdefault(why, f"{variable}={chosen}: {why}" if chosen else why)
     # torch keeps compiled headers in its default, whatever the variable says
-    unsafe = bool(temporary and (open_above or exposed(default)))
+    unsafe = bool(temporary and (open_above or default.is_symlink() or exposed(default)))
     private = _private_folder(bases) if moved or unsafe else None
     if private:
         for variable in moved:
