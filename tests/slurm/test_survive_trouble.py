@@ -183,9 +183,9 @@ def on(node: str) -> ClusterProfile:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Where nearly nothing fits."""
+    """Where a job's code fits, and little more."""
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,nr_inodes=2k", "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:
