@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
@@ -134,6 +135,16 @@ def clear(paths: JobPaths) -> None:
     tasks = [paths.task(None), *map(paths.task, task_numbers(paths))]
     for file in (paths.cancelled, paths.queued, *(file for task in tasks for file in (task.outcome, task.stop))):
         remove(file)
+
+
+def note_done(paths: JobPaths) -> None:
+    """Of a job that did not end well, while somebody else did its work: it is done, and what waited for it may follow.
+
+    Raises OSError.
+    """
+    remove(paths.cancelled)
+    outcome = Outcome(end=End.DONE, reason="nothing of its work is missing any more", at=time.time())
+    write_json(paths.task(None).outcome, outcome, mode=OWN)
 
 
 def make_way_for_log(log: Path) -> None:

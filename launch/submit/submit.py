@@ -1,5 +1,6 @@
 """`avsync submit` and `avsync resubmit`: look first, then write the jobs' folders, then queue."""
 
+import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -31,6 +32,7 @@ from launch.submit.live import (
     held,
     is_done,
     make_way_for_log,
+    note_done,
     queued_already,
     refusal,
     refuse_live,
@@ -45,7 +47,7 @@ from launch.watch.hints import again
 from sharding.base.environment import commit_of
 from sharding.base.files import PRIVATE, write_json
 from sharding.base.guarded import claim
-from sharding.base.housekeeping import why_refused
+from sharding.base.housekeeping import housekeeping, why_refused
 from sharding.base.text import LONGEST_MESSAGE, shown
 from sharding.errors import InputError
 
@@ -142,11 +144,21 @@ def _queue(
         refuse_live(plans, unasked)
         most = _largest_array(unasked)
         unasked.warn()
-        todo = divide(todo)
+        todo, wanted = divide(todo), todo
+        _note_done([plan for plan in wanted if plan.paths.root not in {one.paths.root for one in todo}])
         for plan in todo:
             prepare(plan, new_code=new_code)
         queued = queue_chain(todo, most, after)
     return queued_report(plans, list(zip(todo, queued, strict=True)), starts)
+
+
+def _note_done(plans: Sequence[JobPlan]) -> None:
+    """Packings of which no shard is missing, whoever made them."""
+    for plan in plans:
+        if not os.path.lexists(plan.paths.record):
+            continue
+        with housekeeping("note the end in", plan.paths.root):
+            note_done(plan.paths)
 
 
 def _foreseen(todo: list[JobPlan], plans: list[JobPlan], after: Sequence[str], *, but: Collection[str] = ()) -> str:
