@@ -204,7 +204,10 @@ def test_what_is_no_name_of_a_checkpoint_is_none(run, tmp_path, name):
     assert mine.saved_steps() == steps
 
 
-def test_of_very_many_attempts_the_last_are_shown_and_what_they_say_steers_no_terminal(run, tmp_path, capsys):
+def test_of_very_many_attempts_the_last_are_shown_and_what_they_say_steers_no_terminal(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")  # else a narrow terminal cuts the numbers
     mine = RunPaths(Path(shutil.copytree(run, tmp_path / "run")))
     line = json.loads(mine.receipts.read_text().splitlines()[0])
     strange = {"begun": "\x1b[2J" * 100, "digest": "\x1b]0;x\x07" * 100}
