@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharding.base.files import LARGEST_LIST, open_file, read_file, read_json
+from sharding.base.files import LARGEST_SIDE_FILE, open_file, read_file, read_json
 from sharding.base.text import counted, first_few, plain
 from sharding.errors import AvsyncError, InputError, RejectReason
 from sharding.format.index import SPLITS
@@ -75,7 +75,7 @@ def earlier_copies(dataset: Path, found: SourceList, hidden: Set[str], known: Se
     `known`: ids of those that are settled without.
     """
     try:
-        rejects = parse_rejects(read_file(dataset / REJECTS, LARGEST_LIST))
+        rejects = parse_rejects(read_file(dataset / REJECTS, LARGEST_SIDE_FILE))
     except (OSError, AvsyncError):
         return {}
     details = {one.path: one.detail for one in rejects if one.reason == RejectReason.DUPLICATE}

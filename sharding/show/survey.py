@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.base.files import LARGEST_LIST, LARGEST_SIDE_FILE, read_file, read_json
+from sharding.base.files import LARGEST_SIDE_FILE, read_file, read_json
 from sharding.base.text import counted
 from sharding.errors import AvsyncError, FormatError, InputError
 from sharding.format.dataset import open_dataset
@@ -161,7 +161,7 @@ def _few(notes: Iterable[str], most: int = 3) -> list[str]:
 def _read_rejects(folder: Path) -> tuple[Reject, ...]:
     """rejects.csv; of a missing or foreign one nothing, which the counts then show."""
     try:
-        return parse_rejects(read_file(folder / REJECTS, LARGEST_LIST))
+        return parse_rejects(read_file(folder / REJECTS, LARGEST_SIDE_FILE))
     except (OSError, FormatError):
         return ()
 
