@@ -150,7 +150,7 @@ def test_a_dataset_json_or_index_of_any_length_is_not_read(tmp_path: Path) -> No
         Forgery.honest("raw").write(folder)
         with (folder / name).open("r+b") as file:
             file.truncate(2**40)
-        with pytest.raises(AvsyncError, match="is damaged: it has 1099511627776 bytes"):
+        with pytest.raises(AvsyncError, match=r"is damaged.*: it has (1099511627776 bytes|1\.1 TB)"):
             read_all(folder, "raw", opaque=False)
 
 

@@ -145,12 +145,12 @@ def test_a_file_in_place_of_a_folder_is_named(inside: str, tmp_path: Path):
             pass
 
 
-@pytest.mark.parametrize("name", ["mkdir", "open"])
+@pytest.mark.parametrize("name", ["make_folder", "open_in_place"])
 def test_a_folder_that_cannot_be_written_is_named(name: str, tmp_path: Path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(f"sharding.base.locks.{name}", refuse)
     with pytest.raises(InputError, match=f"cannot use the folder {tmp_path}: Read-only file system"):
         with folder_lock(tmp_path, "test"):
             pass
