@@ -6,5 +6,6 @@ Imported by: every benchmark.
 
     runner   processes of their own, ways in turn, figures of each round; costs in seconds
     child    the process that is measured in; light
+    trials   many of something that may crash, hang or die
     table    medians, spreads and ratios as tables; what was wanted of them; command lines
 """

@@ -20,36 +20,23 @@ import av
 from rich.console import Console
 
 from benchmarks.base.table import Table, command, report, wide_console
+from benchmarks.base.trials import run_trials
 from benchmarks.forged.lies import LIES
 from benchmarks.forged.original import FORMS
 from benchmarks.forged.trial import BAD, Outcome, Trial, Verdict, limits
-from sharding.base.console import Bar
 from sharding.base.environment import available_cores
-from sharding.base.workers import Died, Done, Workers
+from sharding.base.workers import Workers
 
-REFRESH_S = 0.5
 KEEP = Path.home() / ".cache" / "avsync-bench" / "forged"
 Outcomes = dict[Trial, Outcome]
 
 
 def tried(trials: Sequence[Trial], workers: int, keep: Path, always: bool) -> Outcomes:
     """All trials, in processes of their own; folders with a bad verdict go to `keep`, or all of them."""
-    found, waiting = Outcomes(), list(reversed(trials))
-    with Bar("datasets", len(trials)) as bar, Workers[Trial](workers, limits) as pool:
-        while waiting or pool.busy:
-            while waiting and pool.room:
-                pool.give(waiting.pop())
-            for event in pool.news(REFRESH_S):
-                if isinstance(event, Done):
-                    found[event.task] = event.result
-                elif isinstance(event, Died):
-                    found[event.task] = event.task.died(event.code)
-                else:
-                    continue
-                _put_away(event.task, found[event.task], keep, always)
-            counts = Counter(one.verdict for one in found.values())
-            bar.update(len(found), state=", ".join(f"{counts[verdict]} {verdict}" for verdict in BAD))
-    return {trial: found[trial] for trial in trials}
+    pool = Workers[Trial](workers, limits)
+    return run_trials(
+        trials, pool, "datasets", BAD, lambda trial, outcome: _put_away(trial, outcome, keep, always=always)
+    )
 
 
 def _put_away(trial: Trial, outcome: Outcome, keep: Path, always: bool) -> None:

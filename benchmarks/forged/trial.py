@@ -24,6 +24,7 @@ from avsync.data.order import Draw
 from avsync.data.selection import Selection
 from avsync.evaluate.pointing import cropped
 from avsync.loading.worker import Fetcher, Request
+from benchmarks.base.trials import forget_peak, highest_mb
 from benchmarks.forged.lies import lie
 from benchmarks.forged.original import COUNT, FORMS, Forgery, pictures, sound
 from sharding.base.files import from_json
@@ -123,8 +124,8 @@ class Trial:
         av_logging.set_level(None)
         forgery, family, what = self.forged()
         forgery.write(self.path)
-        _forget_peak()
-        before_mb = _peak_mb()
+        forget_peak()
+        before_mb = highest_mb()
         started = time.process_time()
         limit_cpu(LIMIT_S)
         signal.setitimer(signal.ITIMER_REAL, WALL_S)
@@ -140,7 +141,7 @@ class Trial:
         finally:
             limit_cpu(0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        peak_mb, cpu_s = _peak_mb() - before_mb, time.process_time() - started
+        peak_mb, cpu_s = highest_mb() - before_mb, time.process_time() - started
         if peak_mb > MOST_MB and verdict not in BAD:
             verdict, why = Verdict.MEMORY, f"{peak_mb:.0f} MB; {verdict} {why}"
         if self.commands and verdict not in BAD and (trouble := self._said_by_program()):
@@ -283,16 +284,3 @@ def _last_lines(error: BaseException) -> str:
     ours = [one for one in frames if "/sharding/" in one.filename or "/avsync/" in one.filename]
     where = (ours or frames)[-1]
     return f"{type(error).__name__}: {str(error)[:300]} ({Path(where.filename).name}:{where.lineno} {where.name})"
-
-
-def _forget_peak() -> None:
-    """Linux alone: peak memory is counted anew from here on."""
-    counter = Path("/proc/self/clear_refs")
-    if counter.exists():
-        counter.write_text("5")
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)

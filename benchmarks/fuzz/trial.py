@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from benchmarks.base.trials import forget_peak, highest_mb
 from benchmarks.fuzz.damage import Damaged, damage
 from benchmarks.fuzz.marks import FPS, Reading, appearances, numbers_of, reading
 from benchmarks.fuzz.originals import ORIGINALS, Original
@@ -121,7 +122,7 @@ class Trial:
         """Never raises but MemoryError."""
         damaged = self.damaged()
         self.path.write_bytes(damaged.data)
-        _forget_peak()
+        forget_peak()
         started = time.process_time()
         limit_cpu(CONFIG.limit_s)
         signal.setitimer(signal.ITIMER_REAL, WALL_S)
@@ -134,7 +135,7 @@ class Trial:
             raise
         except Exception as error:  # whatever it is, it is what is looked for
             verdict, why = Verdict.CRASH, _last_lines(error)
-        peak_mb, cpu_s = _peak_mb(), time.process_time() - started
+        peak_mb, cpu_s = highest_mb(), time.process_time() - started
         if clips is not None:
             verdict, why, apart = self._judged(clips, damaged)
         limit_cpu(0)
@@ -280,16 +281,3 @@ def _last_lines(error: Exception) -> str:
     ours = [one for one in traceback.extract_tb(error.__traceback__) if "sharding" in one.filename]
     where = (ours or [frame])[-1]
     return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno} {where.name})"
-
-
-def _forget_peak() -> None:
-    """Linux alone: peak memory is counted anew from here on."""
-    counter = Path("/proc/self/clear_refs")
-    if counter.exists():
-        counter.write_text("5")
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
