@@ -185,7 +185,10 @@ def test_a_shard_is_judged_the_same_in_whatever_pieces_it_comes(data: Path, piec
         ("cat {0}/{{}}; exec >&-; sleep 600", "its output has ended, but not the command, for 0.4 s"),
         ("no-such-program {{}}", "ended with exit code 127.*not found"),
         ("cat {0}/{{}}; yes a word too many >&2", "nothing came for 0.4 s"),
-        ("yes a word too many >&2 & cat {0}/{{}}; exit 3", "ended with exit code 3: .*a word too many.*"),
+        (
+            "echo a word too many >&2; yes a word too many >&2 & cat {0}/{{}}; exit 3",
+            "ended with exit code 3: .*a word too many.*",
+        ),
         ("cat {0}/{{}}; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo last >&2; exit 3", "exit code 3: x+last"),
     ],
 )
