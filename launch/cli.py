@@ -83,9 +83,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
         try:
             command = _build(name, rest)
             code = FAILED
-            settle_account(
-                compiles=COMMANDS[name].module == TRAIN
-            )  # only now: ~ in what was typed means a home that there is
+            # only now: ~ in what was typed means a home that there is
+            settle_account(compiles=COMMANDS[name].module == TRAIN)
             _check_paths(command)
             if COMMANDS[name].module == TRAIN:
                 check_loads("torch")

@@ -16,8 +16,8 @@ from avsync.data.order import (
     mixed,
 )
 from avsync.evaluate.actions import action_table, action_words
-from avsync.evaluate.forced_choice import Bias, Matching, bias_words, by_action_name, choices
-from avsync.evaluate.matching import Matcher
+from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name, choices
+from avsync.evaluate.matching import Matcher, Matching
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
 from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, save

@@ -2,14 +2,11 @@
 
 A pair of the symmetric law is one picture with two sounds of its own clip. Their order is right or wrong, whatever the
 person, the microphone or the room adds to both logits; accuracy at logit 0 loses what such a bias costs. Pure numbers.
-
-Timing and matching are two questions (AV-SyncBench keeps them apart): the other sound may be the same clip's, moved, or
-another clip's, of the same action or of another one.
 """
 
-import itertools
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,16 +50,6 @@ def choices(got: Predictions, sounds: int) -> Choices:
 def preferred(own: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 where `own` is higher, 1/2 where both are equal, as the area under ROC counts it."""
     return (own > other) + 0.5 * (own == other)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Matching:
-    """The picture with its own sound, or with that of another clip, also in sync with its own picture."""
-
-    same: Proportion
-    """Another clip of the same action. With few clips of an action not every picture can be asked."""
-    other: Proportion
-    """A clip of another action."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +121,7 @@ def shift_bins(distance: NDArray[np.integer], fps: Fraction) -> list[tuple[Fract
         low, high = Fraction(least) / fps, Fraction(most) / fps
         width = next((wide for wide in NICE_S if high // wide - low // wide < MOST_BINS), NICE_S[-1])
         seconds = [width * number for number in range(low // width, high // width + 2)]
-    return list(itertools.pairwise(seconds))
+    return list(pairwise(seconds))
 
 
 def within(distance: NDArray[np.integer], fps: Fraction, span: tuple[Fraction, Fraction]) -> NDArray[np.bool_]:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
-from avsync.evaluate.forced_choice import Bias, Choices, Matching, shift_bins, span_name, within
+from avsync.evaluate.forced_choice import Bias, Choices, shift_bins, span_name, within
+from avsync.evaluate.matching import Matching
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
 from avsync.honesty.predict import Predictions

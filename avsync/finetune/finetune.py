@@ -9,7 +9,7 @@ from pathlib import Path
 from avsync.finetune.arms import build_arms
 from avsync.finetune.compare import Comparison, compare
 from avsync.finetune.config import FinetuneConfig
-from avsync.finetune.out_folder import OutPaths, check_free, claim, describe_comparison
+from avsync.finetune.out_folder import OutPaths, check_free, describe_comparison, settle
 from avsync.finetune.presentation import save, show
 from avsync.finetune.task import Splits
 from avsync.finetune.training import Finetuning, OpenComparison
@@ -39,7 +39,7 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
             check_same_input(loaded, feed, dataset)
     check_free(paths)
     with folder_lock(out, "avsync finetune"):
-        begun = claim(paths, describe_comparison(run, dataset, config, loaded.step, loaded.config.model, splits))
+        begun = settle(paths, describe_comparison(run, dataset, config, loaded.step, loaded.config.model, splits))
         if paths.result.is_file() and config.steps in paths.run.saved_steps():
             found = read_json(paths.result, Comparison)  # judged once: no second look at the test split
             show(found, paths)

@@ -118,7 +118,7 @@ def check_free(out: OutPaths) -> None:
         )
 
 
-def claim(out: OutPaths, wanted: Begun) -> Begun:
+def settle(out: OutPaths, wanted: Begun) -> Begun:
     """Make the folder this comparison's, or check that it is; returns what it was begun with.
 
     For who holds its lock. Raises InputError when it was begun with other settings, data or another network.

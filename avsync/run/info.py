@@ -110,18 +110,18 @@ def check_folder_of_run(paths: RunPaths) -> None:
         )
 
 
-def check_claim(paths: RunPaths, wanted: RunInfo) -> bool:
-    """Whether the folder is this run's already, with as many steps; False: nobody's, or it is made longer.
+def check_begun(paths: RunPaths, wanted: RunInfo) -> RunInfo | None:
+    """What the folder's run was begun as, which `wanted` goes on with; None: it is nobody's.
 
     Raises InputError when another run lives there.
     """
     if paths.info.is_file():
         saved = read_run(paths)
         check_same_run(saved, wanted, paths.root)
-        return saved.config.steps == wanted.config.steps
+        return saved
     if paths.saved_steps():
         raise FormatError(f"{paths.root} has checkpoints but no run.json: put it back, or use another run folder")
-    return False
+    return None
 
 
 def check_same_run(saved: RunInfo, wanted: RunInfo, root: Path) -> None:

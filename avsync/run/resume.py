@@ -19,7 +19,7 @@ from avsync.data.order import Digest, Order, check_batch
 from avsync.loading.feed import Feed, open_validation
 from avsync.run.checkpoint import Saved, check_model, load_checkpoint, note_best, tidy
 from avsync.run.descent import descent_of
-from avsync.run.info import RunInfo, check_claim, check_folder_of_run, describe_run, read_run
+from avsync.run.info import RunInfo, check_begun, check_folder_of_run, describe_run
 from avsync.run.network import check_network
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
@@ -128,7 +128,7 @@ def open_run(
     if world.is_main:  # another one would come upon what this one is writing
         check_folder_of_run(opened.paths)
         held.enter_context(folder_lock(run, "avsync train"))
-        claim(opened.paths, info)
+        settle(opened.paths, info)
     return opened
 
 
@@ -137,25 +137,19 @@ def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation:
     return describe_run(str(source.location), config, feed, validation, order, torch=str(torch.__version__))
 
 
-def claim(paths: RunPaths, wanted: RunInfo) -> None:
+def settle(paths: RunPaths, wanted: RunInfo) -> None:
     """Make the folder this run's, or check that it is, and put away what a crash left.
 
     Raises InputError when another run lives there, OSError where checkpoints would go through a link.
     """
     check_steps(paths.checkpoints)  # before anything is trained
-    begun, same = paths.info.is_file(), check_claim(paths, wanted)
-    if begun:
-        tidy(paths)
-    if not same:
-        write_json(paths.info, _longer(paths, wanted))
-
-
-def _longer(paths: RunPaths, wanted: RunInfo) -> RunInfo:
-    """A run that is there gets more steps; all else stays as it was written."""
-    if not paths.info.is_file():
-        return wanted
-    saved = read_run(paths)
-    return replace(saved, config=replace(saved.config, steps=wanted.config.steps))
+    saved = check_begun(paths, wanted)
+    if saved is None:
+        write_json(paths.info, wanted)
+        return
+    tidy(paths)
+    if saved.config.steps != wanted.config.steps:  # it is made longer; all else stays as it was written
+        write_json(paths.info, replace(saved, config=replace(saved.config, steps=wanted.config.steps)))
 
 
 Restore = Callable[[Saved, Path], None]

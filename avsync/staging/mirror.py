@@ -29,7 +29,7 @@ from avsync.staging.shelf import DatasetFolder, Shelf
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import is_first_rank
 from sharding.base.files import check_unicode, open_file
-from sharding.base.guarded import listed, make_folder, open_in_place, opened_folder
+from sharding.base.guarded import listed, make_folder, move, open_in_place, opened_folder
 from sharding.base.housekeeping import delete, housekeeping, why_refused
 from sharding.base.text import first_few, size
 from sharding.errors import FormatError, InputError, UsageError
@@ -142,7 +142,7 @@ def _fetch_mirror(location: Location, room: Room, retries: Retries) -> Path:
             mirror = room.dataset_folder(fingerprint(fresh))
             for name in reversed(names):  # dataset.json last: who has it is whole
                 make_folder((mirror / name).parent, mode=PRIVATE)
-                _move(fresh / name, mirror / name)
+                move(fresh / name, mirror / name)
             return mirror
     except OSError as error:
         at = error.filename or room.scratch
@@ -164,14 +164,6 @@ def _fresh_folder(own: Path) -> Iterator[Path]:
         yield fresh
     finally:
         delete(fresh)
-
-
-def _move(old: Path, new: Path) -> None:
-    with opened_folder(old.parent) as here, opened_folder(new.parent) as there:
-        try:
-            os.replace(old.name, new.name, src_dir_fd=here, dst_dir_fd=there)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(new)) from error
 
 
 def _fetch_metadata(location: Location, folder: Path, room: Room, retries: Retries) -> list[str]:

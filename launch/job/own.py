@@ -17,8 +17,8 @@ from secrets import token_hex
 
 from launch.job.paths import JobPaths
 from sharding.base.files import OWN_FOLDER
-from sharding.base.guarded import claim, is_ours, kind_of, make_folder, owner_name
-from sharding.base.trusted import ROOT, may_others_write, open_to, without_others
+from sharding.base.guarded import claim, kind_of, make_folder, owner_name
+from sharding.base.trusted import ROOT, is_made_by_us, may_others_write, open_to, without_others
 from sharding.errors import InputError
 
 
@@ -66,7 +66,7 @@ def _foreign_part(paths: JobPaths) -> tuple[Path, os.stat_result] | None:
     for path, status in parts(paths):
         if stat.S_ISLNK(status.st_mode):
             return path, status
-        if status.st_uid not in trusted and not _is_made_by_us(path, status):
+        if status.st_uid not in trusted and not is_made_by_us(status, path.parent):
             return path, status
         trusted.add(status.st_uid)
     return None
@@ -118,17 +118,6 @@ def make_jobs(folder: Path) -> None:
     if may_others_write(status) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX:
         with suppress(OSError):
             folder.chmod(stat.S_IMODE(status.st_mode) | stat.S_ISVTX)
-
-
-def _is_made_by_us(path: Path, status: os.stat_result) -> bool:
-    """A server may write another number than our own for all that we make."""
-    with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return is_ours(status, folder)
-        finally:
-            os.close(folder)
-    return False
 
 
 def _modes_hold(folder: Path) -> bool:

@@ -112,14 +112,14 @@ def _train(plan: JobPlan, before: Before) -> None:
 def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -> "Selection":
     """The train split, when all is well with it."""
     from avsync.data.selection import validation_of
-    from avsync.run.info import check_claim, describe_run
+    from avsync.run.info import check_begun, describe_run
     from avsync.run.paths import RunPaths
 
     train = before.select(dataset, "train", config.pairs, config.view)
     validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs, config.view))
     if _real(dataset) not in before.packed:
         order = train.order(config.batch, config.seed)
-        check_claim(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
+        check_begun(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
     return train
 
 

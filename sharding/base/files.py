@@ -78,10 +78,8 @@ def publish_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
         _sync_folder(part)
         old = cleared(_names(path, OLD))
         with opened_folder(path.parent) as folder, about(path):
-            if os.path.lexists(path):
-                os.rename(
-                    path.name, old.name, src_dir_fd=folder, dst_dir_fd=folder
-                )  # never half deleted under the name
+            if os.path.lexists(path):  # never half deleted under the name
+                os.rename(path.name, old.name, src_dir_fd=folder, dst_dir_fd=folder)
             os.replace(part.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         delete(part)  # a full disk gets its space back

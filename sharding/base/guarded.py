@@ -190,9 +190,9 @@ def remove_folder(path: Path) -> None:
 
 
 def move(old: Path, new: Path) -> None:
-    """Give something another name in the same folder. Raises OSError."""
-    with opened_folder(old.parent) as folder, about(new):
-        os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
+    """Give something another name, in its folder or in another one of the same disk. Raises OSError."""
+    with opened_folder(old.parent) as here, opened_folder(new.parent) as there, about(new):
+        os.replace(old.name, new.name, src_dir_fd=here, dst_dir_fd=there)
 
 
 def touch(path: Path) -> None:

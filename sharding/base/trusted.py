@@ -1,10 +1,11 @@
 """Who but its user may change what lies at a path: what is run, or read as code, lies where nobody else can write.
 
 A folder that others may write in is theirs to fill, and whoever may write in one above it may put another in its place;
-unless that is sticky, as /tmp is, and nobody else's. Only what a path leads to is looked at: nothing is opened.
+unless that is sticky, as /tmp is, and nobody else's. Only what a path leads to is looked at, not what lies inside.
 Anyone may import this.
 """
 
+import errno
 import grp
 import os
 import pwd
@@ -87,8 +88,13 @@ def _is_trusted(at: Path, status: os.stat_result, *, last: bool) -> bool:
         return True
     if not last:
         return False
-    with suppress(OSError):  # a server may write another number than our own
-        handle = os.open(at if stat.S_ISDIR(status.st_mode) else at.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return is_made_by_us(status, at if stat.S_ISDIR(status.st_mode) else at.parent)
+
+
+def is_made_by_us(status: os.stat_result, folder: Path) -> bool:
+    """Whether whoever owns that owns what we make in `folder`: a server may write another number than our own."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             return is_ours(status, handle)
         finally:
@@ -127,6 +133,6 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
         links += 1
         target = Path(os.readlink(at / name))
         if links > _MOST_LINKS:
-            raise OSError(40, "too many links", str(path))
+            raise OSError(errno.ELOOP, "too many links", str(path))
         at = Path("/") if target.is_absolute() else at
         left += [part for part in reversed(target.parts) if part != "/"]
