@@ -14,8 +14,8 @@ from sharding.format.codec import CODECS
 from sharding.pack.pack import pack
 
 BATCHES = 5_000
-GROWTH = 24 << 20
-"""Bytes that may come and go between two looks; a leak of one small window a batch would be 45 MB."""
+GROWTH = 8 << 20
+"""Bytes that may come and go; a leak of one small window a batch would be 13 MB over the three looks in between."""
 
 
 def own_memory() -> int:
@@ -46,4 +46,4 @@ def test_memory_is_flat_over_five_thousand_batches(scenes, tmp_path, codec):
             if number % (BATCHES // 10) == BATCHES // 10 - 1:
                 after.append(own_memory())
     assert len(after) == 10
-    assert max(after[5:]) < min(after[1:5]) + GROWTH, after
+    assert min(after[7:]) < max(after[2:5]) + GROWTH, after  # buffers reach their size when they do, on a busy machine late
