@@ -3,16 +3,17 @@
 Frozen dataclasses, parsed once by the command line and never assigned to. The line under a field is its help text.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Annotated, Literal
 
 from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
-ModelName = Literal["thesis", "paper", "small", "covariance"]
+ModelName = Literal["thesis", "paper", "small", "covariance", "embedding"]
 PairsName = Literal["symmetric", "cyclic", "uniform"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
+ObjectiveName = Literal["binary", "choice"]
 
 
 def exact_seconds(seconds: float) -> Fraction:
@@ -25,14 +26,17 @@ class PairConfig:
     """How (picture window, sound window) pairs are drawn from a clip."""
 
     law: PairsName = "symmetric"
-    """symmetric: two real windows of one clip, both labels in one step, leaks nothing. To replay mistakes: cyclic, the
+    """symmetric: real windows of one clip, all labels in one step, leaks nothing. To replay mistakes: cyclic, the
     thesis's turned sound, leaks its join; uniform, a sound moved by any shift that fits, leaks its place."""
     window_s: float = 4.0
     """Seconds the network sees."""
     min_shift_s: float = 2.0
     """Smallest distance of the two windows (Owens & Efros: 2.17 s)."""
     max_shift_s: float = 5.9
-    """Largest distance of the two windows (Owens & Efros: 5.87 s)."""
+    """Largest distance of two windows (Owens & Efros: 5.87 s)."""
+    sounds: int = 2
+    """Sounds that training sets against each picture, evenly spaced over at most max-shift-s, one of them its own;
+    more than two need symmetric pairs. Validation, evaluation and audit always take two."""
     mute_samples: int = 0
     """Zero the first N audio samples of every window, as the thesis did (5000, then 10000)."""
 
@@ -46,6 +50,18 @@ class PairConfig:
             )
         if self.mute_samples < 0:
             raise InputError(f"--pairs.mute-samples {self.mute_samples} must not be negative")
+        if self.sounds < 2 or (self.sounds > 2 and self.law != "symmetric"):
+            raise InputError(
+                f"--pairs.sounds {self.sounds} must be at least 2, and 2 for {self.law} pairs: only symmetric ones set "
+                "more sounds against a picture"
+                if self.law != "symmetric"
+                else f"--pairs.sounds {self.sounds} must be at least 2: a picture's own, and another one"
+            )
+
+    @property
+    def judged(self) -> "PairConfig":
+        """The same pairs as a network is judged with: two sounds for each picture."""
+        return replace(self, sounds=2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +81,35 @@ class ViewConfig:
             raise InputError(f"--view.crop {self.crop} must be a share: above 0, at most 1 for the whole picture")
         if not 0 <= self.size <= 4096:
             raise InputError(f"--view.size {self.size} must be 0 (the cut-out's own) to 4096 pixels")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentConfig:
+    """Clips changed in training, never in their time: for datasets of few people, rooms or cameras. 0: not at all."""
+
+    zoom: float = 0
+    """Pictures larger or smaller by up to this share, and by half of it out of proportion."""
+    turn_deg: float = 0
+    """Degrees by which pictures are turned, to either side."""
+    drift: float = 0
+    """Typical way that the crop drifts within a window, in shares of half its side."""
+    tremble: float = 0
+    """The same from each picture to the next, in three clips of ten: crops that follow something badly."""
+    light: float = 0
+    """Contrast by up to the factor exp(light), brightness, and grain with it."""
+    tone_db: float = 0
+    """Typical decibels by which microphone and room raise or lower the sound, as a whole and by frequency."""
+    hiss_db: float = 0
+    """Noise in half of the clips, this many decibels below the sound or up to 20 more."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if not 0 <= (value := getattr(self, item.name)) <= 180:
+                raise InputError(f"--augment.{item.name.replace('_', '-')} {value} must lie in 0 to 180")
+
+    @property
+    def wanted(self) -> bool:
+        return self != AugmentConfig()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +220,8 @@ class TrainConfig:
     """Optimiser steps, resumes included."""
     batch: int = 16
     """Clips per optimiser step, over all devices and accumulation together; each gives both labels."""
+    objective: ObjectiveName = "binary"
+    """binary: is this sound in sync, each by itself; choice: which of the picture's sounds is, and binary beside it."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: mixed precision through autocast. fp32 is torch's: its convolutions use TF32 on a GPU that has it."""
     channels_last: bool = False
@@ -189,6 +236,7 @@ class TrainConfig:
     """Clips of the val split used each time, always the same ones."""
     pairs: PairConfig = field(default_factory=PairConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     low_rate: LowRateConfig = field(default_factory=LowRateConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -196,6 +244,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
+        if self.objective == "choice" and self.pairs.law != "symmetric":
+            raise InputError(
+                f"--objective choice needs --pairs.law symmetric, which gives a picture several sounds; "
+                f"{self.pairs.law} gives it one"
+            )
         if self.optim.warmup_steps >= self.steps:
             raise InputError(
                 f"--optim.warmup-steps {self.optim.warmup_steps} must be below --steps {self.steps}: "
@@ -224,10 +277,32 @@ class EvaluateConfig:
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"
     """best: highest audited accuracy in validation; last: newest."""
+    window_s: float = 0
+    """Seconds the network sees; 0: as it was trained. Longer ones tell more, of networks that sum over moments."""
+    min_shift_s: float = 0
+    """Smallest distance of the two sounds' windows; 0: as it was trained."""
+    max_shift_s: float = 0
+    """Largest distance; 0: as it was trained."""
 
     def __post_init__(self) -> None:
         if self.pairs_per_clip < 1 or self.batch < 1:
             raise InputError(f"--pairs-per-clip {self.pairs_per_clip} and --batch {self.batch} must be at least 1")
+        for flag, value in self._asked.items():
+            if not 0 <= value < float("inf"):
+                raise InputError(f"--{flag.replace('_', '-')} {value} must be a number of seconds, 0: as trained")
+
+    @property
+    def name(self) -> str:
+        """For a folder: `test`, or `test-window_s-1.5`."""
+        return "-".join((self.split, *(f"{flag}-{value:g}" for flag, value in self._asked.items() if value)))
+
+    @property
+    def _asked(self) -> dict[str, float]:
+        return {"window_s": self.window_s, "min_shift_s": self.min_shift_s, "max_shift_s": self.max_shift_s}
+
+    def pairs_of(self, trained: PairConfig) -> PairConfig:
+        """The pairs that a network is judged with, which was trained with `trained`. Raises InputError."""
+        return replace(trained.judged, **{flag: value for flag, value in self._asked.items() if value})
 
 
 SURE = 0.8

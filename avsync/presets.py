@@ -5,7 +5,7 @@ To add one: a function, a line in PRESETS.
 
 from collections.abc import Callable
 
-from avsync.config import LowRateConfig, OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
+from avsync.config import AugmentConfig, LowRateConfig, OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 
 
 def paper() -> TrainConfig:
@@ -53,9 +53,28 @@ def covariance() -> TrainConfig:
     )
 
 
+def faces() -> TrainConfig:
+    """Steady crops of mouths at 25 pictures a second (docs/faces.md): a choice among eight sounds, one picture apart or
+    a few, of windows so short that clips of a second do; who has seen few people sees them changed in many ways.
+    """
+    return TrainConfig(
+        model="embedding",
+        steps=1500,
+        batch=32,
+        objective="choice",
+        pairs=PairConfig(window_s=0.6, min_shift_s=0.04, max_shift_s=0.84, sounds=8),
+        view=ViewConfig(size=64, crop=0.75),
+        augment=AugmentConfig(zoom=0.15, turn_deg=10, drift=0.1, tremble=0.03, light=0.5, tone_db=6, hiss_db=10),
+        optim=OptimConfig(name="adamw", lr=2e-3, weight_decay=0.05, warmup_steps=30),
+        runtime=RuntimeConfig(checkpoint_every=250),
+        validate_every=250,
+    )
+
+
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "paper": paper,
     "thesis": thesis,
     "small": small,
     "covariance": covariance,
+    "faces": faces,
 }

@@ -41,7 +41,7 @@ def audit(
     Raises InputError, FormatError when there is nothing to look at.
     """
     written.check(dataset)
-    feed = Feed.open(dataset, config.split, config.pairs, WHOLE)
+    feed = Feed.open(dataset, config.split, config.pairs.judged, WHOLE)
     found = look(feed, config)
     print_audit(found, console or open_console(wide=True))
     if written.json is not None:

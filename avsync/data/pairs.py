@@ -44,7 +44,7 @@ class Pair:
 class Ways:
     """The whole law of a sampler: each example (a picture with one sound) that it can give of a clip, none twice.
 
-    Nothing is rounded: an example's chance is `ways / of`, where each of a pair's sounds is as likely to be looked at.
+    Nothing is rounded: an example's chance is `ways / of`, where the sound in sync is looked at as often as all others.
     """
 
     picture: NDArray[np.int64]
@@ -89,11 +89,12 @@ class PairSampler(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Symmetric:
-    """Two windows p, q with low <= |p - q| <= high, every legal ordered pair equally likely; picture at p, sound at p
-    (in sync) and at q (not). Neither stream's position says anything about the label, exactly: a picture has both, and
-    with (p, q) also (q, p) is legal, so as many pairs have the sound in sync at a position as have the other one there.
+    """K windows of one clip, each `spacing` after the one before; the picture at any of them, each as likely, and all
+    K sounds set against it. Spacing at least low, first to last at most high; every legal (spacing, start) equally
+    likely. Neither stream's position says anything about the label, exactly: whichever K windows are drawn, each is as
+    often the picture's as any other.
 
-    Owens & Efros 2018, section 3; uniform over (frame, shift) pairs as in their released code.
+    K = 2 is Owens & Efros 2018, section 3; uniform over (frame, shift) pairs as in their released code.
     """
 
     window: int
@@ -102,21 +103,36 @@ class Symmetric:
     sounds: int = 2
 
     def shortest(self) -> int:
-        return self.window + self.low
+        return self.window + self.low * (self.sounds - 1)
 
     def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
-        last = frames - self.window
-        distances = np.arange(self.low, min(self.high, last) + 1)
-        starts = last - distances + 1  # how many positions a distance allows
-        distance = int(rng.choice(distances, p=starts / starts.sum()))
-        early = int(rng.integers(last - distance + 1))
-        p, q = (early, early + distance) if rng.random() < 0.5 else (early + distance, early)
-        return Pair(p, (SoundWindow(p, 0, True), SoundWindow(q, 0, False)))
+        spacings, starts = self._combs(frames)
+        spacing = int(rng.choice(spacings, p=starts / starts.sum()))
+        early = int(rng.integers(frames - self.window - spacing * (self.sounds - 1) + 1))
+        own = int(rng.random() * self.sounds)
+        windows = [early + spacing * number for number in range(self.sounds)]
+        picture = windows.pop(own)
+        others = (SoundWindow(frame, 0, False) for frame in windows)
+        return Pair(picture, (SoundWindow(picture, 0, True), *others))
+
+    def _combs(self, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Spacings, and at how many places of a clip each of them fits."""
+        last, gaps = frames - self.window, self.sounds - 1
+        spacings = np.arange(self.low, min(self.high, last) // gaps + 1)
+        return spacings, last - spacings * gaps + 1
 
     def ways(self, frames: int) -> Ways:
-        p, q = _ordered(self.low, self.high, frames - self.window)
-        partners = np.bincount(p)  # each of them gives p a sound in sync
-        return _join(partners, 2 * len(p), p, q, np.zeros_like(p), 2 * len(p))
+        members = np.arange(self.sounds)
+        own, other = (axis[~np.eye(self.sounds, dtype=bool)] for axis in np.meshgrid(members, members, indexing="ij"))
+        pictures, sounds = list[NDArray[np.int64]](), list[NDArray[np.int64]]()
+        for spacing, starts in zip(*self._combs(frames), strict=True):
+            early = np.arange(starts)[:, None]
+            pictures.append((early + spacing * own).ravel())
+            sounds.append((early + spacing * other).ravel())
+        examples = np.stack((np.concatenate(pictures), np.concatenate(sounds)))
+        (p, q), count = np.unique(examples, axis=1, return_counts=True)
+        every = examples.shape[1]
+        return _join(np.bincount(p, count).astype(np.int64), 2 * every, p, q, np.zeros_like(p), 2 * every, count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,15 +215,16 @@ def _join(
     sound: NDArray[np.int64],
     roll: NDArray[np.int64],
     of: NDArray[np.int64] | int,
+    ways: NDArray[np.int64] | int = 1,
 ) -> Ways:
-    """Examples in sync, by position; then those that are not, each in one way."""
+    """Examples in sync, by position; then those that are not, each in so many ways."""
     starts = np.flatnonzero(sync_ways)
     return Ways(
         picture=np.concatenate((starts, picture)),
         sound=np.concatenate((starts, sound)),
         roll=np.concatenate((np.zeros_like(starts), roll)),
         in_sync=np.repeat((True, False), (len(starts), len(picture))),
-        ways=np.concatenate((sync_ways[starts], np.ones_like(picture))),
+        ways=np.concatenate((sync_ways[starts], np.broadcast_to(ways, picture.shape))),
         of=np.concatenate((np.full_like(starts, sync_of), np.broadcast_to(of, picture.shape))),
     )
 
@@ -238,7 +255,14 @@ def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
             f"--pairs.mute-samples {config.mute_samples} leaves nothing to hear: a window of {config.window_s} s has "
             f"{clock.sample_at(window)} samples"
         )
-    return PAIRS[config.law](window=window, low=low, high=high)
+    if low * (config.sounds - 1) > high:
+        raise UsageError(
+            f"--pairs.sounds {config.sounds}, each {low} frames after the one before, reach over "
+            f"{low * (config.sounds - 1)} frames, --pairs.max-shift-s {config.max_shift_s} is {high} at {clock.fps} "
+            "fps: take fewer sounds, or a larger max-shift-s"
+        )
+    more = {"sounds": config.sounds} if config.sounds > 2 else {}
+    return PAIRS[config.law](window=window, low=low, high=high, **more)
 
 
 def seconds(frames: int, clock: Clock) -> float:

@@ -115,9 +115,18 @@ Convert = Callable[[Planes, Tensor, tuple[int, int]], Tensor]
 
 def prepare(batch: Batch, view: View, mute_samples: int = 0, convert: Convert = to_rgb) -> NetworkInput:
     """A batch, already on its device, as network input. Nothing here makes the host wait for the device."""
-    weights = _matrices_on(batch.matrix.device)[batch.matrix]
-    frames = convert(_cut(batch, view), weights, (view.out_height, view.out_width))
+    frames = convert(_cut(batch, view), weights_of(batch), (view.out_height, view.out_width))
+    return NetworkInput(frames, sounds_of(batch, mute_samples))
+
+
+def weights_of(batch: Batch) -> Tensor:
+    """Each clip's rows of YUV_TO_RGB (B, 3, 4)."""
+    return _matrices_on(batch.matrix.device)[batch.matrix]
+
+
+def sounds_of(batch: Batch, mute_samples: int) -> Tensor:
+    """(B, K, C, S) in [-1, 1]"""
     sounds = batch.audio.transpose(2, 3) * (1 / 32768)
     if mute_samples:
         sounds[..., :mute_samples] = 0
-    return NetworkInput(frames, sounds)
+    return sounds

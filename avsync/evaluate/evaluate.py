@@ -28,7 +28,9 @@ from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.metrics import Proportion, proportion_of, roc_auc
+from avsync.models import MODELS
 from avsync.models.cam import hottest_of
+from avsync.models.sizes import check_size
 from avsync.run.info import check_same_input
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, evaluation_place, full_name
@@ -57,7 +59,8 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     claim(run)
     check_steps(RunPaths(run).evaluations)  # before anything is asked
     network = load_network(run, config.checkpoint, device)
-    feed = Feed.open(dataset, config.split, network.config.pairs, network.config.view)
+    feed = Feed.open(dataset, config.split, config.pairs_of(network.config.pairs), network.config.view)
+    check_size(network.config.model, MODELS[network.config.model], feed.spec())
     check_same_input(network, feed, dataset)
     heard = _ask(network, feed, config, device)
     exam = Examination.of(heard.table, feed.dataset.index.group)
@@ -87,7 +90,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         matching=heard.matching,
         choice_by_action=by_action_name(found, feed.dataset),
     )
-    result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.split, network.step))
+    result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.name, network.step))
     save(card, got, feed.dataset, result.folder)
     with publish(result.plot) as file:
         file.write(evaluation_plot(card, got))

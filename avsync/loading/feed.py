@@ -72,4 +72,4 @@ class Feed(Selection):
 
 def open_validation(source: StagedDataset, config: TrainConfig) -> Feed | None:
     """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
-    return validation_of(config, lambda: Feed.of(source, "val", config.pairs, config.view))
+    return validation_of(config, lambda: Feed.of(source, "val", config.pairs.judged, config.view))

@@ -6,14 +6,14 @@ Imported by: loading and run (what a network is shown), and all rooms above that
 Every network keeps two promises that tests check for all of MODELS: it is made of the parts of avsync.models.parts, and
 the cells of its map stand evenly over the picture and the window, cell i of n over the i-th n-th, to half a cell.
 
-thesis paper small covariance    a network each
+thesis paper small covariance embedding    a network each
 parts    what all are made of            sizes    can one work with windows of this size
 stem     a faster first convolution      cam      from a map's cells to heat and to its hottest point
 """
 
 from collections.abc import Callable
 
-from avsync.models import covariance, paper, small, thesis
+from avsync.models import covariance, embedding, paper, small, thesis
 from avsync.models.parts import SyncNet
 from avsync.models.sizes import check_size
 from avsync.spec import InputSpec
@@ -24,6 +24,7 @@ MODELS: dict[str, Callable[[InputSpec], SyncNet]] = {
     "paper": paper.build,
     "small": small.build,
     "covariance": covariance.build,
+    "embedding": embedding.build,
 }
 
 REFINE: dict[str, Callable[[SyncNet], None]] = {"paper": paper.refine}

@@ -97,7 +97,8 @@ class LogMel(Uncompiled):
     Its complex numbers are none of torch.compile's.
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, hop: int = 0) -> None:
+        """hop: samples from step to step; 0: HOP_S."""
         super().__init__()
         from torchaudio.transforms import MelSpectrogram  # late: beside some builds of torch it does not import
 
@@ -107,7 +108,7 @@ class LogMel(Uncompiled):
                 sample_rate=sample_rate,
                 n_fft=1 << window.bit_length(),
                 win_length=window,
-                hop_length=round(HOP_S * sample_rate),
+                hop_length=hop or round(HOP_S * sample_rate),
                 f_min=LOWEST_HZ,
                 n_mels=BANDS,
             )

@@ -37,7 +37,7 @@ PAIRS_PER_CLIP = 2
 def ask(run: Path, dataset: Path, which: Which) -> Asked:
     """Ask a run's network about the test split. Raises InputError, FormatError."""
     network = load_network(run, which, torch.device("cpu"))
-    pairs = network.config.pairs
+    pairs = network.config.pairs.judged
     found, group = list[PointingResult](), list[int]()
 
     def look(got: Examined, feed: Feed) -> None:

@@ -128,7 +128,8 @@ def _network(
     came, passes = list[tuple[float, int]](), config.runtime.accumulate
     with torch.random.fork_rng(devices):
         plain = replace(config, compile=False)
-        stepper = Stepper(_Alone(world), build_network(plain, feed).to(world.device), plain, feed.view)
+        rate = feed.dataset.info.clock.sample_rate
+        stepper = Stepper(_Alone(world), build_network(plain, feed).to(world.device), plain, feed.view, rate)
         stepper.ready()
         begun = time.monotonic()
         try:

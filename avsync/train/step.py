@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avsync.config import OptimConfig, OptimizerName, TrainConfig
+from avsync.config import ObjectiveName, OptimConfig, OptimizerName, TrainConfig
+from avsync.data.augment import augmented
 from avsync.data.batch import Batch
 from avsync.data.order import View
 from avsync.data.transforms import NetworkInput, prepare, to_rgb
@@ -24,22 +25,47 @@ from avsync.run.network import compile_network
 class LossSums(NamedTuple):
     """Sums over the examples of a batch that count; add them up over batches and ranks, then divide."""
 
+    objective: Tensor
+    """() what is trained, of this batch, with gradient"""
     loss: Tensor
-    """() mean binary cross-entropy of this batch, with gradient"""
+    """() mean binary cross-entropy of this batch, whatever is trained: ln 2 for who knows nothing"""
     correct: Tensor
     """() examples on the right side of 0"""
     examples: Tensor
-    """() examples"""
+    """() examples; a sound in sync counts as much as all others of its picture together"""
 
 
-def score(logit: Tensor, in_sync: Tensor, valid: Tensor) -> LossSums:
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""logit, in_sync, weight (B, K) -> ()."""
+
+
+def cross_entropy(logit: Tensor, in_sync: Tensor, weight: Tensor) -> Tensor:
+    """Binary, of each sound by itself; weighted mean."""
+    losses = functional.binary_cross_entropy_with_logits(logit, in_sync, reduction="none")
+    return (losses * weight).sum() / weight.sum().clamp(min=1)
+
+
+def choice(logit: Tensor, in_sync: Tensor, weight: Tensor) -> Tensor:
+    """Softmax over the sounds of a picture, one of them in sync (Chung et al. 2019, Perfect match): whatever a person
+    or a microphone adds to all of them falls away. The binary cross-entropy beside it holds the zero in its place.
+    """
+    of_picture = (weight.sum(dim=1) > 0).float()
+    losses = functional.cross_entropy(logit, in_sync.argmax(dim=1), reduction="none")
+    chosen = (losses * of_picture).sum() / of_picture.sum().clamp(min=1)
+    return chosen + cross_entropy(logit, in_sync, weight)
+
+
+OBJECTIVES: dict[ObjectiveName, Objective] = {"binary": cross_entropy, "choice": choice}
+
+
+def score(logit: Tensor, in_sync: Tensor, valid: Tensor, objective: ObjectiveName = "binary") -> LossSums:
     """logit, in_sync (B, K); valid (B,). Rows that are not valid count for nothing."""
-    weight = valid.unsqueeze(1).expand_as(logit).float()
-    count = weight.sum()
-    losses = functional.binary_cross_entropy_with_logits(logit.float(), in_sync, reduction="none")
-    mean = (losses * weight).sum() / count.clamp(min=1)
+    logit, others = logit.float(), max(1, in_sync.shape[1] - 1)
+    weight = valid.unsqueeze(1) * (in_sync + (1 - in_sync) / others)
+    loss = cross_entropy(logit.detach(), in_sync, weight)
+    wanted = OBJECTIVES[objective](logit, in_sync, weight)
     correct = (((logit > 0) == (in_sync > 0.5)) * weight).sum()
-    return LossSums(mean, correct, count)
+    return LossSums(wanted, loss, correct, weight.sum())
 
 
 Build = Callable[[Iterable[nn.Parameter], OptimConfig], torch.optim.Optimizer]
@@ -85,9 +111,11 @@ class Accelerates(Protocol):
 class Stepper:
     """A network and its optimiser."""
 
-    def __init__(self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View) -> None:
+    def __init__(
+        self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View, sample_rate: int
+    ) -> None:
         self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
-        self._accelerator, self._config, self._view = accelerator, config, view
+        self._accelerator, self._config, self._view, self._sample_rate = accelerator, config, view, sample_rate
         self._convert = to_rgb
 
     def ready(self) -> None:
@@ -120,7 +148,7 @@ class Stepper:
             if not part:
                 see(batch)
             with nullcontext() if part == parts - 1 else self._accelerator.no_sync(self._model):
-                totals += self._forward_backward(batch, parts)
+                totals += self._forward_backward(batch, step, parts)
         if config.optim.clip_norm:
             self._accelerator.clip_grad_norm_(self._model.parameters(), config.optim.clip_norm)
         for group in self.optimizer.param_groups:
@@ -129,8 +157,10 @@ class Stepper:
         self._update.zero_grad()
         return totals
 
-    def prepared(self, batch: Batch) -> NetworkInput:
+    def prepared(self, batch: Batch, step: int = 0) -> NetworkInput:
         """What the network is shown."""
+        if self._config.augment.wanted:
+            return augmented(batch, self._view, self._config, step, self._sample_rate, self._convert)
         return prepare(batch, self._view, self._config.pairs.mute_samples, self._convert)
 
     @torch.no_grad()
@@ -140,13 +170,13 @@ class Stepper:
             buffer.copy_(value)
         self.optimizer.zero_grad()
 
-    def _forward_backward(self, batch: Batch, parts: int) -> Tensor:
-        given = self.prepared(batch)
+    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+        given = self.prepared(batch, step)
         out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
-        result = score(out.logit, batch.in_sync, batch.valid)
-        self._accelerator.backward(result.loss / parts)
+        result = score(out.logit, batch.in_sync, batch.valid, self._config.objective)
+        self._accelerator.backward(result.objective / parts)
         unreadable = (~batch.valid).sum()
-        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples, unreadable))
+        return torch.stack((result.loss * result.examples, result.correct, result.examples, unreadable))
 
     def laid_out(self, frames: Tensor) -> Tensor:
         """In the memory order that was chosen for the network."""

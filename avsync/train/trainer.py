@@ -110,7 +110,9 @@ class Trainer:
         self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting)
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_network(self.config, self.feed)
-        self.stepper = Stepper(accelerator, self.network, self.config, self.feed.view)
+        self.stepper = Stepper(
+            accelerator, self.network, self.config, self.feed.view, self.feed.dataset.info.clock.sample_rate
+        )
         start = begin(opened, world, self._restore)
         self.reporter = TrainReporter(opened, start.state, speaks=world.is_main)
         if (descent := opened.info.descent) and not start.state.step:

@@ -67,11 +67,11 @@ class Stepper:
             out = self.model(given.frames, given.sounds)
         logit = out.logit.view(batch.in_sync.shape)
         result = score(logit, batch.in_sync, batch.valid)
-        result.loss.backward()
+        result.objective.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, OPTIM.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return torch.stack((result.loss.detach() * result.examples, result.correct, result.examples))
+        return torch.stack((result.loss * result.examples, result.correct, result.examples))
 
     def _laid_out(self, given: NetworkInput) -> NetworkInput:
         frames, sounds = given

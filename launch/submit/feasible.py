@@ -116,7 +116,7 @@ def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -
     from avsync.run.paths import RunPaths
 
     train = before.select(dataset, "train", config.pairs, config.view)
-    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs, config.view))
+    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view))
     if _real(dataset) not in before.packed:
         order = train.order(config.batch, config.seed)
         check_begun(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
@@ -130,7 +130,8 @@ def _evaluate(plan: JobPlan, before: Before) -> None:
     trained = _trained(command.run, command.config.checkpoint, before)
     if trained is None or not before.knows(command.dataset):
         return
-    chosen = before.select(command.dataset, command.config.split, trained.config.pairs, trained.config.view)
+    pairs = command.config.pairs_of(trained.config.pairs)
+    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view)
     check_same_input(trained, chosen, command.dataset)
 
 
@@ -160,7 +161,7 @@ def _audit(plan: JobPlan, before: Before) -> None:
     command = plan.command
     if not before.knows(command.dataset):
         return
-    chosen = before.select(command.dataset, command.config.split, command.config.pairs, WHOLE)
+    chosen = before.select(command.dataset, command.config.split, command.config.pairs.judged, WHOLE)
     if _real(command.dataset) not in before.packed:
         count_sources(chosen, command.config)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -26,6 +27,8 @@ from sharding.format.clip import Clock
 from sharding.format.index import Index
 from sharding.format.records import ClipRecord, ShardRecord
 
+LAWS = {**PAIRS, "symmetric, 3 sounds": partial(Symmetric, sounds=3), "symmetric, 8": partial(Symmetric, sounds=8)}
+"""Every law, and symmetric pairs of more than two sounds."""
 CLOCK = Clock(fps=Fraction(30), sample_rate=44_100)
 
 
@@ -45,10 +48,11 @@ def test_every_law_has_its_name_in_the_settings():
     assert set(PAIRS) == set(get_args(PairsName))
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("seed", range(50))
 def test_every_law_stays_inside_the_clip_and_repeats_itself(name, seed):
-    law = PAIRS[name](window=120, low=60, high=90)
+    low = 60 if name in PAIRS else 12
+    law = LAWS[name](window=120, low=low, high=90)
     frames = law.shortest() + seed * 3
     pair = law(frames, np.random.default_rng(seed))
     assert pair == law(frames, np.random.default_rng(seed))
@@ -57,7 +61,10 @@ def test_every_law_stays_inside_the_clip_and_repeats_itself(name, seed):
     for number, sound in enumerate(pair.sounds):
         assert 0 <= sound.frame <= frames - 120
         assert sound.in_sync == (pair.shift(number) == 0)
-        assert sound.in_sync or 60 <= abs(pair.shift(number)) <= 90
+        assert sound.in_sync or low <= abs(pair.shift(number)) <= 90
+    assert sum(sound.in_sync for sound in pair.sounds) == 1 or law.sounds == 1
+    gaps = np.diff(sorted(sound.frame for sound in pair.sounds))
+    assert np.all(gaps == gaps[:1])  # evenly spaced
 
 
 Example = tuple[int, int, int, bool]
@@ -73,40 +80,45 @@ def examples(ways: Ways) -> dict[Example, Fraction]:
     return chances
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("frames", [6, 7, 9, 13, 20])
 def test_every_law_draws_as_it_says_it_does(name, frames):
-    """The support exactly; frequencies by chi-square."""
-    law, draws, rng = PAIRS[name](window=4, low=2, high=5), 20_000, np.random.default_rng(frames)
+    """The support exactly; frequencies by chi-square, each label's by itself."""
+    low, high = (2, 5) if name in PAIRS else (1, 8)
+    law, draws, rng = LAWS[name](window=4, low=low, high=high), 20_000, np.random.default_rng(frames)
+    frames, labels = max(frames, law.shortest()), {True: 1.0, False: 1.0}
+    if law.sounds > 1:  # half of the chance is the one sound's in sync
+        labels = {True: 2 / law.sounds, False: 2 * (law.sounds - 1) / law.sounds}
     wanted, seen = examples(law.ways(frames)), Counter[Example]()
     for _ in range(draws):
         pair = law(frames, rng)
         seen.update((pair.picture, sound.frame, sound.roll, sound.in_sync) for sound in pair.sounds)
     assert set(seen) == set(wanted)
-    chi2 = sum((seen[one] - draws * law.sounds * chance) ** 2 / (draws * law.sounds * chance) for one, chance in
-               wanted.items())  # fmt: skip
-    assert chi2 < len(wanted) + 5 * np.sqrt(2 * len(wanted))
+    expected = {one: draws * law.sounds * float(chance) * labels[one[3]] for one, chance in wanted.items()}
+    chi2 = sum((seen[one] - count) ** 2 / count for one, count in expected.items())
+    together = max(1, law.sounds / 2)  # a draw gives its sounds together: that many times the spread, at most
+    assert chi2 < together * (len(wanted) + 5 * np.sqrt(2 * len(wanted)))
 
 
 LENGTHS = {"window": st.integers(3, 40), "low": st.integers(1, 30), "wide": st.integers(0, 60)}
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", LAWS)
 @given(**LENGTHS, longer=st.integers(0, 100))
 def test_every_law_gives_every_clip_both_labels_half_and_half(name, window, low, wide, longer):
     """So the clip, and its length, tell nothing of the label."""
     low = min(low, window - 1)
-    law = PAIRS[name](window=window, low=low, high=low + wide)
+    law = LAWS[name](window=window, low=low, high=7 * low + wide)
     chances = examples(law.ways(law.shortest() + longer))
     assert sum(chances.values()) == 1
     assert sum(chance for example, chance in chances.items() if example[3]) == Fraction(1, 2)
     assert all(ways_in >= 0 for example in chances for ways_in in example[:3])
 
 
-@given(**LENGTHS, longer=st.integers(0, 300))
-def test_symmetric_windows_lie_at_every_place_in_as_many_ways_under_both_labels(window, low, wide, longer):
+@given(**LENGTHS, longer=st.integers(0, 300), sounds=st.integers(2, 9))
+def test_symmetric_windows_lie_at_every_place_in_as_many_ways_under_both_labels(window, low, wide, longer, sounds):
     """Counts, not chances: the leak of either place is 0 bits, without rounding, whatever the lengths."""
-    law = Symmetric(window=window, low=low, high=low + wide)
+    law = Symmetric(window=window, low=low, high=low * (sounds - 1) + wide, sounds=sounds)
     ways = law.ways(law.shortest() + longer)
     assert np.all(ways.of == ways.of[0])
     for place in (ways.sound, ways.picture):

@@ -46,4 +46,6 @@ def test_memory_is_flat_over_five_thousand_batches(scenes, tmp_path, codec):
             if number % (BATCHES // 10) == BATCHES // 10 - 1:
                 after.append(own_memory())
     assert len(after) == 10
-    assert min(after[7:]) < max(after[2:5]) + GROWTH, after  # buffers reach their size when they do, on a busy machine late
+    assert min(after[7:]) < max(after[2:5]) + GROWTH, (
+        after
+    )  # buffers reach their size when they do, on a busy machine late

@@ -1,0 +1,166 @@
+"""An embedding of each picture and of each stretch of sound as long as it; how alike they are, moment by moment.
+
+For faces: what it sees is a mouth, and what counts is the moment, so the sound is compared with every picture by
+itself and the answers are summed. Two streams that meet in a product are SyncNet's (Chung & Zisserman 2016), cosines
+of embeddings trained by a choice among offsets are those of Perfect match (Chung et al. 2019). What is ours: the sum
+over places comes last, so that each place's share of the cosine is a cell of the map; brightness and contrast are
+taken out of a window before anything is learned of it; and each picture is compared with its own moment of the sound
+as against the window's other ones, so that 0 means the same for every person, microphone and room.
+
+B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; h w = H/16 W/16; c features.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avsync.models.parts import SyncNet, SyncOutput
+from avsync.models.small import BANDS, LogMel, check_rate, conv1d
+from avsync.spec import InputSpec
+from sharding.format.clip import Clock
+
+FEATURES = 128
+"""c, of an embedding."""
+SEEN = (48, 96, 128)
+"""Channels at a quarter, an eighth and a sixteenth of the picture's sides."""
+HEARD = (96, 128)
+STEPS = 4
+"""Of the spectrogram, in a frame."""
+GRID = 4
+"""Places along a side that have weights of their own; a finer map shares them between neighbours."""
+SHARPNESS = 10.0
+"""What cosines are multiplied by, at first."""
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601-7: what colour adds is the person's, not the moment's."""
+AROUND = 2
+"""Pictures before and after each, that the first convolution sees."""
+
+
+def build(spec: InputSpec) -> SyncNet:
+    """The network for `spec`. Raises UsageError when the sound has too few samples a second for its bands."""
+    check_rate("embedding", spec.clock)
+    return SyncNet(PictureEmbedding(), SoundEmbedding(spec.clock), CosineFusion())
+
+
+class Conv(nn.Module):
+    """Convolution of each picture by itself, 3x3, batch norm, ReLU.
+
+    Halving an even side, a kernel of 3 cannot sit in the middle of two cells: it sits on the first of them, or with
+    `late` on the second. One of each brings the map's cells back over what they show.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, late: bool = False) -> None:
+        super().__init__()
+        self.late = late
+        padding = (0, 0, 0) if late else (0, 1, 1)
+        self.conv = nn.Conv3d(inputs, outputs, (1, 3, 3), (1, stride, stride), padding, bias=False)
+        self.norm = nn.BatchNorm3d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, c, T, h, w) -> (B, c', T, ...)"""
+        if self.late:
+            pads = [(0, 1) if size % 2 == 0 else (1, 1) for size in reversed(x.shape[3:])]  # torch: last axis first
+            x = functional.pad(x, [side for pad in pads for side in pad])
+        return functional.relu(self.norm(self.conv(x)))
+
+
+class PictureEmbedding(nn.Module):
+    """Pictures to what each place says of each moment. A cell sees 7 frames."""
+
+    luma: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second, third = SEEN
+        # kernel 6 at stride 4: the middle of each cell, and what moves across its border
+        self.conv1 = nn.Conv3d(1, first, (2 * AROUND + 1, 6, 6), (1, 4, 4), padding=(0, 1, 1), bias=False)
+        self.norm1 = nn.BatchNorm3d(first)
+        self.conv2 = Conv(first, second, 2)
+        self.conv3 = Conv(second, third, 2, late=True)
+        self.conv4 = Conv(third, third)
+        self.moment = nn.Conv3d(third, third, (3, 1, 1), padding=(1, 0, 0), bias=False)
+        self.norm = nn.BatchNorm3d(third)
+        self.places = nn.Parameter(torch.randn(FEATURES, third, GRID * GRID) / (GRID * math.sqrt(third)))
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # twice as fast on a CPU
+        self.register_buffer("luma", torch.tensor(LUMA), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames: (B, 3, T, H, W) in [-1, 1] -> (B, c, T, h, w), whose sum over h w is the embedding."""
+        light = even_light(torch.einsum("bcthw,c->bthw", frames, self.luma))
+        before, after = light[:, :1].expand(-1, AROUND, -1, -1), light[:, -1:].expand(-1, AROUND, -1, -1)
+        x = torch.cat((before, light, after), dim=1).unsqueeze(1)
+        x = functional.relu(self.norm1(self.conv1(x.contiguous(memory_format=torch.channels_last_3d))))
+        x = self.conv3(self.conv2(x))
+        x = x + self.conv4(x)
+        x = x + functional.relu(self.norm(self.moment(x)))
+        height, width = x.shape[3:]
+        weights = self.places if (height, width) == (GRID, GRID) else self._resized(height, width)
+        return torch.einsum("bitp,oip->botp", x.flatten(3), weights).unflatten(-1, (height, width))
+
+    def _resized(self, height: int, width: int) -> Tensor:
+        """The weights of the places for another grid, so that a larger picture of the same gives the same sum."""
+        square = self.places.unflatten(-1, (GRID, GRID))
+        finer = functional.interpolate(square, (height, width), mode="bilinear", align_corners=False)
+        return finer.flatten(2) * (GRID * GRID / (height * width))
+
+
+def even_light(luma: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 over a whole window. luma: (B, T, H, W)."""
+    about, spread = luma.mean(dim=(1, 2, 3), keepdim=True), luma.std(dim=(1, 2, 3), keepdim=True)
+    return (luma - about) / (spread + 0.05)  # the 0.05: noise in darkness stays dark
+
+
+class SoundEmbedding(nn.Module):
+    """Log-mel spectrogram, four steps a frame, and convolutions over time, the bands as channels."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        first, second = HEARD
+        hop = max(1, round(clock.sample_rate / clock.fps / STEPS))
+        self.spectrogram = LogMel(clock.sample_rate, hop)
+        self.norm = nn.BatchNorm1d(BANDS)
+        self.layers = nn.Sequential(
+            conv1d(BANDS, first, 5),
+            conv1d(first, first, 3),
+            conv1d(first, second, 4, 2),
+            conv1d(second, second, 3),
+            conv1d(second, second, 4, 2),
+            conv1d(second, second, 3),
+            nn.Conv1d(second, FEATURES, 1),
+        )
+
+    def forward(self, sounds: Tensor) -> Tensor:
+        """sounds: (N, C, S) in [-1, 1] -> (N, c, t')."""
+        bands = self.spectrogram(sounds.mean(dim=1))
+        return self.layers(self.norm(bands))
+
+
+class CosineFusion(nn.Module):
+    """Cosine of what is seen and what is heard, moment by moment, each place's share of it a cell of the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
+        """seen: (N, c, T, h, w); heard: (N, c, t') -> logit (N,), cam (N, T, h, w)."""
+        steps, cells = seen.shape[2], seen.shape[3] * seen.shape[4]
+        seen = seen.float()  # in half precision a cosine has three digits
+        heard = functional.normalize(in_frames(heard.float(), steps), dim=1)
+        # against the sound's other moments: how alike this person and this room are at all falls away
+        heard = heard - heard.mean(dim=2, keepdim=True)
+        length = seen.sum(dim=(3, 4)).norm(dim=1).clamp(min=1e-6)  # (N, T)
+        share = torch.einsum("ncthw,nct->nthw", seen, heard) / length[..., None, None]
+        # moments that know nothing of each other: their sum grows with T, its chance with the root of T
+        cam = share * (self.sharpness.exp() * cells * math.sqrt(steps))
+        return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.bias, cam)
+
+
+def in_frames(heard: Tensor, steps: int) -> Tensor:
+    """Sound features, a step more or less, at the middles of the frames: (N, c, t') -> (N, c, T)."""
+    if heard.shape[2] == steps:
+        return heard
+    return functional.interpolate(heard, steps, mode="linear", align_corners=False)
