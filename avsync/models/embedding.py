@@ -4,8 +4,8 @@ For faces: what it sees is a mouth, and what counts is the moment, so the sound 
 itself and the answers are summed. Two streams that meet in a product are SyncNet's (Chung & Zisserman 2016), cosines
 of embeddings trained by a choice among offsets are those of Perfect match (Chung et al. 2019). What is ours: the sum
 over places comes last, so that each place's share of the cosine is a cell of the map; brightness and contrast are
-taken out of a window before anything is learned of it; and each picture is compared with its own moment of the sound
-as against the window's other ones, so that 0 means the same for every person, microphone and room.
+taken out of a window before anything is learned of it; and offset 0 is compared with the other offsets within the
+window, so that a logit of 0 means the same for every person, microphone and room.
 
 B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; h w = H/16 W/16; c features.
 """
@@ -138,7 +138,9 @@ class SoundEmbedding(nn.Module):
 
 
 class CosineFusion(nn.Module):
-    """Cosine of what is seen and what is heard, moment by moment, each place's share of it a cell of the map."""
+    """Cosine of what is seen and what is heard, moment by moment, as against other offsets within the same window; each
+    place's share of it is a cell of the map.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,11 +154,32 @@ class CosineFusion(nn.Module):
         heard = functional.normalize(in_frames(heard.float(), steps), dim=1)
         # against the sound's other moments: how alike this person and this room are at all falls away
         heard = heard - heard.mean(dim=2, keepdim=True)
-        length = seen.sum(dim=(3, 4)).norm(dim=1).clamp(min=1e-6)  # (N, T)
-        share = torch.einsum("ncthw,nct->nthw", seen, heard) / length[..., None, None]
-        # moments that know nothing of each other: their sum grows with T, its chance with the root of T
-        cam = share * (self.sharpness.exp() * cells * math.sqrt(steps))
+        whole = seen.sum(dim=(3, 4))
+        length, sharpness = whole.norm(dim=1).clamp(min=1e-6), self.sharpness.exp()  # (N, T)
+        alike = torch.einsum("nct,ncu->ntu", whole / length[:, None], heard) * sharpness
+        wanted = torch.einsum("ntu,ncu->nct", offset_weights(alike), heard)
+        share = torch.einsum("ncthw,nct->nthw", seen, wanted) / length[..., None, None]
+        cam = share * (sharpness * steps * cells)
         return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.bias, cam)
+
+
+def offset_weights(alike: Tensor) -> Tensor:
+    """How much each picture's likeness to each moment of the sound counts, so that the sum is the evidence for offset 0
+    above that for the window's other offsets. alike, result: (N, T, T), pictures by moments.
+
+    Evidence for an offset is the sum over the moments that overlap; its chance grows with the root of their number, by
+    which it is divided. Of the others the strongest counts most (softmax): if one of them fits better than offset 0,
+    the sum is below 0, whoever speaks.
+    """
+    steps = alike.shape[1]
+    reach = steps - max(1, math.ceil(steps / 3))  # a third of the window overlaps still
+    time, offsets = torch.arange(steps, device=alike.device), torch.arange(-reach, reach + 1, device=alike.device)
+    along = (time[None, None, :] - time[None, :, None] == offsets[:, None, None]).to(alike.dtype)  # (D, T, T)
+    along = along / along.sum(dim=(1, 2), keepdim=True).sqrt()
+    evidence = torch.einsum("ntu,dtu->nd", alike, along)
+    own = offsets == 0
+    others = evidence.masked_fill(own, -math.inf).softmax(dim=1) if reach else torch.zeros_like(evidence)
+    return torch.einsum("nd,dtu->ntu", own.to(alike.dtype) - others, along)
 
 
 def in_frames(heard: Tensor, steps: int) -> Tensor:

@@ -58,6 +58,28 @@ def test_tables_files_and_plot_agree(trained, dataset):
     with Image.open(found.plot) as plot:
         assert min(plot.size) > 300
     assert card.localisation is not None
+
+
+def test_other_windows_and_shifts_than_those_of_training_are_asked_about_where_they_are_named(trained, dataset):
+    asked = EvaluateConfig(split="test", pairs_per_clip=2, window_s=1.5, min_shift_s=0.2, max_shift_s=0.4)
+    found = evaluate(trained, dataset, asked)
+    assert found.folder.name == "dataset-test-window_s-1.5-min_shift_s-0.2-max_shift_s-0.4-step-4"
+    with (found.folder / "predictions.csv").open() as file:
+        shifts = [abs(float(row["shift_s"])) for row in csv.DictReader(file) if row["in_sync"] == "0"]
+    assert shifts
+    assert all(0.2 - 1e-6 <= shift <= 0.4 + 1e-6 for shift in shifts)
+
+
+@pytest.mark.parametrize("flag", ["window_s", "min_shift_s", "max_shift_s"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_windows_and_shifts_that_are_none_are_refused_by_their_flag(flag, value):
+    with pytest.raises(InputError, match=flag.replace("_", "-")):
+        EvaluateConfig(**{flag: value})
+
+
+def test_a_window_too_short_for_the_network_is_refused_in_words(trained, dataset):
+    with pytest.raises(InputError, match="window-s"):
+        evaluate(trained, dataset, EvaluateConfig(split="test", window_s=0.04, min_shift_s=0.2, max_shift_s=0.4))
     assert 0 < card.localisation.chance < 0.5
     assert card.honesty is not None
     assert card.honesty.muted.value == 0.5, "each picture has both labels"
