@@ -13,6 +13,7 @@ from torch import nn
 from avsync.config import ModelName, TrainConfig
 from avsync.data.selection import Selection
 from avsync.loading.feed import Feed
+from avsync.metrics import Calibration
 from avsync.models import MODELS, build_model
 from avsync.models.parts import SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
@@ -65,6 +66,8 @@ class LoadedNetwork:
     step: int
     threshold: float | None = None
     """The logit that parted the validation of this checkpoint best; None: the run does not say."""
+    calibration: Calibration | None = None
+    """What its logits meant there; None: the run does not say."""
 
 
 def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
@@ -85,14 +88,15 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     _check_finite(model, folder)
-    best = saved.state.best
+    best = saved.state.best if saved.state.best and saved.state.best.step == step else None
     return LoadedNetwork(
         model=model.to(device).eval(),
         config=info.config,
         spec=info.spec,
         dataset=info.dataset,
         step=step,
-        threshold=best.threshold if best and best.step == step else None,
+        threshold=best and best.threshold,
+        calibration=best and best.calibration,
     )
 
 

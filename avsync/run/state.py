@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from avsync.data.order import Digest
+from avsync.metrics import Calibration
 from avsync.run.alarm import Alarm
 from sharding.base.files import LARGEST_RECORD, Count, Measured
 
@@ -31,12 +32,21 @@ class Best:
     """An alarm stood."""
     threshold: Measured | None = None
     """The logit that parts sounds in sync from others best (metrics.Calibration); None: not known."""
+    scale: Measured | None = None
+    """What a logit above it is worth (metrics.Calibration); None: not known, as in files of before it was kept."""
 
     @property
     def worth(self) -> float:
         """What `best` goes by."""
         audited = self.accuracy if self.audited is None else self.audited
         return audited - HANDICAP * self.cheats
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What its logits meant in validation."""
+        if self.threshold is None or self.scale is None:
+            return None
+        return Calibration(self.scale, self.threshold)
 
     def beats(self, other: "Best") -> bool:
         """Higher audited accuracy, an honest one favoured (HANDICAP).
