@@ -20,6 +20,7 @@ from avsync.models.sizes import check_size
 from avsync.run.checkpoint import check_model, load_checkpoint, restore_weights
 from avsync.run.info import RunInfo, choose_step, read_run
 from avsync.run.paths import RunPaths
+from avsync.run.state import State
 from avsync.spec import InputSpec
 from avsync.world import use_cores
 from sharding.base.console import open_console
@@ -80,16 +81,23 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     paths = RunPaths(run)
     info: RunInfo = read_run(paths)
     step = choose_step(paths, which)
+    loaded, state = load_step(paths, info, step, device)
+    if state.alarm:
+        warning = f"{paths.checkpoint(step)}: {state.alarm.warning}"
+        open_console(stderr=True).print(warning, style="bold red", soft_wrap=True)
+    return loaded
+
+
+def load_step(paths: RunPaths, info: RunInfo, step: int, device: torch.device) -> tuple[LoadedNetwork, State]:
+    """The network of one checkpoint, and its state. Raises FormatError."""
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
     check_model(saved.state, info.config.model, folder)
-    if alarm := saved.state.alarm:
-        open_console(stderr=True).print(f"{folder}: {alarm.warning}", style="bold red", soft_wrap=True)
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     _check_finite(model, folder)
     best = saved.state.best if saved.state.best and saved.state.best.step == step else None
-    return LoadedNetwork(
+    loaded = LoadedNetwork(
         model=model.to(device).eval(),
         config=info.config,
         spec=info.spec,
@@ -98,6 +106,7 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
         threshold=best and best.threshold,
         calibration=best and best.calibration,
     )
+    return loaded, saved.state
 
 
 def _check_finite(model: nn.Module, folder: Path) -> None:

@@ -49,6 +49,10 @@ class RunPaths:
         return self.root / "best.json"
 
     @property
+    def trust(self) -> Path:
+        return self.root / "trust.json"
+
+    @property
     def maps(self) -> Path:
         return self.root / "maps.csv"
 

@@ -1,12 +1,15 @@
-"""Where a checkpoint stands: state.json, and best.json beside the checkpoints. No torch here.
+"""Where a checkpoint stands: state.json, and best.json and trust.json beside the checkpoints. No torch here.
 
 All that a run needs to go on at the exact clip is the number of steps; the rest is there to prove it.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import msgspec
+
+from avsync.config import MOST_TRUST
 from avsync.data.order import Digest
 from avsync.metrics import Calibration
 from avsync.run.alarm import Alarm
@@ -55,6 +58,42 @@ class Best:
         split is small, and all that only cheat are at 50 %.
         """
         return (self.worth, -self.accuracy, -self.loss) > (other.worth, -other.accuracy, -other.loss)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkTrust:
+    """How `avsync score` is to read the logits of a checkpoint, by files with known offsets made of the val split."""
+
+    step: Count
+    trust: Annotated[float, msgspec.Meta(gt=0, le=MOST_TRUST)] | None
+    """How much its answers count; None: could not be told."""
+    threshold: Measured = 0.0
+    """The logit that tells nothing."""
+    low: Measured = 0.0
+    """`trust` lies between this ..."""
+    high: Measured = 0.0
+    """... and this, with 90 %: what other sources would have given."""
+    error: Measured = 0.0
+    """Expected calibration error of the confidence on these files."""
+    before: Measured = 0.0
+    """The same with the trust of a network that was never asked."""
+    clips: Count = 0
+    sources: Count = 0
+    why: str = ""
+    """Why it could not be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustRecord:
+    """trust.json: of the checkpoints that were asked when the training ended."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_RECORD
+
+    networks: tuple[NetworkTrust, ...]
+
+    def of(self, step: int) -> NetworkTrust | None:
+        """Of the checkpoint of `step`; None: it was not asked."""
+        return next((one for one in self.networks if one.step == step), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
+from avsync.confidence.trust import trust_words
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.honesty.examination import Examination, in_words, write_maps
@@ -17,13 +18,14 @@ from avsync.run.paths import RunPaths
 from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, finite
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
-from avsync.run.state import Best, State
+from avsync.run.state import Best, State, TrustRecord
 from avsync.train import pictures
 from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
 from avsync.world import World, words_for
 from sharding.base.console import Bar, WaitNotice, open_console
+from sharding.base.files import write_json
 from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, percent
 from sharding.base.written_paths import is_url
@@ -263,6 +265,14 @@ class TrainReporter(Reporter):
             self.note("alarm", now.alarm.text, step, "bold red")
         elif before.alarm and not now.alarm:
             self.note("alarm", f"over at step {step:,}: no stream alone tells the label any more", step, "green")
+
+    def trusted(self, record: TrustRecord) -> None:
+        """How far the confidence of `avsync score` goes, kept in the run."""
+        if self._tracker:
+            with housekeeping("write", self._opened.paths.trust):
+                write_json(self._opened.paths.trust, record)
+        for words in dict.fromkeys(map(trust_words, record.networks)):
+            self.say(words)
 
     def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
         """What the network is shown; drawn only where somebody looks."""

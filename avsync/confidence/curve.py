@@ -2,8 +2,8 @@
 
 The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
 they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
-(`_weight`). How true the network's own numbers are differs between networks: `ScoreConfig.trust` multiplies them, and
-benchmarks/score.py measures it.
+(`_weight`). How true the network's own numbers are differs between networks: `Reading` says how to take
+them, and trust.py finds it.
 
 A window may also have nothing to tell, as music over pictures does: so no window speaks against an offset for more
 than log(SILENT). "None of these offsets" is a candidate like any other, with evidence 0.
@@ -18,8 +18,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.score.config import ScoreConfig
-from avsync.score.listen import ScoreEvidence
+from avsync.confidence.file_evidence import ScoreEvidence
+from avsync.config import TRUST
 
 SILENT = 0.1
 """Fraction of the windows that tell nothing, in a file that is in sync."""
@@ -38,9 +38,26 @@ CAPTURE_FRAMES, CAPTURE_S = 1.5, 0.08
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How a network's logits are to be read as evidence (trust.py)."""
+
+    trust: float = TRUST
+    threshold: float = 0.0
+    """The logit that tells nothing."""
+
+
 def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
     """A stretch of offsets as it is written."""
     return round(stretch_s[0] * 1000, 1), round(stretch_s[1] * 1000, 1)
+
+
+def posterior(support: Floats) -> Floats:
+    """Evidence for each offset, (..., D), as the probability of each; what is missing to 1 is that of none of them."""
+    prior = (1 - NONE_PRIOR) / support.shape[-1]
+    top = support.max(axis=-1, keepdims=True).clip(min=0)
+    weight = prior * np.exp(support - top)
+    return weight / (weight.sum(axis=-1, keepdims=True) + NONE_PRIOR * np.exp(-top))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,31 +129,25 @@ class Votes:
     capture_s: float
 
     @classmethod
-    def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
+    def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], reading: Reading) -> Self:
         """Without the evidence of `blind` windows, (n,)."""
         asked = ~np.isnan(evidence.logit)
         known = asked.any(axis=0)
-        logit = np.where(asked, evidence.logit, 0.0).astype(np.float64)[:, known]
+        logit = np.where(asked, evidence.logit - reading.threshold, 0.0).astype(np.float64)[:, known]
         fps = float(evidence.clock.fps)
         return cls(
             starts_s=evidence.seconds(evidence.starts),
             window_s=evidence.window / fps,
             offsets_s=evidence.seconds(evidence.offsets[known]),
-            nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * config.trust,
+            nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * reading.trust,
             capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
         )
 
     def curve(self, first: int = 0, stop: int | None = None) -> OffsetCurve:
         """Windows first ... stop - 1 together."""
         support = self.nats[first:stop].sum(axis=0)
-        prior = (1 - NONE_PRIOR) / len(support)
-        top = max(0.0, float(support.max()))
-        weight = prior * np.exp(support - top)
         return OffsetCurve(
-            offsets_s=self.offsets_s,
-            support=support,
-            probability=weight / (weight.sum() + NONE_PRIOR * np.exp(-top)),
-            capture_s=self.capture_s,
+            offsets_s=self.offsets_s, support=support, probability=posterior(support), capture_s=self.capture_s
         )
 
     def parts(self) -> list[tuple[int, int]]:
