@@ -48,8 +48,7 @@ def test_a_window_and_a_sound_are_answered_as_the_network_answers_such_a_pair(tr
     pair = Pair(grid.starts[row], tuple(SoundWindow(grid.sounds[at], 0, True) for at in (column, 0)))
     draws = [[Draw(clip, pair, *feed.view.centre(), False) for clip in clips]]
     with feed.loader(options) as loader, torch.inference_mode():
-        for batch in loader.batches(draws):
-            expected = network.model(*prepare(batch, feed.view)).logit.numpy()
+        (expected,) = (network.model(*prepare(batch, feed.view)).logit.numpy() for batch in loader.batches(draws))
     found = np.array([one.logit[0, row, [column, 0]] for one in got])
     assert found == pytest.approx(expected, abs=1e-4)
     assert [bool(np.isnan(one.logit[1]).all()) for one in got] == [True, True, True], "one in three meets another sound"
