@@ -108,6 +108,10 @@ class Calibration:
             return None
         return cls(scale, float(values.mean()) - offset / scale)
 
+    def log_odds(self, logit: float) -> float:
+        """Of a positive example."""
+        return self.scale * (logit - self.threshold)
+
     def probability(self, logit: NDArray[np.floating]) -> NDArray[np.float64]:
         """Of a positive example."""
         return 1 / (1 + np.exp(-np.clip(self.scale * (logit.astype(np.float64) - self.threshold), -500, 500)))

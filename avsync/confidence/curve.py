@@ -27,7 +27,7 @@ SUREST = 2.0
 """Logit that no window counts for more than, 88 %: about how often networks are right of one window. Of what is unlike
 all they were trained on they may say far larger numbers."""
 NONE_PRIOR = 0.25
-"""Of a file: that its sound does not belong to its picture, or is further off than is tried."""
+"""Of a file: that its sound does not belong to its picture, or is further off than is tried; by default."""
 SWITCH = 1e-3
 """Of a window: that another offset begins with it."""
 INTERVAL = 0.9
@@ -45,6 +45,8 @@ class Reading:
     trust: float = TRUST
     threshold: float = 0.0
     """The logit that tells nothing."""
+    none: float = NONE_PRIOR
+    """Probability, before anything is looked at, that no offset that is tried is the true one."""
 
 
 def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
@@ -52,12 +54,12 @@ def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
     return round(stretch_s[0] * 1000, 1), round(stretch_s[1] * 1000, 1)
 
 
-def posterior(support: Floats) -> Floats:
+def posterior(support: Floats, none: float) -> Floats:
     """Evidence for each offset, (..., D), as the probability of each; what is missing to 1 is that of none of them."""
-    prior = (1 - NONE_PRIOR) / support.shape[-1]
+    prior = (1 - none) / support.shape[-1]
     top = support.max(axis=-1, keepdims=True).clip(min=0)
     weight = prior * np.exp(support - top)
-    return weight / (weight.sum(axis=-1, keepdims=True) + NONE_PRIOR * np.exp(-top))
+    return weight / (weight.sum(axis=-1, keepdims=True) + none * np.exp(-top))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -127,6 +129,8 @@ class Votes:
     nats: Floats
     """(n, D) in favour of an offset; 0 where a window could not be asked"""
     capture_s: float
+    none: float
+    """See Reading."""
 
     @classmethod
     def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], reading: Reading) -> Self:
@@ -141,20 +145,24 @@ class Votes:
             offsets_s=evidence.seconds(evidence.offsets[known]),
             nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * reading.trust,
             capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
+            none=reading.none,
         )
 
     def curve(self, first: int = 0, stop: int | None = None) -> OffsetCurve:
         """Windows first ... stop - 1 together."""
         support = self.nats[first:stop].sum(axis=0)
         return OffsetCurve(
-            offsets_s=self.offsets_s, support=support, probability=posterior(support), capture_s=self.capture_s
+            offsets_s=self.offsets_s,
+            support=support,
+            probability=posterior(support, self.none),
+            capture_s=self.capture_s,
         )
 
     def parts(self) -> list[tuple[int, int]]:
         """The file cut where another offset holds, or none: (first, stop) of windows. The likeliest cut (Viterbi)."""
         count, offsets = self.nats.shape
         nats = np.concatenate((self.nats, np.zeros((count, 1))), axis=1)  # the last column: none of them
-        best = np.concatenate((np.full(offsets, np.log((1 - NONE_PRIOR) / offsets)), [np.log(NONE_PRIOR)])) + nats[0]
+        best = np.concatenate((np.full(offsets, np.log((1 - self.none) / offsets)), [np.log(self.none)])) + nats[0]
         back = np.zeros((count, offsets + 1), np.int64)
         stay, leave = np.log(1 - SWITCH), np.log(SWITCH / (offsets + 1))
         for number in range(1, count):

@@ -3,8 +3,8 @@ offsets, made of the val split, and kept in trust.json.
 
 The threshold is the one with which what is true of the files is least surprising (mean -log of the probability given to
 it). Then the trust is the one with which the confidence, held against whether the best offset is the true one, is least
-surprising. Every source counts the same, however many clips it has, and as many files have another sound as
-OffsetCurve takes for granted (NONE_PRIOR).
+surprising, and so is the probability that is kept for "none of these offsets". Every source counts the same, however
+many clips it has; a few files have another sound.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +41,10 @@ MOST_PAIRS = 30_000
 """Of a window and a sound that are asked about: a minute of a small network on two cores."""
 FEWEST_CLIPS = 24
 """With fewer the trust would be luck."""
+NONES = (0.02, 0.05, 0.1, NONE_PRIOR)
+"""Those that are tried."""
+ANOTHER_SOUND = 0.05
+"""How many of the files have another sound: the confidence is to be true of those that people ask about."""
 RESAMPLES = 200
 """Of the sources, for the interval."""
 UNLIKELY = 0.01
@@ -102,19 +106,21 @@ def fit_trust(step: int, files: Sequence[PlantedFile], group: NDArray[np.integer
     coarse = least(map(float, THRESHOLDS))
     threshold = least((coarse - FINER, coarse + FINER))
     found = tried[threshold]
-    best = int((weight @ found.doubt).argmin())
+    none, best = divmod(int((weight @ found.doubt).argmin()), len(TRUSTS))
     names, number = np.unique(sources, return_inverse=True)
     draws = clip_rng(0, 0, 1).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    others = ((draws[:, number] * weight) @ found.doubt).argmin(axis=1)
+    others = ((draws[:, number] * weight) @ found.doubt).argmin(axis=1) % len(TRUSTS)
     low, high = TRUSTS[np.quantile(others, (0.05, 0.95)).round().astype(int)].tolist()
-    default = _Tried.of(files, 0.0, np.array([TRUST]))
+    default = _Tried.of(files, 0.0, np.array([TRUST]), (NONE_PRIOR,))
+    at = none * len(TRUSTS) + best
     return NetworkTrust(
         step=step,
         trust=float(TRUSTS[best]),
         threshold=threshold,
+        none=NONES[none],
         low=low,
         high=high,
-        error=Reliability.of(found.confidence[:, best], found.near, sources).error,
+        error=Reliability.of(found.confidence[:, at], found.near, sources).error,
         before=Reliability.of(default.confidence[:, 0], default.near, sources).error,
         clips=len({file.clip for file in files}),
         sources=len(names),
@@ -126,7 +132,7 @@ def _weights(files: Sequence[PlantedFile], group: NDArray[np.integer]) -> tuple[
     sources = group[[file.clip for file in files]].astype(np.int64)
     other = np.array([file.planted_s is None for file in files])
     weight = np.array([file.weight for file in files])
-    for kind, share in ((other, NONE_PRIOR), (~other, 1 - NONE_PRIOR)):
+    for kind, share in ((other, ANOTHER_SOUND), (~other, 1 - ANOTHER_SOUND)):
         for source in np.unique(sources[kind]):
             mine = kind & (sources == source)
             weight[mine] *= share / (weight[mine].sum() * len(np.unique(sources[kind])))
@@ -135,27 +141,33 @@ def _weights(files: Sequence[PlantedFile], group: NDArray[np.integer]) -> tuple[
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Tried:
-    """F files, read with one threshold and some trusts."""
+    """F files, read with one threshold and R = nones x trusts readings."""
 
     surprise: NDArray[np.float64]
-    """(F, trusts) -log of the probability of what is true"""
+    """(F, R) -log of the probability of what is true"""
     confidence: NDArray[np.float64]
-    """(F, trusts)"""
+    """(F, R)"""
     near: NDArray[np.bool_]
-    """(F,) the best offset is near the true one, whatever the trust"""
+    """(F,) the best offset is near the true one, whatever the reading"""
 
     @property
     def doubt(self) -> NDArray[np.float64]:
-        """(F, trusts) -log of the confidence where the best offset is near the true one, else of what it leaves."""
+        """(F, R) -log of the confidence where the best offset is near the true one, else of what it leaves."""
         return _surprise(np.where(self.near[:, None], self.confidence, 1 - self.confidence))
 
     @classmethod
-    def of(cls, files: Sequence[PlantedFile], threshold: float, trusts: NDArray[np.float64] = TRUSTS) -> Self:
+    def of(
+        cls,
+        files: Sequence[PlantedFile],
+        threshold: float,
+        trusts: NDArray[np.float64] = TRUSTS,
+        nones: Sequence[float] = NONES,
+    ) -> Self:
         true, confidence, near = list[NDArray[np.float64]](), list[NDArray[np.float64]](), list[bool]()
         for file in files:
             blind = blind_windows(file.evidence)
             curve = Votes.of(file.evidence, blind, Reading(trust=1.0, threshold=threshold)).curve()
-            probability = posterior(trusts[:, None] * curve.support)
+            probability = np.concatenate([posterior(trusts[:, None] * curve.support, none) for none in nones])
             reach, planted = curve.capture_s + 1e-9, file.planted_s
             confidence.append(probability[:, np.abs(curve.offsets_s - curve.best_s) <= reach].sum(axis=1))
             if planted is None:
@@ -198,7 +210,9 @@ def reading_of(run: Path, step: int, named: float | None) -> Trusted:
         words = "the run does not say how far this network's confidence goes"
     else:
         words = trust_words(found)
-    kept = Reading() if found is None or found.trust is None else Reading(trust=found.trust, threshold=found.threshold)
+    kept = Reading()
+    if found and found.trust is not None:
+        kept = Reading(trust=found.trust, threshold=found.threshold, none=found.none)
     if named is not None:
         return Trusted(reading=replace(kept, trust=named), words=f"trust {named:g}, as --trust says")
     if found is None or found.trust is None:

@@ -69,6 +69,8 @@ class NetworkTrust:
     """How much its answers count; None: could not be told."""
     threshold: Measured = 0.0
     """The logit that tells nothing."""
+    none: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.25
+    """Probability, before anything is looked at, that a file's sound does not belong to its picture."""
     low: Measured = 0.0
     """`trust` lies between this ..."""
     high: Measured = 0.0

@@ -76,10 +76,11 @@ def test_the_confidence_of_unseen_sources_is_true_whatever_logits_are_worth(wort
     assert (found.step, found.clips, found.sources) == (7, 60, 60)
     assert found.low <= found.trust <= found.high
     unseen = files(range(300, 500), worth)
-    fitted = error(unseen, Reading(trust=found.trust, threshold=found.threshold))
+    read = Reading(trust=found.trust, threshold=found.threshold, none=found.none)
+    fitted = error(unseen, read)
     assert fitted < 0.06
-    assert error(unseen, Reading(trust=10 * found.trust, threshold=found.threshold)) > fitted + 0.1
-    assert error(unseen, Reading(trust=found.trust / 10, threshold=found.threshold)) > fitted + 0.1
+    assert error(unseen, replace(read, trust=10 * found.trust)) > fitted + 0.1
+    assert error(unseen, replace(read, trust=found.trust / 10)) > fitted + 0.1
 
 
 @pytest.mark.parametrize("bias", [-3.0, 2.0])
@@ -133,17 +134,17 @@ def test_the_first_of_every_source_are_asked_before_the_second_of_any() -> None:
 
 def record(run: Path, **changes: object) -> None:
     run.mkdir(exist_ok=True)
-    found = NetworkTrust(step=7, trust=0.7, threshold=1.5, low=0.5, high=0.9, clips=30, sources=9)
+    found = NetworkTrust(step=7, trust=0.7, threshold=1.5, none=0.1, low=0.5, high=0.9, clips=30, sources=9)
     write_json(RunPaths(run).trust, TrustRecord(networks=(replace(found, **changes),)))  # type: ignore[arg-type]
 
 
 def test_a_named_trust_goes_before_the_runs_which_goes_before_the_default(tmp_path: Path) -> None:
     record(tmp_path)
     kept = reading_of(tmp_path, 7, None)
-    assert kept.reading == Reading(trust=0.7, threshold=1.5)
+    assert kept.reading == Reading(trust=0.7, threshold=1.5, none=0.1)
     assert "trust 0.7 (0.5 to 0.9), found on 30 clips of 9 sources" in kept.words
     named = reading_of(tmp_path, 7, 3.0)
-    assert named.reading == Reading(trust=3.0, threshold=1.5)
+    assert named.reading == Reading(trust=3.0, threshold=1.5, none=0.1)
     assert "--trust" in named.words
 
 
@@ -154,7 +155,7 @@ def test_a_run_that_does_not_say_is_read_as_before_and_that_is_said(tmp_path: Pa
     elif known == "why not":
         record(tmp_path, trust=None, why="the val split has 3 clips")
     found = reading_of(tmp_path, 7, None)
-    assert found.reading == Reading() == Reading(trust=2.0, threshold=0.0)
+    assert found.reading == Reading() == Reading(trust=2.0, threshold=0.0, none=0.25)
     assert "2 is used" in found.words
     assert ("the val split has 3 clips" in found.words) == (known == "why not")
 
