@@ -16,7 +16,7 @@ from avsync.data.order import (
     mixed,
 )
 from avsync.evaluate.actions import action_table, action_words
-from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name, choices
+from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name
 from avsync.evaluate.matching import Matcher, Matching
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
@@ -31,7 +31,7 @@ from avsync.evaluate.scorecard import (
 )
 from avsync.honesty.examination import Examination
 from avsync.honesty.judge import Honesty
-from avsync.honesty.predict import BatchAnswer
+from avsync.honesty.predict import BatchAnswer, choices
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
-from avsync.evaluate.forced_choice import Bias, Choices, shift_bins, span_name, within
+from avsync.evaluate.forced_choice import Bias, shift_bins, span_name, within
 from avsync.evaluate.matching import Matching
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
-from avsync.honesty.predict import Predictions
+from avsync.honesty.predict import Choices, Predictions
 from avsync.metrics import AS_IT_IS, Calibration, Proportion, Reliability, proportion_of
 from avsync.run.paths import SUMMARY
 from sharding.base.csv_table import write_csv

@@ -53,6 +53,10 @@ class RunPaths:
         return self.root / "trust.json"
 
     @property
+    def validations(self) -> Path:
+        return self.root / "validations.jsonl"
+
+    @property
     def maps(self) -> Path:
         return self.root / "maps.csv"
 

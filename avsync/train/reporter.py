@@ -12,8 +12,9 @@ from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.honesty.examination import Examination, in_words, write_maps
 from avsync.honesty.judge import FEWEST_SOURCES
-from avsync.honesty.predict import BatchAnswer
-from avsync.metrics import roc_auc
+from avsync.honesty.predict import BatchAnswer, choices
+from avsync.metrics import Calibration, proportion_of, roc_auc
+from avsync.run.diagnosis import ValidationPoint, diagnose, keep_point, recorded
 from avsync.run.paths import RunPaths
 from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, finite
 from avsync.run.receipt import Receipt
@@ -194,6 +195,7 @@ class TrainReporter(Reporter):
 
     def __init__(self, opened: OpenRun, state: State, *, speaks: bool) -> None:
         self._opened, runtime = opened, opened.config.runtime
+        self._trained = [0.0, 0.0, 0.0]
         self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
         super().__init__(
             "training",
@@ -228,6 +230,10 @@ class TrainReporter(Reporter):
         """The last line: which command follows."""
         super().done(state)
         dataset = self._opened.info.dataset_path
+        if self._tracker:
+            found = recorded(self._opened.paths, self._opened.config, state.step)
+            for finding in diagnose(found):
+                self.note("why it does not learn", str(finding), state.step, "yellow")
         self.say(
             f"done. {next_command('evaluate', self._opened.paths.root, 'DATASET' if is_url(dataset) else dataset)}"
         )
@@ -245,6 +251,11 @@ class TrainReporter(Reporter):
                 "alarm of a cheating network; avsync audit DATASET looks at the train split"
             )
 
+    def point(self, now: StepMetrics, trouble: str) -> None:
+        """The same, summed up until the next validation."""
+        super().point(now, trouble)
+        self._trained = [old + new for old, new in zip(self._trained, now.sums[:3], strict=True)]
+
     def preflight(self, forecast: Forecast) -> None:
         """What to expect of this attempt."""
         self.note("preflight", str(forecast), self._pulse.now.step)
@@ -260,11 +271,31 @@ class TrainReporter(Reporter):
             self._tracker.honesty(step, got)
             if self._opened.validation:
                 write_maps(self._opened.paths.maps, got, self._opened.validation.dataset.key)
+            keep_point(self._opened.paths, self._point_of(step, got))
         self.validated(ValidationScore(step, got.accuracy, finite(answers.loss), finite(got.audited)), now)
         if now.alarm and now.alarm.is_news(before.alarm):
             self.note("alarm", now.alarm.text, step, "bold red")
         elif before.alarm and not now.alarm:
             self.note("alarm", f"over at step {step:,}: no stream alone tells the label any more", step, "green")
+
+    def _point_of(self, step: int, got: Examination) -> ValidationPoint:
+        """For the run's record."""
+        (loss, right, examples), self._trained = self._trained, [0.0, 0.0, 0.0]
+        answers, group = got.got, self._opened.feed.dataset.index.group
+        if self._opened.validation:
+            group = self._opened.validation.dataset.index.group
+        found = choices(answers, self._opened.feed.sampler.sounds)
+        read = Calibration.of(answers.logit, answers.in_sync)
+        return ValidationPoint(
+            step=step,
+            train_loss=finite(loss / examples) if examples else None,
+            train_accuracy=right / examples if examples else None,
+            loss=finite(answers.loss),
+            accuracy=proportion_of(answers.hits, got.group),
+            choice=found.all(group) if len(found.clip) else None,
+            parted=read and float(((answers.logit > read.threshold) == answers.in_sync).mean()),
+            threshold=read and read.threshold,
+        )
 
     def trusted(self, record: TrustRecord) -> None:
         """How far the confidence of `avsync score` goes, kept in the run."""
