@@ -6,7 +6,7 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
     presets     complete settings by name
     spec        what a network is shown of a clip
     world       this process among the processes of a run
-    metrics     proportions with their intervals, ROC AUC
+    metrics     proportions with their intervals, ROC AUC, calibration
     figures     heat over pictures, plots as PNG
     data/       which clips a step has and how they are cut; pairs, batches, tensors
     staging/    shards copied near, from anywhere
@@ -15,6 +15,7 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
     run/        what a run folder holds, exact resume and its proof
     honesty/    does the network cheat
     audit/      do the labels leak
+    confidence/ how sure one may be of an offset, and what makes that true of a network
     train/      the loop and what it reports
     evaluate/   a trained network on a split: how often it is right
     localize/   a video with the heat of where its sound comes from

@@ -307,6 +307,11 @@ class EvaluateConfig:
 
 SURE = 0.8
 """Probability from which on an answer about one file is called a verdict."""
+REACH_S = 2.0
+"""Offsets up to so many seconds are tried of a file."""
+TRUST = 2.0
+"""How much the evidence of a network counts that was never asked: true of the small network on generated scenes."""
+MOST_TRUST = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Accuracy with an honest interval, and ROC AUC. Arrays in, numbers out; no torch.
+"""Accuracy with an honest interval, ROC AUC, and what a probability is worth. Arrays in, numbers out; no torch.
 
 Examples of one source are alike, so an interval that counts them as independent is too narrow: the design effect of
 the sources (Kish 1965) shrinks the sample size before Wilson's interval (Wilson 1927) is taken.
@@ -108,5 +108,64 @@ class Calibration:
             return None
         return cls(scale, float(values.mean()) - offset / scale)
 
+    def log_odds(self, logit: float) -> float:
+        """Of a positive example."""
+        return self.scale * (logit - self.threshold)
+
+    def probability(self, logit: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Of a positive example."""
+        return 1 / (1 + np.exp(-np.clip(self.scale * (logit.astype(np.float64) - self.threshold), -500, 500)))
+
 
 NEWTON_STEPS = 100
+AS_IT_IS = Calibration(1.0, 0.0)
+"""The logit read as the network means it."""
+
+
+RELIABILITY_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Examples of about one predicted probability."""
+
+    low: float
+    """Lowest and ..."""
+    high: float
+    """... highest predicted probability."""
+    predicted: float
+    """Mean."""
+    observed: Proportion
+    """How many came true."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Does a probability mean what it says?"""
+
+    bins: tuple[ReliabilityBin, ...]
+    error: float
+    """Expected calibration error (Guo et al. 2017), over bins of equal mass instead of equal width: what a network is
+    mostly sure of, or mostly unsure, fills all of them. NaN without examples."""
+
+    @classmethod
+    def of(
+        cls,
+        probability: NDArray[np.floating],
+        true: NDArray[np.bool_],
+        groups: NDArray[np.integer],
+        bins: int = RELIABILITY_BINS,
+    ) -> "Reliability":
+        """groups: the source of each example. Equal probabilities share a bin, in whatever order they come."""
+        if not len(probability):
+            return cls((), float("nan"))
+        _, number, counts = np.unique(probability, return_inverse=True, return_counts=True)
+        middle = counts.cumsum() - counts / 2
+        bin_of = np.minimum(middle * bins / len(probability), bins - 1).astype(int)[number]
+        found = list[ReliabilityBin]()
+        for one in np.unique(bin_of):
+            mine = bin_of == one
+            low, high, mean = (float(f(probability[mine])) for f in (np.min, np.max, np.mean))
+            found.append(ReliabilityBin(low, high, mean, proportion_of(true[mine], groups[mine])))
+        gaps = [row.observed.count * abs(row.observed.value - row.predicted) for row in found]
+        return cls(tuple(found), sum(gaps) / len(probability))

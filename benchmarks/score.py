@@ -5,7 +5,8 @@ python -m benchmarks.score RUN SCENES LONG FOLDER [CASES]
 
 RUN was trained on SCENES (`avsync demo` makes both), whose test split is used. FOLDER keeps the network's answers, so
 a second call adds nothing. Files are coded anew, cut so that neither stream is longer than the other: nothing but the
-content tells the offset. Half of the scenes choose `trust`; the tables are about the other half.
+content tells the offset. The tables are about half of the scenes, read as the run says; the other half shows which
+trust would have been best.
 """
 
 import csv
@@ -22,13 +23,14 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from avsync.confidence.curve import Reading, Votes
+from avsync.confidence.file_evidence import ScoreEvidence, blind_windows
+from avsync.confidence.trust import reading_of
 from avsync.localize.film import FilmWriter, Picture, read_pictures
 from avsync.metrics import proportion_of
 from avsync.run.network import load_network
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import Votes
-from avsync.score.decide import SyncDecision, blind_windows, decide
-from avsync.score.listen import ScoreEvidence
+from avsync.score.decide import SyncDecision, decide
 from avsync.score.score import Scorer
 from benchmarks.base.table import Table, command
 from sharding.base.files import publish
@@ -135,11 +137,11 @@ def kept(path: Path) -> ScoreEvidence:
         return ScoreEvidence(clock=clock, window=int(data["window"]), **{name: data[name] for name in ARRAYS})
 
 
-def surprise(some: Sequence[Case], config: ScoreConfig) -> float:
+def surprise(some: Sequence[Case], reading: Reading) -> float:
     """Mean -log of the probability given to what is true; lower is better."""
     total = 0.0
     for case in some:
-        curve = Votes.of(case.evidence, blind_windows(case.evidence), config).curve()
+        curve = Votes.of(case.evidence, blind_windows(case.evidence), reading).curve()
         near = np.abs(curve.offsets_s - case.planted_s) <= curve.capture_s
         true = 1 - curve.probability.sum() if case.kind in NEGATIVE else curve.probability[near].sum()
         total -= float(np.log(max(true, 1e-6)))
@@ -214,13 +216,17 @@ def main(run: Path, short: Path, long: Path, folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cpu")
     config = ScoreConfig()
-    scorer = Scorer(network=load_network(run, "best", device), run=run, config=config, device=device, folder=folder)
+    network = load_network(run, "best", device)
+    trusted = reading_of(run, network.step, None)
+    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
     every = list(cases(scorer, scenes_of(short), scenes_of(long), count))
     console = Console(width=120)
     chosen = [case for case in every if case.number % 2 == 0]
+    console.print(trusted.words)
     for trust in TRUSTS:
-        console.print(f"trust {trust}: surprise {surprise(chosen, replace(config, trust=trust)):.3f} on the first half")
-    rest = [(case, decide(case.evidence, config)[0]) for case in every if case.number % 2]
+        found = surprise(chosen, replace(trusted.reading, trust=trust))
+        console.print(f"trust {trust}: surprise {found:.3f} on the first half")
+    rest = [(case, decide(case.evidence, config, trusted.reading)[0]) for case in every if case.number % 2]
     for table in (error_table(rest, config), negative_table(rest), calibration_table(rest)):
         console.print(table.rich())
 

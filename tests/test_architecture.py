@@ -20,8 +20,8 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 # What stands at the top of a package: its rooms, and the few files that belong to no room.
 TOP = {
     "sharding": "config errors base format containers media sources plan pack verify show advise scenes",
-    "avsync": "config presets spec world metrics figures data staging loading models run honesty audit train evaluate "
-    "localize score finetune replay",
+    "avsync": "config presets spec world metrics figures data staging loading models run honesty audit confidence "
+    "train evaluate localize score finetune replay",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
@@ -31,8 +31,8 @@ LADDER = {
         "verify advise",
     ),
     "avsync": (
-        "config", "presets metrics spec", "world figures models", "staging data", "loading", "run", "honesty audit",
-        "train evaluate localize", "score finetune replay",
+        "config", "presets metrics spec", "world figures models", "staging data", "loading", "run",
+        "honesty audit confidence", "train evaluate localize", "score finetune replay",
     ),
     "launch": ("queue site", "job commands", "watch replay", "submit", "doctor", "demo", "cli", "__main__"),
     "slurm": ("cluster", "demo"),

@@ -16,18 +16,26 @@ from avsync.data.order import (
     mixed,
 )
 from avsync.evaluate.actions import action_table, action_words
-from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name, choices
+from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name
 from avsync.evaluate.matching import Matcher, Matching
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
-from avsync.evaluate.scorecard import Scorecard, ScoreRow, by_action, by_shift, localisation, save
+from avsync.evaluate.scorecard import (
+    Scorecard,
+    ScoreRow,
+    Trustworthiness,
+    by_action,
+    by_shift,
+    localisation,
+    save,
+)
 from avsync.honesty.examination import Examination
 from avsync.honesty.judge import Honesty
-from avsync.honesty.predict import BatchAnswer
+from avsync.honesty.predict import BatchAnswer, choices
 from avsync.honesty.swap import examined, examined_rows
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.metrics import Proportion, proportion_of, roc_auc
+from avsync.metrics import Proportion, Reliability, proportion_of, roc_auc
 from avsync.models import MODELS
 from avsync.models.cam import hottest_of
 from avsync.models.sizes import check_size
@@ -89,6 +97,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         bias=Bias.of(got, group, network.threshold),
         matching=heard.matching,
         choice_by_action=by_action_name(found, feed.dataset),
+        reliability=Trustworthiness.of(got, group, network.calibration),
     )
     result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.name, network.step))
     save(card, got, feed.dataset, result.folder)
@@ -175,6 +184,8 @@ def show(result: Evaluation, last_error: str) -> None:
             f"{card.unreadable} clips could not be read and count for nothing; the last: {last_error}", style="yellow"
         )
     console.print(action_table(card.actions), action_words(card.actions), _table("|shift|", card.shifts))
+    if card.reliability:
+        console.print(_reliability_table(card.reliability.best), reliability_words(card.reliability))
     if found:
         console.print(
             Text.assemble("hottest point on a true source: ", (percent(found.hottest.value), "bold")),
@@ -198,6 +209,23 @@ def choice_words(card: Scorecard) -> list[str]:
         if words := bias_words(card.accuracy, bias):
             lines.append(words)
     return lines
+
+
+def reliability_words(found: Trustworthiness) -> str:
+    """How far the probabilities are from what came true."""
+    raw = f"with logits as they are {percent(found.of_logits.error)}"
+    if found.of_run is None:
+        return f"expected calibration error {raw}; the run has no calibration of its own for this checkpoint"
+    return f"expected calibration error {percent(found.of_run.error)} with the calibration that val gave, {raw}"
+
+
+def _reliability_table(found: Reliability) -> Table:
+    table = Table("predicted", "mean", "in sync", "95 % interval", "examples", title="does the probability mean it")
+    for row in found.bins:
+        its = row.observed
+        cells = (percent(row.predicted), percent(its.value), interval(its.low, its.high), str(its.count))
+        table.add_row(interval(row.low, row.high), *cells)
+    return table
 
 
 def _matching_of(card: Scorecard) -> list[tuple[str, Proportion]]:

@@ -1,55 +1,18 @@
 """Two-alternative forced choice, which of two sounds belongs to a picture: what a network knows, wherever its zero is.
 
-A pair of the symmetric law is one picture with two sounds of its own clip. Their order is right or wrong, whatever the
-person, the microphone or the room adds to both logits; accuracy at logit 0 loses what such a bias costs. Pure numbers.
+Accuracy at logit 0 loses what a bias costs that the order of two logits does not see. Pure numbers.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.honesty.predict import Predictions
+from avsync.honesty.predict import Choices, Predictions
 from avsync.metrics import Calibration, Proportion, proportion_of
 from sharding.format.dataset import Dataset
-
-
-class Choices(NamedTuple):
-    """P pairs: a sound in sync, and another one under the same picture."""
-
-    clip: NDArray[np.int64]
-    """(P,) clip ids"""
-    shift: NDArray[np.int64]
-    """(P,) of the other sound, frames"""
-    right: NDArray[np.float64]
-    """(P,) 1: the sound in sync has the higher logit; 1/2: both are equal"""
-
-    def of(self, chosen: NDArray[np.bool_], group: NDArray[np.integer]) -> Proportion:
-        """Of some of the pairs. group: source of each clip of the dataset."""
-        return proportion_of(self.right[chosen], group[self.clip[chosen]])
-
-    def all(self, group: NDArray[np.integer]) -> Proportion:
-        return proportion_of(self.right, group[self.clip])
-
-
-def choices(got: Predictions, sounds: int) -> Choices:
-    """The pairs among predictions, where each picture's `sounds` follow each other, one of them in sync.
-
-    Empty where the law of pairs gives a picture one sound only.
-    """
-    rows = np.arange(len(got.clip) if sounds > 1 else 0).reshape(-1, max(1, sounds))
-    rows = rows[got.in_sync[rows].sum(1) == 1]
-    sync = got.in_sync[rows]
-    own, other = np.repeat(rows[sync], sounds - 1), rows[~sync]
-    return Choices(got.clip[other], got.shift[other], preferred(got.logit[own], got.logit[other]))
-
-
-def preferred(own: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    """1 where `own` is higher, 1/2 where both are equal, as the area under ROC counts it."""
-    return (own > other) + 0.5 * (own == other)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

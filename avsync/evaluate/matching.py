@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avsync.evaluate.forced_choice import preferred
+from avsync.honesty.predict import preferred
 from avsync.honesty.swap import Examined, donors
 from avsync.metrics import Proportion, proportion_of
 from avsync.models.parts import SyncNet

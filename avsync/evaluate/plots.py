@@ -1,4 +1,4 @@
-"""The picture of an evaluation: accuracy by action and by |shift|, and how the answers are spread."""
+"""The picture of an evaluation: accuracy by action and by |shift|, how the answers are spread and what they mean."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from avsync.evaluate.actions import CHANCE, UNKNOWN, ActionRow, easiest_and_hardest
-from avsync.evaluate.scorecard import Scorecard, ScoreRow
+from avsync.evaluate.scorecard import Scorecard, ScoreRow, Trustworthiness
 from avsync.figures import figure_png, legend_below
 from avsync.honesty.predict import Predictions
+from sharding.base.text import percent
 
 COLORS = {"easy": "tab:green", "learned": "tab:blue", "hard": "tab:orange", "chance": "tab:red", UNKNOWN: "tab:gray"}
 """Of verdicts."""
@@ -19,8 +20,8 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     """PNG bytes."""
     easiest, hardest = easiest_and_hardest(card.actions)
     actions = (*easiest, *hardest)
-    figure = Figure(figsize=(13, max(4.0, 0.28 * len(actions) + 1.5)), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure = Figure(figsize=(16, max(4.0, 0.28 * len(actions) + 1.5)), layout="constrained")
+    left, middle, right, last = figure.subplots(1, 4)
     _estimates(left, actions)
     _bars(middle, card.shifts, "by |shift|: accuracy, choice o")
     limit = max(1.0, float(np.abs(got.logit).max())) if len(got.logit) else 1.0
@@ -31,6 +32,8 @@ def evaluation_plot(card: Scorecard, got: Predictions) -> bytes:
     right.axvline(0, color="black", linewidth=0.8)
     right.set(xlabel="logit (above 0: the network says in sync)", ylabel="examples")
     legend_below(right, f"AUC {card.auc:.3f}")
+    if card.reliability:
+        _reliability(last, card.reliability)
     figure.suptitle(
         f"{Path(card.run).name}, step {card.step:,}, on {Path(card.dataset).name}, split {card.split}: "
         f"accuracy {card.accuracy}",
@@ -53,6 +56,20 @@ def _estimates(axes: Axes, rows: tuple[ActionRow, ...]) -> None:
     axes.axvline(CHANCE, color="black", linestyle="--", linewidth=0.8, label="chance level")
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3))
     axes.set_title("by action (sources): interval, accuracy |, estimate o", fontsize=10)
+    legend_below(axes)
+
+
+def _reliability(axes: Axes, found: Trustworthiness) -> None:
+    """Predicted against observed; on the diagonal a probability means what it says."""
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=0.8)
+    read = {"logits as they are": (found.of_logits, "tab:gray"), "calibrated on val": (found.of_run, "tab:blue")}
+    for name, (one, color) in read.items():
+        if one:
+            at, value = [row.predicted for row in one.bins], [row.observed.value for row in one.bins]
+            ends = [(row.observed.low, row.observed.high) for row in one.bins]
+            axes.vlines(at, *zip(*ends, strict=True), color=color, linewidth=1)
+            axes.plot(at, value, "o-", color=color, markersize=4, label=f"{name}: error {percent(one.error)}")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="share in sync")
     legend_below(axes)
 
 

@@ -1,18 +1,20 @@
 """An evaluation's figures: overall, by action, by |shift|, and where the maps point. Numbers and files; no network."""
 
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
-from avsync.evaluate.forced_choice import Bias, Choices, shift_bins, span_name, within
+from avsync.evaluate.forced_choice import Bias, shift_bins, span_name, within
 from avsync.evaluate.matching import Matching
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
-from avsync.honesty.predict import Predictions
-from avsync.metrics import Proportion, proportion_of
+from avsync.honesty.predict import Choices, Predictions
+from avsync.metrics import AS_IT_IS, Calibration, Proportion, Reliability, proportion_of
 from avsync.run.paths import SUMMARY
 from sharding.base.csv_table import write_csv
 from sharding.base.files import write_json
@@ -47,6 +49,30 @@ class Localisation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Trustworthiness:
+    """Does the probability that an example is in sync mean what it says?"""
+
+    of_logits: Reliability
+    """The logit read as the network means it: 1 / (1 + exp(-logit))."""
+    of_run: Reliability | None
+    """... and as the run's validation found that it has to be read; None: the run does not say."""
+
+    @classmethod
+    def of(cls, got: Predictions, group: NDArray[np.integer], found: Calibration | None) -> Self:
+        """group: source of each clip of the dataset."""
+
+        def read_by(calibration: Calibration) -> Reliability:
+            return Reliability.of(calibration.probability(got.logit), got.in_sync, group[got.clip])
+
+        return cls(of_logits=read_by(AS_IT_IS), of_run=found and read_by(found))
+
+    @property
+    def best(self) -> Reliability:
+        """What is to be gone by."""
+        return self.of_run or self.of_logits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scorecard:
     """Everything `avsync evaluate` reports."""
 
@@ -74,6 +100,8 @@ class Scorecard:
     bias: Bias | None = None
     matching: Matching | None = None
     choice_by_action: dict[str, Proportion] = field(default_factory=dict)
+    reliability: Trustworthiness | None = None
+    """None in summaries of before it was asked."""
 
 
 def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
@@ -107,7 +135,7 @@ def localisation(points: list[PointingResult], groups: NDArray[np.integer]) -> L
 
 
 def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> None:
-    """Write summary.json, by_action.csv, by_shift.csv and predictions.csv."""
+    """Write summary.json, by_action.csv, by_shift.csv, reliability.csv and predictions.csv."""
     make_folder(folder)
     write_json(folder / SUMMARY, card)
     header = ("accuracy", "low_95", "high_95", "examples")
@@ -117,12 +145,22 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     shifts = ((row.name, *astuple(row.accuracy), *_choice_cells(row.choice)) for row in card.shifts)
     write_csv(folder / "by_action.csv", ("action", *header, *more, *choice), actions)
     write_csv(folder / "by_shift.csv", ("shift", *header, *choice), shifts)
+    columns = ("reading", "low", "high", "predicted", "observed", "low_95", "high_95", "examples")
+    write_csv(folder / "reliability.csv", columns, _reliability_rows(card.reliability))
     names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
     examples = (
         (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")
         for clip, shift, sync, logit in zip(got.clip, got.shift, got.in_sync, got.logit, strict=True)
     )
     write_csv(folder / "predictions.csv", ("clip", "action", "shift_s", "in_sync", "logit"), examples)
+
+
+def _reliability_rows(found: Trustworthiness | None) -> Iterator[tuple[object, ...]]:
+    """A line for each bin."""
+    for name in ("of_logits", "of_run") if found else ():
+        read: Reliability | None = getattr(found, name)
+        for row in read.bins if read else ():
+            yield name, row.low, row.high, row.predicted, *astuple(row.observed)
 
 
 def _cells(row: ActionRow) -> tuple[object, ...]:

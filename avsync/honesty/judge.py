@@ -50,11 +50,18 @@ def alarm_of(step: int, got: Examination, before: Alarm | None) -> Alarm | None:
 def score_of(step: int, got: Examination, alarm: Alarm | None) -> Best:
     """What the checkpoint of `step` is worth."""
     found = Calibration.of(got.got.logit, got.got.in_sync)
-    threshold = found and found.threshold
+    if found and max(abs(found.threshold), found.scale) > LARGEST_MEASURED:
+        found = None
     loss = min(got.got.loss, LARGEST_MEASURED)  # of a run that diverges; the file holds no larger one
-    if threshold is not None and abs(threshold) > LARGEST_MEASURED:
-        threshold = None
-    return Best(step, got.accuracy, loss, got.audited, alarm is not None, threshold)
+    return Best(
+        step,
+        got.accuracy,
+        loss,
+        got.audited,
+        alarm is not None,
+        threshold=found and found.threshold,
+        scale=found and found.scale,
+    )
 
 
 def after(state: State, score: Best, alarm: Alarm | None, *, better: bool) -> State:

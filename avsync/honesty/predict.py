@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
+from avsync.metrics import Proportion, proportion_of
 from avsync.models.parts import SyncOutput
 
 
@@ -62,3 +63,41 @@ def rows(answer: BatchAnswer) -> Tensor:
     shift = torch.tensor([[draw.pair.shift(k) for k in range(sounds)] for draw in batch.draws], device=logit.device)
     columns = (clip, shift, batch.in_sync, logit, batch.valid.unsqueeze(1).expand_as(logit))
     return torch.stack([column.double().flatten() for column in columns], dim=1)
+
+
+class Choices(NamedTuple):
+    """P pairs: a sound in sync, and another one under the same picture.
+
+    Their order is right or wrong, whatever the person, the microphone or the room adds to both logits.
+    """
+
+    clip: NDArray[np.int64]
+    """(P,) clip ids"""
+    shift: NDArray[np.int64]
+    """(P,) of the other sound, frames"""
+    right: NDArray[np.float64]
+    """(P,) 1: the sound in sync has the higher logit; 1/2: both are equal"""
+
+    def of(self, chosen: NDArray[np.bool_], group: NDArray[np.integer]) -> Proportion:
+        """Of some of the pairs. group: source of each clip of the dataset."""
+        return proportion_of(self.right[chosen], group[self.clip[chosen]])
+
+    def all(self, group: NDArray[np.integer]) -> Proportion:
+        return proportion_of(self.right, group[self.clip])
+
+
+def choices(got: Predictions, sounds: int) -> Choices:
+    """The pairs among predictions, where each picture's `sounds` follow each other, one of them in sync.
+
+    Empty where the law of pairs gives a picture one sound only.
+    """
+    rows = np.arange(len(got.clip) if sounds > 1 else 0).reshape(-1, max(1, sounds))
+    rows = rows[got.in_sync[rows].sum(1) == 1]
+    sync = got.in_sync[rows]
+    own, other = np.repeat(rows[sync], sounds - 1), rows[~sync]
+    return Choices(got.clip[other], got.shift[other], preferred(got.logit[own], got.logit[other]))
+
+
+def preferred(own: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 where `own` is higher, 1/2 where both are equal, as the area under ROC counts it."""
+    return (own > other) + 0.5 * (own == other)

@@ -24,6 +24,7 @@ from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, Source
 from avsync.localize.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
 from avsync.localize.windows import as_input, form_of, frames_of, read_windows, seen_box
+from avsync.metrics import AS_IT_IS
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
@@ -189,10 +190,11 @@ def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.d
     shown = frames_of(source, clock)
     starts = window_starts(len(shown), length, overlap)
     stitcher, scorer = Stitcher(len(shown), length), MapScorer(network.model)
+    calibration = network.calibration or AS_IT_IS
     with Bar("looking and listening", len(starts), unit="share", passing=True) as bar:
         for window in read_windows(source, form_of(network), shown.start, starts, length):
             output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))
-            stitcher.add(window.start, float(output.logit[0, 0]), output.cam[0, 0])
+            stitcher.add(window.start, calibration.log_odds(float(output.logit[0, 0])), output.cam[0, 0])
             bar.advance()
     return _Look(
         shown=shown,

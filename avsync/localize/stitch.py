@@ -30,7 +30,7 @@ class HeatTrack:
     heat: NDArray[np.float32]
     """(n, h, w) |w . f|, in cells."""
     logit: NDArray[np.float32]
-    """(n,) above 0 means "in sync"."""
+    """(n,) as the run's validation found that it is to be read: above 0 means "in sync"."""
 
     @property
     def in_sync(self) -> NDArray[np.float32]:

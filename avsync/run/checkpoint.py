@@ -8,6 +8,8 @@ RUN/checkpoints/00001000/   model.pt, optimizer.pt, state.json; written aside an
 RUN/progress.json           RunProgress (progress.py): where it stands now
 RUN/jobs/                   of who started it on a cluster
 RUN/best.json               Best: which checkpoint had the highest audited accuracy
+RUN/validations.jsonl       ValidationPoint (diagnosis.py): a line for each validation
+RUN/trust.json              TrustRecord: how to read its logits as evidence about a file (avsync/confidence)
 RUN/maps.csv                does each validation clip's map listen, at the last validation (avsync/honesty)
 RUN/tensorboard/            train, validation and chance curves
 RUN/evaluation/, localize/, score/   answers of the trained network (paths.py)

@@ -13,12 +13,14 @@ from torch import nn
 from avsync.config import ModelName, TrainConfig
 from avsync.data.selection import Selection
 from avsync.loading.feed import Feed
+from avsync.metrics import Calibration
 from avsync.models import MODELS, build_model
 from avsync.models.parts import SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
 from avsync.run.checkpoint import check_model, load_checkpoint, restore_weights
 from avsync.run.info import RunInfo, choose_step, read_run
 from avsync.run.paths import RunPaths
+from avsync.run.state import State
 from avsync.spec import InputSpec
 from avsync.world import use_cores
 from sharding.base.console import open_console
@@ -65,6 +67,8 @@ class LoadedNetwork:
     step: int
     threshold: float | None = None
     """The logit that parted the validation of this checkpoint best; None: the run does not say."""
+    calibration: Calibration | None = None
+    """What its logits meant there; None: the run does not say."""
 
 
 def load_network(run: Path, which: Literal["best", "last"], device: torch.device) -> LoadedNetwork:
@@ -77,23 +81,32 @@ def load_network(run: Path, which: Literal["best", "last"], device: torch.device
     paths = RunPaths(run)
     info: RunInfo = read_run(paths)
     step = choose_step(paths, which)
+    loaded, state = load_step(paths, info, step, device)
+    if state.alarm:
+        warning = f"{paths.checkpoint(step)}: {state.alarm.warning}"
+        open_console(stderr=True).print(warning, style="bold red", soft_wrap=True)
+    return loaded
+
+
+def load_step(paths: RunPaths, info: RunInfo, step: int, device: torch.device) -> tuple[LoadedNetwork, State]:
+    """The network of one checkpoint, and its state. Raises FormatError."""
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
     check_model(saved.state, info.config.model, folder)
-    if alarm := saved.state.alarm:
-        open_console(stderr=True).print(f"{folder}: {alarm.warning}", style="bold red", soft_wrap=True)
     model = build_model(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     _check_finite(model, folder)
-    best = saved.state.best
-    return LoadedNetwork(
+    best = saved.state.best if saved.state.best and saved.state.best.step == step else None
+    loaded = LoadedNetwork(
         model=model.to(device).eval(),
         config=info.config,
         spec=info.spec,
         dataset=info.dataset,
         step=step,
-        threshold=best.threshold if best and best.step == step else None,
+        threshold=best and best.threshold,
+        calibration=best and best.calibration,
     )
+    return loaded, saved.state
 
 
 def _check_finite(model: nn.Module, folder: Path) -> None:

@@ -49,6 +49,14 @@ class RunPaths:
         return self.root / "best.json"
 
     @property
+    def trust(self) -> Path:
+        return self.root / "trust.json"
+
+    @property
+    def validations(self) -> Path:
+        return self.root / "validations.jsonl"
+
+    @property
     def maps(self) -> Path:
         return self.root / "maps.csv"
 

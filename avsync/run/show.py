@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from avsync.data.order import Digest
+from avsync.run.diagnosis import diagnose, recorded
 from avsync.run.history import ClipRow, History, open_history
 from avsync.run.info import read_run
 from avsync.run.paths import RunPaths
@@ -42,7 +43,7 @@ def _console() -> Console:
 
 
 def show_attempts(run: Path, console: Console | None = None) -> None:
-    """Print how each attempt began. Raises InputError, FormatError."""
+    """Print how each attempt began, and why it does not learn where that shows. Raises InputError, FormatError."""
     console, paths = console or _console(), RunPaths(run)
     info, done = read_run(paths), max(paths.saved_steps(), default=0)
     console.print(Text(f"{run}: {info.config.model}, {done} of {counted(info.config.steps, 'step')} saved"))
@@ -57,6 +58,8 @@ def show_attempts(run: Path, console: Console | None = None) -> None:
         begun = shown(receipt.begun.partition("+")[0].replace("T", " "), SHOWN * 2)
         table.add_row(str(receipt.attempt), begun, *map(str, numbers), plain(receipt.digest[:SHOWN]))
     console.print(table)
+    for finding in diagnose(recorded(paths, info.config, done)):
+        console.print(Text(str(finding), "yellow"), soft_wrap=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

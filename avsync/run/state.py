@@ -1,13 +1,17 @@
-"""Where a checkpoint stands: state.json, and best.json beside the checkpoints. No torch here.
+"""Where a checkpoint stands: state.json, and best.json and trust.json beside the checkpoints. No torch here.
 
 All that a run needs to go on at the exact clip is the number of steps; the rest is there to prove it.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import msgspec
+
+from avsync.config import MOST_TRUST
 from avsync.data.order import Digest
+from avsync.metrics import Calibration
 from avsync.run.alarm import Alarm
 from sharding.base.files import LARGEST_RECORD, Count, Measured
 
@@ -31,12 +35,21 @@ class Best:
     """An alarm stood."""
     threshold: Measured | None = None
     """The logit that parts sounds in sync from others best (metrics.Calibration); None: not known."""
+    scale: Measured | None = None
+    """What a logit above it is worth (metrics.Calibration); None: not known, as in files of before it was kept."""
 
     @property
     def worth(self) -> float:
         """What `best` goes by."""
         audited = self.accuracy if self.audited is None else self.audited
         return audited - HANDICAP * self.cheats
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What its logits meant in validation."""
+        if self.threshold is None or self.scale is None:
+            return None
+        return Calibration(self.scale, self.threshold)
 
     def beats(self, other: "Best") -> bool:
         """Higher audited accuracy, an honest one favoured (HANDICAP).
@@ -45,6 +58,44 @@ class Best:
         split is small, and all that only cheat are at 50 %.
         """
         return (self.worth, -self.accuracy, -self.loss) > (other.worth, -other.accuracy, -other.loss)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkTrust:
+    """How `avsync score` is to read the logits of a checkpoint, by files with known offsets made of the val split."""
+
+    step: Count
+    trust: Annotated[float, msgspec.Meta(gt=0, le=MOST_TRUST)] | None
+    """How much its answers count; None: could not be told."""
+    threshold: Measured = 0.0
+    """The logit that tells nothing."""
+    none: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.25
+    """Probability, before anything is looked at, that a file's sound does not belong to its picture."""
+    low: Measured = 0.0
+    """`trust` lies between this ..."""
+    high: Measured = 0.0
+    """... and this, with 90 %: what other sources would have given."""
+    error: Measured = 0.0
+    """Expected calibration error of the confidence on these files."""
+    before: Measured = 0.0
+    """The same with the trust of a network that was never asked."""
+    clips: Count = 0
+    sources: Count = 0
+    why: str = ""
+    """Why it could not be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustRecord:
+    """trust.json: of the checkpoints that were asked when the training ended."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_RECORD
+
+    networks: tuple[NetworkTrust, ...]
+
+    def of(self, step: int) -> NetworkTrust | None:
+        """Of the checkpoint of `step`; None: it was not asked."""
+        return next((one for one in self.networks if one.step == step), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

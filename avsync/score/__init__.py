@@ -7,8 +7,7 @@ Imported by: launch when the command runs; its settings always.
 config     settings
 score      one file after the other, from the file to its answer
 listen     the network's answers for every window and every offset
-curve      one curve over the offset out of them, and where another offset holds
-decide     from the curve to a verdict
+decide     from the curve that avsync/confidence makes of them to a verdict
 wording    the verdict in a sentence
 result     the answer as one record: VIDEO.json
 plot       the answer in one picture: VIDEO.png

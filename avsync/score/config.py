@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from avsync.config import SURE
+from avsync.config import MOST_TRUST, REACH_S, SURE
 from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
@@ -21,13 +21,13 @@ class ScoreConfig:
     """Sound that comes later than its picture by up to this is in sync (EBU R 37)."""
     sure: float = SURE
     """Below this probability the answer is "can't tell"."""
-    reach_s: float = 2.0
+    reach_s: float = REACH_S
     """Offsets up to so many seconds, either way, are tried."""
     hop_s: float = 0.0
     """Seconds from one window to the next; 0: 1 s, less for short files, more for those over 5 minutes."""
-    trust: float = 2.0
-    """How much the network's evidence counts. 2 makes the confidence true on generated scenes; lower it where sure
-    answers prove wrong."""
+    trust: float | None = None
+    """How much the network's evidence counts: lower it where sure answers prove wrong. By default what the training
+    found on its val split, which makes the confidence true there; 2 where the run does not say."""
     output: Annotated[str, IS_PATH] = ""
     """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
     fix: bool = False
@@ -51,5 +51,5 @@ class ScoreConfig:
             raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
         if not 0 <= self.hop_s <= 60:
             raise InputError(f"--hop-s {self.hop_s} must be at most 60 s, or 0 to let the length decide")
-        if not 0 < self.trust <= 10:
-            raise InputError(f"--trust {self.trust} must be above 0, and at most 10")
+        if self.trust is not None and not 0 < self.trust <= MOST_TRUST:
+            raise InputError(f"--trust {self.trust} must be above 0, and at most {MOST_TRUST:g}")

@@ -3,17 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from avsync.confidence.curve import OffsetCurve, Reading, Votes, milliseconds
+from avsync.confidence.file_evidence import ScoreEvidence, blind_windows
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import OffsetCurve, Votes, milliseconds
-from avsync.score.listen import ScoreEvidence
 from avsync.score.result import ScoredPart, Verdict
 
-SILENT_DB = -60.0
-"""Below this a window's sound is called silent."""
-STILL = 0.15
-"""Below this mean change of brightness, of 255 steps, a window's picture is called still."""
 PART_WINDOWS, PART_SURE = 2, 0.95
 """A part with an offset of its own is as long as so many windows side by side, and at least so sure: among many parts
 that could be cut out, some fit by chance."""
@@ -31,22 +26,17 @@ class SyncDecision:
     parts: tuple[ScoredPart, ...]
 
 
-def decide(evidence: ScoreEvidence, config: ScoreConfig) -> tuple[SyncDecision, Votes | None]:
+def decide(evidence: ScoreEvidence, config: ScoreConfig, reading: Reading) -> tuple[SyncDecision, Votes | None]:
     """The verdict, and the votes it comes from; None when the file has no window to judge."""
     if not len(evidence.starts) or np.isnan(evidence.logit).all():
         return SyncDecision(verdict="can't tell", curve=None, parts=()), None
-    votes = Votes.of(evidence, blind_windows(evidence), config)
+    votes = Votes.of(evidence, blind_windows(evidence), reading)
     curve = votes.curve()
     parts = tuple(_part(votes, first, stop, config) for first, stop in _merged(votes, votes.parts()))
     offsets = [part.offset_ms for part in parts if part.verdict != "can't tell"]
     changes = len(offsets) > 1 and max(offsets) - min(offsets) > curve.capture_s * 1000
     verdict = "changes" if changes else verdict_of(curve, config)
     return SyncDecision(verdict=verdict, curve=curve, parts=parts), votes
-
-
-def blind_windows(evidence: ScoreEvidence) -> NDArray[np.bool_]:
-    """(n,) windows that cannot tell anything: silent, or still."""
-    return (evidence.loudness_db < SILENT_DB) | (evidence.motion < STILL)
 
 
 def verdict_of(curve: OffsetCurve, config: ScoreConfig) -> Verdict:

@@ -8,8 +8,6 @@ n windows, D offsets, T frames of a window, S samples, C channels, K sounds of o
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -17,46 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avsync.confidence.file_evidence import ScoreEvidence, decibels, mean_motion, offset_step, usual_hop
 from avsync.localize.windows import Window, as_input, form_of, frames_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.media.probe import Probe
-
-GRID_S = 0.04
-"""Offsets lie a frame apart, or the fewest frames that make so much: the peak is wider."""
-WINDOWS = 8
-"""Of a short file; more would tell the same again."""
-SHORTEST_HOP_S, USUAL_HOP_S = 0.25, 1.0
-LONG_S = 300
-"""From this length on windows lie further apart, up to one window: more of the same makes no answer surer."""
-QUIETEST_DB = -120.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ScoreEvidence:
-    """What was found, window by window."""
-
-    clock: Clock
-    window: int
-    """T, frames."""
-    starts: NDArray[np.int64]
-    """(n,) first frames, ascending; frame 0 is presentation time 0"""
-    offsets: NDArray[np.int64]
-    """(D,) frames by which the sound is taken from later in the file, ascending, evenly spaced, 0 among them"""
-    logit: NDArray[np.float32]
-    """(n, D) above 0: the two belong together; nan where the file has no such sound"""
-    loudness_db: NDArray[np.float32]
-    """(n,) root mean square of the window's own sound, dB below full scale"""
-    motion: NDArray[np.float32]
-    """(n,) mean change of brightness from frame to frame, in steps of 0 to 255"""
-    peaks: NDArray[np.float32]
-    """(frames,) loudest sample during each frame from the first window on, 0 to 1"""
-
-    def seconds(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Frames as seconds, for words and plots."""
-        return frames / float(self.clock.fps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,11 +55,6 @@ def check_tolerance(network: LoadedNetwork, config: ScoreConfig) -> None:
         )
 
 
-def offset_step(fps: Fraction) -> int:
-    """Frames from one offset to the next."""
-    return max(1, round(GRID_S * float(fps)))
-
-
 def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> WindowPlan:
     """Windows that lie inside the picture, spread evenly over it."""
     fps, length = network.dataset.clock.fps, network.spec.frames
@@ -117,13 +77,6 @@ def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> 
     )
 
 
-def usual_hop(seconds: float, window_s: float) -> float:
-    """From one window to the next, seconds."""
-    if seconds > LONG_S:
-        return min(window_s, USUAL_HOP_S * seconds / LONG_S)
-    return min(USUAL_HOP_S, max(SHORTEST_HOP_S, (seconds - window_s) / WINDOWS))
-
-
 @torch.inference_mode()
 def listen(
     network: LoadedNetwork, source: Probe, plan: WindowPlan, device: torch.device, advance: Callable[[], object]
@@ -140,8 +93,8 @@ def listen(
     for number, window in enumerate(windows):
         rows.append(ear.ask(window))
         own = ear.own_sound(window)
-        loudness.append(_decibels(own))
-        motion.append(_motion(window.yuv))
+        loudness.append(decibels(own))
+        motion.append(mean_motion(window.yuv))
         until = starts[number + 1] - window.start if number + 1 < len(starts) else length
         peaks += _peaks(own, clock, min(until, length))
         peaks += [0.0] * max(0, until - length)
@@ -205,17 +158,6 @@ class _Ear:
         begin = self._clock.sample_at(self._plan.first + window.start - self._plan.reach)
         first = self._clock.sample_at(frame) - begin
         return window.audio[first : first + self._samples]
-
-
-def _decibels(sound: NDArray[np.int16]) -> float:
-    power = float(np.square(sound.astype(np.float32) / 32768).mean())
-    return max(QUIETEST_DB, 10 * np.log10(max(power, 1e-20)))
-
-
-def _motion(yuv: NDArray[np.uint8]) -> float:
-    luma = yuv[:, : yuv.shape[1] * 2 // 3]
-    changes = [np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(luma)]
-    return float(np.mean(changes)) if changes else 0.0
 
 
 def _peaks(sound: NDArray[np.int16], clock: Clock, frames: int) -> list[float]:

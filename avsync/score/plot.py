@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from avsync.confidence.file_evidence import ScoreEvidence
 from avsync.figures import ACCENT, INK, PALE, bare, draw_sound, figure_png
-from avsync.score.listen import ScoreEvidence
 from avsync.score.result import ScoreResult
 from sharding.base.text import percent
 

@@ -6,6 +6,7 @@ An offset above 0 means that the sound comes late: what is heard at t + offset b
 from dataclasses import dataclass
 from typing import Literal
 
+from avsync.confidence.curve import Reading
 from avsync.score.config import ScoreConfig
 
 Verdict = Literal["in sync", "off", "changes", "can't tell"]
@@ -83,3 +84,5 @@ class ScoreResult:
     windows: tuple[ScoredWindow, ...]
     curve: tuple[CurvePoint, ...]
     settings: ScoreConfig
+    reading: Reading | None = None
+    """How the network's logits were taken; None in answers of before that was kept."""

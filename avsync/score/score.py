@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from avsync.confidence.curve import OffsetCurve, Reading, Votes, milliseconds
+from avsync.confidence.file_evidence import ScoreEvidence
+from avsync.confidence.trust import reading_of
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, full_name, score_place
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import OffsetCurve, Votes, milliseconds
 from avsync.score.decide import decide
 from avsync.score.fix import WHY_NOT, fix, fixed_path
-from avsync.score.listen import ScoreEvidence, check_tolerance, listen, plan_windows
+from avsync.score.listen import check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
-from sharding.base.console import Bar
+from sharding.base.console import Bar, open_console
 from sharding.base.files import publish, write_json, writing
 from sharding.base.guarded import claim, make_folder
 from sharding.base.text import plain
@@ -51,7 +53,9 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     claim(Path(config.output) if config.output else run)
     with writing(folder, "--output"):
         make_folder(folder)
-    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder)
+    trusted = reading_of(run, network.step, config.trust)
+    open_console(stderr=True).print(trusted.words, soft_wrap=True)
+    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
     done = list[Scored]()
     for number, video in enumerate(videos, 1):
         count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
@@ -71,6 +75,8 @@ class Scorer:
     device: torch.device
     folder: Path
     """Where answers go."""
+    reading: Reading
+    """How the network's logits are taken."""
 
     def work(self, video: Path, bar: Bar | None = None) -> Scored:
         """One file, with all that is wanted of it: answer, picture, fixed copy."""
@@ -91,7 +97,7 @@ class Scorer:
         plan = plan_windows(source, self.network, self.config)
         bar.update(total=len(plan.starts))
         evidence = listen(self.network, source, plan, self.device, bar.advance)
-        decision, votes = decide(evidence, self.config)
+        decision, votes = decide(evidence, self.config, self.reading)
         reason, curve = why_not(decision, evidence, self.config), decision.curve
         answer = ScoreResult(
             video=full_name(video.resolve()),
@@ -110,6 +116,7 @@ class Scorer:
             windows=_windows(evidence, votes) if votes else (),
             curve=_points(curve) if curve else (),
             settings=self.config,
+            reading=self.reading,
         )
         return answer, evidence
 

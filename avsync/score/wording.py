@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from avsync.confidence.curve import NONE_PRIOR, OffsetCurve
+from avsync.confidence.file_evidence import SILENT_DB, STILL, ScoreEvidence, blind_windows
 from avsync.score.config import ScoreConfig
-from avsync.score.curve import NONE_PRIOR, OffsetCurve
-from avsync.score.decide import MOSTLY, SILENT_DB, STILL, SyncDecision, blind_windows
-from avsync.score.listen import ScoreEvidence
+from avsync.score.decide import MOSTLY, SyncDecision
 from avsync.score.result import ScoredPart, Verdict
 from sharding.base.text import percent, plain
 

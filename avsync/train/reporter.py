@@ -7,23 +7,26 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
+from avsync.confidence.trust import trust_words
 from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.honesty.examination import Examination, in_words, write_maps
 from avsync.honesty.judge import FEWEST_SOURCES
-from avsync.honesty.predict import BatchAnswer
-from avsync.metrics import roc_auc
+from avsync.honesty.predict import BatchAnswer, choices
+from avsync.metrics import Calibration, proportion_of, roc_auc
+from avsync.run.diagnosis import ValidationPoint, diagnose, keep_point, recorded
 from avsync.run.paths import RunPaths
 from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, finite
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
-from avsync.run.state import Best, State
+from avsync.run.state import Best, State, TrustRecord
 from avsync.train import pictures
 from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
 from avsync.world import World, words_for
 from sharding.base.console import Bar, WaitNotice, open_console
+from sharding.base.files import write_json
 from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, percent
 from sharding.base.written_paths import is_url
@@ -192,6 +195,7 @@ class TrainReporter(Reporter):
 
     def __init__(self, opened: OpenRun, state: State, *, speaks: bool) -> None:
         self._opened, runtime = opened, opened.config.runtime
+        self._trained = [0.0, 0.0, 0.0]
         self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
         super().__init__(
             "training",
@@ -226,6 +230,10 @@ class TrainReporter(Reporter):
         """The last line: which command follows."""
         super().done(state)
         dataset = self._opened.info.dataset_path
+        if self._tracker:
+            found = recorded(self._opened.paths, self._opened.config, state.step)
+            for finding in diagnose(found):
+                self.note("why it does not learn", str(finding), state.step, "yellow")
         self.say(
             f"done. {next_command('evaluate', self._opened.paths.root, 'DATASET' if is_url(dataset) else dataset)}"
         )
@@ -243,6 +251,11 @@ class TrainReporter(Reporter):
                 "alarm of a cheating network; avsync audit DATASET looks at the train split"
             )
 
+    def point(self, now: StepMetrics, trouble: str) -> None:
+        """The same, summed up until the next validation."""
+        super().point(now, trouble)
+        self._trained = [old + new for old, new in zip(self._trained, now.sums[:3], strict=True)]
+
     def preflight(self, forecast: Forecast) -> None:
         """What to expect of this attempt."""
         self.note("preflight", str(forecast), self._pulse.now.step)
@@ -258,11 +271,39 @@ class TrainReporter(Reporter):
             self._tracker.honesty(step, got)
             if self._opened.validation:
                 write_maps(self._opened.paths.maps, got, self._opened.validation.dataset.key)
+            keep_point(self._opened.paths, self._point_of(step, got))
         self.validated(ValidationScore(step, got.accuracy, finite(answers.loss), finite(got.audited)), now)
         if now.alarm and now.alarm.is_news(before.alarm):
             self.note("alarm", now.alarm.text, step, "bold red")
         elif before.alarm and not now.alarm:
             self.note("alarm", f"over at step {step:,}: no stream alone tells the label any more", step, "green")
+
+    def _point_of(self, step: int, got: Examination) -> ValidationPoint:
+        """For the run's record."""
+        (loss, right, examples), self._trained = self._trained, [0.0, 0.0, 0.0]
+        answers, group = got.got, self._opened.feed.dataset.index.group
+        if self._opened.validation:
+            group = self._opened.validation.dataset.index.group
+        found = choices(answers, self._opened.feed.sampler.sounds)
+        read = Calibration.of(answers.logit, answers.in_sync)
+        return ValidationPoint(
+            step=step,
+            train_loss=finite(loss / examples) if examples else None,
+            train_accuracy=right / examples if examples else None,
+            loss=finite(answers.loss),
+            accuracy=proportion_of(answers.hits, got.group),
+            choice=found.all(group) if len(found.clip) else None,
+            parted=read and float(((answers.logit > read.threshold) == answers.in_sync).mean()),
+            threshold=read and read.threshold,
+        )
+
+    def trusted(self, record: TrustRecord) -> None:
+        """How far the confidence of `avsync score` goes, kept in the run."""
+        if self._tracker:
+            with housekeeping("write", self._opened.paths.trust):
+                write_json(self._opened.paths.trust, record)
+        for words in dict.fromkeys(map(trust_words, record.networks)):
+            self.say(words)
 
     def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
         """What the network is shown; drawn only where somebody looks."""

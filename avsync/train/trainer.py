@@ -17,16 +17,18 @@ from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 from torch.distributed.constants import default_pg_timeout
 
+from avsync.confidence.trust import TrustPlan, find_trust, recorded
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.honesty.judge import after, alarm_of, score_of
-from avsync.loading.options import LoaderOptions
+from avsync.loading.feed import Feed
+from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
-from avsync.run.network import build_network
+from avsync.run.network import build_network, load_step
 from avsync.run.optimizer_state import restore_optimizer
 from avsync.run.resume import OpenRun, begin, open_run
-from avsync.run.state import Best, State
+from avsync.run.state import Best, NetworkTrust, State, TrustRecord
 from avsync.staging.stager import keep_ahead
 from avsync.train.loop import Loop, TrainSchedule
 from avsync.train.preflight import preflight
@@ -143,8 +145,29 @@ class Trainer:
                     rows = self.feed.training_rows(order, coming_steps, self.world, config.runtime.accumulate, coming)
                     with self.feed.loader(self.options, every) as loader:
                         loop.train(loader, rows, end)
+            if self.opened.validation:
+                self._find_trust(self.opened.validation, anew=start < steps)
             self.reporter.done(loop.state)
         return TrainSummary(steps=loop.state.step, resumed_at=start, best=loop.state.best)
+
+    def _find_trust(self, val: Feed, *, anew: bool) -> None:
+        """How the logits of what is kept are to be read as evidence; `anew`: also where that is known already."""
+        loop, paths, world = self.loop, self.opened.paths, self.world
+        state, found = loop.state, list[NetworkTrust]()
+        if world.agree(not anew and recorded(paths, state)):
+            return
+        plan = TrustPlan.of(val, self.opened.info.spec.frames)
+        try:
+            for step in sorted({state.best.step if state.best else state.step, state.step}):
+                if isinstance(plan, str):
+                    found.append(NetworkTrust(step=step, trust=None, why=plan))
+                    continue
+                with self.reporter.phase("validating"):
+                    network, _ = world.together(lambda at=step: load_step(paths, self.opened.info, at, world.device))
+                    found.append(find_trust(network, val, plan, world, self.options, loop.guarded))
+        except StoppedWaiting:
+            loop.leave()
+        self.reporter.trusted(TrustRecord(networks=tuple(found)))
 
     @property
     def rate(self) -> float:

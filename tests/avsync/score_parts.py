@@ -8,6 +8,7 @@ import av
 import torch
 from torch import Tensor, nn
 
+from avsync.confidence.curve import Reading
 from avsync.config import TrainConfig, ViewConfig
 from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
@@ -88,7 +89,9 @@ def network(fused: nn.Module | None = None) -> LoadedNetwork:
 def scorer(folder: Path, net: LoadedNetwork | None = None, **settings: object) -> Scorer:
     config = replace(ScoreConfig(early_ms=80, late_ms=80), **settings)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
-    return Scorer(network=net or network(), run=folder, config=config, device=torch.device("cpu"), folder=folder)
+    reading = Reading() if config.trust is None else Reading(trust=config.trust)
+    device = torch.device("cpu")
+    return Scorer(network=net or network(), run=folder, config=config, device=device, folder=folder, reading=reading)
 
 
 def ask(folder: Path, video: Path, net: LoadedNetwork | None = None, **settings: object) -> ScoreResult:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avsync.metrics import proportion_of, roc_auc
+from avsync.metrics import Calibration, Reliability, proportion_of, roc_auc
 
 
 def test_auc_counts_ordered_pairs_and_half_of_ties():
@@ -44,3 +44,34 @@ def test_one_source_or_none_gives_a_wide_interval():
     assert one.high - one.low > 0.8
     none = proportion_of(np.array([], bool), np.array([], int))
     assert (none.low, none.high, none.count) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_a_probability_that_means_what_it_says_has_no_calibration_error_and_another_one_has(scale: float) -> None:
+    rng = np.random.default_rng(5)
+    logit = rng.normal(0, 2, 20_000)
+    true = rng.random(len(logit)) < Calibration(scale, 0.0).probability(logit)
+    errors = {
+        read: Reliability.of(Calibration(read, 0.0).probability(logit), true, np.arange(len(logit))).error
+        for read in (0.3, 1.0, 4.0)
+    }
+    assert errors.pop(scale) < 0.015
+    assert min(errors.values()) > 0.05
+
+
+def test_bins_have_equal_mass_and_every_example_is_in_one() -> None:
+    rng = np.random.default_rng(6)
+    sure = 1 - rng.random(1000) ** 4 / 10  # most lie near 1: bins of equal width would be empty but for the last
+    found = Reliability.of(sure, rng.random(1000) < sure, np.arange(1000))
+    assert [row.observed.count for row in found.bins] == [100] * 10
+    edges = [edge for row in found.bins for edge in (row.low, row.high)]
+    assert edges == sorted(edges)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_probabilities_share_a_bin_so_that_their_order_says_nothing(seed: int) -> None:
+    sure, true = np.repeat([0.2, 0.7], [30, 70]), np.arange(100) % 2 == 0
+    mixed = np.random.default_rng(seed).permutation(100)
+    assert Reliability.of(sure[mixed], true[mixed], np.arange(100)[mixed]) == Reliability.of(sure, true, np.arange(100))
+    assert Reliability.of(sure, true, np.arange(100)).error == pytest.approx(0.3 * 0.3 + 0.7 * 0.2)
+    assert np.isnan(Reliability.of(np.zeros(0), np.zeros(0, bool), np.zeros(0, int)).error)

@@ -55,6 +55,14 @@ def test_tables_files_and_plot_agree(trained, dataset):
     assert sum(row.accuracy.count for row in card.shifts) == len(rows)
     assert all(abs(float(row["shift_s"])) >= 1 for row in rows if row["in_sync"] == "0")
     assert json.loads((folder / "summary.json").read_text())["accuracy"]["count"] == len(rows)
+    assert card.reliability is not None
+    with (folder / "reliability.csv").open() as file:
+        bins = list(csv.DictReader(file))
+    read = [(name, one) for name in ("of_logits", "of_run") if (one := getattr(card.reliability, name))]
+    assert [name for name, one in read for _ in one.bins] == [line["reading"] for line in bins]
+    for name, one in read:
+        assert sum(int(line["examples"]) for line in bins if line["reading"] == name) == len(rows)
+        assert 0 <= one.error <= 1
     with Image.open(found.plot) as plot:
         assert min(plot.size) > 300
     assert card.localisation is not None

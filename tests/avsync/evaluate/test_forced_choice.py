@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from avsync.evaluate.forced_choice import Bias, bias_words, choices, shift_bins, span_name, within
+from avsync.evaluate.forced_choice import Bias, bias_words, shift_bins, span_name, within
 from avsync.evaluate.matching import kin
-from avsync.honesty.predict import Predictions
+from avsync.honesty.predict import Predictions, choices
 from avsync.metrics import Calibration, proportion_of
 
 

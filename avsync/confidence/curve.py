@@ -2,8 +2,8 @@
 
 The network's logit is the logarithm of how much likelier a window is when picture and sound belong together than when
 they do not. So logits add up over windows that know nothing of each other; those that overlap share what they know
-(`_weight`). How true the network's own numbers are differs between networks: `ScoreConfig.trust` multiplies them, and
-benchmarks/score.py measures it.
+(`_weight`). How true the network's own numbers are differs between networks: `Reading` says how to take
+them, and trust.py finds it.
 
 A window may also have nothing to tell, as music over pictures does: so no window speaks against an offset for more
 than log(SILENT). "None of these offsets" is a candidate like any other, with evidence 0.
@@ -18,8 +18,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.score.config import ScoreConfig
-from avsync.score.listen import ScoreEvidence
+from avsync.confidence.file_evidence import ScoreEvidence
+from avsync.config import TRUST
 
 SILENT = 0.1
 """Fraction of the windows that tell nothing, in a file that is in sync."""
@@ -27,7 +27,7 @@ SUREST = 2.0
 """Logit that no window counts for more than, 88 %: about how often networks are right of one window. Of what is unlike
 all they were trained on they may say far larger numbers."""
 NONE_PRIOR = 0.25
-"""Of a file: that its sound does not belong to its picture, or is further off than is tried."""
+"""Of a file: that its sound does not belong to its picture, or is further off than is tried; by default."""
 SWITCH = 1e-3
 """Of a window: that another offset begins with it."""
 INTERVAL = 0.9
@@ -38,9 +38,28 @@ CAPTURE_FRAMES, CAPTURE_S = 1.5, 0.08
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How a network's logits are to be read as evidence (trust.py)."""
+
+    trust: float = TRUST
+    threshold: float = 0.0
+    """The logit that tells nothing."""
+    none: float = NONE_PRIOR
+    """Probability, before anything is looked at, that no offset that is tried is the true one."""
+
+
 def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
     """A stretch of offsets as it is written."""
     return round(stretch_s[0] * 1000, 1), round(stretch_s[1] * 1000, 1)
+
+
+def posterior(support: Floats, none: float) -> Floats:
+    """Evidence for each offset, (..., D), as the probability of each; what is missing to 1 is that of none of them."""
+    prior = (1 - none) / support.shape[-1]
+    top = support.max(axis=-1, keepdims=True).clip(min=0)
+    weight = prior * np.exp(support - top)
+    return weight / (weight.sum(axis=-1, keepdims=True) + none * np.exp(-top))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,32 +129,32 @@ class Votes:
     nats: Floats
     """(n, D) in favour of an offset; 0 where a window could not be asked"""
     capture_s: float
+    none: float
+    """See Reading."""
 
     @classmethod
-    def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], config: ScoreConfig) -> Self:
+    def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], reading: Reading) -> Self:
         """Without the evidence of `blind` windows, (n,)."""
         asked = ~np.isnan(evidence.logit)
         known = asked.any(axis=0)
-        logit = np.where(asked, evidence.logit, 0.0).astype(np.float64)[:, known]
+        logit = np.where(asked, evidence.logit - reading.threshold, 0.0).astype(np.float64)[:, known]
         fps = float(evidence.clock.fps)
         return cls(
             starts_s=evidence.seconds(evidence.starts),
             window_s=evidence.window / fps,
             offsets_s=evidence.seconds(evidence.offsets[known]),
-            nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * config.trust,
+            nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * reading.trust,
             capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
+            none=reading.none,
         )
 
     def curve(self, first: int = 0, stop: int | None = None) -> OffsetCurve:
         """Windows first ... stop - 1 together."""
         support = self.nats[first:stop].sum(axis=0)
-        prior = (1 - NONE_PRIOR) / len(support)
-        top = max(0.0, float(support.max()))
-        weight = prior * np.exp(support - top)
         return OffsetCurve(
             offsets_s=self.offsets_s,
             support=support,
-            probability=weight / (weight.sum() + NONE_PRIOR * np.exp(-top)),
+            probability=posterior(support, self.none),
             capture_s=self.capture_s,
         )
 
@@ -143,7 +162,7 @@ class Votes:
         """The file cut where another offset holds, or none: (first, stop) of windows. The likeliest cut (Viterbi)."""
         count, offsets = self.nats.shape
         nats = np.concatenate((self.nats, np.zeros((count, 1))), axis=1)  # the last column: none of them
-        best = np.concatenate((np.full(offsets, np.log((1 - NONE_PRIOR) / offsets)), [np.log(NONE_PRIOR)])) + nats[0]
+        best = np.concatenate((np.full(offsets, np.log((1 - self.none) / offsets)), [np.log(self.none)])) + nats[0]
         back = np.zeros((count, offsets + 1), np.int64)
         stay, leave = np.log(1 - SWITCH), np.log(SWITCH / (offsets + 1))
         for number in range(1, count):
