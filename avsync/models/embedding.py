@@ -145,6 +145,7 @@ class CosineFusion(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)))
+        self.others = nn.Parameter(torch.zeros(1))
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
@@ -157,19 +158,19 @@ class CosineFusion(nn.Module):
         whole = seen.sum(dim=(3, 4))
         length, sharpness = whole.norm(dim=1).clamp(min=1e-6), self.sharpness.exp()  # (N, T)
         alike = torch.einsum("nct,ncu->ntu", whole / length[:, None], heard) * sharpness
-        wanted = torch.einsum("ntu,ncu->nct", offset_weights(alike), heard)
+        wanted = torch.einsum("ntu,ncu->nct", offset_weights(alike, self.others.sigmoid()), heard)
         share = torch.einsum("ncthw,nct->nthw", seen, wanted) / length[..., None, None]
         cam = share * (sharpness * steps * cells)
         return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.bias, cam)
 
 
-def offset_weights(alike: Tensor) -> Tensor:
+def offset_weights(alike: Tensor, share: Tensor) -> Tensor:
     """How much each picture's likeness to each moment of the sound counts, so that the sum is the evidence for offset 0
-    above that for the window's other offsets. alike, result: (N, T, T), pictures by moments.
+    above a share, 0 to 1, of that for the window's other offsets. alike, result: (N, T, T), pictures by moments.
 
     Evidence for an offset is the sum over the moments that overlap; its chance grows with the root of their number, by
     which it is divided. Of the others the strongest counts most (softmax): if one of them fits better than offset 0,
-    the sum is below 0, whoever speaks.
+    the sum is low, whoever speaks. The share is learned: they tell where 0 lies, and are evidence of fewer moments.
     """
     steps = alike.shape[1]
     reach = steps - max(1, math.ceil(steps / 3))  # a third of the window overlaps still
@@ -179,7 +180,7 @@ def offset_weights(alike: Tensor) -> Tensor:
     evidence = torch.einsum("ntu,dtu->nd", alike, along)
     own = offsets == 0
     others = evidence.masked_fill(own, -math.inf).softmax(dim=1) if reach else torch.zeros_like(evidence)
-    return torch.einsum("nd,dtu->ntu", own.to(alike.dtype) - others, along)
+    return torch.einsum("nd,dtu->ntu", own.to(alike.dtype) - share * others, along)
 
 
 def in_frames(heard: Tensor, steps: int) -> Tensor:

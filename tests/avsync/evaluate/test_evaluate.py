@@ -66,6 +66,14 @@ def test_tables_files_and_plot_agree(trained, dataset):
     with Image.open(found.plot) as plot:
         assert min(plot.size) > 300
     assert card.localisation is not None
+    assert 0 < card.localisation.chance < 0.5
+    assert card.honesty is not None
+    assert card.honesty.muted.value == 0.5, "each picture has both labels"
+    assert card.honesty.other_picture.count == len(rows)
+    assert card.honesty.audited is not None
+    assert card.honesty.audited <= card.accuracy.value
+    assert 0 <= (card.honesty.listened or 0) <= 1
+    assert json.loads((folder / "summary.json").read_text())["honesty"]["spatial"] == card.honesty.spatial
 
 
 def test_other_windows_and_shifts_than_those_of_training_are_asked_about_where_they_are_named(trained, dataset):
@@ -88,14 +96,6 @@ def test_windows_and_shifts_that_are_none_are_refused_by_their_flag(flag, value)
 def test_a_window_too_short_for_the_network_is_refused_in_words(trained, dataset):
     with pytest.raises(InputError, match="window-s"):
         evaluate(trained, dataset, EvaluateConfig(split="test", window_s=0.04, min_shift_s=0.2, max_shift_s=0.4))
-    assert 0 < card.localisation.chance < 0.5
-    assert card.honesty is not None
-    assert card.honesty.muted.value == 0.5, "each picture has both labels"
-    assert card.honesty.other_picture.count == len(rows)
-    assert card.honesty.audited is not None
-    assert card.honesty.audited <= card.accuracy.value
-    assert 0 <= (card.honesty.listened or 0) <= 1
-    assert json.loads((folder / "summary.json").read_text())["honesty"]["spatial"] == card.honesty.spatial
 
 
 def test_the_same_question_gives_the_same_answer(trained, dataset):
