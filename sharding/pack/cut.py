@@ -88,13 +88,13 @@ def survey(source: Source, config: PackConfig, finder: Finder = find_faces) -> S
     if source.absent:
         raise RejectError(RejectReason.UNREADABLE, source.absent)
     found = probe(source.path, StreamWish(video=source.video_stream, audio=source.audio_stream))
-    stretches = _wanted(source, found)
+    stretches = wanted_of(source, found)
     if source.crops is None and not config.finds_faces:
         return _in_parts(found, [Piece(piece) for piece in cut(stretches, config)])
     there = [stretch for stretch in stretches if stretch != found.missing]
     if not there:
         raise _too_short("picture and sound overlap", there, config)
-    tracks, picture = _tracks(source, found, there, config, finder)
+    tracks, picture = tracks_of(source, found, there, config, finder)
     pieces = _along(tracks, picture, there, config)
     if found.missing in stretches:  # nothing can be found there, but it is counted as lost
         pieces += [Piece(piece) for piece in _equal(found.missing, config)]
@@ -102,7 +102,7 @@ def survey(source: Source, config: PackConfig, finder: Finder = find_faces) -> S
     return _in_parts(found, pieces, tracks)
 
 
-def _tracks(
+def tracks_of(
     source: Source, found: Probe, stretches: Sequence[Stretch], config: PackConfig, finder: Finder
 ) -> tuple[tuple[BoxPath, ...], Size]:
     """The boxes to cut by, and the size of the picture that they are measured on. Raises RejectError."""
@@ -216,7 +216,7 @@ def runs(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         yield run
 
 
-def _wanted(source: Source, found: Probe) -> list[Stretch]:
+def wanted_of(source: Source, found: Probe) -> list[Stretch]:
     """When there is picture and sound, inside the part a CSV row asks for."""
     if source.span is None:
         return list(found.shown)
