@@ -153,6 +153,9 @@ class _Watcher:
         seen = [one for one in self._active if one.last.slot == slot]
         for face in faces:
             sighting = Sighting(slot, face.box / np.tile(self._scale, 2), face.points / self._scale)
+            mouth = sighting.points[3:].mean(axis=0)
+            if not (0 <= mouth.min() and mouth.max() <= 1):
+                continue  # a face that the picture's edge cuts off above its mouth
             best = max(waiting, key=lambda one: overlap(one.last.box, sighting.box), default=None)
             if best is not None and overlap(best.last.box, sighting.box) > SAME:
                 best.sightings.append(sighting)

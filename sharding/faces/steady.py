@@ -76,7 +76,7 @@ def steady(one: Following, size: Size) -> BoxPath | None:
     points = _points(one, slots, size)
     mouth = points[:, 3:].mean(axis=1)
     stiff = stiff_mouth(points)
-    middle = low_passed(stiff, QUICK_S) + low_passed(mouth - stiff, SLOW_S)
+    middle = np.clip(low_passed(stiff, QUICK_S) + low_passed(mouth - stiff, SLOW_S), 0, np.array(size, np.float64))
     side = _rounded(min(FACTOR * float(np.median(np.hypot(*(points[:, 4] - points[:, 3]).T))), *map(float, size)))
     moments = np.unique(np.clip((start, *slots.tolist(), stop), start, stop))
     corner = np.stack([np.interp(moments, slots, middle[:, axis]) for axis in (0, 1)], axis=1) - float(side) / 2
@@ -106,12 +106,21 @@ def stiff_mouth(points: Points) -> NDArray[np.float64]:
 
 
 def low_passed(path: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
-    """(K, 2) smoothed by a Gaussian; at both ends it goes on as it came, turned about its last point."""
-    reach = 3 * seconds * float(FPS) / EVERY
-    offsets = np.arange(-int(reach), int(reach) + 1)
-    weights = np.exp(-0.5 * (offsets * 3 / reach) ** 2)
-    wide = np.pad(path, ((int(reach), int(reach)), (0, 0)), mode="reflect", reflect_type="odd")
-    return np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in wide.T], axis=1)
+    """(K, 2) smoothed by a Gaussian: at each look the straight line that fits best to what is near.
+
+    Where it ends there is something near on one side only, and a mean would lag behind a head that goes.
+    """
+    sigma = seconds * float(FPS) / EVERY
+    reach = min(int(3 * sigma), len(path) - 1)
+    offsets = np.arange(-reach, reach + 1, dtype=np.float64)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+
+    def moment(values: NDArray[np.float64], power: int) -> NDArray[np.float64]:
+        return np.convolve(values, (weights * offsets**power)[::-1], "full")[reach : reach + len(path)]
+
+    there = [moment(np.ones(len(path)), power) for power in range(3)]
+    spread = there[0] * there[2] - there[1] ** 2
+    return np.stack([(there[2] * moment(x, 0) - there[1] * moment(x, 1)) / spread for x in path.T], axis=1)
 
 
 def bends(path: NDArray[np.float64], most: float) -> list[int]:

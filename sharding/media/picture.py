@@ -211,13 +211,11 @@ def _taken(frame: av.VideoFrame, turn: str, cut: tuple[int, int, int, int]) -> T
     """Stored pixels as a part of the upright picture."""
     left, top, width, height = cut
     x, y = (left, frame.width - left - width), (top, frame.height - top - height)  # from the edge, and the other one
-    turned = "transpose" in turn
     for step in turn.split(","):
         x, y = EDGES[step](x, y)
-    size, picture = (width, height), (frame.width, frame.height)
-    if turned:
-        size, picture = size[::-1], picture[::-1]
-    return Taken(x[0], y[0], size[0], size[1], picture)
+    if "transpose" in turn:
+        return Taken(x[0], y[0], height, width, (frame.height, frame.width))
+    return Taken(x[0], y[0], width, height, (frame.width, frame.height))
 
 
 def _middle(kind: _Kind, display: tuple[Fraction, Fraction], shape: Fraction) -> tuple[int, int, int, int]:

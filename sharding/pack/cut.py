@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ClipPlan:
     """What becomes one clip."""
 
     frames: range
@@ -57,7 +57,7 @@ class PartCut:
     """What a part is to hold."""
 
     found: Probe
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ClipPlan, ...]
     of: int = 1
     """Parts of its source."""
     tracks: tuple[BoxPath, ...] = ()
@@ -69,7 +69,7 @@ class SourceSurvey:
     """A source looked at and cut."""
 
     found: Probe
-    parts: tuple[tuple[Piece, ...], ...]
+    parts: tuple[tuple[ClipPlan, ...], ...]
     tracks: tuple[BoxPath, ...] = ()
     """The boxes that its clips were cut by."""
 
@@ -90,14 +90,14 @@ def survey(source: Source, config: PackConfig, finder: Finder = find_faces) -> S
     found = probe(source.path, StreamWish(video=source.video_stream, audio=source.audio_stream))
     stretches = wanted_of(source, found)
     if source.crops is None and not config.finds_faces:
-        return _in_parts(found, [Piece(piece) for piece in cut(stretches, config)])
+        return _in_parts(found, [ClipPlan(piece) for piece in cut(stretches, config)])
     there = [stretch for stretch in stretches if stretch != found.missing]
     if not there:
         raise _too_short("picture and sound overlap", there, config)
     tracks, picture = tracks_of(source, found, there, config, finder)
     pieces = _along(tracks, picture, there, config)
     if found.missing in stretches:  # nothing can be found there, but it is counted as lost
-        pieces += [Piece(piece) for piece in _equal(found.missing, config)]
+        pieces += [ClipPlan(piece) for piece in _equal(found.missing, config)]
     pieces = _spread(_apart(pieces), config.max_clips_per_source)
     return _in_parts(found, pieces, tracks)
 
@@ -140,11 +140,13 @@ def _check_box(path: BoxPath, picture: Size) -> None:
             )
 
 
-def _along(tracks: Sequence[BoxPath], picture: Size, stretches: Sequence[Stretch], config: PackConfig) -> list[Piece]:
+def _along(
+    tracks: Sequence[BoxPath], picture: Size, stretches: Sequence[Stretch], config: PackConfig
+) -> list[ClipPlan]:
     """Each track cut as if it were a source. Raises RejectError when none is long enough."""
     lasting = {path.track: _inside(path, stretches) for path in tracks}
     pieces = [
-        Piece(piece, path, picture)
+        ClipPlan(piece, path, picture)
         for path in tracks
         for stretch in lasting[path.track]
         for piece in _equal(stretch, config)
@@ -165,9 +167,9 @@ def _inside(path: BoxPath, stretches: Sequence[Stretch]) -> list[Stretch]:
     return [(start, end) for start, end in both if start < end]
 
 
-def _apart(pieces: Sequence[Piece]) -> list[Piece]:
+def _apart(pieces: Sequence[ClipPlan]) -> list[ClipPlan]:
     """In the order they begin, no two at the same frame, for a clip is named by its first: the later track waits."""
-    taken, apart = set[int](), list[Piece]()
+    taken, apart = set[int](), list[ClipPlan]()
     for piece in sorted(pieces, key=lambda piece: (piece.frames.start, piece.path.track if piece.path else 0)):
         start = piece.frames.start
         while start in taken:
@@ -175,16 +177,16 @@ def _apart(pieces: Sequence[Piece]) -> list[Piece]:
         if piece.frames.stop - start < 2:
             continue  # so many at once are no faces
         taken.add(start)
-        apart.append(Piece(range(start, piece.frames.stop), piece.path, piece.picture))
+        apart.append(ClipPlan(range(start, piece.frames.stop), piece.path, piece.picture))
     return apart
 
 
-def _in_parts(found: Probe, pieces: Sequence[Piece], tracks: tuple[BoxPath, ...] = ()) -> SourceSurvey:
+def _in_parts(found: Probe, pieces: Sequence[ClipPlan], tracks: tuple[BoxPath, ...] = ()) -> SourceSurvey:
     """What is there at once goes into different passes over the file, and a long pass into several parts."""
     passes = _passes(pieces)
     if not found.seekable:
         return SourceSurvey(found=found, parts=(tuple(piece for one in passes for piece in one),), tracks=tracks)
-    parts = list[tuple[Piece, ...]]()
+    parts = list[tuple[ClipPlan, ...]]()
     for one in passes:
         count = -(-len(one) // PART_CLIPS)
         edges = [number * len(one) // count for number in range(count + 1)]
@@ -192,9 +194,9 @@ def _in_parts(found: Probe, pieces: Sequence[Piece], tracks: tuple[BoxPath, ...]
     return SourceSurvey(found=found, parts=tuple(parts), tracks=tracks)
 
 
-def _passes(pieces: Sequence[Piece]) -> list[list[Piece]]:
+def _passes(pieces: Sequence[ClipPlan]) -> list[list[ClipPlan]]:
     """As few ascending runs as can be, none with two pieces that overlap. pieces: in the order they begin."""
-    passes = list[list[Piece]]()
+    passes = list[list[ClipPlan]]()
     for piece in pieces:
         free = (one for one in passes if one[-1].frames.stop <= piece.frames.start)
         one = next(free, None)
@@ -204,9 +206,9 @@ def _passes(pieces: Sequence[Piece]) -> list[list[Piece]]:
     return passes
 
 
-def runs(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+def runs(pieces: Sequence[ClipPlan]) -> Iterator[list[ClipPlan]]:
     """The passes that pieces of one part need, one after the other."""
-    run = list[Piece]()
+    run = list[ClipPlan]()
     for piece in pieces:
         if run and piece.frames.start < run[-1].frames.stop:
             yield run

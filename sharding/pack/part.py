@@ -28,7 +28,7 @@ from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe
-from sharding.pack.cut import PartCut, Piece, runs
+from sharding.pack.cut import ClipPlan, PartCut, runs
 from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source
@@ -196,7 +196,9 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
     )
 
 
-def clips_of(source: Source, found: Probe, pieces: Sequence[Piece], config: PackConfig) -> Iterator[tuple[Clip, Span]]:
+def clips_of(
+    source: Source, found: Probe, pieces: Sequence[ClipPlan], config: PackConfig
+) -> Iterator[tuple[Clip, Span]]:
     """Clips, each with the span it was made of: its `damage` says why it must not be used."""
     width, height = config.picture
     spec = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
@@ -209,7 +211,7 @@ def clips_of(source: Source, found: Probe, pieces: Sequence[Piece], config: Pack
             yield Clip(meta=meta, yuv=span.yuv, audio=span.audio), span
 
 
-def _crop(piece: Piece, span: Span) -> ClipCrop | UnsetType:
+def _crop(piece: ClipPlan, span: Span) -> ClipCrop | UnsetType:
     if piece.path is None or len(span.taken) < len(piece):  # damaged; nobody will see it
         return UNSET
     return ClipCrop.of(piece.path, span.taken)
