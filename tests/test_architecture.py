@@ -41,7 +41,11 @@ LADDER = {
 MAY_IMPORT = {
     "sharding": (),
     "avsync": ("sharding.base", "sharding.format", "sharding.errors"),
-    "avsync.localize": ("sharding.containers", "sharding.media"),  # it sees what pack saw, and draws over its pictures
+    "avsync.localize": (
+        "sharding.containers",
+        "sharding.media",
+        "sharding.faces",
+    ),  # it sees what pack saw, and draws over its pictures
     "avsync.score": ("sharding.containers", "sharding.media"),
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),
