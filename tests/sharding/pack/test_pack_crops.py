@@ -17,7 +17,7 @@ from sharding.format.crop import BoxPath, Knot
 from sharding.format.dataset import open_dataset
 from sharding.format.index import BOXES, read_info
 from sharding.pack import schedule
-from sharding.pack.pack import dry_run, pack
+from sharding.pack.pack import NO_OPTIONS, divide, dry_run, pack, pack_share
 from sharding.sources.crops import COLUMNS
 from sharding.verify.verify import verify
 from tests.drawn_faces import Head, draw_heads, needs_detector
@@ -201,6 +201,21 @@ def test_an_edited_table_packs_the_edited_videos_again_and_no_others(videos: Pat
     assert pack(folder, tmp_path / "out", config, QUIET).shards_packed == 1
     with pytest.raises(UsageError, match="crop was boxes, is not set"):
         pack(folder, tmp_path / "out", replace(config, crop=""), QUIET)
+
+
+def test_shares_pack_the_bytes_of_one_call(videos: Path, tmp_path: Path):
+    folder = shutil.copytree(videos, tmp_path / "videos")
+    write_patches(folder / "b.mp4", going, seconds=3)
+    write_patches(folder / "c.mp4", coming, seconds=3)
+    rows = (*GOING, *COMING, ("b.mp4", 1, "", 0, 0, 40, 40))  # and none of c
+    config = replace(table(tmp_path / "boxes.csv", *rows), sources_per_shard=1)
+    pack(folder, tmp_path / "one", config, QUIET)
+    divided = divide(folder, tmp_path / "many", config, NO_OPTIONS, 2, QUIET)
+    for share in reversed(range(len(divided.shares))):
+        pack_share(folder, tmp_path / "many", config, NO_OPTIONS, share, QUIET)
+    pack(folder, tmp_path / "many", config, QUIET)
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert rejects_of(tmp_path / "one")["c.mp4"][0] == "bad_box"
 
 
 def test_a_flag_that_names_no_boxes_says_what_it_takes(videos: Path, tmp_path: Path):
