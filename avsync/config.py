@@ -328,6 +328,9 @@ class LocalizeConfig:
     """auto: the GPU when there is one."""
     checkpoint: Literal["best", "last"] = "best"
     """best: highest audited accuracy in validation; last: newest."""
+    crop: Literal["auto", "faces", "all"] = "auto"
+    """What the network looks at: each face that is found, or all of the picture. auto: faces, where its dataset was
+    packed with --crop."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1 or not 0 < self.strength <= 1:

@@ -9,7 +9,8 @@ Data flows down this list, imports point up it: a room knows those above it, as 
     containers/ what the file around a video says: streams, times of packets, edits, breaks
     media/   a video read exactly, on one clock of integers
     scenes/  generated videos whose sounding objects are known
-    sources/ which videos there are
+    sources/ which videos there are, and which part of their pictures is wanted
+    faces/   where the faces of a video are
     plan/    which source goes into which shard, and what of that is missing
     pack/    the doing: cut, decode, encode, write, assemble, finish
     show/    what a dataset holds, for people

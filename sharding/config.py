@@ -6,15 +6,19 @@ The line under a field is its help on the command line. Anyone may import this; 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 from sharding.base.environment import available_cores
 from sharding.base.text import as_written, exact_number
+from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 from sharding.format.clip import MAX_FPS, MAX_SIDE, SAMPLE_RATES, Clock, Fit
 
 MAX_RAW_BYTES = 4 * 2**30
 """Of one clip stored raw: it is held in memory several times while packing, and USTAR ends at twice this."""
 
+FACES = "faces"
+"""Of --crop: look for them."""
 DECODER_BYTES = 2 * 2**30
 """Enough for a decoder of 8K pictures; 4K in HEVC takes 0.3 GiB."""
 CLIP_COPIES = 4
@@ -35,6 +39,11 @@ class PackConfig:
     """Stored height, where the picture is not square; even."""
     fit: Fit = "squash"
     """How a picture of another shape gets in: squash it, crop its middle, or pad it with black bars."""
+    crop: Annotated[str, IS_PATH] = ""
+    """Pack a part of the picture instead of all of it: `faces` finds the faces (pip install 'avsync[faces]') and packs
+    a steady crop of each mouth; a .csv names the boxes: path,track,time_s,x,y,width,height."""
+    min_crop: int = 32
+    """Smallest side of a mouth's box in pixels of the source, with --crop faces; what is smaller is left out."""
     sample_rate: int = 44_100
     """Audio samples a second (Hz)."""
     channels: int = 1
@@ -89,6 +98,16 @@ class PackConfig:
         return self.width or self.size, self.height or self.size
 
     @property
+    def finds_faces(self) -> bool:
+        """Packing looks for them."""
+        return self.crop == FACES
+
+    @property
+    def boxes_table(self) -> Path | None:
+        """The table of boxes, where one is named."""
+        return Path(self.crop) if self.crop and not self.finds_faces else None
+
+    @property
     def clip_frames(self) -> int:
         """Most frames of one clip."""
         return self.clock.frames_in(exact(self.clip_s, "--clip-s"))
@@ -127,6 +146,8 @@ class PackConfig:
             **({"video_stream": self.video_stream} if self.video_stream is not None else {}),
             **({"audio_stream": self.audio_stream} if self.audio_stream is not None else {}),
             **({"strict": True} if self.strict else {}),
+            **({"crop": FACES, "min_crop": self.min_crop} if self.finds_faces else {}),
+            **({"crop": "boxes"} if self.boxes_table else {}),  # what they are, their sources' plans say
         }
 
     def decides_bytes(self) -> dict[str, str | int | bool | None]:
@@ -159,6 +180,10 @@ class PackConfig:
                 )
         if self.fit not in ("squash", "crop", "pad"):
             raise InputError(f"--fit {self.fit} is not known; choose squash, crop or pad")
+        if self.boxes_table and self.boxes_table.suffix.lower() != ".csv":
+            raise InputError(f"--crop {self.crop} is not known; write {FACES}, or name a .csv of boxes")
+        if self.min_crop < 2:
+            raise InputError(f"--min-crop {self.min_crop} must be at least 2 pixels")
 
     def _check_sound(self) -> None:
         low, high = SAMPLE_RATES

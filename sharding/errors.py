@@ -55,6 +55,8 @@ class RejectReason(StrEnum):
     TOO_SHORT = "too_short"
     DUPLICATE = "duplicate"
     MENDED = "mended"
+    NO_FACE = "no_face"
+    BAD_BOX = "bad_box"
 
 
 FAILURES = (RejectReason.UNREADABLE, RejectReason.CORRUPT)

@@ -3,7 +3,7 @@
 `write_video` makes one file; the suffix chooses the container. Times are exact on the file's own timeline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -54,6 +54,8 @@ class Video:
     channel: int | None = None
     """The only channel that has sound; None: all have the same."""
     seed: int = 0
+    drawn: Callable[[Fraction], NDArray[np.uint8]] | None = None
+    """What is shown at a moment, (height, width, 3) RGB, instead of texture and flashes."""
 
 
 def write_video(path: Path, video: Video | None = None, options: dict[str, str] | None = None) -> Path:
@@ -108,7 +110,7 @@ def _pictures(video: Video) -> Sequence[av.VideoFrame]:
     times = video.frame_times or tuple(Fraction(n) / video.fps for n in range(int(video.seconds * video.fps)))
     times = tuple(time + video.video_start for time in times)
     ends = (*times[1:], times[-1] + 1 / video.fps)
-    frames = []
+    frames, drawn = [], video.drawn
     rng = np.random.default_rng(video.seed)
     texture = rng.integers(-30, 30, (video.height, video.width), np.int16)
     tick = 1 / video.fps if video.video_codec in ("mpeg4", "mjpeg") else Fraction(1, 90_000)
@@ -119,6 +121,8 @@ def _pictures(video: Video) -> Sequence[av.VideoFrame]:
             luma[:] = GROUND + np.roll(texture, 0 if video.still else number, axis=1)
         chroma = np.full((video.height // 2, video.width), 128, np.uint8)
         frame = av.VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")
+        if drawn is not None:
+            frame = av.VideoFrame.from_ndarray(drawn(start), format="rgb24").reformat(format="yuv420p")
         if video.pixel_format != "yuv420p":
             frame = frame.reformat(format=video.pixel_format)
         frame.pts, frame.time_base = round(start / tick), tick

@@ -19,7 +19,7 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 
 # What stands at the top of a package: its rooms, and the few files that belong to no room.
 TOP = {
-    "sharding": "config errors base format containers media sources plan pack verify show advise scenes",
+    "sharding": "config errors base format containers media sources faces plan pack verify show advise scenes",
     "avsync": "config presets spec world metrics figures data staging loading models run honesty audit confidence "
     "train evaluate localize score finetune replay",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
@@ -27,7 +27,7 @@ TOP = {
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
 LADDER = {
     "sharding": (
-        "errors", "base", "format", "config containers scenes", "media", "sources", "plan", "pack", "show",
+        "errors", "base", "format", "config containers scenes", "media", "sources", "faces", "plan", "pack", "show",
         "verify advise",
     ),
     "avsync": (
@@ -41,7 +41,11 @@ LADDER = {
 MAY_IMPORT = {
     "sharding": (),
     "avsync": ("sharding.base", "sharding.format", "sharding.errors"),
-    "avsync.localize": ("sharding.containers", "sharding.media"),  # it sees what pack saw, and draws over its pictures
+    "avsync.localize": (
+        "sharding.containers",
+        "sharding.media",
+        "sharding.faces",
+    ),  # it sees what pack saw, and draws over its pictures
     "avsync.score": ("sharding.containers", "sharding.media"),
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),

@@ -3,11 +3,10 @@
 Two passes over the file: the network looks and listens in overlapping windows; then the pictures are drawn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import chain
 from math import floor
 from pathlib import Path
@@ -23,7 +22,8 @@ from avsync.honesty.maps import MapScorer, MapScores
 from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, SourceSound, read_pictures
 from avsync.localize.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
-from avsync.localize.windows import as_input, form_of, frames_of, read_windows, seen_box
+from avsync.localize.watched import Watched, watched
+from avsync.localize.windows import as_input, form_of, read_windows
 from avsync.metrics import AS_IT_IS
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
@@ -82,6 +82,8 @@ class LocalizeResult:
     """Mean probability that sound and picture belong together."""
     scores: MapScores
     """Whether the map listens, and whether it points."""
+    faces: int
+    """Tracks that the network looked at, each for itself; 0: at all of the picture."""
     note: str
     """What a reader of the result should know; mostly empty."""
 
@@ -111,7 +113,7 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     console = open_console()
     if result.note:
         console.print(result.note, style="yellow")
-    windows = counted(result.windows, "window")
+    windows = counted(result.windows, "window") + (f" of {counted(result.faces, 'face')}" if result.faces else "")
     console.print(f"The network's verdict by {windows}: {verdict_words(result.in_sync)}", soft_wrap=True)
     console.print(f"This map {result.scores} ({result.scores.meaning})", soft_wrap=True)
     console.print(f"Open {result.mp4} and {result.sheet}", soft_wrap=True)
@@ -125,8 +127,8 @@ def localize_with(
     _check(video, output)
     with _naming(video, output):
         source = probe(video)
-        look = _look(network, source, config.overlap, device)
-        in_sync = float(look.track.in_sync.mean())
+        look = _look(network, source, config, device)
+        in_sync = float(np.concatenate([one.track.in_sync for one in look.parts]).mean())
         title = title_of(video, network, in_sync, look.scores)
         with writing(output, "--output"):
             make_folder(output.parent)
@@ -140,7 +142,8 @@ def localize_with(
         windows=look.windows,
         in_sync=in_sync,
         scores=look.scores,
-        note=note_on(video, source, len(look.shown) / look.fps, network.spec.frames / look.fps),
+        faces=len(look.parts) if look.parts[0].of.path else 0,
+        note=note_on(video, source, look.longest, network.spec.frames / look.fps),
     )
 
 
@@ -160,50 +163,57 @@ def _naming(video: Path, output: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Part:
+    """What the network made of one part of the picture."""
+
+    of: Watched
+    track: HeatTrack
+
+    def heat_at(self, moment: Fraction, fps: Fraction) -> NDArray[np.float32]:
+        """(h, w): the cells while the picture of `moment` stands."""
+        frame = floor(moment * fps + Fraction(1, 2)) - self.of.frames.start
+        return self.track.heat[min(max(0, frame), len(self.of.frames) - 1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Look:
     """What the network made of a video."""
 
-    shown: range
-    """Frames on the network's clock during which there is a picture."""
     fps: Fraction
-    track: HeatTrack
-    seen: Callable[[int, int], Box]
-    """The part of the picture that the network saw."""
+    parts: tuple[_Part, ...]
     windows: int
     scores: MapScores
 
-    def heat_at(self, moment: Fraction) -> NDArray[np.float32]:
-        """(h, w): the cells while the picture of `moment` stands."""
-        frame = floor(moment * self.fps + Fraction(1, 2)) - self.shown.start
-        return self.track.heat[min(max(0, frame), len(self.shown) - 1)]
-
     @property
-    def seconds(self) -> NDArray[np.float64]:
-        """When each frame appears."""
-        return np.array(self.shown) / float(self.fps)
+    def longest(self) -> Fraction:
+        """Seconds of the part that is there for longest."""
+        return max(len(part.of.frames) for part in self.parts) / self.fps
+
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """When each frame appears, and how sure the network is then; between two parts there is nothing to draw."""
+        seconds, score = list[NDArray[np.float64]](), list[NDArray[np.float32]]()
+        for part in sorted(self.parts, key=lambda part: part.of.frames.start):
+            seconds += [np.array(part.of.frames) / float(self.fps), np.full(1, np.nan)]
+            score += [part.track.in_sync, np.full(1, np.nan, np.float32)]
+        return np.concatenate(seconds[:-1]), np.concatenate(score[:-1])
 
 
 @torch.inference_mode()
-def _look(network: LoadedNetwork, source: Probe, overlap: float, device: torch.device) -> _Look:
-    """Pass one: the network's heat and score, stitched."""
-    clock, length = network.dataset.clock, network.spec.frames
-    shown = frames_of(source, clock)
-    starts = window_starts(len(shown), length, overlap)
-    stitcher, scorer = Stitcher(len(shown), length), MapScorer(network.model)
+def _look(network: LoadedNetwork, source: Probe, config: LocalizeConfig, device: torch.device) -> _Look:
+    """Pass one: the network's heat and score, stitched, of each part that it looks at."""
+    length, scorer, parts = network.spec.frames, MapScorer(network.model), list[_Part]()
     calibration = network.calibration or AS_IT_IS
-    with Bar("looking and listening", len(starts), unit="share", passing=True) as bar:
-        for window in read_windows(source, form_of(network), shown.start, starts, length):
-            output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))
-            stitcher.add(window.start, calibration.log_odds(float(output.logit[0, 0])), output.cam[0, 0])
-            bar.advance()
-    return _Look(
-        shown=shown,
-        fps=clock.fps,
-        track=stitcher.track(),
-        seen=partial(seen_box, network),
-        windows=len(starts),
-        scores=scorer.mean(),
-    )
+    found = watched(source, network, config.crop)
+    starts = [window_starts(len(one.frames), length, config.overlap) for one in found]
+    with Bar("looking and listening", sum(map(len, starts)), unit="share", passing=True) as bar:
+        for one, begins in zip(found, starts, strict=True):
+            stitcher = Stitcher(len(one.frames), length)
+            for window in read_windows(source, form_of(network), one.frames.start, begins, length, where=one.where):
+                output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))
+                stitcher.add(window.start, calibration.log_odds(float(output.logit[0, 0])), output.cam[0, 0])
+                bar.advance()
+            parts.append(_Part(of=one, track=stitcher.track()))
+    return _Look(fps=network.dataset.clock.fps, parts=tuple(parts), windows=sum(map(len, starts)), scores=scorer.mean())
 
 
 def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float) -> Sheet:
@@ -227,25 +237,33 @@ def _draw(source: Probe, look: _Look, title: str, output: Path, strength: float)
                 moments.offer(float(now), picture.rgb)
                 bar.update(float(now))
             _pass_on(sound, source.audio.end, film, envelope)
+    seconds, score = look.curve()
     return Sheet(
         title=title,
         moments=moments.chosen(),
         envelope=envelope,
-        score_seconds=look.seconds,
-        score=look.track.in_sync,
+        score_seconds=seconds,
+        score=score,
         end_s=float(max(source.video.end, source.audio.end)),
     )
 
 
 def _painted(source: Probe, look: _Look, strength: float) -> Iterator[Picture]:
-    """The source's pictures with their heat."""
-    painter: Painter | None = None
-    scale = HeatScale.of(look.track.heat)
+    """The source's pictures, each with the heat of the parts that are there, where these lie."""
+    scale = HeatScale.of(np.concatenate([part.track.heat for part in look.parts]))
+    painters = dict[int, tuple[Box, Painter]]()
     for picture in read_pictures(source):
-        if painter is None:
-            height, width = picture.rgb.shape[:2]
-            painter = Painter(height=height, width=width, seen=look.seen(width, height), strength=strength, scale=scale)
-        yield replace(picture, rgb=painter.paint(picture.rgb, look.heat_at(picture.tick * TICK)))
+        moment, rgb = picture.tick * TICK, picture.rgb
+        height, width = rgb.shape[:2]
+        for number, part in enumerate(look.parts):
+            if not part.of.has(moment):
+                continue
+            seen = part.of.seen(moment, width, height)
+            if number not in painters or painters[number][0] != seen:
+                painter = Painter(height=height, width=width, seen=seen, strength=strength, scale=scale)
+                painters[number] = seen, painter
+            rgb = painters[number][1].paint(rgb, part.heat_at(moment, look.fps))
+        yield replace(picture, rgb=rgb)
 
 
 def _pass_on(sound: SourceSound, moment: Fraction, film: FilmWriter, envelope: Envelope) -> None:

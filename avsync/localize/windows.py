@@ -18,6 +18,7 @@ from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
 from avsync.run.network import LoadedNetwork
 from sharding.format.clip import Box, Clock, Fit
+from sharding.format.crop import Where
 from sharding.media.decode import OutputSpec, read_spans
 from sharding.media.probe import Probe
 
@@ -41,9 +42,17 @@ def frames_of(source: Probe, clock: Clock) -> range:
 
 
 def read_windows(
-    source: Probe, form: OutputSpec, first: int, starts: Sequence[int], length: int, reach: int = 0
+    source: Probe,
+    form: OutputSpec,
+    first: int,
+    starts: Sequence[int],
+    length: int,
+    reach: int = 0,
+    where: Where | None = None,
 ) -> Iterator[Window]:
     """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
+
+    `where`: the part of the picture that they show, if not all of it.
 
     Their sound begins `reach` frames earlier and ends as many later. Beyond the ends of the file the first and last
     pictures stay and there is silence. Raises RejectError.
@@ -53,7 +62,7 @@ def read_windows(
     spans = [range(low, high) for low, high in pairwise(ends)]
     sound = _Sound(form.channels)
     yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
-    for start, fresh in zip(starts, read_spans(source, spans, form), strict=True):
+    for start, fresh in zip(starts, read_spans(source, spans, form, (where,) * len(spans)), strict=True):
         yuv = np.concatenate((yuv, fresh.yuv))[-around:]
         sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
         begin = clock.sample_at(first + start - reach)

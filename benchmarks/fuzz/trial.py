@@ -27,7 +27,8 @@ from sharding.errors import RejectError, RejectReason
 from sharding.format.codec import codec_named
 from sharding.format.tar import ShardWriter
 from sharding.pack.assemble import check
-from sharding.pack.part import LoudnessMeter, MotionMeter, PartCut, PartRecord, clips_of, survey
+from sharding.pack.cut import PartCut, survey
+from sharding.pack.part import LoudnessMeter, MotionMeter, PartRecord, clips_of
 from sharding.sources.source import Source
 
 CONFIG = PackConfig(

@@ -24,7 +24,8 @@ from sharding.format.codec import codec_named
 from sharding.format.h264 import GOP_FRAMES, H264
 from sharding.media.probe import Probe
 from sharding.pack.assemble import assemble
-from sharding.pack.part import PartName, clips_of, pack_part, survey
+from sharding.pack.cut import survey
+from sharding.pack.part import PartName, clips_of, pack_part
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 
@@ -56,7 +57,14 @@ def job_of(found: Probe, folder: Path, config: PackConfig) -> Job:
     source = Source(id="source", path=found.path, rel=found.path.name, action="any", group="any")
     pieces = tuple(piece for part in survey(source, config).parts for piece in part)
     clips = tuple(clip for clip, _ in clips_of(source, found, pieces, config))
-    return Job(source=source, found=found, pieces=pieces, clips=clips, folder=folder, config=config)
+    return Job(
+        source=source,
+        found=found,
+        pieces=tuple(piece.frames for piece in pieces),
+        clips=clips,
+        folder=folder,
+        config=config,
+    )
 
 
 def measured(way: Way, job: Job) -> Cost:

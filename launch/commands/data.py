@@ -15,7 +15,7 @@ from avsync.run.paths import RunPaths, no_run, remains_of_run
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
 from sharding.base.written_paths import IS_PATH
-from sharding.config import PackConfig, PackOptions
+from sharding.config import FACES, PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.scenes.config import SceneConfig
 
@@ -97,6 +97,34 @@ class Pack(Parsed):
         """A call for the same dataset; what is taken out or tried again is settled by then."""
         root = ["--root", self.options.root] if self.options.root else []
         return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faces(Parsed):
+    """Find the faces of videos, and write a box around the mouth of each, moment by moment: what `avsync pack --crop
+    faces` cuts by, as a table to look at, edit, and give to `avsync pack --crop TABLE`.
+    """
+
+    videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
+    """A folder of videos, or a CSV that lists them, as for avsync pack."""
+    table: Annotated[Positional[Path], arg(metavar="TABLE")]
+    """The .csv to write."""
+    sheet: Path | None = None
+    """Also draw moments of each track, as they would be packed, to this .png."""
+    root: Path | None = None
+    """Folder that the videos of a CSV lie in; its own folder by default."""
+    min_crop: int = 32
+    """Smallest side of a mouth's box in pixels of the video; what is smaller is left out."""
+    workers: int | None = None
+    """Processes that look at the same time; default, and 0: one for each CPU core this process may use."""
+
+    def execute(self) -> str:
+        from sharding.show.face_table import find_all
+
+        config = PackConfig(crop=FACES, min_crop=self.min_crop, workers=self.workers)
+        find_all(self.videos, self.table, config, root=self.root, sheet=self.sheet)
+        root = ["--root", self.root] if self.root else []
+        return f"Next: {typed('pack', self.videos, 'DATASET', *root, '--crop', self.table)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ COMMANDS = {
     "replay": Entry("[FOLDER]", "the thesis's history: a cheat, caught and cured; no GPU", TRAIN, "Replay", True),
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", DATA, "Scenes", True),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", DATA, "Pack", True),
+    "faces": Entry("VIDEOS TABLE", "the faces of videos as a table of boxes, to look at and pack by", DATA, "Faces"),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", DATA, "Advise"),
     "show": Entry(
         "DATASET|RUN|VIDEO",

@@ -9,9 +9,11 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from sharding.errors import InputError
+from sharding.format.crop import Box, ClipCrop
 
 FORMAT_VERSION = 2
 KEY_DIGITS = 8
@@ -30,9 +32,6 @@ ColorMatrix = Literal["bt601", "bt709", "bt2020"]
 
 Fit = Literal["squash", "crop", "pad"]
 """How a picture of another shape becomes the stored one: squashed, its middle cut out, or with black bars added."""
-
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 as fractions of the picture's width and height, 0 to 1, origin top left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +106,8 @@ class ClipMeta:
     """Which software decoded and encoded it, with versions."""
     boxes: tuple[tuple[Box, ...], ...] = ()
     """True sound sources, one tuple of boxes per frame; empty when unknown."""
+    crop: ClipCrop | UnsetType = UNSET
+    """Which part of the picture it shows; not there when it is all of it."""
 
     @property
     def samples(self) -> int:

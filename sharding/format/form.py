@@ -93,6 +93,10 @@ class ClipForm:
             yield "first frame", first, meta.first_frame
         if meta.boxes and len(meta.boxes) != frames:
             yield "boxes", f"of {frames} frames", f"of {len(meta.boxes)}"
+        if meta.crop and len(meta.crop.corners) != frames:
+            yield "crop", f"of {frames} frames", f"of {len(meta.crop.corners)}"
+        if meta.crop and (problem := meta.crop.problem):
+            yield "crop", "inside of its picture", problem
         numbers = list(chain.from_iterable(chain.from_iterable(meta.boxes)))
         if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
             yield "boxes", "between 0 and 1", f"{min(numbers)} to {max(numbers)}"

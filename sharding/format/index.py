@@ -8,6 +8,7 @@ pack/finish.py writes it, format/dataset.py reads clips by it. The layout is spe
     DATASET/<split>/index.npz            Index: one row per clip, columns as plain arrays
     DATASET/plan.json                    PlanFile (plan/plan.py): which sources stand in which shard
     DATASET/rejects.csv                  path, reason, detail
+    DATASET/boxes.csv                    the boxes that clips were cut by, where there are any (sources/crops.py)
 """
 
 from bisect import bisect_left
@@ -33,6 +34,7 @@ SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
 PLAN = "plan.json"
 INDEX = "index.npz"
+BOXES = "boxes.csv"
 RUN = "run.json"
 """What a training run is known by."""
 PARTS = ".parts"

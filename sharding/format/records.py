@@ -12,11 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Self
 
+from msgspec import UNSET, UnsetType
+
 from sharding.base.csv_table import write_records
 from sharding.base.files import LARGEST_SIDE_FILE
 from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, RejectReason
 from sharding.format.clip import Repairs
+from sharding.format.crop import BoxPath
 
 REJECTS = "rejects.csv"
 HEADER = ["path", "reason", "detail"]
@@ -166,6 +169,8 @@ class SourceRecord:
     repairs: Repairs
     """Of its clips together; `longest_still` is the longest of any."""
     clock: SourceClock = field(default_factory=SourceClock)
+    tracks: tuple[BoxPath, ...] | UnsetType = UNSET
+    """The boxes that its clips were cut by; not there when they show all of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,7 @@ from sharding.containers.container import decoding
 from sharding.containers.stretches import HOLE_S
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Clock, ColorMatrix, Fit, Repairs
+from sharding.format.crop import Taken, Where
 from sharding.media.audio import AudioTimeline, Sound
 from sharding.media.probe import Probe
 from sharding.media.video import Pictures, VideoTimeline
@@ -56,6 +57,8 @@ class Span:
     """(S, C), S = clock.sample_at(T)"""
     matrix: ColorMatrix
     repairs: Repairs
+    taken: tuple[Taken, ...] = ()
+    """The part of the source's picture that each frame shows."""
     changes: int = 0
     """Times the rate or layout of the sound changes."""
     strays: int = 0
@@ -64,8 +67,12 @@ class Span:
     """Why this stretch must not be used: the source is damaged there. Empty when it is fine."""
 
 
-def read_spans(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterator[Span]:
+def read_spans(
+    source: Probe, pieces: Sequence[range], spec: OutputSpec, where: Sequence[Where | None] = ()
+) -> Iterator[Span]:
     """Decode `pieces`, ascending ranges of frame numbers that do not overlap, in one pass over each stream.
+
+    where: for each piece the part of the picture that is wanted; nothing for all of it.
 
     Outside the streams the first and last pictures stay, and there is silence (counted in repairs).
     A damaged stretch is noted in its span's `damage`, and the next one is read. So is one that reaches to where a file
@@ -73,12 +80,12 @@ def read_spans(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iter
     """
     there = [piece for piece in pieces if not _missing(source, piece, spec.clock)]
     if there:
-        yield from _decoded(source, there, spec)
+        yield from _decoded(source, there, spec, where or (None,) * len(pieces))
     for piece in pieces[len(there) :]:
         yield _nothing(source, piece, spec)
 
 
-def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterator[Span]:
+def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec, where: Sequence[Where | None]) -> Iterator[Span]:
     clock, first = spec.clock, pieces[0].start
     with (
         decoding(),
@@ -87,8 +94,8 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterat
         ) as video,
         closing(_SpanSound(source, spec)) as audio,
     ):
-        for piece in pieces:
-            pictures = video.read(piece.start, len(piece))
+        for piece, part in zip(pieces, where, strict=False):  # `pieces` are those that are there
+            pictures = video.read(piece.start, len(piece), part)
             sound = audio.read(clock.sample_at(piece.start), clock.sample_at(len(piece)))
             yield Span(
                 first_frame=piece.start,
@@ -96,6 +103,7 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Iterat
                 audio=sound.audio,
                 matrix=source.matrix,
                 repairs=_repairs(pictures, sound),
+                taken=pictures.taken,
                 damage=_damage(pictures, sound, clock),
                 changes=sound.changes,
                 strays=pictures.strays + sound.strays,

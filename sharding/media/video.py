@@ -5,6 +5,7 @@ a slot the last wins. All arithmetic is on integers: an hour drifts by nothing. 
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharding.containers.container import decoding
+from sharding.format.crop import Size, Taken, Where
 from sharding.media.frame_times import (
     TimedFrame,
     at_own_pace,
@@ -22,7 +25,7 @@ from sharding.media.frame_times import (
     in_display_order,
     played,
 )
-from sharding.media.picture import PictureFitter
+from sharding.media.picture import PictureFitter, upright_shape
 from sharding.media.probe import Probe
 from sharding.media.stream import PacketStats, SourceStream
 
@@ -38,6 +41,8 @@ class Pictures:
     yuv: NDArray[np.uint8]
     """(T, H*3/2, W)"""
     """Filler when `longest_still` is 0: nothing of the source decodes."""
+    taken: tuple[Taken, ...]
+    """The part of the source's picture that each shows."""
     repeated: int
     dropped: int
     longest_still: int
@@ -68,6 +73,18 @@ def timed_frames(source: Probe, stream: SourceStream) -> Iterator[TimedFrame]:
         yield from timed
 
 
+def _pixel_shape(stream: SourceStream) -> Fraction:
+    shape = stream.stream.sample_aspect_ratio or Fraction(1)
+    return shape if shape > 0 else Fraction(1)
+
+
+def upright_size(source: Probe) -> Size | None:
+    """Width and height of its pictures as they are shown, by the first; None where none decodes."""
+    with decoding(), closing(SourceStream(source, source.video)) as stream:
+        frame = next(stream.frames(), None)
+        return None if frame is None else upright_shape(frame, _pixel_shape(stream))
+
+
 _Placed = tuple[int, TimedFrame]
 """Slot and picture."""
 
@@ -79,12 +96,12 @@ class VideoTimeline:
         self.width, self.height = width, height
         self._fps, self._source = fps, source
         self._stream = SourceStream(source, source.video)
-        shape = self._stream.stream.sample_aspect_ratio or Fraction(1)
+        self._pixel_shape = _pixel_shape(self._stream)
         self._fitter = PictureFitter(
             width=width,
             height=height,
             fit=fit,
-            pixel_shape=shape if shape > 0 else Fraction(1),
+            pixel_shape=self._pixel_shape,
             matrix=source.matrix,
             tagged=source.tagged,
         )
@@ -99,27 +116,31 @@ class VideoTimeline:
     def close(self) -> None:
         self._stream.close()
 
-    def read(self, first: int, count: int) -> Pictures:
-        """Slots first ... first + count - 1."""
+    def read(self, first: int, count: int, where: Where | None = None) -> Pictures:
+        """Slots first ... first + count - 1; with `where`, of each the part that lies there at its moment."""
         out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
         self._advance(first)
         repeated, still, longest, self._dropped = 0, 0, 0, 0
+        taken = list[Taken]()
         for row, slot in enumerate(range(first, first + count)):
             fresh = self._advance(slot)
             if self._held is None:
                 out[row:] = FILLER
                 break
             if row == 0 or fresh:
-                self._fitter.write(self._held[1].frame, out[row])
+                region = None if where is None else where(slot / self._fps)
+                taken.append(self._fitter.write(self._held[1].frame, out[row], region))
                 still = 1
-            else:
+            else:  # the same part of it, too: what stands still must not seem to move
                 out[row] = out[row - 1]
+                taken.append(taken[-1])
                 repeated, still = repeated + 1, still + 1
             longest = max(longest, still)
         stop = first + count
         strays, self._strays = self._strays, 0  # those since the slots before, too
         return Pictures(
             yuv=out,
+            taken=tuple(taken),
             repeated=repeated,
             dropped=self._dropped,
             longest_still=longest,

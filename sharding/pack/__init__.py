@@ -7,7 +7,8 @@ Imported by: verify, advise; launch, late.
     pack       the entry: pack, dry_run, divide, pack_share
     pool       plans of shards worked through by several processes, and the progress
     schedule   tasks, and what comes next
-    part       a source cut into clips, decoded and encoded: the unit of work
+    cut        a source looked at, and cut into the clips of its parts
+    part       clips decoded and encoded: the unit of work
     assemble   parts become a shard
     finish     side files become indexes and dataset.json
     sample     a collection judged by a few of its videos

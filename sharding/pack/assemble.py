@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from isal.isal_zlib import crc32
+from msgspec import UNSET
 
 from sharding.base.files import open_file, publish, write_json
 from sharding.errors import RejectError, RejectReason
@@ -96,6 +97,7 @@ def _source_record(source: Source, records: Parts) -> SourceRecord:
         stream_offset_s=next(record.stream_offset_s for record in records if record.clips),
         repairs=repairs,
         clock=clock_of(records),
+        tracks=next((record.tracks for record in records if record.tracks), UNSET),
     )
 
 

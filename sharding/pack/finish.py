@@ -10,11 +10,13 @@ from sharding.base.housekeeping import delete
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
+from sharding.format.crop import BoxPath
+from sharding.format.index import BOXES, INDEX, INFO, PARTS, SPLITS, DatasetInfo, Index
 from sharding.format.records import REJECTS, ClockSums, Reject, ShardRecord, reasons, write_rejects
 from sharding.pack.report import PackSummary
 from sharding.plan.plan import SOFTWARE, ShardPlan
 from sharding.plan.todo import Todo
+from sharding.sources.crops import write_boxes
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,6 +32,7 @@ class _Totals:
     bytes: int = 0
     lost_clips: int = 0
     clocks: ClockSums = field(default_factory=ClockSums)
+    tracks: int = 0
 
     def add(self, split: str, record: ShardRecord) -> None:
         self.clips[split] += len(record.clips)
@@ -41,6 +44,7 @@ class _Totals:
         self.bytes += record.tar_bytes
         self.lost_clips += sum(source.lost_clips for source in record.sources)
         self.clocks += ClockSums.of(source.clock for source in record.sources)
+        self.tracks += sum(len(source.tracks or ()) for source in record.sources)
 
 
 def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
@@ -54,6 +58,8 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         totals.add(plan.split, _record(plan, dataset))
     rejects = tuple(sorted(totals.rejects))
     write_rejects(dataset, rejects)
+    if config.crop:
+        write_boxes(dataset / BOXES, _boxes(plans, dataset))
     if not totals.sources:
         raise InputError(
             f"none of {len(rejects)} sources could be packed ({reasons(rejects)}); each is listed with its reason in "
@@ -78,6 +84,7 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         unlisted=work.unlisted,
         lost_clips=totals.lost_clips,
         clocks=totals.clocks,
+        tracks=totals.tracks,
         shards_packed=packed,
         shards_kept=len(plans) - packed,
     )
@@ -106,6 +113,13 @@ def _info(totals: _Totals, actions: tuple[str, ...], rejects: int, config: PackC
 
 def _records(plans: Sequence[ShardPlan], split: str, dataset: Path) -> Iterator[tuple[int, ShardRecord]]:
     return ((plan.number, _record(plan, dataset)) for plan in plans if plan.split == split)
+
+
+def _boxes(plans: Sequence[ShardPlan], dataset: Path) -> Iterator[tuple[str, tuple[BoxPath, ...]]]:
+    """Of all sources that were cut by boxes, one side file held at a time."""
+    for plan in plans:
+        for source in _record(plan, dataset).sources:
+            yield source.source, source.tracks or ()
 
 
 def _record(plan: ShardPlan, dataset: Path) -> ShardRecord:

@@ -17,6 +17,7 @@ from sharding.base.locks import folder_lock, share_lock
 from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
+from sharding.faces.mtcnn import check_installed
 from sharding.pack.finish import finish
 from sharding.pack.pool import make_shards
 from sharding.pack.report import PackSummary, print_division, print_estimate, print_plan, print_summary
@@ -37,6 +38,7 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or open_console(stderr=True)
+    _check_detector(config)
     found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack"):
@@ -50,6 +52,12 @@ def pack(
     return summary
 
 
+def _check_detector(config: PackConfig) -> None:
+    """Before anything is read. Raises InputError."""
+    if config.finds_faces:
+        check_installed(f"--crop {config.crop}")
+
+
 def dry_run(
     videos: Path, dataset: Path, config: PackConfig, console: Console | None = None, options: PackOptions = NO_OPTIONS
 ) -> None:
@@ -58,6 +66,7 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or open_console()
+    _check_detector(config)
     found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     work = find_todo(found, folder, config, options, console)
@@ -106,6 +115,7 @@ def pack_share(
     Of `options` only the root counts: what is taken out or tried again is settled when dividing. Raises InputError when
     settings or sources are not those of the division, BusyError when another process has this share or packs it all.
     """
+    _check_detector(config)
     if share < 0:
         raise InputError(f"--share {share} must not be below 0: shares are counted from 0")
     folder = OnDisk(dataset)

@@ -3,41 +3,36 @@
 Parts make long films and small files alike to spread over processes, and a stopped call loses no more than these. They
 lie in DATASET/.parts until all of a shard are there (sharding/pack/assemble.py). Bytes depend on the source alone.
 
-A source is cut by a pure function of its usable time. Without sound, or with one picture throughout, it teaches
-nothing: two meters look at the clips of each part, one after the other, and the source is judged by all its parts.
+Without sound, or with one picture throughout, a source teaches nothing: two meters look at the clips of each part, one
+after the other, and the source is judged by all its parts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from itertools import pairwise
-from math import ceil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from sharding.base.files import LARGEST_SIDE_FILE, publish, write_json
 from sharding.base.workers import Report
 from sharding.config import PackConfig
-from sharding.containers.choice import SILENCE_DBFS, SILENCE_POWER, StreamWish
-from sharding.containers.stretches import Stretch
+from sharding.containers.choice import SILENCE_DBFS, SILENCE_POWER
 from sharding.errors import RejectError, RejectReason
-from sharding.format.clip import KEY_DIGITS, Box, Clip, ClipMeta, Repairs
+from sharding.format.clip import KEY_DIGITS, Clip, ClipMeta, Repairs
 from sharding.format.codec import codec_named
+from sharding.format.crop import BoxPath, ClipCrop
 from sharding.format.records import ClipRecord, SourceClock
 from sharding.format.tar import ShardWriter
 from sharding.media.decode import OutputSpec, Span, read_spans
-from sharding.media.probe import Probe, probe
+from sharding.media.probe import Probe
+from sharding.pack.cut import ClipPlan, PartCut, runs
 from sharding.plan.plan import SOFTWARE
 from sharding.sources.boxes import read_boxes
 from sharding.sources.source import Source
 
-PART_CLIPS = 12
-"""Longer sources are packed by several processes; entering by seeking costs a few percent of so many clips."""
-SHORT_PIECE = Fraction(3, 5)
-"""A pair needs its window and room for the shift, 6 s of 10 by default: one long clip serves, two short ones do not."""
 BLOCK_S = 0.1
 AUDIBLE_FRACTION = 0.05
 """A source is silent when fewer of its blocks than this are heard: a click or two in half a minute is no sound."""
@@ -46,54 +41,8 @@ GRID = 32
 CHANGE = 4
 """A cell has changed when its mean luma has by more than this, of 255. A still coded by x264 at crf 35 moves it by 3;
 one that was coded worse is taken for a recording, which does less harm than the reverse."""
-LAST_FRAME = 10**KEY_DIGITS - 1
-"""That a key of a clip can name."""
 STRIDE = 5
 """Every so many pictures are looked at."""
-
-
-def cut(stretches: Sequence[Stretch], config: PackConfig) -> list[range]:
-    """The clips of a source with picture and sound in `stretches` (ascending, apart), as ranges of frame numbers.
-
-    Each stretch gives the fewest equal pieces of at most `clip_s` (they differ by a frame at most); if
-    these were shorter than `min_clip_s` or SHORT_PIECE of `clip_s`, it gives as many of `clip_s` as fit.
-    Raises RejectError when none fits.
-    """
-    pieces = [piece for stretch in stretches for piece in _equal(stretch, config)]
-    if not pieces:
-        longest = max((end - start for start, end in stretches), default=Fraction(0))
-        raise RejectError(
-            RejectReason.TOO_SHORT,
-            f"picture and sound overlap for {max(0.0, float(longest)):.2f} s; trimmed by {config.trim_s} s "
-            f"at both ends they give less than a clip of {config.min_clip_s} s",
-        )
-    if pieces[-1].stop > LAST_FRAME:
-        raise RejectError(
-            RejectReason.CORRUPT,
-            f"its clock runs to {float(stretches[-1][1]):,.0f} s, frame {pieces[-1].stop:,}; a key holds "
-            f"{LAST_FRAME:,}: cut it, or pack it at a lower --fps",
-        )
-    return _spread(pieces, config.max_clips_per_source)
-
-
-def _equal(stretch: Stretch, config: PackConfig) -> list[range]:
-    fps = config.clock.fps
-    first, stop = ceil((stretch[0] + config.trim) * fps), int((stretch[1] - config.trim) * fps)
-    total = stop - first
-    if total < config.min_clip_frames:
-        return []
-    count = ceil(total / config.clip_frames)
-    if count > 1 and total // count < max(config.min_clip_frames, SHORT_PIECE * config.clip_frames):
-        count = total // config.clip_frames
-        total = count * config.clip_frames
-    edges = [first + number * total // count for number in range(count + 1)]
-    return [range(start, end) for start, end in pairwise(edges)]
-
-
-def _spread(pieces: list[range], most: int | None) -> list[range]:
-    if most is None or len(pieces) <= most:
-        return pieces
-    return [pieces[(2 * number + 1) * len(pieces) // (2 * most)] for number in range(most)]
 
 
 def check_loudness(heard: int, blocks: int) -> None:
@@ -187,50 +136,8 @@ class PartRecord:
     stream_offset_s: float = 0.0
     repairs: Repairs = field(default_factory=Repairs)
     clock: SourceClock = field(default_factory=SourceClock)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PartCut:
-    """What a part is to hold."""
-
-    found: Probe
-    pieces: tuple[range, ...]
-    of: int = 1
-    """Parts of its source."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceSurvey:
-    """A source looked at and cut."""
-
-    found: Probe
-    parts: tuple[tuple[range, ...], ...]
-
-    def part(self, number: int) -> PartCut:
-        """One of its parts."""
-        return PartCut(found=self.found, pieces=self.parts[number], of=len(self.parts))
-
-
-def survey(source: Source, config: PackConfig) -> SourceSurvey:
-    """Look at a source and cut it. Raises RejectError."""
-    if source.absent:
-        raise RejectError(RejectReason.UNREADABLE, source.absent)
-    found = probe(source.path, StreamWish(video=source.video_stream, audio=source.audio_stream))
-    pieces = cut(_wanted(source, found), config)
-    if not found.seekable:
-        return SourceSurvey(found=found, parts=(tuple(pieces),))
-    count = -(-len(pieces) // PART_CLIPS)
-    edges = [number * len(pieces) // count for number in range(count + 1)]
-    return SourceSurvey(found=found, parts=tuple(tuple(pieces[first:stop]) for first, stop in pairwise(edges)))
-
-
-def _wanted(source: Source, found: Probe) -> list[Stretch]:
-    """When there is picture and sound, inside the part a CSV row asks for."""
-    if source.span is None:
-        return list(found.shown)
-    first, last = source.span
-    stretches = ((max(start, first), end if last is None else min(end, last)) for start, end in found.shown)
-    return [(start, end) for start, end in stretches if start < end]
+    tracks: tuple[BoxPath, ...] = ()
+    """Of the whole source, in its first part."""
 
 
 def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, report: Report) -> PartRecord:
@@ -263,6 +170,7 @@ def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, rep
         stream_offset_s=_offset(found),
         repairs=repairs,
         clock=clock,
+        tracks=part.tracks,
     )
     write_json(path, record, lasting=False)
     return record
@@ -288,17 +196,28 @@ def joined(one: Repairs, other: Repairs) -> Repairs:
     )
 
 
-def clips_of(source: Source, found: Probe, pieces: Sequence[range], config: PackConfig) -> Iterator[tuple[Clip, Span]]:
+def clips_of(
+    source: Source, found: Probe, pieces: Sequence[ClipPlan], config: PackConfig
+) -> Iterator[tuple[Clip, Span]]:
     """Clips, each with the span it was made of: its `damage` says why it must not be used."""
     width, height = config.picture
     spec = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
     track = read_boxes(source.boxes) if source.boxes else None
-    for piece, span in zip(pieces, read_spans(found, pieces, spec), strict=True):
-        boxes = track.at(piece, spec.clock.fps) if track else ()
-        yield Clip(meta=_meta(source, found, span, spec, boxes), yuv=span.yuv, audio=span.audio), span
+    for run in runs(pieces):
+        spans = read_spans(found, [piece.frames for piece in run], spec, [piece.where for piece in run])
+        for piece, span in zip(run, spans, strict=True):
+            boxes = track.at(piece.frames, spec.clock.fps) if track else ()
+            meta = replace(_meta(source, found, span, spec), boxes=boxes, crop=_crop(piece, span))
+            yield Clip(meta=meta, yuv=span.yuv, audio=span.audio), span
 
 
-def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec, boxes: tuple[tuple[Box, ...], ...]) -> ClipMeta:
+def _crop(piece: ClipPlan, span: Span) -> ClipCrop | UnsetType:
+    if piece.path is None or len(span.taken) < len(piece):  # damaged; nobody will see it
+        return UNSET
+    return ClipCrop.of(piece.path, span.taken)
+
+
+def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec) -> ClipMeta:
     return ClipMeta(
         key=f"{source.id}/{span.first_frame:0{KEY_DIGITS}d}",
         source=source.rel,
@@ -314,7 +233,6 @@ def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec, boxes: tup
         stream_offset_s=_offset(found),
         repairs=span.repairs,
         decoder=SOFTWARE,
-        boxes=boxes,
     )
 
 

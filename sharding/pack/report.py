@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharding.base.text import counted, duration, first_few, plain, size
-from sharding.format.index import SPLITS
+from sharding.format.index import BOXES, SPLITS
 from sharding.format.records import REJECTS, ClockSums, Reject
 from sharding.pack.sample import Estimate
 from sharding.plan.shares import Division
@@ -42,6 +42,8 @@ class PackSummary:
     """Clips that damaged places of packed sources cost."""
     clocks: ClockSums
     """What was mended of the clocks of packed sources."""
+    tracks: int
+    """Moving boxes that packed sources were cut by; 0 where all of the picture was packed."""
     shards_packed: int
     shards_kept: int
     """Shards of an earlier call that were whole and up to date."""
@@ -68,6 +70,11 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         f"{duration(summary.seconds)} of clips, {size(summary.bytes)}; "
         f"{counted(summary.shards_packed, 'shard')} written, {summary.shards_kept} kept from before"
     )
+    if summary.tracks:
+        tracks = f"cut by {counted(summary.tracks, 'moving box', 'moving boxes')}"
+        console.print(
+            Text(f"{tracks}: {summary.dataset / BOXES} has them, to look at, edit and pack by"), soft_wrap=True
+        )
     if summary.lost_clips:
         lost = f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources"
         console.print(Text(f"{lost}: avsync show {summary.dataset} tells which"), soft_wrap=True)

@@ -13,17 +13,24 @@ from math import gcd
 
 from sharding.base.workers import Died, Done, Report, Workers, limit_cpu
 from sharding.config import PackConfig
+from sharding.containers.stretches import Stretch
 from sharding.errors import InputError, RejectError, RejectReason
+from sharding.faces.steady import find_faces
 from sharding.format.clip import Clip
 from sharding.format.codec import codec_named, members_of
+from sharding.format.crop import BoxPath
 from sharding.format.tar import BLOCK, padded
-from sharding.pack.part import SourceSurvey, clips_of, survey
+from sharding.media.probe import Probe
+from sharding.pack.cut import SourceSurvey, survey
+from sharding.pack.part import clips_of
 from sharding.pack.schedule import Prepare, fault_of
 from sharding.sources.source import Source
 
 REFRESH_S = 0.5
 LOOKED_AT, DECODED = 200, 16
 """Sources of a sample, at most: this many are looked at, and this many give a clip."""
+MOST_FACES_S = 60
+"""Seconds of a source in which its faces are looked for."""
 PATIENCE = 3
 """Budgets after which the search for a first usable clip is given up."""
 
@@ -53,9 +60,10 @@ class Try:
         limit_cpu(self.config.limit_s)
         started, frames, spent = time.thread_time(), (), 0.0
         try:
-            found = survey(self.source, self.config)
-            frames = tuple(len(piece) for part in found.parts for piece in part)
-            spent = time.thread_time() - started
+            sampled = _SampledFaces()
+            found = survey(self.source, self.config, sampled)
+            frames = tuple(len(piece) for part in found.parts for piece in part) * round(sampled.times)
+            spent = (time.thread_time() - started) * sampled.times
             clip, decode_cpu_s = self._middle(found) if self.decode else (None, 0.0)
         except RejectError as reject:
             spent = spent or time.thread_time() - started
@@ -77,6 +85,21 @@ class Try:
         if span.damage:
             raise RejectError(RejectReason.CORRUPT, span.damage)
         return clip, time.thread_time() - started
+
+
+@dataclass(slots=True)
+class _SampledFaces:
+    """Finds the faces of a minute in the middle of a long source: to look at all of it takes as long as to pack it."""
+
+    times: float = 1.0
+    """How much longer all of it is."""
+
+    def __call__(self, found: Probe, stretches: Sequence[Stretch]) -> tuple[BoxPath, ...]:
+        start, end = max(stretches, key=lambda stretch: stretch[1] - stretch[0])
+        spare = max(Fraction(0), end - start - MOST_FACES_S) / 2
+        taken = (start + spare, end - spare)
+        self.times = float(sum(end - start for start, end in stretches) / (taken[1] - taken[0]))
+        return find_faces(found, [taken])
 
 
 def attempt(apart: Workers[Try], task: Try) -> Tried:

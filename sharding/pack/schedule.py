@@ -6,24 +6,31 @@ process's death becomes a reject, another try, or an open shard.
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from av import logging as av_logging
 from av.error import FFmpegError
 
-from sharding.base.files import read_json
+from sharding.base.files import LARGEST_SIDE_FILE, read_json, write_json
 from sharding.base.guarded import InTheWay, claim, make_folder
 from sharding.base.housekeeping import below, delete, why_refused
 from sharding.base.text import first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Report, limit_cpu, limit_memory
 from sharding.config import PackConfig
+from sharding.containers.stretches import Stretch
 from sharding.errors import FAILURES, AvsyncError, InputError, RejectError, RejectReason
+from sharding.faces.steady import find_faces
+from sharding.format.crop import BoxPath
 from sharding.format.index import PARTS
+from sharding.media.probe import Probe
 from sharding.pack.assemble import DamagedPart, Parts, assemble, check
-from sharding.pack.part import PartCut, PartName, PartRecord, SourceSurvey, pack_part, refuse, survey
+from sharding.pack.cut import PartCut, SourceSurvey, survey
+from sharding.pack.part import PartName, PartRecord, pack_part, refuse
 from sharding.plan.plan import ShardPlan
 from sharding.sources.source import Source
 
@@ -70,6 +77,15 @@ class Prepare:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FoundFaces:
+    """What looking for faces in a source has found."""
+
+    LARGEST_FILE: ClassVar[int] = LARGEST_SIDE_FILE
+
+    tracks: tuple[BoxPath, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PackPart:
     """One part of a source; without `cut`, look at the source first, and pack it if it has one part only."""
 
@@ -103,12 +119,21 @@ class PackPart:
         try:
             if self.cut is not None:
                 return pack_part(self.source, self.cut, self.path, self.config, alive)
-            found = survey(self.source, self.config)
+            found = survey(self.source, self.config, partial(self._faces, lambda: alive(0, 1)))
             if len(found.parts) > 1:
                 return found
             return pack_part(self.source, found.part(0), self.path, self.config, alive)
         except RejectError as reject:
             return self.refuse(reject)
+
+    def _faces(self, alive: Callable[[], None], found: Probe, stretches: Sequence[Stretch]) -> tuple[BoxPath, ...]:
+        """Those of its source, kept beside its parts: to find them takes as long as to pack them."""
+        kept = self.folder / f"{self.name.source:06d}-faces.json"
+        with suppress(AvsyncError):
+            return read_json(kept, FoundFaces).tracks
+        tracks = find_faces(found, stretches, alive)
+        write_json(kept, FoundFaces(tracks=tracks), lasting=False)
+        return tracks
 
     def refuse(self, reject: RejectError) -> PartRecord:
         """Note that the part cannot be had."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import av
 import msgspec
 
-from sharding.base.files import LARGEST_LIST
+from sharding.base.files import LARGEST_LIST, to_json
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.clip import FORMAT_VERSION
@@ -148,6 +148,8 @@ def _lasting(one: _Facts) -> list[object]:
     facts: list[object] = [source.id, source.rel, source.action, source.group, span, one.stamps]
     if source.video_stream is not None or source.audio_stream is not None:  # else as before there was such a choice
         facts += [source.video_stream, source.audio_stream]
+    if source.crops is not None:
+        facts.append(hashlib.sha256(to_json([source.crops, source.crop_fault])).hexdigest())
     return facts
 
 

@@ -31,17 +31,18 @@ from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason, UsageError
-from sharding.format.index import INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
+from sharding.format.index import BOXES, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
+from sharding.sources.crops import with_boxes
 from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
 from sharding.sources.source import OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
-    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS))})(\.part)?"
+    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS, BOXES))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
 _OURS = re.compile(rf"(\d{{6}}\.(tar|json)|{re.escape(INDEX)})(\.part)?")
@@ -262,7 +263,7 @@ def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList
     """The sources a call names, before it touches any folder. Raises InputError."""
     found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
-    return found
+    return found if config.boxes_table is None else with_boxes(found, config.boxes_table)
 
 
 def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:
@@ -306,6 +307,8 @@ def _check_boxes(videos: Path, sources: Sequence[Source], config: PackConfig) ->
             continue
         if config.fit != "squash":
             raise InputError(f"--fit {config.fit} would move the boxes of {source.rel}; use --fit squash with boxes")
+        if config.crop:
+            raise InputError(f"--crop would move the boxes of the sounds of {source.rel}; leave one of the two out")
         if not source.boxes.is_file():
             raise InputError(
                 f"{videos}, line {source.line}: boxes file {source.boxes} does not exist; name it, or leave it empty"

@@ -71,7 +71,7 @@ def read_view(dataset: Dataset, clip: int) -> ClipView:
     for frame in frames:
         planes = np.empty((1, meta.height * 3 // 2, meta.width), np.uint8)
         codec.decode_video(stored.video, range(frame, frame + 1), planes, shape)
-        pictures.append(_rgb(planes[0], meta.matrix))
+        pictures.append(rgb_of(planes[0], meta.matrix))
     samples = np.empty((meta.samples, meta.channels), np.int16)
     codec.decode_audio(stored.audio, 0, samples, shape)
     starts = np.arange(WIDTH) * len(samples) // WIDTH
@@ -85,7 +85,8 @@ def read_view(dataset: Dataset, clip: int) -> ClipView:
     )
 
 
-def _rgb(planes: NDArray[np.uint8], matrix: ColorMatrix) -> NDArray[np.uint8]:
+def rgb_of(planes: NDArray[np.uint8], matrix: ColorMatrix) -> NDArray[np.uint8]:
+    """I420 planes (H*3/2, W) as (H, W, 3)."""
     frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
     return frame.reformat(format="rgb24", src_colorspace=_SPACES[matrix]).to_ndarray().astype(np.uint8, copy=False)
 
@@ -189,6 +190,7 @@ def caption(view: ClipView) -> tuple[str, str]:
     """Action, and what its clock says."""
     repairs, meta = view.meta.repairs, view.meta
     clock = [
+        f"track {meta.crop.track}{f', {meta.crop.faces} at once' * (meta.crop.faces > 1)}" if meta.crop else "",
         f"offset {formatting.offset(meta.stream_offset_s)}",
         f"silence {repairs.silence_samples / meta.clock.sample_rate:.2f} s" if repairs.silence_samples else "",
         f"repeats {formatting.fraction(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",

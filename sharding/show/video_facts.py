@@ -20,7 +20,7 @@ from sharding.containers.stretches import Stretch
 from sharding.errors import InputError, RejectError, RejectReason
 from sharding.format.records import SourceClock
 from sharding.media.probe import Probe, probe
-from sharding.pack.part import cut
+from sharding.pack.cut import cut
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from sharding.base.files import is_dropping
 from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectReason
+from sharding.format.crop import BoxPath
 from sharding.format.index import SPLITS
 from sharding.format.records import Reject
 
@@ -57,6 +58,10 @@ class Source:
     video_stream: int | None = None
     audio_stream: int | None = None
     """Index of the stream to use, as ffprobe numbers all streams of the file; None = packing chooses."""
+    crops: tuple[BoxPath, ...] | None = None
+    """The parts of the picture to pack; None = all of it, or what packing finds."""
+    crop_fault: str = ""
+    """Why the boxes that a table gives are of no use; empty when they are."""
 
 
 KINDS_NAMED, LONGEST_SUFFIX = 3, 8

@@ -12,74 +12,26 @@ import av
 import numpy as np
 import pytest
 import torch
+from bright import network
 from PIL import Image
-from torch import Tensor, nn
 
-from avsync.config import SURE, LocalizeConfig, TrainConfig, ViewConfig
+from avsync.config import SURE, LocalizeConfig
 from avsync.localize.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
 from avsync.localize.localize import LocalizeResult, localize, localize_with, verdict_words
 from avsync.localize.sheet import MOMENTS, Envelope, Moments
 from avsync.localize.windows import as_input, form_of, read_windows, seen_box
 from avsync.models import paper
-from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import LoadedNetwork
 from avsync.run.paths import LocalizeRecord, RunPaths, localize_place, score_place
-from avsync.spec import InputSpec
 from sharding.base.files import publish, read_json
 from sharding.errors import InputError
 from sharding.format.clip import Clock, Fit
-from sharding.format.index import DatasetInfo
 from sharding.media.decode import decode_span
 from sharding.media.picture import TURNS
 from sharding.media.probe import probe
 from tests.media import Video, beep_samples, write_video
 
 CPU = torch.device("cpu")
-CLOCK = Clock(fps=Fraction(10), sample_rate=8000)
-
-
-class Bright(nn.Module):
-    """Features that are simply the picture's brightness above middle gray, on a grid of 8 pixels and 2 frames."""
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """frames: (N, 3, T, H, W) -> (N, 1, t, h, w)."""
-        return nn.functional.avg_pool3d(frames.mean(dim=1, keepdim=True).clamp(min=0), (2, 8, 8))
-
-
-class AsSeen(nn.Module):
-    """The map is the picture feature; the sound counts for nothing."""
-
-    def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
-        """seen: (N, 1, t, h, w), heard: (N, c, s) -> logit (N,), cam (N, t, h, w)."""
-        cam = seen[:, 0] * 5 + 0 * heard.mean()
-        return SyncOutput(cam.mean(dim=(1, 2, 3)), cam)
-
-
-def network(
-    model: SyncNet | None = None, *, clock: Clock = CLOCK, frames: int = 20, crop: int = 40, fit: Fit = "squash"
-) -> LoadedNetwork:
-    """Windows of 2 s at 10 fps, a 40 pixel crop of 48 pixels: quick to ask."""
-    info = DatasetInfo(
-        format_version=1,
-        codec="h264",
-        clock=clock,
-        width=48,
-        height=48,
-        channels=1,
-        fit=fit,
-        actions=("drums",),
-        clips={"train": 1},
-        shards={"train": 1},
-        sources=1,
-        lost_clips=0,
-        rejects=0,
-        settings={},
-        written_by="test",
-    )
-    spec = InputSpec(frames=frames, height=crop, width=crop, samples=clock.sample_at(frames), channels=1, clock=clock)
-    config = TrainConfig(model="paper", view=ViewConfig(crop=crop / 48))
-    net = model or SyncNet(Bright(), nn.Identity(), AsSeen()).eval()
-    return LoadedNetwork(model=net, config=config, spec=spec, dataset=info, step=7)
 
 
 def run(video: Path, folder: Path, net: LoadedNetwork | None = None, **config: float) -> LocalizeResult:

@@ -19,7 +19,7 @@ from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import Clock
 from sharding.media.decode import OutputSpec, read_spans
 from sharding.media.probe import ANY_STREAM, Probe, probe
-from sharding.pack.part import cut
+from sharding.pack.cut import cut
 from tests.media import Video, beep_samples, flash_frames, write_video
 from tests.ogg import with_empty_packets
 from tests.remux import Edit, move, remux

@@ -27,7 +27,7 @@ from sharding.errors import RejectError
 from sharding.format.clip import Clock
 from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe, probe
-from sharding.pack.part import cut
+from sharding.pack.cut import cut
 from tests.media import Video, write_video
 
 FORM = OutputSpec(clock=Clock(fps=F(10), sample_rate=16_000), width=32, height=32, channels=1)

@@ -16,8 +16,8 @@ from sharding.errors import AvsyncError, InputError, RejectError, RejectReason
 from sharding.format.dataset import open_dataset
 from sharding.format.records import ShardRecord
 from sharding.media.probe import Probe, probe
+from sharding.pack.cut import PART_CLIPS
 from sharding.pack.pack import pack
-from sharding.pack.part import PART_CLIPS
 from sharding.pack.schedule import TRIES, Assemble, PackPart, PackTask, Schedule
 from sharding.plan.plan import plan_shards
 from sharding.sources.source import Source
@@ -186,7 +186,7 @@ def test_a_run_of_failures_stops_the_work_and_gives_them_another_chance(tmp_path
         write_video(tmp_path / "in" / f"{number}.mp4", Video(seed=number))
     config = PackConfig(size=32, workers=1, val_percent=0, test_percent=0, sources_per_shard=3, stop_after=5)
     with monkeypatch.context() as disk:
-        disk.setattr("sharding.pack.part.probe", gone)
+        disk.setattr("sharding.pack.cut.probe", gone)
         with pytest.raises(InputError, match=r"5 sources in a row could not be read \(5 unreadable; .*--stop-after 0"):
             pack(tmp_path / "in", tmp_path / "out", config, QUIET)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 6
@@ -210,7 +210,7 @@ def test_what_could_not_be_read_is_tried_again_and_what_was_corrupt_when_asked(
             raise RejectError(reason, "for once")
         return probe(path, wish)
 
-    monkeypatch.setattr("sharding.pack.part.probe", once)
+    monkeypatch.setattr("sharding.pack.cut.probe", once)
     assert pack(tmp_path / "in", tmp_path / "out", config, QUIET).clips["train"] == 3
     again = pack(tmp_path / "in", tmp_path / "out", config, QUIET, options)
     assert (again.shards_packed, again.clips["train"]) == (2 if options.retry else 1, 4)

@@ -15,7 +15,7 @@ from sharding.config import PackConfig
 from sharding.errors import RejectError, RejectReason
 from sharding.format.clip import FORMAT_VERSION
 from sharding.format.codec import codec_named
-from sharding.pack.part import cut
+from sharding.pack.cut import cut
 from sharding.plan.plan import SOFTWARE, plan_shard
 from sharding.sources.source import Source, split_of
 

@@ -1,0 +1,177 @@
+"""Faces followed through a video: where its shots end, and where each face of a shot is until it goes.
+
+Pictures are taken on a clock of this module's own, whatever rate a dataset has: a video's faces are facts of the video.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from sharding.containers.container import decoding
+from sharding.containers.stretches import Stretch
+from sharding.faces.mtcnn import Array, Face, check_installed, faces_in, faces_near
+from sharding.media.probe import Probe
+from sharding.media.video import VideoTimeline, upright_size
+
+FPS = Fraction(30)
+"""Slots a second."""
+EVERY, ALL_EVERY = 3, 15
+"""Slots from one look at the faces that are followed to the next, and from one look for new ones to the next."""
+LONGER_SIDE = 640
+"""Pixels of the picture that is looked at: a larger one is shrunk."""
+SMALLEST = 32
+"""Pixels of the smallest face in it: its mouth is about 12 wide, and nobody reads lips from less."""
+SURE = 0.9
+"""Score that a new face needs; one that is followed may look away."""
+SAME = 0.3
+"""Least overlap, of both boxes together, of a face and itself a moment before."""
+PATIENCE = 15
+"""Slots that a face may be out of sight."""
+CELLS, BINS = 16, 32
+"""A picture is compared with the one before in so many cells a side, and in so many classes of luma."""
+CHANGE, MOVED, SUDDEN, RECENT = 10.0, 0.08, 2.0, 8
+"""A shot ends where the cells change by more than this, of 255, and more than this share of all pixels is of another
+class, and the change is SUDDEN times that of any of the RECENT pictures: a shaking camera changes every picture. At the
+cuts of twelve films and talks the first two are 13 and 0.13 at least; a nodding head in close-up reaches 16 and 0.07.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A face in one slot, in fractions of the upright picture's width and height."""
+
+    slot: int
+    box: Array
+    """(4,) x0, y0, x1, y1"""
+    points: Array
+    """(5, 2) x, y of eyes, nose, corners of the mouth."""
+
+
+@dataclass(slots=True, eq=False)
+class Following:
+    """A face through its shot."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    until: int = 0
+    """No slot of its shot from here on is known to show it."""
+
+    @property
+    def last(self) -> Sighting:
+        return self.sightings[-1]
+
+
+class ShotChanges:
+    """Tells, one picture after the other, whether a new shot begins."""
+
+    def __init__(self) -> None:
+        self._cells: NDArray[np.float32] | None = None
+        self._bins: NDArray[np.float64] | None = None
+        self._recent: list[float] = []
+
+    def begins(self, luma: NDArray[np.uint8]) -> bool:
+        """luma: (H, W), always of one size."""
+        height, width = (size // CELLS for size in luma.shape)
+        cells = luma[: height * CELLS, : width * CELLS].reshape(CELLS, height, CELLS, width).mean((1, 3), np.float32)
+        bins = np.bincount((luma // (256 // BINS)).reshape(-1), minlength=BINS) / luma.size
+        before, classes = self._cells, self._bins
+        self._cells, self._bins = cells, bins
+        if before is None or classes is None:
+            return True
+        change, moved = float(np.abs(cells - before).mean()), float(np.abs(bins - classes).sum()) / 2
+        usual = max(self._recent, default=0.0)
+        if change > CHANGE and moved > MOVED and change > SUDDEN * usual:
+            self._recent.clear()
+            return True
+        if change > 0:  # a picture that stays says nothing
+            self._recent = [*self._recent[1 - RECENT :], change]
+        return False
+
+
+def follow(source: Probe, stretch: Stretch, report: Callable[[], None] = lambda: None) -> list[Following]:
+    """The faces in a stretch of `source`, as they come. `report` is called every second of it.
+
+    Raises RejectError, InputError (the detector is not installed), MemoryError.
+    """
+    check_installed("looking for faces")
+    first, stop = ceil(stretch[0] * FPS), int(stretch[1] * FPS)
+    size = upright_size(source)
+    if size is None or stop <= first:
+        return []
+    shrink = min(Fraction(1), LONGER_SIDE / max(size))
+    width, height = (max(2 * CELLS, round(side * shrink / 2) * 2) for side in size)
+    watcher = _Watcher(width, height)
+    with (
+        decoding(),
+        closing(VideoTimeline(source, fps=FPS, width=width, height=height, fit="squash", first_slot=first)) as video,
+    ):
+        for start in range(first, stop, int(FPS)):
+            pictures = video.read(start, min(int(FPS), stop - start))
+            if pictures.longest_still:
+                for slot, yuv in enumerate(pictures.yuv, start):
+                    watcher.see(slot, yuv)
+            report()
+    return watcher.followed
+
+
+class _Watcher:
+    """What is seen so far."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._scale = np.array((width, height), np.float32)
+        self._shots, self._begin = ShotChanges(), 0
+        self._active: list[Following] = []
+        self.followed: list[Following] = []
+
+    def see(self, slot: int, yuv: NDArray[np.uint8]) -> None:
+        """The picture of the next slot, I420."""
+        if self._shots.begins(yuv[: self._height]):
+            self._begin, self._active = slot, []
+        for one in self._active:
+            one.until = min(slot + 1, one.last.slot + EVERY)
+        at = slot - self._begin
+        if at % EVERY:
+            return
+        rgb: Any = av.VideoFrame.from_ndarray(yuv, format="yuv420p").to_ndarray(format="rgb24")
+        near = np.array([one.last.box for one in self._active], np.float32).reshape(-1, 4)
+        faces = faces_near(rgb, near * np.tile(self._scale, 2)) if len(near) else []
+        self._match(slot, faces)
+        if at % ALL_EVERY == 0:
+            self._match(slot, [face for face in faces_in(rgb, SMALLEST) if face.score > SURE], begin=True)
+        self._active = [one for one in self._active if slot - one.last.slot <= PATIENCE]
+
+    def _match(self, slot: int, faces: Sequence[Face], *, begin: bool = False) -> None:
+        """Each face goes to the one it lies on most; what lies on none may begin."""
+        waiting = [one for one in self._active if one.last.slot != slot]
+        seen = [one for one in self._active if one.last.slot == slot]
+        for face in faces:
+            sighting = Sighting(slot, face.box / np.tile(self._scale, 2), face.points / self._scale)
+            mouth = sighting.points[3:].mean(axis=0)
+            if not (0 <= mouth.min() and mouth.max() <= 1):
+                continue  # a face that the picture's edge cuts off above its mouth
+            best = max(waiting, key=lambda one: overlap(one.last.box, sighting.box), default=None)
+            if best is not None and overlap(best.last.box, sighting.box) > SAME:
+                best.sightings.append(sighting)
+                best.until = slot + 1
+                waiting.remove(best)
+                seen.append(best)
+            elif begin and all(overlap(one.last.box, sighting.box) <= SAME for one in seen):
+                one = Following([sighting], slot + 1)
+                self._active.append(one)
+                self.followed.append(one)
+                seen.append(one)
+
+
+def overlap(one: Array, other: Array) -> float:
+    """Of two boxes, as a share of both together."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    shared = float(np.clip(high - low, 0, None).prod())
+    both = float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()) - shared
+    return shared / both if both > 0 else 0.0
