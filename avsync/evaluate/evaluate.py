@@ -41,7 +41,7 @@ from avsync.models.cam import hottest_of
 from avsync.models.sizes import check_size
 from avsync.run.info import check_same_input
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import RunPaths, evaluation_place, full_name
+from avsync.run.paths import RunPaths, evaluation_place, full_name, run_of
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
 from sharding.base.guarded import check_steps, claim
@@ -63,8 +63,8 @@ class Evaluation:
 
 def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError, OSError."""
-    device = pick_device(config.device)
-    claim(run)
+    run, device = run_of(run), pick_device(config.device)
+    claim(RunPaths(run).answers)
     check_steps(RunPaths(run).evaluations)  # before anything is asked
     network = load_network(run, config.checkpoint, device)
     feed = Feed.open(dataset, config.split, config.pairs_of(network.config.pairs), network.config.view)

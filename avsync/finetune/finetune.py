@@ -16,6 +16,7 @@ from avsync.finetune.training import Finetuning, OpenComparison
 from avsync.loading.feed import Feed
 from avsync.run.info import check_same_input
 from avsync.run.network import load_network, pick_device
+from avsync.run.paths import run_of
 from avsync.staging.mirror import StagedDataset
 from sharding.base.console import WaitNotice
 from sharding.base.files import read_json
@@ -30,6 +31,7 @@ def finetune(run: Path, dataset: Path, out: Path, config: FinetuneConfig) -> Com
     """
     paths, device = OutPaths(out), pick_device(config.device)
     with WaitNotice(f"loading the network of {run} and the index of {dataset}"):
+        run = run_of(run)
         loaded = load_network(run, config.checkpoint, device)
         source = StagedDataset.of_folder(dataset)
         splits = Splits.open(

@@ -27,7 +27,7 @@ from avsync.localize.windows import as_input, form_of, read_windows
 from avsync.metrics import AS_IT_IS
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized
+from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized, run_of
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, writing
 from sharding.base.guarded import claim, make_folder
@@ -90,10 +90,10 @@ class LocalizeResult:
 
 def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
     """Draw `video`'s heat video and sheet with the network of `run`. Raises InputError, FormatError."""
-    device = pick_device(config.device)
+    run, device = run_of(run), pick_device(config.device)
     paths = RunPaths(run)
     if not config.output:
-        claim(run)
+        claim(paths.answers)
     output = Path(config.output) if config.output else localize_place(paths, video)
     _check(video, output)
     network = load_network(run, config.checkpoint, device)

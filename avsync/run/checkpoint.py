@@ -27,7 +27,7 @@ import torch
 from avsync.models.parts import SyncNet
 from avsync.run.paths import RunPaths
 from avsync.run.state import Best, State
-from avsync.run.tensor_file import load_tensors, save_tensors
+from avsync.run.tensor_file import load_safetensors, load_tensors, save_tensors
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
 from sharding.base.guarded import entries_of, move
 from sharding.base.housekeeping import below, delete, housekeeping
@@ -36,6 +36,8 @@ from sharding.errors import FormatError
 
 MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
 """Files of a checkpoint."""
+SHIPPED = "model.safetensors"
+"""In place of both files of tensors, of a network that nobody trains on there (ship.py)."""
 GONE = ".gone"
 """Suffix of a checkpoint that is being deleted."""
 
@@ -108,11 +110,22 @@ def load_checkpoint(folder: Path) -> Saved:
     try:
         return Saved(
             state=_load_state(folder / STATE),
-            model=load_tensors(folder / MODEL),
-            optimizer=load_tensors(folder / OPTIMIZER),
+            model=load_weights(folder),
+            optimizer={} if weights_of(folder).name == SHIPPED else load_tensors(folder / OPTIMIZER),
         )
     except FormatError as error:
         raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
+
+
+def weights_of(folder: Path) -> Path:
+    """The file with a checkpoint's weights."""
+    return path if (path := folder / SHIPPED).is_file() else folder / MODEL
+
+
+def load_weights(folder: Path) -> dict[str, Any]:
+    """Of a checkpoint. Raises FormatError, InputError."""
+    path = weights_of(folder)
+    return load_safetensors(path) if path.name == SHIPPED else load_tensors(path)
 
 
 def check_model(state: State, wanted: str, folder: Path) -> None:

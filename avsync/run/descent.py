@@ -16,10 +16,9 @@ from torch.nn.modules.batchnorm import (
 
 from avsync.config import TrainConfig
 from avsync.models.parts import SyncNet
-from avsync.run.checkpoint import MODEL
+from avsync.run.checkpoint import load_weights, weights_of
 from avsync.run.info import Descent, RunInfo, choose_step, read_run
-from avsync.run.paths import RunPaths, full_name
-from avsync.run.tensor_file import load_tensors
+from avsync.run.paths import RunPaths, full_name, run_of
 from avsync.spec import InputSpec
 from sharding.base.files import open_file
 from sharding.base.text import counted
@@ -37,7 +36,7 @@ class Ancestor:
     @classmethod
     def of(cls, run: Path, config: TrainConfig) -> "Ancestor":
         """Its best checkpoint. Raises InputError, FormatError; UsageError where its network is another one."""
-        paths = RunPaths(run)
+        paths = RunPaths(run_of(run))
         info = read_run(paths)
         if info.config.model != config.model:
             raise UsageError(
@@ -63,7 +62,7 @@ def descent_of(run: Path, origin: Path | None, config: TrainConfig) -> Descent |
     if not (paths := RunPaths(run)).info.is_file():
         return Ancestor.of(origin, config).descent() if origin else None
     begun = read_run(paths).descent
-    if origin and (begun is None or begun.run != full_name(origin.resolve())):
+    if origin and (begun is None or begun.run != full_name(run_of(origin).resolve())):
         was = f"from {begun.run}" if begun else "without --from"
         raise UsageError(f"{run} was begun {was}, not from {origin}; give the same, or another run folder")
     return begun
@@ -77,7 +76,7 @@ def take_weights(network: SyncNet, descent: Descent, spec: InputSpec) -> str:
     run = Path(descent.run)
     folder = RunPaths(run).checkpoint(descent.step)
     before = read_run(RunPaths(run))
-    saved = load_tensors(folder / MODEL)
+    saved = load_weights(folder)
     if _digest(folder) != descent.digest:
         raise FormatError(
             f"{folder} is not what this run was begun from: it was trained anew. Start a new run in another folder"
@@ -120,7 +119,9 @@ def _learned(network: nn.Module) -> list[str]:
 def _digest(folder: Path) -> str:
     """Of the weights' file. Raises InputError."""
     try:
-        with open_file(folder / MODEL) as file:
+        with open_file(weights_of(folder)) as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()  # pyright: ignore[reportArgumentType]
     except OSError as error:
-        raise InputError(f"cannot read {folder / MODEL}: {error.strerror}; choose another run for --from") from error
+        raise InputError(
+            f"cannot read {weights_of(folder)}: {error.strerror}; choose another run for --from"
+        ) from error

@@ -26,11 +26,28 @@ SUMMARY = "summary.json"
 """Of a folder with figures of an evaluation."""
 
 
+SHIPPED = Path(__file__).parent.parent / "weights"
+"""Runs whose weights come with avsync, each a folder of that name (ship.py); nothing is written there."""
+
+
+def run_of(name: Path) -> Path:
+    """The run that a person names: its folder; where that is none, weights that ship, by their name (`faces`)."""
+    shipped = SHIPPED / name
+    if len(name.parts) != 1 or RunPaths(name).info.is_file() or not RunPaths(shipped).info.is_file():
+        return name
+    return shipped
+
+
 @dataclass(frozen=True, slots=True)
 class RunPaths:
     """Every file name of a run folder."""
 
     root: Path
+
+    @property
+    def answers(self) -> Path:
+        """Where what the network says is kept: with the run; of weights that ship, where the person stands."""
+        return Path(f"avsync-{self.root.name}") if self.root.parent == SHIPPED else self.root
 
     @property
     def info(self) -> Path:
@@ -70,15 +87,15 @@ class RunPaths:
 
     @property
     def evaluations(self) -> Path:
-        return self.root / "evaluation"
+        return self.answers / "evaluation"
 
     @property
     def localized(self) -> Path:
-        return self.root / "localize"
+        return self.answers / "localize"
 
     @property
     def scored(self) -> Path:
-        return self.root / "score"
+        return self.answers / "score"
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"{step:08d}"

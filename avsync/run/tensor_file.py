@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
+import safetensors.torch
 import torch
 
 from sharding.base.files import open_file, publish
@@ -40,6 +41,18 @@ def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
     torch.save(tensors, packed)
     with publish(path, lasting=False) as file:
         file.write(packed.getbuffer())
+
+
+def load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Weights that ship, half as precise and half as large, as full numbers again. Raises FormatError, InputError."""
+    try:
+        with BufferedReader(open_file(path)) as file:
+            tensors = safetensors.torch.load(file.read())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise FormatError(f"{path} is damaged or no safetensors file ({error})") from error
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
 def load_tensors(path: Path) -> dict[str, Any]:

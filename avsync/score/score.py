@@ -11,7 +11,7 @@ from avsync.confidence.curve import OffsetCurve, Reading, Votes, milliseconds
 from avsync.confidence.file_evidence import ScoreEvidence
 from avsync.confidence.trust import reading_of
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import RunPaths, full_name, score_place
+from avsync.run.paths import RunPaths, full_name, run_of, score_place
 from avsync.score.config import ScoreConfig
 from avsync.score.decide import decide
 from avsync.score.fix import WHY_NOT, fix, fixed_path
@@ -46,11 +46,11 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
 
     Raises InputError, FormatError for the run and the output folder.
     """
-    device = pick_device(config.device)
+    run, device = run_of(run), pick_device(config.device)
     network = load_network(run, config.checkpoint, device)
     check_tolerance(network, config)
     folder = Path(config.output) if config.output else RunPaths(run).scored
-    claim(Path(config.output) if config.output else run)
+    claim(Path(config.output) if config.output else RunPaths(run).answers)
     with writing(folder, "--output"):
         make_folder(folder)
     trusted = reading_of(run, network.step, config.trust)

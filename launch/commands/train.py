@@ -69,6 +69,10 @@ class Audit(Parsed):
         return typed("audit", self.dataset, *own, *_pair_flags(self.config.pairs))
 
 
+FACES = Path("faces")
+"""Weights that come with avsync, by their name."""
+
+
 def _pair_flags(pairs: PairConfig) -> list[str]:
     """`--pairs.law cyclic`."""
     return [f"--pairs.{word[2:]}" if word.startswith("--") else word for word in flags_of(pairs)]
@@ -126,17 +130,22 @@ class Evaluate(Parsed):
 class Localize(Parsed):
     """Show where the sound comes from: a heat map over the video, with its sound, and a sheet of pictures."""
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Folder of a training run."""
-    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
+    run: Annotated[Positional[Path], arg(metavar="[RUN]")]
+    """Folder of a training run; left out, or faces: the network of faces that comes with avsync."""
+    video: Annotated[Positional[Path | None], arg(metavar="VIDEO")] = None
     """Any video with sound."""
     config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
+
+    def __post_init__(self) -> None:
+        if self.video is None and not self.run.is_file():
+            raise InputError(f"avsync localize needs a video, and {self.run} is none: avsync localize [RUN] VIDEO")
 
     def execute(self) -> str:
         with starting():
             from avsync.localize.localize import localize
 
-        localize(self.run, self.video, self.config)
+        run, video = (self.run, self.video) if self.video else (FACES, self.run)
+        localize(run, video, self.config)
         return ""
 
 
@@ -147,17 +156,17 @@ class Score(Parsed):
     An offset above 0 means that the sound comes late.
     """
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """Folder of a training run."""
+    run: Annotated[Positional[Path], arg(metavar="[RUN]")]
+    """Folder of a training run; left out, or faces: the network of faces that comes with avsync."""
     videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO ...")]
     """Videos with sound, of any length."""
     config: Annotated[ScoreConfig, arg(name="")] = field(default_factory=ScoreConfig)
 
     def __post_init__(self) -> None:
-        if not self.videos:
-            raise InputError("avsync score needs at least one video: avsync score RUN VIDEO ...")
-
-        if self.config.fix_to and (len(self.videos) > 1 or not self.config.fix):
+        _, videos = self._asked()
+        if not videos:
+            raise InputError(f"avsync score needs a video, and {self.run} is none: avsync score [RUN] VIDEO ...")
+        if self.config.fix_to and (len(videos) > 1 or not self.config.fix):
             raise InputError(
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
             )
@@ -167,7 +176,11 @@ class Score(Parsed):
             from avsync.score.report import report
             from avsync.score.score import score
 
-        return report(score(self.run, self.videos, self.config))
+        return report(score(*self._asked(), self.config))
+
+    def _asked(self) -> tuple[Path, tuple[Path, ...]]:
+        """The network, and the videos: what is a file is no run."""
+        return (FACES, (self.run, *self.videos)) if self.run.is_file() else (self.run, self.videos)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
