@@ -62,7 +62,7 @@ def main() -> None:
     if len(sys.argv) != 3:
         raise SystemExit("python -m avsync.run.ship RUN FOLDER")
     try:
-        print(size(ship(Path(sys.argv[1]), Path(sys.argv[2]))))
+        sys.stdout.write(f"{size(ship(Path(sys.argv[1]), Path(sys.argv[2])))} of weights\n")
     except AvsyncError as error:
         raise SystemExit(str(error)) from error
 
