@@ -180,8 +180,6 @@ class PackConfig:
                 )
         if self.fit not in ("squash", "crop", "pad"):
             raise InputError(f"--fit {self.fit} is not known; choose squash, crop or pad")
-        if self.boxes_table and self.boxes_table.suffix.lower() != ".csv":
-            raise InputError(f"--crop {self.crop} is not known; write {FACES}, or name a .csv of boxes")
         if self.min_crop < 2:
             raise InputError(f"--min-crop {self.min_crop} must be at least 2 pixels")
 

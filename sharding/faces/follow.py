@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from sharding.containers.container import decoding
@@ -36,6 +37,8 @@ PATIENCE = 15
 """Slots that a face may be out of sight."""
 CELLS, BINS = 16, 32
 """A picture is compared with the one before in so many cells a side, and in so many classes of luma."""
+FINE = 2
+"""Of so many rows and columns one is looked at for that."""
 CHANGE, MOVED, SUDDEN, RECENT = 10.0, 0.08, 2.0, 8
 """A shot ends where the cells change by more than this, of 255, and more than this share of all pixels is of another
 class, and the change is SUDDEN times that of any of the RECENT pictures: a shaking camera changes every picture. At the
@@ -77,6 +80,7 @@ class ShotChanges:
 
     def begins(self, luma: NDArray[np.uint8]) -> bool:
         """luma: (H, W), always of one size."""
+        luma = luma[::FINE, ::FINE]
         height, width = (size // CELLS for size in luma.shape)
         cells = luma[: height * CELLS, : width * CELLS].reshape(CELLS, height, CELLS, width).mean((1, 3), np.float32)
         bins = np.bincount((luma // (256 // BINS)).reshape(-1), minlength=BINS) / luma.size
@@ -105,7 +109,7 @@ def follow(source: Probe, stretch: Stretch, report: Callable[[], None] = lambda:
     if size is None or stop <= first:
         return []
     shrink = min(Fraction(1), LONGER_SIDE / max(size))
-    width, height = (max(2 * CELLS, round(side * shrink / 2) * 2) for side in size)
+    width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
     watcher = _Watcher(width, height)
     with (
         decoding(),
@@ -127,6 +131,7 @@ class _Watcher:
         self._width, self._height = width, height
         self._scale = np.array((width, height), np.float32)
         self._shots, self._begin = ShotChanges(), 0
+        self._to_rgb = VideoReformatter()  # kept: to build a scaler for each picture takes longer than to use it
         self._active: list[Following] = []
         self.followed: list[Following] = []
 
@@ -139,7 +144,8 @@ class _Watcher:
         at = slot - self._begin
         if at % EVERY:
             return
-        rgb: Any = av.VideoFrame.from_ndarray(yuv, format="yuv420p").to_ndarray(format="rgb24")
+        frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+        rgb: Any = self._to_rgb.reformat(frame, format="rgb24").to_ndarray()
         near = np.array([one.last.box for one in self._active], np.float32).reshape(-1, 4)
         faces = faces_near(rgb, near * np.tile(self._scale, 2)) if len(near) else []
         self._match(slot, faces)

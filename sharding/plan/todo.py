@@ -35,7 +35,6 @@ from sharding.format.index import BOXES, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, 
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
-from sharding.sources.crops import with_boxes
 from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
 from sharding.sources.source import OtherFiles, Source, SourceList
@@ -263,7 +262,7 @@ def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList
     """The sources a call names, before it touches any folder. Raises InputError."""
     found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
-    return found if config.boxes_table is None else with_boxes(found, config.boxes_table)
+    return found
 
 
 def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:

@@ -12,6 +12,7 @@ from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.records import Reject
+from sharding.sources.crops import with_boxes
 from sharding.sources.kinetics import is_kinetics, read_kinetics
 from sharding.sources.source import (
     SUFFIXES,
@@ -30,8 +31,8 @@ from sharding.sources.table import read_table
 def find_sources(videos: Path, root: Path | None = None, config: PackConfig | None = None) -> SourceList:
     """List the sources in a folder tree or CSV; a CSV's files lie below `root`, by default the folder of the CSV.
 
-    The streams that `config` names are those of each source that names none. Raises InputError when there is no
-    source, or a row is wrong.
+    The streams that `config` names are those of each source that names none, and its boxes are theirs. Raises
+    InputError when there is no source, or a row is wrong.
     """
     try:
         found = _listed(videos, root)
@@ -44,7 +45,8 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
         )
     _check_ids(found.sources)
     ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
-    return replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
+    found = replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
+    return with_boxes(found, config.boxes_table) if config and config.boxes_table else found
 
 
 def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:
