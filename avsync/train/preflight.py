@@ -128,7 +128,7 @@ def _network(
     came, passes = list[tuple[float, int]](), config.runtime.accumulate
     with torch.random.fork_rng(devices):
         plain = replace(config, compile=False)
-        stepper = Stepper(_Alone(world), build_network(plain, feed).to(world.device), plain, feed.view)
+        stepper = Stepper(Alone(world), build_network(plain, feed).to(world.device), plain, feed.view)
         stepper.ready()
         begun = time.monotonic()
         try:
@@ -140,7 +140,7 @@ def _network(
     return _pace(begun, came, skipped=WARM_UP)
 
 
-class _Alone:
+class Alone:
     """What a step needs of accelerate, for one process: gradients are averaged over no others."""
 
     def __init__(self, world: World) -> None:
