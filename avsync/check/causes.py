@@ -21,7 +21,7 @@ MANY = 0.1
 """Of the clips: so many silent or still ones are said."""
 OFF_S, OFF_FRAMES = 0.1, 2
 """An offset beyond both of these is said: what comes nearer may be how far a microphone stood."""
-POWER, NOTHING = 0.02, 3.0
+POWER, NOTHING = 0.032, 3.0
 """That nothing fits says something where luck is smaller than the first, and the best fit within so many times luck:
 scenes whose events are hard to see fit at 0.09."""
 

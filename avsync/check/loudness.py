@@ -40,7 +40,7 @@ FARTHEST_S = 0.8
 FOLDS = 4
 RIDGE = 0.05
 """Penalty, in variances of a cell's brightness."""
-EXCHANGES = 8
+EXCHANGES = 16
 """Times that the sounds are exchanged between the clips."""
 CLEAR = 5.0
 """Standard deviations of a guess by luck that a true one stands above it."""

@@ -33,7 +33,7 @@ class Deaf(nn.Module):
 
 
 def of(dataset: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> by_heart.ByHeart:
-    monkeypatch.setattr(by_heart, "STEPS", 70)
+    monkeypatch.setattr(by_heart, "STEPS", 60)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
     return learn_by_heart(feed, config, World.alone(torch.device("cpu")), 600, lambda: None)
 
