@@ -17,6 +17,7 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
     audit/      do the labels leak
     confidence/ how sure one may be of an offset, and what makes that true of a network
     train/      the loop and what it reports
+    check/      what would keep a network from learning, before it trains
     evaluate/   a trained network on a split: how often it is right
     localize/   a video with the heat of where its sound comes from
     score/      a video: in sync or not, by how much, and where

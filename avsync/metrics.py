@@ -83,8 +83,12 @@ class Calibration:
     threshold: float
 
     @classmethod
-    def of(cls, logit: NDArray[np.floating], positive: NDArray[np.bool_]) -> "Calibration | None":
+    def of(
+        cls, logit: NDArray[np.floating], positive: NDArray[np.bool_], weight: NDArray[np.floating] | None = None
+    ) -> "Calibration | None":
         """Platt 1999, with his targets, which stay short of 0 and 1, so that it ends where both kinds are apart.
+
+        weight: of each example, 1 on average; None: all count the same.
 
         By Newton's method on at least one example of each kind; None without, and where the order says nothing.
         """
@@ -95,11 +99,12 @@ class Calibration:
             return None
         target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
         rows = np.stack(((values - values.mean()) / spread, np.ones_like(values)))
+        counts = np.ones_like(values) if weight is None else weight
         weights = np.zeros(2)
         for _ in range(NEWTON_STEPS):
             chance = 1 / (1 + np.exp(-np.clip(weights @ rows, -30, 30)))
-            slope = (rows * (chance * (1 - chance))) @ rows.T + 1e-9 * np.eye(2)
-            change = np.linalg.solve(slope, rows @ (target - chance))
+            slope = (rows * (counts * chance * (1 - chance))) @ rows.T + 1e-9 * np.eye(2)
+            change = np.linalg.solve(slope, rows @ (counts * (target - chance)))
             weights = weights + change / max(1.0, float(np.abs(change).max()))  # far off, a whole step may overshoot
             if float(np.abs(change).max()) < 1e-9:
                 break

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from avsync.confidence.file_evidence import ScoreEvidence
 from avsync.config import TRUST
+from avsync.metrics import AS_IT_IS, Calibration
 
 SILENT = 0.1
 """Fraction of the windows that tell nothing, in a file that is in sync."""
@@ -47,11 +48,19 @@ class Reading:
     """The logit that tells nothing."""
     none: float = NONE_PRIOR
     """Probability, before anything is looked at, that no offset that is tried is the true one."""
+    confidence: Calibration = AS_IT_IS
+    """How the log odds of the best offset, as they come out, are to be read."""
 
 
 def milliseconds(stretch_s: tuple[float, float]) -> tuple[float, float]:
     """A stretch of offsets as it is written."""
     return round(stretch_s[0] * 1000, 1), round(stretch_s[1] * 1000, 1)
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Of a probability, which is not taken for surer than one in a million."""
+    inside = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
 
 
 def posterior(support: Floats, none: float) -> Floats:
@@ -74,6 +83,8 @@ class OffsetCurve:
     """(D,); what is missing to 1 is the probability of none of them"""
     capture_s: float
     """See CAPTURE_FRAMES."""
+    calibration: Calibration = AS_IT_IS
+    """See Reading.confidence."""
 
     @property
     def tested(self) -> tuple[float, float]:
@@ -99,7 +110,10 @@ class OffsetCurve:
     @property
     def confidence(self) -> float:
         """Probability that the true offset is near the best one."""
-        return float(self.probability[np.abs(self.offsets_s - self.best_s) <= self.capture_s + 1e-9].sum())
+        near = self.probability[np.abs(self.offsets_s - self.best_s) <= self.capture_s + 1e-9].sum()
+        if self.calibration == AS_IT_IS:
+            return float(near)
+        return float(self.calibration.probability(log_odds(near)))
 
     @property
     def interval_s(self) -> tuple[float, float]:
@@ -129,8 +143,7 @@ class Votes:
     nats: Floats
     """(n, D) in favour of an offset; 0 where a window could not be asked"""
     capture_s: float
-    none: float
-    """See Reading."""
+    reading: Reading
 
     @classmethod
     def of(cls, evidence: ScoreEvidence, blind: NDArray[np.bool_], reading: Reading) -> Self:
@@ -145,7 +158,7 @@ class Votes:
             offsets_s=evidence.seconds(evidence.offsets[known]),
             nats=_nats(logit, asked[:, known] & ~blind[:, None]) * _weight(evidence) * reading.trust,
             capture_s=max(CAPTURE_FRAMES / fps, CAPTURE_S),
-            none=reading.none,
+            reading=reading,
         )
 
     def curve(self, first: int = 0, stop: int | None = None) -> OffsetCurve:
@@ -154,15 +167,16 @@ class Votes:
         return OffsetCurve(
             offsets_s=self.offsets_s,
             support=support,
-            probability=posterior(support, self.none),
+            probability=posterior(support, self.reading.none),
             capture_s=self.capture_s,
+            calibration=self.reading.confidence,
         )
 
     def parts(self) -> list[tuple[int, int]]:
         """The file cut where another offset holds, or none: (first, stop) of windows. The likeliest cut (Viterbi)."""
-        count, offsets = self.nats.shape
+        (count, offsets), none = self.nats.shape, self.reading.none
         nats = np.concatenate((self.nats, np.zeros((count, 1))), axis=1)  # the last column: none of them
-        best = np.concatenate((np.full(offsets, np.log((1 - self.none) / offsets)), [np.log(self.none)])) + nats[0]
+        best = np.concatenate((np.full(offsets, np.log((1 - none) / offsets)), [np.log(none)])) + nats[0]
         back = np.zeros((count, offsets + 1), np.int64)
         stay, leave = np.log(1 - SWITCH), np.log(SWITCH / (offsets + 1))
         for number in range(1, count):

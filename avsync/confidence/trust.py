@@ -3,7 +3,8 @@ offsets, made of the val split, and kept in trust.json.
 
 The threshold is the one with which what is true of the files is least surprising (mean -log of the probability given to
 it). Then the trust is the one with which the confidence, held against whether the best offset is the true one, is least
-surprising, and so is the probability that is kept for "none of these offsets". Every source counts the same, however
+surprising, and so is the probability that is kept for "none of these offsets". What the confidence is then still off by
+is taken out by Platt's two numbers. Every source counts the same, however
 many clips it has; a few files have another sound.
 """
 
@@ -16,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.confidence.curve import NONE_PRIOR, Reading, Votes, posterior
+from avsync.confidence.curve import NONE_PRIOR, Reading, Votes, log_odds, posterior
 from avsync.confidence.file_evidence import blind_windows
 from avsync.confidence.planted import ClipGrid, PlantedFile, ask_clips, planted_files, spread_clips
 from avsync.config import MOST_TRUST, TRUST
@@ -24,7 +25,7 @@ from avsync.data.batch import Batch
 from avsync.data.order import clip_rng
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
-from avsync.metrics import Reliability
+from avsync.metrics import AS_IT_IS, Calibration, Reliability
 from avsync.run.network import LoadedNetwork
 from avsync.run.paths import RunPaths
 from avsync.run.state import NetworkTrust, State, TrustRecord
@@ -43,7 +44,7 @@ FEWEST_CLIPS = 24
 """With fewer the trust would be luck."""
 NONES = (0.02, 0.05, 0.1, NONE_PRIOR)
 """Those that are tried."""
-ANOTHER_SOUND = 0.05
+ANOTHER_SOUND = 0.02
 """How many of the files have another sound: the confidence is to be true of those that people ask about."""
 RESAMPLES = 200
 """Of the sources, for the interval."""
@@ -106,21 +107,24 @@ def fit_trust(step: int, files: Sequence[PlantedFile], group: NDArray[np.integer
     coarse = least(map(float, THRESHOLDS))
     threshold = least((coarse - FINER, coarse + FINER))
     found = tried[threshold]
-    none, best = divmod(int((weight @ found.doubt).argmin()), len(TRUSTS))
+    at = int((weight @ found.doubt).argmin())
+    none, best = divmod(at, len(TRUSTS))
     names, number = np.unique(sources, return_inverse=True)
     draws = clip_rng(0, 0, 1).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     others = ((draws[:, number] * weight) @ found.doubt).argmin(axis=1) % len(TRUSTS)
     low, high = TRUSTS[np.quantile(others, (0.05, 0.95)).round().astype(int)].tolist()
+    sure, right = log_odds(found.confidence[:, at]), found.near
+    calibration = Calibration.of(sure, right, weight * len(weight)) or AS_IT_IS
     default = _Tried.of(files, 0.0, np.array([TRUST]), (NONE_PRIOR,))
-    at = none * len(TRUSTS) + best
     return NetworkTrust(
         step=step,
         trust=float(TRUSTS[best]),
         threshold=threshold,
         none=NONES[none],
+        confidence=(calibration.scale, calibration.threshold),
         low=low,
         high=high,
-        error=Reliability.of(found.confidence[:, at], found.near, sources).error,
+        error=Reliability.of(calibration.probability(sure), right, sources).error,
         before=Reliability.of(default.confidence[:, 0], default.near, sources).error,
         clips=len({file.clip for file in files}),
         sources=len(names),
@@ -212,9 +216,13 @@ def reading_of(run: Path, step: int, named: float | None) -> Trusted:
         words = trust_words(found)
     kept = Reading()
     if found and found.trust is not None:
-        kept = Reading(trust=found.trust, threshold=found.threshold, none=found.none)
+        kept = Reading(
+            trust=found.trust, threshold=found.threshold, none=found.none, confidence=Calibration(*found.confidence)
+        )
     if named is not None:
-        return Trusted(reading=replace(kept, trust=named), words=f"trust {named:g}, as --trust says")
+        return Trusted(
+            reading=replace(kept, trust=named, confidence=AS_IT_IS), words=f"trust {named:g}, as --trust says"
+        )
     if found is None or found.trust is None:
         words += f"; {TRUST:g} is used, lower it with --trust where sure answers prove wrong"
     return Trusted(reading=kept, words=words)

@@ -58,7 +58,7 @@ class ValidationPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LearningCause:
     """One cause, found."""
 
     cause: str
@@ -83,10 +83,10 @@ class Recorded:
     """In order; none: it was never validated."""
 
 
-def diagnose(found: Recorded) -> list[Finding]:
+def diagnose(found: Recorded) -> list[LearningCause]:
     """What keeps it from learning, the first cause first; of a healthy run nothing."""
     named = ((cause, rule(found)) for cause, rule in RULES.items())
-    return [Finding(cause, line) for cause, line in named if line][:1]
+    return [LearningCause(cause, line) for cause, line in named if line][:1]
 
 
 def _rate(found: Recorded) -> str:

@@ -71,6 +71,8 @@ class NetworkTrust:
     """The logit that tells nothing."""
     none: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.25
     """Probability, before anything is looked at, that a file's sound does not belong to its picture."""
+    confidence: tuple[Measured, Measured] = (1.0, 0.0)
+    """Scale and threshold (metrics.Calibration) of the best offset's log odds."""
     low: Measured = 0.0
     """`trust` lies between this ..."""
     high: Measured = 0.0

@@ -129,7 +129,7 @@ def _network(
     with torch.random.fork_rng(devices):
         plain = replace(config, compile=False)
         rate = feed.dataset.info.clock.sample_rate
-        stepper = Stepper(_Alone(world), build_network(plain, feed).to(world.device), plain, feed.view, rate)
+        stepper = Stepper(Alone(world), build_network(plain, feed).to(world.device), plain, feed.view, rate)
         stepper.ready()
         begun = time.monotonic()
         try:
@@ -141,7 +141,7 @@ def _network(
     return _pace(begun, came, skipped=WARM_UP)
 
 
-class _Alone:
+class Alone:
     """What a step needs of accelerate, for one process: gradients are averaged over no others."""
 
     def __init__(self, world: World) -> None:

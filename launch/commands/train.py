@@ -96,9 +96,14 @@ class Train(Parsed):
     --steps."""
     origin: Annotated[Path | None, arg(name="from")] = None
     """Start from the best weights of another run of the same network, not from random ones; what was taken is said."""
+    check: bool = False
+    """Do not train: look in three minutes for what would keep it from learning, and say the remedy. Exit code 1 when
+    something is found. RUN is left alone."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=PRESETS[DEFAULT_PRESET])
 
     def execute(self) -> str:
+        if self.check:
+            return self._check()
         with starting():
             from avsync.train.trainer import train
 
@@ -106,6 +111,14 @@ class Train(Parsed):
         scratch = typed_path(runtime.scratch, "--runtime.scratch")
         train(self.dataset, self.run, replace(self.config, runtime=replace(runtime, scratch=scratch)), self.origin)
         return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
+
+    def _check(self) -> str:
+        with starting():
+            from avsync.check.causes import check, refuse
+
+        if is_first_rank():
+            refuse(check(self.dataset, self.config))
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
