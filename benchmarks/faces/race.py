@@ -107,6 +107,8 @@ def train(candidate: Candidate, feed: Feed, config: TrainConfig, cpu_s: float) -
             spent = time.process_time() - begun
             if spent >= cpu_s:
                 break
+            if not batch.valid.any():
+                continue
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, planned(step, spent / cpu_s, config), config.optim)
             loss = one_step(candidate, optimizer, batch, step, config.optim.clip_norm)

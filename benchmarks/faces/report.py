@@ -8,6 +8,7 @@ from benchmarks.base.table import Column, Table, of_rounds, statistic
 from benchmarks.faces.judge import OFFSETS_MS, WINDOW_S
 from benchmarks.faces.race import BELOW, LOOK, RECIPES, Outcome
 from benchmarks.learning.report import spread
+from sharding.base.text import percent
 
 QUOTED = (
     "Quoted, not run: Synchformer (Iashin et al. 2024, arXiv 2401.16423; its repository) names the right one of "
@@ -43,12 +44,8 @@ def table(rounds: Rounds[str, Outcome]) -> Table:
     judged = next((one.verdict for outcomes in rounds.values() for one in outcomes if one), None)
     asked = f"{judged.pairs} at each offset, of {judged.clips} clips" if judged else "none"
     found.note = (
-        (
-            f"Medians over the seeds. Choices between the sound in sync and one shifted by so much, windows of "
-            f"{WINDOW_S:g} s ({asked}); chance is 50 %. Chance is left where the mean loss over {LOOK} steps stays "
-            f"{1 - BELOW:.0%} below that of who knows nothing. {QUOTED}"
-        )
-        .replace("%", " %")
-        .replace("  %", " %")
+        f"Medians over the seeds. Choices between the sound in sync and one shifted by so much, windows of "
+        f"{WINDOW_S:g} s ({asked}); chance is 50 %. Chance is left where the mean loss over {LOOK} steps stays "
+        f"{percent(1 - BELOW, 0)} below that of who knows nothing. {QUOTED}"
     )
     return found

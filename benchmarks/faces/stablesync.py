@@ -3,7 +3,7 @@ pictures): the pictures as channels of one image and the mel spectrogram of thei
 with group norm, each block halving the sides, to one feature vector; binary cross-entropy of the vectors' cosine.
 
 Scaled down so that two cores can train it: pictures of 64x64, ours, for 128x256, so six blocks for eight; a quarter of
-the channels, which makes 256 features for 2048; batches of 32 clips with both labels of each for 256 to 1024 pairs. With
+the channels, which makes 256 features for 2048; batches of 32 clips with both labels of each for 256 to 1024 pairs. At
 the paper's rate of 1e-5, for millions of steps, nothing would move here: it is larger. What the last block leaves of an
 odd side is averaged. The aligned faces, which are half of the paper's advice, are the dataset's: mouth crops.
 

@@ -27,6 +27,7 @@ from benchmarks.faces.report import table
 from benchmarks.faces.stretches import TwoStreams
 from benchmarks.faces.syncnet import MARGIN, SyncNet2016, contrastive
 from benchmarks.train.feed import kept, rows_of
+from sharding.base.text import percent
 from sharding.config import PackConfig
 from sharding.errors import UsageError
 from sharding.pack.pack import pack
@@ -240,7 +241,7 @@ def test_the_table_has_a_row_for_each_recipe_and_hides_no_seed() -> None:
     assert ours["40 ms"] == "80.0 % [70.0 % to 90.0 %]"
     assert (ours["CPU ms a window"], ours["parameters, M"]) == ("21", "0.90")
     assert "out of memory" in syncnet.values()
-    assert f"stays {1 - BELOW:.0%}".replace("%", " %") in found.note
+    assert f"stays {percent(1 - BELOW, 0)} below" in found.note
     assert "160 at each offset, of 20 clips" in found.note
 
 
