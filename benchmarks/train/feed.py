@@ -58,9 +58,9 @@ def open_feed(folder: Path, side: int, window_s: float) -> Feed:
         return Feed.open(folder, "train", pairs_of(1, window_s), view_of(stored, side))
 
 
-def rows_of(feed: Feed, batch: int) -> Iterator[list[Draw]]:
+def rows_of(feed: Feed, batch: int, seed: int = 0) -> Iterator[list[Draw]]:
     """What training would ask for, for ever."""
-    order = feed.order(batch, seed=0)
+    order = feed.order(batch, seed)
     return (rows for step in count() for rows in feed.draws(order, step))
 
 
