@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 
 from sharding.errors import FormatError
 
+STEP = "step"
+"""What every optimiser of torch calls its count of steps."""
 MOST_STEPS = 2**53
 """What counts steps may count so many."""
 
@@ -47,12 +49,12 @@ def _problem_of(saved: dict[str, Any], optimizer: Optimizer) -> str:
     for number, names in zip(numbers, wanted, strict=True):
         state = saved["state"].get(number) or {}
         for name in names.keys() | state.keys() if state else ():
-            if problem := _problem_of_value(state.get(name), names.get(name)):
+            if problem := _problem_of_value(name, state.get(name), names.get(name)):
                 return f"{name!r} of weight {number} {problem}"
     return ""
 
 
-def _problem_of_value(value: Any, wanted: Any) -> str:
+def _problem_of_value(name: str, value: Any, wanted: Any) -> str:
     plain = (
         (value.layout, value.device.type, value.is_complex()) == (torch.strided, "cpu", False)
         if isinstance(value, Tensor)
@@ -62,7 +64,7 @@ def _problem_of_value(value: Any, wanted: Any) -> str:
         return "is neither a number nor a plain tensor"
     if not isinstance(wanted, Tensor):
         return ""  # what another version of torch keeps besides
-    if wanted.ndim:
+    if wanted.ndim or name != STEP:  # a weight of one number has moments of one number
         shape = tuple(value.shape) if isinstance(value, Tensor) else "none"
         return "" if shape == tuple(wanted.shape) else f"has the shape {shape}, {tuple(wanted.shape)} is needed"
     count = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value

@@ -216,6 +216,19 @@ def test_a_state_of_another_optimiser_is_told_and_never_ends_a_step(kind, forged
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw", "momentum", "sgd"])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_state_of_a_weight_that_is_one_number_comes_back(kind, sign, tmp_path):
+    """Its moments have no axes, as a count of steps has none, and may be below 0."""
+    weight = torch.nn.Parameter(torch.tensor(2.0))
+    optimizer = build_optimizer([weight], OptimConfig(name=kind))
+    (sign * weight).backward()
+    optimizer.step()
+    restored = build_optimizer([weight], OptimConfig(name=kind))
+    restore_optimizer(restored, optimizer.state_dict(), tmp_path)
+    assert restored.state_dict() == optimizer.state_dict()
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "momentum", "sgd"])
 def test_settings_of_an_optimiser_are_the_runs_whatever_a_checkpoint_says(kind, tmp_path):
     network = torch.nn.Linear(3, 4)
     optimizer = build_optimizer(network.parameters(), OptimConfig(name=kind))
