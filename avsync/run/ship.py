@@ -1,4 +1,4 @@
-"""`python -m avsync.run.ship RUN FOLDER`: a trained run as weights that go with avsync, without where it was made.
+"""`python -m avsync.run.ship RUN FOLDER [CROP]`: a trained run as weights that go with avsync, without where it was made.
 
 To who reads it (evaluate, localize, score, finetune, --from) FOLDER is a run like any other; nobody trains on there:
 
@@ -27,8 +27,9 @@ LARGEST = 2_000_000
 """Bytes of weights in a wheel."""
 
 
-def ship(run: Path, folder: Path) -> int:
-    """Write the best checkpoint of `run` to the new folder; returns the bytes of its weights.
+def ship(run: Path, folder: Path, crop: str = "") -> int:
+    """Write the best checkpoint of `run` to the new folder; returns the bytes of its weights. crop: `faces`, where the
+    videos of its dataset were steady crops of mouths before they were packed.
 
     Raises InputError when they are too many, or the folder is there; FormatError.
     """
@@ -44,12 +45,13 @@ def ship(run: Path, folder: Path) -> int:
         raise InputError(f"{run} has weights that half precision cannot hold: {bad[0]}")
     if folder.exists():
         raise InputError(f"{folder} is there already: name a new folder")
-    checkpoint = new.checkpoint(step)
+    settings = info.dataset.settings | ({"crop": crop} if crop else {})
+    dataset, checkpoint = replace(info.dataset, settings=settings), new.checkpoint(step)
     checkpoint.mkdir(parents=True)
     with publish(checkpoint / SHIPPED) as file:
         file.write(weights)
     write_json(checkpoint / STATE, saved.state)
-    write_json(new.info, replace(info, dataset_path="", git="", descent=None))
+    write_json(new.info, replace(info, dataset=dataset, dataset_path="", git="", descent=None))
     if saved.state.best:
         write_json(new.best, saved.state.best)
     if paths.trust.is_file():
@@ -59,10 +61,10 @@ def ship(run: Path, folder: Path) -> int:
 
 def main() -> None:
     """Of two folders, as the module says."""
-    if len(sys.argv) != 3:
-        raise SystemExit("python -m avsync.run.ship RUN FOLDER")
+    if len(sys.argv) not in (3, 4):
+        raise SystemExit("python -m avsync.run.ship RUN FOLDER [CROP]")
     try:
-        sys.stdout.write(f"{size(ship(Path(sys.argv[1]), Path(sys.argv[2])))} of weights\n")
+        sys.stdout.write(f"{size(ship(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))} of weights\n")
     except AvsyncError as error:
         raise SystemExit(str(error)) from error
 
