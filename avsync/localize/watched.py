@@ -19,6 +19,11 @@ from sharding.format.crop import BoxPath, Size, Where
 from sharding.media.probe import Probe
 from sharding.media.video import upright_size
 
+
+class NoFaceError(InputError):
+    """A video without a face that the network could look at."""
+
+
 Crop = Literal["auto", "faces", "all"]
 LEAST_CROP = 32
 """Pixels of a mouth's box, where the network's dataset does not say."""
@@ -38,6 +43,14 @@ class Watched:
     @property
     def where(self) -> Where | None:
         return None if self.path is None else partial(self.path.region, picture=self.picture)
+
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the path halfway, as fractions of the picture."""
+        if self.path is None:
+            return 0.0, 0.0, 1.0, 1.0
+        halfway = Fraction(self.frames.start + self.frames.stop, 2) / self.network.dataset.clock.fps
+        x, y, wide, high = map(float, self.path.region(halfway, self.picture))
+        return round(x, 4), round(y, 4), round(x + wide, 4), round(y + high, 4)
 
     def has(self, moment: Fraction) -> bool:
         """Whether it is there at a moment; all of the picture always is."""
@@ -70,7 +83,7 @@ def watched(source: Probe, network: LoadedNetwork, crop: Crop) -> tuple[Watched,
         fact = (
             f"its longest face is there for {float(longest / clock.fps):.1f} s" if parts else "it shows no large face"
         )
-        raise InputError(
+        raise NoFaceError(
             f"{source.path}: {fact}, and the network looks at {float(need / clock.fps):.1f} s of one; --crop all looks "
             "at all of the picture"
         )

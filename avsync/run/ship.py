@@ -1,4 +1,4 @@
-"""`python -m avsync.run.ship RUN FOLDER [CROP]`: a trained run as weights that go with avsync, without where it was made.
+"""`python -m avsync.run.ship RUN FOLDER [CROP]`: a trained run as weights that go with avsync, not where it was made.
 
 To who reads it (evaluate, localize, score, finetune, --from) FOLDER is a run like any other; nobody trains on there:
 

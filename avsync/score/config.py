@@ -28,6 +28,8 @@ class ScoreConfig:
     trust: float | None = None
     """How much the network's evidence counts: lower it where sure answers prove wrong. By default what the training
     found on its val split, which makes the confidence true there; 2 where the run does not say."""
+    crop: Literal["auto", "faces", "all"] = "auto"
+    """What the network is shown: each face, or all of the picture; auto: as its dataset was packed."""
     output: Annotated[str, IS_PATH] = ""
     """Folder for the answers, VIDEO.json and VIDEO.png; default: RUN/score."""
     fix: bool = False

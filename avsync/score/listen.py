@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsync.confidence.file_evidence import ScoreEvidence, decibels, mean_motion, offset_step, usual_hop
-from avsync.localize.windows import Window, as_input, form_of, frames_of, read_windows
+from avsync.localize.windows import Window, as_input, form_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
 from sharding.errors import InputError
 from sharding.format.clip import Clock
+from sharding.format.crop import Where
 from sharding.media.probe import Probe
 
 
@@ -55,10 +56,9 @@ def check_tolerance(network: LoadedNetwork, config: ScoreConfig) -> None:
         )
 
 
-def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> WindowPlan:
-    """Windows that lie inside the picture, spread evenly over it."""
+def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig, shown: range) -> WindowPlan:
+    """Windows that lie inside the frames `shown`, spread evenly over them."""
     fps, length = network.dataset.clock.fps, network.spec.frames
-    shown = frames_of(source, network.dataset.clock)
     step = offset_step(fps)
     reach = floor(config.reach_s * float(fps)) // step * step
     last = len(shown) - length
@@ -79,9 +79,15 @@ def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig) -> 
 
 @torch.inference_mode()
 def listen(
-    network: LoadedNetwork, source: Probe, plan: WindowPlan, device: torch.device, advance: Callable[[], object]
+    network: LoadedNetwork,
+    source: Probe,
+    plan: WindowPlan,
+    device: torch.device,
+    advance: Callable[[], object],
+    where: Where | None = None,
 ) -> ScoreEvidence:
-    """Ask the network about every window and offset of `plan`; `advance` is called after each window.
+    """Ask the network about every window and offset of `plan`; `advance` is called after each window. `where`: the part
+    of the picture that it is shown, if not all of it.
 
     Raises RejectError.
     """
@@ -89,7 +95,7 @@ def listen(
     ear = _Ear(network, source, plan, device)
     rows, loudness, motion, peaks = list[NDArray[np.float32]](), list[float](), list[float](), list[float]()
     starts = plan.starts
-    windows = read_windows(source, form_of(network), plan.first, starts, length, plan.reach) if starts else ()
+    windows = read_windows(source, form_of(network), plan.first, starts, length, plan.reach, where) if starts else ()
     for number, window in enumerate(windows):
         rows.append(ear.ask(window))
         own = ear.own_sound(window)

@@ -56,6 +56,24 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredFace:
+    """One of several faces that are there together, with the same sound."""
+
+    name: str
+    """By its place: `the left face`."""
+    start_s: float
+    end_s: float
+    box: tuple[float, float, float, float]
+    """Its mouth's box halfway, x0, y0, x1, y1 as fractions of the picture."""
+    verdict: Verdict
+    offset_ms: float | None
+    """None where it can't be told."""
+    confidence: float
+    speaks: bool
+    """It fits the sound best."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreResult:
     """One file's score."""
 
@@ -86,3 +104,5 @@ class ScoreResult:
     settings: ScoreConfig
     reading: Reading | None = None
     """How the network's logits were taken; None in answers of before that was kept."""
+    faces: tuple[ScoredFace, ...] = ()
+    """Where several are there together; the answer above is that of the one that speaks."""

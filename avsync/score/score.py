@@ -10,21 +10,23 @@ import torch
 from avsync.confidence.curve import OffsetCurve, Reading, Votes, milliseconds
 from avsync.confidence.file_evidence import ScoreEvidence
 from avsync.confidence.trust import reading_of
+from avsync.localize.watched import NoFaceError, Watched, watched
 from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.run.paths import RunPaths, full_name, run_of, score_place
 from avsync.score.config import ScoreConfig
 from avsync.score.decide import decide
+from avsync.score.faces import Heard, faces_words, joined, scored_faces, speaker, together
 from avsync.score.fix import WHY_NOT, fix, fixed_path
 from avsync.score.listen import check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
-from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
+from avsync.score.result import CurvePoint, ScoredFace, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish, write_json, writing
 from sharding.base.guarded import claim, make_folder
 from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
-from sharding.media.probe import probe
+from sharding.media.probe import Probe, probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,12 +95,21 @@ class Scorer:
     def ask(self, video: Path, bar: Bar | None = None) -> tuple[ScoreResult, ScoreEvidence]:
         """The answer, and what it rests on; `bar` shows how far it is. Raises RejectError."""
         bar = bar or Bar(video.name, passing=True)  # never begun, so it shows nothing
-        source = probe(video)
-        plan = plan_windows(source, self.network, self.config)
-        bar.update(total=len(plan.starts))
-        evidence = listen(self.network, source, plan, self.device, bar.advance)
+        source, nobody = probe(video), ""
+        try:
+            parts = watched(source, self.network, self.config.crop)
+        except NoFaceError as error:
+            nobody = f"{error}."
+            parts = (Watched(frames=range(0), network=self.network),)
+        heard = self._listen(source, parts, bar)
+        several, evidence = together(parts), joined(heard)
+        faces = tuple[ScoredFace, ...]()
+        if several:
+            decisions = [decide(one, self.config, self.reading)[0] for _, one in heard]
+            faces, evidence = scored_faces(parts, decisions), heard[speaker(decisions)][1]
         decision, votes = decide(evidence, self.config, self.reading)
-        reason, curve = why_not(decision, evidence, self.config), decision.curve
+        reason, curve = nobody or why_not(decision, evidence, self.config), decision.curve
+        about = f" {faces_words(faces)}" if faces else ""
         answer = ScoreResult(
             video=full_name(video.resolve()),
             run=full_name(self.run.resolve()),
@@ -110,15 +121,25 @@ class Scorer:
             confidence=round(curve.confidence, 4) if curve else 0.0,
             capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
             tested_ms=curve and milliseconds(curve.tested),
-            sentence=sentence_of(video.name, decision, reason, self.config),
+            sentence=sentence_of(video.name, decision, reason, self.config) + about,
             reason=reason,
             parts=decision.parts,
             windows=_windows(evidence, votes) if votes else (),
             curve=_points(curve) if curve else (),
             settings=self.config,
             reading=self.reading,
+            faces=faces,
         )
         return answer, evidence
+
+    def _listen(self, source: Probe, parts: Sequence[Watched], bar: Bar) -> list[Heard]:
+        """Each part by itself."""
+        plans = [plan_windows(source, self.network, self.config, part.frames) for part in parts]
+        bar.update(total=sum(len(plan.starts) for plan in plans))
+        return [
+            (part, listen(self.network, source, plan, self.device, bar.advance, part.where))
+            for part, plan in zip(parts, plans, strict=True)
+        ]
 
 
 def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:
