@@ -1,7 +1,9 @@
 """Which of two sounds belongs to a picture: its own, or the same shifted by some pictures, on windows of 1.5 s.
 
-Each window is set against its own sound and against that of every offset, to either side, of the same clip. Who scores
-its own sound higher is right; a tie is half right. Neither stream alone can tell: both sounds are whole and unturned.
+A window lies anywhere in a clip, each place as likely, and is set against its own sound and that of every offset to
+either side that fits. So of two sounds either is as often the right one, whatever they sound like: a law that leaves
+room on both sides of each window puts the right sound in the middle, where a sentence is loud, and always taking the
+louder one is right in 62 % of GRID's choices at 400 ms. Who scores its own sound higher is right; a tie is half right.
 """
 
 import statistics
@@ -16,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, ViewConfig
+from avsync.data.batch import Batch
 from avsync.data.order import even_batch
 from avsync.data.pairs import Pair, SoundWindow, Ways
 from avsync.data.transforms import NetworkInput, prepare
-from avsync.evaluate.forced_choice import Choices, choices
-from avsync.honesty.predict import Predictions
+from avsync.evaluate.forced_choice import Choices, preferred
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.staging.mirror import StagedDataset
@@ -38,48 +40,44 @@ TIMED = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offsets:
-    """A pair sampler: a window anywhere in a clip, its own sound, and those that are shifted by each of `shifts`."""
+    """A pair sampler: a window anywhere in a clip, its own sound, and those shifted by each of `shifts`. In place of
+    one that lies beyond the clip its own stands again, as what it is: in sync.
+    """
 
     window: int
     shifts: tuple[int, ...]
-    """Pictures, none 0."""
+    """Pictures, none 0; each to either side."""
 
     @property
     def sounds(self) -> int:
         return 1 + len(self.shifts)
 
     def shortest(self) -> int:
-        return self.window + self._before + self._after
-
-    @property
-    def _before(self) -> int:
-        return max(0, -min(self.shifts))
-
-    @property
-    def _after(self) -> int:
-        return max(0, *self.shifts)
+        """Every shift fits somewhere."""
+        return self.window + max(self.shifts)
 
     def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
-        start = int(rng.choice(self._starts(frames)))
-        others = (SoundWindow(start + shift, 0, False) for shift in self.shifts)
+        last = frames - self.window
+        start = int(rng.integers(last + 1))
+        shifts = (shift if 0 <= start + shift <= last else 0 for shift in self.shifts)
+        others = (SoundWindow(start + shift, 0, not shift) for shift in shifts)
         return Pair(start, (SoundWindow(start, 0, True), *others))
-
-    def _starts(self, frames: int) -> NDArray[np.int64]:
-        return np.arange(self._before, frames - self.window - self._after + 1)
 
     def ways(self, frames: int) -> Ways:
         """In sync as often as all others together."""
-        starts, many = self._starts(frames), len(self.shifts)
-        shifts = np.array((*(0,) * many, *self.shifts))
-        picture = np.tile(starts, len(shifts))
-        same = np.ones_like(picture)
+        last = frames - self.window
+        starts = np.arange(last + 1)
+        picture, shift = (axis.ravel() for axis in np.meshgrid(starts, self.shifts, indexing="ij"))
+        fits = (picture + shift >= 0) & (picture + shift <= last)
+        picture, shift = picture[fits], shift[fits]
+        size = (len(starts), len(picture))
         return Ways(
-            picture=picture,
-            sound=picture + np.repeat(shifts, len(starts)),
-            roll=0 * same,
-            in_sync=np.repeat(shifts == 0, len(starts)),
-            ways=same,
-            of=2 * many * len(starts) * same,
+            picture=np.concatenate((starts, picture)),
+            sound=np.concatenate((starts, picture + shift)),
+            roll=np.zeros(sum(size), np.int64),
+            in_sync=np.repeat((True, False), size),
+            ways=np.ones(sum(size), np.int64),
+            of=np.repeat([2 * each for each in size], size),
         )
 
 
@@ -90,14 +88,19 @@ def offsets_of(_: PairConfig, clock: Clock) -> Offsets:
     return Offsets(window=window, shifts=(*pictures, *(-each for each in pictures)))
 
 
+def named(offset_ms: int) -> str:
+    """For heads and files."""
+    return f"{offset_ms} ms"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What a trained candidate can do."""
 
-    choice: Mapping[int, float]
-    """Offset in ms -> share of right choices."""
+    choice: Mapping[str, float]
+    """Offset, as `named` says it -> share of right choices."""
     pairs: int
-    """Choices at each offset."""
+    """Choices at each offset, at least."""
     clips: int
     forward_ms: float
     """CPU time of a window with one sound."""
@@ -124,7 +127,7 @@ def judge(candidate: Candidate, feed: Feed, windows: int) -> Verdict:
     size = even_batch(len(draws), CLIPS)
     rows, tables, times = (
         [draws[at : at + size] for at in range(0, len(draws), size)],
-        list[Predictions](),
+        list[Choices](),
         list[float](),
     )
     with feed.loader(LoaderOptions(workers=1)) as loader:
@@ -132,35 +135,29 @@ def judge(candidate: Candidate, feed: Feed, windows: int) -> Verdict:
             given = prepare(batch, feed.view)
             if not times:
                 times = [_cpu_ms(candidate, given) for _ in range(1 + TIMED)][1:]  # the first one sets things up
-            kept = batch.valid.numpy()
-            sounds = batch.in_sync.shape[1]
-            shift = np.array([[draw.pair.shift(number) for number in range(sounds)] for draw in batch.draws])
-            tables.append(
-                Predictions(
-                    clip=np.repeat([draw.clip for draw in batch.draws], sounds).reshape(-1, sounds)[kept].ravel(),
-                    shift=shift[kept].ravel(),
-                    in_sync=batch.in_sync.numpy()[kept].ravel() > 0.5,
-                    logit=candidate.score(*given).numpy()[kept].ravel(),
-                )
-            )
-    return _verdict(_joined(tables), feed, statistics.median(times))
+            tables.append(_choices(batch, candidate.score(*given).numpy()))
+    found = Choices(*map(np.concatenate, zip(*tables, strict=True)))
+    return _verdict(found, feed, statistics.median(times))
 
 
 def _verdict(found: Choices, feed: Feed, forward_ms: float) -> Verdict:
     group, fps = feed.dataset.index.group, feed.dataset.info.clock.fps
-    at = {ms: found.of(np.abs(found.shift) == round(Fraction(ms, 1000) * fps), group) for ms in OFFSETS_MS}
+    at = {named(ms): found.of(np.abs(found.shift) == round(Fraction(ms, 1000) * fps), group) for ms in OFFSETS_MS}
     return Verdict(
-        choice={ms: share.value for ms, share in at.items()},
+        choice={name: share.value for name, share in at.items()},
         pairs=min(share.count for share in at.values()),
         clips=len(np.unique(found.clip)),
         forward_ms=forward_ms,
     )
 
 
-def _joined(tables: list[Predictions]) -> Choices:
-    names = ("clip", "shift", "in_sync", "logit")
-    whole = Predictions(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
-    return choices(whole, 1 + 2 * len(OFFSETS_MS))
+def _choices(batch: Batch, score: NDArray[np.float32]) -> Choices:
+    """score: (B, K), the first sound of each row its own."""
+    shift = np.array([[draw.pair.shift(number) for number in range(score.shape[1])] for draw in batch.draws])
+    clip = np.repeat([[draw.clip] for draw in batch.draws], score.shape[1], axis=1)
+    own = np.repeat(score[:, :1], score.shape[1], axis=1)
+    asked = (batch.in_sync.numpy() < 0.5) & batch.valid.numpy()[:, None]
+    return Choices(clip[asked], shift[asked], preferred(own[asked], score[asked]))
 
 
 def _cpu_ms(candidate: Candidate, given: NetworkInput) -> float:

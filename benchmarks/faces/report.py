@@ -5,7 +5,7 @@ from operator import attrgetter
 
 from benchmarks.base.runner import Rounds
 from benchmarks.base.table import Column, Table, of_rounds, statistic
-from benchmarks.faces.judge import OFFSETS_MS, WINDOW_S
+from benchmarks.faces.judge import OFFSETS_MS, WINDOW_S, named
 from benchmarks.faces.race import BELOW, LOOK, RECIPES, Outcome
 from benchmarks.learning.report import spread
 from sharding.base.text import percent
@@ -17,9 +17,9 @@ QUOTED = (
 )
 
 
-def choice_at(ms: int) -> Column:
+def choice_at(offset: str) -> Column:
     """A column: right choices at an offset."""
-    return lambda rounds, way: spread(rounds.each(way, lambda one: one.verdict.choice[ms]), ".1%")
+    return lambda rounds, way: spread(rounds.each(way, lambda one: one.verdict.choice[offset]), ".1%")
 
 
 def left(rounds: Rounds[str, Outcome], way: str) -> str:
@@ -29,7 +29,7 @@ def left(rounds: Rounds[str, Outcome], way: str) -> str:
 
 COLUMNS: Mapping[str, Column] = {
     "CPU s to leave chance": left,
-    **{f"{ms} ms": choice_at(ms) for ms in OFFSETS_MS},
+    **{offset: choice_at(offset) for offset in map(named, OFFSETS_MS)},
     "CPU ms a window": statistic("verdict.forward_ms", ".0f"),
     "parameters, M": statistic("parameters", ".2f", scale=1e-6),
     "steps": statistic("steps", ".0f"),
@@ -42,7 +42,7 @@ def table(rounds: Rounds[str, Outcome]) -> Table:
     titled = attrgetter("title")
     found = of_rounds("", rounds, COLUMNS, label=lambda name: titled(RECIPES[name]))
     judged = next((one.verdict for outcomes in rounds.values() for one in outcomes if one), None)
-    asked = f"{judged.pairs} at each offset, of {judged.clips} clips" if judged else "none"
+    asked = f"{judged.pairs} and more at each offset, of {judged.clips} clips" if judged else "none"
     found.note = (
         f"Medians over the seeds. Choices between the sound in sync and one shifted by so much, windows of "
         f"{WINDOW_S:g} s ({asked}); chance is 50 %. Chance is left where the mean loss over {LOOK} steps stays "
