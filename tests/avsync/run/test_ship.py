@@ -15,7 +15,9 @@ from avsync.run.checkpoint import SHIPPED, weights_of
 from avsync.run.network import load_network
 from avsync.run.paths import RunPaths, run_of
 from avsync.run.ship import LARGEST, ship
+from avsync.run.state import NetworkTrust, TrustRecord
 from avsync.train.trainer import train
+from sharding.base.files import read_json, write_json
 from sharding.errors import FormatError, InputError
 
 CPU = torch.device("cpu")
@@ -47,6 +49,17 @@ def test_it_is_half_as_large_and_its_weights_are_the_same_to_three_digits(run: P
     sizes = [weights_of(RunPaths(folder).checkpoint(after.step)).stat().st_size for folder in (run, shipped)]
     assert sizes[1] < 0.6 * sizes[0]
     assert sizes[1] < LARGEST
+
+
+def test_it_is_trusted_as_little_as_the_val_split_leaves_possible(run: Path, tmp_path: Path) -> None:
+    said = NetworkTrust(step=4, trust=5.0, low=2.0, high=9.0, clips=30, sources=3)
+    untold = NetworkTrust(step=3, trust=None, why="too few clips")
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    write_json(RunPaths(folder).trust, TrustRecord(networks=(said, untold)))
+    ship(folder, tmp_path / "new")
+    got = read_json(RunPaths(tmp_path / "new").trust, TrustRecord)
+    assert [one.trust for one in got.networks] == [2.0, None]
 
 
 def test_nothing_in_it_tells_where_it_was_made_and_nothing_can_be_unpickled(run: Path, shipped: Path) -> None:
