@@ -75,7 +75,7 @@ def test_answers_go_where_they_are_wanted_or_it_says_why_not(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "needs at least one video"),
+        ([], "needs a video"),
         (["a.mp4", "b.mp4", "--fix", "--fix-to", "c.mp4"], "--fix-to c.mp4 names the fixed copy of one video"),
         (["a.mp4", "--fix-to", "c.mp4"], "give --fix with it"),
         (["a.mp4", "--sure", "0.3"], "--sure 0.3 is a probability"),
@@ -137,3 +137,20 @@ def test_moments_and_offsets_read_as_people_write_them() -> None:
     assert [offset_words(one) for one in (-400.2, 0.3, 60)] == [
         "sound 400 ms early", "sound and picture together", "sound 60 ms late",
     ]  # fmt: skip
+
+
+def test_a_file_in_the_place_of_the_run_is_a_video_for_the_network_that_comes_along(tmp_path, monkeypatch):
+    asked = list[tuple[Path, tuple[Path, ...]]]()
+
+    def score(run, videos, config):
+        asked.append((run, tuple(videos)))
+        return []
+
+    monkeypatch.setattr("avsync.score.score.score", score)
+    monkeypatch.setattr("avsync.score.report.report", lambda done: "")
+    first, second = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    first.touch()
+    main(["score", str(first), str(second)])
+    main(["score", str(first)])
+    main(["score", "runs/one", str(first)])
+    assert asked == [(Path("faces"), (first, second)), (Path("faces"), (first,)), (Path("runs/one"), (first,))]
