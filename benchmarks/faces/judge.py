@@ -22,7 +22,7 @@ from avsync.data.batch import Batch
 from avsync.data.order import even_batch
 from avsync.data.pairs import Pair, SoundWindow, Ways
 from avsync.data.transforms import NetworkInput, prepare
-from avsync.evaluate.forced_choice import Choices, preferred
+from avsync.honesty.predict import Choices, preferred
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.staging.mirror import StagedDataset
