@@ -20,7 +20,7 @@ from avsync.models.parts import CamHead, SyncNet
 from avsync.run.network import LoadedNetwork
 from avsync.run.optimizer_state import restore_optimizer
 from avsync.train.step import build_optimizer, learning_rate
-from sharding.errors import FormatError
+from sharding.errors import FormatError, UsageError
 
 
 class PooledFeatures(nn.Module):
@@ -37,8 +37,12 @@ class TaskNet(nn.Module):
     def __init__(self, network: SyncNet, classes: int, *, frozen: bool) -> None:
         """frozen: only the last layer learns; batch norm keeps the statistics it has."""
         super().__init__()
-        head = network.fused.head
-        assert isinstance(head, CamHead)
+        head = getattr(network.fused, "head", None)
+        if not isinstance(head, CamHead):
+            raise UsageError(
+                "this network compares picture and sound moment by moment and has no features of both to give a task: "
+                "finetune a run of another --model"
+            )
         network.fused.head = PooledFeatures()
         self.trunk, self.frozen = network, frozen
         # features of other training may be tiny or huge: on one scale, one learning rate suits all arms

@@ -143,22 +143,17 @@ class Evaluate(Parsed):
 class Localize(Parsed):
     """Show where the sound comes from: a heat map over the video, with its sound, and a sheet of pictures."""
 
-    run: Annotated[Positional[Path], arg(metavar="[RUN]")]
-    """Folder of a training run; left out, or faces: the network of faces that comes with avsync."""
-    video: Annotated[Positional[Path | None], arg(metavar="VIDEO")] = None
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a training run; faces: the network of faces that comes with avsync."""
+    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
     """Any video with sound."""
     config: Annotated[LocalizeConfig, arg(name="")] = field(default_factory=LocalizeConfig)
-
-    def __post_init__(self) -> None:
-        if self.video is None and not self.run.is_file():
-            raise InputError(f"avsync localize needs a video, and {self.run} is none: avsync localize [RUN] VIDEO")
 
     def execute(self) -> str:
         with starting():
             from avsync.localize.localize import localize
 
-        run, video = (self.run, self.video) if self.video else (FACES, self.run)
-        localize(run, video, self.config)
+        localize(self.run, self.video, self.config)
         return ""
 
 

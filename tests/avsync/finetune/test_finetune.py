@@ -31,8 +31,16 @@ from sharding.format.dataset import open_dataset
 from sharding.format.index import INDEX
 from tests.avsync.models.test_models import inputs, on_meta, tiny
 
+POOLED = [name for name in MODELS if name != "embedding"]
+"""Networks that end in features of picture and sound together."""
 
-@pytest.mark.parametrize("name", MODELS)
+
+def test_a_network_without_features_of_both_is_refused_in_words() -> None:
+    with pytest.raises(InputError, match="finetune a run of another --model"):
+        TaskNet(build_model("embedding", tiny("embedding")), 3, frozen=True)
+
+
+@pytest.mark.parametrize("name", POOLED)
 def test_every_network_gives_the_features_that_its_own_head_looked_at(name: str) -> None:
     spec = tiny(name)
     network = build_model(name, spec).eval()
@@ -48,7 +56,7 @@ def test_every_network_gives_the_features_that_its_own_head_looked_at(name: str)
     assert torch.allclose(head.linear(features), logit, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", POOLED)
 def test_every_network_tells_as_many_classes_as_it_is_asked_to(name: str) -> None:
     spec = tiny(name)
     with torch.device("meta"):
