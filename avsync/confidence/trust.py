@@ -231,7 +231,7 @@ def reading_of(run: Path, step: int, named: float | None) -> Trusted:
 def recorded(paths: RunPaths, state: State) -> bool:
     """Whether the run says it, readably, of what it keeps as of `state`."""
     steps = {state.step, state.best.step if state.best else state.step}
-    with suppress(FormatError):
+    with suppress(FormatError, OSError):
         return all(_recorded(paths, step) is not None for step in steps)
     return False
 

@@ -195,4 +195,6 @@ def _read_points(paths: RunPaths) -> list[ValidationPoint]:
             found.append(point)
     except FormatError as error:
         raise FormatError(f"{error}; it is only a record: delete it") from error
+    except OSError as error:
+        raise FormatError(f"cannot read {paths.validations}: {error.strerror or error}; it is only a record") from error
     return found

@@ -281,10 +281,9 @@ class TrainReporter(Reporter):
     def _point_of(self, step: int, got: Examination) -> ValidationPoint:
         """For the run's record."""
         (loss, right, examples), self._trained = self._trained, [0.0, 0.0, 0.0]
-        answers, group = got.got, self._opened.feed.dataset.index.group
-        if self._opened.validation:
-            group = self._opened.validation.dataset.index.group
-        found = choices(answers, self._opened.feed.sampler.sounds)
+        answers, asked = got.got, self._opened.validation or self._opened.feed
+        group = asked.dataset.index.group
+        found = choices(answers, asked.sampler.sounds)
         read = Calibration.of(answers.logit, answers.in_sync)
         return ValidationPoint(
             step=step,
