@@ -124,14 +124,13 @@ class Symmetric:
     def ways(self, frames: int) -> Ways:
         members = np.arange(self.sounds)
         own, other = (axis[~np.eye(self.sounds, dtype=bool)] for axis in np.meshgrid(members, members, indexing="ij"))
-        pictures, sounds = list[NDArray[np.int64]](), list[NDArray[np.int64]]()
+        examples = list[NDArray[np.int64]]()
         for spacing, starts in zip(*self._combs(frames), strict=True):
             early = np.arange(starts)[:, None]
-            pictures.append((early + spacing * own).ravel())
-            sounds.append((early + spacing * other).ravel())
-        examples = np.stack((np.concatenate(pictures), np.concatenate(sounds)))
-        (p, q), count = np.unique(examples, axis=1, return_counts=True)
-        every = examples.shape[1]
+            examples.append(((early + spacing * own) * frames + early + spacing * other).ravel())
+        pairs, count = np.unique(np.concatenate(examples), return_counts=True)
+        p, q = np.divmod(pairs, frames)  # as one number: sorting rows of two takes ten times as long
+        every = int(count.sum())
         return _join(np.bincount(p, count).astype(np.int64), 2 * every, p, q, np.zeros_like(p), 2 * every, count)
 
 
