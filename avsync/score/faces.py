@@ -63,13 +63,13 @@ def _fits(decision: SyncDecision) -> tuple[bool, float]:
     return decision.verdict != "can't tell", decision.curve.confidence if decision.curve else 0.0
 
 
-def scored_faces(parts: Sequence[Watched], decisions: Sequence[SyncDecision]) -> tuple[ScoredFace, ...]:
-    """Each with its place, from left to right."""
+def scored_faces(parts: Sequence[Watched], decisions: Sequence[SyncDecision], chosen: int) -> tuple[ScoredFace, ...]:
+    """Each with its place, from left to right. chosen: the one that fits best, see `speaker`."""
     fps = float(parts[0].network.dataset.clock.fps)
     boxes = [part.box() for part in parts]
     order = sorted(range(len(parts)), key=lambda number: boxes[number][0] + boxes[number][2])
     names = SIDES.get(len(parts)) or tuple(f"face {number} from the left" for number in range(1, len(parts) + 1))
-    chosen, faces = speaker(decisions), list[ScoredFace]()
+    faces = list[ScoredFace]()
     for name, number in zip(names, order, strict=True):
         part, decision, curve = parts[number], decisions[number], decisions[number].curve
         known = decision.verdict != "can't tell" and curve is not None

@@ -19,7 +19,7 @@ from avsync.score.faces import Heard, faces_words, joined, scored_faces, speaker
 from avsync.score.fix import WHY_NOT, fix, fixed_path
 from avsync.score.listen import check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
-from avsync.score.result import CurvePoint, ScoredFace, ScoredWindow, ScoreResult
+from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish, write_json, writing
@@ -102,12 +102,11 @@ class Scorer:
             nobody = f"{error}."
             parts = (Watched(frames=range(0), network=self.network),)
         heard = self._listen(source, parts, bar)
-        several, evidence = together(parts), joined(heard)
-        faces = tuple[ScoredFace, ...]()
-        if several:
-            decisions = [decide(one, self.config, self.reading)[0] for _, one in heard]
-            faces, evidence = scored_faces(parts, decisions), heard[speaker(decisions)][1]
-        decision, votes = decide(evidence, self.config, self.reading)
+        asked = [one for _, one in heard] if together(parts) else [joined(heard)]
+        decided = [decide(one, self.config, self.reading) for one in asked]
+        chosen = speaker([decision for decision, _ in decided])
+        evidence, (decision, votes) = asked[chosen], decided[chosen]
+        faces = scored_faces(parts, [one for one, _ in decided], chosen) if len(asked) > 1 else ()
         reason, curve = nobody or why_not(decision, evidence, self.config), decision.curve
         about = f" {faces_words(faces)}" if faces else ""
         answer = ScoreResult(

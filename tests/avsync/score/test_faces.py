@@ -97,7 +97,7 @@ def test_of_two_faces_the_one_that_fits_the_sound_speaks_and_is_named_by_its_pla
     decisions = [decided(one) for one in heard]
     assert speaker(decisions) == speaks
     parts = [part(0, 150, x=0.7), part(0, 150, x=0.1)]  # the first is the right one
-    faces = scored_faces(parts, decisions)
+    faces = scored_faces(parts, decisions, speaker(decisions))
     assert [face.name for face in faces] == ["the left face", "the right face"]
     assert [face.speaks for face in faces] == [speaks == 1, speaks == 0]
     side = ("right", "left")[speaks]
@@ -107,6 +107,7 @@ def test_of_two_faces_the_one_that_fits_the_sound_speaks_and_is_named_by_its_pla
 
 
 def test_many_faces_are_counted_from_the_left() -> None:
-    faces = scored_faces([part(0, 9, x=number / 10) for number in range(5)], [decided(evidence(0, 2, None))] * 5)
+    parts = [part(0, 9, x=number / 10) for number in range(5)]
+    faces = scored_faces(parts, [decided(evidence(0, 2, None))] * 5, 0)
     assert faces[4].name == "face 5 from the left"
     assert not any(face.speaks for face in faces)
