@@ -50,12 +50,12 @@ class PairConfig:
             )
         if self.mute_samples < 0:
             raise InputError(f"--pairs.mute-samples {self.mute_samples} must not be negative")
-        if self.sounds < 2 or (self.sounds > 2 and self.law != "symmetric"):
+        if self.sounds < 2:
+            raise InputError(f"--pairs.sounds {self.sounds} must be at least 2: a picture's own, and another one")
+        if self.sounds > 2 and self.law != "symmetric":
             raise InputError(
-                f"--pairs.sounds {self.sounds} must be at least 2, and 2 for {self.law} pairs: only symmetric ones set "
-                "more sounds against a picture"
-                if self.law != "symmetric"
-                else f"--pairs.sounds {self.sounds} must be at least 2: a picture's own, and another one"
+                f"--pairs.sounds {self.sounds} must be 2 for {self.law} pairs: only symmetric ones set more sounds "
+                "against a picture"
             )
 
     @property

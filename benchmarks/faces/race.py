@@ -86,6 +86,7 @@ def run(entry: Entry) -> Outcome:
     feed = Feed.open(entry.dataset, "train", config.pairs, config.view)
     check_clock(feed.dataset.info.clock, str(entry.dataset))
     judged = open_unseen(entry.dataset, entry.split, config.view)
+    torch.manual_seed(config.seed)
     candidate = recipe.build(config, feed)
     curve = train(candidate, feed, config, entry.cpu_s)
     return Outcome(

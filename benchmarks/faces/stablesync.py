@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from avsync.config import OptimConfig, TrainConfig, ViewConfig
 from avsync.data.order import View
-from avsync.loading.feed import Feed
 from benchmarks.faces.candidate import WANTED, Recipe, pairs_for
 from benchmarks.faces.stretches import TwoStreams
 from sharding.format.clip import Clock
@@ -100,11 +99,6 @@ def _mel(rate: int) -> nn.Module:
     )
 
 
-def _build(config: TrainConfig, feed: Feed) -> StableSync:
-    torch.manual_seed(config.seed)
-    return StableSync(feed.view, feed.dataset.info.clock)
-
-
 RECIPE = Recipe(
     title="StableSyncNet, scaled",
     config=TrainConfig(
@@ -113,5 +107,5 @@ RECIPE = Recipe(
         view=ViewConfig(size=64, crop=0.75),
         optim=OptimConfig(name="adamw", lr=3e-4, weight_decay=1e-2, warmup_steps=30, clip_norm=1.0),
     ),
-    build=_build,
+    build=lambda _, feed: StableSync(feed.view, feed.dataset.info.clock),
 )

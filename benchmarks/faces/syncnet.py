@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from avsync.config import OptimConfig, TrainConfig, ViewConfig
 from avsync.data.order import View
-from avsync.loading.feed import Feed
 from avsync.models.embedding import LUMA
 from benchmarks.faces.candidate import WANTED, Recipe, pairs_for
 from benchmarks.faces.stretches import TwoStreams
@@ -102,11 +101,6 @@ def _mfcc(rate: int) -> nn.Module:
     return MFCC(rate, COEFFICIENTS, log_mels=True, melkwargs=mel)
 
 
-def _build(config: TrainConfig, feed: Feed) -> SyncNet2016:
-    torch.manual_seed(config.seed)
-    return SyncNet2016(feed.view, feed.dataset.info.clock)
-
-
 RECIPE = Recipe(
     title="SyncNet 2016",
     config=TrainConfig(
@@ -115,5 +109,5 @@ RECIPE = Recipe(
         view=ViewConfig(size=SIDE, crop=0.75),
         optim=OptimConfig(name="adamw", lr=1e-3, weight_decay=5e-4, warmup_steps=10),
     ),
-    build=_build,
+    build=lambda _, feed: SyncNet2016(feed.view, feed.dataset.info.clock),
 )

@@ -72,6 +72,7 @@ def opened(name: str, dataset: Path, batch: int = 2) -> tuple[Candidate, Batch, 
     """A candidate with its first weights, and a batch of its own."""
     config = replace(RECIPES[name].config, batch=batch)
     feed = Feed.open(dataset, "train", config.pairs, config.view)
+    torch.manual_seed(0)
     candidate = RECIPES[name].build(config, feed)
     with feed.loader(LoaderOptions(workers=1)) as loader:
         given = kept(next(loader.batches(islice(rows_of(feed, batch), 1))))
