@@ -173,7 +173,7 @@ class Score(Parsed):
     def __post_init__(self) -> None:
         _, videos = self._asked()
         if not videos:
-            raise InputError(f"avsync score needs a video, and {self.run} is none: avsync score [RUN] VIDEO ...")
+            raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
         if self.config.fix_to and (len(videos) > 1 or not self.config.fix):
             raise InputError(
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
