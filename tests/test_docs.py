@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from inspect import getsource
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -137,7 +137,11 @@ def test_each_preset_says_how_long_it_takes(name: str) -> None:
 def test_every_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     explained = (ROOT / "docs" / "dependencies.md").read_text()
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    extras = project["optional-dependencies"]
+    for document in DOCUMENTS:
+        for name in re.findall(r"avsync\[(\w+)\]", document.read_text()):
+            assert name in extras, f"{document.name}: there is no extra {name}"
+    for requirement in [*project["dependencies"], *chain(*extras.values())]:
         name = re.split(r"[<>=\[]", requirement)[0]
         assert name in explained, f"docs/dependencies.md does not say why {name} is here"
         assert re.search(rf"^{name}==", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE | re.IGNORECASE), (

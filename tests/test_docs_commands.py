@@ -11,11 +11,15 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from numpy.typing import NDArray
 
 from avsync.loading.spawner import spawner_of
 from launch.cli import DONE, main
@@ -23,6 +27,8 @@ from sharding.scenes.config import SceneConfig
 from sharding.scenes.generate import generate
 from sharding.sources.source import split_of
 from tests.avsync.slow_server import SlowServer
+from tests.drawn_faces import Head, draw_heads
+from tests.media import Video, write_video
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -37,10 +43,13 @@ QUICK = {
     "submit": "--dry-run",
 }
 """Command -> flags that make it small; of submit those that queue nothing."""
+KEPT = ("--fps",)
+"""What a document names stays, since what it shows next is set for it."""
 WORDS = {"/local/scratch": "scratch", "NAME": "test"}
 """What a reader replaces by a name of their own, and we do; https://host becomes a server of this machine."""
 LEFT_OUT = {
     r"make .*": "a target of the Makefile: tests/test_docs.py looks whether it exists",
+    r"pip install .*": "needs a package index: tests/test_docs.py looks what extras there are",
     r".*torch.distributed.run .*": "several processes: tests/avsync/run/test_resume_ranks.py",
     r"(salloc|srun) .*": "an allocation of SLURM: tests/slurm/test_survive_training.py",
     r".*avsync doctor .*": "needs a cluster: tests/slurm/test_doctor.py",
@@ -61,6 +70,8 @@ def lines_of(document: Path) -> list[str]:
     return [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
 
 
+OF_FACES = ("faces.md",)
+"""Documents whose VIDEOS and VIDEO show people who talk."""
 DOCUMENTS = [path for path in (README, *sorted((ROOT / "docs").glob("*.md"))) if lines_of(path)]
 
 
@@ -81,7 +92,7 @@ def quickened(line: str, site: str) -> list[str]:
     extra = shlex.split(QUICK.get(words[1], ""))
     for flag in [word for word in extra if word.startswith("--") and word in words]:
         own, ours = words.index(flag), extra.index(flag)
-        if flag != "--dry-run" and float(words[own + 1]) <= float(extra[ours + 1]):
+        if flag in KEPT or (flag != "--dry-run" and float(words[own + 1]) <= float(extra[ours + 1])):
             del extra[ours : ours + 2]
         else:
             del words[own : own + (1 if flag == "--dry-run" else 2)]
@@ -174,10 +185,28 @@ def test_what_is_shown_works_line_after_line(
     for document in DOCUMENTS:  # one test: those behind README go on with what its commands have made
         folder = desk.parent / document.stem
         shutil.copytree(desk, folder)
+        if document.name in OF_FACES:
+            show_heads(folder)
         for name in names_of_before(document) if document != README else ():
             shutil.copytree(before / name, folder / name)
         spawner_of(os.getpid()).close()
         Reader(folder, site).types(document, capsys, monkeypatch)
+
+
+def show_heads(folder: Path) -> None:
+    """Its videos keep their names, and show a head that talks, each in another room."""
+
+    @cache
+    def drawn(number: int, quarters: int) -> NDArray[np.uint8]:
+        return draw_heads(160, 160, [Head(80, 70, 50, quarters / 4)], (70, 90, 60 + 15 * number))
+
+    for number, video in enumerate([folder / "VIDEO", *sorted((folder / "VIDEOS").rglob("*.mp4"))]):
+        talk = Video(
+            seconds=Fraction(7), fps=Fraction(25), events=tuple(Fraction(half, 2) for half in range(1, 14)),
+            width=160, height=160, seed=number, drawn=lambda time, number=number: drawn(number, int(12 * time) % 5),
+        )  # fmt: skip
+        video.unlink()
+        write_video(folder / "talk.mp4", talk).rename(video)
 
 
 def names_of_before(document: Path) -> list[str]:

@@ -172,19 +172,20 @@ class Score(Parsed):
 
     def __post_init__(self) -> None:
         _, videos = self._asked()
-        if not videos:
-            raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
         if self.config.fix_to and (len(videos) > 1 or not self.config.fix):
             raise InputError(
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
             )
 
     def execute(self) -> str:
+        run, videos = self._asked()
+        if not videos:
+            raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
         with starting():
             from avsync.score.report import report
             from avsync.score.score import score
 
-        return report(score(*self._asked(), self.config))
+        return report(score(run, videos, self.config))
 
     def _asked(self) -> tuple[Path, tuple[Path, ...]]:
         """The network, and the videos: what is a file is no run."""

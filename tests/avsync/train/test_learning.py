@@ -61,8 +61,8 @@ def test_with_labels_thrown_like_coins_it_learns_nothing(
     """What the test above sees is learning, not a loss that falls whatever the data say."""
     coin = torch.Generator().manual_seed(0)
 
-    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor) -> LossSums:
-        return score(logit, torch.randint(2, in_sync.shape, generator=coin).float(), valid)
+    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor, objective: str) -> LossSums:
+        return score(logit, torch.randint(2, in_sync.shape, generator=coin).float(), valid, objective)
 
     monkeypatch.setattr(step, "score", thrown)
     train(handful, tmp_path / "run", settings())
