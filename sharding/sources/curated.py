@@ -16,7 +16,7 @@ names its line. A missing file does not: it becomes a reject.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path, PurePath
@@ -82,7 +82,7 @@ class CuratedRow:
     video_stream: int | None = None
     audio_stream: int | None = None
     """That was judged, where it was named: the offset is of this one."""
-    line: int | None = None
+    line: int | None = field(default=None, compare=False)
     """Of the table it was read from."""
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.records import Reject
 from sharding.sources.crops import with_boxes
-from sharding.sources.curated import curated_sources, is_curated
+from sharding.sources.curated import boxes_beside, curated_sources, is_curated
 from sharding.sources.kinetics import is_kinetics, read_kinetics
 from sharding.sources.source import (
     SUFFIXES,
@@ -47,13 +47,27 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
     _check_ids(found.sources)
     ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
     found = replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
-    if config is None or config.boxes_table is None:
+    if config is None or config.boxes_table in (None, own_boxes(videos)):
         return found
-    if any(one.crops is not None for one in found.sources):
-        raise InputError(
-            f"--crop {config.boxes_table}: {videos} names the boxes of its pieces itself, in track; leave --crop out"
-        )
     return with_boxes(found, config.boxes_table)
+
+
+def own_boxes(videos: Path) -> Path | None:
+    """The table of boxes that belongs to a curated table; None where there is none."""
+    boxes = boxes_beside(videos)
+    if not (videos.suffix.lower() == ".csv" and videos.is_file() and boxes.is_file()):
+        return None
+    return boxes if is_curated(CsvTable(videos).header) else None
+
+
+def settled(videos: Path, config: PackConfig) -> PackConfig:
+    """The settings to pack `videos` with: a curated table with tracks names the boxes itself. Raises InputError."""
+    boxes = own_boxes(videos)
+    if boxes is None or config.boxes_table == boxes:
+        return config
+    if config.crop:
+        raise InputError(f"--crop {config.crop}: {videos} has boxes of its own, {boxes}; leave --crop out")
+    return replace(config, crop=str(boxes))
 
 
 def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:

@@ -14,10 +14,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import UnsetType
+
 from sharding.base.files import is_dropping
 from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectReason
+from sharding.format.clip import Clock, MovedSound
 from sharding.format.crop import BoxPath
 from sharding.format.index import SPLITS
 from sharding.format.records import Reject
@@ -65,6 +68,15 @@ class Source:
     """Why the boxes that a table gives are of no use; empty when they are."""
     sound_late_ms: Fraction | None = None
     """By how much its sound comes late, by a curated table: it is moved earlier by as much. None: nobody has judged."""
+
+    def moved_sound(self, clock: Clock) -> MovedSound | UnsetType:
+        """By how much the sound of its clips is moved."""
+        return MovedSound.of(self.sound_late_ms or Fraction(0), clock)
+
+    def sound_late(self, clock: Clock) -> int:
+        """The same in samples."""
+        moved = self.moved_sound(clock)
+        return moved.samples if moved else 0
 
 
 KINDS_NAMED, LONGEST_SUFFIX = 3, 8
