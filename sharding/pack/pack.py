@@ -38,9 +38,8 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or open_console(stderr=True)
-    config = settled(videos, config)
     _check_detector(config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack"):
         work = find_todo(found, folder, config, options, progress)
@@ -67,9 +66,8 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or open_console()
-    config = settled(videos, config)
     _check_detector(config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     work = find_todo(found, folder, config, options, console)
     print_plan(work, console)
@@ -97,8 +95,7 @@ def divide(
     """
     if shares < 1:
         raise InputError(f"--shares {shares} must be at least 1")
-    config = settled(videos, config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack --shares"):
         work = find_todo(found, folder, config, options, console or open_console(stderr=True))

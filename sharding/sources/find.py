@@ -35,6 +35,7 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
     The streams that `config` names are those of each source that names none, and its boxes are theirs. Raises
     InputError when there is no source, or a row is wrong.
     """
+    config = settled(videos, config) if config else None
     try:
         found = _listed(videos, root, config.min_confidence if config else 0.0)
     except OSError as error:
