@@ -47,7 +47,8 @@ class Pack(Parsed):
 
     videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
     """A folder whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group]
-    [,video_stream][,audio_stream], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
+    [,video_stream][,audio_stream], or a table of avsync curate, or, of Kinetics,
+    label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False

@@ -36,8 +36,8 @@ from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
 from sharding.sources.duplicates import find_duplicates
-from sharding.sources.find import find_sources
-from sharding.sources.source import OtherFiles, Source, SourceList
+from sharding.sources.find import find_sources, settled
+from sharding.sources.source import LeftOut, OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
@@ -252,17 +252,23 @@ class Todo:
     duplicates: tuple[Reject, ...]
     unlisted: tuple[Reject, ...]
     """Folders that could not be listed."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows of a curated table that are not to be packed."""
     plans: tuple[ShardPlan, ...]
     todo: tuple[ShardPlan, ...]
     remade: int
     """Of `todo`: shards that were there in another form."""
 
 
-def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList:
-    """The sources a call names, before it touches any folder. Raises InputError."""
+def listed(videos: Path, config: PackConfig, options: PackOptions) -> tuple[SourceList, PackConfig]:
+    """The sources a call names, before it touches any folder, and the settings as they settle them. Raises InputError.
+
+    Whoever packs a share of them has no need of all: `settled` alone.
+    """
+    config = settled(videos, config)
     found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
-    return found
+    return found, config
 
 
 def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:
@@ -294,6 +300,7 @@ def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: Pa
             if source.id in copies and source.id not in kept.ids
         ),
         unlisted=found.unlisted,
+        left_out=found.left_out,
         plans=tuple(plans),
         todo=tuple(todo),
         remade=sum(plan.name in folder.plan.shards for plan in todo) if folder.plan else 0,
