@@ -58,7 +58,10 @@ def own_boxes(videos: Path) -> Path | None:
     boxes = boxes_beside(videos)
     if not (videos.suffix.lower() == ".csv" and videos.is_file() and boxes.is_file()):
         return None
-    return boxes if is_curated(CsvTable(videos).header) else None
+    try:
+        return boxes if is_curated(CsvTable(videos).header) else None
+    except OSError:
+        return None  # listing it will say why
 
 
 def settled(videos: Path, config: PackConfig) -> PackConfig:
