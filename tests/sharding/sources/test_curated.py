@@ -108,6 +108,12 @@ def test_a_wrong_cell_stops_the_work_and_the_error_names_line_and_column(column:
     assert "\n" not in str(caught.value)
 
 
+def test_a_verdict_is_read_as_spreadsheets_write_it(tmp_path: Path):
+    (tmp_path / "t.csv").write_text(",".join(GOOD) + "\n" + ",".join((GOOD | {"verdict": "Can’t tell"}).values()))
+    (row,) = read_curated(CsvTable(tmp_path / "t.csv"))
+    assert row.verdict is Verdict.CANT_TELL
+
+
 @pytest.mark.parametrize("change", ["confidence", "hue", "path,path"])
 def test_another_header_is_refused_with_the_right_one(change: str, tmp_path: Path):
     names = [name for name in GOOD if name != change] + ([change] if change not in GOOD else [])
