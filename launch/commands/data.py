@@ -97,7 +97,8 @@ class Pack(Parsed):
     def _again(self, *more: str) -> str:
         """A call for the same dataset; what is taken out or tried again is settled by then."""
         root = ["--root", self.options.root] if self.options.root else []
-        return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
+        card = ["--card"] if self.options.card and not more else []  # the call that finishes writes it
+        return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *card, *more)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.faces.mtcnn import check_installed
+from sharding.pack.card import write_card
 from sharding.pack.finish import finish
 from sharding.pack.pool import make_shards
 from sharding.pack.report import PackSummary, print_division, print_estimate, print_plan, print_summary
@@ -48,7 +49,10 @@ def pack(
             if work.todo:
                 make_shards(work.todo, dataset, config, progress)
             summary = finish(work, dataset, config)
+            note = write_card(dataset) if options.card else ""
     print_summary(summary, console or open_console())
+    if note:
+        progress.print(note, markup=False, soft_wrap=True)
     return summary
 
 

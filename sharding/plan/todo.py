@@ -31,7 +31,7 @@ from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason, UsageError
-from sharding.format.index import BOXES, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
+from sharding.format.index import BOXES, CARD, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
@@ -41,7 +41,7 @@ from sharding.sources.source import LeftOut, OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
-    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS, BOXES))})(\.part)?"
+    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS, BOXES, CARD))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
 _OURS = re.compile(rf"(\d{{6}}\.(tar|json)|{re.escape(INDEX)})(\.part)?")
