@@ -54,6 +54,8 @@ class PackConfig:
     """Shortest clip in seconds; a source that cannot give one is rejected as too short."""
     trim_s: str = "0.25"
     """Left out at both ends of a source, in seconds: encoders leave traces there that give labels away."""
+    min_confidence: float = 0.0
+    """Of a table of avsync curate: pack what is at least so probably in sync, 0 to 1."""
     max_clips_per_source: int | None = None
     """At most this many clips of one source, spread evenly over it."""
     video_stream: int | None = None
@@ -211,6 +213,8 @@ class PackConfig:
             raise InputError(
                 f"--val-percent {self.val_percent} and --test-percent {self.test_percent} are more than 100 together"
             )
+        if not 0 <= self.min_confidence <= 1:
+            raise InputError(f"--min-confidence {self.min_confidence:g} must lie between 0 and 1: it is a probability")
         counts = (
             ("--max-clips-per-source", self.max_clips_per_source),
             ("--sources-per-shard", self.sources_per_shard),

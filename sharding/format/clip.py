@@ -52,6 +52,10 @@ class Clock:
         whole, rest = divmod(frame * self.sample_rate * self.fps.denominator, self.fps.numerator)
         return whole + (2 * rest + whole % 2 > self.fps.numerator)  # ties to even; Fractions take 20 times as long
 
+    def samples_in(self, seconds: Fraction) -> int:
+        """The nearest whole number of audio samples; ties to even, below 0 as above it."""
+        return round(seconds * self.sample_rate)
+
     def frames_in(self, seconds: Fraction) -> int:
         """Whole frames that fit into `seconds`."""
         return int(seconds * self.fps)
@@ -75,6 +79,27 @@ class Repairs:
     """Times the audio timeline jumped, and was laid anew, inside this clip."""
     decode_errors: int = 0
     """Packets the decoder refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MovedSound:
+    """In a clip's json: its sound was late in the source, and is moved earlier by as much; early, the other way."""
+
+    offset_ms: Fraction
+    """How late it was, as a curated table says; below 0: early."""
+    samples: int
+    """The same on the clip's clock: sample 0 of the clip is its source's `sample_at(first_frame) + samples`."""
+
+    @classmethod
+    def of(cls, offset_ms: Fraction, clock: Clock) -> "MovedSound | UnsetType":
+        """UNSET where that is less than half a sample: nothing is moved."""
+        samples = clock.samples_in(offset_ms / 1000)
+        return cls(offset_ms=offset_ms, samples=samples) if samples else UNSET
+
+    def problem(self, clock: Clock) -> str:
+        """What nobody moves; empty when all can be true."""
+        samples = clock.samples_in(self.offset_ms / 1000)
+        return "" if self.samples == samples != 0 else f"{self.samples} samples for {self.offset_ms} ms"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +133,8 @@ class ClipMeta:
     """True sound sources, one tuple of boxes per frame; empty when unknown."""
     crop: ClipCrop | UnsetType = UNSET
     """Which part of the picture it shows; not there when it is all of it."""
+    moved_sound: MovedSound | UnsetType = UNSET
+    """By how much its sound was moved against its picture; not there where both are as the source has them."""
 
     @property
     def samples(self) -> int:

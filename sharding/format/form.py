@@ -97,6 +97,8 @@ class ClipForm:
             yield "crop", f"of {frames} frames", f"of {len(meta.crop.corners)}"
         if meta.crop and (problem := meta.crop.problem):
             yield "crop", "inside of its picture", problem
+        if meta.moved_sound and (problem := meta.moved_sound.problem(self.clock)):
+            yield "moved sound", "by as many samples as its offset is", problem
         numbers = list(chain.from_iterable(chain.from_iterable(meta.boxes)))
         if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
             yield "boxes", "between 0 and 1", f"{min(numbers)} to {max(numbers)}"

@@ -18,7 +18,7 @@ from sharding.base.csv_table import write_records
 from sharding.base.files import LARGEST_SIDE_FILE
 from sharding.base.text import counted, first_few
 from sharding.errors import FormatError, RejectReason
-from sharding.format.clip import Repairs
+from sharding.format.clip import MovedSound, Repairs
 from sharding.format.crop import BoxPath
 
 REJECTS = "rejects.csv"
@@ -171,6 +171,8 @@ class SourceRecord:
     clock: SourceClock = field(default_factory=SourceClock)
     tracks: tuple[BoxPath, ...] | UnsetType = UNSET
     """The boxes that its clips were cut by; not there when they show all of the picture."""
+    moved_sound: MovedSound | UnsetType = UNSET
+    """By how much the sound of its clips was moved; not there where it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

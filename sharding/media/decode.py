@@ -44,6 +44,8 @@ class OutputSpec:
     height: int
     channels: int
     fit: Fit = "squash"
+    sound_late: int = 0
+    """Samples by which the sound is late in the source; it is moved earlier by as many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,7 +80,7 @@ def read_spans(
     A damaged stretch is noted in its span's `damage`, and the next one is read. So is one that reaches to where a file
     breaks off; nothing is decoded for it. Raises RejectError: unreadable, corrupt; MemoryError.
     """
-    there = [piece for piece in pieces if not _missing(source, piece, spec.clock)]
+    there = [piece for piece in pieces if not _missing(source, piece, spec)]
     if there:
         yield from _decoded(source, there, spec, where or (None,) * len(pieces))
     for piece in pieces[len(there) :]:
@@ -96,7 +98,7 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec, where: Se
     ):
         for piece, part in zip(pieces, where, strict=False):  # `pieces` are those that are there
             pictures = video.read(piece.start, len(piece), part)
-            sound = audio.read(clock.sample_at(piece.start), clock.sample_at(len(piece)))
+            sound = audio.read(clock.sample_at(piece.start) + spec.sound_late, clock.sample_at(len(piece)))
             yield Span(
                 first_frame=piece.start,
                 yuv=pictures.yuv,
@@ -139,12 +141,14 @@ class _SpanSound:
         return AudioTimeline(self._source, sample_rate=rate, channels=channels, first_sample=first)
 
 
-def _missing(source: Probe, piece: range, clock: Clock) -> bool:
+def _missing(source: Probe, piece: range, spec: OutputSpec) -> bool:
     """The file breaks off, and `piece` begins behind that, or reaches beyond all that is there."""
-    if source.missing is None:
+    clock = spec.clock
+    missing = source.missing_with(Fraction(spec.sound_late, clock.sample_rate))
+    if missing is None:
         return False
     last = max(source.video.end, source.audio.end)
-    return piece.start >= source.missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
+    return piece.start >= missing[0] * clock.fps or piece.stop > ceil(last * clock.fps)
 
 
 def _nothing(source: Probe, piece: range, spec: OutputSpec) -> Span:

@@ -72,8 +72,8 @@ class Probe:
     """Seeking lands where it says."""
     runs: tuple[tuple[Fraction, Fraction], ...]
     """Times of the pictures, ascending, cut where none appears for longer than HOLE_S."""
-    stretches: tuple[Stretch, ...]
-    """When there is both picture and sound, from presentation time 0 on; one more after each restart of the clock."""
+    parts: tuple[tuple[Stretch, Stretch], ...]
+    """When there is picture, and when sound, from presentation time 0 on; one more after each restart of the clock."""
     restarts: int = 0
     """How often the file's clock starts again."""
     edits: int = 0
@@ -89,18 +89,36 @@ class Probe:
         return float(self.audio.start - self.video.start)
 
     @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """When there is both picture and sound."""
+        return self._both(Fraction(0))
+
+    @property
     def shown(self) -> tuple[Stretch, ...]:
         """What is cut into clips, ascending: `stretches` without holes in the picture, nearly always one.
 
         What is missing is one more, so that it is counted as lost; what is there is cut as if it were all.
         """
+        return self.shown_with(Fraction(0))
+
+    def shown_with(self, late: Fraction) -> tuple[Stretch, ...]:
+        """The same when the sound is moved earlier by `late` seconds: only sound that the file has counts."""
+        missing = self.missing_with(late)
         both = (
-            (max(start, first), min(end, last if self.missing is None else min(last, self.missing[0])))
-            for first, last in self.stretches
+            (max(start, first), min(end, last if missing is None else min(last, missing[0])))
+            for first, last in self._both(late)
             for start, end in self.runs
         )
         there = tuple((start, end) for start, end in both if start < end)
-        return there if self.missing is None else (*there, self.missing)
+        return there if missing is None else (*there, missing)
+
+    def missing_with(self, late: Fraction) -> Stretch | None:
+        """What is `missing` when the sound is moved earlier by `late` seconds: what is late is missed earlier."""
+        return self.missing and (max(Fraction(0), self.missing[0] - max(Fraction(0), late)), self.missing[1])
+
+    def _both(self, late: Fraction) -> tuple[Stretch, ...]:
+        both = ((max(seen[0], heard[0] - late), min(seen[1], heard[1] - late)) for seen, heard in self.parts)
+        return tuple((start, end) for start, end in both if start < end)
 
 
 def probe(path: Path, wish: StreamWish = ANY_STREAM) -> Probe:
@@ -159,7 +177,7 @@ def _probed(path: Path, container: InputContainer, wish: StreamWish) -> Probe:
         ),
         audio=_shifted(facts[1], origin, hidden=not own_clock),
         runs=chosen[0].runs_until(end, origin - early),
-        stretches=_stretches(audio, chosen, end, origin, early),
+        parts=_parts(audio, chosen, end, origin, early),
         matrix=matrix,
         tagged=is_tagged(tag, video.codec_context.name),
         seekable=not (clockless or count) and all(one.timed for one in facts) and container.format.name != "avi",
@@ -186,7 +204,6 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
     played = [edits.until(its.end) for edits, its in zip(lists, facts, strict=True)]
     (start, end), heard = (edits.bounds(its.start, its.end) for edits, its in zip(played, facts, strict=True))
     video = replace(facts[0], start=start, end=end, edits=played[0].edits)
-    both = max(start, heard[0]), min(end, heard[1])
     return Probe(
         path=path,
         video=video,
@@ -195,7 +212,7 @@ def _edited(path: Path, indexes: tuple[int, int], lists: tuple[EditList, ...], m
         tagged=False,
         seekable=all(one.timed for one in facts),
         runs=played[0].runs(times[0].runs_until(facts[0].end, Fraction(0))),
-        stretches=(both,) if both[0] < both[1] else (),
+        parts=(((start, end), heard),),
         missing=None if missing is None else _unplayed(lists, missing),
         edits=sum(max(0, len(edits.edits) - 1) for edits in played),
     )
@@ -295,21 +312,25 @@ def _timed_at(path: Path, container: InputContainer, video: Any, filled: PacketT
     )
 
 
-def _stretches(
+def _parts(
     audio: Any, times: tuple[PacketTimes, PacketTimes], last: Fraction, origin: Fraction, early: Fraction
-) -> tuple[Stretch, ...]:
-    """When both streams are there, between one restart and the next; `last`: when the picture ends."""
-    found, parts = list[Stretch](), list(zip(*(one.parts() for one in times), strict=True))
+) -> tuple[tuple[Stretch, Stretch], ...]:
+    """When each stream is there, between one restart and the next; `last`: when the picture ends."""
+    found, parts = list[tuple[Stretch, Stretch]](), list(zip(*(one.parts() for one in times), strict=True))
     for number, (seen, heard) in enumerate(parts):
         if seen is None or heard is None:
             continue
         priming = 0 if number else times[1].priming(audio)
         over = last if number == len(parts) - 1 else seen.end("video", times[0].tick)
-        start = max(seen.start("video") * times[0].tick + early, heard.first * times[1].tick + priming, origin)
-        end = min(over + early, heard.end("audio", times[1].tick))
-        if start < end:
-            found.append((start - origin, end - origin))
+        picture = seen.start("video") * times[0].tick + early, over + early
+        sound = heard.first * times[1].tick + priming, heard.end("audio", times[1].tick)
+        found.append((_from(origin, picture), _from(origin, sound)))
     return tuple(found)
+
+
+def _from(origin: Fraction, stretch: Stretch) -> Stretch:
+    """On the source's timeline, from its time 0 on; what lies before that ends before it begins."""
+    return max(stretch[0] - origin, Fraction(0)), stretch[1] - origin
 
 
 def _end_of_picture(times: PacketTimes, video: StreamFacts, audio: StreamFacts) -> Fraction:

@@ -98,6 +98,7 @@ def _source_record(source: Source, records: Parts) -> SourceRecord:
         repairs=repairs,
         clock=clock_of(records),
         tracks=next((record.tracks for record in records if record.tracks), UNSET),
+        moved_sound=next((record.moved_sound for record in records if record.moved_sound), UNSET),
     )
 
 

@@ -88,16 +88,17 @@ def survey(source: Source, config: PackConfig, finder: Finder = find_faces) -> S
     if source.absent:
         raise RejectError(RejectReason.UNREADABLE, source.absent)
     found = probe(source.path, StreamWish(video=source.video_stream, audio=source.audio_stream))
-    stretches = wanted_of(source, found)
+    late = Fraction(source.sound_late(config.clock), config.sample_rate)
+    stretches, missing = wanted_of(source, found, late), found.missing_with(late)
     if source.crops is None and not config.finds_faces:
         return _in_parts(found, [ClipPlan(piece) for piece in cut(stretches, config)])
-    there = [stretch for stretch in stretches if stretch != found.missing]
+    there = [stretch for stretch in stretches if stretch != missing]
     if not there:
         raise _too_short("picture and sound overlap", there, config)
     tracks, picture = tracks_of(source, found, there, config, finder)
     pieces = _along(tracks, picture, there, config)
-    if found.missing in stretches:  # nothing can be found there, but it is counted as lost
-        pieces += [ClipPlan(piece) for piece in _equal(found.missing, config)]
+    if missing in stretches:  # nothing can be found there, but it is counted as lost
+        pieces += [ClipPlan(piece) for piece in _equal(missing, config)]
     pieces = _spread(_apart(pieces), config.max_clips_per_source)
     return _in_parts(found, pieces, tracks)
 
@@ -218,12 +219,13 @@ def runs(pieces: Sequence[ClipPlan]) -> Iterator[list[ClipPlan]]:
         yield run
 
 
-def wanted_of(source: Source, found: Probe) -> list[Stretch]:
-    """When there is picture and sound, inside the part a CSV row asks for."""
+def wanted_of(source: Source, found: Probe, late: Fraction = Fraction(0)) -> list[Stretch]:
+    """When there is picture, and sound moved earlier by `late` seconds, inside the part a CSV row asks for."""
+    shown = found.shown_with(late)
     if source.span is None:
-        return list(found.shown)
+        return list(shown)
     first, last = source.span
-    stretches = ((max(start, first), end if last is None else min(end, last)) for start, end in found.shown)
+    stretches = ((max(start, first), end if last is None else min(end, last)) for start, end in shown)
     return [(start, end) for start, end in stretches if start < end]
 
 

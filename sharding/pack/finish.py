@@ -33,6 +33,7 @@ class _Totals:
     lost_clips: int = 0
     clocks: ClockSums = field(default_factory=ClockSums)
     tracks: int = 0
+    moved: int = 0
 
     def add(self, split: str, record: ShardRecord) -> None:
         self.clips[split] += len(record.clips)
@@ -45,6 +46,7 @@ class _Totals:
         self.lost_clips += sum(source.lost_clips for source in record.sources)
         self.clocks += ClockSums.of(source.clock for source in record.sources)
         self.tracks += sum(len(source.tracks or ()) for source in record.sources)
+        self.moved += sum(bool(source.moved_sound) for source in record.sources)
 
 
 def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
@@ -82,6 +84,8 @@ def finish(work: Todo, dataset: Path, config: PackConfig) -> PackSummary:
         sources=totals.sources + len(rejects),
         rejects=rejects,
         unlisted=work.unlisted,
+        left_out=work.left_out,
+        moved=totals.moved,
         lost_clips=totals.lost_clips,
         clocks=totals.clocks,
         tracks=totals.tracks,
@@ -116,10 +120,13 @@ def _records(plans: Sequence[ShardPlan], split: str, dataset: Path) -> Iterator[
 
 
 def _boxes(plans: Sequence[ShardPlan], dataset: Path) -> Iterator[tuple[str, tuple[BoxPath, ...]]]:
-    """Of all sources that were cut by boxes, one side file held at a time."""
+    """Of all sources that were cut by boxes, one side file held at a time; each path once, whatever pieces share it."""
+    written = set[int]()
     for plan in plans:
         for source in _record(plan, dataset).sources:
-            yield source.source, source.tracks or ()
+            paths = {hash((source.source, path)): path for path in source.tracks or ()}
+            yield source.source, tuple(path for number, path in paths.items() if number not in written)
+            written |= paths.keys()
 
 
 def _record(plan: ShardPlan, dataset: Path) -> ShardRecord:

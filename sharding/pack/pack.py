@@ -25,7 +25,7 @@ from sharding.pack.sample import estimate
 from sharding.pack.schedule import writing
 from sharding.plan.shares import Division, check_divided, divided, read_division, read_share, write_division
 from sharding.plan.todo import OnDisk, find_todo, listed
-from sharding.sources.find import base_of
+from sharding.sources.find import base_of, settled
 
 NO_OPTIONS = PackOptions()
 
@@ -38,6 +38,7 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or open_console(stderr=True)
+    config = settled(videos, config)
     _check_detector(config)
     found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
@@ -66,6 +67,7 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or open_console()
+    config = settled(videos, config)
     _check_detector(config)
     found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
@@ -95,6 +97,7 @@ def divide(
     """
     if shares < 1:
         raise InputError(f"--shares {shares} must be at least 1")
+    config = settled(videos, config)
     found, folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack --shares"):
@@ -115,6 +118,7 @@ def pack_share(
     Of `options` only the root counts: what is taken out or tried again is settled when dividing. Raises InputError when
     settings or sources are not those of the division, BusyError when another process has this share or packs it all.
     """
+    config = settled(videos, config)
     _check_detector(config)
     if share < 0:
         raise InputError(f"--share {share} must not be below 0: shares are counted from 0")

@@ -21,7 +21,7 @@ from sharding.base.workers import Report
 from sharding.config import PackConfig
 from sharding.containers.choice import SILENCE_DBFS, SILENCE_POWER
 from sharding.errors import RejectError, RejectReason
-from sharding.format.clip import KEY_DIGITS, Clip, ClipMeta, Repairs
+from sharding.format.clip import KEY_DIGITS, Clip, ClipMeta, MovedSound, Repairs
 from sharding.format.codec import codec_named
 from sharding.format.crop import BoxPath, ClipCrop
 from sharding.format.records import ClipRecord, SourceClock
@@ -138,6 +138,7 @@ class PartRecord:
     clock: SourceClock = field(default_factory=SourceClock)
     tracks: tuple[BoxPath, ...] = ()
     """Of the whole source, in its first part."""
+    moved_sound: MovedSound | UnsetType = UNSET
 
 
 def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, report: Report) -> PartRecord:
@@ -171,6 +172,7 @@ def pack_part(source: Source, part: PartCut, path: Path, config: PackConfig, rep
         repairs=repairs,
         clock=clock,
         tracks=part.tracks,
+        moved_sound=source.moved_sound(config.clock),
     )
     write_json(path, record, lasting=False)
     return record
@@ -201,7 +203,14 @@ def clips_of(
 ) -> Iterator[tuple[Clip, Span]]:
     """Clips, each with the span it was made of: its `damage` says why it must not be used."""
     width, height = config.picture
-    spec = OutputSpec(clock=config.clock, width=width, height=height, channels=config.channels, fit=config.fit)
+    spec = OutputSpec(
+        clock=config.clock,
+        width=width,
+        height=height,
+        channels=config.channels,
+        fit=config.fit,
+        sound_late=source.sound_late(config.clock),
+    )
     track = read_boxes(source.boxes) if source.boxes else None
     for run in runs(pieces):
         spans = read_spans(found, [piece.frames for piece in run], spec, [piece.where for piece in run])
@@ -233,6 +242,7 @@ def _meta(source: Source, found: Probe, span: Span, spec: OutputSpec) -> ClipMet
         stream_offset_s=_offset(found),
         repairs=span.repairs,
         decoder=SOFTWARE,
+        moved_sound=source.moved_sound(spec.clock),
     )
 
 

@@ -4,6 +4,7 @@ Names from outside are printed as Text: "[dQw4w9WgXcQ]" in a plain string would 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharding.base.text import counted, duration, first_few, plain, size
+from sharding.base.text import counted, duration, first_few, plain, shown, size
 from sharding.format.index import BOXES, SPLITS
 from sharding.format.records import REJECTS, ClockSums, Reject
 from sharding.pack.sample import Estimate
 from sharding.plan.shares import Division
 from sharding.plan.todo import Todo
-from sharding.sources.source import tell_unlisted
+from sharding.sources.source import LeftOut, tell_unlisted
 
 LONGEST_TABLE = 20
-"""Rows of a table of shares: they are much alike."""
+"""Rows of a table of shares, or of reasons: they are much alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,10 @@ class PackSummary:
     """What was mended of the clocks of packed sources."""
     tracks: int
     """Moving boxes that packed sources were cut by; 0 where all of the picture was packed."""
+    moved: int = 0
+    """Packed sources whose sound was moved."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows of a curated table that were not to be packed."""
     shards_packed: int
     shards_kept: int
     """Shards of an earlier call that were whole and up to date."""
@@ -75,6 +80,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         console.print(
             Text(f"{tracks}: {summary.dataset / BOXES} has them, to look at, edit and pack by"), soft_wrap=True
         )
+    if summary.moved:
+        console.print(f"the sound of {counted(summary.moved, 'source')} was moved to its picture by the curated table")
     if summary.lost_clips:
         lost = f"{counted(summary.lost_clips, 'clip')} lost to damaged places of their sources"
         console.print(Text(f"{lost}: avsync show {summary.dataset} tells which"), soft_wrap=True)
@@ -87,6 +94,8 @@ def print_summary(summary: PackSummary, console: Console) -> None:
         console.print(hint, soft_wrap=True)
     if summary.rejects:
         console.print(rejects_table(summary))
+    if summary.left_out:
+        console.print(left_out_table(summary.left_out))
 
 
 def empty_splits(summary: PackSummary) -> str:
@@ -117,6 +126,21 @@ def rejects_table(summary: PackSummary) -> Table:
     return table
 
 
+def left_out_table(left_out: Sequence[LeftOut]) -> Table:
+    """Verdict, reason, and how many rows; the most frequent first."""
+    title = f"{counted(sum(one.rows for one in left_out), 'row')} of the curated table left out"
+    table = Table(title=Text(title), title_justify="left", min_width=len(title))
+    table.add_column("verdict")
+    table.add_column("reason", overflow="fold")
+    table.add_column("rows", justify="right")
+    most = left_out if len(left_out) <= LONGEST_TABLE else left_out[: LONGEST_TABLE - 1]
+    for one in most:
+        table.add_row(one.verdict, Text(shown(one.reason)), f"{one.rows:,}")
+    if rest := left_out[len(most) :]:
+        table.add_row("...", f"{len(rest):,} further reasons", f"{sum(one.rows for one in rest):,}")
+    return table
+
+
 def print_plan(work: Todo, console: Console) -> None:
     """What a real call would do."""
     table = _table("split", "shards", "sources", "actions", "groups", title="avsync pack would make")
@@ -134,6 +158,8 @@ def print_plan(work: Todo, console: Console) -> None:
         f"seen before: {counted(len(copies), 'video')}{f' ({first_few(copies)})' if copies else ''}",
         soft_wrap=True,
     )
+    if work.left_out:
+        console.print(left_out_table(work.left_out))
 
 
 def print_division(division: Division, dataset: Path, console: Console) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from sharding.base.files import LARGEST_LIST, to_json
 from sharding.config import PackConfig
 from sharding.errors import InputError
-from sharding.format.clip import FORMAT_VERSION
+from sharding.format.clip import FORMAT_VERSION, Clock
 from sharding.format.codec import codec_named
 from sharding.format.index import Settings
 from sharding.sources.source import Source, assign_splits
@@ -137,17 +137,19 @@ def _shard_plan(split: str, number: int, members: list[_Facts], config: PackConf
     if number > LAST_SHARD:
         raise InputError(f"{split} would have more than {LAST_SHARD + 1:,} shards; raise --sources-per-shard")
     common = (FORMAT_VERSION, SOFTWARE, repr(codec_named(config.codec)), config.decides_bytes())
-    facts = [common, [_lasting(one) for one in members]]
+    facts = [common, [_lasting(one, config.clock) for one in members]]
     digest = hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
     return ShardPlan(split=split, number=number, digest=digest, sources=tuple(one.source for one in members))
 
 
-def _lasting(one: _Facts) -> list[object]:
+def _lasting(one: _Facts, clock: Clock) -> list[object]:
     source = one.source
     span = None if source.span is None else [None if edge is None else str(edge) for edge in source.span]
     facts: list[object] = [source.id, source.rel, source.action, source.group, span, one.stamps]
     if source.video_stream is not None or source.audio_stream is not None:  # else as before there was such a choice
         facts += [source.video_stream, source.audio_stream]
+    if moved := source.moved_sound(clock):  # else as where nobody has judged it: the same bytes
+        facts.append(["sound late, ms", str(moved.offset_ms)])
     if source.crops is not None:
         facts.append(hashlib.sha256(to_json([source.crops, source.crop_fault])).hexdigest())
     return facts

@@ -37,7 +37,7 @@ from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, ke
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
 from sharding.sources.duplicates import find_duplicates
 from sharding.sources.find import find_sources
-from sharding.sources.source import OtherFiles, Source, SourceList
+from sharding.sources.source import LeftOut, OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
@@ -252,6 +252,8 @@ class Todo:
     duplicates: tuple[Reject, ...]
     unlisted: tuple[Reject, ...]
     """Folders that could not be listed."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows of a curated table that are not to be packed."""
     plans: tuple[ShardPlan, ...]
     todo: tuple[ShardPlan, ...]
     remade: int
@@ -294,6 +296,7 @@ def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: Pa
             if source.id in copies and source.id not in kept.ids
         ),
         unlisted=found.unlisted,
+        left_out=found.left_out,
         plans=tuple(plans),
         todo=tuple(todo),
         remade=sum(plan.name in folder.plan.shards for plan in todo) if folder.plan else 0,

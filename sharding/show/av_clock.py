@@ -51,6 +51,8 @@ class Sources:
     edits: Counts
     changes: Counts
     strays: Counts
+    moved_ms: NDArray[np.float64]
+    """By how much its sound was moved earlier; 0 where both are as the source has them."""
 
     def __len__(self) -> int:
         return len(self.name)
@@ -98,6 +100,7 @@ class Sources:
             edits=count("clock.edits"),
             changes=count("clock.changes"),
             strays=count("clock.strays"),
+            moved_ms=np.fromiter((_moved_ms(record) for record in records), np.float64, len(records)),
         )
 
     @classmethod
@@ -109,6 +112,10 @@ class Sources:
             each = [getattr(table, name) for table in tables]
             columns[name] = [text for one in each for text in one] if name in _TEXTS else np.concatenate(each)
         return cls(**columns)
+
+
+def _moved_ms(record: SourceRecord) -> float:
+    return float(record.moved_sound.offset_ms) if record.moved_sound else 0.0
 
 
 _TEXTS = ("name", "action", "damage", "streams")
@@ -161,6 +168,9 @@ class Totals:
     decode_errors: int
     lost_clips: int
     clocks: ClockSums
+    moved_sources: int
+    """Whose sound was moved by a curated table."""
+    most_moved_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +311,8 @@ def _totals(sources: Sources, clock: Clock) -> Totals:
         decode_errors=int(sources.decode_errors.sum()),
         lost_clips=int(sources.lost_clips.sum()),
         clocks=ClockSums.of(sources.clock(row) for row in sources.mended.tolist()),
+        moved_sources=int(np.count_nonzero(sources.moved_ms)),
+        most_moved_ms=float(np.abs(sources.moved_ms).max(initial=0)),
     )
 
 

@@ -192,6 +192,7 @@ def caption(view: ClipView) -> tuple[str, str]:
     clock = [
         f"track {meta.crop.track}{f', {meta.crop.faces} at once' * (meta.crop.faces > 1)}" if meta.crop else "",
         f"offset {formatting.offset(meta.stream_offset_s)}",
+        f"sound moved by {float(-meta.moved_sound.offset_ms):+.0f} ms" if meta.moved_sound else "",
         f"silence {repairs.silence_samples / meta.clock.sample_rate:.2f} s" if repairs.silence_samples else "",
         f"repeats {formatting.fraction(repairs.frames_repeated / meta.frames)}" if repairs.frames_repeated else "",
         counted(repairs.decode_errors, "decode error") if repairs.decode_errors else "",

@@ -130,7 +130,9 @@ def reject_reasons(survey: Survey) -> list[Reason]:
 def totals(sums: Totals) -> list[tuple[str, str]]:
     """(what, how much) of all clips together."""
     mended = counted(sums.clocks.mended, "source")
+    moved = f"{counted(sums.moved_sources, 'source')}, by up to {sums.most_moved_ms:,.0f} ms"
     return [
+        *[("sound moved by a curated table", moved)] * bool(sums.moved_sources),
         ("clocks mended", f"{mended}: {sums.clocks.how}" if sums.clocks.how else mended),
         ("stray times", f"{sums.clocks.strays:,} in {counted(sums.clocks.doubtful, 'source')}"),
         ("filled with silence", f"{duration(sums.silence_s)} in {counted(sums.silent_sources, 'source')}"),

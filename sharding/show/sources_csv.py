@@ -52,6 +52,8 @@ class SourceRow:
     """0 to 100, as on the screen."""
     mostly: str
     """The trouble that gave the most points; empty when there is none."""
+    moved_ms: float
+    """By how much its sound was moved earlier, by a curated table; 0 where it was not."""
 
 
 def write_sources(path: Path, survey: Survey) -> None:
@@ -92,4 +94,5 @@ def source_rows(survey: Survey) -> Iterator[SourceRow]:
             decode_errors=int(sources.decode_errors[row]),
             score=round(float(score[row]), 1),
             mostly=TROUBLES[mostly[row]].name if score[row] > 0 else "",
+            moved_ms=float(sources.moved_ms[row]),
         )

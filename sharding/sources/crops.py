@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from posixpath import normpath
+from typing import NamedTuple
 
 from sharding.base.csv_table import CsvTable, write_csv
 from sharding.base.text import as_written, counted, exact_number, first_few, in_quotes
@@ -46,12 +47,20 @@ class _Boxes:
     """What is wrong with it, by the first wrong row."""
 
 
+class Tracks(NamedTuple):
+    """What a table has for one video."""
+
+    paths: tuple[BoxPath, ...]
+    fault: str = ""
+    """Why they are of no use; then there are none."""
+
+
 def with_boxes(found: SourceList, path: Path) -> SourceList:
     """The same sources, each with the boxes of the table at `path`; a source without any is packed into a reject.
 
-    Raises InputError: there is no such table, or it has other columns.
+    Raises InputError as read_tracks.
     """
-    boxes = _read(path)
+    boxes = read_tracks(path, f"--crop {path}")
     sources = tuple(_with(source, boxes.get(composed(source.rel)), path) for source in found.sources)
     strange = sorted(set(boxes) - {composed(source.rel) for source in sources})
     if len(strange) == len(boxes):
@@ -63,12 +72,9 @@ def with_boxes(found: SourceList, path: Path) -> SourceList:
     return replace(found, sources=sources, notes=(*found.notes, *[note] * bool(strange)))
 
 
-def _with(source: Source, boxes: _Boxes | None, table: Path) -> Source:
-    if boxes is None:
-        return replace(source, crops=(), crop_fault=f"--crop {table} has no row for it")
-    if boxes.fault:
-        return replace(source, crops=(), crop_fault=f"--crop {table}, {boxes.fault}")
-    return replace(source, crops=tuple(_paths(boxes.tracks)))
+def _with(source: Source, boxes: Tracks | None, table: Path) -> Source:
+    paths, fault = boxes or ((), f"--crop {table} has no row for it")
+    return replace(source, crops=paths, crop_fault=fault)
 
 
 def _paths(tracks: dict[int, _Track]) -> Iterator[BoxPath]:
@@ -84,27 +90,33 @@ def _paths(tracks: dict[int, _Track]) -> Iterator[BoxPath]:
         )
 
 
-def _read(path: Path) -> dict[str, _Boxes]:
-    """Path of a video, composed -> its boxes."""
+def read_tracks(path: Path, named: str) -> dict[str, Tracks]:
+    """Path of a video, composed -> its boxes. named: what a message about the table begins with.
+
+    Raises InputError: there is no such table, or it has other columns.
+    """
     try:
         table = CsvTable(path)
     except OSError as error:
-        raise InputError(f"--crop {path} cannot be read: {error.strerror}; name a .csv of boxes, or faces") from error
+        raise InputError(f"{named} cannot be read: {error.strerror}; name a .csv of boxes, or faces") from error
     missing = [name for name in COLUMNS if name not in table.header]
     unknown = [name for name in table.header if name not in (*COLUMNS, *OPTIONAL)]
     if missing or unknown or len(set(table.header)) < len(table.header):
         fact = f"missing [{first_few(missing)}]" if missing else f"unknown or twice [{first_few(unknown)}]"
-        raise InputError(f"--crop {path}, line 1: {fact}; the header is {','.join(COLUMNS)} and may have faces")
+        raise InputError(f"{named}, line 1: {fact}; the header is {','.join(COLUMNS)} and may have faces")
     boxes = dict[str, _Boxes]()
     for line, row in table.rows():
         if not row["path"]:
-            raise InputError(f"--crop {path}, line {line}: there is no path; name the video as VIDEOS does")
+            raise InputError(f"{named}, line {line}: there is no path; name the video as VIDEOS does")
         one = boxes.setdefault(composed(printable(normpath(row["path"]))), _Boxes())
         if not one.fault:
             one.fault = _add(one.tracks, line, row)
     if not boxes:
-        raise InputError(f"--crop {path} has no rows; write one for each moment of a box, below the header")
-    return boxes
+        raise InputError(f"{named} has no rows; write one for each moment of a box, below the header")
+    return {
+        rel: Tracks((), f"{named}, {one.fault}") if one.fault else Tracks(tuple(_paths(one.tracks)))
+        for rel, one in boxes.items()
+    }
 
 
 def _add(tracks: dict[int, _Track], line: int, row: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Sources that hold the same bytes as another one: the same file under two names, or copied.
 
 Most files are told apart by their size alone. Of those that share one, both ends are read, and the rest only where
-these agree, too. Two rows of one video with different seconds are no duplicates; nor is what cannot be read.
+these agree, too. Two rows of one video with different seconds or tracks are no duplicates; nor is what cannot be read.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class _File(NamedTuple):
 def find_duplicates(
     sources: Sequence[Source], first: Set[str] = frozenset(), progress: Progress | None = None
 ) -> dict[str, Source]:
-    """Id of a source -> the one whose bytes (and seconds) it repeats.
+    """Id of a source -> the one whose bytes (and seconds, and tracks) it repeats.
 
     The earlier of two stays, but what is in `first` (ids, those of the dataset so far) stays before all others.
     """
@@ -53,14 +53,16 @@ def find_duplicates(
     for source, content in in_order:
         if content is None:
             continue
-        twin = kept.setdefault((content, _span(source)), source)
+        twin = kept.setdefault((content, _piece(source)), source)
         if twin is not source:
             repeats[source.id] = twin
     return repeats
 
 
-def _span(source: Source) -> tuple[Fraction, Fraction | None]:
-    return source.span or (Fraction(0), None)
+def _piece(source: Source) -> Hashable:
+    """What of its file a source is: its seconds, and the tracks where a row is of one of them."""
+    tracks = () if source.sound_late_ms is None else tuple(path.track for path in source.crops or ())
+    return source.span or (Fraction(0), None), tracks
 
 
 def _nobody(what: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Which videos to pack: a folder tree, a CSV or a Kinetics list becomes a sorted list of sources.
+"""Which videos to pack: a folder tree, a CSV, a curated table or a Kinetics list becomes a sorted list of sources.
 
 Looks at names only; no video is opened here.
 """
@@ -13,6 +13,7 @@ from sharding.config import PackConfig
 from sharding.errors import InputError
 from sharding.format.records import Reject
 from sharding.sources.crops import with_boxes
+from sharding.sources.curated import boxes_beside, curated_sources, is_curated
 from sharding.sources.kinetics import is_kinetics, read_kinetics
 from sharding.sources.source import (
     SUFFIXES,
@@ -35,7 +36,7 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
     InputError when there is no source, or a row is wrong.
     """
     try:
-        found = _listed(videos, root)
+        found = _listed(videos, root, config.min_confidence if config else 0.0)
     except OSError as error:
         raise InputError(f"cannot read {error.filename or videos}: {error.strerror}") from error
     if not found.sources:
@@ -46,7 +47,27 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
     _check_ids(found.sources)
     ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
     found = replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
-    return with_boxes(found, config.boxes_table) if config and config.boxes_table else found
+    if config is None or config.boxes_table in (None, own_boxes(videos)):
+        return found
+    return with_boxes(found, config.boxes_table)
+
+
+def own_boxes(videos: Path) -> Path | None:
+    """The table of boxes that belongs to a curated table; None where there is none."""
+    boxes = boxes_beside(videos)
+    if not (videos.suffix.lower() == ".csv" and videos.is_file() and boxes.is_file()):
+        return None
+    return boxes if is_curated(CsvTable(videos).header) else None
+
+
+def settled(videos: Path, config: PackConfig) -> PackConfig:
+    """The settings to pack `videos` with: a curated table with tracks names the boxes itself. Raises InputError."""
+    boxes = own_boxes(videos)
+    if boxes is None or config.boxes_table == boxes:
+        return config
+    if config.crop:
+        raise InputError(f"--crop {config.crop}: {videos} has boxes of its own, {boxes}; leave --crop out")
+    return replace(config, crop=str(boxes))
 
 
 def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:
@@ -68,10 +89,14 @@ def base_of(videos: Path, root: Path | None) -> Path:
     return videos if videos.is_dir() else root or videos.parent
 
 
-def _listed(videos: Path, root: Path | None) -> SourceList:
+def _listed(videos: Path, root: Path | None, min_confidence: float) -> SourceList:
     if videos.is_dir():
         if root is not None:
             raise InputError(f"--root {root} is for a .csv that lists videos; {videos} is a folder: leave --root out")
+        if min_confidence:
+            raise InputError(
+                f"--min-confidence {min_confidence:g} is for a table of avsync curate; {videos} is a folder"
+            )
         return _walked(videos)
     if not videos.exists():
         raise InputError(f"{videos} does not exist; name a folder of videos or a .csv that lists them")
@@ -80,6 +105,12 @@ def _listed(videos: Path, root: Path | None) -> SourceList:
     if root is not None and not root.is_dir():
         raise InputError(f"--root {root} is no folder; name the folder that the videos of {videos} lie in")
     table, root = CsvTable(videos), base_of(videos, root)
+    if is_curated(table.header):
+        return curated_sources(table, root, min_confidence)
+    if min_confidence:
+        raise InputError(
+            f"--min-confidence {min_confidence:g} is for a table of avsync curate; {videos} is another one"
+        )
     if is_kinetics(table.header):
         return read_kinetics(table, root)
     return SourceList(sources=read_table(table, root))

@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import UnsetType
 
 from sharding.base.files import is_dropping
 from sharding.base.text import counted, first_few, plain
 from sharding.config import PackConfig
 from sharding.errors import InputError, RejectReason
+from sharding.format.clip import Clock, MovedSound
 from sharding.format.crop import BoxPath
 from sharding.format.index import SPLITS
 from sharding.format.records import Reject
@@ -62,6 +66,17 @@ class Source:
     """The parts of the picture to pack; None = all of it, or what packing finds."""
     crop_fault: str = ""
     """Why the boxes that a table gives are of no use; empty when they are."""
+    sound_late_ms: Fraction | None = None
+    """By how much its sound comes late, by a curated table: it is moved earlier by as much. None: nobody has judged."""
+
+    def moved_sound(self, clock: Clock) -> MovedSound | UnsetType:
+        """By how much the sound of its clips is moved."""
+        return MovedSound.of(self.sound_late_ms or Fraction(0), clock)
+
+    def sound_late(self, clock: Clock) -> int:
+        """The same in samples."""
+        moved = self.moved_sound(clock)
+        return moved.samples if moved else 0
 
 
 KINDS_NAMED, LONGEST_SUFFIX = 3, 8
@@ -91,6 +106,17 @@ class OtherFiles:
         return f"{counted(count, 'file')} ({', '.join((*named, *[f'{rest:,} of other kinds'] * bool(rest)))})"
 
 
+class LeftOut(NamedTuple):
+    """Rows of a curated table that are not packed."""
+
+    verdict: str
+    reason: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} {self.verdict}{f': {plain(self.reason)}' if self.reason else ''}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceList:
     """All sources of one input, sorted by relative path."""
@@ -101,6 +127,8 @@ class SourceList:
     """What a person should know about the input, a sentence each."""
     unlisted: tuple[Reject, ...] = ()
     """Folders that could not be listed: what lies in them is not known."""
+    left_out: tuple[LeftOut, ...] = ()
+    """By the verdicts of a curated table; the most frequent first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,7 +67,7 @@ def _source(table: Path, names: NameFinder, line: int, row: dict[str, str]) -> S
     check_characters(where, row)
     if split is not None and split not in SPLITS:
         raise InputError(f"{where}: split {in_quotes(split)} is not known; use {', '.join(SPLITS)} or leave it empty")
-    span = _span(where, row.get("start_s", ""), row.get("end_s", ""))
+    span = read_span(where, row.get("start_s", ""), row.get("end_s", ""))
     found, boxes = names.find(rel), names.find(row["boxes"]) if row.get("boxes") else None
     if boxes is not None and boxes.trouble:
         raise InputError(f"{where}: boxes {shown(row['boxes'])}: {boxes.trouble}")
@@ -82,12 +82,13 @@ def _source(table: Path, names: NameFinder, line: int, row: dict[str, str]) -> S
         boxes=boxes.path if boxes else None,
         line=line,
         absent=found.trouble,
-        video_stream=_stream(where, "video_stream", row),
-        audio_stream=_stream(where, "audio_stream", row),
+        video_stream=read_stream(where, "video_stream", row),
+        audio_stream=read_stream(where, "audio_stream", row),
     )
 
 
-def _stream(where: str, column: str, row: dict[str, str]) -> int | None:
+def read_stream(where: str, column: str, row: dict[str, str]) -> int | None:
+    """Index of a stream; None where none is named. Raises InputError."""
     text = row.get(column, "")
     if not text:
         return None
@@ -108,7 +109,8 @@ def check_characters(where: str, row: dict[str, str]) -> None:
             raise InputError(f"{where}: {column} {in_quotes(text)} holds a control character ({bad!r}); delete it")
 
 
-def _span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | None] | None:
+def read_span(where: str, start_s: str, end_s: str) -> tuple[Fraction, Fraction | None] | None:
+    """Seconds of a file; None: all of it. Raises InputError."""
     if not start_s and not end_s:
         return None
     try:

@@ -46,6 +46,9 @@ def _as_clips_say(record: SourceRecord, clips: list[ClipMeta]) -> SourceRecord:
         frames=sum(clip.frames for clip in clips),
         stream_offset_s=first.stream_offset_s,
         repairs=repairs,
+        moved_sound=next(
+            (one.moved_sound for one in clips if one.moved_sound != record.moved_sound), record.moved_sound
+        ),
     )
 
 
