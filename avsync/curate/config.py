@@ -1,6 +1,7 @@
 """Everything a person can set about curating videos. No torch here: help must come at once."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from avsync.config import MOST_TRUST, REACH_S, SURE
@@ -67,3 +68,25 @@ class CurateConfig:
         """The settings that what is found depends on; the network itself is told by its weights."""
         names = ("crop", "tolerance_ms", "sure", "reach_s", "hop_s", "trust", "min_crop")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurateOptions:
+    """What one call does."""
+
+    root: Path | None = None
+    """Folder that the videos of a CSV lie in; its own folder by default."""
+    page: Path | None = None
+    """Also draw what was found as one HTML page, which any browser opens."""
+    dry_run: bool = False
+    """Say what would be looked at; look at nothing, write nothing."""
+    share: int | None = None
+    """Look only at this share of the sources, from 0 on, and write no table; a call without it writes that."""
+    shares: int | None = None
+    """Into how many shares --share divides the sources."""
+
+    def __post_init__(self) -> None:
+        if (self.share is None) != (self.shares is None):
+            raise InputError("--share and --shares belong together: --share 0 --shares 4 is the first of four")
+        if self.share is not None and self.shares is not None and not 0 <= self.share < self.shares:
+            raise InputError(f"--share {self.share} must be 0 to {self.shares - 1}, one of --shares {self.shares}")

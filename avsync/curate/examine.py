@@ -6,24 +6,28 @@ Memory holds a window of pictures and the answers, however long the file is.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil, floor
+from pathlib import Path
 
 import numpy as np
 import torch
+from av import logging as av_logging
 from numpy.typing import NDArray
 
 from avsync.confidence.curve import Reading, Votes
 from avsync.confidence.file_evidence import ScoreEvidence, blind_windows
+from avsync.confidence.trust import reading_of
 from avsync.curate.config import CurateConfig
 from avsync.curate.offset_lines import OffsetEvidence, find_lines
 from avsync.curate.pieces import Piece, TrackVotes, pieces_of
-from avsync.curate.source_answer import AnsweredPiece
+from avsync.curate.source_answer import AnsweredPiece, SourceAnswer
 from avsync.curate.verdict import judge
 from avsync.localize.watched import looks_at_faces
-from avsync.run.network import LoadedNetwork
+from avsync.run.network import LoadedNetwork, load_network, pick_device
 from avsync.score.config import ScoreConfig
 from avsync.score.listen import listen, plan_windows
+from sharding.base.workers import Report, limit_cpu, limit_memory
 from sharding.containers.choice import StreamWish
 from sharding.containers.stretches import Stretch
 from sharding.errors import RejectError, RejectReason
@@ -35,6 +39,8 @@ from sharding.media.video import upright_size
 from sharding.pack.cut import wanted_of
 from sharding.sources.source import Source
 
+MEMORY = 4 * 2**30
+"""Bytes that a process on the CPU may take for a source, beside its libraries: a file that wants more is damaged."""
 LEAST_GAP_S = Fraction(1)
 """A stretch without a face gets a row of its own when it is so long."""
 Floats = NDArray[np.float64]
@@ -107,6 +113,65 @@ class Examiner:
         fps = self.network.dataset.clock.fps
         need_s = self.network.spec.frames / float(fps)
         return tuple(_answered(piece, need_s, self.reading, self.config) for piece in pieces_of(tracks, lines, fps))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """First call in each process."""
+
+    limited: bool
+    """In memory: where a GPU is used, its library reserves more than it takes."""
+
+    def __call__(self) -> None:
+        av_logging.set_level(None)  # damaged sources are told by their reason, not by decoder chatter
+        if self.limited:
+            limit_memory(MEMORY)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceTask:
+    """A source for one of several processes, each of which loads the network once."""
+
+    source: Source
+    run_folder: Path
+    config: CurateConfig
+    threads: int
+    size: int
+    """Bytes of the source; for progress."""
+
+    def run(self, report: Report) -> SourceAnswer:
+        """The answer, not yet with the digest of what was asked. Raises InputError, FormatError: the network."""
+        done, of = 0, 1.0
+
+        def begin(ticks: float) -> None:
+            nonlocal of
+            of = max(1.0, ticks)
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            limit_cpu(self.config.limit_s)
+            report(min(done, int(of)), int(of))
+
+        examiner = examiner_of(self.run_folder, self.config)
+        torch.set_num_threads(self.threads)
+        limit_cpu(self.config.limit_s)
+        try:
+            pieces, tracks = examiner.examine(self.source, begin, tick)
+            return SourceAnswer(asked="", pieces=pieces, tracks=tracks)
+        except RejectError as reject:
+            return SourceAnswer(asked="", reject=reject.reason, detail=reject.detail)
+        finally:
+            limit_cpu(0)
+
+
+@lru_cache(maxsize=1)
+def examiner_of(run: Path, config: CurateConfig) -> Examiner:
+    """With the network of `run`. Raises InputError, FormatError."""
+    device = pick_device(config.device)
+    network = load_network(run, config.checkpoint, device)
+    reading = reading_of(run, network.step, config.trust).reading
+    return Examiner(network=network, config=config, device=device, reading=reading)
 
 
 def _as_scored(config: CurateConfig) -> ScoreConfig:

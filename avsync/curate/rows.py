@@ -12,7 +12,6 @@ from fractions import Fraction
 from avsync.curate.source_answer import AnsweredPiece, SourceAnswer
 from avsync.curate.verdict import STRANGE, STRANGE_WINDOWS
 from avsync.metrics import wilson
-from sharding.base.text import percent
 from sharding.errors import RejectReason
 from sharding.sources.curated import CuratedRow, Verdict
 from sharding.sources.source import Source
@@ -34,6 +33,11 @@ class Found:
     source: Source
     answer: SourceAnswer
 
+    @property
+    def keeps(self) -> bool:
+        """Something of it is to be kept."""
+        return any(Verdict(piece.verdict).keeps for piece in self.answer.pieces)
+
 
 def settled(found: Sequence[Found]) -> list[Found]:
     """The same, and of what fits no offset what the other sources of its folder say about it."""
@@ -42,17 +46,13 @@ def settled(found: Sequence[Found]) -> list[Found]:
         for piece in _judgeable(one.answer.pieces):
             asked[one.source.action] += 1
             told[one.source.action] += piece.confidence > 0
-    return [
-        replace(one, answer=replace(one.answer, pieces=tuple(_settled(one, asked, told)))) for one in found
-    ]
+    return [replace(one, answer=replace(one.answer, pieces=tuple(_settled(one, asked, told)))) for one in found]
 
 
 def _judgeable(pieces: Sequence[AnsweredPiece]) -> Iterator[AnsweredPiece]:
     """Those long enough, with sound and motion."""
     return (
-        piece
-        for piece in pieces
-        if piece.windows >= STRANGE_WINDOWS and (piece.verdict != "drop" or piece.strange > 0)
+        piece for piece in pieces if piece.windows >= STRANGE_WINDOWS and (piece.verdict != "drop" or piece.strange > 0)
     )
 
 
@@ -62,10 +62,7 @@ def _settled(one: Found, asked: Mapping[str, int], told: Mapping[str, int]) -> I
         strange = piece.verdict == "can't tell" and piece.strange >= STRANGE and piece.windows >= 2 * STRANGE_WINDOWS
         others = asked[folder] - 1
         if strange and others >= FEWEST and wilson(told[folder], others)[0] >= ABLE:
-            reason = (
-                f"dubbed or voice-over: no offset fits ({percent(piece.strange, 0)} sure), and in {told[folder]} of "
-                f"{others} other pieces of this folder one does"
-            )
+            reason = "dubbed or voice-over: no offset fits, and one does of nearly all else in this folder"
             yield replace(piece, verdict="drop", reason=reason)
         else:
             yield piece
@@ -86,7 +83,7 @@ def rows_of(one: Found) -> list[CuratedRow]:
     if answer.reject:
         start, end = source.span or (Fraction(0), None)
         reason = DROPPED_UNREAD.get(RejectReason(answer.reject), "cannot be read")
-        return [replace(common, start_s=start, end_s=end, reason=f"{reason}: {answer.detail}")]
+        return [replace(common, start_s=start, end_s=end, reason=reason)]
     return [
         replace(
             common,

@@ -87,13 +87,15 @@ class AnswerFolder:
 
     def read(self, source: Source) -> SourceAnswer | None:
         """None: it is to be asked, for the first time or anew."""
-        if not self.file(source).is_file():
-            return None
+        answer = self.last(source)
+        return answer if answer and answer.asked == self.digest(source) and answer.reject not in AGAIN else None
+
+    def last(self, source: Source) -> SourceAnswer | None:
+        """What the last call made of it, even if it is to be asked again."""
         try:
-            answer = read_json(self.file(source), SourceAnswer)
-        except (FormatError, InputError):  # it is made anew
+            return read_json(self.file(source), SourceAnswer)
+        except (FormatError, InputError):
             return None
-        return answer if answer.asked == self.digest(source) and answer.reject not in AGAIN else None
 
     def write(self, source: Source, answer: SourceAnswer) -> None:
         """Whole or not at all. Raises OSError."""

@@ -15,11 +15,14 @@ from avsync.curate.config import CurateConfig
 from avsync.curate.offset_lines import OffsetLine
 from avsync.curate.pieces import Piece
 from avsync.score.decide import MOSTLY
-from sharding.base.text import percent
 
 VerdictName = Literal["keep", "keep shifted", "drop", "can't tell"]
 STRANGE, STRANGE_WINDOWS = 0.95, 4
 """Probability, and windows that must have been looked at, from which on a face is said not to speak."""
+
+
+LEAST_MORE_S = 0.1
+"""Beyond what the network looks at, a piece has to be this long for a window to fit between its pictures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +51,11 @@ def judge(piece: Piece, need_s: float, reading: Reading, config: CurateConfig) -
     if piece.steps:
         return Judged(verdict="can't tell", reason="the sound jumps somewhere in here")
     if not piece.windows:
-        length = float(piece.end - piece.start)
-        short = length < need_s
-        reason = f"too short: {length:.1f} s, the network looks at {need_s:g} s" if short else "no sound there"
-        return Judged(verdict="drop", reason=reason)
+        short = float(piece.end - piece.start) < need_s + LEAST_MORE_S
+        return Judged(verdict="drop", reason="too short for the network" if short else "no sound there")
     for share, what in ((piece.silent, "silent"), (piece.still, "still picture")):
         if share >= MOSTLY:
-            return Judged(verdict="drop", reason=what if share == 1 else f"{what} for {percent(share, 0)} of it")
+            return Judged(verdict="drop", reason=what)
     if piece.line is None:
         return Judged(verdict="can't tell", reason="no sound that could be asked about")
     speaks = _speaks(piece, reading)
@@ -76,14 +77,9 @@ def _speaks(piece: Piece, reading: Reading) -> float:
 
 def _unsure(curve: OffsetCurve) -> Judged:
     none = 1 - float(curve.probability.sum())
-    low, high = (edge * 1000 for edge in curve.tested)
+    reason = "no offset fits clearly better than the others"
     if none > 0.5:
-        reason = (
-            f"no offset from {low:+.0f} to {high:+.0f} ms fits: dubbed, voice-over, music, or unlike all that the "
-            "network knows"
-        )
-    else:
-        reason = "no offset fits clearly better than the others"
+        reason = "no offset fits: dubbed, voice-over, music, further off, or unlike all that the network knows"
     return Judged(verdict="can't tell", reason=reason, strange=none)
 
 
@@ -94,9 +90,9 @@ def _of_another(piece: Piece, speaks: float) -> Judged:
         who = (
             "another face speaks, or nobody" if piece.faces > 1 else "voice-over, or somebody who is not in the picture"
         )
-        reason = f"nobody in the picture speaks: {who}; elsewhere in this file the sound fits"
+        reason = f"nobody in the picture speaks: {who}; the sound fits elsewhere in the file"
         return Judged(verdict="drop", reason=reason, strange=strange)
-    reason = "the sound fits elsewhere in this file; here it does not clearly fit"
+    reason = "the sound fits elsewhere in the file, and here not clearly"
     return Judged(verdict="can't tell", reason=reason, strange=strange)
 
 
