@@ -45,7 +45,7 @@ def settled(found: Sequence[Found]) -> list[Found]:
     for one in found:
         for piece in _judgeable(one.answer.pieces):
             asked[one.source.action] += 1
-            told[one.source.action] += piece.confidence > 0
+            told[one.source.action] += Verdict(piece.verdict).keeps
     return [replace(one, answer=replace(one.answer, pieces=tuple(_settled(one, asked, told)))) for one in found]
 
 
@@ -60,8 +60,8 @@ def _settled(one: Found, asked: Mapping[str, int], told: Mapping[str, int]) -> I
     folder = one.source.action
     for piece in one.answer.pieces:
         strange = piece.verdict == "can't tell" and piece.strange >= STRANGE and piece.windows >= 2 * STRANGE_WINDOWS
-        others = asked[folder] - 1
-        if strange and others >= FEWEST and wilson(told[folder], others)[0] >= ABLE:
+        others = asked[folder] - 1  # itself is none of those that fit
+        if strange and others >= FEWEST and wilson(told[folder] / others, others)[0] >= ABLE:
             reason = "dubbed or voice-over: no offset fits, and one does of nearly all else in this folder"
             yield replace(piece, verdict="drop", reason=reason)
         else:

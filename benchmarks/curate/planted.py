@@ -6,7 +6,7 @@ not reach: nothing but the content tells the offset.
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -61,12 +61,17 @@ class Truth:
     offsets: tuple[tuple[float, float, float], ...] = ()
     """(from second, offset there in seconds, drift in seconds a second), ascending."""
 
+    middle: float = 0.0
+    """Of two faces side by side: pixels from the left, where the second picture begins."""
+
+    def of_face(self, *, speaks: bool) -> "Truth":
+        """What is true of one of the two."""
+        kind = "two faces: who speaks" if speaks else "two faces: who listens"
+        return replace(self, kind=kind, material=speaks)
+
     def offset_s(self, time_s: float) -> float:
         start, offset, drift = [one for one in self.offsets if one[0] <= time_s][-1]
         return offset + drift * (time_s - start)
-
-    def steps_between(self, start_s: float, end_s: float) -> bool:
-        return any(start_s < one[0] < end_s for one in self.offsets[1:])
 
 
 def reel_of(name: str, clips: Sequence[Path], fps: int) -> Reel:
@@ -114,6 +119,16 @@ def write(path: Path, frames: Frames, wave: Wave, fps: int) -> None:
         for number, rgb in enumerate(frames):
             film.sound(wave[number * RATE // fps : (number + 1) * RATE // fps, None])
             film.show(Picture(number * tick, tick, np.ascontiguousarray(rgb)))
+
+
+def side_by_side(reel: "Reel", other: "Reel", rng: np.random.Generator) -> tuple[Frames, Wave, Truth]:
+    """Two people, of whom the left one is heard, and the right one speaks, too, without being heard."""
+    offset = float(rng.uniform(-0.8, 0.8))
+    frames, wave = moved(reel, lambda times: np.full_like(times, offset))
+    beside, _ = moved(other, np.zeros_like)
+    count = min(len(frames), len(beside))
+    truth = Truth(kind="two faces", material=True, offsets=((0.0, offset, 0.0),), middle=frames.shape[2])
+    return np.concatenate((frames[:count], beside[:count]), axis=2), wave[: count * RATE // reel.fps], truth
 
 
 Plant = Callable[[Reel, Reel, np.random.Generator], tuple[Frames, Wave, Truth]]
