@@ -36,8 +36,8 @@ BEYOND = -50.0
 """Nats of an offset that was not tried."""
 MOMENT_S = 1.0
 """Windows that begin within so many seconds are one moment."""
-ABOUT_AS_GOOD = 3.0
-"""Nats by which the place of a step may be worse than the best, and still be the true one: 1 in 20."""
+OUTSIDE = 0.01
+"""Probability that a step is not where it is said to be."""
 
 Floats = NDArray[np.float64]
 
@@ -82,6 +82,14 @@ class OffsetEvidence:
             capture_s=votes[0].capture_s,
             reading=votes[0].reading,
         )
+
+    @property
+    def smooth(self) -> Self:
+        """The same, each offset with half of its neighbours: a tilted line lies between offsets that were tried, where
+        chance counts less than on a flat one.
+        """
+        beside = np.pad(self.nats, ((0, 0), (1, 1)), mode="edge")
+        return replace(self, nats=beside[:, :-2] / 4 + beside[:, 1:-1] / 2 + beside[:, 2:] / 4)
 
     @property
     def step_s(self) -> float:
@@ -136,14 +144,11 @@ def find_lines(evidence: OffsetEvidence, sure: float) -> tuple[OffsetLine, ...]:
     """
     if not evidence.nats.size:
         return ()
-    spans = _cut(evidence, _family(evidence))
-    while True:
-        cost = -float(np.log(SWITCH)) if len(spans) > 1 else 0.0
-        lines = [_fit(evidence, *span, cost, sure) for span in spans]
-        merged = _merged(evidence, spans, lines)
-        if len(merged) == len(spans):
-            break
+    spans = _cut(evidence.smooth, _family(evidence))
+    while len(merged := _merged(evidence, spans, sure)) < len(spans):
         spans = merged
+    cost = -float(np.log(SWITCH)) if len(spans) > 1 else 0.0
+    lines = [_fit(evidence, *span, cost, sure) for span in spans]
     edges = [(-np.inf, -np.inf)]
     edges += [_edge(evidence, *pair, both) for pair, both in zip(pairwise(spans), pairwise(lines), strict=True)]
     edges.append((np.inf, np.inf))
@@ -190,19 +195,25 @@ def _cut(evidence: OffsetEvidence, drifts: Floats) -> list[tuple[int, int, float
 
 
 def _merged(
-    evidence: OffsetEvidence, spans: Sequence[tuple[int, int, float]], lines: Sequence[OffsetLine]
+    evidence: OffsetEvidence, spans: Sequence[tuple[int, int, float]], sure: float
 ) -> list[tuple[int, int, float]]:
-    """Neighbours that run alike and meet become one, and those of which neither is sure."""
-    merged = list(spans[:1])
-    for span, one, other in zip(spans[1:], lines, lines[1:], strict=False):
-        time = float(evidence.times_s[span[0]])
-        meets = abs(one.offset_s(time) - other.offset_s(time)) <= evidence.step_s + 1e-9
-        alike = merged[-1][2] == span[2] and meets
-        if alike or not (one.sure or other.sure):
-            merged[-1] = merged[-1][0], span[1], merged[-1][2] if alike else 0.0
+    """Neighbours become one where one line says nearly as much as two, or where neither of them is believed."""
+    merged, cost = list(spans[:1]), -float(np.log(SWITCH))
+    for span in spans[1:]:
+        left, joint = merged[-1], (merged[-1][0], span[1], span[2])
+        one, other, both = (_fit(evidence, *some, cost, sure) for some in (left, span, joint))
+        lost = _gain(evidence, left, one) + _gain(evidence, span, other) - _gain(evidence, joint, both)
+        worth = cost + float(np.log(len(evidence.offsets_s)))
+        if lost <= worth or not (one.sure or other.sure):
+            merged[-1] = *joint[:2], both.drift
         else:
             merged.append(span)
     return merged
+
+
+def _gain(evidence: OffsetEvidence, span: tuple[int, int, float], line: OffsetLine) -> float:
+    """What a line through a span says for itself, in nats."""
+    return float(evidence.smooth.along(line.drift, line.middle_s, *span[:2]).max())
 
 
 def _fit(evidence: OffsetEvidence, first: int, stop: int, drift: float, cost: float, sure: float) -> OffsetLine:
@@ -277,5 +288,7 @@ def _edge(
         ]
     )
     value = np.cumsum(gains)[:-1]  # of a step behind each moment
-    good = np.flatnonzero(value >= value.max() - ABOUT_AS_GOOD) + first
+    likely = np.exp(value - value.max())
+    below = np.cumsum(likely) / likely.sum()
+    good = np.flatnonzero((below >= OUTSIDE / 2) & (below - likely / likely.sum() <= 1 - OUTSIDE / 2)) + first
     return float(times[good[0]]), float(times[good[-1] + 1])
