@@ -258,6 +258,8 @@ class PackOptions:
     """Take out of the dataset what VIDEOS does not list any more."""
     retry: bool = False
     """Try again what an earlier call rejected as corrupt, as after a fault of the disk or with other limits."""
+    card: bool = False
+    """Also write DATASET/README.md, a dataset card by which load_dataset of Hugging Face reads the shards."""
 
 
 def exact(text: str, flag: str) -> Fraction:

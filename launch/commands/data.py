@@ -47,7 +47,8 @@ class Pack(Parsed):
 
     videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
     """A folder whose sub-folders name the actions, or a CSV: path,action[,start_s,end_s][,split][,group]
-    [,video_stream][,audio_stream], or, of Kinetics, label,youtube_id,time_start,time_end,split."""
+    [,video_stream][,audio_stream], or a table of avsync curate, or, of Kinetics,
+    label,youtube_id,time_start,time_end,split."""
     dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
     """Folder to write the shards to."""
     dry_run: Annotated[bool, arg(name="dry-run")] = False
@@ -96,7 +97,8 @@ class Pack(Parsed):
     def _again(self, *more: str) -> str:
         """A call for the same dataset; what is taken out or tried again is settled by then."""
         root = ["--root", self.options.root] if self.options.root else []
-        return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *more)
+        card = ["--card"] if self.options.card and not more else []  # the call that finishes writes it
+        return typed("pack", self.videos, self.dataset, *root, *flags_of(self.config), *card, *more)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

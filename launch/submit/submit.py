@@ -282,7 +282,7 @@ def _foresee(plan: JobPlan) -> int:
     from sharding.plan.todo import OnDisk, find_todo, listed
 
     pack = plan.command
-    found, folder = listed(pack.videos, pack.config, pack.options), OnDisk(pack.dataset)
+    (found, config), folder = listed(pack.videos, pack.config, pack.options), OnDisk(pack.dataset)
     folder.check()
-    work = find_todo(found, folder, pack.config, pack.options, open_console(stderr=True))
+    work = find_todo(found, folder, config, pack.options, open_console(stderr=True))
     return len(divided(work.todo, plan.record.array))

@@ -9,6 +9,7 @@ pack/finish.py writes it, format/dataset.py reads clips by it. The layout is spe
     DATASET/plan.json                    PlanFile (plan/plan.py): which sources stand in which shard
     DATASET/rejects.csv                  path, reason, detail
     DATASET/boxes.csv                    the boxes that clips were cut by, where there are any (sources/crops.py)
+    DATASET/README.md                    a dataset card, where one was asked for (pack/card.py)
 """
 
 from bisect import bisect_left
@@ -35,6 +36,7 @@ INFO = "dataset.json"
 PLAN = "plan.json"
 INDEX = "index.npz"
 BOXES = "boxes.csv"
+CARD = "README.md"
 RUN = "run.json"
 """What a training run is known by."""
 PARTS = ".parts"

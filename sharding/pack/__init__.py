@@ -11,6 +11,7 @@ Imported by: verify, advise; launch, late.
     part       clips decoded and encoded: the unit of work
     assemble   parts become a shard
     finish     side files become indexes and dataset.json
+    card       README.md for Hugging Face, where it is asked for
     sample     a collection judged by a few of its videos
     report     tables for people
 """

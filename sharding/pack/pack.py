@@ -18,6 +18,7 @@ from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
 from sharding.faces.mtcnn import check_installed
+from sharding.pack.card import write_card
 from sharding.pack.finish import finish
 from sharding.pack.pool import make_shards
 from sharding.pack.report import PackSummary, print_division, print_estimate, print_plan, print_summary
@@ -38,9 +39,8 @@ def pack(
     Raises InputError for wrong input or settings, BusyError when another process packs there.
     """
     progress = console or open_console(stderr=True)
-    config = settled(videos, config)
     _check_detector(config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack"):
         work = find_todo(found, folder, config, options, progress)
@@ -49,7 +49,10 @@ def pack(
             if work.todo:
                 make_shards(work.todo, dataset, config, progress)
             summary = finish(work, dataset, config)
+            note = write_card(dataset) if options.card else ""
     print_summary(summary, console or open_console())
+    if note:
+        progress.print(note, markup=False, soft_wrap=True)
     return summary
 
 
@@ -67,9 +70,8 @@ def dry_run(
     Raises InputError as `pack` does, and when none of the sample can be packed.
     """
     console = console or open_console()
-    config = settled(videos, config)
     _check_detector(config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     work = find_todo(found, folder, config, options, console)
     print_plan(work, console)
@@ -97,8 +99,7 @@ def divide(
     """
     if shares < 1:
         raise InputError(f"--shares {shares} must be at least 1")
-    config = settled(videos, config)
-    found, folder = listed(videos, config, options), OnDisk(dataset)
+    (found, config), folder = listed(videos, config, options), OnDisk(dataset)
     folder.check()
     with folder_lock(dataset, "avsync pack --shares"):
         work = find_todo(found, folder, config, options, console or open_console(stderr=True))

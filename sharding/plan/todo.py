@@ -31,17 +31,17 @@ from sharding.base.locks import LOCK_NAME
 from sharding.base.text import counted, first_few
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import FAILURES, AvsyncError, FormatError, InputError, RejectReason, UsageError
-from sharding.format.index import BOXES, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
+from sharding.format.index import BOXES, CARD, INDEX, INFO, PARTS, PLAN, RUN, SPLITS, read_info
 from sharding.format.records import REJECTS, Reject, ShardRecord
 from sharding.plan.blocked import SAME_BYTES, earlier_copies, hidden_sources, kept_shards
 from sharding.plan.plan import SOFTWARE, PlanFile, ShardPlan, plan_file, plan_shards
 from sharding.sources.duplicates import find_duplicates
-from sharding.sources.find import find_sources
+from sharding.sources.find import find_sources, settled
 from sharding.sources.source import LeftOut, OtherFiles, Source, SourceList
 
 _OURS_ABOVE = re.compile(
     rf"{re.escape(LOCK_NAME)}|{re.escape(PARTS)}|{JOBS}|"
-    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS, BOXES))})(\.part)?"
+    rf"({'|'.join((*SPLITS, INFO, PLAN, REJECTS, BOXES, CARD))})(\.part)?"
 )
 _PARTS = re.compile(r"[0-9a-f]{16}")
 _OURS = re.compile(rf"(\d{{6}}\.(tar|json)|{re.escape(INDEX)})(\.part)?")
@@ -260,11 +260,15 @@ class Todo:
     """Of `todo`: shards that were there in another form."""
 
 
-def listed(videos: Path, config: PackConfig, options: PackOptions) -> SourceList:
-    """The sources a call names, before it touches any folder. Raises InputError."""
+def listed(videos: Path, config: PackConfig, options: PackOptions) -> tuple[SourceList, PackConfig]:
+    """The sources a call names, before it touches any folder, and the settings as they settle them. Raises InputError.
+
+    Whoever packs a share of them has no need of all: `settled` alone.
+    """
+    config = settled(videos, config)
     found = find_sources(videos, options.root, config)
     _check_boxes(videos, found.sources, config)
-    return found
+    return found, config
 
 
 def find_todo(found: SourceList, folder: OnDisk, config: PackConfig, options: PackOptions, console: Console) -> Todo:

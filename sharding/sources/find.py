@@ -35,6 +35,7 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
     The streams that `config` names are those of each source that names none, and its boxes are theirs. Raises
     InputError when there is no source, or a row is wrong.
     """
+    config = settled(videos, config) if config else None
     try:
         found = _listed(videos, root, config.min_confidence if config else 0.0)
     except OSError as error:
@@ -57,7 +58,10 @@ def own_boxes(videos: Path) -> Path | None:
     boxes = boxes_beside(videos)
     if not (videos.suffix.lower() == ".csv" and videos.is_file() and boxes.is_file()):
         return None
-    return boxes if is_curated(CsvTable(videos).header) else None
+    try:
+        return boxes if is_curated(CsvTable(videos).header) else None
+    except OSError:
+        return None  # listing it will say why
 
 
 def settled(videos: Path, config: PackConfig) -> PackConfig:

@@ -12,7 +12,7 @@ from sharding.base.locks import LOCK_NAME
 from sharding.base.text import size
 from sharding.errors import FormatError
 from sharding.format.clip import FORMAT_VERSION
-from sharding.format.index import BOXES, INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
+from sharding.format.index import BOXES, CARD, INDEX, INFO, PARTS, PLAN, SPLITS, DatasetInfo
 from sharding.format.records import REJECTS, parse_rejects
 from sharding.plan.plan import PlanFile
 from sharding.verify.findings import Finding, FindingKind
@@ -53,7 +53,7 @@ def look_around(folder: Path, info: DatasetInfo) -> Contents:
             contents.add(FindingKind.FOREIGN, name, "nothing", "what a stopped avsync pack left")
         elif is_dropping(name):
             contents.droppings.append(name)
-        elif name not in (BOXES, INFO, JOBS, LOCK_NAME, PLAN, REJECTS, *SPLITS):
+        elif name not in (BOXES, CARD, INFO, JOBS, LOCK_NAME, PLAN, REJECTS, *SPLITS):
             contents.add(FindingKind.FOREIGN, name, "nothing", "a file that no avsync pack writes")
     shards = {shard for split in SPLITS for shard in _shards_in(contents, folder, split)}
     planned = contents.around.planned

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sharding.base.files import to_json
 from sharding.errors import SkipClip, WrongClip
 from sharding.format.claims import ClipShape, decoding
-from sharding.format.clip import Clip, ClipMeta, Clock
+from sharding.format.clip import Clip, ClipMeta, Clock, MovedSound
 from sharding.format.codec import CODECS
 from sharding.format.form import LONGEST_ERROR, ClipForm, largest_json, short_text
 
@@ -109,3 +110,26 @@ def test_lengths_are_bounded_by_the_form_and_messages_are_short():
     with pytest.raises(WrongClip) as caught:
         form.read_json(b'{"key": "' + b"x" * 10**6 + b'"}', key="a/00000000", action="x", frames=300)
     assert len(str(caught.value)) <= LONGEST_ERROR + 3
+
+
+@pytest.mark.parametrize("offset_ms", ["5", "-40", "1000/3", "-1/7"])
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_moved_sound_comes_back_and_says_where_its_samples_were(offset_ms: str, rate: int):
+    clip = noise("30", 30, rate=rate)
+    form = ClipForm(codec="raw", clock=clip.meta.clock, width=32, height=16, channels=1)
+    says = {"key": clip.meta.key, "action": "x", "frames": 30}
+    moved = MovedSound.of(Fraction(offset_ms), clip.meta.clock)
+    assert moved
+    assert abs(Fraction(moved.samples, rate) - Fraction(offset_ms) / 1000) <= Fraction(1, 2 * rate)
+    written = to_json(replace(clip.meta, moved_sound=moved))
+    assert form.read_json(written, **says).moved_sound == moved
+    assert not form.read_json(to_json(clip.meta), **says).moved_sound  # as every clip of before
+    wrong = to_json(replace(clip.meta, moved_sound=replace(moved, samples=moved.samples + 1)))
+    with pytest.raises(WrongClip, match="its json says moved sound"):
+        form.read_json(wrong, **says)
+
+
+def test_less_than_half_a_sample_moves_nothing():
+    clock = Clock(fps=Fraction(30), sample_rate=8000)
+    assert not MovedSound.of(Fraction(1, 16), clock)
+    assert MovedSound.of(Fraction(1, 15), clock)

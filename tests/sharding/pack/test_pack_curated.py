@@ -276,3 +276,18 @@ def test_show_and_verify_know_of_moved_sound(videos: Path, tmp_path: Path):
         verify(out, 1)
     side.write_text(honest)
     verify(out, 1)
+
+
+@pytest.mark.parametrize("late_ms", [0, 800, -800])
+def test_what_a_file_that_breaks_off_lacks_is_lost_whichever_way_its_sound_is_moved(late_ms: int, tmp_path: Path):
+    write_video(tmp_path / "whole.mkv", Video(seconds=F(12), events=(), audio_codec="flac", noise=0.1))
+    data = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data[: len(data) * 2 // 3])
+    found = probe(tmp_path / "a.mkv")
+    assert found.missing
+    pack(table(tmp_path, kept("a.mkv", late_ms)), tmp_path / "out", CONFIG, QUIET)
+    clips = clips_of(tmp_path / "out")
+    assert not any(meta.repairs.silence_samples for meta, *_ in clips)
+    end = found.missing[0] - max(F(0), F(late_ms, 1000))
+    assert 0 <= end - F(clips[-1][0].first_frame + clips[-1][0].frames, 30) < F(1, 2)
+    assert read_info(tmp_path / "out").lost_clips >= 1

@@ -160,7 +160,7 @@ def test_a_share_knows_its_sources_exactly_whatever_they_are_called(make: Callab
     (tmp_path / "in").mkdir()
     videos = make(tmp_path / "in")
     division = divide(videos, tmp_path / "out", TRAIN_ONLY, NO_OPTIONS, 9, QUIET)
-    found = listed(videos, TRAIN_ONLY, NO_OPTIONS)
+    found, _ = listed(videos, TRAIN_ONLY, NO_OPTIONS)
     work = find_todo(found, OnDisk(tmp_path / "out"), TRAIN_ONLY, NO_OPTIONS, QUIET)
     shares = [read_share(n, division, tmp_path / "out", videos, None, TRAIN_ONLY) for n in range(len(division.shares))]
     assert sorted((plan for share in shares for plan in share), key=lambda plan: work.plans.index(plan)) == list(

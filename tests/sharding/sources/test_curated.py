@@ -202,5 +202,5 @@ def test_a_track_that_no_table_has_is_refused_and_a_wrong_box_costs_its_video(tm
 def test_another_table_of_boxes_would_contradict_the_tracks(tmp_path: Path):
     row = CuratedRow(path="a.mp4", verdict=Verdict.KEEP, offset_ms=F(0), confidence=1.0, track=3)
     boxes_beside(tmp_path / "curated.csv").write_text("path,track,time_s,x,y,width,height\na.mp4,3,0,0,0,9,9\n")
-    with pytest.raises(InputError, match=r"--crop other.csv: .*names the boxes of its pieces itself"):
+    with pytest.raises(InputError, match=r"--crop other.csv: .*has boxes of its own"):
         find_sources(table_of(tmp_path, row), config=PackConfig(crop="other.csv"))

@@ -140,7 +140,7 @@ def test_rows_that_name_one_file_in_two_forms_are_copies(tmp_path: Path):
     write_video(tmp_path / normalize("NFD", "é.mp4"), Video(width=32, height=32))
     rows = "".join(f"{normalize(form, 'é.mp4')},x\n" for form in FORMS)
     (tmp_path / "list.csv").write_text(f"path,action\n{rows}no.mp4,x\n")
-    assert len(listed(tmp_path / "list.csv", PackConfig(), PackOptions()).sources) == 3
+    assert len(listed(tmp_path / "list.csv", PackConfig(), PackOptions())[0].sources) == 3
     summary = pack(tmp_path / "list.csv", tmp_path / "out", SMALL, QUIET)
     assert [one.reason for one in summary.rejects] == ["unreadable", "duplicate"]
     assert sum(summary.clips.values()) == 1
