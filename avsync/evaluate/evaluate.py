@@ -1,5 +1,7 @@
 """Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +48,7 @@ from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
 from sharding.base.guarded import check_steps, claim
 from sharding.base.text import interval, percent
-from sharding.errors import FormatError
+from sharding.errors import FormatError, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,24 @@ class Evaluation:
         return self.folder / "plot.png"
 
 
+@contextmanager
+def _own_flags() -> Iterator[None]:
+    """Errors about pairs name the flags of this command: training's without its prefix."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(str(error).replace("--pairs.", "--")) from None
+
+
 def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     """Write the figures to a folder of RUN/evaluation and return them. Raises InputError, FormatError, OSError."""
     run, device = run_of(run), pick_device(config.device)
     claim(RunPaths(run).answers)
     check_steps(RunPaths(run).evaluations)  # before anything is asked
     network = load_network(run, config.checkpoint, device)
-    feed = Feed.open(dataset, config.split, config.pairs_of(network.config.pairs), network.config.view)
-    check_size(network.config.model, MODELS[network.config.model], feed.spec())
+    with _own_flags():
+        feed = Feed.open(dataset, config.split, config.pairs_of(network.config.pairs), network.config.view)
+        check_size(network.config.model, MODELS[network.config.model], feed.spec())
     check_same_input(network, feed, dataset)
     heard = _ask(network, feed, config, device)
     exam = Examination.of(heard.table, feed.dataset.index.group)

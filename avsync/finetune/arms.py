@@ -16,11 +16,12 @@ from torch.nn.utils import clip_grad_norm_
 from avsync.data.transforms import NetworkInput
 from avsync.finetune.config import ArmName, FinetuneConfig
 from avsync.models import build_model
+from avsync.models.embedding import FEATURES, CosineFusion
 from avsync.models.parts import CamHead, SyncNet
 from avsync.run.network import LoadedNetwork
 from avsync.run.optimizer_state import restore_optimizer
 from avsync.train.step import build_optimizer, learning_rate
-from sharding.errors import FormatError, UsageError
+from sharding.errors import FormatError
 
 
 class PooledFeatures(nn.Module):
@@ -31,23 +32,41 @@ class PooledFeatures(nn.Module):
         return features.mean(dim=(2, 3, 4))
 
 
+class MomentFeatures(nn.Module):
+    """In the place of a fusion that ends in cosines: what it compares, pooled."""
+
+    def __init__(self, fusion: CosineFusion) -> None:
+        super().__init__()
+        self.fusion = fusion
+        self.pool = PooledFeatures()
+
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """(B, c, T, h, w), (B, c, t') -> (B, 3c)."""
+        return self.pool(self.fusion.features(seen, heard))
+
+
+def _without_head(network: SyncNet) -> int:
+    """Have its fused part give features instead of an answer. Returns how many."""
+    if isinstance(network.fused, CosineFusion):
+        network.fused = MomentFeatures(network.fused)
+        return 3 * FEATURES
+    head = network.fused.head
+    assert isinstance(head, CamHead)
+    network.fused.head = PooledFeatures()
+    return head.linear.in_features
+
+
 class TaskNet(nn.Module):
     """A sync network's three parts, which it takes over and changes, and a new last layer."""
 
     def __init__(self, network: SyncNet, classes: int, *, frozen: bool) -> None:
         """frozen: only the last layer learns; batch norm keeps the statistics it has."""
         super().__init__()
-        head = getattr(network.fused, "head", None)
-        if not isinstance(head, CamHead):
-            raise UsageError(
-                "this network compares picture and sound moment by moment and has no features of both to give a task: "
-                "finetune a run of another --model"
-            )
-        network.fused.head = PooledFeatures()
+        features = _without_head(network)
         self.trunk, self.frozen = network, frozen
         # features of other training may be tiny or huge: on one scale, one learning rate suits all arms
-        self.norm: nn.Module = nn.BatchNorm1d(head.linear.in_features, affine=False)
-        self.linear = nn.Linear(head.linear.in_features, classes)
+        self.norm: nn.Module = nn.BatchNorm1d(features, affine=False)
+        self.linear = nn.Linear(features, classes)
         network.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> "TaskNet":

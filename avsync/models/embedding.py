@@ -163,6 +163,14 @@ class CosineFusion(nn.Module):
         cam = share * (sharpness * steps * cells)
         return SyncOutput(cam.mean(dim=(1, 2, 3)) + self.bias, cam)
 
+    def features(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """What a task may look at, for there is no layer before the answer: what is seen, what is heard, and where they
+        agree. seen: (N, c, T, h, w); heard: (N, c, t') -> (N, 3c, T, 1, 1).
+        """
+        whole = functional.normalize(seen.float().sum(dim=(3, 4)), dim=1)
+        heard = functional.normalize(in_frames(heard.float(), seen.shape[2]), dim=1)
+        return torch.cat((whole, heard, whole * heard), dim=1)[..., None, None]
+
 
 def offset_weights(alike: Tensor, share: Tensor) -> Tensor:
     """How much each picture's likeness to each moment of the sound counts, so that the sum is the evidence for offset 0

@@ -5,7 +5,7 @@ left corner; times are exact seconds of the source's timeline. Faces and tables 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -146,3 +146,14 @@ class ClipCrop:
         """The other way; what is not between 0 and 1 is not seen in the clip."""
         x0, y0, x1, y1 = self.box(frame)
         return (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
+
+    def boxes_in_clip(self, boxes: Sequence[Sequence[Box]]) -> tuple[tuple[Box, ...], ...]:
+        """Boxes on the whole picture, a list for each frame, as the clip shows them, if it shows any of them."""
+        return tuple(tuple(self._visible(number, frame)) for number, frame in enumerate(boxes))
+
+    def _visible(self, frame: int, boxes: Sequence[Box]) -> Iterator[Box]:
+        for x0, y0, x1, y1 in boxes:
+            corners = (*self.in_clip(frame, x0, y0), *self.in_clip(frame, x1, y1))
+            left, upper, right, lower = (min(1.0, max(0.0, side)) for side in corners)
+            if left < right and upper < lower:
+                yield left, upper, right, lower

@@ -216,7 +216,10 @@ def clips_of(
         spans = read_spans(found, [piece.frames for piece in run], spec, [piece.where for piece in run])
         for piece, span in zip(run, spans, strict=True):
             boxes = track.at(piece.frames, spec.clock.fps) if track else ()
-            meta = replace(_meta(source, found, span, spec), boxes=boxes, crop=_crop(piece, span))
+            crop = _crop(piece, span)
+            if isinstance(crop, ClipCrop):
+                boxes = crop.boxes_in_clip(boxes)
+            meta = replace(_meta(source, found, span, spec), boxes=boxes, crop=crop)
             yield Clip(meta=meta, yuv=span.yuv, audio=span.audio), span
 
 

@@ -313,8 +313,6 @@ def _check_boxes(videos: Path, sources: Sequence[Source], config: PackConfig) ->
             continue
         if config.fit != "squash":
             raise InputError(f"--fit {config.fit} would move the boxes of {source.rel}; use --fit squash with boxes")
-        if config.crop:
-            raise InputError(f"--crop would move the boxes of the sounds of {source.rel}; leave one of the two out")
         if not source.boxes.is_file():
             raise InputError(
                 f"{videos}, line {source.line}: boxes file {source.boxes} does not exist; name it, or leave it empty"

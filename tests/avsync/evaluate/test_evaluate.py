@@ -93,9 +93,20 @@ def test_windows_and_shifts_that_are_none_are_refused_by_their_flag(flag, value)
         EvaluateConfig(**{flag: value})
 
 
-def test_a_window_too_short_for_the_network_is_refused_in_words(trained, dataset):
-    with pytest.raises(InputError, match="window-s"):
-        evaluate(trained, dataset, EvaluateConfig(split="test", window_s=0.04, min_shift_s=0.2, max_shift_s=0.4))
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"window_s": 0.04, "min_shift_s": 0.2, "max_shift_s": 0.4},  # too short for the network
+        {"window_s": 900.0},  # longer than the clips
+        {"min_shift_s": 900.0, "max_shift_s": 901.0},
+        {"min_shift_s": 0.5, "max_shift_s": 0.4},
+        {"min_shift_s": 0.0001, "max_shift_s": 0.4},  # no frame
+    ],
+)
+def test_what_cannot_be_asked_is_refused_by_the_flags_of_evaluate(trained, dataset, asked: dict[str, float]):
+    with pytest.raises(InputError, match=r"--(window|min-shift|max-shift)-s") as error:
+        evaluate(trained, dataset, EvaluateConfig(split="test", **asked))
+    assert "--pairs" not in str(error.value)
 
 
 def test_the_same_question_gives_the_same_answer(trained, dataset):

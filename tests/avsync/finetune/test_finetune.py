@@ -24,6 +24,7 @@ from avsync.finetune.presentation import COLORS, comparison_plot
 from avsync.finetune.scoring import ArmAnswers
 from avsync.finetune.task import TASKS, InSync, Splits
 from avsync.models import MODELS, build_model
+from avsync.models.embedding import CosineFusion
 from avsync.models.parts import CamHead
 from avsync.train.step import build_optimizer
 from sharding.errors import InputError
@@ -35,9 +36,21 @@ POOLED = [name for name in MODELS if name != "embedding"]
 """Networks that end in features of picture and sound together."""
 
 
-def test_a_network_without_features_of_both_is_refused_in_words() -> None:
-    with pytest.raises(InputError, match="finetune a run of another --model"):
-        TaskNet(build_model("embedding", tiny("embedding")), 3, frozen=True)
+def test_a_network_without_a_head_gives_what_it_compares() -> None:
+    spec = tiny("embedding")
+    network = build_model("embedding", spec).eval()
+    frames, sounds = inputs(spec, clips=2, per_clip=1)
+    fusion = network.fused
+    assert isinstance(fusion, CosineFusion)
+    with torch.no_grad():
+        task = TaskNet(network, 3, frozen=True).eval()
+        seen, heard = task.trunk.video(frames), task.trunk.audio(sounds.flatten(0, 1))
+        features = fusion.features(seen, heard)
+        assert task(frames, sounds).shape == (2, 3)
+        assert torch.allclose(task.trunk.fused(seen, heard), features.mean(dim=(2, 3, 4)))
+    whole, sound, product = features.flatten(2).chunk(3, dim=1)
+    assert torch.allclose(whole.norm(dim=1), torch.ones(len(whole), whole.shape[2]), atol=1e-4)
+    assert torch.allclose(whole * sound, product)
 
 
 @pytest.mark.parametrize("name", POOLED)
@@ -56,7 +69,7 @@ def test_every_network_gives_the_features_that_its_own_head_looked_at(name: str)
     assert torch.allclose(head.linear(features), logit, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", POOLED)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_network_tells_as_many_classes_as_it_is_asked_to(name: str) -> None:
     spec = tiny(name)
     with torch.device("meta"):

@@ -1,6 +1,7 @@
 """Parts of pictures, packed: held steady to a pixel, the same bytes through every door, a wrong box costing itself."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -113,6 +114,23 @@ def test_a_box_that_goes_with_a_thing_holds_it_to_a_pixel(both: Path):
         for picture in luma[::5]:
             shifted = [np.roll(picture, (dy, dx), (0, 1))[1:-1, 1:-1] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
             assert min(np.abs(one - want).mean() for one in shifted) < 8
+
+
+def test_where_the_sound_is_goes_with_the_crop(videos: Path, tmp_path: Path):
+    def truth(way: Way, second: Fraction) -> list[float]:
+        (x, y), (wide, high) = way(second), (WIDTH, HEIGHT)
+        return [x / wide, y / high, (x + 32) / wide, (y + 32) / high]
+
+    frames = [[truth(way, Fraction(number, 30)) for way in (going, coming)] for number in range(120)]
+    shutil.copy(videos / "a.mp4", tmp_path)
+    (tmp_path / "a.json").write_text(json.dumps({"fps": "30", "boxes": frames}))
+    (tmp_path / "list.csv").write_text("path,action,boxes\na.mp4,x,a.json\n")
+    half = ("a.mp4", 1, 0, 8 + 16, 4, 32, 32), ("a.mp4", 1, 4, 56 + 16, 28, 32, 32)  # half a patch to the right
+    pack(tmp_path / "list.csv", tmp_path / "out", table(tmp_path / "boxes.csv", *half), QUIET)
+    for meta, _ in clips_of(tmp_path / "out"):
+        for shown in meta.boxes[: meta.frames // 2]:  # where the two are far apart
+            assert len(shown) == 1, "what the crop does not show is not in it"
+            assert shown[0] == pytest.approx((0, 0, 0.5, 1), abs=1.5 / 32)
 
 
 def test_two_tracks_of_one_moment_are_clips_with_the_same_sound(both: Path):
