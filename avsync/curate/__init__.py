@@ -5,7 +5,7 @@ Imported by: launch when the command runs; its settings always.
 
 config         settings
 curate         all sources, by several processes, each once; the table
-examine        one source, from the file to its pieces
+examiner       one source, from the file to its pieces
 offset_lines   where in a file which offset of the sound holds: constant, drifting, stepping
 pieces         what of a face or shot fits that, and what does not
 verdict        what is to become of a piece, and why

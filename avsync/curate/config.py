@@ -66,8 +66,8 @@ class CurateConfig:
 
     def decides_answers(self) -> dict[str, str | int | float | None]:
         """The settings that what is found depends on; the network itself is told by its weights."""
-        names = ("crop", "tolerance_ms", "sure", "reach_s", "hop_s", "trust", "min_crop")
-        return {name: getattr(self, name) for name in names}
+        names = ("tolerance_ms", "sure", "reach_s", "hop_s", "min_crop")
+        return {"crop": self.crop, "trust": self.trust, **{name: float(getattr(self, name)) for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

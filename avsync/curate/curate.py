@@ -15,9 +15,9 @@ from rich.console import Console
 
 from avsync.confidence.trust import reading_of
 from avsync.curate.config import CurateConfig, CurateOptions
-from avsync.curate.examine import MEMORY, Prepared, SourceTask
+from avsync.curate.examiner import MEMORY, Prepared, SourceTask
 from avsync.curate.report import print_plan, print_verdicts
-from avsync.curate.rows import Found, rows_of, settled
+from avsync.curate.rows import AnsweredSource, rows_of, settled
 from avsync.curate.source_answer import AnswerFolder, SourceAnswer
 from avsync.run.checkpoint import weights_of
 from avsync.run.info import choose_step, read_run
@@ -47,7 +47,7 @@ def curate(
     config: CurateConfig,
     options: CurateOptions,
     console: Console | None = None,
-) -> list[Found]:
+) -> list[AnsweredSource]:
     """Write the table, or, with a share, the answers of that; returns what was found of all, or of the share.
 
     Raises InputError for wrong input, BusyError when another process works on the same table.
@@ -73,7 +73,7 @@ def curate(
         todo = [source for source in mine if folder.read(source) is None]
         if todo:
             _look_at(todo, run, config, folder, progress)
-        found = [Found(source=one, answer=folder.read(one) or _gone(folder, one)) for one in mine]
+        found = [AnsweredSource(source=one, answer=folder.read(one) or _gone(folder, one)) for one in mine]
     if options.share is not None:
         (console or open_console()).print(
             f"share {options.share} of {options.shares} is answered: {counted(len(todo), 'source')} looked at, "
@@ -217,7 +217,7 @@ class _Progress:
         self._rejected += rejected
 
 
-def _write(table: Path, found: Sequence[Found]) -> None:
+def _write(table: Path, found: Sequence[AnsweredSource]) -> None:
     """The table of boxes first: the other one names its tracks."""
     named = [(one.source.rel, [path for path in one.answer.tracks if path.track in _tracks(one)]) for one in found]
     if any(paths for _, paths in named):
@@ -227,5 +227,5 @@ def _write(table: Path, found: Sequence[Found]) -> None:
     write_curated(table, (row for one in found for row in rows_of(one)))
 
 
-def _tracks(one: Found) -> set[int]:
+def _tracks(one: AnsweredSource) -> set[int]:
     return {piece.track for piece in one.answer.pieces if piece.track is not None}

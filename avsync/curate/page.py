@@ -18,7 +18,7 @@ from PIL import Image
 
 from avsync.curate.config import CurateConfig
 from avsync.curate.report import hours_by_verdict, reasons
-from avsync.curate.rows import Found, rows_of
+from avsync.curate.rows import AnsweredSource, rows_of
 from avsync.figures import ACCENT, INK, PALE, bare
 from sharding.base.pages import image, render, svg
 from sharding.base.text import counted, duration, percent, plain
@@ -64,7 +64,7 @@ class _Drawn:
         return f"{where}: {how}, {percent(row.confidence or 0.0, 0)} sure"
 
 
-def page(found: Sequence[Found], table: Path, config: CurateConfig) -> str:
+def page(found: Sequence[AnsweredSource], table: Path, config: CurateConfig) -> str:
     """The whole page; pictures of the rows that are shown are read from their videos."""
     every = [drawn for one in found for drawn in _drawable(one)]
     kept = sorted((one for one in every if one.row.verdict.keeps), key=lambda one: -(one.row.confidence or 0.0))
@@ -92,7 +92,7 @@ def page(found: Sequence[Found], table: Path, config: CurateConfig) -> str:
     )
 
 
-def _drawable(one: Found) -> Iterator[_Drawn]:
+def _drawable(one: AnsweredSource) -> Iterator[_Drawn]:
     paths = {path.track: path for path in one.answer.tracks}
     for row in rows_of(one):
         yield _Drawn(source=one.source, row=row, path=paths.get(row.track) if row.track is not None else None)

@@ -48,7 +48,7 @@ class TrackVotes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Piece:
+class TrackPiece:
     """A stretch of a track, and what is known of it."""
 
     start: Fraction
@@ -74,13 +74,13 @@ class Piece:
         return float(self.start + self.end) / 2
 
 
-def pieces_of(tracks: Sequence[TrackVotes], lines: Sequence[OffsetLine], fps: Fraction) -> list[Piece]:
+def pieces_of(tracks: Sequence[TrackVotes], lines: Sequence[OffsetLine], fps: Fraction) -> list[TrackPiece]:
     """All of them, in the order of the tracks; what is cut, is cut between pictures of `fps` a second."""
     alone = sum(one.votes is not None for one in tracks) == 1
     return [piece for one in tracks for whole in _pieces(one, lines, fps, alone=alone) for piece in _short(whole, fps)]
 
 
-def _short(piece: Piece, fps: Fraction) -> list[Piece]:
+def _short(piece: TrackPiece, fps: Fraction) -> list[TrackPiece]:
     """Of one whose sound drifts pieces so short that it moves by less than half a picture within each."""
     drift, length = abs(piece.line.drift) if piece.line else 0.0, piece.end - piece.start
     count = ceil(drift * float(length) / HALF_PICTURE_S - 1e-9)
@@ -91,9 +91,9 @@ def _short(piece: Piece, fps: Fraction) -> list[Piece]:
     return [replace(piece, start=start, end=end) for start, end in pairwise(edges) if start < end]
 
 
-def _pieces(track: TrackVotes, lines: Sequence[OffsetLine], fps: Fraction, *, alone: bool) -> Iterator[Piece]:
+def _pieces(track: TrackVotes, lines: Sequence[OffsetLine], fps: Fraction, *, alone: bool) -> Iterator[TrackPiece]:
     if track.votes is None or not lines:
-        yield Piece(start=track.start, end=track.end, track=track.track, faces=track.faces)
+        yield TrackPiece(start=track.start, end=track.end, track=track.track, faces=track.faces)
         return
     middles = track.votes.starts_s + track.votes.window_s / 2
     numbers = [next((at for at, line in enumerate(lines) if line.holds(time)), STEP) for time in middles]
@@ -109,7 +109,7 @@ def _pieces(track: TrackVotes, lines: Sequence[OffsetLine], fps: Fraction, *, al
         if end <= start:
             continue
         inside = slice(first, stop)
-        yield Piece(
+        yield TrackPiece(
             start=start,
             end=end,
             track=track.track,

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from avsync.curate.rows import Found, rows_of
+from avsync.curate.rows import AnsweredSource, rows_of
 from sharding.base.text import counted, duration, percent, plain
 from sharding.sources.curated import Verdict
 from sharding.sources.source import Source
@@ -28,7 +28,7 @@ def print_plan(sources: Sequence[Source], todo: Sequence[Source], console: Conso
         console.print(f"  and {len(todo) - MOST_NAMED:,} more")
 
 
-def hours_by_verdict(found: Sequence[Found]) -> dict[Verdict, tuple[int, float]]:
+def hours_by_verdict(found: Sequence[AnsweredSource]) -> dict[Verdict, tuple[int, float]]:
     """Verdict -> rows, and seconds of them; of what could not be looked at the length is not known."""
     rows, seconds = Counter[Verdict](), Counter[Verdict]()
     for one in found:
@@ -38,7 +38,7 @@ def hours_by_verdict(found: Sequence[Found]) -> dict[Verdict, tuple[int, float]]
     return {verdict: (rows[verdict], float(seconds[verdict])) for verdict in Verdict}
 
 
-def reasons(found: Sequence[Found]) -> list[tuple[Verdict, str, int, float]]:
+def reasons(found: Sequence[AnsweredSource]) -> list[tuple[Verdict, str, int, float]]:
     """Verdict, reason, rows and seconds of what is left out, the longest first."""
     rows, seconds = Counter[tuple[Verdict, str]](), dict[tuple[Verdict, str], float]()
     for one in found:
@@ -51,7 +51,7 @@ def reasons(found: Sequence[Found]) -> list[tuple[Verdict, str, int, float]]:
     return sorted(((*key, rows[key], seconds[key]) for key in rows), key=lambda one: (-one[3], -one[2], one[1]))
 
 
-def print_verdicts(found: Sequence[Found], console: Console) -> None:
+def print_verdicts(found: Sequence[AnsweredSource], console: Console) -> None:
     """The final table."""
     by_verdict = hours_by_verdict(found)
     total = sum(seconds for _, seconds in by_verdict.values())

@@ -27,7 +27,7 @@ DROPPED_UNREAD = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class AnsweredSource:
     """A source and what was found of it."""
 
     source: Source
@@ -39,7 +39,7 @@ class Found:
         return any(Verdict(piece.verdict).keeps for piece in self.answer.pieces)
 
 
-def settled(found: Sequence[Found]) -> list[Found]:
+def settled(found: Sequence[AnsweredSource]) -> list[AnsweredSource]:
     """The same, and of what fits no offset what the other sources of its folder say about it."""
     asked, told = defaultdict[str, int](int), defaultdict[str, int](int)
     for one in found:
@@ -56,7 +56,7 @@ def _judgeable(pieces: Sequence[AnsweredPiece]) -> Iterator[AnsweredPiece]:
     )
 
 
-def _settled(one: Found, asked: Mapping[str, int], told: Mapping[str, int]) -> Iterator[AnsweredPiece]:
+def _settled(one: AnsweredSource, asked: Mapping[str, int], told: Mapping[str, int]) -> Iterator[AnsweredPiece]:
     folder = one.source.action
     for piece in one.answer.pieces:
         strange = piece.verdict == "can't tell" and piece.strange >= STRANGE and piece.windows >= 2 * STRANGE_WINDOWS
@@ -68,7 +68,7 @@ def _settled(one: Found, asked: Mapping[str, int], told: Mapping[str, int]) -> I
             yield piece
 
 
-def rows_of(one: Found) -> list[CuratedRow]:
+def rows_of(one: AnsweredSource) -> list[CuratedRow]:
     """The rows of one source: a single one where it could not be looked at."""
     answer, source = one.answer, one.source
     common = CuratedRow(

@@ -13,7 +13,7 @@ import numpy as np
 from avsync.confidence.curve import OffsetCurve, Reading, log_odds
 from avsync.curate.config import CurateConfig
 from avsync.curate.offset_lines import OffsetLine
-from avsync.curate.pieces import Piece
+from avsync.curate.pieces import TrackPiece
 from avsync.score.decide import MOSTLY
 
 VerdictName = Literal["keep", "keep shifted", "drop", "can't tell"]
@@ -46,7 +46,7 @@ class Judged:
         return 0.0 if self.verdict == "keep" else self.found_ms
 
 
-def judge(piece: Piece, need_s: float, reading: Reading, config: CurateConfig) -> Judged:
+def judge(piece: TrackPiece, need_s: float, reading: Reading, config: CurateConfig) -> Judged:
     """need_s: that the network looks at at a time."""
     if piece.steps:
         return Judged(verdict="can't tell", reason="the sound jumps somewhere in here")
@@ -66,7 +66,7 @@ def judge(piece: Piece, need_s: float, reading: Reading, config: CurateConfig) -
     return _kept(piece, piece.line, speaks, config)
 
 
-def _speaks(piece: Piece, reading: Reading) -> float:
+def _speaks(piece: TrackPiece, reading: Reading) -> float:
     """Probability that it is this face, or picture, that the sound belongs to, if the line is right."""
     if piece.alone and piece.fits:
         return 1.0  # all that is known of the line comes from here
@@ -83,7 +83,7 @@ def _unsure(curve: OffsetCurve) -> Judged:
     return Judged(verdict="can't tell", reason=reason, strange=none)
 
 
-def _of_another(piece: Piece, speaks: float) -> Judged:
+def _of_another(piece: TrackPiece, speaks: float) -> Judged:
     """The sound is known to fit something else of this file: so the network can tell of such sound."""
     strange = 1 - speaks
     if strange >= STRANGE and piece.windows >= STRANGE_WINDOWS:
@@ -96,7 +96,7 @@ def _of_another(piece: Piece, speaks: float) -> Judged:
     return Judged(verdict="can't tell", reason=reason, strange=strange)
 
 
-def _kept(piece: Piece, line: OffsetLine, speaks: float, config: CurateConfig) -> Judged:
+def _kept(piece: TrackPiece, line: OffsetLine, speaks: float, config: CurateConfig) -> Judged:
     curve = line.curve
     moved = line.drift * (piece.middle_s - line.middle_s)
     best = (curve.best_s + moved) * 1000

@@ -19,7 +19,7 @@ import numpy as np
 
 from avsync.curate.config import CurateConfig, CurateOptions
 from avsync.curate.curate import curate
-from avsync.curate.rows import Found, rows_of
+from avsync.curate.rows import AnsweredSource, rows_of
 from benchmarks.base.table import Table, command, report, wide_console
 from benchmarks.curate.judged import Second, judged, table_of
 from benchmarks.curate.planted import PLANTS, Reel, Truth, reel_of, side_by_side, write
@@ -62,7 +62,7 @@ def truth_of(video: Path) -> Truth:
     return Truth(**data | {"offsets": tuple(map(tuple, data["offsets"]))})
 
 
-def judged_all(found: list[Found]) -> list[Second]:
+def judged_all(found: list[AnsweredSource]) -> list[Second]:
     """Every second of every video; of two faces each by itself."""
     seconds = list[Second]()
     for one in found:

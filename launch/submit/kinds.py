@@ -44,8 +44,15 @@ def scratch_typed(words: Sequence[str]) -> str:
 
 
 ADDED = frozenset(
-    ("--share", "--shares", "--runtime.gpu-floor", "--runtime.gpu-floor-s", SCRATCH_FLAG, SCRATCH_SIZE_FLAG)
-    + ("--runtime.preflight",)
+    (
+        "--share",
+        "--shares",
+        "--runtime.gpu-floor",
+        "--runtime.gpu-floor-s",
+        SCRATCH_FLAG,
+        SCRATCH_SIZE_FLAG,
+        "--runtime.preflight",
+    )
 )
 """Flags that a job's command may have beside those typed."""
 

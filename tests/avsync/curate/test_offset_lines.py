@@ -4,15 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from avsync.confidence.curve import Reading
 from avsync.curate.offset_lines import MOST_DRIFT, OffsetEvidence, OffsetLine, find_lines, median_slope
 
 STEP_S = 0.04
-OFFSETS = np.arange(-50, 51) * STEP_S
+OFFSETS = np.linspace(-50 * STEP_S, 50 * STEP_S, 101)
 SURE = 0.8
-Truth = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Truth = Callable[[float], float]
 
 
 def planted(truth: Truth | None, seconds: float, *, seed: int = 0, tells: float = 0.6) -> OffsetEvidence:
@@ -24,7 +23,7 @@ def planted(truth: Truth | None, seconds: float, *, seed: int = 0, tells: float 
     for number, time in enumerate(times):
         at = found[number]
         if truth is not None and rng.random() < tells:
-            at = found[number] = float(truth(time)) + rng.normal(0, 0.015)
+            at = found[number] = truth(float(time)) + rng.normal(0, 0.015)
         near = np.exp(-0.5 * ((OFFSETS - at) / 0.06) ** 2)
         nats[number] += near * (3.0 if truth is not None else 2.0)
     return OffsetEvidence(
@@ -44,7 +43,7 @@ def lines_of(truth: Truth | None, seconds: float, **changes: float) -> tuple[Off
 @pytest.mark.parametrize("offset_s", [-1.3, -0.41, 0.0, 0.07, 0.8])
 @pytest.mark.parametrize("seconds", [15, 60, 400])
 def test_a_constant_offset_is_one_flat_line(offset_s: float, seconds: float) -> None:
-    (line,) = lines_of(lambda _: np.float64(offset_s), seconds)
+    (line,) = lines_of(lambda _: offset_s, seconds)
     assert line.sure
     assert line.drift == 0
     assert line.curve.best_s == pytest.approx(offset_s, abs=0.03)
@@ -56,7 +55,7 @@ def test_a_constant_offset_is_one_flat_line(offset_s: float, seconds: float) -> 
 @pytest.mark.parametrize("seconds", [120, 600])
 def test_a_drift_is_followed(drift: float, seconds: float) -> None:
     """By one tilted line, or by several that meet."""
-    lines = lines_of(lambda time: np.float64(0.1 + drift * (time - seconds / 2)), seconds)
+    lines = lines_of(lambda time: 0.1 + drift * (time - seconds / 2), seconds)
     assert len(lines) <= 1 + seconds // 300
     for time in np.arange(1.0, seconds, 7):
         line = next(line for line in lines if line.holds(time))
@@ -68,7 +67,7 @@ def test_a_drift_is_followed(drift: float, seconds: float) -> None:
 @pytest.mark.parametrize(("before", "behind"), [(0.0, 0.5), (-0.6, 0.0), (0.3, -0.3), (0.1, 0.3)])
 def test_a_step_ends_a_line_and_begins_another(before: float, behind: float, seed: int) -> None:
     at = 41.3
-    lines = lines_of(lambda time: np.float64(before if time < at else behind), 100, seed=seed)
+    lines = lines_of(lambda time: before if time < at else behind, 100, seed=seed)
     assert [round(line.curve.best_s, 1) for line in lines] == pytest.approx([before, behind], abs=0.06)
     left, right = lines
     assert left.end_s <= at <= right.start_s, "what is said to hold surely holds"
@@ -76,7 +75,7 @@ def test_a_step_ends_a_line_and_begins_another(before: float, behind: float, see
 
 
 def test_two_steps_make_three_lines() -> None:
-    lines = lines_of(lambda time: np.float64(0.4 if 50 <= time < 110 else -0.1), 160)
+    lines = lines_of(lambda time: 0.4 if 50 <= time < 110 else -0.1, 160)
     assert [line.curve.best_s for line in lines] == pytest.approx([-0.1, 0.4, -0.1], abs=0.03)
 
 
@@ -87,13 +86,13 @@ def test_chance_makes_no_line_that_is_believed(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_flat_line_is_not_cut_nor_tilted_by_chance(seed: int) -> None:
-    lines = lines_of(lambda _: np.float64(0.2), 300, seed=seed, tells=0.5)
+    lines = lines_of(lambda _: 0.2, 300, seed=seed, tells=0.5)
     assert len(lines) == 1
     assert abs(lines[0].drift) * 300 < 0.04
 
 
 def test_half_an_hour_that_hardly_drifts_is_followed_to_its_end() -> None:
-    lines = lines_of(lambda time: np.float64(-0.5 + 2e-4 * time), 1800)
+    lines = lines_of(lambda time: -0.5 + 2e-4 * time, 1800)
     assert len(lines) < 10
     for time in np.arange(1.0, 1800, 60):
         line = next(line for line in lines if line.holds(time))

@@ -10,11 +10,11 @@ import pytest
 from avsync.confidence.curve import OffsetCurve, Reading, Votes, posterior
 from avsync.curate.config import CurateConfig
 from avsync.curate.offset_lines import HALF_PICTURE_S, OffsetLine
-from avsync.curate.pieces import Piece, TrackVotes, pieces_of
+from avsync.curate.pieces import TrackPiece, TrackVotes, pieces_of
 from avsync.curate.verdict import Judged, judge
 
 FPS = Fraction(25)
-OFFSETS = np.arange(-50, 51) * 0.04
+OFFSETS = np.linspace(-2, 2, 101)
 READING = Reading(trust=1.0)
 NEED_S = 1.5
 
@@ -153,6 +153,6 @@ def test_a_short_look_at_a_face_drops_nothing() -> None:
     ],
 )
 def test_what_is_no_material_is_dropped_with_its_reason(changes: dict[str, object], reason: str) -> None:
-    piece = Piece(start=Fraction(0), end=Fraction(9), track=None, windows=7, line=line(0.0), own=30.0, fits=True)
+    piece = TrackPiece(start=Fraction(0), end=Fraction(9), track=None, windows=7, line=line(0.0), own=30.0, fits=True)
     one = judge(replace(piece, **changes), NEED_S, READING, CurateConfig())  # type: ignore[arg-type]
     assert (one.verdict, one.reason) == ("drop", reason)

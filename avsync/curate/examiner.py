@@ -20,7 +20,7 @@ from avsync.confidence.file_evidence import ScoreEvidence, blind_windows
 from avsync.confidence.trust import reading_of
 from avsync.curate.config import CurateConfig
 from avsync.curate.offset_lines import OffsetEvidence, find_lines
-from avsync.curate.pieces import Piece, TrackVotes, pieces_of
+from avsync.curate.pieces import TrackPiece, TrackVotes, pieces_of
 from avsync.curate.source_answer import AnsweredPiece, SourceAnswer
 from avsync.curate.verdict import judge
 from avsync.localize.watched import looks_at_faces
@@ -201,7 +201,7 @@ def peaks_of(evidence: ScoreEvidence) -> Floats:
     return np.array(found).reshape(-1, 2)
 
 
-def _answered(piece: Piece, need_s: float, reading: Reading, config: CurateConfig) -> AnsweredPiece:
+def _answered(piece: TrackPiece, need_s: float, reading: Reading, config: CurateConfig) -> AnsweredPiece:
     judged = judge(piece, need_s, reading, config)
     kept = judged.verdict in ("keep", "keep shifted") and piece.line is not None
     drift = round(piece.line.drift * 60_000, 1) if kept and piece.line and piece.line.drift_known else None
