@@ -21,6 +21,7 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
     evaluate/   a trained network on a split: how often it is right
     localize/   a video with the heat of where its sound comes from
     score/      a video: in sync or not, by how much, and where
+    curate/     many videos: what of them is in sync, off by how much, or no material
     finetune/   do learned features help a task
     replay/     the story of the thesis, run again
 """

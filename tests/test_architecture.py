@@ -21,7 +21,7 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 TOP = {
     "sharding": "config errors base format containers media sources faces plan pack verify show advise scenes",
     "avsync": "config presets spec world metrics figures data staging loading models run honesty audit confidence "
-    "train evaluate localize score finetune replay check",
+    "train evaluate localize score finetune replay check curate",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
@@ -32,7 +32,7 @@ LADDER = {
     ),
     "avsync": (
         "config", "presets metrics spec", "world figures models", "staging data", "loading", "run",
-        "honesty audit confidence", "train evaluate localize", "score finetune replay check",
+        "honesty audit confidence", "train evaluate localize", "score finetune replay check", "curate",
     ),
     "launch": ("queue site", "job commands", "watch replay", "submit", "doctor", "demo", "cli", "__main__"),
     "slurm": ("cluster", "demo"),
@@ -47,6 +47,13 @@ MAY_IMPORT = {
         "sharding.faces",
     ),  # it sees what pack saw, and draws over its pictures
     "avsync.score": ("sharding.containers", "sharding.media"),
+    "avsync.curate": (
+        "sharding.containers",
+        "sharding.media",
+        "sharding.faces",
+        "sharding.sources",
+        "sharding.pack",
+    ),  # it finds sources, faces and stretches as pack does, and writes the table that pack reads
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),
 }

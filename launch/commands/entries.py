@@ -34,6 +34,9 @@ COMMANDS = {
     "scenes": Entry("FOLDER", "generated videos whose sound sources are known", DATA, "Scenes", True),
     "pack": Entry("VIDEOS DATASET", "videos with sound -> dataset of shards", DATA, "Pack", True),
     "faces": Entry("VIDEOS TABLE", "the faces of videos as a table of boxes, to look at and pack by", DATA, "Faces"),
+    "curate": Entry(
+        "VIDEOS TABLE", "what of videos is in sync, off by how much, or no material", TRAIN, "Curate", True
+    ),
     "advise": Entry("VIDEOS", "which stored form suits these videos, this disk and a GPU; measured", DATA, "Advise"),
     "show": Entry(
         "DATASET|RUN|VIDEO",

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from avsync.audit.config import AuditConfig
 from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfig
+from avsync.curate.config import CurateConfig, CurateOptions
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
 from avsync.presets import PRESETS
 from avsync.score.config import ScoreConfig
@@ -190,6 +191,36 @@ class Score(Parsed):
     def _asked(self) -> tuple[Path, tuple[Path, ...]]:
         """The network, and the videos: what is a file is no run."""
         return (FACES, (self.run, *self.videos)) if self.run.is_file() else (self.run, self.videos)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curate(Parsed):
+    """Look through videos for what a network can be trained on: what is in sync, what is off and by how much, what
+    drifts or steps, what is no material. A row for each piece; avsync pack TABLE DATASET packs what is to be kept, its
+    sound moved to the picture. The same command again goes on where it stopped.
+    """
+
+    videos: Annotated[Positional[Path], arg(metavar="VIDEOS")]
+    """A folder of videos, or a CSV that lists them, as for avsync pack."""
+    table: Annotated[Positional[Path], arg(metavar="TABLE")]
+    """The .csv to write; beside it lie the boxes of its faces, and a folder of answers, from which a call goes on."""
+    config: Annotated[CurateConfig, arg(name="")] = field(default_factory=CurateConfig)
+    options: Annotated[CurateOptions, arg(name="")] = field(default_factory=CurateOptions)
+
+    @property
+    def answers(self) -> Path:
+        """The folder that its jobs work in."""
+        return self.table.with_suffix(".answers")
+
+    def execute(self) -> str:
+        with starting():
+            from avsync.curate.curate import curate
+
+        found = curate(self.videos, self.table, self.config, self.options)
+        if self.options.share is not None or not any(one.keeps for one in found):
+            return ""
+        root = self.videos if self.videos.is_dir() else self.options.root or self.videos.parent
+        return f"Next: {typed('pack', self.table, 'DATASET', '--root', root)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,11 +30,13 @@ _CHECKPOINT = re.compile(r"\d{8,15}", re.ASCII)
 
 def saved(record: JobRecord, share: int | None = None) -> int:
     """Of a run: steps in its newest checkpoint. Of a packing: parts and shards that are whole, of a task of an array
-    those of its share. Of others: 0.
+    those of its share. Of curating: answers, of all its tasks. Of others: 0.
     """
     if record.run:
         found = below(RunPaths(Path(record.run)).checkpoints, "*")  # a link is no work of this job
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
+    if record.kind in ("curate", "curate-merge"):
+        return len(below(Path(record.dataset), "*.json")) if record.dataset else 0
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)
     if record.dataset:

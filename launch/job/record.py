@@ -60,7 +60,7 @@ class JobRecord:
     run: PathText
     """Folder of the run that it trains: progress.json and checkpoints tell how it moves. Empty for other kinds."""
     dataset: PathText
-    """Folder of the dataset that it packs; empty for other kinds."""
+    """Folder of the dataset that it packs, or of the answers that it curates by; empty for other kinds."""
     profile: ClusterProfile
     resources: Resources
     array: Annotated[int, Meta(ge=0, le=MOST_TASKS)]

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.job.record import JobRecord
-from launch.submit.kinds import INDEX, MERGE, PACK
+from launch.submit.kinds import INDEX, PACK
 from launch.submit.plan import JobPlan
+from launch.watch.meant import ARRAYS
 from sharding.base.environment import HOME
 from sharding.errors import AvsyncError
 
@@ -86,6 +87,17 @@ def _pack(plan: JobPlan, before: Before) -> None:
     folder.check()
     folder.check_settings(command.config)
     before.packed[_real(command.dataset)] = command
+
+
+def _curate(plan: JobPlan, before: Before) -> None:
+    from avsync.run.info import choose_step, read_run
+    from avsync.run.paths import RunPaths, run_of
+
+    config = plan.command.config
+    paths = RunPaths(run_of(Path(config.network)))
+    if _real(paths.root) not in before.trained:
+        read_run(paths)
+        choose_step(paths, config.checkpoint)
 
 
 def _train(plan: JobPlan, before: Before) -> None:
@@ -185,13 +197,15 @@ def _trained(run: Path, which: Any, before: Before) -> Any:
 
 CHECKS: dict[str, Callable[[JobPlan, Before], None]] = {
     PACK: _pack,
+    "curate": _curate,
     "train": _train,
     "evaluate": _evaluate,
     "finetune": _finetune,
     "audit": _audit,
 }
-"""By kind of job. `verify` is there to look at datasets that are not as they should be, and MERGE follows PACK."""
-NO_CHECK = frozenset({"verify", MERGE})
+"""By kind of job. `verify` is there to look at datasets that are not as they should be, and what puts an array together
+follows one that was asked about."""
+NO_CHECK = frozenset({"verify", *ARRAYS})
 
 
 def ranks_of(record: JobRecord) -> int:

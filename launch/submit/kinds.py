@@ -1,7 +1,7 @@
 """What can be submitted, and how each command becomes a job. To add one: a line in KINDS."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,15 @@ def scratch_typed(words: Sequence[str]) -> str:
 
 
 ADDED = frozenset(
-    ("--share", "--runtime.gpu-floor", "--runtime.gpu-floor-s", SCRATCH_FLAG, SCRATCH_SIZE_FLAG, "--runtime.preflight")
+    (
+        "--share",
+        "--shares",
+        "--runtime.gpu-floor",
+        "--runtime.gpu-floor-s",
+        SCRATCH_FLAG,
+        SCRATCH_SIZE_FLAG,
+        "--runtime.preflight",
+    )
 )
 """Flags that a job's command may have beside those typed."""
 
@@ -67,6 +75,8 @@ class JobKind:
     """Of each node; None: all that the profile gives."""
     ranks: bool = False
     """It runs as many processes, on as many nodes, as it gets; else it is one process."""
+    array: bool = False
+    """It is an array of tasks, each of which does its share; a job of ARRAYS, after them, puts these together."""
     trains: bool = False
     """Its folder holds checkpoints and progress.json: its job is watched by them."""
     more: Callable[[Sequence[str], ClusterProfile, ResourceOptions], list[str]] = _nothing
@@ -104,6 +114,11 @@ def _of_share(words: Sequence[str], profile: ClusterProfile, wanted: ResourceOpt
     return ["--share", SHARE]
 
 
+def _of_so_many(words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
+    """A share that every task finds by itself."""
+    return ["--share", SHARE, "--shares", str(wanted.array or profile.pack.array)]
+
+
 def _of_training(words: Sequence[str], profile: ClusterProfile, wanted: ResourceOptions) -> list[str]:
     guard, added = profile.efficiency, dict[str, str]()
     if guard.gpu_below:
@@ -118,8 +133,7 @@ def _of_training(words: Sequence[str], profile: ClusterProfile, wanted: Resource
 
 
 KINDS = {
-    # an array of tasks, each packs its part; MERGE_KIND, after them, puts the parts together
-    "pack": JobKind(folder="dataset", needs=("videos",), profile="pack", more=_of_share),
+    "pack": JobKind(folder="dataset", needs=("videos",), profile="pack", array=True, more=_of_share),
     "train": JobKind(
         folder="run", needs=("dataset",), profile="train", gpus=None, ranks=True, trains=True, more=_of_training
     ),
@@ -127,6 +141,10 @@ KINDS = {
     "finetune": JobKind(folder="out", needs=("run", "dataset"), profile="evaluate", gpus=1, trains=True),
     "verify": JobKind(folder="dataset", needs=("dataset",), profile="pack"),
     "audit": JobKind(folder="dataset", needs=("dataset",), profile="pack"),
+    "curate": JobKind(folder="answers", needs=("videos",), profile="pack", array=True, more=_of_so_many),
 }
-MERGE_KIND = JobKind(folder="dataset", needs=("videos",), profile="pack")
-"""Plain pack puts together what is packed already."""
+
+
+def merging(kind: JobKind) -> JobKind:
+    """The job behind an array: the plain command puts together what is done already."""
+    return replace(kind, array=False, more=_nothing)

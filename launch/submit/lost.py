@@ -8,7 +8,7 @@ from launch.commands.flags import typed
 from launch.watch.gather import Gathered, gather
 from launch.watch.hints import again, command, listed
 from launch.watch.jobs import short
-from launch.watch.meant import PAIR, ChainJob, Meant, behind, meant_by_resubmit
+from launch.watch.meant import ARRAYS, ChainJob, Meant, behind, meant_by_resubmit
 from launch.watch.status import LIVE
 from sharding.errors import InputError
 
@@ -46,9 +46,10 @@ def lost_of(name: str, kind: str) -> LostJobs:
 
 
 def _one_line(exact: ChainJob, found: Gathered) -> list[ChainJob]:
-    """Of a packing the two jobs go together."""
-    both = [job for job in found.jobs if job.target == exact.target and job.kind in PAIR and job.lost]
-    return both if exact.kind in PAIR and exact in both else [exact]
+    """Of an array and what follows it the two jobs go together."""
+    pair = next((pair for pair in ARRAYS.items() if exact.kind in pair), ())
+    both = [job for job in found.jobs if job.target == exact.target and job.kind in pair and job.lost]
+    return both if exact in both else [exact]
 
 
 def _what_to_do(found: Gathered) -> str:

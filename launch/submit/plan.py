@@ -15,9 +15,10 @@ from launch.commands.flags import declared
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord
 from launch.site.profile import ClusterProfile
-from launch.submit.kinds import ADDED, KINDS, MERGE, MERGE_KIND, PACK, JobKind, WorkFolder, paths_typed
+from launch.submit.kinds import ADDED, KINDS, PACK, JobKind, WorkFolder, merging, paths_typed
 from launch.submit.resources import ResourceOptions, resources, time_note
 from launch.submit.typed import absolute, given
+from launch.watch.meant import ARRAYS
 from sharding.base.files import read_json
 from sharding.errors import InputError
 
@@ -69,17 +70,19 @@ def plan_chain(chain: Sequence[Link], profile: ClusterProfile, commit: str) -> l
 
 
 def _plans(link: Link, profile: ClusterProfile, commit: str) -> list[JobPlan]:
-    if link.kind != PACK:
-        return [_plan(link, KINDS[link.kind], link.kind, profile, commit)]
+    kind = KINDS[link.kind]
+    if not kind.array:
+        return [_plan(link, kind, link.kind, profile, commit)]
     if typed := [flag for flag in ("--share", "--shares") if given(link.words, flag)]:
         raise InputError(f"{typed[0]}: submit divides the work by itself; say with --array into how many tasks")
-    packing = _plan(link, KINDS[PACK], PACK, profile, commit)
+    sharing = _plan(link, kind, link.kind, profile, commit)
+    merge = next(name for name, command in ARRAYS.items() if command == link.kind)
     tasks = link.wanted.array or profile.pack.array
     # what is taken out or tried again is settled while the work is divided
     settled = replace(link, words=tuple(word for word in link.words if word not in ("--remove", "--retry")))
     return [
-        replace(packing, record=replace(packing.record, array=tasks)),
-        _plan(settled, MERGE_KIND, MERGE, profile, commit),
+        replace(sharing, record=replace(sharing.record, array=tasks)),
+        _plan(settled, merging(kind), merge, profile, commit),
     ]
 
 
@@ -94,7 +97,7 @@ def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit:
         words=words,
         argv=(sys.executable, "-m", "launch", *words, *kind.more(words, profile, link.wanted)),
         run=str(folder) if kind.trains else "",
-        dataset=str(folder) if link.kind == PACK else "",
+        dataset=str(folder) if KINDS[link.kind].array else "",
         profile=profile,
         resources=asked,
         array=0,
@@ -115,15 +118,16 @@ def _plan(link: Link, kind: JobKind, name: str, profile: ClusterProfile, commit:
 
 
 def plan_again(paths: JobPaths) -> list[JobPlan]:
-    """The job, and of a packing the one that puts its shares together. Raises InputError, FormatError."""
-    if paths.root.name not in (PACK, MERGE):
+    """The job, and of an array the one that puts its shares together. Raises InputError, FormatError."""
+    pair = next((pair for pair in ARRAYS.items() if paths.root.name in pair), None)
+    if pair is None:
         return [_planned(paths)]
-    both = [JobPaths.of(paths.target, kind) for kind in (PACK, MERGE)]
+    both = [JobPaths.of(paths.target, kind) for kind in reversed(pair)]
     return [_sized(_planned(one)) for one in both if one.record.is_file()]
 
 
 def plan_all_again(jobs: Iterable[JobPaths]) -> list[JobPlan]:
-    """These jobs, in order; both of a packing once. Raises InputError, FormatError."""
+    """These jobs, in order; both of an array once. Raises InputError, FormatError."""
     plans = dict[Path, JobPlan]()
     for paths in jobs:
         for plan in plan_again(paths):
@@ -140,7 +144,7 @@ def _planned(paths: JobPaths) -> JobPlan:
 
 
 def plans_of_words(paths: JobPaths, record: JobRecord, profile: ClusterProfile, commit: str) -> list[JobPlan]:
-    """What its words alone say, for this profile: one job, or both of a packing. Raises InputError."""
+    """What its words alone say, for this profile: one job, or both of an array. Raises InputError."""
     with _where_submitted(paths, record):
         _, command = _built(paths, record)
         return _plans(
@@ -182,9 +186,9 @@ def _built(paths: JobPaths, record: JobRecord) -> tuple[JobKind, Any]:
 
 
 def _kind(record: JobRecord) -> JobKind:
-    if record.words[:1] != (PACK if record.kind == MERGE else record.kind,) or record.words[0] not in KINDS:
+    if record.words[:1] != (ARRAYS.get(record.kind, record.kind),) or record.words[0] not in KINDS:
         raise InputError(f"a job of kind {record.kind} was submitted by another version of avsync; submit it anew")
-    return MERGE_KIND if record.kind == MERGE else KINDS[record.kind]
+    return merging(KINDS[record.words[0]]) if record.kind in ARRAYS else KINDS[record.kind]
 
 
 def _sized(plan: JobPlan) -> JobPlan:

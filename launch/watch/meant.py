@@ -28,8 +28,8 @@ SAID = {
     Standing.SILENT: "ended without a word",
     Standing.UNKNOWN: "may live: SLURM cannot be asked",
 }
-PAIR = ("pack", "pack-merge")
-"""One command as two jobs: they are taken up together."""
+ARRAYS = {"pack-merge": "pack", "curate-merge": "curate"}
+"""One command as two jobs, which are taken up together: what follows an array -> the array."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,5 +165,5 @@ def _nothing_lost(order: Sequence[ChainJob]) -> Meant:
 
 
 def _line(job: ChainJob) -> str:
-    """Both jobs of a packing are one."""
-    return PAIR[0] if job.kind in PAIR else job.kind
+    """Both jobs of one command are one."""
+    return ARRAYS.get(job.kind, job.kind)

@@ -19,7 +19,7 @@ from sharding.errors import AvsyncError, InputError
 MOST_FLAGS = 1000
 """Words of a command among which the folder that it works in is looked for."""
 _TASK = re.compile(r"\d{6,7}", re.ASCII)
-TRAINING, PACKING = ("train", "finetune"), ("pack", "pack-merge")
+TRAINING, SHARED = ("train", "finetune"), ("pack", "pack-merge", "curate", "curate-merge")
 """Kinds of jobs by what tells how far they are, where job.json cannot be read."""
 UNKNOWN = Resources(
     partition="",
@@ -54,7 +54,7 @@ def read_record(paths: JobPaths) -> tuple[JobRecord, bool]:
         words=(),
         argv=(),
         run=target if kind in TRAINING else "",
-        dataset=target if kind in PACKING else "",
+        dataset=target if kind in SHARED else "",
         profile=ClusterProfile(),
         resources=UNKNOWN,
         array=tasks[-1] + 1 if tasks else 0,

@@ -14,7 +14,8 @@ import pytest
 from launch.cli import main
 from launch.submit.command import Submit
 from launch.submit.feasible import CHECKS, NO_CHECK, ranks_of
-from launch.submit.kinds import KINDS, MERGE
+from launch.submit.kinds import KINDS
+from launch.watch.meant import ARRAYS
 from sharding.errors import InputError
 from tests.launch.submit.test_script import ASKED, record
 
@@ -50,7 +51,7 @@ def dry(*words: str, nodes: int = 1, tasks: int = 1) -> str:
 
 
 def test_every_kind_of_job_is_asked_whether_it_can_be() -> None:
-    assert CHECKS.keys() | NO_CHECK == KINDS.keys() | {MERGE}
+    assert CHECKS.keys() | NO_CHECK == KINDS.keys() | ARRAYS.keys()
 
 
 @pytest.mark.parametrize(
