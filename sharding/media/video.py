@@ -4,12 +4,13 @@ A source frame at t seconds goes to slot floor(t * fps + 1/2) and stays until th
 a slot the last wins. All arithmetic is on integers: an hour drifts by nothing. Only wanted pictures are scaled.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,21 @@ _Placed = tuple[int, TimedFrame]
 class VideoTimeline:
     """The pictures of one source; ask for slots in ascending order."""
 
-    def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:
+    def __init__(
+        self,
+        source: Probe,
+        *,
+        fps: Fraction,
+        width: int,
+        height: int,
+        fit: Any,
+        first_slot: int,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """options: of the decoder, by FFmpeg's names; none for pictures that are kept."""
         self.width, self.height = width, height
         self._fps, self._source = fps, source
-        self._stream = SourceStream(source, source.video)
+        self._stream = SourceStream(source, source.video, options=options)
         self._pixel_shape = _pixel_shape(self._stream)
         self._fitter = PictureFitter(
             width=width,
