@@ -88,6 +88,7 @@ SHORT = {
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.sources.boxes": "one file format",
     "sharding.containers.stretches": "what edits and packet times share: without it they import each other",
+    "sharding.base.ahead": "faces, and windows for a network, share it",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",

@@ -132,13 +132,11 @@ class Scorer:
         return answer, evidence
 
     def _listen(self, source: Probe, parts: Sequence[Watched], bar: Bar) -> list[Heard]:
-        """Each part by itself."""
+        """Each part, all in one pass."""
         plans = [plan_windows(source, self.network, self.config, part.frames) for part in parts]
         bar.update(total=sum(len(plan.starts) for plan in plans))
-        return [
-            (part, listen(self.network, source, plan, self.device, bar.advance, part.where))
-            for part, plan in zip(parts, plans, strict=True)
-        ]
+        asked = [(plan, part.where) for part, plan in zip(parts, plans, strict=True)]
+        return list(zip(parts, listen(self.network, source, asked, self.device, bar.advance), strict=True))
 
 
 def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:

@@ -24,7 +24,7 @@ from sharding.media.video import Pictures, VideoTimeline, upright_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looks:
+class FaceLooks:
     """How often a video is looked at, in slots of a clock of its own."""
 
     fps: Fraction
@@ -35,6 +35,8 @@ class Looks:
     """And from one look for new ones to the next."""
     alone_every: int
     """The same while nobody is followed."""
+    again: int
+    """And once more, so soon after a shot began: a face may look away in its first picture."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Of the decoder."""
     ahead: int = 0
@@ -50,13 +52,14 @@ class Looks:
         return {} if source.video.decode_order else self.options
 
 
-THOROUGH = Looks(fps=Fraction(30), every=3, all_every=15, alone_every=15)
+THOROUGH = FaceLooks(fps=Fraction(30), every=3, all_every=15, alone_every=15, again=15)
 """For datasets: boxes of the same file stay what they are from version to version, so these numbers do, too."""
-QUICK = Looks(
+QUICK = FaceLooks(
     fps=Fraction(10),
     every=2,
     all_every=20,
     alone_every=10,
+    again=4,
     ahead=2,
     options={"skip_frame": "noref", "skip_loop_filter": "all"},
 )
@@ -134,7 +137,7 @@ class ShotChanges:
 
 
 def follow(
-    source: Probe, stretch: Stretch, report: Callable[[], None] = lambda: None, looks: Looks = THOROUGH
+    source: Probe, stretch: Stretch, report: Callable[[], None] = lambda: None, looks: FaceLooks = THOROUGH
 ) -> list[Following]:
     """The faces in a stretch of `source`, as they come. `report` is called every second of it.
 
@@ -157,7 +160,7 @@ def follow(
     return watcher.followed
 
 
-def _seconds(source: Probe, looks: Looks, slots: range, size: tuple[int, int]) -> Generator[tuple[int, Pictures]]:
+def _seconds(source: Probe, looks: FaceLooks, slots: range, size: tuple[int, int]) -> Generator[tuple[int, Pictures]]:
     """The first slot and the pictures of each second."""
     timeline = VideoTimeline(
         source,
@@ -176,7 +179,7 @@ def _seconds(source: Probe, looks: Looks, slots: range, size: tuple[int, int]) -
 class _Watcher:
     """What is seen so far."""
 
-    def __init__(self, width: int, height: int, looks: Looks) -> None:
+    def __init__(self, width: int, height: int, looks: FaceLooks) -> None:
         self._width, self._height, self._looks = width, height, looks
         self._scale = np.array((width, height), np.float32)
         self._shots, self._begin = ShotChanges(), 0
@@ -198,7 +201,10 @@ class _Watcher:
         near = np.array([one.last.box for one in self._active], np.float32).reshape(-1, 4)
         faces = faces_near(rgb, near * np.tile(self._scale, 2)) if len(near) else []
         self._match(slot, faces)
-        if at % (self._looks.all_every if self._active else self._looks.alone_every) == 0:
+        alone = not self._active
+        if at % (self._looks.alone_every if alone else self._looks.all_every) == 0 or (
+            alone and at == self._looks.again
+        ):
             self._match(slot, [face for face in faces_in(rgb, SMALLEST) if face.score > SURE], begin=True)
         self._active = [one for one in self._active if slot - one.last.slot <= self._looks.patience]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.containers.stretches import Stretch
-from sharding.faces.follow import THOROUGH, Following, Looks, follow
+from sharding.faces.follow import THOROUGH, FaceLooks, Following, follow
 from sharding.format.crop import BoxPath, Knot, Size, at_once
 from sharding.media.probe import Probe
 from sharding.media.video import upright_size
@@ -44,7 +44,7 @@ def find_faces(
     source: Probe,
     stretches: Sequence[Stretch],
     report: Callable[[], None] = lambda: None,
-    looks: Looks = THOROUGH,
+    looks: FaceLooks = THOROUGH,
 ) -> tuple[BoxPath, ...]:
     """A steady box for each face in these stretches of a source, in the order they come, those of a moment from left.
 
@@ -67,7 +67,7 @@ def numbered(paths: Sequence[BoxPath]) -> tuple[BoxPath, ...]:
     )
 
 
-def steady(one: Following, size: Size, looks: Looks = THOROUGH) -> BoxPath | None:
+def steady(one: Following, size: Size, looks: FaceLooks = THOROUGH) -> BoxPath | None:
     """The path of one face; None when there is too little of it to believe in it."""
     first, last = one.sightings[0].slot, one.last.slot
     looked = (last - first) // looks.every + 1
