@@ -59,7 +59,7 @@ QUICK = FaceLooks(
     every=2,
     all_every=20,
     alone_every=10,
-    again=4,
+    again=2,
     ahead=2,
     options={"skip_frame": "noref", "skip_loop_filter": "all"},
 )
