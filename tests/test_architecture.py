@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "sharding.media",
         "sharding.faces",
     ),  # it sees what pack saw, and draws over its pictures
-    "avsync.score": ("sharding.containers", "sharding.media"),
+    "avsync.score": ("sharding.containers", "sharding.media", "sharding.sources.source"),  # what in a folder is a video
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),
 }

@@ -48,22 +48,27 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
 
     Raises InputError, FormatError for the run and the output folder.
     """
-    run, device = run_of(run), pick_device(config.device)
-    network = load_network(run, config.checkpoint, device)
-    check_tolerance(network, config)
-    folder = Path(config.output) if config.output else RunPaths(run).scored
-    claim(Path(config.output) if config.output else RunPaths(run).answers)
-    with writing(folder, "--output"):
-        make_folder(folder)
-    trusted = reading_of(run, network.step, config.trust)
-    open_console(stderr=True).print(trusted.words, soft_wrap=True)
-    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
+    scorer = scorer_of(run, config)
+    claim(Path(config.output) if config.output else RunPaths(scorer.run).answers)
+    with writing(scorer.folder, "--output"):
+        make_folder(scorer.folder)
     done = list[Scored]()
     for number, video in enumerate(videos, 1):
         count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
         with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
             done.append(scorer.work(video, bar))
     return done
+
+
+def scorer_of(run: Path, config: ScoreConfig) -> "Scorer":
+    """The network of `run` in memory, and a word about how far its confidence goes. Raises InputError, FormatError."""
+    run, device = run_of(run), pick_device(config.device)
+    network = load_network(run, config.checkpoint, device)
+    check_tolerance(network, config)
+    trusted = reading_of(run, network.step, config.trust)
+    open_console(stderr=True).print(trusted.words, soft_wrap=True)
+    folder = Path(config.output) if config.output else RunPaths(run).scored
+    return Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

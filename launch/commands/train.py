@@ -14,6 +14,7 @@ from avsync.audit.config import AuditConfig
 from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfig
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
 from avsync.presets import PRESETS
+from avsync.run.paths import RunPaths
 from avsync.score.config import ScoreConfig
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
@@ -167,7 +168,12 @@ class Score(Parsed):
     run: Annotated[Positional[Path], arg(metavar="[RUN]")]
     """Folder of a training run; left out, or faces: the network of faces that comes with avsync."""
     videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO ...")]
-    """Videos with sound, of any length."""
+    """Videos with sound, of any length; with --json folders of them, too."""
+    json: Path | None = None
+    """For sets: a line of JSON for each file, appended as it is done, LINES.jsonl; then figures for all of them. The
+    same command again goes on. No VIDEO.json, no pictures."""
+    against: Path | None = None
+    """Another folder with files of the same names: compare by pairs, with --json."""
     config: Annotated[ScoreConfig, arg(name="")] = field(default_factory=ScoreConfig)
 
     def __post_init__(self) -> None:
@@ -177,10 +183,22 @@ class Score(Parsed):
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
             )
 
+        if self.against and not self.json:
+            raise InputError(f"--against {self.against} compares sets: give --json LINES.jsonl with it")
+        if self.json and (self.config.fix or self.config.output):
+            flag = "--fix" if self.config.fix else "--output"
+            raise InputError(f"--json writes lines alone: leave {flag} out, or --json {self.json}")
+
     def execute(self) -> str:
         run, videos = self._asked()
         if not videos:
             raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
+        if self.json:
+            with starting():
+                from avsync.score.report import report_set
+                from avsync.score.score_set import score_set
+
+            return report_set(score_set(run, videos, self.config, self.json, self.against))
         with starting():
             from avsync.score.report import report
             from avsync.score.score import score
@@ -188,8 +206,9 @@ class Score(Parsed):
         return report(score(run, videos, self.config))
 
     def _asked(self) -> tuple[Path, tuple[Path, ...]]:
-        """The network, and the videos: what is a file is no run."""
-        return (FACES, (self.run, *self.videos)) if self.run.is_file() else (self.run, self.videos)
+        """The network, and the videos: what is a file is no run, nor, for sets, a folder without one."""
+        video = self.run.is_file() or (bool(self.json) and self.run.is_dir() and not RunPaths(self.run).info.is_file())
+        return (FACES, (self.run, *self.videos)) if video else (self.run, self.videos)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
