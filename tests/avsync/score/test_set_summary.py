@@ -39,7 +39,7 @@ def votes(best_s: Sequence[float | None], *, hop_s: float = 1.0, window_s: float
         if best is not None:
             row[:] = -3
             row[np.abs(OFFSETS - best).argmin()] = 5
-    starts = hop_s * np.arange(len(best_s))
+    starts = np.arange(len(best_s), dtype=np.float64) * np.float64(hop_s)
     return Votes(starts_s=starts, window_s=window_s, offsets_s=OFFSETS, nats=nats, capture_s=0.08, reading=Reading())
 
 
