@@ -7,7 +7,7 @@ counts: a window is never filled up with silence.
 n windows, D offsets, T frames of a window, S samples, C channels, K sounds of one pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from math import ceil, floor
@@ -21,6 +21,7 @@ from avsync.confidence.file_evidence import ScoreEvidence, decibels, mean_motion
 from avsync.localize.windows import Cut, Window, as_input, form_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
+from sharding.base.ahead import ahead
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.format.crop import Where
@@ -79,6 +80,8 @@ def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig, sho
     )
 
 
+AHEAD = 4
+"""Windows that are heard while the pictures of those before are looked at: two halves of the work, a core for each."""
 Asked = tuple[WindowPlan, Where | None]
 """Windows of one part of the picture; None: of all of it."""
 
@@ -99,11 +102,24 @@ def listen(
     ears = [_Ear(heard, plan) for plan, _ in parts]
     cuts = [Cut(first=plan.first, starts=plan.starts, where=where) for plan, where in parts]
     reach = max((plan.reach for plan, _ in parts), default=0)
-    with closing(read_windows(source, form_of(network), cuts, network.spec.frames, reach)) as windows:
-        for number, window in windows:
-            ears[number].add(window)
+    with closing(
+        ahead(_heard_windows(read_windows(source, form_of(network), cuts, network.spec.frames, reach), ears), AHEAD)
+    ) as windows:
+        for number, window, sounds in windows:
+            ears[number].add(window, sounds)
             advance()
     return [ear.evidence() for ear in ears]
+
+
+def _heard_windows(
+    windows: Generator[tuple[int, Window]], ears: "Sequence[_Ear]"
+) -> Generator[tuple[int, Window, Tensor | None]]:
+    """Each window with the sounds that are its candidates, as the network hears them."""
+    with closing(windows):
+        for number, window in windows:
+            with torch.inference_mode():  # each thread has its own
+                sounds = ears[number].hear(window)
+            yield number, window, sounds
 
 
 class _Heard:
@@ -161,10 +177,10 @@ class _Ear:
         self._rows, self._peaks = list[NDArray[np.float32]](), list[float]()
         self._loudness, self._motion = list[float](), list[float]()
 
-    def add(self, window: Window) -> None:
-        """The next one."""
+    def add(self, window: Window, sounds: Tensor | None) -> None:
+        """The next one, with what `hear` made of it."""
         starts, number = self._plan.starts, len(self._rows)
-        self._rows.append(self._ask(window))
+        self._rows.append(self._ask(window, sounds))
         own = self._cut(window, self._plan.first + window.start)  # what is heard with the window's pictures
         self._loudness.append(decibels(own))
         self._motion.append(mean_motion(window.yuv))
@@ -186,17 +202,25 @@ class _Ear:
             peaks=np.array(self._peaks, np.float32),
         )
 
-    def _ask(self, window: Window) -> NDArray[np.float32]:
+    def hear(self, window: Window) -> Tensor | None:
+        """(K, c, t): its candidates; None where the file has no sound for any."""
+        start = self._plan.first + window.start
+        self._heard.forget_before(start - self._plan.reach)
+        wanted = self._wanted(start)
+        begin = self._clock.sample_at(start - self._plan.reach)
+        return self._heard.hear(window.audio, begin, wanted) if wanted else None
+
+    def _wanted(self, start: int) -> list[int]:
+        """Frames from which on the sound is a candidate for the pictures from `start` on."""
+        return [start + offset for offset in self._plan.offsets if start + offset in self._plan.sound]
+
+    def _ask(self, window: Window, sounds: Tensor | None) -> NDArray[np.float32]:
         """(D,) logits of one window."""
         start, plan = self._plan.first + window.start, self._plan
-        wanted = [start + offset for offset in plan.offsets if start + offset in plan.sound]
         row = np.full(len(plan.offsets), np.nan, np.float32)
-        self._heard.forget_before(start - plan.reach)
-        if wanted:
-            begin = self._clock.sample_at(start - plan.reach)
-            heard = self._heard.hear(window.audio, begin, wanted)
-            columns = [(frame - start + plan.reach) // plan.step for frame in wanted]
-            row[columns] = self._heard.network.model.logits(self._heard.look(window), heard).float().cpu().numpy()
+        if sounds is not None:
+            columns = [(frame - start + plan.reach) // plan.step for frame in self._wanted(start)]
+            row[columns] = self._heard.network.model.logits(self._heard.look(window), sounds).float().cpu().numpy()
         return row
 
     def _cut(self, window: Window, frame: int) -> NDArray[np.int16]:

@@ -21,6 +21,7 @@ from avsync.score.listen import check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
+from avsync.world import use_cores
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish, write_json, writing
 from sharding.base.guarded import claim, make_folder
@@ -63,6 +64,7 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
 def scorer_of(run: Path, config: ScoreConfig) -> "Scorer":
     """The network of `run` in memory, and a word about how far its confidence goes. Raises InputError, FormatError."""
     run, device = run_of(run), pick_device(config.device)
+    use_cores(device, busy=1)  # decoding is: a thread more for it than there are cores halves the speed
     network = load_network(run, config.checkpoint, device)
     check_tolerance(network, config)
     trusted = reading_of(run, network.step, config.trust)

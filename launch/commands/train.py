@@ -3,6 +3,7 @@
 torch is imported late, inside `execute`.
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -193,6 +194,9 @@ class Score(Parsed):
         run, videos = self._asked()
         if not videos:
             raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
+        os.environ.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # before NumPy: its threads wait by spinning, beside decoding
         if self.json:
             with starting():
                 from avsync.score.report import report_set
