@@ -123,7 +123,7 @@ def read_views(
     with decoding():
         try:
             for piece, wanted in zip(pieces, parts, strict=True):
-                if _missing(source, piece, spec.clock):
+                if _missing(source, piece, spec):
                     yield tuple(np.zeros((len(piece), spec.height * 3 // 2, spec.width), np.uint8) for _ in wanted)
                     continue
                 if video is not None and piece.start - reached > SEEK_FROM_S * spec.clock.fps:
@@ -143,10 +143,10 @@ def read_sound(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Gene
     with decoding(), closing(_SpanSound(source, spec)) as audio:
         for piece in pieces:
             samples = clock.sample_at(len(piece))
-            if _missing(source, piece, clock):
+            if _missing(source, piece, spec):
                 yield np.zeros((samples, spec.channels), np.int16)
             else:
-                yield audio.read(clock.sample_at(piece.start), samples).audio
+                yield audio.read(clock.sample_at(piece.start) + spec.sound_late, samples).audio
 
 
 def _timeline(source: Probe, spec: OutputSpec, first: int) -> VideoTimeline:
