@@ -40,6 +40,7 @@ QUICK = {
     "evaluate": "--pairs-per-clip 1 --batch 4",
     "finetune": "--steps 2 --batch 4 --validate-every 2 --test-windows 1 --optim.warmup-steps 1",
     "score": "--hop-s 4 --reach-s 1",
+    "curate": "--hop-s 4 --reach-s 1 --workers 1",
     "submit": "--dry-run",
 }
 """Command -> flags that make it small; of submit those that queue nothing."""
@@ -57,6 +58,7 @@ LEFT_OUT = {
     r".*avsync board .*": "stays until it is stopped: tests/launch/watch/test_board.py",
     r".*avsync replay.*": "twenty minutes: tests/launch/replay/test_replay.py",
     r".*avsync audit .*": "trains networks, and may fail as it says: tests/avsync/audit/test_audit.py",
+    r".*avsync pack curated.csv .*": "keeps what a network is sure of: tests/sharding/pack/test_pack_curated.py",
     r".*avsync advise .*": "measures for a minute: tests/sharding/advise/test_advise.py",
     r".*avsync train .* --preset thesis": "the network is large: tests/avsync/models/test_models.py",
 }
@@ -70,7 +72,7 @@ def lines_of(document: Path) -> list[str]:
     return [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
 
 
-OF_FACES = ("faces.md",)
+OF_FACES = ("curate.md", "faces.md")
 """Documents whose VIDEOS and VIDEO show people who talk."""
 DOCUMENTS = [path for path in (README, *sorted((ROOT / "docs").glob("*.md"))) if lines_of(path)]
 

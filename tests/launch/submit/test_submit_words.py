@@ -118,9 +118,29 @@ def test_packing_is_an_array_and_a_job_that_puts_it_together() -> None:
     assert "--retry" not in {*pack.record.argv[:0], *merge.record.argv}
 
 
-def test_a_share_is_not_for_a_person_to_submit() -> None:
-    with pytest.raises(InputError, match="--shares: submit divides the work by itself"):
-        plans("pack", "v", "d", "--shares", "3")
+def test_curating_is_an_array_of_shares_and_a_job_that_writes_the_table() -> None:
+    tasks, merge = plans("curate", "v", "t.csv", "--array", "9", "--sure", "0.9")
+    assert tasks.paths.root == Path.cwd() / "t.answers/jobs/curate"
+    assert merge.paths.root == Path.cwd() / "t.answers/jobs/curate-merge"
+    assert (tasks.record.kind, tasks.record.array, merge.record.kind, merge.record.array) == (
+        "curate",
+        9,
+        "curate-merge",
+        0,
+    )
+    assert tasks.record.argv[-4:] == ("--share", "{share}", "--shares", "9")
+    assert "--share" not in merge.record.argv
+    for number in range(9):
+        run = [word.replace("{share}", str(number)) for word in tasks.record.argv[4:]]
+        command_class("curate").parse(run, "avsync curate")
+
+
+@pytest.mark.parametrize(
+    "words", [("pack", "v", "d", "--shares", "3"), ("curate", "v", "t.csv", "--shares", "3", "--share", "0")]
+)
+def test_a_share_is_not_for_a_person_to_submit(words: Sequence[str]) -> None:
+    with pytest.raises(InputError, match=r"--shares?: submit divides the work by itself"):
+        plans(*words)
 
 
 def test_the_cluster_adds_what_training_there_needs() -> None:
