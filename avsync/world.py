@@ -105,10 +105,11 @@ def words_for(device: torch.device) -> str:
     return f"the CPU ({counted(torch.get_num_threads(), 'core')})" if device.type == "cpu" else str(device)
 
 
-def use_cores(device: torch.device) -> None:
-    """Let a network on the CPU use this rank's part of the cores; OMP_NUM_THREADS, when set, wins.
+def use_cores(device: torch.device, busy: int = 0) -> None:
+    """Let a network on the CPU use this rank's part of the cores, but those that are `busy` otherwise; OMP_NUM_THREADS,
+    when set, wins.
 
     torch by itself counts the machine's cores, not those that a SLURM job or container may use.
     """
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cores_of_rank())
+        torch.set_num_threads(max(1, cores_of_rank() - busy))

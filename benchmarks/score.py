@@ -7,9 +7,14 @@ RUN was trained on SCENES (`avsync demo` makes both), whose test split is used. 
 a second call adds nothing. Files are coded anew, cut so that neither stream is longer than the other: nothing but the
 content tells the offset. The tables are about half of the scenes, read as the run says; the other half shows which
 trust would have been best.
+
+python -m benchmarks.score faces --speed VIDEO ...
+
+How long VIDEOs take of their own length, once the network is there: with one thread, and with what the machine has.
 """
 
 import csv
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -29,6 +34,7 @@ from avsync.confidence.trust import reading_of
 from avsync.localize.film import FilmWriter, Picture, read_pictures
 from avsync.metrics import proportion_of
 from avsync.run.network import load_network
+from avsync.run.paths import run_of
 from avsync.score.config import ScoreConfig
 from avsync.score.decide import SyncDecision, decide
 from avsync.score.score import Scorer
@@ -210,6 +216,29 @@ def calibration_table(some: Sequence[tuple[Case, SyncDecision]]) -> Table:
     return table
 
 
+def speed_table(run: Path, videos: Sequence[Path]) -> Table:
+    """Length over time, of a second call: the first one warms the disk's cache."""
+    device, run = torch.device("cpu"), run_of(run)
+    network = load_network(run, "best", device)
+    reading = reading_of(run, network.step, None).reading
+    table = Table(
+        "length over time", ("video", "length s", "faces", "seconds", "of its length", "processor s", "of its length")
+    )
+    for video in videos:
+        for crop in ("auto", "all"):  # a video without a face is asked about all of it, too
+            config = ScoreConfig(crop=crop)
+            scorer = Scorer(network=network, run=run, config=config, device=device, folder=Path(), reading=reading)
+            scorer.ask(video)
+            wall, processor = time.perf_counter(), time.process_time()
+            answer, _ = scorer.ask(video)
+            took, worked = time.perf_counter() - wall, time.process_time() - processor
+            what = "all of the picture" if crop == "all" else max(len(answer.faces), bool(answer.windows))
+            shares = (f"1/{answer.seconds / one:.1f}" for one in (took, worked))
+            cells = zip((f"{took:.2f}", f"{worked:.2f}"), shares, strict=True)
+            table.add(video.name, f"{answer.seconds:.1f}", what, *(cell for pair in cells for cell in pair))
+    return table
+
+
 def main(run: Path, short: Path, long: Path, folder: Path, count: int) -> None:
     """Ask, choose on one half, report on the other."""
     torch.set_num_threads(1)
@@ -233,8 +262,15 @@ def main(run: Path, short: Path, long: Path, folder: Path, count: int) -> None:
 
 if __name__ == "__main__":
     parser = command("score", __doc__)
-    for name in ("run", "scenes", "long", "folder"):
-        parser.add_argument(name, type=Path, metavar=name.upper())
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--speed", type=Path, nargs="+", metavar="VIDEO", help="how long these take, and nothing else")
+    for name in ("scenes", "long", "folder"):
+        parser.add_argument(name, type=Path, nargs="?", metavar=name.upper())
     parser.add_argument("cases", type=int, nargs="?", default=60, metavar="CASES", help="of each kind")
     given = parser.parse_args()
+    if given.speed:
+        Console(width=120).print(speed_table(given.run, given.speed).rich())
+        raise SystemExit
+    if given.folder is None:
+        parser.error("SCENES, LONG and FOLDER are needed, or --speed VIDEO ...")
     main(given.run, given.scenes, given.long, given.folder, count=given.cases)

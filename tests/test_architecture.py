@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "sharding.media",
         "sharding.faces",
     ),  # it sees what pack saw, and draws over its pictures
-    "avsync.score": ("sharding.containers", "sharding.media"),
+    "avsync.score": ("sharding.containers", "sharding.media", "sharding.sources.source"),  # what in a folder is a video
     "avsync.curate": (
         "sharding.containers",
         "sharding.media",
@@ -95,6 +95,7 @@ SHORT = {
     "launch.queue.sacct": "one of SLURM's programs",
     "sharding.sources.boxes": "one file format",
     "sharding.containers.stretches": "what edits and packet times share: without it they import each other",
+    "sharding.base.ahead": "faces, and windows for a network, share it",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",

@@ -110,10 +110,17 @@ class OffsetCurve:
     @property
     def confidence(self) -> float:
         """Probability that the true offset is near the best one."""
-        near = self.probability[np.abs(self.offsets_s - self.best_s) <= self.capture_s + 1e-9].sum()
+        return self._read(self.probability[np.abs(self.offsets_s - self.best_s) <= self.capture_s + 1e-9].sum())
+
+    def chance(self, low_s: float, high_s: float) -> float:
+        """Probability that the true offset lies between these, read as the confidence is."""
+        inside = (self.offsets_s >= low_s - 1e-9) & (self.offsets_s <= high_s + 1e-9)
+        return self._read(self.probability[inside].sum())
+
+    def _read(self, probability: float) -> float:
         if self.calibration == AS_IT_IS:
-            return float(near)
-        return float(self.calibration.probability(log_odds(near)))
+            return float(probability)
+        return float(self.calibration.probability(log_odds(np.asarray(probability))))
 
     @property
     def interval_s(self) -> tuple[float, float]:

@@ -94,7 +94,7 @@ class Examiner:
         frames = range(ceil(stretch[0] * fps), floor(stretch[1] * fps))
         plan = plan_windows(found, self.network, _as_scored(self.config), frames)
         where = None if path is None else partial(path.region, picture=size)
-        evidence = listen(self.network, found, plan, self.device, tick, where)
+        (evidence,) = listen(self.network, found, [(plan, where)], self.device, tick)
         return TrackVotes(
             start=stretch[0],
             end=stretch[1],

@@ -23,7 +23,7 @@ from avsync.localize.film import SOUND_STEP_S, TICK, FilmWriter, Picture, Source
 from avsync.localize.sheet import Envelope, Moments, Sheet, sheet_png
 from avsync.localize.stitch import HeatTrack, Stitcher, window_starts
 from avsync.localize.watched import Watched, watched
-from avsync.localize.windows import as_input, form_of, read_windows
+from avsync.localize.windows import Cut, as_input, form_of, read_windows
 from avsync.metrics import AS_IT_IS
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
@@ -208,7 +208,8 @@ def _look(network: LoadedNetwork, source: Probe, config: LocalizeConfig, device:
     with Bar("looking and listening", sum(map(len, starts)), unit="share", passing=True) as bar:
         for one, begins in zip(found, starts, strict=True):
             stitcher = Stitcher(len(one.frames), length)
-            for window in read_windows(source, form_of(network), one.frames.start, begins, length, where=one.where):
+            cut = Cut(first=one.frames.start, starts=begins, where=one.where)
+            for _, window in read_windows(source, form_of(network), [cut], length):
                 output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))
                 stitcher.add(window.start, calibration.log_odds(float(output.logit[0, 0])), output.cam[0, 0])
                 bar.advance()

@@ -13,6 +13,7 @@ from avsync.localize.windows import frames_of, seen_box
 from avsync.run.network import LoadedNetwork
 from sharding.base.console import Bar
 from sharding.errors import InputError
+from sharding.faces.follow import QUICK
 from sharding.faces.steady import find_faces
 from sharding.format.clip import Box
 from sharding.format.crop import BoxPath, Size, Where
@@ -72,7 +73,7 @@ def watched(source: Probe, network: LoadedNetwork, crop: Crop) -> tuple[Watched,
     if not looks_at_faces(network, crop):
         return (Watched(frames=frames_of(source, network.dataset.clock), network=network),)
     with Bar("looking for faces", float(source.video.end), unit="share", passing=True) as bar:
-        faces, size = find_faces(source, source.shown, bar.advance), upright_size(source)
+        faces, size = find_faces(source, source.shown, bar.advance, QUICK), upright_size(source)
     least = network.dataset.settings.get("min_crop")
     large = [face for face in faces if face.width >= (LEAST_CROP if least is None else int(least))]
     clock, need = network.dataset.clock, network.spec.frames

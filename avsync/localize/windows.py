@@ -3,7 +3,10 @@
 One pass over the file; memory holds one window. T frames of a window, R = H*3/2 rows of I420, S samples, C channels.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
@@ -17,10 +20,14 @@ from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
 from avsync.run.network import LoadedNetwork
+from sharding.base.ahead import ahead
 from sharding.format.clip import Box, Clock, Fit
 from sharding.format.crop import Where
-from sharding.media.decode import OutputSpec, read_spans
+from sharding.media.decode import OutputSpec, read_sound, read_views
 from sharding.media.probe import Probe
+
+AHEAD = 4
+"""Pieces that are decoded while the network looks at the ones before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,33 +48,64 @@ def frames_of(source: Probe, clock: Clock) -> range:
     return range(first, max(first + 1, ceil(source.video.end * clock.fps)))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """Windows of one part of the picture."""
+
+    first: int
+    """Frame from which `starts` are counted."""
+    starts: Sequence[int]
+    """Ascending."""
+    where: Where | None = None
+    """The part of the picture; None: all of it."""
+
+
 def read_windows(
-    source: Probe,
-    form: OutputSpec,
-    first: int,
-    starts: Sequence[int],
-    length: int,
-    reach: int = 0,
-    where: Where | None = None,
-) -> Iterator[Window]:
-    """Windows of `length` frames beginning `starts` (ascending, touching) frames after frame `first`.
+    source: Probe, form: OutputSpec, cuts: Sequence[Cut], length: int, reach: int = 0
+) -> Generator[tuple[int, Window]]:
+    """Windows of `length` frames, each with the number of the cut it is of, in the order in which they end.
 
-    `where`: the part of the picture that they show, if not all of it.
-
-    Their sound begins `reach` frames earlier and ends as many later. Beyond the ends of the file the first and last
-    pictures stay and there is silence. Raises RejectError.
+    The file is decoded once for all cuts, ahead of who uses the windows. Their sound begins `reach` frames earlier and
+    ends as many later. Beyond the ends of the file the first and last pictures stay and there is silence. Raises
+    RejectError.
     """
-    clock, around = form.clock, length + 2 * reach
-    ends = [first - reach, *(first + start + length + reach for start in starts)]
-    spans = [range(low, high) for low, high in pairwise(ends)]
-    sound = _Sound(form.channels)
-    yuv = np.empty((0, form.height * 3 // 2, form.width), np.uint8)
-    for start, fresh in zip(starts, read_spans(source, spans, form, (where,) * len(spans)), strict=True):
-        yuv = np.concatenate((yuv, fresh.yuv))[-around:]
-        sound.add(clock.sample_at(fresh.first_frame), fresh.audio)
-        begin = clock.sample_at(first + start - reach)
-        samples = clock.sample_at(first + start + reach) + clock.sample_at(length) - begin
-        yield Window(start=start, yuv=yuv[reach : reach + length], audio=sound.take(begin, samples))
+    due = sorted((cut.first + start, number, start) for number, cut in enumerate(cuts) for start in cut.starts)
+    if not due:
+        return
+    clock, sound = form.clock, _Sound(form.channels)
+    pieces, shown = _pieces(cuts, length)
+    heard = [due[0][0] - reach, *dict.fromkeys(begin + length + reach for begin, _, _ in due)]
+    stretches = [range(low, high) for low, high in pairwise(heard)]
+    where = [[cuts[number].where for number in numbers] for numbers in shown]
+    kept = [np.empty((0, form.height * 3 // 2, form.width), np.uint8) for _ in cuts]
+    waiting = deque(due)
+    with (
+        closing(ahead(read_views(source, pieces, form, where), AHEAD)) as pictures,
+        closing(ahead(read_sound(source, stretches, form), AHEAD)) as sounds,
+    ):
+        to_hear = zip(stretches, sounds, strict=False)
+        for piece, numbers, views in zip(pieces, shown, pictures, strict=True):
+            for number, view in zip(numbers, views, strict=True):
+                kept[number] = np.concatenate((kept[number], view))[-length:]
+            while waiting and waiting[0][0] + length == piece.stop:
+                begin, number, start = waiting.popleft()
+                position = clock.sample_at(begin - reach)
+                samples = clock.sample_at(begin + reach) + clock.sample_at(length) - position
+                while sound.stop < position + samples and (more := next(to_hear, None)) is not None:
+                    sound.add(clock.sample_at(more[0].start), more[1])
+                yield number, Window(start=start, yuv=kept[number], audio=sound.take(position, samples))
+
+
+def _pieces(cuts: Sequence[Cut], length: int) -> tuple[list[range], list[list[int]]]:
+    """Stretches of frames between which no window begins or ends, and the cuts of whose windows each is part."""
+    spans = [(number, cut.first + start) for number, cut in enumerate(cuts) for start in cut.starts]
+    edges = sorted({edge for _, begin in spans for edge in (begin, begin + length)})
+    inside = {edge: set[int]() for edge in edges}
+    for number, begin in spans:
+        for edge in edges[bisect_left(edges, begin) : bisect_left(edges, begin + length)]:
+            inside[edge].add(number)
+    pieces = [(range(low, high), sorted(inside[low])) for low, high in pairwise(edges) if inside[low]]
+    return [piece for piece, _ in pieces], [numbers for _, numbers in pieces]
 
 
 class _Sound:
@@ -76,6 +114,11 @@ class _Sound:
     def __init__(self, channels: int) -> None:
         self._start = 0
         self._samples = np.empty((0, channels), np.int16)
+
+    @property
+    def stop(self) -> int:
+        """Position behind the last sample."""
+        return self._start + len(self._samples)
 
     def add(self, position: int, piece: NDArray[np.int16]) -> None:
         if not len(self._samples):

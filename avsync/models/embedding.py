@@ -11,6 +11,7 @@ B clips, N clips x sounds, C audio channels, T frames, H W pixels, S samples; h 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ SHARPNESS = 10.0
 """What cosines are multiplied by, at first."""
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601-7: what colour adds is the person's, not the moment's."""
+EDGE, ENDS = 5, 9
+"""Answers of the sound part at either end of a window that depend on where it ends: they see 28 steps of the
+spectrogram, whose own window reaches over 2 more. And frames that those answers are computed from."""
 AROUND = 2
 """Pictures before and after each, that the first convolution sees."""
 
@@ -119,6 +123,7 @@ class SoundEmbedding(nn.Module):
         super().__init__()
         first, second = HEARD
         hop = max(1, round(clock.sample_rate / clock.fps / STEPS))
+        self.hop = hop
         self.spectrogram = LogMel(clock.sample_rate, hop)
         self.norm = nn.BatchNorm1d(BANDS)
         self.layers = nn.Sequential(
@@ -136,6 +141,22 @@ class SoundEmbedding(nn.Module):
         bands = self.spectrogram(sounds.mean(dim=1))
         return self.layers(self.norm(bands))
 
+    def along(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+        """What `forward` answers about the windows of `samples` that begin at `starts` (ascending) of one sound, (C, S)
+        -> (K, c, t'): half of the work. What lies EDGE steps inside of a window knows nothing of its ends, and is
+        computed once for all windows; only what is nearer to an end is computed for each.
+        """
+        frame = STEPS * self.hop
+        first, ends = starts[0], ENDS * frame
+        if len(starts) < 2 or samples % frame or samples < 2 * ends or any((one - first) % frame for one in starts):
+            return self(torch.stack([sound[:, start : start + samples] for start in starts]))
+        whole = self(sound[None, :, first : starts[-1] + samples])[0]
+        heads = self(torch.stack([sound[:, start : start + ends] for start in starts]))
+        tails = self(torch.stack([sound[:, start + samples - ends : start + samples] for start in starts]))
+        inner = samples // frame + heads.shape[2] - ENDS - 2 * EDGE
+        middles = [whole[:, at : at + inner] for at in ((start - first) // frame + EDGE for start in starts)]
+        return torch.cat((heads[:, :, :EDGE], torch.stack(middles), tails[:, :, -EDGE:]), dim=2)
+
 
 class CosineFusion(nn.Module):
     """Cosine of what is seen and what is heard, moment by moment, as against other offsets within the same window; each
@@ -151,10 +172,7 @@ class CosineFusion(nn.Module):
     def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
         """seen: (N, c, T, h, w); heard: (N, c, t') -> logit (N,), cam (N, T, h, w)."""
         steps, cells = seen.shape[2], seen.shape[3] * seen.shape[4]
-        seen = seen.float()  # in half precision a cosine has three digits
-        heard = functional.normalize(in_frames(heard.float(), steps), dim=1)
-        # against the sound's other moments: how alike this person and this room are at all falls away
-        heard = heard - heard.mean(dim=2, keepdim=True)
+        seen, heard = seen.float(), even_sound(heard, steps)  # in half precision a cosine has three digits
         whole = seen.sum(dim=(3, 4))
         length, sharpness = whole.norm(dim=1).clamp(min=1e-6), self.sharpness.exp()  # (N, T)
         alike = torch.einsum("nct,ncu->ntu", whole / length[:, None], heard) * sharpness
@@ -170,6 +188,23 @@ class CosineFusion(nn.Module):
         whole = functional.normalize(seen.float().sum(dim=(3, 4)), dim=1)
         heard = functional.normalize(in_frames(heard.float(), seen.shape[2]), dim=1)
         return torch.cat((whole, heard, whole * heard), dim=1)[..., None, None]
+
+    def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """The same logits, of one window's pictures and many sounds, a tenth of the work: the map's mean is a sum of
+        likenesses, weighted. seen: (1, c, T, h, w); heard: (K, c, t') -> (K,).
+        """
+        whole, sounds = seen.float().sum(dim=(3, 4))[0], even_sound(heard, seen.shape[2])
+        whole = whole / whole.norm(dim=0).clamp(min=1e-6)
+        alike = (whole.T @ sounds) * self.sharpness.exp()  # (K, T, T)
+        return (alike * offset_weights(alike, self.others.sigmoid())).sum(dim=(1, 2)) + self.bias
+
+
+def even_sound(heard: Tensor, steps: int) -> Tensor:
+    """Of length 1 at each picture's moment, less its mean over the moments: how alike this person and this room are at
+    all falls away. (N, c, t') -> (N, c, T)
+    """
+    heard = functional.normalize(in_frames(heard.float(), steps), dim=1)
+    return heard - heard.mean(dim=2, keepdim=True)
 
 
 def offset_weights(alike: Tensor, share: Tensor) -> Tensor:

@@ -6,11 +6,15 @@ B clips, K sounds per clip, N clips or pairs, C audio channels, T frames, H W pi
 strides, for sound t alone; c features.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+PAIRS = 16
+"""Of a picture and sounds, that are put together at once where only the answers are wanted: maps are large."""
 
 
 class SyncOutput(NamedTuple):
@@ -43,6 +47,41 @@ class SyncNet(nn.Module):
         per_clip = len(heard) // clips
         out: SyncOutput = self.fused(seen.repeat_interleave(per_clip, dim=0), heard)  # (B*K,), (B*K, t, h, w)
         return SyncOutput(out.logit.view(clips, per_clip), out.cam.unflatten(0, (clips, per_clip)))
+
+    def hear(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+        """The sound part's features, (K, c, t), of the windows of `samples` that begin at `starts` (ascending) of one
+        sound, (C, S).
+        """
+        if isinstance(self.audio, HearsAlong):
+            return self.audio.along(sound, starts, samples)
+        return self.audio(torch.stack([sound[:, start : start + samples] for start in starts]))
+
+    def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """What `fuse` answers without its map, which may cost most: one clip, seen (1, c, t, h, w), and its sounds,
+        heard (K, c, t) -> (K,).
+        """
+        if isinstance(self.fused, AnswersAlone):
+            return self.fused.logits(seen, heard)
+        few = heard.split(PAIRS)
+        return torch.cat([self.fuse(seen, some).logit[0] for some in few])
+
+
+@runtime_checkable
+class HearsAlong(Protocol):
+    """A sound part that hears windows of one sound that overlap in less than all of them one by one."""
+
+    def along(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+        """sound: (C, S) -> (K, c, t), those of `forward`."""
+        ...
+
+
+@runtime_checkable
+class AnswersAlone(Protocol):
+    """A fused part that finds its logit without its map."""
+
+    def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """seen: (1, c, t, h, w); heard: (K, c, t) -> (K,), those of `forward`."""
+        ...
 
 
 class Uncompiled(nn.Module):

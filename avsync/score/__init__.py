@@ -11,6 +11,8 @@ decide     from the curve that avsync/confidence makes of them to a verdict
 wording    the verdict in a sentence
 result     the answer as one record: VIDEO.json
 plot       the answer in one picture: VIDEO.png
+score_set  thousands of files into lines of JSON, to be gone on with; two sets compared
+set_summary  figures of a set, with intervals, and of two sets by pairs
 fix        a copy with its sound moved
 report     many answers at the terminal
 """

@@ -1,12 +1,14 @@
 """A network's answers about a file's pictures with its own sound moved: one pass, bounded memory.
 
-The pictures of a window are looked at once. The sound from each frame on is heard once, and set against every window
-that it is a candidate for. Only sound that the file has counts: a window is never filled up with silence.
+The file is decoded once, however many faces are asked about. The pictures of a window are looked at once. The sound
+from each frame on is heard once, and set against every window that it is a candidate for. Only sound that the file has
+counts: a window is never filled up with silence.
 
 n windows, D offsets, T frames of a window, S samples, C channels, K sounds of one pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -16,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsync.confidence.file_evidence import ScoreEvidence, decibels, mean_motion, offset_step, usual_hop
-from avsync.localize.windows import Window, as_input, form_of, read_windows
+from avsync.localize.windows import Cut, Window, as_input, form_of, read_windows
 from avsync.run.network import LoadedNetwork
 from avsync.score.config import ScoreConfig
+from sharding.base.ahead import ahead
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 from sharding.format.crop import Where
@@ -77,93 +80,154 @@ def plan_windows(source: Probe, network: LoadedNetwork, config: ScoreConfig, sho
     )
 
 
+AHEAD = 4
+"""Windows that are heard while the pictures of those before are looked at: two halves of the work, a core for each."""
+Asked = tuple[WindowPlan, Where | None]
+"""Windows of one part of the picture; None: of all of it."""
+
+
 @torch.inference_mode()
 def listen(
     network: LoadedNetwork,
     source: Probe,
-    plan: WindowPlan,
+    parts: Sequence[Asked],
     device: torch.device,
     advance: Callable[[], object],
-    where: Where | None = None,
-) -> ScoreEvidence:
-    """Ask the network about every window and offset of `plan`; `advance` is called after each window. `where`: the part
-    of the picture that it is shown, if not all of it.
+) -> list[ScoreEvidence]:
+    """Ask the network about every window and offset of each part; `advance` is called after each window.
 
     Raises RejectError.
     """
-    clock, length = network.dataset.clock, network.spec.frames
-    ear = _Ear(network, source, plan, device)
-    rows, loudness, motion, peaks = list[NDArray[np.float32]](), list[float](), list[float](), list[float]()
-    starts = plan.starts
-    windows = read_windows(source, form_of(network), plan.first, starts, length, plan.reach, where) if starts else ()
-    for number, window in enumerate(windows):
-        rows.append(ear.ask(window))
-        own = ear.own_sound(window)
-        loudness.append(decibels(own))
-        motion.append(mean_motion(window.yuv))
-        until = starts[number + 1] - window.start if number + 1 < len(starts) else length
-        peaks += _peaks(own, clock, min(until, length))
-        peaks += [0.0] * max(0, until - length)
-        advance()
-    return ScoreEvidence(
-        clock=clock,
-        window=length,
-        starts=np.array(starts, np.int64) + plan.first,
-        offsets=np.array(plan.offsets, np.int64),
-        logit=np.array(rows, np.float32).reshape(len(rows), len(plan.offsets)),
-        loudness_db=np.array(loudness, np.float32),
-        motion=np.array(motion, np.float32),
-        peaks=np.array(peaks, np.float32),
-    )
+    heard = _Heard(network, source, device)
+    ears = [_Ear(heard, plan) for plan, _ in parts]
+    cuts = [Cut(first=plan.first, starts=plan.starts, where=where) for plan, where in parts]
+    reach = max((plan.reach for plan, _ in parts), default=0)
+    with closing(
+        ahead(_heard_windows(read_windows(source, form_of(network), cuts, network.spec.frames, reach), ears), AHEAD)
+    ) as windows:
+        for number, window, sounds in windows:
+            ears[number].add(window, sounds)
+            advance()
+    return [ear.evidence() for ear in ears]
+
+
+def _heard_windows(
+    windows: Generator[tuple[int, Window]], ears: "Sequence[_Ear]"
+) -> Generator[tuple[int, Window, Tensor | None]]:
+    """Each window with the sounds that are its candidates, as the network hears them."""
+    with closing(windows):
+        for number, window in windows:
+            with torch.inference_mode():  # each thread has its own
+                sounds = ears[number].hear(window)
+            yield number, window, sounds
+
+
+class _Heard:
+    """The sound from each frame on, as the network's sound part hears it, kept as long as a window may ask for it.
+
+    Faces that are there together hear the same.
+    """
+
+    BATCH = 32
+    """Sounds of one pass."""
+
+    def __init__(self, network: LoadedNetwork, source: Probe, device: torch.device) -> None:
+        self.network, self._source, self._device = network, source, device
+        self._kept: dict[int, Tensor] = {}
+
+    def look(self, window: Window) -> Tensor:
+        """(1, c, t, h, w): the pictures of one window, as the network's picture part sees them."""
+        silence = np.zeros((1, *window.audio[:1].shape), np.int16)
+        return self.network.model.video(as_input(window.yuv, silence, self._source, self.network, self._device).frames)
+
+    def hear(self, audio: NDArray[np.int16], begin: int, frames: Sequence[int]) -> Tensor:
+        """(K, c, t) from each of `frames` on, out of a window's sound, (S, C), that begins at sample `begin`."""
+        clock, model, new = (
+            self.network.dataset.clock,
+            self.network.model,
+            [one for one in frames if one not in self._kept],
+        )
+        samples, mute = clock.sample_at(self.network.spec.frames), self.network.config.pairs.mute_samples
+        sound = torch.from_numpy(audio).to(self._device).T * (1 / 32768)
+        for first in range(0, len(new), self.BATCH):
+            some = new[first : first + self.BATCH]
+            starts = [clock.sample_at(frame) - begin for frame in some]
+            heard = model.audio(_muted(sound, starts, samples, mute)) if mute else model.hear(sound, starts, samples)
+            self._kept.update(zip(some, heard, strict=True))
+        return torch.stack([self._kept[frame] for frame in frames])
+
+    def forget_before(self, frame: int) -> None:
+        """Nobody asks for what is earlier."""
+        self._kept = {known: heard for known, heard in self._kept.items() if known >= frame}
+
+
+def _muted(sound: Tensor, starts: Sequence[int], samples: int, mute: int) -> Tensor:
+    """(K, C, S) with the first `mute` samples of each silent, as such a network was trained."""
+    sounds = torch.stack([sound[:, start : start + samples] for start in starts])
+    sounds[..., :mute] = 0
+    return sounds
 
 
 class _Ear:
-    """The sound from each frame on, as the network's sound part hears it, kept as long as a window may ask for it."""
+    """What is found about the windows of one part, one after the other."""
 
-    BATCH = 16
-    """Sounds, and pairs, of one pass."""
+    def __init__(self, heard: _Heard, plan: WindowPlan) -> None:
+        self._heard, self._plan = heard, plan
+        self._clock, self._length = heard.network.dataset.clock, heard.network.spec.frames
+        self._rows, self._peaks = list[NDArray[np.float32]](), list[float]()
+        self._loudness, self._motion = list[float](), list[float]()
 
-    def __init__(self, network: LoadedNetwork, source: Probe, plan: WindowPlan, device: torch.device) -> None:
-        self._network, self._source, self._plan, self._device = network, source, plan, device
-        self._clock, self._samples = network.dataset.clock, network.dataset.clock.sample_at(network.spec.frames)
-        self._heard: dict[int, Tensor] = {}
+    def add(self, window: Window, sounds: Tensor | None) -> None:
+        """The next one, with what `hear` made of it."""
+        starts, number = self._plan.starts, len(self._rows)
+        self._rows.append(self._ask(window, sounds))
+        own = self._cut(window, self._plan.first + window.start)  # what is heard with the window's pictures
+        self._loudness.append(decibels(own))
+        self._motion.append(mean_motion(window.yuv))
+        until = starts[number + 1] - window.start if number + 1 < len(starts) else self._length
+        self._peaks += _peaks(own, self._clock, min(until, self._length))
+        self._peaks += [0.0] * max(0, until - self._length)
 
-    def ask(self, window: Window) -> NDArray[np.float32]:
+    def evidence(self) -> ScoreEvidence:
+        """Of all of them."""
+        plan = self._plan
+        return ScoreEvidence(
+            clock=self._clock,
+            window=self._length,
+            starts=np.array(plan.starts, np.int64) + plan.first,
+            offsets=np.array(plan.offsets, np.int64),
+            logit=np.array(self._rows, np.float32).reshape(len(self._rows), len(plan.offsets)),
+            loudness_db=np.array(self._loudness, np.float32),
+            motion=np.array(self._motion, np.float32),
+            peaks=np.array(self._peaks, np.float32),
+        )
+
+    def hear(self, window: Window) -> Tensor | None:
+        """(K, c, t): its candidates; None where the file has no sound for any."""
+        start = self._plan.first + window.start
+        self._heard.forget_before(start - self._plan.reach)
+        wanted = self._wanted(start)
+        begin = self._clock.sample_at(start - self._plan.reach)
+        return self._heard.hear(window.audio, begin, wanted) if wanted else None
+
+    def _wanted(self, start: int) -> list[int]:
+        """Frames from which on the sound is a candidate for the pictures from `start` on."""
+        return [start + offset for offset in self._plan.offsets if start + offset in self._plan.sound]
+
+    def _ask(self, window: Window, sounds: Tensor | None) -> NDArray[np.float32]:
         """(D,) logits of one window."""
-        start, plan, model = self._plan.first + window.start, self._plan, self._network.model
-        wanted = [start + offset for offset in plan.offsets if start + offset in plan.sound]
-        self._heard = {frame: heard for frame, heard in self._heard.items() if frame >= start - plan.reach}
+        start, plan = self._plan.first + window.start, self._plan
         row = np.full(len(plan.offsets), np.nan, np.float32)
-        if not wanted:
-            return row
-        new = [frame for frame in wanted if frame not in self._heard]
-        seen: Tensor | None = None
-        for first in range(0, max(1, len(new)), self.BATCH):
-            some = new[first : first + self.BATCH]
-            sounds = np.stack([self._cut(window, frame) for frame in some or [start]])
-            given = as_input(window.yuv, sounds, self._source, self._network, self._device)
-            if seen is None:
-                seen = model.video(given.frames)
-            if some:
-                self._heard.update(zip(some, model.audio(given.sounds[0]), strict=True))
-        assert seen is not None
-        columns = [(frame - start + plan.reach) // plan.step for frame in wanted]
-        for first in range(0, len(wanted), self.BATCH):
-            some = wanted[first : first + self.BATCH]
-            heard = torch.stack([self._heard[frame] for frame in some])
-            output = model.fused(seen.expand(len(some), *seen.shape[1:]), heard)
-            row[columns[first : first + self.BATCH]] = output.logit.float().cpu().numpy()
+        if sounds is not None:
+            columns = [(frame - start + plan.reach) // plan.step for frame in self._wanted(start)]
+            row[columns] = self._heard.network.model.logits(self._heard.look(window), sounds).float().cpu().numpy()
         return row
-
-    def own_sound(self, window: Window) -> NDArray[np.int16]:
-        """(S, C): what is heard with the window's pictures."""
-        return self._cut(window, self._plan.first + window.start)
 
     def _cut(self, window: Window, frame: int) -> NDArray[np.int16]:
         """(S, C): a window of sound from `frame` on."""
         begin = self._clock.sample_at(self._plan.first + window.start - self._plan.reach)
         first = self._clock.sample_at(frame) - begin
-        return window.audio[first : first + self._samples]
+        return window.audio[first : first + self._clock.sample_at(self._length)]
 
 
 def _peaks(sound: NDArray[np.int16], clock: Clock, frames: int) -> list[float]:

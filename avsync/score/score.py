@@ -21,6 +21,7 @@ from avsync.score.listen import check_tolerance, listen, plan_windows
 from avsync.score.plot import score_png
 from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
+from avsync.world import use_cores
 from sharding.base.console import Bar, open_console
 from sharding.base.files import publish, write_json, writing
 from sharding.base.guarded import claim, make_folder
@@ -48,22 +49,28 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
 
     Raises InputError, FormatError for the run and the output folder.
     """
-    run, device = run_of(run), pick_device(config.device)
-    network = load_network(run, config.checkpoint, device)
-    check_tolerance(network, config)
-    folder = Path(config.output) if config.output else RunPaths(run).scored
-    claim(Path(config.output) if config.output else RunPaths(run).answers)
-    with writing(folder, "--output"):
-        make_folder(folder)
-    trusted = reading_of(run, network.step, config.trust)
-    open_console(stderr=True).print(trusted.words, soft_wrap=True)
-    scorer = Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
+    scorer = scorer_of(run, config)
+    claim(Path(config.output) if config.output else RunPaths(scorer.run).answers)
+    with writing(scorer.folder, "--output"):
+        make_folder(scorer.folder)
     done = list[Scored]()
     for number, video in enumerate(videos, 1):
         count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
         with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
             done.append(scorer.work(video, bar))
     return done
+
+
+def scorer_of(run: Path, config: ScoreConfig) -> "Scorer":
+    """The network of `run` in memory, and a word about how far its confidence goes. Raises InputError, FormatError."""
+    run, device = run_of(run), pick_device(config.device)
+    use_cores(device, busy=1)  # decoding is: a thread more for it than there are cores halves the speed
+    network = load_network(run, config.checkpoint, device)
+    check_tolerance(network, config)
+    trusted = reading_of(run, network.step, config.trust)
+    open_console(stderr=True).print(trusted.words, soft_wrap=True)
+    folder = Path(config.output) if config.output else RunPaths(run).scored
+    return Scorer(network=network, run=run, config=config, device=device, folder=folder, reading=trusted.reading)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,13 +139,11 @@ class Scorer:
         return answer, evidence
 
     def _listen(self, source: Probe, parts: Sequence[Watched], bar: Bar) -> list[Heard]:
-        """Each part by itself."""
+        """Each part, all in one pass."""
         plans = [plan_windows(source, self.network, self.config, part.frames) for part in parts]
         bar.update(total=sum(len(plan.starts) for plan in plans))
-        return [
-            (part, listen(self.network, source, plan, self.device, bar.advance, part.where))
-            for part, plan in zip(parts, plans, strict=True)
-        ]
+        asked = [(plan, part.where) for part, plan in zip(parts, plans, strict=True)]
+        return list(zip(parts, listen(self.network, source, asked, self.device, bar.advance), strict=True))
 
 
 def _points(curve: OffsetCurve) -> tuple[CurvePoint, ...]:

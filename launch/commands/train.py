@@ -3,6 +3,7 @@
 torch is imported late, inside `execute`.
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfi
 from avsync.curate.config import CurateConfig, CurateOptions
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
 from avsync.presets import PRESETS
+from avsync.run.paths import RunPaths
 from avsync.score.config import ScoreConfig
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
@@ -168,7 +170,12 @@ class Score(Parsed):
     run: Annotated[Positional[Path], arg(metavar="[RUN]")]
     """Folder of a training run; left out, or faces: the network of faces that comes with avsync."""
     videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO ...")]
-    """Videos with sound, of any length."""
+    """Videos with sound, of any length; with --json folders of them, too."""
+    json: Path | None = None
+    """For sets: a line of JSON for each file, appended as it is done, LINES.jsonl; then figures for all of them. The
+    same command again goes on. No VIDEO.json, no pictures."""
+    against: Path | None = None
+    """Another folder with files of the same names: compare by pairs, with --json."""
     config: Annotated[ScoreConfig, arg(name="")] = field(default_factory=ScoreConfig)
 
     def __post_init__(self) -> None:
@@ -178,10 +185,25 @@ class Score(Parsed):
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
             )
 
+        if self.against and not self.json:
+            raise InputError(f"--against {self.against} compares sets: give --json LINES.jsonl with it")
+        if self.json and (self.config.fix or self.config.output):
+            flag = "--fix" if self.config.fix else "--output"
+            raise InputError(f"--json writes lines alone: leave {flag} out, or --json {self.json}")
+
     def execute(self) -> str:
         run, videos = self._asked()
         if not videos:
             raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
+        os.environ.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # before NumPy: its threads wait by spinning, beside decoding
+        if self.json:
+            with starting():
+                from avsync.score.report import report_set
+                from avsync.score.score_set import score_set
+
+            return report_set(score_set(run, videos, self.config, self.json, self.against))
         with starting():
             from avsync.score.report import report
             from avsync.score.score import score
@@ -189,8 +211,9 @@ class Score(Parsed):
         return report(score(run, videos, self.config))
 
     def _asked(self) -> tuple[Path, tuple[Path, ...]]:
-        """The network, and the videos: what is a file is no run."""
-        return (FACES, (self.run, *self.videos)) if self.run.is_file() else (self.run, self.videos)
+        """The network, and the videos: what is a file is no run, nor, for sets, a folder without one."""
+        video = self.run.is_file() or (bool(self.json) and self.run.is_dir() and not RunPaths(self.run).info.is_file())
+        return (FACES, (self.run, *self.videos)) if video else (self.run, self.videos)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +80,13 @@ def problems(plans: Sequence[JobPlan]) -> tuple[list[str], list[str]]:
 
 def _pack(plan: JobPlan, before: Before) -> None:
     from sharding.plan.todo import OnDisk
+    from sharding.sources.find import settled
 
-    folder = OnDisk(plan.command.dataset)
+    command = replace(plan.command, config=settled(plan.command.videos, plan.command.config))
+    folder = OnDisk(command.dataset)
     folder.check()
-    folder.check_settings(plan.command.config)
-    before.packed[_real(plan.command.dataset)] = plan.command
+    folder.check_settings(command.config)
+    before.packed[_real(command.dataset)] = command
 
 
 def _curate(plan: JobPlan, before: Before) -> None:

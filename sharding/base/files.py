@@ -353,6 +353,11 @@ def to_json(value: Any, write_path: Callable[[Path], str] = str) -> bytes:
     return msgspec.json.format(data, indent=1)
 
 
+def to_json_line(value: Any) -> bytes:
+    """The same on one line, without its end: for files that grow by a line a time."""
+    return msgspec.json.format(to_json(value), indent=0)
+
+
 def _escaped(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()

@@ -3,7 +3,7 @@
 Pictures are taken on a clock of this module's own, whatever rate a dataset has: a video's faces are facts of the video.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,16 +15,56 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from sharding.base.ahead import ahead
 from sharding.containers.container import decoding
 from sharding.containers.stretches import Stretch
 from sharding.faces.mtcnn import Array, Face, check_installed, faces_in, faces_near
 from sharding.media.probe import Probe
-from sharding.media.video import VideoTimeline, upright_size
+from sharding.media.video import Pictures, VideoTimeline, upright_size
 
-FPS = Fraction(30)
-"""Slots a second."""
-EVERY, ALL_EVERY = 3, 15
-"""Slots from one look at the faces that are followed to the next, and from one look for new ones to the next."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceLooks:
+    """How often a video is looked at, in slots of a clock of its own."""
+
+    fps: Fraction
+    """Slots a second."""
+    every: int
+    """Slots from one look at the faces that are followed to the next."""
+    all_every: int
+    """And from one look for new ones to the next."""
+    alone_every: int
+    """The same while nobody is followed."""
+    again: int
+    """And once more, so soon after a shot began: a face may look away in its first picture."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the decoder."""
+    ahead: int = 0
+    """Seconds that are decoded ahead, by a core that would be idle."""
+
+    @property
+    def patience(self) -> int:
+        """Slots that a face may be out of sight."""
+        return int(self.fps / 2)
+
+    def decoder(self, source: Probe) -> Mapping[str, str]:
+        """Its options for a source: where times are those of decoding, each picture counts."""
+        return {} if source.video.decode_order else self.options
+
+
+THOROUGH = FaceLooks(fps=Fraction(30), every=3, all_every=15, alone_every=15, again=15)
+"""For datasets: boxes of the same file stay what they are from version to version, so these numbers do, too."""
+QUICK = FaceLooks(
+    fps=Fraction(10),
+    every=2,
+    all_every=20,
+    alone_every=10,
+    again=2,
+    ahead=2,
+    options={"skip_frame": "noref", "skip_loop_filter": "all"},
+)
+"""For an answer at once: a path is smoothed over a third of a second, so a look every fifth says as much. Pictures
+that no other one needs are not decoded, edges of blocks not smoothed; shots are told apart as well."""
 LONGER_SIDE = 640
 """Pixels of the picture that is looked at: a larger one is shrunk."""
 SMALLEST = 32
@@ -33,8 +73,6 @@ SURE = 0.9
 """Score that a new face needs; one that is followed may look away."""
 SAME = 0.3
 """Least overlap, of both boxes together, of a face and itself a moment before."""
-PATIENCE = 15
-"""Slots that a face may be out of sight."""
 CELLS, BINS = 16, 32
 """A picture is compared with the one before in so many cells a side, and in so many classes of luma."""
 FINE = 2
@@ -98,25 +136,23 @@ class ShotChanges:
         return False
 
 
-def follow(source: Probe, stretch: Stretch, report: Callable[[], None] = lambda: None) -> list[Following]:
+def follow(
+    source: Probe, stretch: Stretch, report: Callable[[], None] = lambda: None, looks: FaceLooks = THOROUGH
+) -> list[Following]:
     """The faces in a stretch of `source`, as they come. `report` is called every second of it.
 
     Raises RejectError, InputError (the detector is not installed), MemoryError.
     """
     check_installed("looking for faces")
-    first, stop = ceil(stretch[0] * FPS), int(stretch[1] * FPS)
+    first, stop = ceil(stretch[0] * looks.fps), int(stretch[1] * looks.fps)
     size = upright_size(source)
     if size is None or stop <= first:
         return []
     shrink = min(Fraction(1), LONGER_SIDE / max(size))
     width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
-    watcher = _Watcher(width, height)
-    with (
-        decoding(),
-        closing(VideoTimeline(source, fps=FPS, width=width, height=height, fit="squash", first_slot=first)) as video,
-    ):
-        for start in range(first, stop, int(FPS)):
-            pictures = video.read(start, min(int(FPS), stop - start))
+    watcher = _Watcher(width, height, looks)
+    with closing(ahead(_seconds(source, looks, range(first, stop), (width, height)), looks.ahead)) as seconds:
+        for start, pictures in seconds:
             if pictures.longest_still:
                 for slot, yuv in enumerate(pictures.yuv, start):
                     watcher.see(slot, yuv)
@@ -124,11 +160,27 @@ def follow(source: Probe, stretch: Stretch, report: Callable[[], None] = lambda:
     return watcher.followed
 
 
+def _seconds(source: Probe, looks: FaceLooks, slots: range, size: tuple[int, int]) -> Generator[tuple[int, Pictures]]:
+    """The first slot and the pictures of each second."""
+    timeline = VideoTimeline(
+        source,
+        fps=looks.fps,
+        width=size[0],
+        height=size[1],
+        fit="squash",
+        first_slot=slots.start,
+        options=looks.decoder(source),
+    )
+    with decoding(), closing(timeline) as video:
+        for start in slots[:: int(looks.fps)]:
+            yield start, video.read(start, min(int(looks.fps), slots.stop - start))
+
+
 class _Watcher:
     """What is seen so far."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._width, self._height = width, height
+    def __init__(self, width: int, height: int, looks: FaceLooks) -> None:
+        self._width, self._height, self._looks = width, height, looks
         self._scale = np.array((width, height), np.float32)
         self._shots, self._begin = ShotChanges(), 0
         self._to_rgb = VideoReformatter()  # kept: to build a scaler for each picture takes longer than to use it
@@ -140,18 +192,21 @@ class _Watcher:
         if self._shots.begins(yuv[: self._height]):
             self._begin, self._active = slot, []
         for one in self._active:
-            one.until = min(slot + 1, one.last.slot + EVERY)
+            one.until = min(slot + 1, one.last.slot + self._looks.every)
         at = slot - self._begin
-        if at % EVERY:
+        if at % self._looks.every:
             return
         frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         rgb: Any = self._to_rgb.reformat(frame, format="rgb24").to_ndarray()
         near = np.array([one.last.box for one in self._active], np.float32).reshape(-1, 4)
         faces = faces_near(rgb, near * np.tile(self._scale, 2)) if len(near) else []
         self._match(slot, faces)
-        if at % ALL_EVERY == 0:
+        alone = not self._active
+        if at % (self._looks.alone_every if alone else self._looks.all_every) == 0 or (
+            alone and at == self._looks.again
+        ):
             self._match(slot, [face for face in faces_in(rgb, SMALLEST) if face.score > SURE], begin=True)
-        self._active = [one for one in self._active if slot - one.last.slot <= PATIENCE]
+        self._active = [one for one in self._active if slot - one.last.slot <= self._looks.patience]
 
     def _match(self, slot: int, faces: Sequence[Face], *, begin: bool = False) -> None:
         """Each face goes to the one it lies on most; what lies on none may begin."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.containers.stretches import Stretch
-from sharding.faces.follow import EVERY, FPS, Following, follow
+from sharding.faces.follow import THOROUGH, FaceLooks, Following, follow
 from sharding.format.crop import BoxPath, Knot, Size, at_once
 from sharding.media.probe import Probe
 from sharding.media.video import upright_size
@@ -41,7 +41,10 @@ PLACES = 100
 
 
 def find_faces(
-    source: Probe, stretches: Sequence[Stretch], report: Callable[[], None] = lambda: None
+    source: Probe,
+    stretches: Sequence[Stretch],
+    report: Callable[[], None] = lambda: None,
+    looks: FaceLooks = THOROUGH,
 ) -> tuple[BoxPath, ...]:
     """A steady box for each face in these stretches of a source, in the order they come, those of a moment from left.
 
@@ -50,8 +53,8 @@ def find_faces(
     size = upright_size(source)
     if size is None:
         return ()
-    followed = [one for stretch in stretches for one in follow(source, stretch, report)]
-    paths = [path for one in followed if (path := steady(one, size)) is not None]
+    followed = [one for stretch in stretches for one in follow(source, stretch, report, looks)]
+    paths = [path for one in followed if (path := steady(one, size, looks)) is not None]
     return numbered(paths)
 
 
@@ -64,24 +67,26 @@ def numbered(paths: Sequence[BoxPath]) -> tuple[BoxPath, ...]:
     )
 
 
-def steady(one: Following, size: Size) -> BoxPath | None:
+def steady(one: Following, size: Size, looks: FaceLooks = THOROUGH) -> BoxPath | None:
     """The path of one face; None when there is too little of it to believe in it."""
     first, last = one.sightings[0].slot, one.last.slot
-    looks = (last - first) // EVERY + 1
+    looked = (last - first) // looks.every + 1
     # a slot stands for what is shown around its moment: at both ends, one of the next shot's may be among that
     start, stop = first + 1, one.until - 2
-    if (stop - start) / FPS < LEAST_S or len(one.sightings) < LEAST_SEEN * looks:
+    if (stop - start) / looks.fps < LEAST_S or len(one.sightings) < LEAST_SEEN * looked:
         return None
-    slots = np.arange(first, last + 1, EVERY)
+    slots = np.arange(first, last + 1, looks.every)
     points = _points(one, slots, size)
     mouth = points[:, 3:].mean(axis=1)
     stiff = stiff_mouth(points)
-    middle = np.clip(low_passed(stiff, QUICK_S) + low_passed(mouth - stiff, SLOW_S), 0, np.array(size, np.float64))
+    per_s = float(looks.fps) / looks.every
+    smooth = low_passed(stiff, QUICK_S * per_s) + low_passed(mouth - stiff, SLOW_S * per_s)
+    middle = np.clip(smooth, 0, np.array(size, np.float64))
     side = _rounded(min(FACTOR * float(np.median(np.hypot(*(points[:, 4] - points[:, 3]).T))), *map(float, size)))
     moments = np.unique(np.clip((start, *slots.tolist(), stop), start, stop))
     corner = np.stack([np.interp(moments, slots, middle[:, axis]) for axis in (0, 1)], axis=1) - float(side) / 2
     kept = bends(np.column_stack((moments, corner)), BEND * float(side))
-    knots = tuple(Knot(int(moments[at]) / FPS, *map(_rounded, corner[at].tolist())) for at in kept)
+    knots = tuple(Knot(int(moments[at]) / looks.fps, *map(_rounded, corner[at].tolist())) for at in kept)
     return BoxPath(track=1, faces=1, width=side, height=side, knots=knots)
 
 
@@ -105,12 +110,11 @@ def stiff_mouth(points: Points) -> NDArray[np.float64]:
     return np.stack((mouth.real, mouth.imag), axis=1)
 
 
-def low_passed(path: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
-    """(K, 2) smoothed by a Gaussian: at each look the straight line that fits best to what is near.
+def low_passed(path: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """(K, 2) smoothed by a Gaussian of `sigma` looks: at each look the straight line that fits best to what is near.
 
     Where it ends there is something near on one side only, and a mean would lag behind a head that goes.
     """
-    sigma = seconds * float(FPS) / EVERY
     reach = min(int(3 * sigma), len(path) - 1)
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)

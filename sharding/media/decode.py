@@ -9,7 +9,7 @@
 Frame 0 is presentation time 0. The two timelines open the file separately: bad interleaving costs no memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,6 +25,7 @@ from sharding.format.clip import Clock, ColorMatrix, Fit, Repairs
 from sharding.format.crop import Taken, Where
 from sharding.media.audio import AudioTimeline, Sound
 from sharding.media.probe import Probe
+from sharding.media.stream import SEEK_FROM_S
 from sharding.media.video import Pictures, VideoTimeline
 
 MAX_ERROR_SHARE = Fraction(1, 10)
@@ -91,9 +92,7 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec, where: Se
     clock, first = spec.clock, pieces[0].start
     with (
         decoding(),
-        closing(
-            VideoTimeline(source, fps=clock.fps, width=spec.width, height=spec.height, fit=spec.fit, first_slot=first)
-        ) as video,
+        closing(_timeline(source, spec, first)) as video,
         closing(_SpanSound(source, spec)) as audio,
     ):
         for piece, part in zip(pieces, where, strict=False):  # `pieces` are those that are there
@@ -110,6 +109,50 @@ def _decoded(source: Probe, pieces: Sequence[range], spec: OutputSpec, where: Se
                 changes=sound.changes,
                 strays=pictures.strays + sound.strays,
             )
+
+
+def read_views(
+    source: Probe, pieces: Sequence[range], spec: OutputSpec, parts: Sequence[Sequence[Where | None]]
+) -> Generator[tuple[NDArray[np.uint8], ...]]:
+    """The pictures alone of `pieces`, (T, H*3/2, W), for each piece of all the parts of the picture that it names.
+
+    Pieces ascend and do not overlap; a long way to the next one is sought. As `read_spans` in all else.
+    """
+    video: VideoTimeline | None = None
+    reached = 0
+    with decoding():
+        try:
+            for piece, wanted in zip(pieces, parts, strict=True):
+                if _missing(source, piece, spec):
+                    yield tuple(np.zeros((len(piece), spec.height * 3 // 2, spec.width), np.uint8) for _ in wanted)
+                    continue
+                if video is not None and piece.start - reached > SEEK_FROM_S * spec.clock.fps:
+                    video.close()
+                    video = None
+                video = video or _timeline(source, spec, piece.start)
+                yield video.views(piece.start, len(piece), wanted)
+                reached = piece.stop
+        finally:
+            if video is not None:
+                video.close()
+
+
+def read_sound(source: Probe, pieces: Sequence[range], spec: OutputSpec) -> Generator[NDArray[np.int16]]:
+    """The sound alone of `pieces`, (S, C): from each one's first frame for as long as its frames last."""
+    clock = spec.clock
+    with decoding(), closing(_SpanSound(source, spec)) as audio:
+        for piece in pieces:
+            samples = clock.sample_at(len(piece))
+            if _missing(source, piece, spec):
+                yield np.zeros((samples, spec.channels), np.int16)
+            else:
+                yield audio.read(clock.sample_at(piece.start) + spec.sound_late, samples).audio
+
+
+def _timeline(source: Probe, spec: OutputSpec, first: int) -> VideoTimeline:
+    return VideoTimeline(
+        source, fps=spec.clock.fps, width=spec.width, height=spec.height, fit=spec.fit, first_slot=first
+    )
 
 
 class _SpanSound:

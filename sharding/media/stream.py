@@ -5,11 +5,12 @@ Where an edit list says what is played when, each edit is a pass of its own, fro
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from math import ceil, lcm
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from av.codec.context import Flags
@@ -161,8 +162,10 @@ class SourceStream:
     with the frame (AV_CODEC_FLAG_COPY_OPAQUE): so a frame has the time of its packet, however frames are reordered.
     """
 
-    def __init__(self, source: Probe, facts: StreamFacts, *, threads: int = 1) -> None:
-        self._source, self._facts, self._threads = source, facts, threads
+    def __init__(
+        self, source: Probe, facts: StreamFacts, *, threads: int = 1, options: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._source, self._facts, self._threads, self._options = source, facts, threads, options
         self._sounds = facts is source.audio
         self._start, self._margin_s = Fraction(0), MARGIN_S
         self._edit: _Ticks | None = None
@@ -177,7 +180,10 @@ class SourceStream:
         self._container = open_media(self._source.path, **options)
         self.stream: Any = self._container.streams[self._facts.index]
         context = self.stream.codec_context
-        context.options = {"max_pixels": str(2 * MAX_PIXELS)}  # damage may claim any size; FFmpeg adds margins
+        context.options = {
+            "max_pixels": str(2 * MAX_PIXELS),
+            **self._options,
+        }  # damage may claim any size; FFmpeg adds margins
         if self._facts.edits:
             context.options |= UNSKIPPED
         context.thread_count = self._threads  # files run in parallel; threads inside one decoder waste CPU

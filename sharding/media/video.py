@@ -4,12 +4,15 @@ A source frame at t seconds goes to slot floor(t * fps + 1/2) and stays until th
 a slot the last wins. All arithmetic is on integers: an hour drifts by nothing. Only wanted pictures are scaled.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from math import lcm
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,12 +95,24 @@ _Placed = tuple[int, TimedFrame]
 class VideoTimeline:
     """The pictures of one source; ask for slots in ascending order."""
 
-    def __init__(self, source: Probe, *, fps: Fraction, width: int, height: int, fit: Any, first_slot: int) -> None:
+    def __init__(
+        self,
+        source: Probe,
+        *,
+        fps: Fraction,
+        width: int,
+        height: int,
+        fit: Any,
+        first_slot: int,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """options: of the decoder, by FFmpeg's names; none for pictures that are kept."""
         self.width, self.height = width, height
         self._fps, self._source = fps, source
-        self._stream = SourceStream(source, source.video)
+        self._stream = SourceStream(source, source.video, options=options)
         self._pixel_shape = _pixel_shape(self._stream)
-        self._fitter = PictureFitter(
+        new_fitter = partial(
+            PictureFitter,
             width=width,
             height=height,
             fit=fit,
@@ -105,6 +120,8 @@ class VideoTimeline:
             matrix=source.matrix,
             tagged=source.tagged,
         )
+        self._fitter = new_fitter()
+        self._fitters = defaultdict[Where | None, PictureFitter](new_fitter)  # each is built for one size of part
         scale, offset = self._stream.tick * fps, Fraction(1, 2) - source.video.origin * fps
         self._whole = lcm(scale.denominator, offset.denominator)
         self._over, self._plus = int(scale * self._whole), int(offset * self._whole)
@@ -118,7 +135,7 @@ class VideoTimeline:
 
     def read(self, first: int, count: int, where: Where | None = None) -> Pictures:
         """Slots first ... first + count - 1; with `where`, of each the part that lies there at its moment."""
-        out = np.empty((count, self.height * 3 // 2, self.width), np.uint8)
+        out = self._empty(count)
         self._advance(first)
         repeated, still, longest, self._dropped = 0, 0, 0, 0
         taken = list[Taken]()
@@ -148,6 +165,25 @@ class VideoTimeline:
             packets=self._stream.stats(first / self._fps, stop / self._fps),
             strays=strays,
         )
+
+    def views(self, first: int, count: int, parts: Sequence[Where | None]) -> tuple[NDArray[np.uint8], ...]:
+        """The same of several parts of the picture, (T, H*3/2, W) each, decoded once, and nothing else about them."""
+        outs = tuple(self._empty(count) for _ in parts)
+        self._advance(first)
+        for row, slot in enumerate(range(first, first + count)):
+            fresh = self._advance(slot)
+            for out, where in zip(outs, parts, strict=True):
+                if self._held is None:
+                    out[row] = FILLER
+                elif row == 0 or fresh:
+                    region = None if where is None else where(slot / self._fps)
+                    self._fitters[where].write(self._held[1].frame, out[row], region)
+                else:
+                    out[row] = out[row - 1]
+        return outs
+
+    def _empty(self, count: int) -> NDArray[np.uint8]:
+        return np.empty((count, self.height * 3 // 2, self.width), np.uint8)
 
     def _standing(self, first: int, stop: int) -> int:
         """Slots from the picture in hand to the next, where the source does not say in between that it stays."""

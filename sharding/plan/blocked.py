@@ -5,6 +5,7 @@ stands in waits, with all its sources, for a call that can look at them. `--remo
 """
 
 import errno
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,14 +82,17 @@ def earlier_copies(dataset: Path, found: SourceList, hidden: Set[str], known: Se
     details = {one.path: one.detail for one in rejects if one.reason == RejectReason.DUPLICATE}
     if not details:
         return {}
-    there = {source.rel: source for source in found.sources}
+    there = defaultdict[str, list[Source]](list)
+    """By name: pieces of one file share theirs, and are copies together."""
+    for source in found.sources:
+        there[source.rel].append(source)
     copies = dict[str, str]()
     for name, detail in details.items():
-        copy, original = there.get(name), there.get(detail.removeprefix(SAME_BYTES))
-        if copy is None or copy.id in known:
+        mine, originals = there.get(name, []), there.get(detail.removeprefix(SAME_BYTES), [])
+        if all(copy.id in known for copy in mine):
             continue
-        if _is_blocked(copy, found) or (_is_blocked(original, found) if original else hidden):
-            copies[copy.id] = detail
+        if _is_blocked(mine[0], found) or (_is_blocked(originals[0], found) if originals else hidden):
+            copies |= {copy.id: detail for copy in mine if copy.id not in known}
     return copies
 
 

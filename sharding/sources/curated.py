@@ -144,7 +144,8 @@ def _row(where: str, line: int, cells: dict[str, str]) -> CuratedRow:
     check_characters(where, cells)
     if not cells["path"]:
         raise InputError(f"{where}: there is no path; name the video as VIDEOS does")
-    if cells["verdict"] not in tuple(Verdict):
+    verdict = cells["verdict"].lower().replace("’", "'")  # as spreadsheets write it
+    if verdict not in tuple(Verdict):
         raise InputError(f"{where}: verdict {in_quotes(cells['verdict'])} is none of {', '.join(Verdict)}")
     if (split := cells.get("split", "")) and split not in SPLITS:
         raise InputError(f"{where}: split {in_quotes(split)} is not known; use {', '.join(SPLITS)} or leave it empty")
@@ -153,7 +154,7 @@ def _row(where: str, line: int, cells: dict[str, str]) -> CuratedRow:
     try:
         return CuratedRow(
             path=normpath(cells["path"]),
-            verdict=Verdict(cells["verdict"]),
+            verdict=Verdict(verdict),
             reason=cells.get("reason", ""),
             start_s=start,
             end_s=end,

@@ -55,8 +55,7 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
 
 def own_boxes(videos: Path) -> Path | None:
     """The table of boxes that belongs to a curated table; None where there is none."""
-    boxes = boxes_beside(videos)
-    if not (videos.suffix.lower() == ".csv" and videos.is_file() and boxes.is_file()):
+    if videos.suffix.lower() != ".csv" or not videos.is_file() or not (boxes := boxes_beside(videos)).is_file():
         return None
     try:
         return boxes if is_curated(CsvTable(videos).header) else None

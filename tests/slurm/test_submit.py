@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ from launch.job.record import End, JobRecord, Outcome, Queued
 from launch.submit.snapshot import take_snapshot
 from sharding.base.files import read_json
 from sharding.config import PackConfig
+from sharding.format.crop import BoxPath, Knot
 from sharding.format.index import read_info
+from sharding.format.records import ShardRecord
 from sharding.pack.pack import pack
+from sharding.sources.crops import write_boxes
+from sharding.sources.curated import CuratedRow, Verdict, boxes_beside, write_curated
 from slurm.cluster import Cluster, ClusterSettings
 from tests.installed import install
 from tests.media import Video, write_video
@@ -262,12 +267,33 @@ def small_arrays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
+def curated(folder: Path) -> Path:
+    """A table of all videos: the first is in sync, the others' sound is late; of the second, one track is kept."""
+    rows = [
+        CuratedRow(
+            path=f"bell/{number}.mp4",
+            verdict=Verdict.KEEP_SHIFTED if number else Verdict.KEEP,
+            offset_ms=Fraction(10 * number),
+            confidence=1.0,
+            track=1 if number == 1 else None,
+        )
+        for number in range(VIDEOS)
+    ]
+    write_curated(folder / "curated.csv", [*rows, CuratedRow(path="bell/gone.mp4", verdict=Verdict.DROP)])
+    box = BoxPath(
+        track=1, faces=1, width=Fraction(48), height=Fraction(48), knots=(Knot(Fraction(0), *[Fraction(4)] * 2),)
+    )
+    write_boxes(boxes_beside(folder / "curated.csv"), [("bell/1.mp4", (box,))])
+    return folder / "curated.csv"
+
+
 def test_an_array_larger_than_the_site_allows_is_queued_in_pieces_and_put_together(
     small_arrays: Cluster, tmp_path: Path, videos: Path
 ) -> None:
     person = Person(cluster=small_arrays, folder=tmp_path)
     site = person.profile(SITE + '[pack]\narray = 7\nmemory = "200 MiB"\n')
-    words = ("submit", "pack", videos, "new", "--size", "32", "--sources-per-shard", "1", "--cluster", site)
+    sizes = ("--size", "32", "--sources-per-shard", "1", "--card")
+    words = ("submit", "pack", curated(tmp_path), "new", "--root", videos, *sizes, "--cluster", site)
     assert f"pack new, an array of {VIDEOS} tasks in 3 jobs" in person.types(*words, "--dry-run")
     person.types(*words)
     arrays, merge = JobPaths.of(tmp_path / "new", "pack"), JobPaths.of(tmp_path / "new", "pack-merge")
@@ -277,6 +303,11 @@ def test_an_array_larger_than_the_site_allows_is_queued_in_pieces_and_put_togeth
     ends = [read_json(arrays.task(number).outcome, Outcome).end for number in range(VIDEOS)]
     assert ends == [End.DONE] * VIDEOS
     assert len(list((tmp_path / "new").glob("*/*.tar"))) == VIDEOS
+    sides = [read_json(path, ShardRecord).sources[0] for path in (tmp_path / "new").glob("*/*.json")]
+    assert {(one.source, bool(one.moved_sound), bool(one.tracks)) for one in sides} == {
+        (f"bell/{number}.mp4", number > 0, number == 1) for number in range(VIDEOS)
+    }
+    assert (tmp_path / "new" / "README.md").exists()
     assert "all as packed" in person.types("verify", "new")
     said = person.types(*words)
     assert "pack new: done already, nothing to do" in said

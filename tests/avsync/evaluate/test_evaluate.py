@@ -103,7 +103,7 @@ def test_windows_and_shifts_that_are_none_are_refused_by_their_flag(flag, value)
         {"min_shift_s": 0.0001, "max_shift_s": 0.4},  # no frame
     ],
 )
-def test_what_cannot_be_asked_is_refused_by_the_flags_of_evaluate(trained, dataset, asked: dict[str, float]):
+def test_what_cannot_be_asked_is_refused_by_the_flags_of_evaluate(trained, dataset, asked: dict[str, Any]):
     with pytest.raises(InputError, match=r"--(window|min-shift|max-shift)-s") as error:
         evaluate(trained, dataset, EvaluateConfig(split="test", **asked))
     assert "--pairs" not in str(error.value)

@@ -19,13 +19,14 @@ from avsync.config import SURE, LocalizeConfig
 from avsync.localize.film import LONGEST_SIDE, TICK, FilmWriter, Picture, read_pictures
 from avsync.localize.localize import LocalizeResult, localize, localize_with, verdict_words
 from avsync.localize.sheet import MOMENTS, Envelope, Moments
-from avsync.localize.windows import as_input, form_of, read_windows, seen_box
+from avsync.localize.windows import Cut, as_input, form_of, read_windows, seen_box
 from avsync.models import paper
 from avsync.run.network import LoadedNetwork
 from avsync.run.paths import LocalizeRecord, RunPaths, localize_place, score_place
 from sharding.base.files import publish, read_json
 from sharding.errors import InputError
 from sharding.format.clip import Clock, Fit
+from sharding.format.crop import Where
 from sharding.media.decode import decode_span
 from sharding.media.picture import TURNS
 from sharding.media.probe import probe
@@ -186,18 +187,50 @@ def test_windows_are_what_packing_would_have_stored(tmp_path: Path, fps: Fractio
     net = network(clock=Clock(fps=fps, sample_rate=8000))
     source = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(5))))
     form = form_of(net)
-    for window in read_windows(source, form, 3, [0, 7, 20, 31], 20):
-        want = decode_span(source, first_frame=3 + window.start, frames=20, spec=form)
+    cuts = [Cut(first=3, starts=[0, 7, 20, 31]), Cut(first=0, starts=[8, 27]), Cut(first=0, starts=[])]
+    seen = list[tuple[int, int]]()
+    for number, window in read_windows(source, form, cuts, 20):
+        want = decode_span(source, first_frame=cuts[number].first + window.start, frames=20, spec=form)
         np.testing.assert_array_equal(window.yuv, want.yuv)
         assert window.audio.shape == want.audio.shape
         differ = (window.audio != want.audio).mean()
         assert differ == 0 if fps == 10 else differ < 0.01  # a piece's first sample may be rounded the other way
+        seen.append((cuts[number].first + window.start, number))
+    assert seen == sorted(seen)
+    assert sorted(seen) == sorted(
+        (cut.first + start, number) for number, cut in enumerate(cuts) for start in cut.starts
+    )
+
+
+def test_windows_of_many_parts_read_at_once_are_those_of_each_alone(tmp_path: Path) -> None:
+    """Parts of two sizes, on different frames, with gaps; one far into the file."""
+    net = network()
+    video = Video(seconds=Fraction(50), fps=Fraction(10), audio_codec="flac")  # lossy ones make noise of their own
+    source, form = probe(write_video(tmp_path / "a.mkv", video)), form_of(net)
+    rng = np.random.default_rng(0)
+
+    def part(width: float) -> Where:
+        return lambda moment: (Fraction(int(moment) % 5, 10), Fraction(1, 4), Fraction(width), Fraction(1, 2))
+
+    cuts = [
+        Cut(first=int(first), starts=sorted({0, *rng.integers(1, 60, 3).tolist()}), where=where)
+        for first, where in ((0, None), (5, part(0.5)), (17, part(0.25)), (430, part(0.5)))
+    ]
+    together = list(read_windows(source, form, cuts, 20, reach=7))
+    assert [window.yuv.shape for _, window in together] == [(20, form.height * 3 // 2, form.width)] * 16
+    for number, cut in enumerate(cuts):
+        alone = [window for _, window in read_windows(source, form, [cut], 20, reach=7)]
+        mine = [window for other, window in together if other == number]
+        for one, other in zip(alone, mine, strict=True):
+            assert one.start == other.start
+            np.testing.assert_array_equal(one.yuv, other.yuv)
+            np.testing.assert_array_equal(one.audio, other.audio)
 
 
 def test_the_network_sees_the_central_crop_as_in_validation(tmp_path: Path) -> None:
     net = network()
     source = probe(square_video(tmp_path / "square.mp4", 80, 48))
-    window = next(read_windows(source, form_of(net), 0, [0], 20))
+    _, window = next(read_windows(source, form_of(net), [Cut(first=0, starts=[0])], 20))
     given = as_input(window.yuv, window.audio[None], source, net, CPU)
     assert given.frames.shape == (1, 3, 20, 40, 40)
     assert given.sounds.shape == (1, 1, 1, 16000)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -202,6 +202,49 @@ def test_sharing_the_pictures_changes_nothing(name: str) -> None:
         alone = [net(frames, sounds[:, [number]]) for number in range(2)]
     torch.testing.assert_close(shared.logit, torch.cat([out.logit for out in alone], 1), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(shared.cam, torch.cat([out.cam for out in alone], 1), rtol=1e-3, atol=1e-4)
+
+
+SPEECH = Clock(fps=Fraction(25), sample_rate=16000)
+"""A frame is four steps of the embedding's spectrogram, to the sample."""
+ASKED = [name for name in MODELS if name != "thesis"]
+"""The thesis's smallest window takes seconds, and it is asked as the paper's network is."""
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("clock", [SPEECH, Clock(fps=Fraction(30000, 1001), sample_rate=16000)])
+@pytest.mark.parametrize("extra", [0, 21])
+def test_windows_of_one_sound_are_heard_as_each_alone(name: str, clock: Clock, extra: int) -> None:
+    spec = replace(tiny(name), clock=clock, samples=clock.sample_at(tiny(name).frames + extra))
+    network = unlike_at_first(name, spec)
+    frames = (3, 4, 9, 30)  # the sound before the first is nobody's
+    starts = [clock.sample_at(frame) for frame in frames]
+    sound = torch.rand(spec.channels, starts[-1] + spec.samples + 50) * 2 - 1
+    with torch.inference_mode():
+        heard = network.hear(sound, starts, spec.samples)
+        each = network.audio(torch.stack([sound[:, start : start + spec.samples] for start in starts]))
+    torch.testing.assert_close(heard, each, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_answers_without_a_map_are_those_with_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avsync.models.parts.PAIRS", 2)
+    spec = tiny(name)
+    network = unlike_at_first(name, spec)
+    frames, sounds = inputs(spec, per_clip=3)
+    with torch.inference_mode():
+        seen, heard = network.video(frames), network.audio(sounds[0])
+        wanted = network.fuse(seen, heard).logit[0]
+        assert wanted.std() > 0
+        torch.testing.assert_close(network.logits(seen, heard), wanted, atol=1e-4, rtol=1e-4)
+
+
+def unlike_at_first(name: str, spec: InputSpec) -> SyncNet:
+    """A network whose every number counts: at first some are 0 or 1."""
+    network = build_model(cast(Any, name), spec).eval()
+    with torch.no_grad():
+        for value in (*network.parameters(), *(one for key, one in network.named_buffers() if "running_" in key)):
+            value.add_((0.1 if value.dim() < 2 else 0.01) * torch.rand_like(value))
+    return network
 
 
 @pytest.mark.parametrize("name", MODELS)

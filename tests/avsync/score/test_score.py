@@ -125,7 +125,7 @@ def test_videos_of_one_name_keep_their_own_answers(tmp_path: Path) -> None:
 
 
 def test_a_longer_file_needs_no_longer_buffers(tmp_path: Path) -> None:
-    from avsync.localize.windows import form_of, frames_of, read_windows
+    from avsync.localize.windows import Cut, form_of, frames_of, read_windows
     from avsync.score.listen import plan_windows
     from sharding.media.probe import probe
 
@@ -133,6 +133,6 @@ def test_a_longer_file_needs_no_longer_buffers(tmp_path: Path) -> None:
     for seconds in (8, 30):
         source = probe(write_video(tmp_path / f"{seconds}.mkv", film(seconds=Fraction(seconds))))
         plan = plan_windows(source, net, scorer(tmp_path).config, frames_of(source, net.dataset.clock))
-        windows = read_windows(source, form_of(net), plan.first, plan.starts, 20, plan.reach)
-        sizes.append({(window.yuv.shape, window.audio.shape) for window in windows})
+        windows = read_windows(source, form_of(net), [Cut(first=plan.first, starts=plan.starts)], 20, plan.reach)
+        sizes.append({(window.yuv.shape, window.audio.shape) for _, window in windows})
     assert sizes == [{((20, 24, 16), (48_000, 1))}] * 2

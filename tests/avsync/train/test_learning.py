@@ -10,7 +10,7 @@ from avsync_settings import quick_config
 from curves import curve
 from torch import Tensor
 
-from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
+from avsync.config import ObjectiveName, OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 from avsync.train import step
 from avsync.train.step import LossSums, score
 from avsync.train.trainer import train
@@ -61,7 +61,7 @@ def test_with_labels_thrown_like_coins_it_learns_nothing(
     """What the test above sees is learning, not a loss that falls whatever the data say."""
     coin = torch.Generator().manual_seed(0)
 
-    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor, objective: str) -> LossSums:
+    def thrown(logit: Tensor, in_sync: Tensor, valid: Tensor, objective: ObjectiveName) -> LossSums:
         return score(logit, torch.randint(2, in_sync.shape, generator=coin).float(), valid, objective)
 
     monkeypatch.setattr(step, "score", thrown)

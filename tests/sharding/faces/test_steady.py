@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sharding.faces.follow import EVERY, FPS, Following, Sighting
+from sharding.faces.follow import THOROUGH, Following, Sighting
 from sharding.faces.steady import BEND, FACTOR, bends, low_passed, steady, stiff_mouth
 
 SIZE = (Fraction(640), Fraction(480))
@@ -13,8 +13,8 @@ FACE = np.array([(-20, -30), (20, -30), (0, 0), (-16, 26), (16, 26)], np.float64
 """Eyes, nose, corners of the mouth, in pixels from the nose."""
 MIDDLE = np.array((300, 200))
 LOOKS = 100
-SLOTS = EVERY * np.arange(LOOKS)
-TIMES = SLOTS / float(FPS)
+SLOTS = THOROUGH.every * np.arange(LOOKS)
+TIMES = SLOTS / float(THOROUGH.fps)
 MOUTH = float(FACE[:, 1].max())
 
 
@@ -32,7 +32,7 @@ def centres(following: Following) -> np.ndarray:
     """(K, 2) the middle of the box at each look."""
     path = steady(following, SIZE)
     assert path is not None
-    corners = [path.corner(Fraction(int(slot)) / FPS) for slot in SLOTS]
+    corners = [path.corner(Fraction(int(slot)) / THOROUGH.fps) for slot in SLOTS]
     return np.array(corners, np.float64) + float(path.width) / 2
 
 
@@ -106,7 +106,7 @@ def test_a_stiff_face_has_its_mouth_where_it_is_however_it_turns(angle: float):
 @pytest.mark.parametrize("seconds", [0.1, 0.35, 1.0])
 def test_what_goes_straight_is_left_as_it_is(seconds: float):
     path = np.stack((3 * np.arange(40.0), 7 - np.arange(40.0)), axis=1)
-    assert np.abs(low_passed(path, seconds) - path).max() < 1e-6
+    assert np.abs(low_passed(path, seconds * float(THOROUGH.fps / THOROUGH.every)) - path).max() < 1e-6
 
 
 @pytest.mark.parametrize("most", [0.1, 1, 10])

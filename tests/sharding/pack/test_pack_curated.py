@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction as F
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from sharding.config import PackConfig
@@ -33,6 +36,7 @@ CONFIG = PackConfig(
     size=32, sample_rate=16_000, clip_s="2", min_clip_s="1", trim_s="0", workers=1, codec="raw", val_percent=0,
     test_percent=0,
 )  # fmt: skip
+probed = cache(probe)
 pytestmark = pytest.mark.usefixtures("in_process")
 
 
@@ -276,6 +280,26 @@ def test_show_and_verify_know_of_moved_sound(videos: Path, tmp_path: Path):
         verify(out, 1)
     side.write_text(honest)
     verify(out, 1)
+
+
+STRETCH = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda one: (F(one[0], 2), F(one[0] + one[1], 2)))
+
+
+@given(
+    parts=st.lists(st.tuples(STRETCH, STRETCH), max_size=4), runs=st.lists(STRETCH, max_size=3), late=st.integers(-9, 9)
+)
+def test_wherever_there_is_picture_there_is_its_sound(
+    parts: list[tuple[tuple[F, F], tuple[F, F]]], runs: list[tuple[F, F]], late: int, videos: Path
+):
+    """Of each moment that is shown, on a grid, with its sound moved by any time: both are there, and no moment less."""
+    found, later = replace(probed(videos / "a.mkv"), parts=tuple(parts), runs=tuple(runs)), F(late, 2)
+
+    def within(time: F, stretches: Iterable[tuple[F, F]]) -> bool:
+        return any(start <= time < end for start, end in stretches)
+
+    for time in (F(number, 4) + F(1, 8) for number in range(-10, 150)):
+        pairs = any(within(time, [seen]) and within(time + later, [heard]) for seen, heard in parts)
+        assert within(time, found.shown_with(later)) == (pairs and within(time, runs))
 
 
 @pytest.mark.parametrize("late_ms", [0, 800, -800])

@@ -131,12 +131,14 @@ def test_what_was_packed_of_a_folder_stays_while_it_is_locked(options: PackOptio
 
 
 @pytest.mark.parametrize("lock", ["a", "a/1.mp4", "c/copy.mp4"])
-@pytest.mark.parametrize("way", ["a folder", "a list"])
+@pytest.mark.parametrize("way", ["a folder", "a list", "a list of pieces"])
 def test_a_copy_of_a_source_that_cannot_be_read_stays_a_copy(way: str, lock: str, tmp_path: Path):
     folder, dataset = write(tmp_path / "v", "a/1.mp4", "b/2.mp4"), tmp_path / "d"
     (folder / "c").mkdir()
     shutil.copy(folder / "a" / "1.mp4", folder / "c" / "copy.mp4")
-    (folder / "list.csv").write_text("path,action\na/1.mp4,x\nb/2.mp4,x\nc/copy.mp4,x\n")
+    spans = ["0,4.7", "0.3,5"] if way == "a list of pieces" else [","]
+    rows = (f"{name},x,{span}\n" for name in ("a/1.mp4", "b/2.mp4", "c/copy.mp4") for span in spans)
+    (folder / "list.csv").write_text("path,action,start_s,end_s\n" + "".join(rows))
     videos = folder if way == "a folder" else folder / "list.csv"
     packed(videos, dataset)
     before = tars(dataset)

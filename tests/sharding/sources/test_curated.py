@@ -22,7 +22,7 @@ from sharding.sources.curated import (
     write_curated,
 )
 from sharding.sources.duplicates import find_duplicates
-from sharding.sources.find import find_sources
+from sharding.sources.find import find_sources, settled
 from sharding.sources.kinetics import is_kinetics
 from sharding.sources.source import Source, SourceList
 
@@ -108,6 +108,12 @@ def test_a_wrong_cell_stops_the_work_and_the_error_names_line_and_column(column:
     assert "\n" not in str(caught.value)
 
 
+def test_a_verdict_is_read_as_spreadsheets_write_it(tmp_path: Path):
+    (tmp_path / "t.csv").write_text(",".join(GOOD) + "\n" + ",".join((GOOD | {"verdict": "Can’t tell"}).values()))
+    (row,) = read_curated(CsvTable(tmp_path / "t.csv"))
+    assert row.verdict is Verdict.CANT_TELL
+
+
 @pytest.mark.parametrize("change", ["confidence", "hue", "path,path"])
 def test_another_header_is_refused_with_the_right_one(change: str, tmp_path: Path):
     names = [name for name in GOOD if name != change] + ([change] if change not in GOOD else [])
@@ -147,6 +153,17 @@ def test_a_least_confidence_is_for_curated_tables(name: str, tmp_path: Path):
     (tmp_path / "list.csv").write_text("path,action\na.mp4,a\n")
     with pytest.raises(InputError, match=r"--min-confidence 0.5 is for a table of avsync curate"):
         find_sources(tmp_path / name, config=PackConfig(min_confidence=0.5))
+
+
+@pytest.mark.parametrize("videos", [".", "..", "inside", "list.csv", "/"])
+def test_whatever_is_no_curated_table_has_no_boxes_of_its_own(
+    videos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    Path("list.csv").write_text("path,action\na.mp4,a\n")
+    Path("list.boxes.csv").write_text("path,track,time_s,x,y,width,height\n")
+    assert settled(Path(videos), PackConfig(crop="faces")) == PackConfig(crop="faces")
 
 
 def test_a_row_for_all_of_a_file_is_the_source_that_a_folder_of_it_gives(tmp_path: Path):
