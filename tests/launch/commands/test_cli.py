@@ -302,7 +302,7 @@ def test_ctrl_c_promises_to_go_on_only_where_work_is_kept(
     monkeypatch.setattr(cli, "_build", stop)
     assert exit_code(name) == STOPPED
     told = capsys.readouterr().err
-    goes_on = name in ("scenes", "pack", "train", "finetune", "demo", "replay")
+    goes_on = name in ("scenes", "pack", "curate", "train", "finetune", "demo", "replay")
     assert ("again goes on" in told) == goes_on
     assert ("nothing half-written is left" in told) != goes_on
 

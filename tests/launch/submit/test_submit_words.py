@@ -136,7 +136,7 @@ def test_curating_is_an_array_of_shares_and_a_job_that_writes_the_table() -> Non
 
 
 @pytest.mark.parametrize(
-    "words", [("pack", "v", "d", "--shares", "3"), ("curate", "v", "t.csv", "--share", "0", "--shares", "3")]
+    "words", [("pack", "v", "d", "--shares", "3"), ("curate", "v", "t.csv", "--shares", "3", "--share", "0")]
 )
 def test_a_share_is_not_for_a_person_to_submit(words: Sequence[str]) -> None:
     with pytest.raises(InputError, match=r"--shares?: submit divides the work by itself"):
