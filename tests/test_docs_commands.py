@@ -46,7 +46,7 @@ QUICK = {
 """Command -> flags that make it small; of submit those that queue nothing."""
 KEPT = ("--fps",)
 """What a document names stays, since what it shows next is set for it."""
-WORDS = {"/local/scratch": "scratch", "NAME": "test"}
+WORDS = {"/local/scratch": "scratch", "NAME": "test", "OTHERS": "VIDEOS"}
 """What a reader replaces by a name of their own, and we do; https://host becomes a server of this machine."""
 LEFT_OUT = {
     r"'\(echo' .*": "of the shell, not ours: tests/sharding/pack/test_neighbours.py runs it",

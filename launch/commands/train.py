@@ -185,14 +185,14 @@ class Score(Parsed):
                 f"--fix-to {self.config.fix_to} names the fixed copy of one video: give --fix with it, and one video"
             )
 
-        if self.against and not self.json:
-            raise InputError(f"--against {self.against} compares sets: give --json LINES.jsonl with it")
         if self.json and (self.config.fix or self.config.output):
             flag = "--fix" if self.config.fix else "--output"
             raise InputError(f"--json writes lines alone: leave {flag} out, or --json {self.json}")
 
     def execute(self) -> str:
         run, videos = self._asked()
+        if self.against and not self.json:
+            raise InputError(f"--against {self.against} compares sets: give --json LINES.jsonl with it")
         if not videos:
             raise InputError(f"avsync score needs a video, and {self.run} is no file: avsync score [RUN] VIDEO ...")
         os.environ.setdefault(

@@ -75,7 +75,6 @@ def test_answers_go_where_they_are_wanted_or_it_says_why_not(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a.mp4", "--against", "B"], "--against B compares sets: give --json"),
         (["a.mp4", "--json", "a.jsonl", "--fix"], "leave --fix out"),
         (["a.mp4", "--json", "a.jsonl", "--output", "x"], "leave --output out"),
         (["a.mp4", "b.mp4", "--fix", "--fix-to", "c.mp4"], "--fix-to c.mp4 names the fixed copy of one video"),
@@ -97,6 +96,11 @@ def test_a_wrong_setting_is_said_before_anything_is_read(
 def test_without_a_video_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "run"]) == FAILED
     assert "needs a video" in capsys.readouterr().err
+
+
+def test_sets_are_compared_by_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "run", "a.mp4", "--against", "B"]) == FAILED
+    assert "--against B compares sets: give --json" in capsys.readouterr().err
 
 
 def test_without_a_trained_network_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
