@@ -78,7 +78,7 @@ def read_windows(
     stretches = [range(low, high) for low, high in pairwise(heard)]
     where = [[cuts[number].where for number in numbers] for numbers in shown]
     kept = [np.empty((0, form.height * 3 // 2, form.width), np.uint8) for _ in cuts]
-    waiting = deque(due)
+    waiting, last = deque(due), {number: begin for begin, number, _ in due}
     with (
         closing(ahead(read_views(source, pieces, form, where), AHEAD)) as pictures,
         closing(ahead(read_sound(source, stretches, form), AHEAD)) as sounds,
@@ -93,7 +93,11 @@ def read_windows(
                 samples = clock.sample_at(begin + reach) + clock.sample_at(length) - position
                 while sound.stop < position + samples and (more := next(to_hear, None)) is not None:
                     sound.add(clock.sample_at(more[0].start), more[1])
-                yield number, Window(start=start, yuv=kept[number], audio=sound.take(position, samples))
+                window = Window(start=start, yuv=kept[number], audio=sound.take(position, samples))
+                if begin == last[number]:  # a film has thousands of parts: one that is over holds nothing
+                    kept[number] = kept[number][:0].copy()
+                yield number, window
+                del window
 
 
 def _pieces(cuts: Sequence[Cut], length: int) -> tuple[list[range], list[list[int]]]:

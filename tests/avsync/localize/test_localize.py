@@ -1,12 +1,14 @@
 """A heat video keeps the source's moments, shape and sound; its heat lies where the network says."""
 
 import errno
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args
+from weakref import ref
 
 import av
 import numpy as np
@@ -225,6 +227,17 @@ def test_windows_of_many_parts_read_at_once_are_those_of_each_alone(tmp_path: Pa
             assert one.start == other.start
             np.testing.assert_array_equal(one.yuv, other.yuv)
             np.testing.assert_array_equal(one.audio, other.audio)
+
+
+def test_a_part_that_is_over_holds_no_pictures(tmp_path: Path) -> None:
+    """A film has thousands of shots, each of them a part."""
+    source, form = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(12), events=()))), form_of(network())
+    cuts = [Cut(first=first, starts=[0]) for first in range(0, 100, 5)]
+    generator = read_windows(source, form, cuts, 5)
+    held = [ref(next(generator)[1].yuv) for _ in cuts]
+    gc.collect()
+    assert sum(one() is not None for one in held) <= 1
+    generator.close()
 
 
 def test_the_network_sees_the_central_crop_as_in_validation(tmp_path: Path) -> None:
