@@ -314,6 +314,18 @@ TRUST = 2.0
 MOST_TRUST = 10.0
 
 
+def check_question(sure: float, reach_s: float, hop_s: float, trust: float | None) -> None:
+    """What score and curate are both told of how a file is asked about. Raises InputError."""
+    if not 0.5 <= sure < 1:
+        raise InputError(f"--sure {sure} is a probability: at least 0.5, below 1")
+    if not 0 < reach_s <= 30:
+        raise InputError(f"--reach-s {reach_s} must be above 0 s, and at most 30 s")
+    if not 0 <= hop_s <= 60:
+        raise InputError(f"--hop-s {hop_s} must be at most 60 s, or 0 to let the length decide")
+    if trust is not None and not 0 < trust <= MOST_TRUST:
+        raise InputError(f"--trust {trust} must be above 0, and at most {MOST_TRUST:g}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalizeConfig:
     """How a heat map video is drawn."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from avsync.config import MOST_TRUST, REACH_S, SURE
+from avsync.config import REACH_S, SURE, check_question
 from sharding.base.environment import available_cores
 from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
@@ -45,14 +45,7 @@ class CurateConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.tolerance_ms <= MOST_TOLERANCE_MS:
             raise InputError(f"--tolerance-ms {self.tolerance_ms} must be 1 to {MOST_TOLERANCE_MS} milliseconds")
-        if not 0.5 <= self.sure < 1:
-            raise InputError(f"--sure {self.sure} is a probability: at least 0.5, below 1")
-        if not 0 < self.reach_s <= 30:
-            raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
-        if not 0 <= self.hop_s <= 60:
-            raise InputError(f"--hop-s {self.hop_s} must be at most 60 s, or 0 to let the length decide")
-        if self.trust is not None and not 0 < self.trust <= MOST_TRUST:
-            raise InputError(f"--trust {self.trust} must be above 0, and at most {MOST_TRUST:g}")
+        check_question(self.sure, self.reach_s, self.hop_s, self.trust)
         if self.min_crop < 1:
             raise InputError(f"--min-crop {self.min_crop} must be at least 1 pixel")
         if self.workers is not None and self.workers < 0:

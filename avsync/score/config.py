@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from avsync.config import MOST_TRUST, REACH_S, SURE
+from avsync.config import REACH_S, SURE, check_question
 from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
@@ -47,11 +47,4 @@ class ScoreConfig:
             raise InputError(
                 f"--early-ms {self.early_ms} and --late-ms {self.late_ms} must lie in 0 to {MOST_MS:,} milliseconds"
             )
-        if not 0.5 <= self.sure < 1:
-            raise InputError(f"--sure {self.sure} is a probability: at least 0.5, below 1")
-        if not 0 < self.reach_s <= 30:
-            raise InputError(f"--reach-s {self.reach_s} must be above 0 s, and at most 30 s")
-        if not 0 <= self.hop_s <= 60:
-            raise InputError(f"--hop-s {self.hop_s} must be at most 60 s, or 0 to let the length decide")
-        if self.trust is not None and not 0 < self.trust <= MOST_TRUST:
-            raise InputError(f"--trust {self.trust} must be above 0, and at most {MOST_TRUST:g}")
+        check_question(self.sure, self.reach_s, self.hop_s, self.trust)
