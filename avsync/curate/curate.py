@@ -8,7 +8,7 @@ looks at what is left, and writes the table.
 import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -70,10 +70,14 @@ def curate(
     with writing(folder.path, "TABLE"):
         make_folder(folder.path)
     with _held(folder.path, options.share), writing(folder.path, "TABLE"):
-        todo = [source for source in mine if folder.read(source) is None]
+        known = {source.id: answer for source in mine if (answer := folder.read(source)) is not None}
+        todo = [source for source in mine if source.id not in known]
         if todo:
             _look_at(todo, run, config, folder, progress)
-        found = [AnsweredSource(source=one, answer=folder.read(one) or _gone(folder, one)) for one in mine]
+        found = [
+            AnsweredSource(source=one, answer=known.get(one.id) or folder.read(one) or _gone(folder, one))
+            for one in mine
+        ]
     if options.share is not None:
         (console or open_console()).print(
             f"share {options.share} of {options.shares} is answered: {counted(len(todo), 'source')} looked at, "
@@ -188,7 +192,8 @@ class _Progress:
     """How far it is, by bytes of source."""
 
     tasks: Sequence[SourceTask]
-    _parts: dict[str, float] | None = None
+    _parts: dict[str, float] = field(default_factory=dict)
+    """Bytes that are done of what is under way."""
     _bytes: float = 0.0
     _count: int = 0
     _rejected: int = 0
@@ -199,7 +204,7 @@ class _Progress:
 
     @property
     def bytes(self) -> float:
-        return self._bytes + sum((self._parts or {}).values())
+        return self._bytes + sum(self._parts.values())
 
     @property
     def state(self) -> str:
@@ -207,11 +212,11 @@ class _Progress:
 
     def under_way(self, task: SourceTask, share: float) -> None:
         """So much of it is done."""
-        self._parts = {**(self._parts or {}), task.source.id: share * task.size}
+        self._parts[task.source.id] = share * task.size
 
     def done(self, task: SourceTask, *, rejected: bool) -> None:
         """All of it."""
-        self._parts = {name: part for name, part in (self._parts or {}).items() if name != task.source.id}
+        self._parts.pop(task.source.id, None)
         self._bytes += task.size + 1
         self._count += 1
         self._rejected += rejected

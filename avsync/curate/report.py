@@ -9,7 +9,7 @@ from rich.text import Text
 
 from avsync.curate.rows import AnsweredSource, rows_of
 from sharding.base.text import counted, duration, percent, plain
-from sharding.sources.curated import Verdict
+from sharding.sources.curated import CuratedRow, Verdict
 from sharding.sources.source import Source
 
 MOST_REASONS = 12
@@ -30,12 +30,17 @@ def print_plan(sources: Sequence[Source], todo: Sequence[Source], console: Conso
 
 def hours_by_verdict(found: Sequence[AnsweredSource]) -> dict[Verdict, tuple[int, float]]:
     """Verdict -> rows, and seconds of them; of what could not be looked at the length is not known."""
-    rows, seconds = Counter[Verdict](), Counter[Verdict]()
+    rows, seconds = Counter[Verdict](), dict.fromkeys(Verdict, 0.0)
     for one in found:
         for row in rows_of(one):
             rows[row.verdict] += 1
-            seconds[row.verdict] += float(row.end_s - row.start_s) if row.end_s is not None else 0.0  # pyright: ignore[reportArgumentType]
-    return {verdict: (rows[verdict], float(seconds[verdict])) for verdict in Verdict}
+            seconds[row.verdict] += _seconds(row)
+    return {verdict: (rows[verdict], seconds[verdict]) for verdict in Verdict}
+
+
+def _seconds(row: CuratedRow) -> float:
+    """0 where the end is not known."""
+    return float(row.end_s - row.start_s) if row.end_s is not None else 0.0
 
 
 def reasons(found: Sequence[AnsweredSource]) -> list[tuple[Verdict, str, int, float]]:
@@ -46,8 +51,7 @@ def reasons(found: Sequence[AnsweredSource]) -> list[tuple[Verdict, str, int, fl
             if not row.verdict.keeps:
                 key = row.verdict, row.reason
                 rows[key] += 1
-                length = float(row.end_s - row.start_s) if row.end_s is not None else 0.0
-                seconds[key] = seconds.get(key, 0.0) + length
+                seconds[key] = seconds.get(key, 0.0) + _seconds(row)
     return sorted(((*key, rows[key], seconds[key]) for key in rows), key=lambda one: (-one[3], -one[2], one[1]))
 
 

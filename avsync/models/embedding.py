@@ -186,7 +186,7 @@ class CosineFusion(nn.Module):
         agree. seen: (N, c, T, h, w); heard: (N, c, t') -> (N, 3c, T, 1, 1).
         """
         whole = functional.normalize(seen.float().sum(dim=(3, 4)), dim=1)
-        heard = functional.normalize(in_frames(heard.float(), seen.shape[2]), dim=1)
+        heard = unit_sound(heard, seen.shape[2])
         return torch.cat((whole, heard, whole * heard), dim=1)[..., None, None]
 
     def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
@@ -203,8 +203,13 @@ def even_sound(heard: Tensor, steps: int) -> Tensor:
     """Of length 1 at each picture's moment, less its mean over the moments: how alike this person and this room are at
     all falls away. (N, c, t') -> (N, c, T)
     """
-    heard = functional.normalize(in_frames(heard.float(), steps), dim=1)
+    heard = unit_sound(heard, steps)
     return heard - heard.mean(dim=2, keepdim=True)
+
+
+def unit_sound(heard: Tensor, steps: int) -> Tensor:
+    """Of length 1 at each picture's moment. (N, c, t') -> (N, c, T)"""
+    return functional.normalize(in_frames(heard.float(), steps), dim=1)
 
 
 def offset_weights(alike: Tensor, share: Tensor) -> Tensor:

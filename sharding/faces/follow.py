@@ -19,6 +19,7 @@ from sharding.base.ahead import ahead
 from sharding.containers.container import decoding
 from sharding.containers.stretches import Stretch
 from sharding.faces.mtcnn import Array, Face, check_installed, faces_in, faces_near
+from sharding.format.crop import Size
 from sharding.media.probe import Probe
 from sharding.media.video import Pictures, VideoTimeline, upright_size
 
@@ -148,8 +149,7 @@ def follow(
     size = upright_size(source)
     if size is None or stop <= first:
         return []
-    shrink = min(Fraction(1), LONGER_SIDE / max(size))
-    width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
+    width, height = small_size(size)
     watcher = _Watcher(width, height, looks)
     with closing(ahead(_seconds(source, looks, range(first, stop), (width, height)), looks.ahead)) as seconds:
         for start, pictures in seconds:
@@ -158,6 +158,13 @@ def follow(
                     watcher.see(slot, yuv)
             report()
     return watcher.followed
+
+
+def small_size(size: Size) -> tuple[int, int]:
+    """Width and height, even, in which pictures of an upright size are looked at."""
+    shrink = min(Fraction(1), LONGER_SIDE / max(size))
+    width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
+    return width, height
 
 
 def _seconds(source: Probe, looks: FaceLooks, slots: range, size: tuple[int, int]) -> Generator[tuple[int, Pictures]]:

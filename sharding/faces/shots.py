@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sharding.containers.container import decoding
 from sharding.containers.stretches import Stretch
-from sharding.faces.follow import CELLS, CHANGE, FINE, LONGER_SIDE, ShotChanges
+from sharding.faces.follow import CELLS, CHANGE, ShotChanges, small_size
 from sharding.media.probe import Probe
 from sharding.media.video import VideoTimeline, upright_size
 
@@ -30,8 +30,7 @@ def find_shots(source: Probe, stretch: Stretch, report: Callable[[], None] = lam
     size = upright_size(source)
     if size is None or stop <= first:
         return [stretch]
-    shrink = min(Fraction(1), LONGER_SIDE / max(size))
-    width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
+    width, height = small_size(size)
     cuts = _Cuts()
     timeline = VideoTimeline(
         source, fps=Fraction(SLOTS_PER_S), width=width, height=height, fit="squash", first_slot=first
