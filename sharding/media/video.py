@@ -169,6 +169,8 @@ class VideoTimeline:
     def views(self, first: int, count: int, parts: Sequence[Where | None]) -> tuple[NDArray[np.uint8], ...]:
         """The same of several parts of the picture, (T, H*3/2, W) each, decoded once, and nothing else about them."""
         outs = tuple(self._empty(count) for _ in parts)
+        for over in self._fitters.keys() - set(parts):  # a film has thousands of parts
+            del self._fitters[over]
         self._advance(first)
         for row, slot in enumerate(range(first, first + count)):
             fresh = self._advance(slot)
