@@ -49,7 +49,7 @@ KEPT = ("--fps",)
 WORDS = {"/local/scratch": "scratch", "NAME": "test", "OTHERS": "VIDEOS"}
 """What a reader replaces by a name of their own, and we do; https://host becomes a server of this machine."""
 LEFT_OUT = {
-    r"'\(echo' .*": "of the shell, not ours: tests/sharding/pack/test_neighbours.py runs it",
+    r"('\(echo' .*|avsync pack (FOLDER/)?videos.csv DATASET)": "tests/sharding/pack/test_neighbours.py",
     r"make .*": "a target of the Makefile: tests/test_docs.py looks whether it exists",
     r"pip install .*": "needs a package index: tests/test_docs.py looks what extras there are",
     r".*torch.distributed.run .*": "several processes: tests/avsync/run/test_resume_ranks.py",
