@@ -5,7 +5,7 @@ Nothing of other users is counted or removed; the disk's free space, of which a 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from sharding.errors import InputError
 
 LOCK = ".avsync.lock"
 FLOOR, LARGEST_FLOOR = 0.05, 10 * 10**9
-"""So much of a disk is left free, of a large one so many bytes: a node's other jobs need some, too."""
+"""So much of a disk is left free, of a large one so many bytes: a node's other jobs need some, too. Of a disk that
+others have nearly filled, half of what is besides their files: a small dataset must not fail for 10 GB nobody has."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a disk answers that has no room."""
 
@@ -88,10 +89,10 @@ class Room:
             oldest = [copy for copy in copies if copy.may_go(urgent)]
             oldest.sort(key=lambda copy: copy.touched, reverse=True)
             over = sum(copy.size for copy in copies) + size - self.limit if self.limit else 0
-            short = size if full else size + sum(copy.unwritten for copy in copies) - self.free()
+            short = size if full else size + sum(copy.unwritten for copy in copies) - self.free(copies)
             for missing, why in (
                 (over, f"the limit of {in_words(self.limit)} is reached by copies in use"),
-                (short, self._full_disk()),
+                (short, self._full_disk(copies)),
             ):
                 if missing > sum(copy.size for copy in oldest):
                     soon = urgent and missing <= sum(copy.size for copy in copies)
@@ -108,23 +109,24 @@ class Room:
         with locked(self._lock):
             part.publish()
 
-    def free(self) -> int:
-        """Bytes that we may still write; below 0 when others have taken what is to be left free.
+    def free(self, copies: Iterable[Copy]) -> int:
+        """Bytes that we may still write, who have these copies; below 0 when others have taken what is to be left free.
 
         They are not taken beforehand (posix_fallocate): on ext4, large files are written two to four times slower then.
         """
         disk = os.statvfs(self.scratch)
-        return disk.f_bavail * disk.f_frsize - _floor(disk)
+        return disk.f_bavail * disk.f_frsize - _floor(disk, copies)
 
     def for_one_file(self) -> tuple[int, str]:
         """Bytes that a file beside the copies may take, and what keeps it from more."""
-        free = max(0, self.free())
+        copies = list(self._copies())
+        free = max(0, self.free(copies))
         if self.limit and self.limit < free:
             return self.limit, f"the limit is {in_words(self.limit)}"
-        return free, self._full_disk()
+        return free, self._full_disk(copies)
 
-    def _full_disk(self) -> str:
-        floor = in_words(_floor(os.statvfs(self.scratch)))
+    def _full_disk(self, copies: Iterable[Copy]) -> str:
+        floor = in_words(_floor(os.statvfs(self.scratch), copies))
         return f"the disk of {self.scratch} is full, but for {floor} that are left to others"
 
     def last_moved(self) -> float:
@@ -144,8 +146,10 @@ class Room:
                 yield copy
 
 
-def _floor(disk: os.statvfs_result) -> int:
-    return min(int(disk.f_blocks * disk.f_frsize * FLOOR), LARGEST_FLOOR)
+def _floor(disk: os.statvfs_result, copies: Iterable[Copy]) -> int:
+    """Bytes that are left to others."""
+    besides_them = disk.f_bavail * disk.f_frsize + sum(copy.size - copy.unwritten for copy in copies)
+    return min(int(disk.f_blocks * disk.f_frsize * FLOOR), LARGEST_FLOOR, besides_them // 2)
 
 
 def _why(scratch: Path, error: OSError) -> str:

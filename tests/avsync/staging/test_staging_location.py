@@ -203,7 +203,7 @@ def test_metadata_leave_others_a_part_of_the_disk(
 ) -> None:
     disk = os.statvfs(data)
     floor = disk.f_bavail * disk.f_frsize - (1 << 30)  # all but a GB
-    monkeypatch.setattr("avsync.staging.room._floor", lambda _: floor + (1 << 30))
+    monkeypatch.setattr("avsync.staging.room._floor", lambda *_: floor + (1 << 30))
     with pytest.raises(InputError, match=r"of pipe:cat .*, and the disk of .* is full, but for .* left to others"):
         StagedDataset.open(f"pipe:cat {shlex.quote(str(data))}/{{}}", runtime, QUICK)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from slow_server import SlowServer
@@ -482,6 +483,22 @@ def test_room_is_asked_for_before_anything_is_copied(data: Path, tmp_path: Path)
     with pytest.raises(NoRoom):
         room.reserve(part, 100_001)
     part.drop()
+
+
+@pytest.mark.parametrize(("disk", "fit"), [(5, 4), (80, 3), (40_000_000, 3)])
+def test_of_a_disk_that_others_have_filled_half_of_what_is_left_is_ours(
+    disk: int, fit: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk of so many shards, of which others have left room for seven, or all that there is."""
+    shelf, shard = scratch_for(data, data, tmp_path / "scratch"), max(len(tar(data, number)) for number in range(4))
+
+    def statvfs(_: object) -> SimpleNamespace:
+        ours = sum(path.stat().st_blocks * 512 for path in (tmp_path / "scratch").rglob("*.tar*"))
+        return SimpleNamespace(f_frsize=1, f_blocks=disk * shard, f_bavail=min(7, disk) * shard - ours)
+
+    monkeypatch.setattr("avsync.staging.room.os", SimpleNamespace(**{**vars(os), "statvfs": statvfs}))
+    outcomes = [shelf.stage(number).name for number in range(4)]
+    assert outcomes == ["THERE"] * fit + ["NO_ROOM"] * (4 - fit)
 
 
 def test_a_lock_for_moments_lets_one_in_at_a_time(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from sharding.base.csv_table import write_csv
 from sharding.config import PackConfig, PackOptions
 from sharding.format.clip import ClipMeta, Clock
 from sharding.format.dataset import open_dataset
+from sharding.format.records import Reject
 from sharding.media.decode import OutputSpec, decode_span
 from sharding.media.probe import probe
 from sharding.pack.pack import pack
@@ -50,8 +51,8 @@ CORRUPT = {
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ClipMeta], dict[str, str]]:
-    """First clip of each source, and the reasons of those that have none."""
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ClipMeta], dict[str, Reject]]:
+    """First clip of each source, and what is said of those that have none."""
     folder, out = tmp_path_factory.mktemp("listed"), tmp_path_factory.mktemp("real")
     names = sorted(name for part in ("clips", "edge") for name in videos(part) if is_video(name))
     write_csv(folder / "videos.csv", ("path", "action"), [(name, "real") for name in names])
@@ -67,7 +68,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ClipMeta
     for clip in range(len(dataset.index)):
         meta = dataset.read(clip).meta()
         clips.setdefault(meta.source, meta)
-    return clips, {reject.path: reject.reason for reject in summary.rejects}
+    return clips, {reject.path: reject for reject in summary.rejects}
 
 
 def videos(folder: str) -> Iterator[str]:
@@ -83,10 +84,12 @@ def test_every_real_clip_packs_at_its_true_offset(packed):
 
 
 def test_every_edge_case_is_refused_for_its_own_reason_or_packs(packed):
-    clips, reasons = packed
+    clips, rejects = packed
     expected = CORRUPT | {name: reason for folder, reason in REASONS.items() for name in videos(folder)}
     expected = {name: reason for name, reason in expected.items() if name not in SHORT}
-    assert reasons == expected
+    unexpected = [reject for name, reject in rejects.items() if reject.reason != expected.get(name)]
+    assert not unexpected, "with what was said of each"
+    assert {name: reject.reason for name, reject in rejects.items()} == expected
     assert SHORT <= set(clips)
     assert set(videos("edge/derived")) <= set(clips)
 
