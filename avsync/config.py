@@ -94,7 +94,7 @@ class AugmentConfig:
     drift: float = 0
     """Typical way that the crop drifts within a window, in shares of half its side."""
     tremble: float = 0
-    """The same from each picture to the next, in three clips of ten: crops that follow something badly."""
+    """The same from each picture to the next, in half of the clips and by any amount up to it: crops that follow badly."""
     light: float = 0
     """Contrast by up to the factor exp(light), brightness, and grain with it."""
     tone_db: float = 0

@@ -64,7 +64,7 @@ def faces() -> TrainConfig:
         objective="choice",
         pairs=PairConfig(window_s=0.6, min_shift_s=0.04, max_shift_s=0.84, sounds=8),
         view=ViewConfig(size=64, crop=0.75),
-        augment=AugmentConfig(zoom=0.15, turn_deg=10, drift=0.1, tremble=0.03, light=0.5, tone_db=6, hiss_db=10),
+        augment=AugmentConfig(zoom=0.15, turn_deg=10, drift=0.1, tremble=0.13, light=0.5, tone_db=6, hiss_db=10),
         optim=OptimConfig(name="adamw", lr=2e-3, weight_decay=0.05, warmup_steps=30),
         runtime=RuntimeConfig(checkpoint_every=250),
         validate_every=250,

@@ -101,7 +101,8 @@ def judge_clips(clips: ProbedClips, pairs: PairConfig) -> Checked:
             remedy = "they are dubbed, or paired with other sounds: listen to some with avsync show DATASET --page"
             findings.append(LearningCause("sound of other pictures", f"{nothing}: {remedy}"))
         else:
-            notes.append(f"{nothing}; it may be too fine to be seen like this, or dubbed: listen to some clips")
+            remedy = "listen to some clips, or have avsync curate look at the videos"
+            notes.append(f"{nothing}; it may be too fine to be seen like this, or dubbed: {remedy}")
         return Checked(findings=findings, notes=notes)
     notes.append(
         f"sound and picture belong together: best at {curve.offset_s * 1000:+.0f} ms, correlation "

@@ -24,8 +24,8 @@ from avsync.data.transforms import Convert, NetworkInput, planes_of, sounds_of, 
 
 STREAM = 1 << 32
 """Added to the seed, which is below it: randomness of its own, beside that of the windows."""
-STEADY = 0.7
-"""Of the clips have a crop that does not tremble."""
+STEADY = 0.5
+"""Of the clips have a crop that does not tremble; the others by any amount up to the largest."""
 BANDS = 3
 """Waves over the logarithm of the frequency that a microphone's response is made of."""
 LOWEST_HZ, QUIETEST = 60.0, 1e-4
@@ -101,7 +101,7 @@ def _row(rng: np.random.Generator, frames: int, config: AugmentConfig) -> tuple[
     size, shape = rng.uniform(-1, 1), rng.uniform(-1, 1)
     zoom = [math.exp(config.zoom * size + side * config.zoom / 2 * shape) for side in (1, -1)]
     drift = np.linspace(-0.5, 0.5, frames)[:, None] * rng.normal(0, config.drift, 2)
-    tremble = rng.normal(0, 1, (frames, 2)) * (config.tremble if rng.random() > STEADY else 0)
+    tremble = rng.normal(0, 1, (frames, 2)) * config.tremble * max(0.0, (rng.random() - STEADY) / (1 - STEADY))
     light = [
         math.exp(rng.uniform(-1, 1) * config.light),
         rng.uniform(-1, 1) * config.light / 2,

@@ -107,6 +107,15 @@ def test_pictures_tremble_and_drift_only_where_it_is_asked_for():
     assert 0.1 < float(moved.float().mean()) < 0.6
 
 
+def test_half_of_the_clips_tremble_by_any_amount_up_to_the_largest():
+    draws = [Draw(clip, PAIR, 0, 0, False) for clip in range(400)]
+    amounts = changes_of(draws, 60, AugmentConfig(tremble=0.2), 0, 1).move.std(axis=(1, 2))
+    moved = amounts[amounts > 0]
+    assert 0.4 < len(moved) / len(draws) < 0.6
+    assert moved.max() < 0.25 and np.quantile(moved, 0.25) == pytest.approx(0.05, abs=0.02)
+    assert np.median(moved) == pytest.approx(0.1, abs=0.02)
+
+
 @pytest.mark.parametrize("setting", [item.name for item in fields(AugmentConfig)])
 @pytest.mark.parametrize("value", [-0.1, 181, float("nan")])
 def test_nonsense_is_refused_by_its_flag(setting, value):
