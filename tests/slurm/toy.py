@@ -76,6 +76,14 @@ def misbehave(step: int) -> None:
             time.sleep(0.05)
 
 
+def linger() -> None:
+    """Until a stop is wished: so that a slow machine does not let it end before that."""
+    mark, end = run / f"lingered-{rank}", time.monotonic() + 100
+    while not mark.exists() and not wished() and time.monotonic() < end:
+        time.sleep(0.05)
+    mark.touch()
+
+
 def first_time(step: int) -> bool:
     mark = run / f"misbehaved-{step}"
     if mark.exists():
@@ -106,6 +114,8 @@ with (run / f"ranks-{rank}.txt").open("a") as file:
 tell(newest(), "starting")
 time.sleep(orders.get("start_s", 0))
 for step in range(newest(), steps):
+    if step == orders.get("linger_at"):
+        linger()
     if agreed(step):
         save(step)
         tell(step, "stopped")
