@@ -94,7 +94,7 @@ class AugmentConfig:
     drift: float = 0
     """Typical way that the crop drifts within a window, in shares of half its side."""
     tremble: float = 0
-    """The same from each picture to the next, in half of the clips and by any amount up to it: crops that follow badly."""
+    """The same from each picture to the next, in half of the clips, by any amount up to it: crops that follow badly."""
     light: float = 0
     """Contrast by up to the factor exp(light), brightness, and grain with it."""
     tone_db: float = 0
@@ -220,6 +220,9 @@ class TrainConfig:
     """Optimiser steps, resumes included."""
     batch: int = 16
     """Clips per optimiser step, over all devices and accumulation together; each gives both labels."""
+    balance: float = 0
+    """How far groups (people, or videos) of few clips are evened out, by giving their clips more often. 0: not at all;
+    1: each group comes as often as the largest; 0.5: one of n times fewer clips sqrt(n) times as rarely."""
     objective: ObjectiveName = "binary"
     """binary: is this sound in sync, each by itself; choice: which of the picture's sounds is, and binary beside it."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -244,6 +247,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
+        if not 0 <= self.balance <= 1:
+            raise InputError(f"--balance {self.balance} must lie in 0 to 1")
         if self.objective == "choice" and self.pairs.law != "symmetric":
             raise InputError(
                 f"--objective choice needs --pairs.law symmetric, which gives a picture several sounds; "

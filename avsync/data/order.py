@@ -3,7 +3,8 @@
 The clips are a pure function of (index, seed, step, global batch): shards are permuted and dealt to blocks, and clips
 permuted inside their block, so that reading stays near a few shards. A block is worked out when a step asks for it: the
 start costs the same at any step of any epoch. Ranks take slices of a step's clips. Windows, crop and flip (a Draw) are
-a pure function of (seed, epoch, clip); for validation and evaluation they are always the same. No files and no torch.
+a pure function of (seed, epoch, clip), or of (seed, step, clip) where clips come again within an epoch; for validation
+and evaluation they are always the same. No files and no torch.
 """
 
 import hashlib
@@ -72,11 +73,24 @@ class _Epoch:
     """Clips up to the end of each block."""
 
 
-class Order:
-    """Clip ids by step. Each clip at most once an epoch; what does not fill a last batch is left to other epochs."""
+def balanced(clips: NDArray[np.int64], group: NDArray[np.integer], balance: float) -> NDArray[np.int64]:
+    """The clips of an epoch in which those of small groups come again: each about (most / n)^balance times, where its
+    group has n clips, and the largest has `most`. clips: ascending; group: of each.
+    """
+    _, number, count = np.unique(group, return_inverse=True, return_counts=True)
+    return np.repeat(clips, np.round((count.max() / count) ** balance).astype(np.int64)[number])
 
-    def __init__(self, *, clips: NDArray[np.int64], shards: NDArray[np.int32], batch: int, seed: int) -> None:
-        """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index.
+
+class Order:
+    """Clip ids by step. Each as often an epoch as `clips` has it, or less: what does not fill a last batch is left to
+    other epochs.
+    """
+
+    def __init__(
+        self, *, clips: NDArray[np.int64], shards: NDArray[np.int32], batch: int, seed: int, repeats: bool = False
+    ) -> None:
+        """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index; `repeats`: a
+        clip may stand there more than once.
 
         Raises UsageError when the clips do not fill one batch.
         """
@@ -85,7 +99,7 @@ class Order:
                 f"--batch {batch} needs at least {batch} usable clips, the dataset has {len(clips)}: "
                 "lower --batch or pack more videos"
             )
-        self.clips, self.batch, self.seed = clips, batch, seed
+        self.clips, self.batch, self.seed, self.repeats = clips, batch, seed, repeats
         self.steps_per_epoch = len(clips) // batch
         self._first = np.flatnonzero(np.diff(shards, prepend=-1))
         self._size = np.diff(self._first, append=len(shards))
@@ -103,6 +117,10 @@ class Order:
         parts = [self._block(epoch, block) for block in range(first, last + 1)]
         clips = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return StepClips(epoch, first, clips[start - skipped : end - skipped])
+
+    def stream(self, step: int) -> int:
+        """Of randomness: an epoch has one, unless a clip that comes again within it is to be cut another way."""
+        return step % EPOCHS if self.repeats else step // self.steps_per_epoch
 
     def first_step(self, step: int) -> int:
         """The first of the steps that start in the same block as `step`."""
@@ -268,12 +286,12 @@ def draws_of_step(
     """A rank's rows of a global step, one list for each accumulation pass."""
 
     def draw(clip: int) -> Draw:
-        rng = clip_rng(order.seed, wanted.epoch, clip)
+        rng = clip_rng(order.seed, stream, clip)
         pair = sampler(int(index.frames[clip]), rng)
         top, left = view.random(rng)
         return Draw(clip, pair, top, left, view.flip and bool(rng.random() < 0.5))
 
-    wanted = order.step(step)
+    wanted, stream = order.step(step), order.stream(step)
     return [[draw(int(clip)) for clip in clips] for clips in share_of_rank(wanted.clips, rank, ranks, passes)]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
 from avsync.data.fingerprint import SplitPrint
-from avsync.data.order import Draw, Order, View, draws_of_step, fixed_choice, fixed_draws, usable_clips
+from avsync.data.order import Draw, Order, View, balanced, draws_of_step, fixed_choice, fixed_draws, usable_clips
 from avsync.data.pairs import PairSampler, build_sampler
 from avsync.spec import InputSpec
 from sharding.base.text import first_few
@@ -113,9 +113,14 @@ class Selection:
             clock=replace(clock, fps=clock.fps / every),
         )
 
-    def order(self, batch: int, seed: int) -> Order:
-        """Which clips each step trains on. Raises UsageError when there are too few for one batch."""
-        return Order(clips=self.clips, shards=self.dataset.index.shard[self.clips], batch=batch, seed=seed)
+    def order(self, batch: int, seed: int, balance: float = 0) -> Order:
+        """Which clips each step trains on. `balance`: as TrainConfig has it.
+
+        Raises UsageError when there are too few for one batch.
+        """
+        index = self.dataset.index
+        clips = balanced(self.clips, index.group[self.clips], balance) if balance else self.clips
+        return Order(clips=clips, shards=index.shard[clips], batch=batch, seed=seed, repeats=balance > 0)
 
     def draws(self, order: Order, step: int, rank: int = 0, ranks: int = 1, passes: int = 1) -> list[list[Draw]]:
         """What one process is given in a step of `order`: its rows, one list for each accumulation pass."""

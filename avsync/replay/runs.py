@@ -34,7 +34,9 @@ def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) ->
         raise InputError(f"{run} has no checkpoint of step {step}; delete the folder and train it again")
     source = StagedDataset.of_folder(dataset)
     feed = Feed.of(source, "train", config.pairs, config.view)
-    info = describe(source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed))
+    info = describe(
+        source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed, config.balance)
+    )
     state = read_json(before.checkpoint(step) / STATE, State)
     with publish_folder(new) as part:
         inside = RunPaths(part)

@@ -126,7 +126,7 @@ class Opening:
         """Clips skipped, clips repeated."""
         due = self.order.step(self.done).clips[: len(came)]
         if np.array_equal(came, due):
-            return 0, 0  # an epoch has each clip once at most: none of these had its turn
+            return 0, 0  # an epoch has each place once: none of these had its turn
         first = self.done - self.done % self.order.steps_per_epoch
         gone = [self.order.step(step).clips for step in range(first, self.done)]
         repeated = len(came) - len(np.setdiff1d(came, np.concatenate(gone)) if gone else np.unique(came))

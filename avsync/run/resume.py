@@ -121,7 +121,7 @@ def open_run(
     with WaitNotice(f"reading the index of {source.location}", open_console(stderr=True, quiet=not world.is_main)):
         feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
         validation = open_validation(source, config)
-        order = feed.order(config.batch, config.seed)
+        order = feed.order(config.batch, config.seed, config.balance)
         check_network(config, feed)
         info = replace(describe(source, config, feed, validation, order), descent=descent_of(run, origin, config))
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)

@@ -14,6 +14,7 @@ from avsync.data.order import (
     Draw,
     Order,
     View,
+    balanced,
     check_batch,
     clip_rng,
     draws_of_step,
@@ -271,3 +272,32 @@ def test_a_seed_gives_the_clips_and_windows_that_it_has_always_given():
     assert order.step(1000).clips.tolist()[:8] == [157, 303, 561, 820, 165, 358, 955, 511]
     draws = draws_of_step(order, 1000, LAW, index, VIEW, 0, 1, 1)
     assert hashlib.blake2b(to_json(draws), digest_size=8).hexdigest() == "3461ad4fb792fe2a"
+
+
+groups = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=40)
+@given(groups, st.floats(0, 1))
+def test_balanced_groups_come_as_much_more_often_as_is_asked_for(sizes: list[int], balance: float) -> None:
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    clips = balanced(np.arange(len(group)), group, balance)
+    assert (np.diff(clips) >= 0).all()
+    times = np.bincount(clips, minlength=len(group))
+    for number, size in enumerate(sizes):
+        (each,) = set(times[group == number].tolist())
+        assert each == round((max(sizes) / size) ** balance)
+
+
+def test_a_clip_that_comes_again_within_an_epoch_is_cut_another_way_and_all_come_as_often_as_they_should():
+    index = index_of([30, 2], [1, 1], [300])
+    clips = balanced(np.arange(32), index.shard, 1)
+    order = Order(clips=clips, shards=index.shard[clips], batch=10, seed=4, repeats=True)
+    assert (order.steps_per_epoch, sorted(epoch_of(order, 3))) == (6, sorted(clips.tolist()))
+    cuts = dict[int, list[object]]()
+    for step in range(order.steps_per_epoch):
+        (draws,) = draws_of_step(order, step, LAW, index, VIEW, 0, 1, 1)
+        assert [draws] == draws_of_step(order, step, LAW, index, VIEW, 0, 1, 1)
+        for clip in {draw.clip for draw in draws}:
+            cuts.setdefault(clip, []).append(next(draw.pair for draw in draws if draw.clip == clip))
+    assert all(len({repr(cut) for cut in cuts[clip]}) == len(cuts[clip]) > 2 for clip in (30, 31))
