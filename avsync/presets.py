@@ -61,6 +61,7 @@ def faces() -> TrainConfig:
         model="embedding",
         steps=1500,
         batch=32,
+        balance=0.5,
         objective="choice",
         pairs=PairConfig(window_s=0.6, min_shift_s=0.04, max_shift_s=0.84, sounds=8),
         view=ViewConfig(size=64, crop=0.75),
