@@ -63,19 +63,23 @@ def augmented(
     batch: Batch, view: View, config: TrainConfig, step: int, sample_rate: int, convert: Convert = to_rgb
 ) -> NetworkInput:
     """As transforms.prepare, of clips that are changed as `config.augment` says."""
-    height, width = (  # the whole picture, of which the crop has as many pixels as the network is shown
+    changes = changes_of(batch.draws, batch.yuv.shape[1], config.augment, config.seed, step)
+    return NetworkInput(
+        changed_pictures(whole_pictures(batch, view, convert), batch.draws, view, changes),
+        changed_sounds(sounds_of(batch, config.pairs.mute_samples), sample_rate, changes),
+    )
+
+
+def whole_pictures(batch: Batch, view: View, convert: Convert = to_rgb) -> Tensor:
+    """(B, 3, T, H', W') in [-1, 1]: so large that a crop has as many pixels as the network is shown."""
+    height, width = (
         round(side * out / crop)
         for side, out, crop in (
             (view.height, view.out_height, view.crop_height),
             (view.width, view.out_width, view.crop_width),
         )
     )
-    changes = changes_of(batch.draws, batch.yuv.shape[1], config.augment, config.seed, step)
-    whole = convert(planes_of(batch.yuv), weights_of(batch), (height, width))
-    return NetworkInput(
-        changed_pictures(whole, batch.draws, view, changes),
-        changed_sounds(sounds_of(batch, config.pairs.mute_samples), sample_rate, changes),
-    )
+    return convert(planes_of(batch.yuv), weights_of(batch), (height, width))
 
 
 def changes_of(draws: Sequence[Draw], frames: int, config: AugmentConfig, seed: int, step: int) -> Changes:

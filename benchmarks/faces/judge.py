@@ -8,7 +8,7 @@ louder one is right in 62 % of GRID's choices at 400 ms. Who scores its own soun
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.batch import Batch
-from avsync.data.order import even_batch
+from avsync.data.order import View, even_batch
 from avsync.data.pairs import Pair, SoundWindow, Ways
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.honesty.predict import Choices, preferred
@@ -120,8 +120,10 @@ def unseen(clips: NDArray[np.int64], action: NDArray[np.integer], known: NDArray
 
 
 @torch.no_grad()
-def judge(candidate: Candidate, feed: Feed, windows: int) -> Verdict:
-    """windows: of each clip, the same ones for every candidate."""
+def judge(
+    candidate: Candidate, feed: Feed, windows: int, shown: Callable[[Batch, View], NetworkInput] = prepare
+) -> Verdict:
+    """windows: of each clip, the same ones for every candidate; shown: what is made of them."""
     candidate.eval()
     draws = feed.fixed_draws(feed.clips, windows)
     size = even_batch(len(draws), CLIPS)
@@ -132,7 +134,7 @@ def judge(candidate: Candidate, feed: Feed, windows: int) -> Verdict:
     )
     with feed.loader(LoaderOptions(workers=1)) as loader:
         for batch in loader.batches(rows):
-            given = prepare(batch, feed.view)
+            given = shown(batch, feed.view)
             if not times:
                 times = [_cpu_ms(candidate, given) for _ in range(1 + TIMED)][1:]  # the first one sets things up
             tables.append(_choices(batch, candidate.score(*given).numpy()))

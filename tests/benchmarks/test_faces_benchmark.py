@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from avsync.data.batch import Batch
+from avsync.data.transforms import prepare
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.train.step import build_optimizer
@@ -27,6 +28,7 @@ from benchmarks.faces.race import BELOW, LOOK, RECIPES, Entry, Outcome, Point, l
 from benchmarks.faces.report import table
 from benchmarks.faces.stretches import TwoStreams
 from benchmarks.faces.syncnet import MARGIN, SyncNet2016, contrastive
+from benchmarks.faces.unsteady import CHANGES, JITTER, SMOOTH, jittered, shown, steady
 from benchmarks.train.feed import kept, rows_of
 from sharding.base.files import to_json
 from sharding.base.text import percent
@@ -287,3 +289,26 @@ def test_one_command_trains_who_is_named_and_writes_the_table(faces: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert all(f"| {RECIPES[name].title} |" in page.read_text() for name in names)
     assert list(json.loads(figures.read_text())["figures"]) == names
+
+
+def test_a_steady_crop_is_what_training_shows_and_each_change_is_another_picture_of_the_same_sound(faces: Path) -> None:
+    _, batch, feed = opened("ours", faces)
+    given = prepare(batch, feed.view)
+    pictures = {name: shown(change, batch, feed.view) for name, change in CHANGES.items()}
+    again = {name: shown(change, batch, feed.view).frames for name, change in CHANGES.items()}
+    assert all(torch.equal(one.frames, again[name]) for name, one in pictures.items()), "the same every time"
+    assert all(torch.equal(one.sounds, given.sounds) for one in pictures.values())
+    steady = pictures.pop("steady").frames
+    edge = 2  # resampled in another order there
+    assert (steady - given.frames)[..., edge:-edge, edge:-edge].abs().mean() < 0.02
+    assert all((one.frames - steady).abs().mean() > 0.01 for one in pictures.values())
+
+
+def test_a_jitter_is_as_far_as_it_says_and_a_wandering_one_as_far_but_slower(faces: Path) -> None:
+    _, _, feed = opened("ours", faces)
+    plain = replace(steady(300, 40), seeds=np.arange(300))
+    for over in (1, SMOOTH):
+        move = jittered(plain, feed.view, over).move * feed.view.crop_width / (2 * feed.view.width)  # of the whole side
+        assert move.std() == pytest.approx(JITTER, rel=0.05)
+        step = np.diff(move, axis=1).std()
+        assert step == pytest.approx(JITTER * np.sqrt(2 / over), rel=0.1)
