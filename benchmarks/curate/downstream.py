@@ -112,7 +112,7 @@ def table_of(found: Sequence[Learned]) -> Table:
 
 def main(options: Namespace) -> None:
     """Plant, curate, pack, train, judge."""
-    scenes = sorted(path for path in options.scenes.rglob("*") if is_video(path.name))
+    scenes = sorted((path for path in options.scenes.rglob("*") if is_video(path.name)), key=lambda path: path.stem)
     taught, asked = scenes[: options.clips], scenes[options.clips : options.clips + options.test]
     kinds = plant(taught, options.folder, options.fps)
     plant(asked, options.folder / "asked", options.fps)
