@@ -59,7 +59,7 @@ def faces() -> TrainConfig:
     """
     return TrainConfig(
         model="embedding",
-        steps=1500,
+        steps=1000,
         batch=32,
         balance=0.5,
         objective="choice",

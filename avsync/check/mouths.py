@@ -1,0 +1,153 @@
+"""Are the lips of a dataset in sync with its sound, as the network that comes with avsync sees it?
+
+What `loudness` cannot see, it can: an offset of a picture or two, of each person by itself. A camera's sound, a
+broadcaster's chain, a re-encoding move whole datasets by so little that nobody hears it, and every label with them. Of
+clips that show no mouths it finds no offset that fits, and says nothing.
+
+A window's logits of all its sounds are compared with those of the same sounds in the clip's other windows: what a sound
+or a person adds to all of them falls away. D offsets, n windows, m sounds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avsync.confidence.planted import ClipAnswers, ClipGrid, ask_clips, spread_clips
+from avsync.config import PairConfig, TrainConfig
+from avsync.data.batch import Batch
+from avsync.loading.feed import Feed
+from avsync.loading.options import LoaderOptions
+from avsync.run.network import load_network
+from avsync.run.paths import run_of
+from avsync.staging.mirror import StagedDataset
+from avsync.world import World
+from sharding.errors import AvsyncError
+
+NETWORK = Path("faces")
+WINDOW_S = 0.6
+"""The network was trained on these; so short that a clip of a second has room for offsets."""
+PAIRS, CLIPS, FEWEST = 40_000, 240, 24
+"""Of a window and a sound, half a minute on two cores, and clips that are looked at at most; fewer prove nothing."""
+OF_ONE = 6
+"""Clips of a person, or video, from which on its own offset is told."""
+REACH_S = 0.28
+CLEAR = 4.0
+"""Standard errors that the best offset stands above the others: of some 15 that say nothing, one does once in 2,000."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LipOffset:
+    """What was found."""
+
+    offset_s: float
+    """By which the sound is late."""
+    clips: int
+    groups: tuple[float, ...]
+    """The same of each person, or video, of which enough was looked at."""
+
+    @property
+    def words(self) -> str:
+        """`+56 ms`, and of whom."""
+        spread = ""
+        if len(self.groups) > 1:
+            low, high = (edge * 1000 for edge in (min(self.groups), max(self.groups)))
+            spread = f"; {low:+.0f} to {high:+.0f} ms in {len(self.groups)} groups of {OF_ONE} clips or more"
+        return f"{self.offset_s * 1000:+.0f} ms (median of {self.clips} clips{spread})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Curve:
+    """Evidence of each offset, over some clips."""
+
+    offsets: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    error: NDArray[np.float64]
+    """Standard error of the mean."""
+
+    @classmethod
+    def of(cls, offsets: NDArray[np.int64], rows: Sequence[NDArray[np.float64]]) -> Self:
+        table = np.stack(rows)
+        return cls(offsets=offsets, mean=table.mean(axis=0), error=table.std(axis=0) / np.sqrt(len(table)))
+
+    @property
+    def clear(self) -> bool:
+        best = int(self.mean.argmax())
+        return bool(self.mean[best] - np.median(self.mean) > CLEAR * self.error[best])
+
+    @property
+    def best(self) -> float:
+        """Pictures: the top of a parabola through the best offset and its neighbours."""
+        at = int(self.mean.argmax())
+        if not 0 < at < len(self.mean) - 1:
+            return float(self.offsets[at])
+        before, top, behind = self.mean[at - 1 : at + 2]
+        return float(self.offsets[at] + 0.5 * (before - behind) / (before - 2 * top + behind))
+
+
+def lip_offset(
+    dataset: StagedDataset, config: TrainConfig, world: World, advance: Callable[[], object]
+) -> LipOffset | None:
+    """Of the train split; None where the clips are no mouths as the network knows them, too few or too short.
+
+    `advance` is called for each clip.
+    """
+    network = load_network(run_of(NETWORK), "best", world.device)
+    pairs = PairConfig(window_s=WINDOW_S, min_shift_s=0.2, max_shift_s=0.2)
+    try:
+        feed = Feed.of(dataset, "train", pairs, network.config.view)
+    except AvsyncError:  # its clips are shorter than that
+        return None
+    if feed.dataset.info.clock != network.spec.clock or feed.dataset.info.channels != network.spec.channels:
+        return None
+    grid = ClipGrid.of(feed, feed.sampler.window)
+    long = feed.clips[feed.dataset.index.frames[feed.clips] >= grid.length] if grid else feed.clips[:0]
+    most = min(CLIPS, PAIRS // grid.pairs) if grid else 0
+    chosen = spread_clips(long, feed.dataset.index.group, most)
+    if grid is None or len(chosen) < FEWEST:
+        return None
+
+    def told(batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            advance()
+            yield batch
+
+    options = LoaderOptions.of(config.runtime, world, bool)
+    answers = ask_clips(network, feed, grid, chosen, world, options, told)
+    return offset_of(grid, answers, feed.dataset.index.group)
+
+
+def offset_of(grid: ClipGrid, answers: Sequence[ClipAnswers], group: NDArray[np.integer]) -> LipOffset | None:
+    """Of what was answered about some clips. group: of each clip of the dataset."""
+    reach = min(round(REACH_S * float(grid.clock.fps)), grid.room) // grid.step
+    offsets = np.arange(-reach, reach + 1) * grid.step
+    rows = [(int(group[one.clip]), _row(grid, one.logit[0], offsets)) for one in answers]
+    rows = [(number, row) for number, row in rows if np.isfinite(row).all()]
+    if len(rows) < FEWEST:
+        return None
+    whole = _Curve.of(offsets, [row for _, row in rows])
+    if not whole.clear:
+        return None
+    ordered = sorted(rows, key=lambda one: one[0])
+    groups = [[row for _, row in some] for _, some in groupby(ordered, key=lambda one: one[0])]
+    curves = [_Curve.of(offsets, some) for some in groups if len(some) >= OF_ONE]
+    found = tuple(sorted(float(curve.best / grid.clock.fps) for curve in curves if curve.clear))
+    middle = float(np.median(found)) if len(found) > 1 else float(Fraction(whole.best) / grid.clock.fps)
+    return LipOffset(offset_s=middle, clips=len(rows), groups=found)
+
+
+def _row(grid: ClipGrid, logit: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D,) mean evidence of a clip; nan where no window could be asked. logit: (n, m)."""
+    own = logit - logit.mean(axis=0, keepdims=True)
+    sums, counts = np.zeros(len(offsets)), np.zeros(len(offsets))
+    for row, start in enumerate(grid.starts):
+        heard = start + offsets
+        there = (heard >= 0) & (heard <= grid.room)
+        sums[there] += own[row, heard[there] // grid.step]
+        counts[there] += 1
+    return np.divide(sums, counts, out=np.full(len(offsets), np.nan), where=counts > 0)
