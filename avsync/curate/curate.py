@@ -28,6 +28,7 @@ from sharding.base.environment import available_cores
 from sharding.base.files import check_output, publish, to_json, writing
 from sharding.base.guarded import claim, make_folder
 from sharding.base.locks import folder_lock, share_lock
+from sharding.base.share_progress import PROGRESS, ShareProgress, ShareTeller
 from sharding.base.text import counted, first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Died, Done, Progress, Workers
 from sharding.errors import AvsyncError, RejectReason
@@ -72,18 +73,22 @@ def curate(
     with _held(folder.path, options.share), writing(folder.path, "TABLE"):
         known = {source.id: answer for source in mine if (answer := folder.read(source)) is not None}
         todo = [source for source in mine if source.id not in known]
-        if todo:
-            _look_at(todo, run, config, folder, progress)
+        begun = ShareProgress(
+            asked=folder.about,
+            shares=options.shares or 1,
+            all_sources=len(listed.sources),
+            sources=len(mine),
+            done=len(known),
+        )
+        _look_at(todo, run, config, folder, progress, ShareTeller(folder.path / PROGRESS, options.share, begun))
         found = [
             AnsweredSource(source=one, answer=known.get(one.id) or folder.read(one) or _gone(folder, one))
             for one in mine
         ]
     if options.share is not None:
-        (console or open_console()).print(
-            f"share {options.share} of {options.shares} is answered: {counted(len(todo), 'source')} looked at, "
-            f"{len(mine) - len(todo):,} known from before",
-            soft_wrap=True,
-        )
+        looked = f"{counted(len(todo), 'source')} looked at, {len(known):,} known from before"
+        line = f"share {options.share} of {options.shares} is answered: {looked}"
+        (console or open_console()).print(line, soft_wrap=True)
         return found
     found = settled(found)
     with writing(table, "TABLE"):
@@ -122,8 +127,17 @@ VERSION = 1
 """Of how pieces are found and judged: what is made by another one is made anew."""
 
 
-def _look_at(todo: Sequence[Source], run: Path, config: CurateConfig, folder: AnswerFolder, console: Console) -> None:
+def _look_at(
+    todo: Sequence[Source],
+    run: Path,
+    config: CurateConfig,
+    folder: AnswerFolder,
+    console: Console,
+    teller: ShareTeller,
+) -> None:
     """Answer all of `todo`. Raises AvsyncError: the network cannot be used; or processes died."""
+    if not todo:
+        return
     on_cpu = pick_device(config.device).type == "cpu"
     processes = min(config.processes, len(todo))
     threads = max(1, available_cores() // processes)
@@ -154,6 +168,7 @@ def _look_at(todo: Sequence[Source], run: Path, config: CurateConfig, folder: An
                     lost.append(task.source.rel)
                 progress.done(task, rejected=bool(answer and answer.reject))
             bar.update(progress.bytes, state=progress.state)
+            teller.tell(progress.count, bar.left_s)
     if lost:
         raise AvsyncError(
             f"a process died again and again while it looked at {first_few(sorted(lost))}: killed from outside, or for "
@@ -195,7 +210,8 @@ class _Progress:
     _parts: dict[str, float] = field(default_factory=dict)
     """Bytes that are done of what is under way."""
     _bytes: float = 0.0
-    _count: int = 0
+    count: int = 0
+    """Of sources that are done."""
     _rejected: int = 0
 
     @property
@@ -208,7 +224,7 @@ class _Progress:
 
     @property
     def state(self) -> str:
-        return f"{self._count:,} of {counted(len(self.tasks), 'video')}, {self._rejected:,} cannot be used"
+        return f"{self.count:,} of {counted(len(self.tasks), 'video')}, {self._rejected:,} cannot be used"
 
     def under_way(self, task: SourceTask, share: float) -> None:
         """So much of it is done."""
@@ -218,7 +234,7 @@ class _Progress:
         """All of it."""
         self._parts.pop(task.source.id, None)
         self._bytes += task.size + 1
-        self._count += 1
+        self.count += 1
         self._rejected += rejected
 
 

@@ -71,6 +71,11 @@ class AnswerFolder:
     asked: Mapping[str, str | int | float | None]
     """Settings and network that answers depend on."""
 
+    @property
+    def about(self) -> str:
+        """Digest of what all sources are asked."""
+        return hashlib.sha256(to_json(dict(self.asked))).hexdigest()
+
     def digest(self, source: Source) -> str:
         """Of the question about a source: it is another one when the file has changed."""
         try:

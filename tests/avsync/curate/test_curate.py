@@ -18,6 +18,7 @@ from avsync.curate.rows import AnsweredSource, settled
 from avsync.curate.source_answer import AnsweredPiece, SourceAnswer
 from sharding.base.csv_table import CsvTable
 from sharding.base.locks import folder_lock
+from sharding.base.share_progress import PROGRESS, WorkProgress, read_shares, together
 from sharding.errors import BusyError, InputError
 from sharding.sources.curated import CuratedRow, Verdict, read_curated
 from sharding.sources.source import Source
@@ -103,8 +104,11 @@ def test_shares_together_make_the_same_table(videos: Path, whole: Path, tmp_path
     for share in range(2):
         curate(videos, table, CONFIG, CurateOptions(share=share, shares=2))
         assert not table.exists()
-    stamps = [path.stat().st_mtime_ns for path in sorted(answers_beside(table).glob("*[0-9a-f].json"))]
-    assert len(stamps) == 5
+    answers = answers_beside(table)
+    assert len(list(answers.glob("*.json"))) == 5
+    told = read_shares(answers / PROGRESS, 2)
+    assert [(told[share].sources, told[share].done) for share in range(2)] == [(3, 3), (2, 2)]
+    assert together(list(told.values()), 0) == WorkProgress(sources=5, done=5, left_s=0.0)
     curate(videos, table, CONFIG, OPTIONS)
     assert table.read_bytes() == whole.read_bytes()
 
