@@ -84,6 +84,8 @@ class AnswerFolder:
         except OSError:
             about = "none"
         streams = f"{source.video_stream} {source.audio_stream}"
+        if source.piece[1] > 1:
+            streams += f", {source.piece[0]} of {source.piece[1]}"
         text = b"\0".join((to_json(dict(self.asked)), about.encode(), str(source.span).encode(), streams.encode()))
         return hashlib.sha256(text).hexdigest()
 
