@@ -6,7 +6,7 @@ looks at what is left, and writes the table.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from sharding.base.share_progress import PROGRESS, ShareProgress, ShareTeller
 from sharding.base.text import counted, first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Died, Done, Progress, Workers
 from sharding.errors import AvsyncError, RejectReason
+from sharding.format.crop import BoxPath
 from sharding.sources.crops import write_boxes
 from sharding.sources.curated import boxes_beside, write_curated
 from sharding.sources.find import find_sources
@@ -71,7 +72,7 @@ def curate(
     with writing(folder.path, "TABLE"):
         make_folder(folder.path)
     with _held(folder.path, options.share), writing(folder.path, "TABLE"):
-        known = {source.id: answer for source in mine if (answer := folder.read(source)) is not None}
+        known = {source.id: answer for source in mine if (answer := folder.without_tracks(source)) is not None}
         todo = [source for source in mine if source.id not in known]
         begun = ShareProgress(
             asked=folder.about,
@@ -81,24 +82,16 @@ def curate(
             done=len(known),
         )
         _look_at(todo, run, config, folder, progress, ShareTeller(folder.path / PROGRESS, options.share, begun))
-        found = [
-            AnsweredSource(source=one, answer=known.get(one.id) or folder.read(one) or _gone(folder, one))
-            for one in mine
-        ]
-    if options.share is not None:
+        found = [AnsweredSource(source=one, answer=known.get(one.id) or what_became_of(folder, one)) for one in mine]
+        if options.share is None:
+            found = settled(found)
+            _write(table, options.page, found, folder, config)
+    if options.share is None:
+        print_verdicts(found, console or open_console())
+    else:
         looked = f"{counted(len(todo), 'source')} looked at, {len(known):,} known from before"
         line = f"share {options.share} of {options.shares} is answered: {looked}"
         (console or open_console()).print(line, soft_wrap=True)
-        return found
-    found = settled(found)
-    with writing(table, "TABLE"):
-        _write(table, found)
-    if options.page:
-        from avsync.curate.page import page  # late: matplotlib and jinja2
-
-        with writing(options.page, "--page"), publish(options.page) as file:
-            file.write(page(found, table, config).encode())
-    print_verdicts(found, console or open_console())
     return found
 
 
@@ -188,11 +181,13 @@ def _of_death(event: Died[SourceTask], config: CurateConfig) -> SourceAnswer | N
     return SourceAnswer(asked="", reject=RejectReason.CORRUPT, detail=faults[event.code])
 
 
-def _gone(folder: AnswerFolder, source: Source) -> SourceAnswer:
-    """Of a file that is not there, or was changed while it was looked at."""
-    return folder.last(source) or SourceAnswer(
-        asked="", reject=RejectReason.UNREADABLE, detail="it was changed while it was looked at"
-    )
+def what_became_of(folder: AnswerFolder, source: Source) -> SourceAnswer:
+    """Its answer; of a file that is not there, or was changed while it was looked at, that."""
+    if answer := folder.without_tracks(source):
+        return answer
+    if (last := folder.last(source)) and last.reject:
+        return last
+    return SourceAnswer(asked="", reject=RejectReason.UNREADABLE, detail="it was changed while it was looked at")
 
 
 def _size(source: Source) -> int:
@@ -238,14 +233,28 @@ class _Progress:
         self._rejected += rejected
 
 
-def _write(table: Path, found: Sequence[AnsweredSource]) -> None:
+def _write(
+    table: Path, onto: Path | None, found: Sequence[AnsweredSource], folder: AnswerFolder, config: CurateConfig
+) -> None:
     """The table of boxes first: the other one names its tracks."""
-    named = [(one.source.rel, [path for path in one.answer.tracks if path.track in _tracks(one)]) for one in found]
-    if any(paths for _, paths in named):
-        write_boxes(boxes_beside(table), named)
-    else:
-        boxes_beside(table).unlink(missing_ok=True)
-    write_curated(table, (row for one in found for row in rows_of(one)))
+    with writing(table, "TABLE"):
+        if any(_tracks(one) for one in found):
+            write_boxes(boxes_beside(table), _boxes(found, folder))
+        else:
+            boxes_beside(table).unlink(missing_ok=True)
+        write_curated(table, (row for one in found for row in rows_of(one)))
+    if onto:
+        from avsync.curate.page import page  # late: matplotlib and jinja2
+
+        with writing(onto, "--page"), publish(onto) as file:
+            file.write(page(found, folder, table, config).encode())
+
+
+def _boxes(found: Sequence[AnsweredSource], folder: AnswerFolder) -> Iterator[tuple[str, Sequence[BoxPath]]]:
+    """Those that rows name. Of one source at a time: of many hours of film they fill the memory."""
+    for one in found:
+        if numbers := _tracks(one):
+            yield one.source.rel, [path for path in folder.tracks(one.source) if path.track in numbers]
 
 
 def _tracks(one: AnsweredSource) -> set[int]:

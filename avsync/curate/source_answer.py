@@ -6,7 +6,7 @@ asked in the same way, or it is made anew.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -96,6 +96,16 @@ class AnswerFolder:
         """None: it is to be asked, for the first time or anew."""
         answer = self.last(source)
         return answer if answer and answer.asked == self.digest(source) and answer.reject not in AGAIN else None
+
+    def without_tracks(self, source: Source) -> SourceAnswer | None:
+        """The same, to be kept of many sources."""
+        answer = self.read(source)
+        return answer and replace(answer, tracks=())
+
+    def tracks(self, source: Source) -> tuple[BoxPath, ...]:
+        """What is left out there."""
+        answer = self.last(source)
+        return answer.tracks if answer else ()
 
     def last(self, source: Source) -> SourceAnswer | None:
         """What the last call made of it, even if it is to be asked again."""
