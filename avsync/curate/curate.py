@@ -6,7 +6,7 @@ looks at what is left, and writes the table.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,9 +28,11 @@ from sharding.base.environment import available_cores
 from sharding.base.files import check_output, publish, to_json, writing
 from sharding.base.guarded import claim, make_folder
 from sharding.base.locks import folder_lock, share_lock
+from sharding.base.share_progress import PROGRESS, ShareProgress, ShareTeller
 from sharding.base.text import counted, first_few
 from sharding.base.workers import CRASHES, OUT_OF_MEMORY, OUT_OF_TIME, Died, Done, Progress, Workers
 from sharding.errors import AvsyncError, RejectReason
+from sharding.format.crop import BoxPath
 from sharding.sources.crops import write_boxes
 from sharding.sources.curated import boxes_beside, write_curated
 from sharding.sources.find import find_sources
@@ -70,30 +72,26 @@ def curate(
     with writing(folder.path, "TABLE"):
         make_folder(folder.path)
     with _held(folder.path, options.share), writing(folder.path, "TABLE"):
-        known = {source.id: answer for source in mine if (answer := folder.read(source)) is not None}
+        known = {source.id: answer for source in mine if (answer := folder.without_tracks(source)) is not None}
         todo = [source for source in mine if source.id not in known]
-        if todo:
-            _look_at(todo, run, config, folder, progress)
-        found = [
-            AnsweredSource(source=one, answer=known.get(one.id) or folder.read(one) or _gone(folder, one))
-            for one in mine
-        ]
-    if options.share is not None:
-        (console or open_console()).print(
-            f"share {options.share} of {options.shares} is answered: {counted(len(todo), 'source')} looked at, "
-            f"{len(mine) - len(todo):,} known from before",
-            soft_wrap=True,
+        begun = ShareProgress(
+            asked=folder.about,
+            shares=options.shares or 1,
+            all_sources=len(listed.sources),
+            sources=len(mine),
+            done=len(known),
         )
-        return found
-    found = settled(found)
-    with writing(table, "TABLE"):
-        _write(table, found)
-    if options.page:
-        from avsync.curate.page import page  # late: matplotlib and jinja2
-
-        with writing(options.page, "--page"), publish(options.page) as file:
-            file.write(page(found, table, config).encode())
-    print_verdicts(found, console or open_console())
+        _look_at(todo, run, config, folder, progress, ShareTeller(folder.path / PROGRESS, options.share, begun))
+        found = [AnsweredSource(source=one, answer=known.get(one.id) or what_became_of(folder, one)) for one in mine]
+        if options.share is None:
+            found = settled(found)
+            _write(table, options.page, found, folder, config)
+    if options.share is None:
+        print_verdicts(found, console or open_console())
+    else:
+        looked = f"{counted(len(todo), 'source')} looked at, {len(known):,} known from before"
+        line = f"share {options.share} of {options.shares} is answered: {looked}"
+        (console or open_console()).print(line, soft_wrap=True)
     return found
 
 
@@ -122,8 +120,17 @@ VERSION = 1
 """Of how pieces are found and judged: what is made by another one is made anew."""
 
 
-def _look_at(todo: Sequence[Source], run: Path, config: CurateConfig, folder: AnswerFolder, console: Console) -> None:
+def _look_at(
+    todo: Sequence[Source],
+    run: Path,
+    config: CurateConfig,
+    folder: AnswerFolder,
+    console: Console,
+    teller: ShareTeller,
+) -> None:
     """Answer all of `todo`. Raises AvsyncError: the network cannot be used; or processes died."""
+    if not todo:
+        return
     on_cpu = pick_device(config.device).type == "cpu"
     processes = min(config.processes, len(todo))
     threads = max(1, available_cores() // processes)
@@ -154,6 +161,7 @@ def _look_at(todo: Sequence[Source], run: Path, config: CurateConfig, folder: An
                     lost.append(task.source.rel)
                 progress.done(task, rejected=bool(answer and answer.reject))
             bar.update(progress.bytes, state=progress.state)
+            teller.tell(progress.count, bar.left_s)
     if lost:
         raise AvsyncError(
             f"a process died again and again while it looked at {first_few(sorted(lost))}: killed from outside, or for "
@@ -173,11 +181,13 @@ def _of_death(event: Died[SourceTask], config: CurateConfig) -> SourceAnswer | N
     return SourceAnswer(asked="", reject=RejectReason.CORRUPT, detail=faults[event.code])
 
 
-def _gone(folder: AnswerFolder, source: Source) -> SourceAnswer:
-    """Of a file that is not there, or was changed while it was looked at."""
-    return folder.last(source) or SourceAnswer(
-        asked="", reject=RejectReason.UNREADABLE, detail="it was changed while it was looked at"
-    )
+def what_became_of(folder: AnswerFolder, source: Source) -> SourceAnswer:
+    """Its answer; of a file that is not there, or was changed while it was looked at, that."""
+    if answer := folder.without_tracks(source):
+        return answer
+    if (last := folder.last(source)) and last.reject:
+        return last
+    return SourceAnswer(asked="", reject=RejectReason.UNREADABLE, detail="it was changed while it was looked at")
 
 
 def _size(source: Source) -> int:
@@ -195,7 +205,8 @@ class _Progress:
     _parts: dict[str, float] = field(default_factory=dict)
     """Bytes that are done of what is under way."""
     _bytes: float = 0.0
-    _count: int = 0
+    count: int = 0
+    """Of sources that are done."""
     _rejected: int = 0
 
     @property
@@ -208,7 +219,7 @@ class _Progress:
 
     @property
     def state(self) -> str:
-        return f"{self._count:,} of {counted(len(self.tasks), 'video')}, {self._rejected:,} cannot be used"
+        return f"{self.count:,} of {counted(len(self.tasks), 'video')}, {self._rejected:,} cannot be used"
 
     def under_way(self, task: SourceTask, share: float) -> None:
         """So much of it is done."""
@@ -218,18 +229,32 @@ class _Progress:
         """All of it."""
         self._parts.pop(task.source.id, None)
         self._bytes += task.size + 1
-        self._count += 1
+        self.count += 1
         self._rejected += rejected
 
 
-def _write(table: Path, found: Sequence[AnsweredSource]) -> None:
+def _write(
+    table: Path, onto: Path | None, found: Sequence[AnsweredSource], folder: AnswerFolder, config: CurateConfig
+) -> None:
     """The table of boxes first: the other one names its tracks."""
-    named = [(one.source.rel, [path for path in one.answer.tracks if path.track in _tracks(one)]) for one in found]
-    if any(paths for _, paths in named):
-        write_boxes(boxes_beside(table), named)
-    else:
-        boxes_beside(table).unlink(missing_ok=True)
-    write_curated(table, (row for one in found for row in rows_of(one)))
+    with writing(table, "TABLE"):
+        if any(_tracks(one) for one in found):
+            write_boxes(boxes_beside(table), _boxes(found, folder))
+        else:
+            boxes_beside(table).unlink(missing_ok=True)
+        write_curated(table, (row for one in found for row in rows_of(one)))
+    if onto:
+        from avsync.curate.page import page  # late: matplotlib and jinja2
+
+        with writing(onto, "--page"), publish(onto) as file:
+            file.write(page(found, folder, table, config).encode())
+
+
+def _boxes(found: Sequence[AnsweredSource], folder: AnswerFolder) -> Iterator[tuple[str, Sequence[BoxPath]]]:
+    """Those that rows name. Of one source at a time: of many hours of film they fill the memory."""
+    for one in found:
+        if numbers := _tracks(one):
+            yield one.source.rel, [path for path in folder.tracks(one.source) if path.track in numbers]
 
 
 def _tracks(one: AnsweredSource) -> set[int]:

@@ -75,7 +75,8 @@ class Examiner:
         if not looks_at_faces(self.network, self.config.crop):
             shots = [shot for stretch in stretches for shot in find_shots(found, stretch, tick)]
             return self._answered([self._heard(found, shot, None, size, tick) for shot in shots]), ()
-        faces = [path for path in find_faces(found, stretches, tick) if path.width >= self.config.min_crop]
+        every = source.own_numbers(find_faces(found, stretches, tick))
+        faces = [path for path in every if path.width >= self.config.min_crop]
         shown = [(path, path.stretch) for path in faces if path.stretch is not None]
         tracks = [self._heard(found, stretch, path, size, tick) for path, stretch in shown]
         nobody = [

@@ -19,13 +19,13 @@ from PIL import Image
 from avsync.curate.config import CurateConfig
 from avsync.curate.report import hours_by_verdict, reasons
 from avsync.curate.rows import AnsweredSource, rows_of
+from avsync.curate.source_answer import AnswerFolder
 from avsync.figures import ACCENT, INK, PALE, bare
 from sharding.base.pages import image, render, svg
 from sharding.base.text import counted, duration, percent, plain
 from sharding.containers.choice import StreamWish
 from sharding.containers.container import decoding
 from sharding.errors import RejectError
-from sharding.format.crop import BoxPath
 from sharding.media.probe import probe
 from sharding.media.video import VideoTimeline, upright_size
 from sharding.sources.curated import CuratedRow
@@ -46,7 +46,6 @@ class _Drawn:
 
     source: Source
     row: CuratedRow
-    path: BoxPath | None
 
     @property
     def seconds(self) -> float:
@@ -64,7 +63,7 @@ class _Drawn:
         return f"{where}: {how}, {percent(row.confidence or 0.0, 0)} sure"
 
 
-def page(found: Sequence[AnsweredSource], table: Path, config: CurateConfig) -> str:
+def page(found: Sequence[AnsweredSource], folder: AnswerFolder, table: Path, config: CurateConfig) -> str:
     """The whole page; pictures of the rows that are shown are read from their videos."""
     every = [drawn for one in found for drawn in _drawable(one)]
     kept = sorted((one for one in every if one.row.verdict.keeps), key=lambda one: -(one.row.confidence or 0.0))
@@ -85,7 +84,7 @@ def page(found: Sequence[AnsweredSource], table: Path, config: CurateConfig) -> 
         ],
         chart=image(svg(_histogram(kept)), "svg+xml", "histogram of the offsets of what is kept") if kept else "",
         reasons=[(str(verdict), why, f"{rows:,}", duration(seconds)) for verdict, why, rows, seconds in reasons(found)],
-        sections=[(title, [(one.caption(), _strip(one)) for one in some]) for title, some in sections if some],
+        sections=[(title, [(one.caption(), _strip(one, folder)) for one in some]) for title, some in sections if some],
         unread=[(one.source.rel, one.answer.reject, one.answer.detail) for one in found if one.answer.reject],
         ink=INK,
         accent=ACCENT,
@@ -93,9 +92,7 @@ def page(found: Sequence[AnsweredSource], table: Path, config: CurateConfig) -> 
 
 
 def _drawable(one: AnsweredSource) -> Iterator[_Drawn]:
-    paths = {path.track: path for path in one.answer.tracks}
-    for row in rows_of(one):
-        yield _Drawn(source=one.source, row=row, path=paths.get(row.track) if row.track is not None else None)
+    return (_Drawn(source=one.source, row=row) for row in rows_of(one))
 
 
 def _left_out(every: Sequence[_Drawn]) -> list[_Drawn]:
@@ -121,16 +118,16 @@ def _histogram(kept: Sequence[_Drawn]) -> Figure:
     return figure
 
 
-def _strip(one: _Drawn) -> Markup | str:
+def _strip(one: _Drawn, folder: AnswerFolder) -> Markup | str:
     """MOMENTS of a row side by side; nothing where its file can no longer be read."""
     with suppress(RejectError, MemoryError, OSError):
         sink = io.BytesIO()
-        Image.fromarray(np.concatenate(list(_moments(one)), axis=1)).save(sink, "JPEG", quality=80)
+        Image.fromarray(np.concatenate(list(_moments(one, folder)), axis=1)).save(sink, "JPEG", quality=80)
         return image(sink.getvalue(), "jpeg", one.caption())
     return ""
 
 
-def _moments(one: _Drawn) -> Iterator[NDArray[np.uint8]]:
+def _moments(one: _Drawn, folder: AnswerFolder) -> Iterator[NDArray[np.uint8]]:
     """(SIDE, SIDE, 3) RGB each."""
     source = one.source
     if source.absent:
@@ -139,7 +136,8 @@ def _moments(one: _Drawn) -> Iterator[NDArray[np.uint8]]:
     start, end = one.row.start_s, found.video.end if one.row.end_s is None else one.row.end_s
     slots = [int((start + (2 * at + 1) * (end - start) / (2 * MOMENTS)) * FPS) for at in range(MOMENTS)]
     size = upright_size(found)
-    where = None if one.path is None or size is None else partial(one.path.region, picture=size)
+    path = next((path for path in folder.tracks(source) if path.track == one.row.track), None)
+    where = None if path is None or size is None else partial(path.region, picture=size)
     timeline = VideoTimeline(found, fps=FPS, width=SIDE, height=SIDE, fit="pad", first_slot=slots[0])
     with decoding(), closing(timeline) as video:
         for slot in slots:

@@ -6,7 +6,7 @@ asked in the same way, or it is made anew.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -71,6 +71,11 @@ class AnswerFolder:
     asked: Mapping[str, str | int | float | None]
     """Settings and network that answers depend on."""
 
+    @property
+    def about(self) -> str:
+        """Digest of what all sources are asked."""
+        return hashlib.sha256(to_json(dict(self.asked))).hexdigest()
+
     def digest(self, source: Source) -> str:
         """Of the question about a source: it is another one when the file has changed."""
         try:
@@ -79,6 +84,8 @@ class AnswerFolder:
         except OSError:
             about = "none"
         streams = f"{source.video_stream} {source.audio_stream}"
+        if source.piece[1] > 1:
+            streams += f", {source.piece[0]} of {source.piece[1]}"
         text = b"\0".join((to_json(dict(self.asked)), about.encode(), str(source.span).encode(), streams.encode()))
         return hashlib.sha256(text).hexdigest()
 
@@ -89,6 +96,16 @@ class AnswerFolder:
         """None: it is to be asked, for the first time or anew."""
         answer = self.last(source)
         return answer if answer and answer.asked == self.digest(source) and answer.reject not in AGAIN else None
+
+    def without_tracks(self, source: Source) -> SourceAnswer | None:
+        """The same, to be kept of many sources."""
+        answer = self.read(source)
+        return answer and replace(answer, tracks=())
+
+    def tracks(self, source: Source) -> tuple[BoxPath, ...]:
+        """What is left out there."""
+        answer = self.last(source)
+        return answer.tracks if answer else ()
 
     def last(self, source: Source) -> SourceAnswer | None:
         """What the last call made of it, even if it is to be asked again."""

@@ -17,6 +17,7 @@ from launch.job.record import JobRecord
 from sharding.base.files import LARGEST_LIST, Count, read_json
 from sharding.base.guarded import is_file
 from sharding.base.housekeeping import below, is_there
+from sharding.base.share_progress import PROGRESS, read_share
 from sharding.errors import AvsyncError
 
 FAILURES = (What.CRASHED, What.OUT_OF_MEMORY, What.HUNG, What.TIME_LIMIT)
@@ -30,12 +31,15 @@ _CHECKPOINT = re.compile(r"\d{8,15}", re.ASCII)
 
 def saved(record: JobRecord, share: int | None = None) -> int:
     """Of a run: steps in its newest checkpoint. Of a packing: parts and shards that are whole, of a task of an array
-    those of its share. Of curating: answers, of all its tasks. Of others: 0.
+    those of its share. Of curating: answers, of a task of an array as far as it has told. Of others: 0.
     """
     if record.run:
         found = below(RunPaths(Path(record.run)).checkpoints, "*")  # a link is no work of this job
         return max((int(path.name) for path in found if _CHECKPOINT.fullmatch(path.name)), default=0)
     if record.kind in ("curate", "curate-merge"):
+        if record.dataset and share is not None:
+            told = read_share(Path(record.dataset) / PROGRESS, share)
+            return told.done if told else 0
         return len(below(Path(record.dataset), "*.json")) if record.dataset else 0
     if record.dataset and share is not None:
         return _packed_of(Path(record.dataset), share)

@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+from avsync.run.paths import SHIPPED
 from sharding.base.environment import HOME, NOTE, commit_of
 from sharding.base.files import OWN, OWN_FOLDER, PRIVATE, copy_file, publish, publish_folder
 from sharding.base.guarded import claim, make_folder
@@ -14,6 +15,8 @@ from sharding.base.guarded import claim, make_folder
 PACKAGES = ("launch", "avsync", "sharding", "slurm/profiles")
 PROFILE = ".toml"
 SOURCES = (".py", ".j2", PROFILE)
+WEIGHTS = SHIPPED.relative_to(HOME)
+"""Where all is taken: a job may name a network that comes with avsync."""
 TOLD = re.compile(
     r"AVSYNC_|CC$|CONDA|CUDA|CXX$|GLOO_|HOSTNAME$|KMP_|LANG$|LC_|LD_|LOADEDMODULES$|MKL_|MPI|NCCL_|NVIDIA_|OMP_|PATH$|"
     r"PYTHON|SBATCH_|SLURM_|TMPDIR$|TORCH|USER$|VIRTUAL_ENV$|XLA_"
@@ -45,7 +48,8 @@ def make_caches(folder: Path) -> None:
 def sources(home: Path = HOME) -> list[Path]:
     """Every file of a snapshot; no caches, and nothing that an editor left behind."""
     found = (path for package in PACKAGES for path in sorted((home / package).rglob("*")))
-    return [path for path in found if path.suffix in SOURCES and not path.name.startswith(".") and path.is_file()]
+    wanted = (path for path in found if path.suffix in SOURCES or path.is_relative_to(home / WEIGHTS))
+    return [path for path in wanted if not path.name.startswith(".") and path.is_file()]
 
 
 def snapshot_bytes(home: Path = HOME) -> int:

@@ -24,18 +24,23 @@ def bar(share: float, cells: int) -> str:
 
 
 def progress_of(status: JobStatus) -> tuple[int, int]:
-    """Done, of how many: steps of a run, tasks of an array; 0 of 0 when nothing is known."""
+    """Done, of how many: steps of a run, sources, tasks of an array; 0 of 0 when nothing is known."""
     if status.progress:
         return status.progress.step, status.progress.steps
+    if status.work:
+        return status.work.done, status.work.sources
     return (status.tasks.done, status.tasks.total) if status.tasks else (0, 0)
 
 
 def moved(status: JobStatus, cells: int = 0) -> str:
-    """`━━━─── 12,000/100,000 12 %`."""
+    """`━━━─── 12,000/100,000 12 %`, `310/900 sources 34 %, 2/4 tasks, 2 running`."""
     done, total = progress_of(status)
     if not total:
         return ""
-    amount = tasks(status) if status.tasks else f"{done:,}/{total:,} {percent(done / total, 0)}"
+    unit = " sources" if status.work else ""
+    amount = f"{done:,}/{total:,}{unit} {percent(done / total, 0)}"
+    if status.tasks:
+        amount = f"{amount}, {tasks(status)}" if status.work else tasks(status)
     return f"{bar(done / total, cells)} {amount}" if cells else amount
 
 
@@ -64,8 +69,10 @@ def pace(status: JobStatus) -> str:
 
 def eta(status: JobStatus) -> str:
     """Time to the end, while it runs."""
-    known = status.progress and status.progress.eta_s is not None and _moves(status)
-    return duration(round(status.progress.eta_s or 0)) if known and status.progress else ""
+    if not _moves(status):
+        return ""
+    left_s = status.progress.eta_s if status.progress else status.work.left_s if status.work else None
+    return "" if left_s is None else duration(round(max(0.0, left_s)))
 
 
 def waits(status: JobStatus) -> str:
@@ -138,4 +145,5 @@ def summed(statuses: list[JobStatus]) -> str:
 
 
 def _moves(status: JobStatus) -> bool:
-    return status.standing in (Standing.RUNNING, Standing.ENDING, Standing.UNKNOWN) and bool(status.progress)
+    told = status.progress or status.work
+    return status.standing in (Standing.RUNNING, Standing.ENDING, Standing.UNKNOWN) and bool(told)

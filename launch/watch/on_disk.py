@@ -13,6 +13,7 @@ from launch.job.record import MOST_TASKS, VERSION, End, JobRecord, Outcome, Queu
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
 from sharding.base.files import read_json
+from sharding.base.share_progress import PROGRESS, WorkProgress, read_shares, read_whole, together
 from sharding.base.text import counted, cut
 from sharding.errors import AvsyncError, InputError
 
@@ -21,6 +22,8 @@ MOST_FLAGS = 1000
 _TASK = re.compile(r"\d{6,7}", re.ASCII)
 TRAINING, SHARED = ("train", "finetune"), ("pack", "pack-merge", "curate", "curate-merge")
 """Kinds of jobs by what tells how far they are, where job.json cannot be read."""
+TELLING = ("curate", "curate-merge")
+"""Kinds whose work tells how many sources are done."""
 UNKNOWN = Resources(
     partition="",
     account="",
@@ -137,6 +140,20 @@ def read_tasks(array: int, ends: Mapping[int, Outcome], rows: Sequence[QueueRow]
         running=min(running, array - done - len(bad)),
         failing=bad[0] if bad else None,
     )
+
+
+def read_work(record: JobRecord, tasks: Tasks | None) -> WorkProgress | None:
+    """How many sources an array, or the job behind it, has done; None where its kind, or nobody, tells.
+
+    What was told before it was submitted is of an earlier call: of the same shares it counts, of all of them not.
+    """
+    if record.kind not in TELLING or not record.dataset:
+        return None
+    folder = Path(record.dataset) / PROGRESS
+    if tasks:
+        return together(list(read_shares(folder, tasks.total).values()), tasks.running)
+    whole = read_whole(folder)
+    return together([whole], 1) if whole and whole.updated > record.submitted else None
 
 
 def whole_outcome(paths: JobPaths, tasks: Tasks | None, ends: Mapping[int, Outcome]) -> Outcome | None:

@@ -25,9 +25,11 @@ from launch.watch.on_disk import (
     read_record,
     read_tasks,
     read_tries,
+    read_work,
     whole_outcome,
     works_in,
 )
+from sharding.base.share_progress import WorkProgress
 from sharding.base.text import counted, duration, first_few
 from sharding.errors import InputError
 
@@ -165,7 +167,7 @@ class JobStatus:
     asked: float
     """UNIX seconds when this was read."""
     saved: int
-    """Steps in the newest checkpoint; of pack: parts on disk."""
+    """Steps in the newest checkpoint; of pack: parts on disk; of curate: answers."""
     heartbeat_s: int
     """After so long without a sign of life the job is ended and requeued; 0: never."""
     progress: RunProgress | None
@@ -177,6 +179,8 @@ class JobStatus:
     """Folders of the jobs that were submitted in one line with it, in order."""
     depends_on: tuple[str, ...] = ()
     """Jobs that must end well before it."""
+    work: WorkProgress | None = None
+    """Of curate: sources, of all tasks."""
     works_in: str = ""
     """The run or dataset that the job works in, when it is not `target`: that was moved, or is a copy."""
     private: bool = False
@@ -281,6 +285,7 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         outcome=job.outcome,
         chain=record.chain,
         depends_on=queued.depends_on if queued else (),
+        work=read_work(record, tasks),
         works_in=str(elsewhere or ""),
         private=not readable,
     )

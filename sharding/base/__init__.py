@@ -14,4 +14,5 @@ Imported by: anyone, avsync and launch too. `pages` late, for jinja2 takes its t
     current_folder what lies there by chance is not run
     caches        where libraries keep what they compile         trusted      who else may change what lies at a path
     written_paths `~` and variables in paths, filled in or refused
+    share_progress how far a work is that is done in shares, for who watches
 """

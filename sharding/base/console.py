@@ -190,11 +190,16 @@ class Bar:
 
         Once there is more than the first piece, by the others: it has waited for files, processes and compilers.
         """
+        return "" if self.left_s is None else f"ETA {duration(self.left_s)}"
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds; None while there is no pace."""
         if self._total is None or self._rhythm is None:
-            return ""
+            return None
         first, since = self._rhythm if self._done > self._rhythm[0] else (self._first, self._started)
         pace = (time.monotonic() - since) / (self._done - first)
-        return f"ETA {duration(pace * max(0.0, self._total - self._done))}"
+        return pace * max(0.0, self._total - self._done)
 
 
 class WaitNotice:

@@ -8,9 +8,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sharding.base.files import publish
 from sharding.errors import InputError
@@ -61,15 +61,31 @@ def control_character(text: str) -> str:
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A CSV with Unix line ends. None is an empty cell; bytes of names that are no text stay as they are."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode(errors="surrogateescape")
+    file = io.BytesIO()
+    _write_rows(file, header, rows)
+    return file.getvalue()
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """The same as a file that is whole when it has its name."""
+    """The same as a file that is whole when it has its name; rows are asked for one by one."""
     with publish(path) as file:
-        file.write(csv_bytes(header, rows))
+        _write_rows(file, header, rows)
+
+
+def _write_rows(file: BinaryIO, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    writer = csv.writer(_Encoded(file), lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A file for text, line by line."""
+
+    file: BinaryIO
+
+    def write(self, text: str) -> int:
+        return self.file.write(text.encode(errors="surrogateescape"))
 
 
 def write_records(path: Path, kind: type[Any], records: Iterable[Any]) -> None:

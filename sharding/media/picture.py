@@ -12,6 +12,7 @@ from typing import Any
 import av
 import av.filter
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from numpy.typing import NDArray
 
 from sharding.format.clip import ColorMatrix, Fit
@@ -173,7 +174,8 @@ class PictureFitter:
 
 def turn_of(frame: av.VideoFrame) -> str:
     """The filters that turn a frame upright by its display matrix; an odd angle is left as it is."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # not frame.side_data: that the frame keeps, and it the frame; such a ring waits, with its picture, for a collector
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]: its stub lacks __init__
     if matrix is None:
         return ""
     values = np.frombuffer(memoryview(matrix), np.int32)[[0, 1, 3, 4]].astype(np.int64)

@@ -116,7 +116,7 @@ def tracks_of(
         for path in source.crops:
             _check_box(path, picture)
         return source.crops, picture
-    faces = finder(found, stretches)
+    faces = source.own_numbers(finder(found, stretches))
     large = tuple(path for path in faces if path.width >= config.min_crop)
     if not large:
         widest = max((float(path.width) for path in faces), default=0.0)

@@ -150,6 +150,8 @@ def _lasting(one: _Facts, clock: Clock) -> list[object]:
         facts += [source.video_stream, source.audio_stream]
     if moved := source.moved_sound(clock):  # else as where nobody has judged it: the same bytes
         facts.append(["sound late, ms", str(moved.offset_ms)])
+    if source.piece[1] > 1:  # else as before parts of a file were told apart
+        facts.append(["piece", *source.piece])
     if source.crops is not None:
         facts.append(hashlib.sha256(to_json([source.crops, source.crop_fault])).hexdigest())
     return facts

@@ -62,6 +62,8 @@ def _check(source: Source) -> None:
         raise ValueError(f"{source.split!r} is no split")
     if source.span is not None and not 0 <= source.span[0] < (source.span[1] or source.span[0] + 1):
         raise ValueError(f"{source.id} would begin after its end")
+    if not 0 <= source.piece[0] < source.piece[1]:
+        raise ValueError(f"{source.id} would be part {source.piece[0]} of {source.piece[1]}")
     if min(source.video_stream or 0, source.audio_stream or 0) < 0:
         raise ValueError(f"{source.id} would have a stream below 0")
 

@@ -3,6 +3,7 @@
 Looks at names only; no video is opened here.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,9 @@ def find_sources(videos: Path, root: Path | None = None, config: PackConfig | No
             f"known suffixes are {' '.join(sorted(SUFFIXES))}"
         )
     _check_ids(found.sources)
-    ordered = sorted(found.sources, key=lambda one: (one.rel, one.id))
+    ordered: Sequence[Source] = sorted(found.sources, key=lambda one: (one.rel, one.id))
+    if config is None or config.finds_faces:
+        ordered = _told_apart(ordered)
     found = replace(found, sources=tuple(_with_streams(ordered, config) if config else ordered))
     if config is None or config.boxes_table in (None, own_boxes(videos)):
         return found
@@ -71,6 +74,19 @@ def settled(videos: Path, config: PackConfig) -> PackConfig:
     if config.crop:
         raise InputError(f"--crop {config.crop}: {videos} has boxes of its own, {boxes}; leave --crop out")
     return replace(config, crop=str(boxes))
+
+
+def _told_apart(sources: Sequence[Source]) -> Sequence[Source]:
+    """With the number of each among the parts of its file: what is found in two of them must not have one name."""
+    parts = defaultdict[str, list[Source]](list)
+    for one in sources:
+        parts[one.rel].append(one)
+    pieces = {
+        one.id: (number, len(some))
+        for some in parts.values()
+        for number, one in enumerate(sorted(some, key=lambda one: (one.span or (0, None))[0]))
+    }
+    return [one if pieces[one.id] == one.piece else replace(one, piece=pieces[one.id]) for one in sources]
 
 
 def _with_streams(sources: Sequence[Source], config: PackConfig) -> Sequence[Source]:

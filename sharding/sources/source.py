@@ -9,7 +9,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -66,8 +66,15 @@ class Source:
     """The parts of the picture to pack; None = all of it, or what packing finds."""
     crop_fault: str = ""
     """Why the boxes that a table gives are of no use; empty when they are."""
+    piece: tuple[int, int] = (0, 1)
+    """Which part of its file it is, from 0 on, and of how many: faces are looked for in each by itself."""
     sound_late_ms: Fraction | None = None
     """By how much its sound comes late, by a curated table: it is moved earlier by as much. None: nobody has judged."""
+
+    def own_numbers(self, paths: Sequence[BoxPath]) -> tuple[BoxPath, ...]:
+        """What was found in it, numbered from 1 on, by numbers that no other part of its file has."""
+        at, of = self.piece
+        return tuple(replace(path, track=(path.track - 1) * of + at + 1) for path in paths)
 
     def moved_sound(self, clock: Clock) -> MovedSound | UnsetType:
         """By how much the sound of its clips is moved."""

@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from person import ROOT, SITE, Person
 from rich.console import Console
 
 from launch.job.attempts import read_attempts
@@ -30,8 +30,6 @@ from tests.media import Video, write_video
 
 pytestmark = pytest.mark.slurm
 
-ROOT = Path(__file__).parents[2]
-SITE = 'partition = "low"\ncpus_per_gpu = 1\ntime = "5 min"\nsignal_lead = "1 min"\nretries = 1\n'
 HELD = '[sbatch]\nhold = ""\n'
 VIDEOS = 7
 FITS = (
@@ -63,52 +61,6 @@ def packed(videos: Path) -> Path:
     dataset = videos.parent / "packed"
     pack(videos, dataset, PackConfig(size=32, sources_per_shard=4, workers=1), Console(quiet=True))
     return dataset
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """Somebody who types at a login node of the cluster, in a folder of their own."""
-
-    cluster: Cluster
-    folder: Path
-    code: Path = ROOT
-
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        environment = self.cluster.environment | {"PYTHONPATH": str(self.code)}
-        return subprocess.Popen(
-            [sys.executable, "-m", "launch", *map(str, words)], cwd=self.folder, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def types(self, *words: str | Path) -> str:
-        """What is printed."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=100)
-        assert process.returncode == 0, out + err
-        return out
-
-    def is_refused(self, *words: str | Path) -> str:
-        """What the error says."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=100)
-        assert process.returncode in (1, 2), out + err
-        assert "Traceback" not in err
-        return err
-
-    def profile(self, text: str) -> str:
-        """A profile of one's own; returns what to type for it."""
-        (self.folder / "site.toml").write_text(text)
-        return "./site.toml"
-
-    def queue(self) -> list[str]:
-        """Numbers of all jobs that wait or run."""
-        return self.cluster.run("squeue", "--noheader", "--format=%F").split()
-
-    def ends(self, target: str | Path, kind: str, *states: str) -> JobPaths:
-        """Wait for the end of the last job of that kind, in one of these states."""
-        paths = JobPaths.of(self.folder / target, kind)
-        self.cluster.wait_for(read_json(paths.queued, Queued).ids[-1], set(states or ("COMPLETED",)), timeout=90)
-        return paths
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The command: a table of a folder, whatever its calls went through, by the network that ships."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import pytest
 from numpy.typing import NDArray
 
 from avsync.curate.config import CurateConfig, CurateOptions
-from avsync.curate.curate import answers_beside, curate
+from avsync.curate.curate import answers_beside, curate, what_became_of
 from avsync.curate.rows import AnsweredSource, settled
-from avsync.curate.source_answer import AnsweredPiece, SourceAnswer
+from avsync.curate.source_answer import AnsweredPiece, AnswerFolder, SourceAnswer
 from sharding.base.csv_table import CsvTable
 from sharding.base.locks import folder_lock
-from sharding.errors import BusyError, InputError
+from sharding.base.share_progress import PROGRESS, WorkProgress, read_shares, together
+from sharding.errors import BusyError, InputError, RejectReason
 from sharding.sources.curated import CuratedRow, Verdict, read_curated
 from sharding.sources.source import Source
 from tests.media import Video, write_video
@@ -77,25 +79,45 @@ def test_the_page_stands_alone_and_names_what_is_left_out(whole: Path) -> None:
         assert word in page.text
 
 
-def test_a_call_that_was_killed_goes_on_and_ends_with_the_same_table(videos: Path, whole: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    flags = ["--crop", "all", "--workers", "1", "--hop-s", "2", "--reach-s", "0.4", "--device", "cpu"]
-    words = [sys.executable, "-m", "launch", "curate", str(videos), str(table), *flags]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_calls_that_are_killed_go_on_and_end_with_the_same_table(videos: Path, whole: Path, tmp_path: Path) -> None:
+    """At a moment while two processes work, whatever has been written by then."""
+    table, kept, rng = tmp_path / "table.csv", dict[str, int](), random.Random(7)
     answers = answers_beside(table)
-    end = time.monotonic() + 120
-    while not list(answers.glob("*.json")) and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not table.exists(), "a table is there when it is whole"
-    before = {path.name: path.stat().st_mtime_ns for path in answers.glob("*.json")}
-    assert before
+    flags = ["--crop", "all", "--workers", "2", "--hop-s", "2", "--reach-s", "0.4", "--device", "cpu"]
+    words = [sys.executable, "-m", "launch", "curate", str(videos), str(table), *flags]
+    for wanted in (1, 3):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 120
+        while len(list(answers.glob("*.json"))) < wanted and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not table.exists(), "a table is there when it is whole"
+        now = {path.name: path.stat().st_mtime_ns for path in answers.glob("*.json")}
+        assert len(now) >= wanted
+        assert kept.items() <= now.items(), "what was answered is not asked again"
+        kept = now
+    (answers / f"{min(kept)}.part").write_bytes(b"{")
     curate(videos, table, CONFIG, OPTIONS)
     assert table.read_bytes() == whole.read_bytes()
-    kept = {name: (answers / name).stat().st_mtime_ns for name in before}
-    assert kept == before, "what was answered is not asked again"
-    assert not list(answers.glob("*.part"))
+    assert kept.items() <= {path.name: path.stat().st_mtime_ns for path in answers.glob("*.json")}.items()
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_not_kept_by_what_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    folder = AnswerFolder(path=tmp_path / "answers", asked={"sure": 0.9})
+    source = Source(id="a", path=path, rel="a.mp4", action="talk", group="a.mp4")
+    kept = AnsweredPiece(start_s=Fraction(0), end_s=Fraction(9), verdict="keep", offset_ms=0, confidence=1.0)
+    folder.path.mkdir()
+    folder.write(source, SourceAnswer(asked=folder.digest(source), pieces=(kept,)))
+    assert what_became_of(folder, source).pieces == (kept,)
+    path.write_bytes(b"other")
+    assert what_became_of(folder, source).reject == RejectReason.UNREADABLE
+    path.unlink()
+    folder.write(source, SourceAnswer(asked=folder.digest(source), reject=RejectReason.UNREADABLE, detail="gone"))
+    assert what_became_of(folder, source).detail == "gone"
 
 
 def test_shares_together_make_the_same_table(videos: Path, whole: Path, tmp_path: Path) -> None:
@@ -103,8 +125,11 @@ def test_shares_together_make_the_same_table(videos: Path, whole: Path, tmp_path
     for share in range(2):
         curate(videos, table, CONFIG, CurateOptions(share=share, shares=2))
         assert not table.exists()
-    stamps = [path.stat().st_mtime_ns for path in sorted(answers_beside(table).glob("*[0-9a-f].json"))]
-    assert len(stamps) == 5
+    answers = answers_beside(table)
+    assert len(list(answers.glob("*.json"))) == 5
+    told = read_shares(answers / PROGRESS, 2)
+    assert [(told[share].sources, told[share].done) for share in range(2)] == [(3, 3), (2, 2)]
+    assert together(list(told.values()), 0) == WorkProgress(sources=5, done=5, left_s=0.0)
     curate(videos, table, CONFIG, OPTIONS)
     assert table.read_bytes() == whole.read_bytes()
 

@@ -17,7 +17,9 @@ from avsync.curate.examiner import Examiner, gaps
 from avsync.curate.source_answer import AnsweredPiece
 from sharding.errors import RejectError
 from sharding.faces.shots import SLOTS_PER_S, between_cuts, find_shots
+from sharding.format.crop import BoxPath, Knot
 from sharding.media.probe import probe
+from sharding.sources.find import find_sources
 from sharding.sources.source import Source
 from tests.media import Video, write_video
 
@@ -95,6 +97,25 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_reason(tmp_path: Path) -
     (tmp_path / "a.mp4").write_bytes(b"no video" * 100)
     with pytest.raises(RejectError):
         examined(tmp_path / "a.mp4")
+
+
+def test_parts_of_one_file_name_tracks_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their boxes come to lie in one table, below the name of one file."""
+    write_video(tmp_path / "a.mkv", talk(seconds=Fraction(6)))
+    (tmp_path / "list.csv").write_text("path,action,start_s,end_s\na.mkv,a,0,3\na.mkv,a,3,6\n")
+
+    def face(found: object, stretches: list[tuple[Fraction, Fraction]], tick: object) -> tuple[BoxPath, ...]:
+        knots = tuple(Knot(time, Fraction(0), Fraction(0)) for time in stretches[0])
+        return (BoxPath(track=1, faces=1, width=Fraction(32), height=Fraction(32), knots=knots),)
+
+    monkeypatch.setattr("avsync.curate.examiner.find_faces", face)
+    config = CurateConfig(crop="faces")
+    examiner = Examiner(network=network(), config=config, device=torch.device("cpu"), reading=Reading())
+    found = [
+        examiner.examine(one, lambda ticks: None, lambda: None) for one in find_sources(tmp_path / "list.csv").sources
+    ]
+    assert sorted(path.track for _, tracks in found for path in tracks) == [1, 2]
+    assert all({piece.track for piece in pieces} == {path.track for path in tracks} for pieces, tracks in found)
 
 
 def test_what_no_face_covers_is_what_is_left() -> None:

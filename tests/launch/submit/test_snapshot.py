@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from launch.submit.snapshot import PACKAGES, environment_text, sources, take_snapshot
+from launch.submit.snapshot import PACKAGES, WEIGHTS, environment_text, sources, take_snapshot
 from sharding.base.environment import HOME, NOTE, commit_of
 
 
@@ -24,8 +25,18 @@ def test_a_snapshot_holds_every_module_and_no_cache(copy: Path) -> None:
     kept = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()} - {Path(NOTE)}
     assert kept == {path.relative_to(HOME) for path in sources()}
     assert {path.parts[0] for path in kept} == {name.split("/")[0] for name in PACKAGES}
-    assert {path.suffix for path in kept} == {".py", ".j2", ".toml"}
+    assert {path.suffix for path in kept if not path.is_relative_to(WEIGHTS)} == {".py", ".j2", ".toml"}
     assert Path("slurm/profiles/test.toml") in kept
+
+
+def test_a_snapshot_holds_all_that_an_installed_avsync_does(copy: Path) -> None:
+    """A job may draw a page, or name a network that ships."""
+    named = tomllib.loads((HOME / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package, patterns in named.items():
+        for top in PACKAGES[:-1] if package == "*" else [package]:
+            shipped = [path for pattern in patterns for path in (HOME / top).rglob(pattern) if path.name != "py.typed"]
+            assert package == "*" or shipped
+            assert all((copy / path.relative_to(HOME)).read_bytes() == path.read_bytes() for path in shipped)
 
 
 def test_profiles_in_a_snapshot_are_for_its_owner_alone(copy: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import made
@@ -12,11 +13,15 @@ from made import ran
 from avsync.run.alarm import Alarm
 from avsync.run.progress import ValidationScore
 from launch.job.attempts import What
-from launch.job.record import End, Outcome
+from launch.job.progress_on_disk import saved
+from launch.job.record import End, JobRecord, Outcome
 from launch.queue.sacct import BookRow
 from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
+from launch.watch import cells
 from launch.watch.board import named_apart, tunnel
 from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
+from sharding.base.files import read_json
+from sharding.base.share_progress import ShareProgress, ShareTeller, WorkProgress
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -294,6 +299,27 @@ def test_an_array_that_runs_tells_of_the_tasks_that_it_has_lost(
     (line,) = remarks(got)
     assert "tasks 1, 2 did not end well" in str(line)
     assert "avsync resubmit data" in str(line)
+
+
+def test_curating_is_told_by_its_sources_of_all_tasks_with_the_time_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = made.job(tmp_path / "t.answers", "curate", array=3)
+    merge = made.job(tmp_path / "t.answers", "curate-merge", ids=("8",))
+    queue = Queue(rows=[row("RUNNING", tasks="0-1"), row("PENDING", tasks="2")], problem="", asked=time.time() + 60)
+    assert (read_status(tasks, queue).work, read_status(merge, queue).work) == (None, None)
+    begun = ShareProgress(asked="x", shares=3, all_sources=30, sources=10)
+    for share in range(2):
+        ShareTeller(tmp_path / "t.answers" / "progress", share, replace(begun, done=4, source_s=9.0, left_s=60.0))
+    got = read_status(tasks, queue)
+    assert got.work == WorkProgress(sources=30, done=8, left_s=105.0)
+    assert (cells.moved(got), cells.eta(got)) == ("8/30 sources 27 %, 0/3 tasks, 2 running", "1.8 min")
+    assert read_status(merge, queue).work is None
+    assert (saved(read_json(tasks.record, JobRecord), 1), saved(read_json(tasks.record, JobRecord), 2)) == (4, 0)
+    ShareTeller(tmp_path / "t.answers" / "progress", None, replace(begun, shares=1, sources=30, done=29))
+    assert read_status(merge, queue).work == WorkProgress(sources=30, done=29)
+    assert ran("status", "t.answers/jobs/curate") == 0
+    assert "8/30 sources 27 %, 0/3 tasks" in capsys.readouterr().out
 
 
 def test_a_run_that_its_user_has_cancelled_is_not_proposed_in_an_overview(

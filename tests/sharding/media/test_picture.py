@@ -1,5 +1,6 @@
 """A picture is shown upright, fitted as asked, in limited range, whatever form it came in."""
 
+import gc
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,6 +32,25 @@ def fitted(frame: av.VideoFrame, width: int, height: int, fit: Fit = "squash", s
     out = np.zeros((height * 3 // 2, width), np.uint8)
     fitter.write(frame, out)
     return out[:height]
+
+
+def test_pictures_that_were_read_wait_for_no_collector(tmp_path: Path):
+    """It comes after hundreds of frames: of a film in 4K they would fill the memory."""
+    found = probe(write_video(tmp_path / "a.mp4", Video(seconds=Fraction(2))))
+    spec = OutputSpec(clock=Clock(fps=Fraction(30), sample_rate=8000), width=32, height=32, channels=1)
+    decode_span(found, first_frame=0, frames=50, spec=spec)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        decode_span(found, first_frame=0, frames=50, spec=spec)
+        gc.collect()
+        held = [one for one in gc.garbage if isinstance(one, av.VideoFrame | av.AudioFrame)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not held
 
 
 @pytest.mark.parametrize("signs", TURNS)

@@ -19,6 +19,7 @@ from sharding.format.dataset import open_dataset
 from sharding.format.index import BOXES, read_info
 from sharding.pack import schedule
 from sharding.pack.pack import NO_OPTIONS, divide, dry_run, pack, pack_share
+from sharding.show.face_table import find_all
 from sharding.sources.crops import COLUMNS
 from sharding.verify.verify import verify
 from tests.drawn_faces import Head, draw_heads, needs_detector
@@ -272,14 +273,35 @@ def test_faces_found_are_kept_for_the_call_that_goes_on(
     assert read_info(tmp_path / "out").settings["crop"] == "faces"
 
 
+def talking(time: Fraction) -> np.ndarray:
+    """Two heads."""
+    heads = [Head(70 + 4 * float(time), 80, 44, float(time * 5 % 1)), Head(200, 90, 50, float(time * 4 % 1))]
+    return draw_heads(288, 192, heads, (70, 90, 120))
+
+
+@needs_detector
+def test_faces_of_parts_of_one_file_have_numbers_of_their_own(tmp_path: Path):
+    """Else the table of all of them says of one track what belongs to several, and nothing can be packed by it."""
+    write_video(tmp_path / "talk.mp4", Video(seconds=Fraction(5), width=288, height=192, drawn=talking))
+    rows = ("0,1.5", "1.5,3", "3,5")
+    (tmp_path / "list.csv").write_text("\n".join(("path,start_s,end_s,action", *(f"talk.mp4,{row},x" for row in rows))))
+    config = replace(CONFIG, crop="faces")
+    assert pack(tmp_path / "list.csv", tmp_path / "found", config, QUIET).tracks == 6
+    parts = {(meta.first_frame // 45, meta.crop.track) for meta, _ in clips_of(tmp_path / "found") if meta.crop}
+    assert len({track for _, track in parts}) == len(parts) == 6
+    again = replace(config, crop=str(tmp_path / "found" / BOXES))
+    pack(tmp_path / "list.csv", tmp_path / "listed", again, QUIET)
+    one, other = contents(tmp_path / "found"), contents(tmp_path / "listed")
+    assert one["train/000000.tar"] == other["train/000000.tar"]
+    assert sorted(one[BOXES].splitlines()) == sorted(other[BOXES].splitlines())
+    find_all(tmp_path / "list.csv", tmp_path / "faces.csv", config, console=QUIET)
+    assert (tmp_path / "faces.csv").read_bytes() == one[BOXES]
+
+
 @needs_detector
 def test_faces_are_packed_by_the_same_bytes_when_found_and_when_listed(tmp_path: Path):
-    def drawn(time: Fraction) -> np.ndarray:
-        heads = [Head(70 + 4 * float(time), 80, 44, float(time * 5 % 1)), Head(200, 90, 50, float(time * 4 % 1))]
-        return draw_heads(288, 192, heads, (70, 90, 120))
-
     videos, config = tmp_path / "videos", replace(CONFIG, crop="faces")
-    write_video(videos / "talk.mp4", Video(seconds=Fraction(3), width=288, height=192, drawn=drawn))
+    write_video(videos / "talk.mp4", Video(seconds=Fraction(3), width=288, height=192, drawn=talking))
     write_patches(videos / "none.mp4", going)
     found = pack(videos, tmp_path / "found", config, QUIET)
     assert (found.tracks, found.clips["train"]) == (2, 4)

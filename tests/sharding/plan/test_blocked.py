@@ -244,8 +244,9 @@ def test_a_walk_goes_on_behind_a_folder_that_fails_midway(tmp_path: Path, monkey
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-    walked = [(folder.below, folder.names, folder.trouble) for folder in walk(tmp_path)]
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", scandir)
+        walked = [(folder.below, folder.names, folder.trouble) for folder in walk(tmp_path)]
     assert walked == [
         ("", (), ""),
         ("a", ("1.mp4",), ""),

@@ -3,6 +3,8 @@
 import os
 import random
 import re
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from sharding.base.text import counted
 from sharding.config import PackConfig
 from sharding.errors import InputError
+from sharding.format.crop import BoxPath, Knot
 from sharding.sources.find import find_sources
 from sharding.sources.source import OtherFiles, assign_splits, source_id
 
@@ -32,6 +35,24 @@ def test_the_folder_around_a_video_is_its_action(tmp_path: Path):
         ("top.webm", "set"),
     ]
     assert str(found.ignored) == "1 file (1 .txt: a/notes.txt)"
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_tracks_of_parts_of_one_file_never_have_one_number(tmp_path: Path, parts: int):
+    rows = [f"{name}.mp4,a,{part * 2},{part * 2 + 3}" for part in range(parts) for name in "xy"]
+    path = table(tmp_path, "\n".join(["path,action,start_s,end_s", *rows]))
+    box = BoxPath(
+        track=1, faces=1, width=Fraction(8), height=Fraction(8), knots=(Knot(Fraction(0), *[Fraction(0)] * 2),)
+    )
+    found = [replace(box, track=number) for number in range(1, 40)]
+    sources = find_sources(path).sources
+    for name in "xy":
+        mine = sorted((one for one in sources if one.rel == f"{name}.mp4"), key=lambda one: one.span or (0, 0))
+        assert [one.piece for one in mine] == [(number, parts) for number in range(parts)]
+        numbers = [path.track for one in mine for path in one.own_numbers(found)]
+        assert sorted(numbers) == list(range(1, 39 * parts + 1))
+    plain = find_sources(path, config=PackConfig()).sources
+    assert {one.piece for one in plain} == {(0, 1)}, "where no faces are looked for nothing is packed anew for it"
 
 
 @pytest.mark.parametrize("seed", range(20))
