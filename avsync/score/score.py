@@ -115,6 +115,7 @@ class Scorer:
         evidence, (decision, votes) = asked[chosen], decided[chosen]
         faces = scored_faces(parts, [one for one, _ in decided], chosen) if len(asked) > 1 else ()
         reason, curve = nobody or why_not(decision, evidence, self.config), decision.curve
+        told = curve if curve and curve.tells else None
         about = f" {faces_words(faces)}" if faces else ""
         answer = ScoreResult(
             video=full_name(video.resolve()),
@@ -122,9 +123,9 @@ class Scorer:
             step=self.network.step,
             seconds=round(float(source.video.end - source.video.start), 3),
             verdict=decision.verdict,
-            offset_ms=curve and round(curve.best_s * 1000, 1),
-            interval_ms=curve and milliseconds(curve.interval_s),
-            confidence=round(curve.confidence, 4) if curve else 0.0,
+            offset_ms=told and round(told.best_s * 1000, 1),
+            interval_ms=told and milliseconds(told.interval_s),
+            confidence=round(told.confidence, 4) if told else 0.0,
             capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
             tested_ms=curve and milliseconds(curve.tested),
             sentence=sentence_of(video.name, decision, reason, self.config) + about,
