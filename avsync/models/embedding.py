@@ -141,18 +141,23 @@ class SoundEmbedding(nn.Module):
         bands = self.spectrogram(sounds.mean(dim=1))
         return self.layers(self.norm(bands))
 
-    def along(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+    def along(self, sound: Tensor, starts: Sequence[int], samples: int, kept: dict[int, Tensor], begin: int) -> Tensor:
         """What `forward` answers about the windows of `samples` that begin at `starts` (ascending) of one sound, (C, S)
-        -> (K, c, t'): half of the work. What lies EDGE steps inside of a window knows nothing of its ends, and is
-        computed once for all windows; only what is nearer to an end is computed for each.
+        -> (K, c, t'): a quarter of the work. What lies EDGE steps inside of a window knows nothing of its ends, and is
+        computed once for all windows; only what is nearer to an end is computed for each place where one begins or
+        ends, and `kept`: where one window ends another one begins.
         """
         frame = STEPS * self.hop
         first, ends = starts[0], ENDS * frame
         if len(starts) < 2 or samples % frame or samples < 2 * ends or any((one - first) % frame for one in starts):
             return self(torch.stack([sound[:, start : start + samples] for start in starts]))
         whole = self(sound[None, :, first : starts[-1] + samples])[0]
-        heads = self(torch.stack([sound[:, start : start + ends] for start in starts]))
-        tails = self(torch.stack([sound[:, start + samples - ends : start + samples] for start in starts]))
+        edges = sorted({edge for start in starts for edge in (start, start + samples - ends)})
+        if new := [edge for edge in edges if begin + edge not in kept]:
+            short = self(torch.stack([sound[:, edge : edge + ends] for edge in new]))
+            kept.update((begin + edge, one) for edge, one in zip(new, short, strict=True))
+        heads = torch.stack([kept[begin + start] for start in starts])
+        tails = torch.stack([kept[begin + start + samples - ends] for start in starts])
         inner = samples // frame + heads.shape[2] - ENDS - 2 * EDGE
         middles = [whole[:, at : at + inner] for at in ((start - first) // frame + EDGE for start in starts)]
         return torch.cat((heads[:, :, :EDGE], torch.stack(middles), tails[:, :, -EDGE:]), dim=2)
