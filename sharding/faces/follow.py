@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil
+from math import ceil, sqrt
 from typing import Any, cast
 
 import av
@@ -22,6 +22,9 @@ from sharding.faces.mtcnn import Array, Face, check_installed, faces_in, faces_n
 from sharding.format.crop import Size
 from sharding.media.probe import Probe
 from sharding.media.video import Pictures, VideoTimeline, upright_size
+
+LONGER_SIDE = 640
+"""Pixels of the picture that is looked at: a larger one is shrunk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,9 @@ class FaceLooks:
     ahead: int = 0
     """Seconds that are decoded, and looked through for new faces, ahead, by cores that would be idle."""
 
+    pixels: int = LONGER_SIDE**2
+    """Of the picture that is looked at, at most."""
+
     @property
     def patience(self) -> int:
         """Slots that a face may be out of sight."""
@@ -58,16 +64,16 @@ THOROUGH = FaceLooks(fps=Fraction(30), every=3, all_every=15, alone_every=15, ag
 QUICK = FaceLooks(
     fps=Fraction(10),
     every=2,
-    all_every=20,
+    all_every=30,
     alone_every=10,
     again=2,
     ahead=2,
+    pixels=640 * 360,
     options={"skip_frame": "noref", "skip_loop_filter": "all"},
 )
 """For an answer at once: a path is smoothed over a third of a second, so a look every fifth says as much. Pictures
-that no other one needs are not decoded, edges of blocks not smoothed; shots are told apart as well."""
-LONGER_SIDE = 640
-"""Pixels of the picture that is looked at: a larger one is shrunk."""
+that no other one needs are not decoded, edges of blocks not smoothed; shots are told apart as well. A picture that is
+nearly square is shrunk more: a face that is then too small to be found has too small a mouth."""
 SMALLEST = 32
 """Pixels of the smallest face in it: its mouth is about 12 wide, and nobody reads lips from less."""
 SURE = 0.9
@@ -152,7 +158,7 @@ def follow(
     size = upright_size(source)
     if size is None or stop <= first:
         return []
-    small = small_size(size)
+    small = small_size(size, looks.pixels)
     watcher = _Watcher(small, looks)
     decoded = ahead(_seconds(source, looks, range(first, stop), small), looks.ahead)
     with closing(ahead(_glances(decoded, looks, small), looks.ahead)) as seconds:
@@ -163,9 +169,10 @@ def follow(
     return watcher.followed
 
 
-def small_size(size: Size) -> tuple[int, int]:
-    """Width and height, even, in which pictures of an upright size are looked at."""
+def small_size(size: Size, pixels: int = LONGER_SIDE**2) -> tuple[int, int]:
+    """Width and height, even, in which pictures of an upright size are looked at; about `pixels` at most."""
     shrink = min(Fraction(1), LONGER_SIDE / max(size))
+    shrink *= Fraction(sqrt(min(1, pixels / (size[0] * size[1] * shrink**2))))
     width, height = (max(FINE * CELLS, round(side * shrink / 2) * 2) for side in size)
     return width, height
 
