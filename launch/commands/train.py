@@ -44,7 +44,7 @@ DEFAULT_PRESET = "paper"
 def starting() -> Iterator[None]:
     """Around the import of torch: on a slow or busy file system it takes a minute.
 
-    Python looks for garbage as objects become more, and finds none among modules: it waits, and never looks there again.
+    Python looks for garbage as objects become more, and finds none among modules: it waits, and leaves them out later.
     """
     if "torch" in sys.modules:
         yield
