@@ -64,7 +64,7 @@ THOROUGH = FaceLooks(fps=Fraction(30), every=3, all_every=15, alone_every=15, ag
 QUICK = FaceLooks(
     fps=Fraction(10),
     every=2,
-    all_every=30,
+    all_every=20,
     alone_every=10,
     again=2,
     ahead=2,
