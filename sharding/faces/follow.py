@@ -45,7 +45,6 @@ class FaceLooks:
     """Of the decoder."""
     ahead: int = 0
     """Seconds that are decoded, and looked through for new faces, ahead, by cores that would be idle."""
-
     pixels: int = LONGER_SIDE**2
     """Of the picture that is looked at, at most."""
 
