@@ -383,6 +383,14 @@ def test_packing_loads_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_by("pack", str(tmp_path / "missing"), str(tmp_path / "dataset"))
 
 
+def test_a_set_is_scored_without_what_draws_or_compiles(tmp_path: Path) -> None:
+    """Of a second of a file, loading these would take three."""
+    (video := tmp_path / "torn.mp4").write_bytes(b"nothing")
+    loaded = loaded_by("score", str(video), "--json", str(tmp_path / "lines.jsonl"))
+    assert "torch" in loaded
+    assert not loaded & {"matplotlib", "sympy"}  # torch's compiler brings sympy
+
+
 def tracked_files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:

@@ -87,6 +87,11 @@ class OffsetCurve:
     """See Reading.confidence."""
 
     @property
+    def tells(self) -> bool:
+        """Whether anything speaks for or against an offset; else all that is known is what is likely of any file."""
+        return bool(np.abs(self.support).max() > 1e-9)
+
+    @property
     def tested(self) -> tuple[float, float]:
         """Smallest and largest offset, seconds, that the file has sound for."""
         return float(self.offsets_s[0]), float(self.offsets_s[-1])

@@ -33,7 +33,18 @@ REFINE: dict[str, Callable[[SyncNet], None]] = {"paper": paper.refine}
 
 def build_model(name: str, spec: InputSpec) -> SyncNet:
     """The network `name` with fresh weights. Raises InputError when it cannot work with inputs like `spec`."""
+    check_size(name, _known(name), spec)
+    return MODELS[name](spec)
+
+
+def build_trained(name: str, spec: InputSpec) -> SyncNet:
+    """The same for weights that have worked with inputs like `spec`: asking whether it can loads torch's compiler, as
+    long as all else that it takes to ask such a network. Raises InputError.
+    """
+    return _known(name)(spec)
+
+
+def _known(name: str) -> Callable[[InputSpec], SyncNet]:
     if name not in MODELS:
         raise InputError(f"--model {name} is not known; choose one of {', '.join(MODELS)}")
-    check_size(name, MODELS[name], spec)
-    return MODELS[name](spec)
+    return MODELS[name]

@@ -141,18 +141,23 @@ class SoundEmbedding(nn.Module):
         bands = self.spectrogram(sounds.mean(dim=1))
         return self.layers(self.norm(bands))
 
-    def along(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+    def along(self, sound: Tensor, starts: Sequence[int], samples: int, kept: dict[int, Tensor], begin: int) -> Tensor:
         """What `forward` answers about the windows of `samples` that begin at `starts` (ascending) of one sound, (C, S)
-        -> (K, c, t'): half of the work. What lies EDGE steps inside of a window knows nothing of its ends, and is
-        computed once for all windows; only what is nearer to an end is computed for each.
+        -> (K, c, t'): a quarter of the work. What lies EDGE steps inside of a window knows nothing of its ends, and is
+        computed once for all windows; only what is nearer to an end is computed for each place where one begins or
+        ends, and `kept`: where one window ends another one begins.
         """
         frame = STEPS * self.hop
         first, ends = starts[0], ENDS * frame
         if len(starts) < 2 or samples % frame or samples < 2 * ends or any((one - first) % frame for one in starts):
             return self(torch.stack([sound[:, start : start + samples] for start in starts]))
         whole = self(sound[None, :, first : starts[-1] + samples])[0]
-        heads = self(torch.stack([sound[:, start : start + ends] for start in starts]))
-        tails = self(torch.stack([sound[:, start + samples - ends : start + samples] for start in starts]))
+        edges = sorted({edge for start in starts for edge in (start, start + samples - ends)})
+        if new := [edge for edge in edges if begin + edge not in kept]:
+            short = self(torch.stack([sound[:, edge : edge + ends] for edge in new]))
+            kept.update((begin + edge, one) for edge, one in zip(new, short, strict=True))
+        heads = torch.stack([kept[begin + start] for start in starts])
+        tails = torch.stack([kept[begin + start + samples - ends] for start in starts])
         inner = samples // frame + heads.shape[2] - ENDS - 2 * EDGE
         middles = [whole[:, at : at + inner] for at in ((start - first) // frame + EDGE for start in starts)]
         return torch.cat((heads[:, :, :EDGE], torch.stack(middles), tails[:, :, -EDGE:]), dim=2)
@@ -190,13 +195,14 @@ class CosineFusion(nn.Module):
         return torch.cat((whole, heard, whole * heard), dim=1)[..., None, None]
 
     def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
-        """The same logits, of one window's pictures and many sounds, a tenth of the work: the map's mean is a sum of
-        likenesses, weighted. seen: (1, c, T, h, w); heard: (K, c, t') -> (K,).
+        """The same logits, of one window's pictures and many sounds, a twentieth of the work: the map's mean is a sum
+        of likenesses, weighted, and so one of evidence for offsets. seen: (1, c, T, h, w); heard: (K, c, t') -> (K,).
         """
         whole, sounds = seen.float().sum(dim=(3, 4))[0], even_sound(heard, seen.shape[2])
         whole = whole / whole.norm(dim=0).clamp(min=1e-6)
         alike = (whole.T @ sounds) * self.sharpness.exp()  # (K, T, T)
-        return (alike * offset_weights(alike, self.others.sigmoid())).sum(dim=(1, 2)) + self.bias
+        evidence = offset_evidence(alike, moments_apart(alike))
+        return (evidence * offset_shares(evidence, self.others.sigmoid())).sum(dim=1) + self.bias
 
 
 def even_sound(heard: Tensor, steps: int) -> Tensor:
@@ -220,15 +226,30 @@ def offset_weights(alike: Tensor, share: Tensor) -> Tensor:
     which it is divided. Of the others the strongest counts most (softmax): if one of them fits better than offset 0,
     the sum is low, whoever speaks. The share is learned: they tell where 0 lies, and are evidence of fewer moments.
     """
+    along = moments_apart(alike)
+    return torch.einsum("nd,dtu->ntu", offset_shares(offset_evidence(alike, along), share), along)
+
+
+def moments_apart(alike: Tensor) -> Tensor:
+    """(D, T, T): which pictures and moments lie each offset apart, weighted so that evidence is a sum over them."""
     steps = alike.shape[1]
     reach = steps - max(1, math.ceil(steps / 3))  # a third of the window overlaps still
     time, offsets = torch.arange(steps, device=alike.device), torch.arange(-reach, reach + 1, device=alike.device)
-    along = (time[None, None, :] - time[None, :, None] == offsets[:, None, None]).to(alike.dtype)  # (D, T, T)
-    along = along / along.sum(dim=(1, 2), keepdim=True).sqrt()
-    evidence = torch.einsum("ntu,dtu->nd", alike, along)
-    own = offsets == 0
-    others = evidence.masked_fill(own, -math.inf).softmax(dim=1) if reach else torch.zeros_like(evidence)
-    return torch.einsum("nd,dtu->ntu", own.to(alike.dtype) - share * others, along)
+    along = (time[None, None, :] - time[None, :, None] == offsets[:, None, None]).to(alike.dtype)
+    return along / along.sum(dim=(1, 2), keepdim=True).sqrt()
+
+
+def offset_evidence(alike: Tensor, along: Tensor) -> Tensor:
+    """(N, D)"""
+    return torch.einsum("ntu,dtu->nd", alike, along)
+
+
+def offset_shares(evidence: Tensor, share: Tensor) -> Tensor:
+    """(N, D) how much the evidence for each offset counts: 1 that for 0, in the middle, less a share of the others'."""
+    count = evidence.shape[1]
+    own = torch.arange(count, device=evidence.device) == count // 2
+    others = evidence.masked_fill(own, -math.inf).softmax(dim=1) if count > 1 else torch.zeros_like(evidence)
+    return own.to(evidence.dtype) - share * others
 
 
 def in_frames(heard: Tensor, steps: int) -> Tensor:

@@ -48,12 +48,17 @@ class SyncNet(nn.Module):
         out: SyncOutput = self.fused(seen.repeat_interleave(per_clip, dim=0), heard)  # (B*K,), (B*K, t, h, w)
         return SyncOutput(out.logit.view(clips, per_clip), out.cam.unflatten(0, (clips, per_clip)))
 
-    def hear(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
+    def hear(
+        self, sound: Tensor, starts: Sequence[int], samples: int, kept: dict[int, Tensor] | None = None, begin: int = 0
+    ) -> Tensor:
         """The sound part's features, (K, c, t), of the windows of `samples` that begin at `starts` (ascending) of one
         sound, (C, S).
+
+        kept: what windows of the same sound share, by sample, for who asks piece by piece and forgets what is over;
+        this piece begins at sample `begin` of it.
         """
         if isinstance(self.audio, HearsAlong):
-            return self.audio.along(sound, starts, samples)
+            return self.audio.along(sound, starts, samples, {} if kept is None else kept, begin)
         return self.audio(torch.stack([sound[:, start : start + samples] for start in starts]))
 
     def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
@@ -70,8 +75,8 @@ class SyncNet(nn.Module):
 class HearsAlong(Protocol):
     """A sound part that hears windows of one sound that overlap in less than all of them one by one."""
 
-    def along(self, sound: Tensor, starts: Sequence[int], samples: int) -> Tensor:
-        """sound: (C, S) -> (K, c, t), those of `forward`."""
+    def along(self, sound: Tensor, starts: Sequence[int], samples: int, kept: dict[int, Tensor], begin: int) -> Tensor:
+        """sound: (C, S) -> (K, c, t), those of `forward`. See SyncNet.hear."""
         ...
 
 

@@ -14,7 +14,7 @@ from avsync.config import ModelName, TrainConfig
 from avsync.data.selection import Selection
 from avsync.loading.feed import Feed
 from avsync.metrics import Calibration
-from avsync.models import MODELS, build_model
+from avsync.models import MODELS, build_model, build_trained
 from avsync.models.parts import SyncNet, SyncOutput, Uncompiled
 from avsync.models.sizes import check_size
 from avsync.run.checkpoint import check_model, load_checkpoint, restore_weights
@@ -93,7 +93,7 @@ def load_step(paths: RunPaths, info: RunInfo, step: int, device: torch.device) -
     folder = paths.checkpoint(step)
     saved = load_checkpoint(folder)
     check_model(saved.state, info.config.model, folder)
-    model = build_model(info.config.model, info.spec)
+    model = build_trained(info.config.model, info.spec)
     restore_weights(model, saved.model, folder, info.config.model)
     _check_finite(model, folder)
     best = saved.state.best if saved.state.best and saved.state.best.step == step else None

@@ -60,7 +60,11 @@ def speaker(decisions: Sequence[SyncDecision]) -> int:
 
 
 def _fits(decision: SyncDecision) -> tuple[bool, float]:
-    return decision.verdict != "can't tell", decision.curve.confidence if decision.curve else 0.0
+    return decision.verdict != "can't tell", _confidence(decision)
+
+
+def _confidence(decision: SyncDecision) -> float:
+    return decision.curve.confidence if decision.curve and decision.curve.tells else 0.0
 
 
 def scored_faces(parts: Sequence[Watched], decisions: Sequence[SyncDecision], chosen: int) -> tuple[ScoredFace, ...]:
@@ -81,7 +85,7 @@ def scored_faces(parts: Sequence[Watched], decisions: Sequence[SyncDecision], ch
                 box=boxes[number],
                 verdict=decision.verdict,
                 offset_ms=round(curve.best_s * 1000, 1) if known and curve else None,
-                confidence=round(curve.confidence, 4) if curve else 0.0,
+                confidence=round(_confidence(decision), 4),
                 speaks=known and number == chosen,
             )
         )

@@ -134,6 +134,7 @@ class _Heard:
     def __init__(self, network: LoadedNetwork, source: Probe, device: torch.device) -> None:
         self.network, self._source, self._device = network, source, device
         self._kept: dict[int, Tensor] = {}
+        self._shared: dict[int, Tensor] = {}
 
     def look(self, window: Window) -> Tensor:
         """(1, c, t, h, w): the pictures of one window, as the network's picture part sees them."""
@@ -152,13 +153,18 @@ class _Heard:
         for first in range(0, len(new), self.BATCH):
             some = new[first : first + self.BATCH]
             starts = [clock.sample_at(frame) - begin for frame in some]
-            heard = model.audio(_muted(sound, starts, samples, mute)) if mute else model.hear(sound, starts, samples)
+            if mute:
+                heard = model.audio(_muted(sound, starts, samples, mute))
+            else:
+                heard = model.hear(sound, starts, samples, self._shared, begin)
             self._kept.update(zip(some, heard, strict=True))
         return torch.stack([self._kept[frame] for frame in frames])
 
     def forget_before(self, frame: int) -> None:
         """Nobody asks for what is earlier."""
         self._kept = {known: heard for known, heard in self._kept.items() if known >= frame}
+        first = self.network.dataset.clock.sample_at(frame)
+        self._shared = {known: heard for known, heard in self._shared.items() if known >= first}
 
 
 def _muted(sound: Tensor, starts: Sequence[int], samples: int, mute: int) -> Tensor:

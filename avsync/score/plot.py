@@ -17,22 +17,37 @@ COLUMNS = 1500
 """Of the heat image and the waveform: more than the picture has room for."""
 HEAT = 4.0
 """Logit at which colours are full: the network is 98 % sure."""
-TITLE = 118
-"""Letters a line."""
+TITLE, LINE = 118, 0.2
+"""Letters a line, and its height in inches."""
+MOST_LINES = 12
+"""Of it: an offset may change a hundred times."""
 
 
 def score_png(answer: ScoreResult, evidence: ScoreEvidence) -> bytes:
     """Draw it; a PNG file's bytes."""
-    figure = Figure(figsize=(13.4, 7.4), dpi=110, layout="constrained")
+    wide, high = 13.4, 7.4  # inches; places are given: to have them worked out takes longer than to draw
+    figure = Figure(figsize=(wide, high), dpi=110)
     colour = {"in sync": GOOD, "can't tell": INK}.get(answer.verdict, BAD)
-    title = "\n".join(textwrap.wrap(answer.sentence, TITLE))
-    figure.suptitle(title, x=0.012, ha="left", fontsize=12, color=colour, parse_math=False)
-    grid = figure.add_gridspec(3, 2, width_ratios=(4, 1), height_ratios=(3.2, 0.8, 0.9))
+    title = textwrap.wrap(answer.sentence, TITLE, max_lines=MOST_LINES, placeholder=" ...")
+    figure.text(0.012, 1 - 0.1 / high, "\n".join(title), va="top", fontsize=12, color=colour, parse_math=False)
+    top = 1 - (0.5 + LINE * len(title)) / high
+    grid = figure.add_gridspec(
+        3,
+        4,
+        width_ratios=(4, 0.06, 0.06, 1),
+        height_ratios=(3.2, 0.8, 0.9),
+        left=0.8 / wide,
+        right=1 - 0.1 / wide,
+        bottom=0.5 / high,
+        top=top,
+        wspace=0.05,
+        hspace=0.12,
+    )
     heat = figure.add_subplot(grid[0, 0])
     sound, support = (figure.add_subplot(grid[row, 0], sharex=heat) for row in (1, 2))
-    curve = figure.add_subplot(grid[0, 1], sharey=heat)
+    curve = figure.add_subplot(grid[0, 3], sharey=heat)
     if answer.windows:
-        _draw_heat(figure, heat, evidence, answer)
+        _draw_heat(figure.add_subplot(grid[0, 1]), heat, evidence, answer)
         _draw_curve(curve, answer)
         _draw_support(support, answer, evidence)
     _draw_peaks(sound, evidence)
@@ -44,12 +59,12 @@ def score_png(answer: ScoreResult, evidence: ScoreEvidence) -> bytes:
     for axes in (heat, sound):
         axes.tick_params(labelbottom=False)
     support.set_xlabel("seconds", fontsize=9, color=INK)
-    _draw_key(figure.add_subplot(grid[1:, 1]), answer)
+    _draw_key(figure.add_subplot(grid[1:, 3]), answer)
     return figure_png(figure)
 
 
-def _draw_heat(figure: Any, axes: Any, evidence: ScoreEvidence, answer: ScoreResult) -> None:
-    """Each moment shows the mean of the windows over it."""
+def _draw_heat(key: Any, axes: Any, evidence: ScoreEvidence, answer: ScoreResult) -> None:
+    """Each moment shows the mean of the windows over it; `key`: axes for the key to colours."""
     image, (first, last) = heat_image(evidence)
     offsets = evidence.seconds(evidence.offsets) * 1000
     step = float(offsets[1] - offsets[0]) / 2 if len(offsets) > 1 else 20.0
@@ -70,8 +85,8 @@ def _draw_heat(figure: Any, axes: Any, evidence: ScoreEvidence, answer: ScoreRes
             axes.plot((part.start_s, part.end_s), (part.offset_ms,) * 2, color="black", linewidth=1.2)
     axes.set_ylabel("sound early      offset in ms      sound late", fontsize=9, color=INK)
     axes.set_title("which offset fits, moment by moment", fontsize=9, color=INK, loc="left")
-    bar = figure.colorbar(drawn, ax=axes, pad=0.01, fraction=0.03, ticks=(-HEAT, 0, HEAT))
-    bar.ax.set_yticklabels(("no", "?", "yes"), fontsize=8, color=INK)
+    bar = axes.figure.colorbar(drawn, cax=key, ticks=(-HEAT, 0, HEAT))
+    key.set_yticklabels(("no", "?", "yes"), fontsize=8, color=INK)
     bar.outline.set_visible(False)
 
 
@@ -142,4 +157,4 @@ def _draw_key(axes: Any, answer: ScoreResult) -> None:
             f"windows   {len(answer.windows):,}",
         ]
     lines.append("above 0: sound late")
-    axes.text(0.02, 0.95, "\n".join(lines), family="monospace", fontsize=8, color=INK, va="top", parse_math=False)
+    axes.text(0.02, 0.8, "\n".join(lines), family="monospace", fontsize=8, color=INK, va="top", parse_math=False)

@@ -95,7 +95,10 @@ def report_set(found: ScoredSet) -> str:
             console.print(f"  {name}: {_difference(one, unit, scale)}", soft_wrap=True)
     if failed := sum(one.failed for one in sets):
         total = sum(one.files for one in sets)
-        words = f"{failed} of {counted(total, 'file')} could not be scored; their lines in {found.lines} say why"
+        words = (
+            f"{failed} of {counted(total, 'file')} could not be scored; their lines in {found.lines} say why, and the "
+            "same command tries them again"
+        )
         if failed == total:
             raise InputError(words)
         console.print(words, style="yellow", soft_wrap=True)

@@ -86,11 +86,11 @@ class ScoreResult:
     """Length of the picture."""
     verdict: Verdict
     offset_ms: float | None
-    """Of the whole file, where it changes, too: then see `parts`. The best guess where it can't be told; None when not
-    a single window could be judged."""
+    """Of the whole file, where it changes, too: then see `parts`. The best guess where it can't be told; None when
+    nothing speaks for one offset more than for another: no window could be judged, or all are silent or still."""
     interval_ms: tuple[float, float] | None
     confidence: float
-    """0 to 1; see ScoredPart."""
+    """0 to 1; see ScoredPart. 0 where there is no offset."""
     capture_ms: float
     tested_ms: tuple[float, float] | None
     """Offsets that the file has enough sound for."""

@@ -1,7 +1,9 @@
 """Is a file in sync? One pass over it; an answer in words, as JSON and as a picture."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,6 @@ from avsync.score.decide import decide
 from avsync.score.faces import Heard, faces_words, joined, scored_faces, speaker, together
 from avsync.score.fix import WHY_NOT, fix, fixed_path
 from avsync.score.listen import check_tolerance, listen, plan_windows
-from avsync.score.plot import score_png
 from avsync.score.result import CurvePoint, ScoredWindow, ScoreResult
 from avsync.score.wording import sentence_of, why_not
 from avsync.world import use_cores
@@ -28,6 +29,9 @@ from sharding.base.guarded import claim, make_folder
 from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
 from sharding.media.probe import Probe, probe
+
+PLOT = "avsync.score.plot"
+"""Brings matplotlib, which takes a third of a second to load: who draws nothing does not wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +58,12 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     with writing(scorer.folder, "--output"):
         make_folder(scorer.folder)
     done = list[Scored]()
-    for number, video in enumerate(videos, 1):
-        count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
-        with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
-            done.append(scorer.work(video, bar))
+    with ThreadPoolExecutor(1, "avsync-plot") as beside:
+        beside.submit(import_module, PLOT)  # while the first file is looked at
+        for number, video in enumerate(videos, 1):
+            count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
+            with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
+                done.append(scorer.work(video, bar))
     return done
 
 
@@ -115,6 +121,7 @@ class Scorer:
         evidence, (decision, votes) = asked[chosen], decided[chosen]
         faces = scored_faces(parts, [one for one, _ in decided], chosen) if len(asked) > 1 else ()
         reason, curve = nobody or why_not(decision, evidence, self.config), decision.curve
+        told = curve if curve and curve.tells else None
         about = f" {faces_words(faces)}" if faces else ""
         answer = ScoreResult(
             video=full_name(video.resolve()),
@@ -122,9 +129,9 @@ class Scorer:
             step=self.network.step,
             seconds=round(float(source.video.end - source.video.start), 3),
             verdict=decision.verdict,
-            offset_ms=curve and round(curve.best_s * 1000, 1),
-            interval_ms=curve and milliseconds(curve.interval_s),
-            confidence=round(curve.confidence, 4) if curve else 0.0,
+            offset_ms=told and round(told.best_s * 1000, 1),
+            interval_ms=told and milliseconds(told.interval_s),
+            confidence=round(told.confidence, 4) if told else 0.0,
             capture_ms=round(curve.capture_s * 1000, 1) if curve else 0.0,
             tested_ms=curve and milliseconds(curve.tested),
             sentence=sentence_of(video.name, decision, reason, self.config) + about,
@@ -183,6 +190,8 @@ def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[ScoredWindow, ...]:
 
 def _written(video: Path, answer: ScoreResult, evidence: ScoreEvidence, folder: Path) -> Path:
     """The answer as json, and as the picture whose path is returned. Raises InputError."""
+    from avsync.score.plot import score_png  # late: sets draw nothing; `score` has it loaded by now
+
     json = score_place(folder, video)
     picture = json.with_suffix(".png")
     with writing(json, "--output"):

@@ -2,7 +2,8 @@
 
 A file has the same line whatever else is scored in the same call, in whatever order: files share nothing but the
 network. What is in LINES already, of the same content (size and time of change) and the same way of scoring, is not
-scored again; errors are lines, too. Of two lines of a file the later one counts.
+scored again. Errors are lines, too, and tried again by the next call: what was in the way may be gone. Of two lines of
+a file the later one counts.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from avsync.confidence.curve import OffsetCurve
 from avsync.run.paths import full_name
 from avsync.score.config import ScoreConfig
 from avsync.score.decide import decide, sync_range_ms
@@ -67,7 +69,8 @@ def score_set(
         with Bar("scoring", len(todo)) as bar:
             for video in todo:
                 line = line_of(scorer, video)
-                append_line(lines, line)
+                if line != known.get(line.video):  # an error may come again
+                    append_line(lines, line)
                 known[line.video] = line
                 bar.advance()
     of_a, of_b = ({name: known[keys[video]] for name, video in side.items()} for side in (a, b))
@@ -133,7 +136,6 @@ def line_of(scorer: Scorer, video: Path) -> SetLine:
     except InputError as error:
         return replace(line, error=str(error))
     decision, votes = decide(evidence, scorer.config, scorer.reading)
-    low, high = sync_range_ms(decision.curve, scorer.config) if decision.curve else (0.0, 0.0)
     classed = desync(votes) if votes else None
     return replace(
         line,
@@ -142,11 +144,17 @@ def line_of(scorer: Scorer, video: Path) -> SetLine:
         offset_ms=answer.offset_ms,
         interval_ms=answer.interval_ms,
         confidence=answer.confidence,
-        in_sync=round(decision.curve.chance(low / 1000, high / 1000), 4) if decision.curve else 0.0,
+        in_sync=_chance(decision.curve, scorer.config) if decision.curve else None,
         windows=len(answer.windows),
         desync_s=None if classed is None else round(classed, 4),
         faces=answer.faces,
     )
+
+
+def _chance(curve: OffsetCurve, config: ScoreConfig) -> float | None:
+    """Of being in sync; None where the file tells nothing."""
+    low, high = sync_range_ms(curve, config)
+    return round(curve.chance(low / 1000, high / 1000), 4) if curve.tells else None
 
 
 def read_lines(path: Path) -> dict[str, SetLine]:
@@ -191,8 +199,8 @@ def append_line(path: Path, line: SetLine) -> None:
 
 
 def _is_done(line: SetLine | None, video: Path, scorer: Scorer) -> bool:
-    """Whether this line says it, of this content, scored in this way."""
-    if line is None:
+    """Whether this line says it, of this content, scored in this way; an error may be over."""
+    if line is None or line.error:
         return False
     same = (line.size, line.modified_ns) == _content_of(video)
     return same and (line.network, line.settings) == (_network_of(scorer), _settings_of(scorer))

@@ -41,11 +41,11 @@ class SetLine:
     seconds: float = 0.0
     verdict: Verdict = "can't tell"
     offset_ms: float | None = None
-    """Also where it can't be told: the best guess."""
+    """Also where it can't be told: the best guess. None where nothing speaks for any: no window, or a mute file."""
     interval_ms: tuple[float, float] | None = None
     confidence: float = 0.0
-    in_sync: float = 0.0
-    """Probability that the offset lies within the tolerance."""
+    in_sync: float | None = None
+    """Probability that the offset lies within the tolerance; None where the file tells nothing."""
     windows: int = 0
     """That were judged."""
     desync_s: float | None = None
@@ -114,7 +114,7 @@ class SetSummary:
     in_sync: Mapping[str, SetFigure | None]
     """By "40 ms" and so on: the share known to be in sync to so much. What can't be told is not."""
     in_sync_probability: SetFigure | None
-    """Mean over the files."""
+    """Mean over the files; one that tells nothing counts as 0: a set must not gain by being mute."""
     desync_s: SetFigure | None
 
 
@@ -166,7 +166,7 @@ def summarise(lines: Sequence[SetLine], seed: int) -> SetSummary:
         cant_tell=figure(lambda line: line.verdict == "can't tell"),
         mean_absolute_ms=figure(lambda line: line.told_ms),
         in_sync={f"{most} ms": figure(lambda line, most=most: line.within(most)) for most in SHARES_MS},
-        in_sync_probability=figure(lambda line: line.in_sync),
+        in_sync_probability=figure(lambda line: line.in_sync or 0.0),
         desync_s=figure(_desync),
     )
 

@@ -3,7 +3,11 @@
 torch is imported late, inside `execute`.
 """
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,9 +40,22 @@ DEFAULT_PRESET = "paper"
 """Of both tables."""
 
 
-def starting() -> WaitNotice:
-    """Around the import of torch: on a slow or busy file system it takes a minute."""
-    return WaitNotice("loading torch", open_console(stderr=True, quiet=not is_first_rank()))
+@contextmanager
+def starting() -> Iterator[None]:
+    """Around the import of torch: on a slow or busy file system it takes a minute.
+
+    Python looks for garbage as objects become more, and finds none among modules: it waits, and leaves them out later.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    with WaitNotice("loading torch", open_console(stderr=True, quiet=not is_first_rank())):
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
+        gc.freeze()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

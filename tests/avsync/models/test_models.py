@@ -226,6 +226,23 @@ def test_windows_of_one_sound_are_heard_as_each_alone(name: str, clock: Clock, e
 
 
 @pytest.mark.parametrize("name", ASKED)
+def test_a_sound_is_heard_piece_by_piece_as_at_once(name: str) -> None:
+    spec = replace(tiny(name), clock=SPEECH, samples=SPEECH.sample_at(tiny(name).frames + 21))
+    network = unlike_at_first(name, spec)
+    frames = range(0, 3 * spec.frames, 2)
+    starts, kept = [SPEECH.sample_at(frame) for frame in frames], dict[int, torch.Tensor]()
+    sound = torch.rand(spec.channels, starts[-1] + spec.samples) * 2 - 1
+    with torch.inference_mode():
+        at_once = network.hear(sound, starts, spec.samples)
+        pieces = list[torch.Tensor]()
+        for some in (starts[: len(starts) // 2], starts[len(starts) // 2 :]):
+            begin = some[0] - some[0] // 2  # with sound before the first that is nobody's
+            pieces.append(network.hear(sound[:, begin:], [start - begin for start in some], spec.samples, kept, begin))
+            kept = {at: one for at, one in kept.items() if at >= some[-1]}
+    torch.testing.assert_close(torch.cat(pieces), at_once, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ASKED)
 def test_answers_without_a_map_are_those_with_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avsync.models.parts.PAIRS", 2)
     spec = tiny(name)

@@ -64,6 +64,7 @@ def test_what_cannot_be_told_says_why(tmp_path: Path, changes: dict[str, object]
     got = ask(tmp_path, write_video(tmp_path / "odd.mkv", film(**changes)))
     assert got.verdict == "can't tell"
     assert reason in got.sentence
+    assert (got.offset_ms, got.interval_ms, got.confidence) == (None, None, 0)
 
 
 def test_what_repeats_names_the_offsets_that_fit(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
-from score_parts import late, network, scorer
+from score_parts import film, late, network, scorer
 
 from avsync.score.score_set import ScoredSet, append_line, line_of, named_videos, read_lines
 from launch.cli import DONE, FAILED, main
@@ -59,6 +60,30 @@ def test_a_folder_becomes_lines_and_figures_and_an_error_is_a_line(
     figures = read_json(lines.with_suffix(".summary.json"), ScoredSet)
     assert (figures.a.files, figures.a.failed, figures.comparison) == (4, 1, None)
     assert {path.name for path in lines.parent.iterdir()} == {"a.jsonl", "a.summary.json"}
+
+
+def test_an_error_is_tried_again_and_no_line_of_the_same_is_added(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, folder = tmp_path / "a.jsonl", tmp_path / "videos"
+    folder.mkdir()
+    (folder / "good.mkv").write_bytes((sets / "A" / "one.mkv").read_bytes())
+    (folder / "torn.mkv").write_bytes(b"nothing")
+    assert score(folder, lines) == DONE
+    assert "the same command tries them again" in " ".join(capsys.readouterr().out.split())
+    whole, good = lines.read_bytes(), read_lines(lines)[str((folder / "good.mkv").resolve())]
+    append_line(lines, replace(good, error="the disk failed for a moment", verdict="can't tell", offset_ms=None))
+    assert score(folder, lines) == DONE  # of the same files
+    assert "done already" not in capsys.readouterr().err
+    assert read_lines(lines)[good.video] == good
+    assert len(lines.read_bytes().splitlines()) == len(whole.splitlines()) + 2  # the torn one says nothing new
+
+
+@pytest.mark.parametrize("changes", [{"noise": 0, "events": ()}, {"still": True}, {"seconds": Fraction(1, 2)}])
+def test_a_file_that_tells_nothing_has_no_probability(tmp_path: Path, changes: dict[str, object]) -> None:
+    got = line_of(scorer(tmp_path), write_video(tmp_path / "odd.mkv", film(**changes)))
+    assert (got.verdict, got.offset_ms, got.interval_ms, got.in_sync) == ("can't tell", None, None, None)
+    assert not got.error
 
 
 def test_a_killed_call_goes_on_and_what_changed_is_scored_again(

@@ -86,6 +86,8 @@ def test_a_set_is_counted_as_its_lines_say_whatever_their_order() -> None:
     assert list(found.in_sync) == [f"{most} ms" for most in SHARES_MS]
     assert found.desync_s is not None
     assert found.desync_s.files == 4
+    assert found.in_sync_probability is not None
+    assert (found.in_sync_probability.value, found.in_sync_probability.files) == (pytest.approx(1.4 / 5), 5)
 
 
 def test_a_set_of_failures_has_no_figures() -> None:

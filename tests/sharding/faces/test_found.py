@@ -1,5 +1,6 @@
 """Drawn faces are found, followed through their shots, and given boxes around their mouths; nothing else is."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import cos, pi, sin
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 
 from sharding.errors import InputError
 from sharding.faces import mtcnn
+from sharding.faces.follow import LONGER_SIDE, QUICK, THOROUGH, small_size
 from sharding.faces.mtcnn import faces_in, faces_near
 from sharding.faces.steady import find_faces
 from sharding.format.crop import BoxPath
-from sharding.media.probe import probe
+from sharding.media.probe import Probe, probe
 from tests.drawn_faces import Head, draw_heads, needs_detector
 from tests.media import Video, write_video
 
@@ -44,10 +46,35 @@ def talk(moment: Fraction) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def tracks(tmp_path_factory: pytest.TempPathFactory) -> tuple[BoxPath, ...]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Probe:
     path = tmp_path_factory.mktemp("talk") / "talk.mp4"
-    source = probe(write_video(path, Video(seconds=Fraction(8), width=WIDTH, height=HEIGHT, events=(), drawn=talk)))
+    return probe(write_video(path, Video(seconds=Fraction(8), width=WIDTH, height=HEIGHT, events=(), drawn=talk)))
+
+
+@pytest.fixture(scope="module")
+def tracks(source: Probe) -> tuple[BoxPath, ...]:
     return find_faces(source, source.shown)
+
+
+@needs_detector
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_faces_are_the_same_whatever_is_done_ahead(source: Probe, tracks: tuple[BoxPath, ...], ahead: int):
+    assert find_faces(source, source.shown, looks=replace(THOROUGH, ahead=ahead)) == tracks
+
+
+@pytest.mark.parametrize(
+    "shape", [(1920, 1080), (640, 360), (650, 650), (640, 480), (360, 640), (224, 224), (4000, 90)]
+)
+def test_a_picture_is_looked_at_in_its_shape_and_in_few_pixels(shape: tuple[int, int]):
+    size = Fraction(shape[0]), Fraction(shape[1])
+    for looks in (THOROUGH, QUICK):
+        width, height = small_size(size, looks.pixels)
+        assert max(width, height) <= LONGER_SIDE
+        assert width * height <= looks.pixels * 1.02
+        assert width <= shape[0]
+        assert abs(width / height * shape[1] / shape[0] - 1) < 0.02 or height == 32
+        room = min(LONGER_SIDE / max(shape), (looks.pixels / (shape[0] * shape[1])) ** 0.5, 1)
+        assert width == pytest.approx(room * shape[0], abs=1)
 
 
 @needs_detector
