@@ -97,6 +97,7 @@ SHORT = {
     "sharding.containers.stretches": "what edits and packet times share: without it they import each other",
     "sharding.base.ahead": "faces, and windows for a network, share it",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",
+    "avsync.train.widen": "a command of its own, for weights that ship",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",

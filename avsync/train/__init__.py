@@ -7,5 +7,6 @@ Imported by: finetune (loop, reporter, stop, step), replay; the command line, la
 trainer (a sync network; the only one that knows accelerate) -> loop (steps, points, validations, checkpoints, stop)
 step (forward, backward, update), validation (fixed pairs of val), stop (the wish, agreed on by all ranks)
 reporter (terminal, progress.json) -> tracking (TensorBoard), pictures, efficiency (the site's floor), gpu
+widen (a finished run asked about longer windows)
 preflight (what to expect, before the first step)
 """

@@ -1,0 +1,53 @@
+"""`python -m avsync.train.widen RUN DATASET NEW SECONDS`: a finished run that looks at longer windows from now on.
+
+For networks that sum what they see over moments: trained on short windows, of which a batch holds more kinds, they tell
+more when they are asked about long ones (docs/log.md). The weights stay as they are; how their logits are to be read as
+evidence is found anew, with windows of that length, on the val split. NEW is a run like RUN, with that length in its
+settings: evaluate, score and localize go by it.
+"""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from avsync.loading.feed import Feed, open_validation
+from avsync.run.info import read_run
+from avsync.run.paths import RunPaths
+from avsync.run.resume import describe
+from avsync.staging.mirror import StagedDataset
+from avsync.train.trainer import TrainSummary, train
+from sharding.base.files import write_json
+from sharding.errors import AvsyncError, InputError
+
+
+def widen(run: Path, dataset: str, new: Path, window_s: float) -> TrainSummary:
+    """Raises InputError for a NEW that is there, a run that is not done, windows that no clip holds; FormatError."""
+    info, paths = read_run(RunPaths(run)), RunPaths(new)
+    if info.config.steps not in RunPaths(run).saved_steps():
+        raise InputError(f"{run} is not done: avsync train goes on with it")
+    if new.exists():
+        raise InputError(f"{new} is there already: name a new folder")
+    config = replace(info.config, pairs=replace(info.config.pairs, window_s=window_s))
+    source = StagedDataset.open(dataset, config.runtime)
+    feed = Feed.of(source, "train", config.pairs, config.view)
+    order = feed.order(config.batch, config.seed, config.balance)
+    described = describe(source, config, feed, open_validation(source, config), order)
+    shutil.copytree(run, new)
+    paths.trust.unlink(missing_ok=True)
+    write_json(paths.info, described)
+    return train(dataset, new, config)
+
+
+def main() -> None:
+    """The command."""
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    try:
+        widen(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]))
+    except AvsyncError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
