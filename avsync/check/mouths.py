@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -24,12 +23,12 @@ from avsync.data.batch import Batch
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.network import load_network
-from avsync.run.paths import run_of
+from avsync.run.paths import SHIPPED
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
 from sharding.errors import AvsyncError
 
-NETWORK = Path("faces")
+NETWORK = SHIPPED / "faces"
 WINDOW_S = 0.6
 """The network was trained on these; so short that a clip of a second has room for offsets."""
 PAIRS, CLIPS, FEWEST = 40_000, 240, 24
@@ -97,7 +96,7 @@ def lip_offset(
 
     `advance` is called for each clip.
     """
-    network = load_network(run_of(NETWORK), "best", world.device)
+    network = load_network(NETWORK, "best", world.device)
     pairs = PairConfig(window_s=WINDOW_S, min_shift_s=0.2, max_shift_s=0.2)
     try:
         feed = Feed.of(dataset, "train", pairs, network.config.view)
