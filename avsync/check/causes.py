@@ -134,8 +134,8 @@ def with_lips(found: Checked, lips: LipOffset, fps: Fraction) -> Checked:
     if abs(lips.offset_s) * float(fps) < 0.5:
         return replace(found, notes=[*found.notes, line])
     remedy = (
-        "every label is off by that: avsync curate VIDEOS TABLE finds it for each video, and avsync pack TABLE moves "
-        "the sound"
+        "every label is off by that: avsync curate VIDEOS TABLE finds it for each video of 2 s or more, and avsync "
+        "pack TABLE moves the sound"
     )
     if abs(lips.offset_s) <= OFF_S:
         return replace(found, notes=[*found.notes, f"{line}; {remedy}"])
