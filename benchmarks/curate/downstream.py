@@ -80,7 +80,7 @@ def learn(dataset: Path, test: Path, run: Path, options: Namespace, seed: int) -
     preset = PRESETS["small"]()
     config = replace(
         preset, steps=options.steps, seed=seed, validate_every=0,
-        runtime=RuntimeConfig(checkpoint_every=options.steps, workers=1),
+        runtime=RuntimeConfig(checkpoint_every=options.steps),
     )  # fmt: skip
     train(dataset, run, config)
     card = evaluate(run, test, EvaluateConfig(split="test", checkpoint="last")).card
@@ -118,7 +118,7 @@ def main(options: Namespace) -> None:
     plant(asked, options.folder / "asked", options.fps)
     dirty = listed(options.folder / "dirty", "train")
     table = options.folder / "curated.csv"
-    curate(dirty, table, CurateConfig(network=options.network, crop="all", workers=1), CurateOptions())
+    curate(dirty, table, CurateConfig(network=options.network, crop="all"), CurateOptions())
     sets = {"clean": listed(options.folder / "clean", "train"), "dirty": dirty, "curated": table}
     for name, rows in sets.items():
         pack(rows, options.folder / "sets" / name, FORM)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from avsync_settings import quick_config
-from processes import command, finish, run_ranks
+from processes import command, run_ranks
 
 from avsync.run.paths import RunPaths
 from avsync.run.state import TrustRecord
+from avsync.train.trainer import train
 from sharding.base.csv_table import write_csv
 from sharding.base.files import read_json
 from sharding.config import PackConfig, PackOptions
@@ -32,12 +33,12 @@ def mostly_val(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_ask_about_the_same_clips_as_one_and_agree(mostly_val, tmp_path):
     """Only which clip lends another its sound differs: the one that the same process asked about before."""
-    words = command(mostly_val, tmp_path / "run", replace(quick_config(), steps=3), tmp_path)
-    finish(words)
+    config = replace(quick_config(), steps=3)
+    train(mostly_val, tmp_path / "run", config)
     paths = RunPaths(tmp_path / "run")
     (alone,) = read_json(paths.trust, TrustRecord).networks
     paths.trust.unlink()
-    run_ranks(words, 2)
+    run_ranks(command(mostly_val, tmp_path / "run", config, tmp_path), 2)
     (together,) = read_json(paths.trust, TrustRecord).networks
     assert (together.step, together.clips, together.sources) == (alone.step, CLIPS, CLIPS)
     assert alone.trust
