@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from avsync.confidence.curve import vertex
 from avsync.confidence.planted import ClipAnswers, ClipGrid, ask_clips, spread_clips
 from avsync.config import PairConfig, TrainConfig
 from avsync.data.batch import Batch
@@ -85,8 +86,8 @@ class _Curve:
         at = int(self.mean.argmax())
         if not 0 < at < len(self.mean) - 1:
             return float(self.offsets[at])
-        before, top, behind = self.mean[at - 1 : at + 2]
-        return float(self.offsets[at] + 0.5 * (before - behind) / (before - 2 * top + behind))
+        step = self.offsets[1] - self.offsets[0]
+        return float(self.offsets[at] + vertex(*self.mean[at - 1 : at + 2]) * step)
 
 
 def lip_offset(

@@ -63,6 +63,12 @@ def log_odds(probability: Floats) -> Floats:
     return np.log(inside / (1 - inside))
 
 
+def vertex(left: float, middle: float, right: float) -> float:
+    """Where a parabola through three neighbours has its top, in steps from the middle one; 0 where it has none."""
+    bend = left - 2 * middle + right
+    return 0.5 * (left - right) / bend if bend < 0 else 0.0
+
+
 def posterior(support: Floats, none: float) -> Floats:
     """Evidence for each offset, (..., D), as the probability of each; what is missing to 1 is that of none of them."""
     prior = (1 - none) / support.shape[-1]
@@ -107,9 +113,7 @@ class OffsetCurve:
         top = int(self.probability.argmax())
         if not 0 < top < len(self.support) - 1:
             return float(self.offsets_s[top])
-        left, middle, right = self.support[top - 1 : top + 2]
-        bend = left - 2 * middle + right
-        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        shift = vertex(*self.support[top - 1 : top + 2])
         return float(self.offsets_s[top] + np.clip(shift, -0.5, 0.5) * self.step_s)
 
     @property

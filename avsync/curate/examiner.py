@@ -15,7 +15,7 @@ import torch
 from av import logging as av_logging
 from numpy.typing import NDArray
 
-from avsync.confidence.curve import Reading, Votes
+from avsync.confidence.curve import Reading, Votes, vertex
 from avsync.confidence.file_evidence import ScoreEvidence, blind_windows
 from avsync.confidence.trust import reading_of
 from avsync.curate.config import CurateConfig
@@ -195,9 +195,7 @@ def peaks_of(evidence: ScoreEvidence) -> Floats:
         top = int(np.nanargmax(row))
         if not 0 < top < len(row) - 1 or np.isnan(row[top - 1 : top + 2]).any():
             continue
-        left, middle, right = row[top - 1 : top + 2].astype(float)
-        bend = left - 2 * middle + right
-        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        shift = vertex(*row[top - 1 : top + 2].astype(float))
         found.append(((start + evidence.window / 2) / fps, evidence.offsets[top] / fps + shift * step))
     return np.array(found).reshape(-1, 2)
 

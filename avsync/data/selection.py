@@ -122,6 +122,10 @@ class Selection:
         clips = balanced(self.clips, index.group[self.clips], balance) if balance else self.clips
         return Order(clips=clips, shards=index.shard[clips], batch=batch, seed=seed, repeats=balance > 0)
 
+    def training_order(self, config: TrainConfig) -> Order:
+        """The same, as a training with these settings has it."""
+        return self.order(config.batch, config.seed, config.balance)
+
     def draws(self, order: Order, step: int, rank: int = 0, ranks: int = 1, passes: int = 1) -> list[list[Draw]]:
         """What one process is given in a step of `order`: its rows, one list for each accumulation pass."""
         return draws_of_step(order, step, self.sampler, self.dataset.index, self.view, rank, ranks, passes)

@@ -8,11 +8,10 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avsync.config import TrainConfig
-from avsync.loading.feed import Feed, open_validation
 from avsync.run.alarm import Alarm
 from avsync.run.checkpoint import STATE
 from avsync.run.paths import RunPaths
-from avsync.run.resume import describe
+from avsync.run.resume import described
 from avsync.run.state import Best, State
 from avsync.staging.mirror import StagedDataset
 from sharding.base.files import publish_folder, read_json, write_json
@@ -32,11 +31,7 @@ def fork(run: Path, step: int, new: Path, dataset: Path, config: TrainConfig) ->
         return
     if step not in before.saved_steps():
         raise InputError(f"{run} has no checkpoint of step {step}; delete the folder and train it again")
-    source = StagedDataset.of_folder(dataset)
-    feed = Feed.of(source, "train", config.pairs, config.view)
-    info = describe(
-        source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed, config.balance)
-    )
+    info = described(StagedDataset.of_folder(dataset), config)
     state = read_json(before.checkpoint(step) / STATE, State)
     with publish_folder(new) as part:
         inside = RunPaths(part)

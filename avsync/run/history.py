@@ -117,7 +117,7 @@ def open_history(run: Path, dataset: str | Path | None = None) -> History:
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"
         raise InputError(f"{error}{moved}") from error
-    order = feed.order(info.config.batch, info.config.seed, info.config.balance)
+    order = feed.training_order(info.config)
     check_same_run(info, describe(source, info.config, feed, None, order), run)
     return History(paths=paths, info=info, feed=feed, order=order)
 

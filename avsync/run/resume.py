@@ -121,7 +121,7 @@ def open_run(
     with WaitNotice(f"reading the index of {source.location}", open_console(stderr=True, quiet=not world.is_main)):
         feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
         validation = open_validation(source, config)
-        order = feed.order(config.batch, config.seed, config.balance)
+        order = feed.training_order(config)
         check_network(config, feed)
         info = replace(describe(source, config, feed, validation, order), descent=descent_of(run, origin, config))
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
@@ -135,6 +135,12 @@ def open_run(
 def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation: Feed | None, order: Order) -> RunInfo:
     """run.json for these settings and this data."""
     return describe_run(str(source.location), config, feed, validation, order, torch=str(torch.__version__))
+
+
+def described(source: StagedDataset, config: TrainConfig) -> RunInfo:
+    """The same, as a training would begin with them."""
+    feed = Feed.of(source, "train", config.pairs, config.view)
+    return describe(source, config, feed, open_validation(source, config), feed.training_order(config))
 
 
 def settle(paths: RunPaths, wanted: RunInfo) -> None:

@@ -11,31 +11,28 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from avsync.loading.feed import Feed, open_validation
 from avsync.run.info import read_run
 from avsync.run.paths import RunPaths
-from avsync.run.resume import describe
+from avsync.run.resume import described
 from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import TrainSummary, train
-from sharding.base.files import write_json
+from sharding.base.files import publish_folder, write_json
 from sharding.errors import AvsyncError, InputError
 
 
 def widen(run: Path, dataset: str, new: Path, window_s: float) -> TrainSummary:
     """Raises InputError for a NEW that is there, a run that is not done, windows that no clip holds; FormatError."""
-    info, paths = read_run(RunPaths(run)), RunPaths(new)
+    info = read_run(RunPaths(run))
     if info.config.steps not in RunPaths(run).saved_steps():
         raise InputError(f"{run} is not done: avsync train goes on with it")
     if new.exists():
         raise InputError(f"{new} is there already: name a new folder")
     config = replace(info.config, pairs=replace(info.config.pairs, window_s=window_s))
-    source = StagedDataset.open(dataset, config.runtime)
-    feed = Feed.of(source, "train", config.pairs, config.view)
-    order = feed.order(config.batch, config.seed, config.balance)
-    described = describe(source, config, feed, open_validation(source, config), order)
-    shutil.copytree(run, new)
-    paths.trust.unlink(missing_ok=True)
-    write_json(paths.info, described)
+    wanted = described(StagedDataset.open(dataset, config.runtime), config)
+    with publish_folder(new) as part:  # whole when it has its name: the same command does it again after any end
+        shutil.copytree(run, part, dirs_exist_ok=True)
+        RunPaths(part).trust.unlink(missing_ok=True)
+        write_json(RunPaths(part).info, wanted)
     return train(dataset, new, config)
 
 

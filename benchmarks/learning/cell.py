@@ -16,14 +16,13 @@ from torch import nn
 
 from avsync.config import EvaluateConfig, ModelName, OptimizerName, PairConfig, PairsName, TrainConfig, ViewConfig
 from avsync.evaluate.evaluate import evaluate
-from avsync.loading.feed import Feed, open_validation
 from avsync.metrics import wilson
 from avsync.models import MODELS, paper, small
 from avsync.models.parts import SyncNet
 from avsync.presets import PRESETS
 from avsync.run.info import read_run
 from avsync.run.paths import RunPaths
-from avsync.run.resume import describe
+from avsync.run.resume import described
 from avsync.spec import InputSpec
 from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import train
@@ -189,12 +188,7 @@ def _train_wide(dataset: Path, run: Path, config: TrainConfig, steps: int) -> No
     if paths.info.is_file() and read_run(paths).config.pairs == config.pairs:
         return
     train(dataset, run, replace(config, steps=steps, pairs=wide))
-    source = StagedDataset.open(dataset, config.runtime)
-    feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
-    write_json(
-        paths.info,
-        describe(source, config, feed, open_validation(source, config), feed.order(config.batch, config.seed)),
-    )
+    write_json(paths.info, described(StagedDataset.open(dataset, config.runtime), config))
 
 
 def left_plateau(losses: list[tuple[int, float]]) -> int | None:

@@ -132,7 +132,7 @@ def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -
     train = before.select(dataset, "train", config.pairs, config.view)
     validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view))
     if _real(dataset) not in before.packed:
-        order = train.order(config.batch, config.seed, config.balance)
+        order = train.training_order(config)
         check_begun(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
     return train
 
