@@ -5,7 +5,6 @@ from fractions import Fraction
 
 from avsync.check.by_heart import STEPS, learn_by_heart
 from avsync.check.loudness import CLIPS, FitCurve, ProbedClips, fit_curve
-from avsync.check.mouths import CLIPS as MOUTHS
 from avsync.check.mouths import LipOffset, lip_offset
 from avsync.config import PairConfig, TrainConfig
 from avsync.loading.feed import Feed
@@ -52,9 +51,7 @@ def check(dataset: str, config: TrainConfig) -> Checked:
     with Bar("looking at clips", min(CLIPS, len(feed.clips)), unit="share", passing=True) as bar:
         clips = ProbedClips.of(feed, options, bar.advance)
     found = judge_clips(clips, config.pairs)
-    with Bar("looking at mouths", MOUTHS, unit="share", passing=True) as bar:
-        lips = lip_offset(source, config, world, bar.advance)
-    if lips:
+    if lips := lip_offset(feed, source, config, world):
         found = with_lips(found, lips, feed.dataset.info.clock.fps)
     with Bar("learning 8 clips by heart", STEPS, unit="share", passing=True) as bar:
         heart = learn_by_heart(feed, config, world, BY_HEART_S, bar.advance)

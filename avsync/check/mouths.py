@@ -8,9 +8,8 @@ A window's logits of all its sounds are compared with those of the same sounds i
 or a person adds to all of them falls away. D offsets, n windows, m sounds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import groupby
 from typing import Self
 
@@ -18,16 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.confidence.curve import vertex
-from avsync.confidence.planted import ClipAnswers, ClipGrid, ask_clips, spread_clips
+from avsync.confidence.planted import ClipAnswers, ClipGrid, ask_clips
 from avsync.config import PairConfig, TrainConfig
 from avsync.data.batch import Batch
+from avsync.data.selection import Selection
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
+from avsync.run.info import read_run
 from avsync.run.network import load_network
-from avsync.run.paths import SHIPPED
+from avsync.run.paths import SHIPPED, RunPaths
 from avsync.staging.mirror import StagedDataset
 from avsync.world import World
-from sharding.errors import AvsyncError
+from sharding.base.console import Bar
+from sharding.errors import UsageError
 
 NETWORK = SHIPPED / "faces"
 WINDOW_S = 0.6
@@ -90,36 +92,32 @@ class _Curve:
         return float(self.offsets[at] + vertex(*self.mean[at - 1 : at + 2]) * step)
 
 
-def lip_offset(
-    dataset: StagedDataset, config: TrainConfig, world: World, advance: Callable[[], object]
-) -> LipOffset | None:
-    """Of the train split; None where the clips are no mouths as the network knows them, too few or too short.
-
-    `advance` is called for each clip.
+def lip_offset(train: Feed, source: StagedDataset, config: TrainConfig, world: World) -> LipOffset | None:
+    """Of the split `train`, of `source`; None where the clips are no mouths as the network knows them, too few or too
+    short. A bar tells how far it is.
     """
-    network = load_network(NETWORK, "best", world.device)
+    known, dataset = read_run(RunPaths(NETWORK)), train.dataset
+    if dataset.info.clock != known.spec.clock or dataset.info.channels != known.spec.channels:
+        return None
     pairs = PairConfig(window_s=WINDOW_S, min_shift_s=0.2, max_shift_s=0.2)
     try:
-        feed = Feed.of(dataset, "train", pairs, network.config.view)
-    except AvsyncError:  # its clips are shorter than that
-        return None
-    if feed.dataset.info.clock != network.spec.clock or feed.dataset.info.channels != network.spec.channels:
+        feed = Feed.reading(Selection.of_dataset(dataset, pairs, known.config.view), source)
+    except UsageError:  # its clips are shorter than that
         return None
     grid = ClipGrid.of(feed, feed.sampler.window)
-    long = feed.clips[feed.dataset.index.frames[feed.clips] >= grid.length] if grid else feed.clips[:0]
-    most = min(CLIPS, PAIRS // grid.pairs) if grid else 0
-    chosen = spread_clips(long, feed.dataset.index.group, most)
+    chosen = grid.clips(feed, min(CLIPS, PAIRS // grid.pairs)) if grid else []
     if grid is None or len(chosen) < FEWEST:
         return None
+    network, options = load_network(NETWORK, "best", world.device), LoaderOptions.of(config.runtime, world, bool)
+    with Bar("looking at mouths", len(chosen), unit="share", passing=True) as bar:
 
-    def told(batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            advance()
-            yield batch
+        def told(batches: Iterator[Batch]) -> Iterator[Batch]:
+            for batch in batches:
+                bar.advance()
+                yield batch
 
-    options = LoaderOptions.of(config.runtime, world, bool)
-    answers = ask_clips(network, feed, grid, chosen, world, options, told)
-    return offset_of(grid, answers, feed.dataset.index.group)
+        answers = ask_clips(network, feed, grid, chosen, world, options, told)
+    return offset_of(grid, answers, dataset.index.group)
 
 
 def offset_of(grid: ClipGrid, answers: Sequence[ClipAnswers], group: NDArray[np.integer]) -> LipOffset | None:
@@ -137,7 +135,7 @@ def offset_of(grid: ClipGrid, answers: Sequence[ClipAnswers], group: NDArray[np.
     groups = [[row for _, row in some] for _, some in groupby(ordered, key=lambda one: one[0])]
     curves = [_Curve.of(offsets, some) for some in groups if len(some) >= OF_ONE]
     found = tuple(sorted(float(curve.best / grid.clock.fps) for curve in curves if curve.clear))
-    middle = float(np.median(found)) if len(found) > 1 else float(Fraction(whole.best) / grid.clock.fps)
+    middle = float(np.median(found)) if len(found) > 1 else float(whole.best / grid.clock.fps)
     return LipOffset(offset_s=middle, clips=len(rows), groups=found)
 
 

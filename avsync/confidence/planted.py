@@ -77,6 +77,11 @@ class ClipGrid:
         starts = sorted({round(float(at) / step) * step for at in np.linspace(0, room, count)})
         return cls(clock=clock, window=window, length=length, step=step, starts=tuple(starts))
 
+    def clips(self, feed: Feed, most: int) -> list[int]:
+        """At most so many of those that are long enough, of as many sources as there are."""
+        index = feed.dataset.index
+        return spread_clips(feed.clips[index.frames[feed.clips] >= self.length], index.group, most)
+
     @property
     def room(self) -> int:
         """The last frame that a window or a sound may begin at."""

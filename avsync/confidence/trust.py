@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from avsync.confidence.curve import NONE_PRIOR, Reading, Votes, log_odds, posterior
 from avsync.confidence.file_evidence import blind_windows
-from avsync.confidence.planted import ClipGrid, PlantedFile, ask_clips, planted_files, spread_clips
+from avsync.confidence.planted import ClipGrid, PlantedFile, ask_clips, planted_files
 from avsync.config import MOST_TRUST, TRUST
 from avsync.data.batch import Batch
 from avsync.data.order import clip_rng
@@ -68,9 +68,7 @@ class TrustPlan:
         grid = ClipGrid.of(feed, window)
         if grid is None:
             return "the val split's clips are hardly longer than a window, so no offset can be planted"
-        index = feed.dataset.index
-        long = feed.clips[index.frames[feed.clips] >= grid.length]
-        chosen = spread_clips(long, index.group, max(FEWEST_CLIPS, MOST_PAIRS // grid.pairs))
+        chosen = grid.clips(feed, max(FEWEST_CLIPS, MOST_PAIRS // grid.pairs))
         if len(chosen) < FEWEST_CLIPS:
             return f"the val split has {counted(len(chosen), 'clip')} that are long enough, {few}"
         return cls(grid=grid, clips=chosen)

@@ -7,7 +7,7 @@ is done to a window is drawn from its clip alone, so that every network is asked
 """
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.data.augment import Changes, changed_pictures, whole_pictures
+from avsync.config import AugmentConfig
+from avsync.data.augment import Changes, changed_pictures, changes_of, whole_pictures
 from avsync.data.batch import Batch
-from avsync.data.order import View, clip_rng
-from avsync.data.transforms import NetworkInput, prepare
+from avsync.data.order import Draw, View, clip_rng
+from avsync.data.transforms import NetworkInput, sounds_of
 from avsync.models.parts import SyncNet
 from avsync.run.network import load_network
 from avsync.run.paths import run_of
@@ -36,16 +37,6 @@ TURN_DEG, ZOOM, NARROW = 5.0, 1.1, 0.7
 
 Floats = NDArray[np.float32]
 Change = Callable[[Changes, View], Changes]
-
-
-def steady(draws: int, frames: int) -> Changes:
-    """Of so many windows, nothing is changed."""
-    ones, zeros = np.ones(draws, np.float32), np.zeros(draws, np.float32)
-    return Changes(
-        zoom=np.ones((draws, 2), np.float32), turn=zeros, move=np.zeros((draws, frames, 2), np.float32),
-        gain=ones, lift=zeros, grain=zeros, tone=np.zeros((draws, 1), np.float32),
-        phase=np.zeros((draws, 0), np.float32), hiss=zeros, seeds=np.zeros(draws, np.int64),
-    )  # fmt: skip
 
 
 def jittered(changes: Changes, view: View, over: int = 1) -> Changes:
@@ -90,14 +81,17 @@ class Trained(Candidate):
         return self.network(frames, sounds).logit
 
 
+def steady(draws: Sequence[Draw], frames: int) -> Changes:
+    """Nothing is changed; as seeds stand the clips, whatever is drawn for one is the same for every network."""
+    clips = np.array([max(0, draw.clip) for draw in draws], np.int64)
+    return replace(changes_of(draws, frames, AugmentConfig(), 0, 0), seeds=clips)
+
+
 def shown(change: Change, batch: Batch, view: View) -> NetworkInput:
     """A batch as the network sees it, changed."""
-    plain = replace(
-        steady(len(batch.draws), batch.yuv.shape[1]), seeds=np.array([max(0, one.clip) for one in batch.draws])
-    )
-    changes = change(plain, view)
+    changes = change(steady(batch.draws, batch.yuv.shape[1]), view)
     pictures = changed_pictures(whole_pictures(batch, view), batch.draws, view, changes)
-    return NetworkInput(pictures, prepare(batch, view).sounds)
+    return NetworkInput(pictures, sounds_of(batch, 0))
 
 
 def table_of(found: dict[str, Verdict]) -> Table:

@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from avsync.data.batch import Batch
+from avsync.data.order import Draw
+from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import prepare
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
@@ -306,7 +308,8 @@ def test_a_steady_crop_is_what_training_shows_and_each_change_is_another_picture
 
 def test_a_jitter_is_as_far_as_it_says_and_a_wandering_one_as_far_but_slower(faces: Path) -> None:
     _, _, feed = opened("ours", faces)
-    plain = replace(steady(300, 40), seeds=np.arange(300))
+    draws = [Draw(clip, Pair(0, (SoundWindow(0, 0, True),)), 0, 0, False) for clip in range(300)]
+    plain = steady(draws, 40)
     for over in (1, SMOOTH):
         move = jittered(plain, feed.view, over).move * feed.view.crop_width / (2 * feed.view.width)  # of the whole side
         assert move.std() == pytest.approx(JITTER, rel=0.05)

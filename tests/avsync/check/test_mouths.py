@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avsync_settings import quick_config
 
 from avsync.check.causes import OFF_S, OFFSET, Checked, with_lips
 from avsync.check.mouths import FEWEST, OF_ONE, LipOffset, lip_offset, offset_of
 from avsync.confidence.planted import ClipAnswers, ClipGrid
-from avsync.presets import PRESETS
+from avsync.loading.feed import Feed
 from avsync.run.diagnosis import LearningCause
 from avsync.run.network import pick_device
 from avsync.staging.mirror import StagedDataset
@@ -77,6 +78,8 @@ def test_what_is_off_by_less_than_half_a_picture_is_in_sync_and_by_much_is_a_cau
 
 
 def test_of_clips_that_the_network_cannot_be_asked_about_nothing_is_said(dataset: Path) -> None:
-    config = PRESETS["faces"]()
+    config = quick_config()
     world = World.alone(pick_device("cpu"))
-    assert lip_offset(StagedDataset.open(str(dataset), config.runtime), config, world, lambda: None) is None
+    source = StagedDataset.open(str(dataset), config.runtime)
+    feed = Feed.of(source, "train", config.pairs, config.view)
+    assert lip_offset(feed, source, config, world) is None
