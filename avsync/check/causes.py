@@ -127,7 +127,7 @@ def judge_clips(clips: ProbedClips, pairs: PairConfig) -> Checked:
 
 def with_lips(found: Checked, lips: LipOffset, fps: Fraction) -> Checked:
     """And what the network of faces sees: it goes before the guess of the loudness, and sees far smaller offsets."""
-    line = f"lips and sound: the sound is late by {lips.words}, as the network of faces sees it"
+    line = f"lips and sound: the sound is {lips.words}, as the network of faces sees it"
     if abs(lips.offset_s) * float(fps) < 0.5:
         return replace(found, notes=[*found.notes, line])
     remedy = (

@@ -55,12 +55,13 @@ class LipOffset:
 
     @property
     def words(self) -> str:
-        """`+56 ms`, and of whom."""
+        """`56 ms late`, and of whom."""
         spread = ""
         if len(self.groups) > 1:
             low, high = (edge * 1000 for edge in (min(self.groups), max(self.groups)))
             spread = f"; {low:+.0f} to {high:+.0f} ms in {len(self.groups)} groups of {OF_ONE} clips or more"
-        return f"{self.offset_s * 1000:+.0f} ms (median of {self.clips} clips{spread})"
+        side = "early" if self.offset_s < 0 else "late"
+        return f"{abs(self.offset_s) * 1000:.0f} ms {side} ({self.clips} clips{spread})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -40,8 +40,13 @@ def main() -> None:
     """The command."""
     if len(sys.argv) != 5:
         sys.exit(__doc__)
+    run, dataset, new, seconds = sys.argv[1:]
     try:
-        widen(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]))
+        window_s = float(seconds)
+    except ValueError:
+        sys.exit(f"error: SECONDS {seconds} is no number; write it like 1.5")
+    try:
+        widen(Path(run), dataset, Path(new), window_s)
     except AvsyncError as error:
         sys.exit(f"error: {error}")
 

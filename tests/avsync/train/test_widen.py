@@ -12,7 +12,7 @@ from avsync.run.network import load_network
 from avsync.run.paths import RunPaths
 from avsync.run.state import TrustRecord
 from avsync.train.trainer import train
-from avsync.train.widen import widen
+from avsync.train.widen import main, widen
 from sharding.base.files import read_json
 from sharding.errors import InputError
 
@@ -46,3 +46,12 @@ def test_what_cannot_be_is_refused_before_anything_is_written(run: Path, dataset
     with pytest.raises(InputError, match="is not done"):
         widen(run, str(dataset), tmp_path / "long", 2)
     assert not (tmp_path / "long").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [((), "RUN DATASET NEW SECONDS"), (("r", "d", "n", "abc"), "SECONDS abc is no number")]
+)
+def test_a_wrong_line_is_told_what_to_write(words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["widen", *words])
+    with pytest.raises(SystemExit, match=said):
+        main()
