@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -221,7 +222,9 @@ def _check_count(takes: Declared, words: Sequence[str], command: str) -> None:
     usage = f"avsync {command} {takes.usage}".rstrip()
     needed = [word for word in takes.words if word.needed]
     if len(words) < len(needed):
-        missing = [word.name for word in needed[len(words) :]]
+        # [RUN] may be left out, what stands behind it may not
+        behind = {one.name: other.name for one, other in pairwise(takes.words) if one.name.startswith("[")}
+        missing = [behind.get(word.name, word.name) for word in needed[len(words) :]]
         raise InputError(f"{command} needs {' and '.join(missing)}: {usage}; avsync {command} --help explains them")
     if len(words) > len(takes.words) and not any(word.many for word in takes.words):
         raise InputError(f"{words[len(takes.words)]} is one word too many: {usage}; a flag begins with --")

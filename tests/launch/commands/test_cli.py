@@ -103,6 +103,7 @@ def test_an_unknown_command_gets_a_suggestion(typed: str, told: str, capsys: pyt
         ),
         ("pack videos", "pack needs DATASET: avsync pack VIDEOS DATASET; avsync pack --help explains them"),
         ("train --steps 3", "train needs DATASET and RUN: avsync train DATASET RUN;"),
+        ("score", "score needs VIDEO ...: avsync score [RUN] VIDEO ...;"),
         ("submit train d", "submit train needs RUN: avsync submit train DATASET RUN;"),
         (
             "submit train d r --stesp 3",
