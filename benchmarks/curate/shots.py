@@ -75,7 +75,8 @@ def pieces_of(folder: Path, count: int) -> Iterator[Frames]:
                 yuv = pictures.read(start, PICTURES).yuv
         except RejectError:
             continue
-        yield np.stack([av.VideoFrame.from_ndarray(one, "yuv420p").to_ndarray(format="rgb24") for one in yuv])
+        frames = [av.VideoFrame.from_ndarray(one, "yuv420p").to_ndarray(format="rgb24") for one in yuv]
+        yield np.stack(frames).astype(np.uint8, copy=False)
         count -= 1
 
 
@@ -124,12 +125,12 @@ def main(options: Namespace) -> None:
         if not video.exists():
             noise = np.random.default_rng(0).integers(-99, 99, len(frames) * RATE // FPS).astype(np.int16)
             write(video, frames, noise, FPS)
-        ways = {"avsync": ours(video)}
+        ways: dict[str, tuple[list[int], float]] = {"avsync": ours(video)}
         if not peer.trouble:
             script = ROOT / "benchmarks" / "peers" / "scenedetect.py"
             done = subprocess.run([peer.python, str(script), str(video)], check=True, capture_output=True, text=True)
             ways |= json.loads(done.stdout)
-        found += [counted(joined_by, way, places, *answer) for way, answer in ways.items()]
+        found += [counted(joined_by, way, places, cuts, cpu_s) for way, (cuts, cpu_s) in ways.items()]
     table = Table(f"pieces of {PICTURES / FPS:g} s", ("joined by", "way", "found", "elsewhere", "CPU s a minute"))
     minutes = len(pieces) * PICTURES / FPS / 60
     for one in found:

@@ -19,6 +19,7 @@ from launch.queue.sacct import BookRow
 from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch import cells
 from launch.watch.board import named_apart, tunnel
+from launch.watch.on_disk import TELLING
 from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
 from sharding.base.files import read_json
 from sharding.base.share_progress import ShareProgress, ShareTeller, WorkProgress
@@ -301,24 +302,31 @@ def test_an_array_that_runs_tells_of_the_tasks_that_it_has_lost(
     assert "avsync resubmit data" in str(line)
 
 
-def test_curating_is_told_by_its_sources_of_all_tasks_with_the_time_left(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["pack", "curate"])
+def test_work_in_shares_is_told_by_its_sources_of_all_tasks_with_the_time_left(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = made.job(tmp_path / "t.answers", "curate", array=3)
-    merge = made.job(tmp_path / "t.answers", "curate-merge", ids=("8",))
+    tasks = made.job(tmp_path / "t.answers", kind, array=3)
+    merge = made.job(tmp_path / "t.answers", f"{kind}-merge", ids=("8",))
+    progress = tmp_path / "t.answers" / TELLING[kind]
     queue = Queue(rows=[row("RUNNING", tasks="0-1"), row("PENDING", tasks="2")], problem="", asked=time.time() + 60)
     assert (read_status(tasks, queue).work, read_status(merge, queue).work) == (None, None)
     begun = ShareProgress(asked="x", shares=3, all_sources=30, sources=10)
     for share in range(2):
-        ShareTeller(tmp_path / "t.answers" / "progress", share, replace(begun, done=4, source_s=9.0, left_s=60.0))
+        ShareTeller(progress, share, replace(begun, done=4, source_s=9.0, left_s=60.0))
     got = read_status(tasks, queue)
     assert got.work == WorkProgress(sources=30, done=8, left_s=105.0)
     assert (cells.moved(got), cells.eta(got)) == ("8/30 sources 27 %, 0/3 tasks, 2 running", "1.8 min")
     assert read_status(merge, queue).work is None
-    assert (saved(read_json(tasks.record, JobRecord), 1), saved(read_json(tasks.record, JobRecord), 2)) == (4, 0)
-    ShareTeller(tmp_path / "t.answers" / "progress", None, replace(begun, shares=1, sources=30, done=29))
+    if kind == "curate":
+        assert (saved(read_json(tasks.record, JobRecord), 1), saved(read_json(tasks.record, JobRecord), 2)) == (4, 0)
+    before = saved(read_json(merge.record, JobRecord))
+    ShareTeller(progress, None, replace(begun, shares=1, sources=30, done=29))
+    assert saved(read_json(merge.record, JobRecord)) == before, (
+        "what only tells how far it is, is nothing that is saved"
+    )
     assert read_status(merge, queue).work == WorkProgress(sources=30, done=29)
-    assert ran("status", "t.answers/jobs/curate") == 0
+    assert ran("status", f"t.answers/jobs/{kind}") == 0
     assert "8/30 sources 27 %, 0/3 tasks" in capsys.readouterr().out
 
 
