@@ -143,5 +143,5 @@ def _again(what: What, job: JobObservation, why: str) -> Decision:
     failures = 0 if job.gained > 0 else job.failures + 1
     if failures < job.retries:
         return Decision(what=what, do=Do.REQUEUE, why=why)
-    in_vain = f"{counted(failures, 'attempt')} in a row brought no new checkpoint"
+    in_vain = f"{counted(failures, 'attempt')} in a row saved nothing new"
     return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {in_vain}")

@@ -135,7 +135,7 @@ def test_each_row_of_the_table(row: str):
 
 def test_who_gives_up_says_what_failed_and_how_often():
     why = decide(replace(CRASH, failures=2)).why
-    assert why == "task 1 on n2: Killed; 3 attempts in a row brought no new checkpoint"
+    assert why == "task 1 on n2: Killed; 3 attempts in a row saved nothing new"
     assert decide(replace(CRASH, fault="")).why == "exit code 1"
     assert "ask for more (--memory" in decide(replace(CRASH, out_of_memory=True)).why
 
