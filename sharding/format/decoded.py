@@ -36,14 +36,30 @@ def check_picture(frame: av.VideoFrame, number: int, out: NDArray[np.uint8]) -> 
         )
 
 
+class Planes:
+    """Where the planes of pictures go, laid out as I420: uint8 (T, H*3/2, W), H and W even."""
+
+    def __init__(self, out: NDArray[np.uint8]) -> None:
+        count, rows, width = out.shape
+        height = rows * 2 // 3
+        self._luma, chroma = out[:, :height], out[:, height:].reshape(count, 2, height // 2, width // 2)
+        self._blue, self._red = chroma[:, 0], chroma[:, 1]
+
+    def put(self, frame: av.VideoFrame, row: int) -> None:
+        """Copy a yuv420p frame. Raises ValueError for one that is smaller."""
+        luma, blue, red = frame.planes
+        _copy(luma, self._luma[row])
+        _copy(blue, self._blue[row])
+        _copy(red, self._red[row])
+
+
 def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-    """Copy one yuv420p frame into I420 layout, `out` uint8 (H*3/2, W), H and W even."""
-    rows, width = out.shape
-    height = rows * 2 // 3
-    chroma = out[height:].reshape(2, height // 2, width // 2)
-    for plane, part in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
-        buffer: Any = plane
-        part[:] = np.ndarray(part.shape, np.uint8, buffer, 0, (plane.line_size, 1))
+    """Copy one frame to `out`, (H*3/2, W)."""
+    Planes(out[None]).put(frame, 0)
+
+
+def _copy(plane: Any, out: NDArray[np.uint8]) -> None:
+    out[:] = np.ndarray(out.shape, np.uint8, plane, 0, (plane.line_size, 1))
 
 
 def samples_of(frame: av.AudioFrame, position: int, rate: int, channels: int) -> NDArray[np.int16]:
@@ -51,5 +67,5 @@ def samples_of(frame: av.AudioFrame, position: int, rate: int, channels: int) ->
     kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
     if kind != (SAMPLES, channels, rate):
         raise WrongClip(f"its sound is {kind} from sample {position} on; wanted {(SAMPLES, channels, rate)}")
-    samples: Any = frame.to_ndarray()
-    return samples.reshape(-1, channels)
+    plane: Any = frame.planes[0]
+    return np.ndarray((frame.samples, channels), np.int16, plane)  # to_ndarray takes twice as long

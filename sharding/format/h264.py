@@ -21,8 +21,8 @@ from sharding.format.decoded import (
     PIXELS,
     SAMPLES,
     UNTAGGED,
+    Planes,
     check_picture,
-    copy_planes,
     picture_options,
     samples_of,
 )
@@ -195,6 +195,7 @@ def _frame(planes: NDArray[np.uint8]) -> av.VideoFrame:
 
 def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: NDArray[np.uint8]) -> None:
     """Copy the planes of the wanted frames; plane views, because to_ndarray would allocate each frame anew."""
+    planes = Planes(out)
     per, ticks = frames_per_tick.numerator, frames_per_tick.denominator  # a Fraction costs 1 us for each frame
     filled, last = 0, -1
     for frame in decoded:
@@ -207,7 +208,7 @@ def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: ND
             continue
         if number != frames[filled]:
             raise WrongClip(f"wanted frame {frames[filled]}, got {number}")
-        copy_planes(frame, out[filled])
+        planes.put(frame, filled)
         filled += 1
         if filled == len(frames):
             return

@@ -21,8 +21,8 @@ from sharding.format.decoded import (
     MATRIX_TAG,
     NO_CONCEALMENT,
     UNTAGGED,
+    Planes,
     check_picture,
-    copy_planes,
     picture_options,
     samples_of,
 )
@@ -121,16 +121,21 @@ def _fill(
     decoder: Any, pictures: list[tuple[int, bytes]], frames: range, out: NDArray[np.uint8], tags: tuple[int, ...]
 ) -> bool:
     """Decode them, and copy those that are wanted; whether each came once, and in the right colours."""
-    rows = {number: row for row, number in enumerate(frames)}
+    rows, planes = {number: row for row, number in enumerate(frames)}, Planes(out)
     waiting = {number for number, _ in pictures}
+    alike = False
     for frame in _decoded(decoder, pictures):
         number = frame.pts
-        if number not in waiting or (tags and frame.colorspace not in tags):
+        if number is None or number not in waiting or frame.is_corrupt:
             return False
+        if not alike:  # all are, with the parameters of one: no picture brings its own
+            check_picture(frame, number, out)
+            if tags and frame.colorspace not in tags:
+                return False
+            alike = True
         waiting.remove(number)
-        check_picture(frame, number, out)
         if number in rows:
-            copy_planes(frame, out[rows.pop(number)])
+            planes.put(frame, rows.pop(number))
     return not waiting and not rows
 
 

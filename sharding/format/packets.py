@@ -41,8 +41,10 @@ _SLICE, _KEY_SLICE, _REMARK = 1, 5, 6
 """Kinds of NAL units (ISO/IEC 14496-10, table 7-1): part of a picture, part of a key picture, SEI."""
 _FREE_TEXT = 5
 """A kind of remark: user data that nobody has registered."""
-_USED = 0x60
-"""Bits of a NAL unit's head of which one is set where other pictures are made from it."""
+_HEAD_BYTES, _BYTE_WEIGHTS = 5, np.array([1 << 24, 1 << 16, 1 << 8, 1])
+"""Of the head of a NAL unit behind its length, and of the bytes of that."""
+_KIND, _USED = 0x1F, 0x60
+"""Bits of a NAL unit's head: its kind; of which one is set where other pictures are made from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,11 @@ class VideoPackets:
         stored = boxes["mdat"]
         sizes = _table(boxes[f"{_STBL}/stsz"], skip=8)
         ends = np.cumsum(sizes, dtype=np.int64)
-        if len(sizes) != shape.frames or sizes.min() < 1 or ends[-1] != len(stored):
+        if len(sizes) != shape.frames or sizes.min() <= _HEAD_BYTES or ends[-1] != len(stored):
             return None
-        start = int(np.frombuffer(stored, np.uint8).ctypes.data - np.frombuffer(member, np.uint8).ctypes.data)
+        start = int(_table(boxes[f"{_STBL}/stco"])[0])
+        if bytes(member[start - 8 : start]) != struct.pack(">I4s", len(stored) + 8, b"mdat"):
+            return None
         numbers = _numbers(boxes, shape)
         extradata, matrix = _entry(boxes[f"{_STBL}/stsd"], shape)
         if numbers is None or not extradata or not (_is_upright(boxes, shape) and _in_one_row(boxes, start, ends)):
@@ -106,16 +110,21 @@ class VideoPackets:
         needed, keys = self.needed(frames), set(self.keys.tolist())
         if needed is None:
             return None
-        found = list[tuple[int, bytes]]()
-        begins = [self.start, *self.ends.tolist()]
-        for packet, number in zip(needed, self.numbers[needed.start : needed.stop].tolist(), strict=True):
-            piece = bytes(member[begins[packet] : begins[packet + 1]])
-            slices = _slices(piece, _KEY_SLICE if packet in keys else _SLICE)
-            if slices is None:
-                return None
-            begin, used = slices
+        found, part = list[tuple[int, bytes]](), slice(needed.start, needed.stop)
+        begins, ends = np.append(self.start, self.ends[:-1])[part], self.ends[part]
+        heads = np.frombuffer(member, np.uint8)[begins[:, None] + np.arange(_HEAD_BYTES)]
+        alone = heads[:, :4].astype(np.int64) @ _BYTE_WEIGHTS + 4 == ends - begins
+        heads = np.where(alone, heads[:, 4], 0)
+        columns = (needed, self.numbers[part].tolist(), begins.tolist(), ends.tolist(), heads.tolist())
+        for packet, number, begin, end, head in zip(*columns, strict=True):
+            wanted, used = _KEY_SLICE if packet in keys else _SLICE, bool(head & _USED)
+            if head & _KIND != wanted:
+                slices = _slices(bytes(member[begin:end]), wanted)
+                if slices is None:
+                    return None
+                begin, used = begin + slices[0], slices[1]
             if used or number in frames:
-                found.append((number, piece[begin:] if begin else piece))
+                found.append((number, bytes(member[begin:end])))
         return found
 
 
@@ -124,7 +133,7 @@ def _slices(packet: bytes, wanted: int) -> tuple[int, bool] | None:
     place, begin, used = 0, -1, False
     while place + 5 < len(packet):
         head, end = packet[place + 4], place + 4 + int.from_bytes(packet[place : place + 4])
-        if head & 0x1F == wanted:
+        if head & _KIND == wanted:
             begin, used = (place if begin < 0 else begin), used or bool(head & _USED)
         elif begin >= 0 or not _is_free_text(packet[place + 4 : end]):
             return None
@@ -134,7 +143,7 @@ def _slices(packet: bytes, wanted: int) -> tuple[int, bool] | None:
 
 def _is_free_text(unit: bytes) -> bool:
     """The encoder's own remark, and nothing behind it: SEI of one message, which no decoder must know."""
-    if unit[0] & 0x1F != _REMARK or unit[1] != _FREE_TEXT:
+    if len(unit) < 3 or unit[0] & _KIND != _REMARK or unit[1] != _FREE_TEXT:
         return False
     place = size = 0
     while place + 2 < len(unit) and unit[place + 2] == 0xFF:
@@ -169,15 +178,17 @@ def _table(box: memoryview, skip: int = 4, columns: int = 1) -> NDArray[np.uint3
 
 def _numbers(boxes: Boxes, shape: ClipShape) -> NDArray[np.int64] | None:
     """Of each packet which picture it is: all of them once, each at its exact time, the first at 0."""
-    version, _, _, scale, length = struct.unpack_from(">IIIII", boxes["moov/trak/mdia/mdhd"])
+    version, _, _, scale = struct.unpack_from(">IIII", boxes["moov/trak/mdia/mdhd"])
     movie_version, _, _, movie_scale = struct.unpack_from(">IIII", boxes["moov/mvhd"])
     ((count, ticks),) = _table(boxes[f"{_STBL}/stts"], columns=2).tolist()
     edits, edit_ticks, begins, rate = struct.unpack(">4xIIII", boxes["moov/trak/edts/elst"])
     if (version, movie_version, edits, rate) != (0, 0, 1, 1 << 16) or count != shape.frames:
         return None
-    if ticks * shape.clock.fps != scale or length != count * ticks:
+    if ticks * shape.clock.fps != scale:
         return None
-    if abs(edit_ticks * scale - length * movie_scale) > scale:  # the edit is all of it, to a tick of the movie's clock
+    if (
+        abs(edit_ticks * scale - count * ticks * movie_scale) > scale
+    ):  # the edit is all of it, to a tick of the movie's clock
         return None
     times = np.arange(count, dtype=np.int64) * ticks - begins
     if (name := f"{_STBL}/ctts") in boxes:

@@ -4,6 +4,7 @@ As in packets.py nothing is judged: None where it is not laid out as our packing
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 from sharding.format.claims import ClipShape
@@ -80,6 +81,7 @@ def _frame_at(member: bytes, place: int, number: int, form: int | None) -> int:
     return -1
 
 
+@cache
 def _as_utf8(number: int) -> bytes:
     """A frame's number as FLAC writes it: as UTF-8 would, and on to 31 bits (RFC 9639, section 9.1.5)."""
     if number < 0x80:
