@@ -1,12 +1,14 @@
 """What FFmpeg's decoders hand out of a clip, looked at and copied: planes and samples of the one kind that we store."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import WrongClip
+from sharding.format.claims import ClipShape
+from sharding.format.clip import Member
 
 PIXELS, SAMPLES = "yuv420p", "s16"
 """What is stored, and nothing else; planes of limited range."""
@@ -16,6 +18,23 @@ DECODER_EDGE = 256
 """Pixels that a decoder may add to a side of each picture."""
 UNTAGGED = 2
 MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
+
+
+class Decoder(Protocol):
+    """How windows of clips are read back."""
+
+    def decode_video(
+        self, member: Member, frames: range, out: NDArray[np.uint8], shape: ClipShape | None = None
+    ) -> None:
+        """Write the pictures numbered `frames` into `out`, uint8 (len(frames), H*3/2, W). Raises SkipClip.
+
+        shape: of the whole clip, which the member then has to be, too; None where nothing is known but the window.
+        """
+        ...
+
+    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None) -> None:
+        """Write the samples from `start` on into `out`, int16 (S, C). Raises SkipClip. `shape`: as for pictures."""
+        ...
 
 
 def picture_options(out: NDArray[np.uint8]) -> dict[str, str]:
@@ -36,7 +55,7 @@ def check_picture(frame: av.VideoFrame, number: int, out: NDArray[np.uint8]) -> 
         )
 
 
-class Planes:
+class PlaneWriter:
     """Where the planes of pictures go, laid out as I420: uint8 (T, H*3/2, W), H and W even."""
 
     def __init__(self, out: NDArray[np.uint8]) -> None:
@@ -55,7 +74,7 @@ class Planes:
 
 def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
     """Copy one frame to `out`, (H*3/2, W)."""
-    Planes(out[None]).put(frame, 0)
+    PlaneWriter(out[None]).put(frame, 0)
 
 
 def _copy(plane: Any, out: NDArray[np.uint8]) -> None:

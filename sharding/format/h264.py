@@ -21,7 +21,7 @@ from sharding.format.decoded import (
     PIXELS,
     SAMPLES,
     UNTAGGED,
-    Planes,
+    PlaneWriter,
     check_picture,
     picture_options,
     samples_of,
@@ -195,7 +195,7 @@ def _frame(planes: NDArray[np.uint8]) -> av.VideoFrame:
 
 def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: NDArray[np.uint8]) -> None:
     """Copy the planes of the wanted frames; plane views, because to_ndarray would allocate each frame anew."""
-    planes = Planes(out)
+    planes = PlaneWriter(out)
     per, ticks = frames_per_tick.numerator, frames_per_tick.denominator  # a Fraction costs 1 us for each frame
     filled, last = 0, -1
     for frame in decoded:

@@ -1,12 +1,12 @@
-"""Decoders that stay open from clip to clip: a fifth of a short clip's time goes into opening them.
+"""Decoders that stay open from clip to clip: an eighth of a short clip's time goes into opening them.
 
 They get a clip's packets alone (packets.py, sound_frames.py). Between clips they are emptied, so that nothing of one
 comes out with the next; one that met anything strange is not used again, and the clip is judged as a file of its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +21,8 @@ from sharding.format.decoded import (
     MATRIX_TAG,
     NO_CONCEALMENT,
     UNTAGGED,
-    Planes,
+    Decoder,
+    PlaneWriter,
     check_picture,
     picture_options,
     samples_of,
@@ -31,26 +32,19 @@ from sharding.format.sound_frames import SoundFrames
 
 KEPT = 2
 """Decoders of each kind: clips of a dataset differ in their matrix alone, and each holds some 20 pictures."""
+AT_ONCE = 8
+"""Pictures that are copied in a row: decoding drives the program that copies out of the core's cache."""
 _REFUSED = (FFmpegError, WrongClip, ValueError, MemoryError)
 """What decoders, and those who look at what they hand out, have against foreign bytes. The judge says what is wrong."""
 
 
-class Judge(Protocol):
-    """How a member is decoded as a file of its own; what it says of a wrong one is what counts."""
-
-    def decode_video(
-        self, member: Member, frames: range, out: NDArray[np.uint8], shape: ClipShape | None = None
-    ) -> None: ...
-
-    def decode_audio(
-        self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None
-    ) -> None: ...
-
-
 class OpenDecoder:
-    """Decodes clip after clip, bit for bit as its judge does. For one thread."""
+    """Decodes clip after clip, bit for bit as its judge does, who decodes each as a file of its own. For one thread.
 
-    def __init__(self, judge: Judge) -> None:
+    What the judge says of a wrong one is what counts.
+    """
+
+    def __init__(self, judge: Decoder) -> None:
         self._judge = judge
         self._video, self._audio = _Kept("h264"), _Kept("flac")
 
@@ -121,31 +115,32 @@ def _fill(
     decoder: Any, pictures: list[tuple[int, bytes]], frames: range, out: NDArray[np.uint8], tags: tuple[int, ...]
 ) -> bool:
     """Decode them, and copy those that are wanted; whether each came once, and in the right colours."""
-    rows, planes = {number: row for row, number in enumerate(frames)}, Planes(out)
     waiting = {number for number, _ in pictures}
-    alike = False
-    for frame in _decoded(decoder, pictures):
-        number = frame.pts
-        if number is None or number not in waiting or frame.is_corrupt:
-            return False
-        if not alike:  # all are, with the parameters of one: no picture brings its own
-            check_picture(frame, number, out)
-            if tags and frame.colorspace not in tags:
+    rows, planes = {number: row for row, number in enumerate(frames)}, PlaneWriter(out)
+    packets = [_packet(*picture) for picture in pictures]
+    frame, held = None, list[av.VideoFrame]()
+    for packet in (*packets, None):  # the last: what the decoder holds back
+        held += decoder.decode(packet)
+        if len(held) < AT_ONCE and packet is not None:
+            continue
+        for frame in held:
+            if frame.pts not in waiting or frame.is_corrupt:
                 return False
-            alike = True
-        waiting.remove(number)
-        if number in rows:
-            planes.put(frame, rows.pop(number))
-    return not waiting and not rows
+            waiting.remove(frame.pts)
+            if frame.pts in rows:
+                planes.put(frame, rows.pop(frame.pts))
+        held.clear()
+    if frame is None:
+        return False
+    check_picture(frame, frames[-1], out)  # all are like one of them: no picture brings parameters of its own
+    return not waiting and not rows and (not tags or frame.colorspace in tags)
 
 
-def _decoded(decoder: Any, pictures: list[tuple[int, bytes]]) -> Iterator[av.VideoFrame]:
-    """Frames as they come, down to the last that the decoder holds back; `pts`: the picture's number."""
-    for number, slices in pictures:
-        packet = av.Packet(slices)
-        packet.pts = number
-        yield from decoder.decode(packet)
-    yield from decoder.decode(None)
+def _packet(number: int, slices: bytes) -> av.Packet:
+    """One picture, which comes out with its number as `pts`."""
+    packet = av.Packet(slices)
+    packet.pts = number
+    return packet
 
 
 def _fill_sound(

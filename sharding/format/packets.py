@@ -6,6 +6,7 @@ None, and whoever asked opens it with the library, which says what is wrong with
 
 import struct
 from dataclasses import dataclass
+from operator import ge
 from typing import Self
 
 import numpy as np
@@ -89,7 +90,7 @@ class VideoPackets:
             return None
         marked = boxes.get(f"{_STBL}/stss")  # not written where each packet is a key
         keys = np.arange(shape.frames) if marked is None else _table(marked).astype(np.int64) - 1
-        if keys[0] != 0 or keys[-1] >= shape.frames or (np.diff(keys) < 1).any():
+        if keys[0] != 0 or keys[-1] >= shape.frames or any(map(ge, keys.tolist(), keys[1:].tolist())):
             return None
         return cls(extradata, matrix, ends + start, start, numbers, keys)
 
@@ -184,7 +185,7 @@ def _numbers(boxes: Boxes, shape: ClipShape) -> NDArray[np.int64] | None:
     edits, edit_ticks, begins, rate = struct.unpack(">4xIIII", boxes["moov/trak/edts/elst"])
     if (version, movie_version, edits, rate) != (0, 0, 1, 1 << 16) or count != shape.frames:
         return None
-    if ticks * shape.clock.fps != scale:
+    if not ticks or ticks * shape.clock.fps != scale:
         return None
     if (
         abs(edit_ticks * scale - count * ticks * movie_scale) > scale
@@ -232,6 +233,8 @@ def _in_one_row(boxes: Boxes, start: int, ends: NDArray[np.int64]) -> bool:
     """Whether the packets lie one behind the other, as their chunks say."""
     offsets = _table(boxes[f"{_STBL}/stco"]).astype(np.int64)
     rows = _table(boxes[f"{_STBL}/stsc"], columns=3).astype(np.int64)
+    if len(offsets) == 1:
+        return rows.tolist() == [[1, len(ends), 1]]
     firsts = np.append(rows[:, 0], len(offsets) + 1)
     lengths = np.diff(firsts)
     if firsts[0] != 1 or (lengths < 1).any() or (rows[:, 2] != 1).any() or len(offsets) > len(ends):

@@ -34,7 +34,11 @@ class SoundFrames:
     def find(cls, member: bytes, shape: ClipShape) -> Self | None:
         """Those of a FLAC member that holds the sound of such a clip."""
         info = member[8 : 8 + _STREAM_INFO]
-        if member[:4] != b"fLaC" or member[4] & 0x7F or member[5:8] != _STREAM_INFO.to_bytes(3) or len(info) < 18:
+        if (
+            len(info) < _STREAM_INFO
+            or member[:4] != b"fLaC"
+            or int.from_bytes(member[4:8]) & 0x7FFFFFFF != _STREAM_INFO
+        ):
             return None
         least, most, form = int.from_bytes(info[:2]), int.from_bytes(info[2:4]), int.from_bytes(info[10:18])
         found = (form >> 44, (form >> 41 & 7) + 1, (form >> 36 & 31) + 1, form & (1 << 36) - 1)
@@ -54,7 +58,11 @@ class SoundFrames:
         Each is looked for by its number; a decoder that checks sums says whether it was one.
         """
         count, low, high = -(-self.samples // self.length), first // self.length, -(-stop // self.length)
-        if not 0 <= low < high <= count or member[self.start : self.start + 2] != _STEADY:
+        if (
+            not 0 <= low < high <= count
+            or member[self.start : self.start + 2] != _STEADY
+            or self.start + 2 == len(member)
+        ):
             return None
         begins, place, form = [self.start], self.start, member[self.start + 2]
         for number in range(1, min(high, count - 1) + 1):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from sharding.errors import SkipClip
 from sharding.format.claims import ClipShape
 from sharding.format.clip import Clip, ClipMeta, Clock, ColorMatrix, Member
-from sharding.format.codec import CODECS, Codec, Decoder
+from sharding.format.codec import CODECS, Codec
 from sharding.format.dataset import open_dataset
+from sharding.format.decoded import Decoder
 from sharding.format.h264 import H264
 from sharding.format.open_decoder import OpenDecoder
 from sharding.format.packets import VideoPackets
@@ -86,7 +88,7 @@ def windows(frames: int, seed: int = 0) -> Iterator[range]:
         yield range(first, stop, step)
 
 
-CLIPS = (
+CLIPS: tuple[dict[str, Any], ...] = (
     *({"seed": number, "fps": fps} for number, fps in enumerate(RATES)),
     {"seed": 20, "frames": 3},
     {"seed": 21, "frames": 30},
@@ -180,6 +182,7 @@ def damaged(member: bytes, count: int, seed: int) -> Iterator[bytes]:
     places += [rng.randrange(len(member)) for _ in range(count)]
     for place in places:
         yield member[:place] + bytes([member[place] ^ 1 << rng.randrange(8)]) + member[place + 1 :]
+    yield from (member[:end] for end in (0, 4, 5, 8, 41, 42))
     for _ in range(5):
         yield member[: rng.randrange(len(member))]
         first, stop = sorted(rng.sample(range(len(member)), 2))
