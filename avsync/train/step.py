@@ -117,6 +117,8 @@ class Stepper:
         self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
         self._accelerator, self._config, self._view, self._sample_rate = accelerator, config, view, sample_rate
         self._convert = to_rgb
+        self.gradients: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Around backward and what the ranks exchange in it."""
 
     def ready(self) -> None:
         """Once, when weights and optimiser state are in place."""
@@ -174,7 +176,8 @@ class Stepper:
         given = self.prepared(batch, step)
         out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
         result = score(out.logit, batch.in_sync, batch.valid, self._config.objective)
-        self._accelerator.backward(result.objective / parts)
+        with self.gradients():
+            self._accelerator.backward(result.objective / parts)
         unreadable = (~batch.valid).sum()
         return torch.stack((result.loss * result.examples, result.correct, result.examples, unreadable))
 
