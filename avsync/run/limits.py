@@ -75,6 +75,8 @@ FOR_CLIPS = (Section.FIRST_BATCH, Section.DATA)
 """Sections that wait for clips."""
 WITH_OTHERS = (Section.FIRST_STEP, Section.GRADIENTS, Section.OTHERS)
 """Sections in which a rank may wait for another one, which is then to blame."""
+ONCE = (Section.FIRST_BATCH, Section.FIRST_STEP)
+"""Sections that tell of an attempt once, however many clips came in meanwhile."""
 LOOPS = (Section.DATA, Section.STEP, Section.GRADIENTS, Section.VALIDATION, Section.OTHERS)
 """What others may be at while a rank waits for them."""
 
@@ -154,7 +156,8 @@ class Limits:
         """After what was seen lately."""
         sections = dict(self.sections)
         for section, one in seen.items():
-            sections[section] = sections.get(section, Learnt()).seen(one.longest_s, one.count)
+            count = min(one.count, 1) if section in ONCE else one.count
+            sections[section] = sections.get(section, Learnt()).seen(one.longest_s, count)
         return replace(self, sections=sections)
 
     def later(self) -> "Limits":

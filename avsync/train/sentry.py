@@ -38,6 +38,7 @@ WORD_S = 6.0
 LATE_S = 2.0
 """A rank that waits for clips speaks first, when its limit is reached: it knows of each worker. Its sentry comes later,
 by a tenth and this."""
+ALL_ALIKE = "as does every other rank"
 _HEAD = struct.Struct("<QBBddQ")
 _BASIS, _SHARD, PAGE = 64, 512, 4096
 
@@ -196,7 +197,7 @@ class Sentry:
         blamed = to_blame(words, orders.ranks)
         if not blamed:
             nodes = first_few(sorted(set(orders.nodes)))
-            how = f"as does every other rank (network between {nodes}, or a GPU), no sign of life"
+            how = f"{ALL_ALIKE} (network between {nodes}, or a GPU), no sign of life"
             return self._named(orders.rank, mark.section, mark.step, mark.shard, how)
         first, more = blamed[0], f", as of {len(blamed) - 1} more," if len(blamed) > 1 else ""
         if isinstance(first, int):

@@ -61,6 +61,8 @@ class JobObservation:
     node_failed: bool = False
     refused: bool = False
     """The work says that it can never be: settings, dataset or number of tasks are wrong."""
+    hang: str = ""
+    """The work has named a rank that did not move, and has ended it."""
     repeated: bool = False
     """It ended with the same words of its own as the attempt before."""
 
@@ -92,6 +94,8 @@ def decide(job: JobObservation) -> Decision:
         return _again(What.STOPPED, job, "SIGTERM, and SLURM goes on with the job")
     if job.terminated or (job.facts is None and job.exit in TERMINATED and not job.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
+    if job.hang:
+        return _again(What.HUNG, job, job.hang)
     if job.refused and job.gained <= 0:
         return Decision(what=What.REFUSED, do=Do.GIVE_UP, why=job.fault)
     if job.repeated and job.gained <= 0:

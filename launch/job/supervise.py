@@ -184,6 +184,7 @@ class Supervisor:
             out_of_memory=output.out_of_memory,
             node_failed=output.node_failed,
             refused=output.refused,
+            hang=output.hang,
             repeated=this.repeated,
         )
         self.decided = decide(observed)

@@ -1,0 +1,92 @@
+"""A training of two ranks, one of which really hangs: it ends within the limit that was learnt, and says who it was."""
+
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from avsync_settings import quick_config
+from processes import command, start_ranks
+
+from avsync.config import TrainConfig
+from avsync.run.limits import Learnt, Limits, Section, learnt_on, read_hangs
+from avsync.run.paths import RunPaths
+from sharding.base.files import write_json
+
+LIMIT_S = 20.0
+CHILD = """
+import ctypes, os, signal, sys
+from pathlib import Path
+from avsync.config import TrainConfig
+from avsync.loading import loader
+from avsync.train import loop, step, trainer, validation
+from sharding.base.files import read_json
+
+at, rank = os.environ["HANGS_AT"], os.environ["RANK"]
+
+
+def third(owner, name, hang):
+    '''Hang when it is called for the third time.'''
+    calls, real = [], getattr(owner, name)
+
+    def called(*given, **named):
+        calls.append(name)
+        if len(calls) == 3:
+            hang()
+        return real(*given, **named)
+
+    setattr(owner, name, called)
+
+
+def stopped():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def blocked():
+    ctypes.PyDLL(None).sleep(600)  # Python's lock in its hand
+
+
+if at == "data wait" and rank == "1":
+    third(loader.Stream, "_finish", stopped)
+if at == "step" and rank == "1":
+    third(step.Stepper, "prepared", blocked)
+if at == "validation" and rank == "1":
+    third(validation, "examined_rows", stopped)
+if at == "checkpoint" and rank == "0":
+    third(loop, "keep_checkpoint", blocked)
+if __name__ == "__main__":
+    trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
+"""
+WHERE = {Section.DATA: 1, Section.STEP: 1, Section.VALIDATION: 1, Section.CHECKPOINT: 0}
+"""Which rank hangs."""
+
+
+def settings() -> TrainConfig:
+    runtime = replace(quick_config().runtime, workers=1, checkpoint_every=2, hang_floor_s=5)
+    return replace(quick_config(), steps=8, validate_every=2, runtime=runtime)
+
+
+@pytest.mark.timeout(400)
+def test_a_training_whose_rank_hangs_ends_within_its_limit_and_names_it(dataset: Path, tmp_path: Path) -> None:
+    learnt = {section: Learnt(10_000, LIMIT_S / 16) for section in Section if section is not Section.NONE}
+    running = dict[Section, list[subprocess.Popen[str]]]()
+    for section in WHERE:
+        folder = tmp_path / section.name
+        folder.mkdir()
+        (folder / "run").mkdir()
+        words = command(dataset, folder / "run", settings(), folder, CHILD)
+        write_json(RunPaths(folder / "run").limits, Limits(on=learnt_on(2, 4, "cpu"), sections=learnt))
+        running[section] = start_ranks(words, 2, HANGS_AT=str(section), SLURMD_NODENAME="n7")
+    for section, rank in WHERE.items():
+        began, children = time.time(), running[section]
+        said = "\n".join(child.communicate(timeout=300)[0] for child in children)
+        assert all(child.returncode for child in children), said
+        (hang,) = read_hangs(RunPaths(tmp_path / section.name / "run"))
+        assert (hang.rank, hang.node, hang.section) == (rank, "n7", section), said
+        assert hang.limit_s == pytest.approx(LIMIT_S, rel=0.01)
+        assert hang.seconds < hang.limit_s * 1.2 + 5
+        assert time.time() - began < 300
+        assert f"rank {rank} on n7 hangs in its {section}" in said
+        assert str(dataset) in said, "the shard"
+        assert said.count(" hangs in its ") == 1, said
