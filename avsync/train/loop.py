@@ -27,6 +27,7 @@ from avsync.train.gpu import GpuMeter
 from avsync.train.reporter import Reporter, StepMetrics
 from avsync.train.sections import SectionWatch
 from avsync.train.stop import StopFlag, Stopped, agreed
+from avsync.train.stragglers import RankTimes, Stragglers
 from avsync.world import World
 
 
@@ -101,7 +102,7 @@ class Loop:
         """watch: of this rank; None: nobody looks whether it hangs."""
         self.world, self.schedule, self.watch = world, schedule, watch or SectionWatch()
         self.stop, self._gpu = StopFlag(looks=world.is_main), GpuMeter(world.device)
-        self._held = ExitStack()
+        self._held, self._stragglers = ExitStack(), Stragglers(self.watch.nodes)
 
     def begin(self, start: Start, learner: Learner, reporter: Reporter) -> None:
         """Where this attempt begins, when the learner has its checkpoint's weights."""
@@ -210,12 +211,18 @@ class Loop:
         window, self._window = self._window, self._fresh()
         load = loader.meter.take(time.perf_counter() - window.started)
         use = self._gpu.read()
+        own = [load.wait_share, use.busy if use else 0.0, *self.watch.own_s]
         longest, counts = self.watch.take()
-        mine = [load.wait_share, use.busy if use else 0.0, *longest, *counts]
-        all_ranks = self.world.gather(torch.tensor([mine], device=self.world.device))
-        waits, busy = all_ranks[:, :2].unbind(1)
-        most = all_ranks[:, 2:].amax(0).tolist()
+        all_ranks = self.world.gather(torch.tensor([[*own, *longest, *counts]], device=self.world.device))
+        waits, busy, data_s, forward_s = all_ranks[:, : len(own)].unbind(1)
+        most = all_ranks[:, len(own) :].amax(0).tolist()
         self.watch.learn(most[: len(longest)], most[len(longest) :])
+        times = RankTimes(
+            step_s=load.seconds / window.steps,
+            data=data_s.double().cpu().numpy() / window.steps,
+            forward=forward_s.double().cpu().numpy() / window.steps,
+        )
+        self._stragglers.add(times)
         *sums, unreadable = self.world.reduce(window.totals).tolist()
         skipped = self.state.skipped + int(unreadable)
         now = StepMetrics(
@@ -229,6 +236,8 @@ class Loop:
             skipped=skipped,
             gpu=use and use._replace(busy=float(busy.mean())),
             copies=loader.shelf.counts,
+            ranks=times.scalars,
+            slow=self._stragglers.find(),
         )
         now.check()
         self.state = replace(self.state, skipped=skipped, sums=())

@@ -74,7 +74,7 @@ class SectionWatch:
         self._stack = [Section.NONE]
         self._number = self._step = 0
         self._shard, self._kept = b"", time.monotonic()
-        self._since = time.perf_counter()
+        self._since, self._lasted, self.forward_s = time.perf_counter(), 0.0, 0.0
         self._reckon()
 
     # What is told.
@@ -86,6 +86,8 @@ class SectionWatch:
     def enter(self, section: Section) -> None:
         """... until it is left."""
         self._lap()
+        if section is Section.GRADIENTS and self._stack[-1] is not Section.GRADIENTS:
+            self.forward_s += self._lasted  # from the clips to the loss
         if section is Section.GRADIENTS and self._stack[-1] is Section.FIRST_STEP:
             section = Section.FIRST_STEP  # backward is compiled, too
         self._stack.append(section)
@@ -154,11 +156,16 @@ class SectionWatch:
 
     # What is learnt.
 
+    @property
+    def own_s(self) -> list[float]:
+        """Seconds of waits for data and of forward passes since `take`: what other ranks may wait for."""
+        return [self.laps[Section.DATA].total_s, self.forward_s]
+
     def take(self) -> tuple[list[float], list[float]]:
         """The longest of each section since it was last asked, and how many; in the order of SECTIONS."""
         longest = [self.laps[section].longest_s for section in SECTIONS]
         counts = [float(self.laps[section].count) for section in SECTIONS]
-        self.laps = {section: Lap() for section in SECTIONS}
+        self.laps, self.forward_s = {section: Lap() for section in SECTIONS}, 0.0
         return longest, counts
 
     def learn(self, longest: list[float], counts: list[float]) -> None:
@@ -194,7 +201,8 @@ class SectionWatch:
 
     def _lap(self) -> None:
         now = time.perf_counter()
-        self.laps[self._stack[-1]].add(now - self._since)
+        self._lasted = now - self._since
+        self.laps[self._stack[-1]].add(self._lasted)
         self._since = now
 
     def _write(self) -> None:

@@ -25,6 +25,7 @@ import msgspec
 
 from avsync.run.limits import FOR_CLIPS, ORDER, SECTIONS, WITH_OTHERS, HangRecord, Section, hang_text
 from sharding.base.files import LARGEST_RECORD, Count, add_line, from_json, read_json, to_json_line, write_json
+from sharding.base.guarded import make_folder
 from sharding.base.housekeeping import below
 from sharding.base.text import first_few, plain
 from sharding.errors import AvsyncError
@@ -214,7 +215,7 @@ class Sentry:
 
         def on_disk() -> None:
             with suppress(OSError):
-                orders.waiting.mkdir(exist_ok=True)
+                make_folder(orders.waiting)
                 write_json(orders.waiting / f"{orders.attempt}-{own.rank:05d}.json", own, lasting=False)
             end = time.monotonic() + WORD_S
             while time.monotonic() < end and len(words) < orders.ranks:

@@ -5,7 +5,7 @@ Whatever is not clearly a reason to go on is none: requeueing a job that its use
 """
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
 from launch.job.attempts import What
@@ -105,6 +105,17 @@ def decide(job: JobObservation) -> Decision:
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
+
+
+AT_WORK = (What.DONE, What.TIME_LIMIT, What.PREEMPTED, What.HUNG)
+"""Ends of a job that was at work, and had no fault of its own to tell of."""
+
+
+def with_slow_rank(decision: Decision, slow: str) -> Decision:
+    """The same, with the rank that the others waited for, if it was told of one: the next attempt need not have it."""
+    if not slow or decision.what not in AT_WORK:
+        return decision
+    return replace(decision, why=f"{decision.why}; {slow}" if decision.why else slow)
 
 
 TOO_LITTLE_MEMORY = (
