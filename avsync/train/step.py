@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from avsync.config import ObjectiveName, OptimConfig, OptimizerName, TrainConfig
 from avsync.data.augment import augmented
@@ -126,6 +127,10 @@ class Stepper:
         if self._config.compile:
             model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
         self._model, self._update = self._accelerator.prepare(model, self.optimizer)
+        if isinstance(self._model, DistributedDataParallel):
+            # rank 0's statistics are what is kept, and are sent before each validation: not in every forward pass,
+            # where a rank would wait for others and take that for its own work
+            self._model.broadcast_buffers = False
 
     @property
     def rate(self) -> float:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 from torch.distributed.constants import default_pg_timeout
 
@@ -69,12 +69,7 @@ def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | No
         accelerator = Accelerator(
             cpu=on_cpu,
             mixed_precision="bf16" if config.precision == "bf16" else "no",
-            kwargs_handlers=[
-                InitProcessGroupKwargs(timeout=patience),
-                # rank 0's statistics are what is kept, and are sent before each validation: not in every forward pass,
-                # where a rank would wait for others that it could not tell from its own work
-                DistributedDataParallelKwargs(broadcast_buffers=False),
-            ],
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
         )
         use_cores(accelerator.device)
         world = world_of(accelerator, patience)

@@ -12,7 +12,8 @@ from avsync.run.limits import Learnt, Limits, Section, learnt_on, read_hangs
 from avsync.run.paths import RunPaths
 from sharding.base.files import write_json
 
-LIMIT_S = 20.0
+LIMITS_S = {Section.DATA: 20.0, Section.STEP: 20.0, Section.VALIDATION: 60.0, Section.CHECKPOINT: 20.0}
+"""The first validation imports what draws its maps."""
 CHILD = """
 import ctypes, os, shutil, signal, sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def settings() -> TrainConfig:
 def test_a_training_whose_rank_hangs_ends_within_its_limit_and_names_it(
     dataset: Path, tmp_path: Path, section: Section
 ) -> None:
-    learnt = {one: Learnt(10_000, LIMIT_S / 16) for one in Section if one is not Section.NONE}
+    learnt = {section: Learnt(10_000, LIMITS_S[section] / 16)}  # it fades to 0.8 of that, and counts 20 times
     paths, rank = RunPaths(tmp_path / "run"), WHERE[section]
     write_json(tmp_path / "limits.json", Limits(on=learnt_on(2, 4, "cpu"), sections=learnt))
     words = command(dataset, paths.root, settings(), tmp_path, CHILD)
@@ -98,7 +99,7 @@ def test_a_training_whose_rank_hangs_ends_within_its_limit_and_names_it(
     assert len(hangs) == 1, said
     (hang,) = hangs
     assert (hang.rank, hang.node, hang.section) == (rank, "n7", section), said
-    assert hang.limit_s == pytest.approx(LIMIT_S, rel=0.01)
+    assert LIMITS_S[section] * 0.99 < hang.limit_s < 300, "it was learnt, and then from this run, too"
     assert hang.limit_s < hang.seconds < hang.limit_s * 1.2 + 5
     assert f"avsync: error: rank {rank} on n7 hangs in its {section} of step {hang.step}: " in said
     assert str(dataset) in hang.shard
