@@ -118,7 +118,7 @@ class Stragglers:
         steps = np.array([[point.step_s] for point in self._points])
         least = np.maximum(SHARE * steps, LEAST_S)
         slow = ((times >= TIMES * usual) & (times - usual >= least)).all(axis=0)
-        if not slow.any() or slow.sum() > len(slow) // 2:
+        if not slow.any() or slow.sum() > len(self._nodes) // 2:
             return None
         own = np.where(slow, np.median(times, axis=0), -1.0)
         rank = int(own.argmax())
