@@ -25,13 +25,13 @@ from sharding.base.files import read_json
 at, rank = os.environ["HANGS_AT"], os.environ["RANK"]
 
 
-def third(owner, name, hang):
-    '''Hang when it is called for the third time.'''
+def on_call(count, owner, name, hang):
+    '''Hang when it is called for the `count`th time.'''
     calls, real = [], getattr(owner, name)
 
     def called(*given, **named):
         calls.append(name)
-        if len(calls) == 3:
+        if len(calls) == count:
             hang()
         return real(*given, **named)
 
@@ -58,13 +58,13 @@ def blocked():
 
 
 if at == "data wait" and rank == "1":
-    third(loader.Stream, "_finish", stopped)
+    on_call(2, loader.Stream, "_finish", stopped)
 if at == "step" and rank == "1":
-    third(step.Stepper, "prepared", blocked)
+    on_call(3, step.Stepper, "prepared", blocked)
 if at == "validation" and rank == "1":
-    third(validation, "examined_rows", stopped)
+    on_call(1, validation, "examined_rows", stopped)
 if at == "checkpoint" and rank == "0":
-    third(loop, "keep_checkpoint", blocked)
+    on_call(1, loop, "keep_checkpoint", blocked)
 if __name__ == "__main__":
     trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
 """
