@@ -151,6 +151,7 @@ class Loop:
             self.leave()
         self._digest.add(self._opening.order.step(step))
         self.state = self.state.after(self._digest)
+        self.watch.at(self.state.step)
         self.reporter.beat(self.state.step)
 
     def guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
