@@ -151,6 +151,10 @@ class LowRateConfig:
             raise InputError(f"--low-rate: steps={self.steps} must not be negative, every={self.every} must be above 0")
 
 
+UNKNOWN_WAIT_S = 900.0
+"""Without a clip for so long who waits for one hangs, as long as nothing is known of how long it takes."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeConfig:
     """How the work is done; a resumed run may change any of it: the clips of a step, and how they are cut, stay."""
@@ -173,8 +177,11 @@ class RuntimeConfig:
     """Unusable clips in a row that stop the run."""
     report_after_s: float = 60
     """Without a clip for so long, say which file every worker is waiting for."""
-    stop_after_s: float = 900
-    """Without a clip for so long, stop the run; the same command resumes it."""
+    stop_after_s: float = 0
+    """Without a clip for so long, or twice that without a sign of any other work, stop the run; the same command
+    resumes it. 0: learnt, a multiple of what each takes; of what is not known yet 900."""
+    hang_floor_s: float = 60
+    """No learnt limit is shorter."""
     scratch: str = ""
     """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs; ~ and
     $VARIABLES are filled in where the training runs. A dataset behind a URL needs it."""
@@ -195,11 +202,13 @@ class RuntimeConfig:
             raise InputError(f"--runtime.accumulate {self.accumulate} must be at least 1: one pass takes all at once")
         if self.workers < 0:
             raise InputError(f"--runtime.workers {self.workers} must not be negative")
-        if not 0 < self.report_after_s < float("inf") or not 0 < self.stop_after_s < float("inf"):
+        if not 0 < self.report_after_s < float("inf") or not 0 <= self.stop_after_s < float("inf"):
             raise InputError(
-                f"--runtime.report-after-s {self.report_after_s} and --runtime.stop-after-s {self.stop_after_s} "
-                "must be numbers of seconds above 0"
+                f"--runtime.report-after-s {self.report_after_s} must be a number of seconds above 0, and "
+                f"--runtime.stop-after-s {self.stop_after_s} too, or 0 for a limit that is learnt"
             )
+        if not 0 < self.hang_floor_s < float("inf"):
+            raise InputError(f"--runtime.hang-floor-s {self.hang_floor_s} must be a number of seconds above 0")
         if not 0 <= self.scratch_gb < float("inf"):
             raise InputError(f"--runtime.scratch-gb {self.scratch_gb} must be a number of GB, or 0 for no limit")
         if not 0 <= self.gpu_floor < 1 or not 0 < self.gpu_floor_s < float("inf"):

@@ -6,6 +6,7 @@ Out: RunPaths (every file name), OpenRun and Start (where an attempt begins), ch
 Imported by: honesty, train, evaluate, localize, score, finetune, replay; launch takes paths and progress.
 
 paths (names), progress (where it stands), alarm: no torch, no numpy
+limits (how long each section of a training may take): no torch
 info (run.json, and whether what is wanted now goes on with it): no torch
 state, checkpoint (what is saved) -> tensor_file, optimizer_state (read as a stranger's)
 network (with its first weights, or trained)   descent (weights of another run to start from)

@@ -62,6 +62,19 @@ class RunPaths:
         return self.root / PROGRESS
 
     @property
+    def limits(self) -> Path:
+        return self.root / "limits.json"
+
+    @property
+    def hangs(self) -> Path:
+        return self.root / "hangs.jsonl"
+
+    @property
+    def waiting(self) -> Path:
+        """Where ranks that wait too long say so to each other."""
+        return self.root / "waiting"
+
+    @property
     def best(self) -> Path:
         return self.root / "best.json"
 

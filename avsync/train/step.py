@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from avsync.config import ObjectiveName, OptimConfig, OptimizerName, TrainConfig
 from avsync.data.augment import augmented
@@ -117,6 +118,8 @@ class Stepper:
         self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
         self._accelerator, self._config, self._view, self._sample_rate = accelerator, config, view, sample_rate
         self._convert = to_rgb
+        self.gradients: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Around backward and what the ranks exchange in it."""
 
     def ready(self) -> None:
         """Once, when weights and optimiser state are in place."""
@@ -124,6 +127,10 @@ class Stepper:
         if self._config.compile:
             model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
         self._model, self._update = self._accelerator.prepare(model, self.optimizer)
+        if isinstance(self._model, DistributedDataParallel):
+            # rank 0's statistics are what is kept, and are sent before each validation: not in every forward pass,
+            # where a rank would wait for others and take that for its own work
+            self._model.broadcast_buffers = False
 
     @property
     def rate(self) -> float:
@@ -174,7 +181,8 @@ class Stepper:
         given = self.prepared(batch, step)
         out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
         result = score(out.logit, batch.in_sync, batch.valid, self._config.objective)
-        self._accelerator.backward(result.objective / parts)
+        with self.gradients():
+            self._accelerator.backward(result.objective / parts)
         unreadable = (~batch.valid).sum()
         return torch.stack((result.loss * result.examples, result.correct, result.examples, unreadable))
 

@@ -27,6 +27,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts
 from avsync.train.gpu import GpuUse
+from avsync.train.stragglers import Straggler
 from sharding.base.guarded import make_folder, open_in_place
 from sharding.base.housekeeping import housekeeping
 from sharding.errors import InputError
@@ -91,6 +92,10 @@ class StepMetrics:
     """Busy: mean of all ranks; memory: of rank 0."""
     copies: Counts | None
     """Of rank 0; None without a scratch folder."""
+    ranks: Mapping[str, float]
+    """Points of curves that compare the ranks."""
+    slow: Straggler | None
+    """Whom the other ranks wait for."""
 
     @property
     def means(self) -> list[tuple[float, float]]:
@@ -248,6 +253,7 @@ class Tracker:
         }
         if now.copies:
             points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
+        points |= now.ranks
         if now.gpu:
             points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
         self.train.scalars(points, now.step)

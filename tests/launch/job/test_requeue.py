@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.progress_on_disk import FAILURES, Past
-from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear, with_slow_rank
 from launch.queue.scontrol import JobFacts
 
 RUNNING = JobFacts(
@@ -259,3 +259,17 @@ def test_steps_that_were_saved_without_a_word_count_too():
     assert Past([crash, lost]).failures_at(50) == 0
     assert Past([crash, lost, third]).failures_at(50) == 1, "the row began anew at step 50"
     assert Past([crash, lost, third]).most == 50
+
+
+@given(st.sampled_from(list(What)), st.sampled_from(list(Do)), st.sampled_from(["", "the time limit was near"]))
+def test_the_end_report_names_the_slow_rank_where_the_job_was_at_work(what: What, do: Do, why: str) -> None:
+    """A crash keeps its own words: the next attempt compares them."""
+    slow = "rank 5 on n3 waits 4.0x as long for its data: x, or leave the node out: --exclude=n3"
+    before = Decision(what=what, do=do, why=why)
+    now = with_slow_rank(before, slow)
+    assert with_slow_rank(before, "") == before
+    assert (now.what, now.do) == (what, do)
+    assert now.why.startswith(why)
+    named = slow in now.why
+    assert named == (what in (What.DONE, What.TIME_LIMIT, What.PREEMPTED, What.HUNG))
+    assert named or now == before

@@ -376,6 +376,23 @@ def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no sign of life for 15.0 min; after 30.0 min it is ended and requeued" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("over", [False, True])
+def test_the_rank_that_the_others_wait_for_is_told_also_when_the_job_is_over(
+    tmp_path: Path, over: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    if over:
+        made.over(paths, End.DONE)
+    made.progress(paths)
+    ran("status", "run")
+    assert "rank 5" not in capsys.readouterr().out
+    made.progress(paths, slow="rank 5 on n3 waits 4.0x as long for its data: --exclude=n3\x1b[31m")
+    ran("status", "run")
+    shown = capsys.readouterr().out
+    assert "run: rank 5 on n3 waits 4.0x as long for its data: --exclude=n3" in shown
+    assert "\x1b[31m" not in shown
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120])
 def test_in_a_narrow_terminal_no_line_of_the_table_breaks(
     tmp_path: Path, columns: int, capsys: pytest.CaptureFixture[str]
