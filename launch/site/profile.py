@@ -10,6 +10,7 @@ from launch.site.amounts import memory_mb, seconds, size, time_limit, with_secon
 from sharding.errors import InputError
 
 Occasion = Literal["done", "failed", "cancelled", "requeued", "warning"]
+Requeue = Literal["plain", "expedite"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +118,9 @@ class ClusterProfile:
     """How a job reaches scontrol: on nodes that have none, ("ssh", "login1", "scontrol"); empty: not at all."""
     successors: int = 0
     """Where jobs cannot requeue themselves: so many jobs wait in line, each takes up where the last one ended."""
+    requeue: Requeue = "plain"
+    """How sbatch is asked to requeue: "expedite", where SLURM 25.11 or newer takes it (`avsync doctor` tells): without
+    the wait that others have, and after a node's failure before all other jobs."""
     retries: int = 3
     """Attempts in a row that may fail without a new checkpoint, before the run is given up."""
     heartbeat: str = "30 min"

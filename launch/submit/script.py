@@ -14,6 +14,7 @@ from launch.job.record import JobRecord
 from launch.job.srun import export_values
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
+from launch.site.profile import ClusterProfile
 from sharding.base.text import is_unicode, plain
 from sharding.base.written_paths import fill_in, variables_in
 from sharding.errors import InputError
@@ -182,7 +183,7 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         "comment": f"{MARK}{paths.root}",
         "output": _pattern(str(log.parent)) + f"/{log.name}",
         "open-mode": "append",
-        "requeue": YES,
+        "requeue": requeue_value(profile),
         "signal": f"B:USR2@{profile.signal_lead_s}",
         "array": f"0-{piece.tasks - 1}" if piece.tasks else "",
         "dependency": waits.text,
@@ -208,6 +209,11 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         )
     own = {name: value or YES for name, value in profile.sbatch.items() if asked.gpus_per_node or name not in OF_GPUS}
     return {name: value for name, value in (options | own).items() if value}
+
+
+def requeue_value(profile: ClusterProfile) -> str:
+    """Of --requeue."""
+    return YES if profile.requeue == "plain" else profile.requeue
 
 
 def _option(name: str, value: str) -> str:

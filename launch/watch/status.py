@@ -68,7 +68,6 @@ ENDING = {
     "COMPLETING": "its processes are on their way out",
     "STAGE_OUT": "its files are being brought away",
     "SIGNALING": "its processes are being asked to leave",
-    "EXPEDITING": "its attempt failed; SLURM looks whether to start it again at once",
 }
 
 

@@ -83,6 +83,7 @@ def test_an_unknown_name_is_told_what_there_is(own: Path) -> None:
         ('[pack]\ntime = "1h30m"', r'site.toml: pack.time = "1h30m" is no time limit'),
         ('[train]\nmemory = "9 cups"', r'site.toml: train.memory = "9 cups" is no memory'),
         ('memory_per_gpu = "1.5G"', r'site.toml: memory_per_gpu = "1.5G" is no memory; .* write 1536M'),
+        ('requeue = "at once"', r"site.toml: requeue: invalid enum value 'at once'; there are plain, expedite"),
         ("retries = 0", r"site.toml: retries = 0 is too low"),
         ('scratch_size = "9 cups"', r'scratch_size = "9 cups" is no size'),
         ("[efficiency]\ngpu_below = 2.0", r"efficiency.gpu_below = 2.0 must be a share"),

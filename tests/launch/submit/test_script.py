@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from launch.doctor.scripts import Looks
+from launch.doctor.scripts import scripts as probe_scripts
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Resources
 from launch.site.profile import ClusterProfile
@@ -45,6 +47,13 @@ def test_a_script_asks_for_what_the_record_says() -> None:
         "exclude": "n1,n2", "time": "1-01:01:01", "nodes": "2", "ntasks-per-node": "4", "gpus-per-node": "4",
         "cpus-per-task": "8", "mem": "1000M",
     }  # fmt: skip
+
+
+def test_a_job_is_expedited_where_its_profile_says_so_and_so_is_the_doctors() -> None:
+    for requeue, value in (("plain", ""), ("expedite", "expedite")):
+        assert options(text(record(requeue=requeue)))["requeue"] == value
+        probes = probe_scripts(ClusterProfile(requeue=requeue), Path("/x"), Looks())
+        assert options(probes["requeue"])["requeue"] == value
 
 
 def test_what_is_empty_is_left_to_the_site() -> None:
