@@ -6,7 +6,7 @@ Adding a site needs a file, no code. The line under a field is its explanation i
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from launch.site.amounts import memory_mb, seconds, size, time_limit, with_seconds
+from launch.site.amounts import memory_mb, node_counts, seconds, size, time_limit, with_seconds
 from sharding.errors import InputError
 
 Occasion = Literal["done", "failed", "cancelled", "requeued", "warning"]
@@ -27,8 +27,8 @@ class JobOptions:
     """Features that its nodes must have."""
     time: str | None = None
     """Time limit of a job, as of the profile; it is requeued at the end as long as there is work."""
-    nodes: int = 1
-    """Nodes of a job; of train only."""
+    nodes: int | str = 1
+    """Nodes of a job; of train only. "2-4": it starts on as many of these as are free, each time that it starts."""
     gpus_per_node: int | None = None
     """Each GPU gets a task of its own."""
     tasks_per_node: int | None = None
@@ -169,6 +169,7 @@ def check_profile(profile: ClusterProfile) -> None:
             time_limit(options.time, f"{kind}.time")
         if options.memory:
             memory_mb(options.memory, f"{kind}.memory")
+        node_counts(options.nodes, f"{kind}.nodes =")
 
 
 def check_full(path: str, named: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
-from launch.job.record import JobRecord
+from launch.job.record import JobRecord, Resources
 from launch.job.srun import export_values
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
@@ -194,10 +194,8 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         "constraint": asked.constraint,
         "exclude": ",".join(asked.exclude),
         "time": as_clock(asked.time_s),
-        "nodes": str(asked.nodes),
-        "ntasks-per-node": str(asked.tasks_per_node),
+        **_shape(asked),
         "gpus-per-node": str(asked.gpus_per_node or ""),
-        "cpus-per-task": str(asked.cpus_per_task or ""),
         "mem": f"{asked.memory_mb}M" if asked.memory_mb else "",
     }
     if taken := sorted(OURS & profile.sbatch.keys()):
@@ -209,6 +207,16 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         )
     own = {name: value or YES for name, value in profile.sbatch.items() if asked.gpus_per_node or name not in OF_GPUS}
     return {name: value for name, value in (options | own).items() if value}
+
+
+def _shape(asked: Resources) -> dict[str, str]:
+    """Nodes, and what of each. With a number of tasks SLURM always gives the least of a range of nodes, or after a
+    requeue as many as the last time (seen with 22.05): then it gets none, and srun alone says what each node runs.
+    """
+    nodes, cpus = {"nodes": str(asked.node_counts)}, asked.cpus_per_task
+    if asked.node_counts.is_range:
+        return {**nodes, "cpus-per-task": str(asked.tasks_per_node * max(cpus, 1))}
+    return {**nodes, "ntasks-per-node": str(asked.tasks_per_node), "cpus-per-task": str(cpus or "")}
 
 
 def requeue_value(profile: ClusterProfile) -> str:
