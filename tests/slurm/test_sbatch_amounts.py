@@ -15,7 +15,7 @@ TIMES = (
 MEMORY = "64G 2000M 64GB 64gb 2000 500000K 1T 1t 1500kb 100kB 3Mb 1.5G 1P G 64x".split()
 
 
-NODES = "1 2 1-1 1-3 2-4 4-2 0-3 0 2- -3 a-b two 2-4:2 2,3 2-3-4".split()
+NODES = "1 2 1-1 1-3 2-4 2-9 4-2 0-3 0 2- -3 a-b two 2-4:2 2,3 2-3-4".split()
 
 
 def held(cluster: Cluster, option: str) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from launch.commands.entries import command_class
+from launch.job.record import JobRecord
 from launch.site.profile import ClusterProfile, JobOptions
 from launch.site.profiles import find_profile
 from launch.submit.command import OWN, Submit
 from launch.submit.kinds import KINDS
+from launch.submit.messages import dry_run_report
 from launch.submit.plan import JobPlan, plan_chain
 from launch.submit.typed import absolute
+from sharding.base.files import from_json, to_json
 from sharding.errors import InputError
 
 SMALL = ("--preset", "small")
@@ -41,7 +44,10 @@ def test_a_range_of_nodes_is_typed_or_of_the_profile_and_of_a_training_alone() -
 
     def counts(*words: str) -> str:
         (plan,) = plan_chain(parsed("train", "d", "r", *SMALL, *words).chain, site, commit="")
-        return str(plan.record.resources.node_counts)
+        assert from_json(to_json(plan.record), JobRecord, "job.json") == plan.record, "as resubmit finds it"
+        report, nodes = dry_run_report([plan], [plan], 1, (), {}), plan.record.resources.node_counts
+        assert (f"{nodes.least} to {nodes.most} nodes, each with 8 CPUs" in report) == nodes.is_range
+        return str(nodes)
 
     assert [counts(), counts("--nodes", "3"), counts("--nodes=3-8"), counts("--nodes", "5-5")] == [
         "2-4",
