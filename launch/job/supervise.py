@@ -48,7 +48,7 @@ def main(folder: str) -> int:
         return REFUSED
     try:
         this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
-        if (code := over_already(this)) is not None:
+        if (code := over_already(this, Scontrol(this.record.profile.scontrol))) is not None:
             return code
     except AvsyncError as error:
         say(f"error: {error}")

@@ -5,6 +5,7 @@ nothing on a node could change it. Of what an earlier job of the chain makes, as
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.job.record import JobRecord
+from launch.site.amounts import NodeCounts, spans
 from launch.submit.kinds import INDEX, PACK
 from launch.submit.plan import JobPlan
+from launch.submit.resources import tasks_fixed_by
 from launch.watch.meant import ARRAYS
 from sharding.base.environment import HOME
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, UsageError
 
 if TYPE_CHECKING:
     from avsync.config import PairConfig, TrainConfig, ViewConfig
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
     from sharding.format.dataset import Dataset
     from sharding.format.index import DatasetInfo
 
+MOST_SHARES, MOST_BATCH = 16, 2**16
+"""Numbers of nodes whose common multiple is looked for; the largest batch that is worth advising."""
 PATIENCE_S = 120.0
 """For torch to be loaded, once, by a process of its own: on a login node it may be slow, or not be allowed to."""
-OF_TASKS = frozenset("nodes ntasks ntasks-per-node ntasks-per-gpu".split())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +105,6 @@ def _curate(plan: JobPlan, before: Before) -> None:
 
 
 def _train(plan: JobPlan, before: Before) -> None:
-    from avsync.data.order import check_batch
     from avsync.run.info import check_folder_of_run, check_same_settings, read_run
     from avsync.run.paths import RunPaths
     from avsync.staging.mirror import check_scratch
@@ -112,7 +115,7 @@ def _train(plan: JobPlan, before: Before) -> None:
     check_folder_of_run(paths)
     if paths.info.is_file():
         check_same_settings(read_run(paths), config, paths.root)
-    check_batch(config.batch, ranks_of(plan.record), config.runtime.accumulate)
+    check_shared(plan.record, config.batch, config.runtime.accumulate)
     location = check_scratch(command.dataset, config.runtime.scratch or plan.record.profile.scratch)
     if location.folder is None or not before.knows(location.folder):
         return
@@ -208,11 +211,31 @@ follows one that was asked about."""
 NO_CHECK = frozenset({"verify", *ARRAYS})
 
 
-def ranks_of(record: JobRecord) -> int:
-    """Processes of a job; 1 where the profile's own options decide that, which sbatch and srun read."""
-    profile, asked = record.profile, record.resources
-    by_srun = any(word.startswith(("-n", "-N", "--ntasks", "--nodes")) for word in profile.srun)
-    return 1 if OF_TASKS & profile.sbatch.keys() or by_srun else asked.nodes * asked.tasks_per_node
+def ranks_on(record: JobRecord, nodes: int) -> int:
+    """Processes of a job on so many nodes; 1 where the profile's own options for sbatch and srun decide that."""
+    return 1 if tasks_fixed_by(record.profile) else nodes * record.resources.tasks_per_node
+
+
+def check_shared(record: JobRecord, batch: int, accumulate: int) -> None:
+    """Raises UsageError where the processes of any number of nodes that it may get cannot share the batch."""
+    from avsync.data.order import check_batch
+
+    counts = record.resources.node_counts
+    if not counts.is_range:
+        return check_batch(batch, ranks_on(record, counts.least), accumulate)
+    each, passes = ranks_on(record, 1), f" in --runtime.accumulate {accumulate} passes" * (accumulate > 1)
+    bad = next((nodes for nodes in counts.each if batch % (nodes * each * accumulate)), None)
+    if bad is None:
+        return None
+    shares = NodeCounts(counts.least, min(counts.most, batch // (each * accumulate)))
+    good = spans(nodes for nodes in shares.each if batch % (nodes * each * accumulate) == 0)
+    fits = math.lcm(*counts.each) * each * accumulate if len(counts.each) <= MOST_SHARES else 0
+    remedies = [f"--batch a multiple of {fits}"] * (0 < fits <= MOST_BATCH)
+    remedies += [f"--nodes {' or '.join(map(str, good))}"] * bool(good) or [f"fewer than {counts} nodes"]
+    raise UsageError(
+        f"--batch {batch} cannot be shared by {bad * each} processes{passes}, which the job has on {bad} of its "
+        f"{counts} nodes: give {', or '.join(remedies)}"
+    )
 
 
 def _promised(pack: Any, dataset: Path, split: str) -> "Dataset":

@@ -49,6 +49,11 @@ ROWS = {
         Do.REQUEUE,
     ),
     "a node has failed": (seen({"state": "PENDING", "restarts": 1}, node_failed=True), What.LOST, Do.LEAVE),
+    "a node has failed, and the job is expedited": (
+        seen({"state": "EXPEDITING", "restarts": 1}, node_failed=True, exit=143),
+        What.LOST,
+        Do.LEAVE,
+    ),
     "a node has failed, and srun says nothing of its ranks": (
         seen({"state": "PENDING", "restarts": 1}, exit=0, fault="", node_failed=True),
         What.LOST,
@@ -153,7 +158,7 @@ def test_only_a_reason_is_clear():
 facts_of_any_kind = st.builds(
     JobFacts,
     state=st.sampled_from(
-        "RUNNING PENDING COMPLETING CANCELLED NODE_FAIL BOOT_FAIL TIMEOUT PREEMPTED FAILED REQUEUED".split()
+        "RUNNING PENDING COMPLETING CANCELLED NODE_FAIL BOOT_FAIL TIMEOUT PREEMPTED FAILED REQUEUED EXPEDITING".split()
     ),
     reason=st.sampled_from(["", "TimeLimit", "Resources", "BeginTime", "Priority"]),
     restarts=st.integers(0, 4),

@@ -4,11 +4,13 @@ import json
 import os
 import time
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import made
 import pytest
 from made import ran
+from rich.console import Console
 
 from avsync.run.alarm import Alarm
 from avsync.run.progress import ValidationScore
@@ -20,9 +22,11 @@ from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly
 from launch.watch import cells
 from launch.watch.board import named_apart, tunnel
 from launch.watch.on_disk import TELLING
+from launch.watch.page import show_page
 from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
-from sharding.base.files import read_json
+from sharding.base.files import read_json, write_json
 from sharding.base.share_progress import ShareProgress, ShareTeller, WorkProgress
+from sharding.errors import FormatError
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -234,6 +238,28 @@ def test_a_damaged_or_half_written_file_hides_no_job(tmp_path: Path) -> None:
         file.write('{"what": "pree')
     got = read_status(paths, ask_queue())
     assert (got.progress, got.outcome, len(got.attempts)) == (None, None, 1)
+
+
+def test_of_a_range_of_nodes_those_that_it_got_are_shown_and_what_was_asked_for(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run")
+    record = read_json(paths.record, JobRecord)
+    queue = Queue(rows=[row("RUNNING", nodes="n[1-3]")], problem="", asked=time.time())
+    for most, asked in ((0, ""), (4, " (2-4 were asked for)")):
+        write_json(paths.record, replace(record, resources=replace(record.resources, most_nodes=most)))
+        console = Console(file=StringIO(), width=120)
+        show_page(console, read_status(paths, queue))
+        assert f"running on n[1-3]{asked}\n" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_range_of_nodes_with_its_ends_the_wrong_way_round_is_a_damaged_record(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run")
+    text = paths.record.read_text()
+    assert '"most_nodes": 0' in text or '"most_nodes":0' in text
+    paths.record.write_text(
+        text.replace('"most_nodes": 0', '"most_nodes": 1').replace('"most_nodes":0', '"most_nodes":1')
+    )
+    with pytest.raises(FormatError, match="at least 2 nodes and at most 1"):
+        read_json(paths.record, JobRecord)
 
 
 # ---- avsync status
