@@ -156,7 +156,7 @@ def _evaluate(plan: JobPlan, before: Before) -> None:
     if trained is None or not before.knows(command.dataset):
         return
     pairs = command.config.pairs_of(trained.config.pairs)
-    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view)
+    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view, trained.config)
     check_same_input(trained, chosen, command.dataset)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from avsync_settings import quick_config
+from avsync_settings import quick_separation
 
 from avsync.config import SeparateConfig, TrainConfig
 from avsync.run.checkpoint import load_weights
@@ -16,26 +16,9 @@ from avsync.run.network import load_network
 from avsync.run.paths import RunPaths
 from avsync.separation.learner import train_separator
 from avsync.separation.loaded import load_separator
-from avsync.train.trainer import train
 from sharding.errors import FormatError, InputError
 
-SYNC = replace(quick_config(), steps=1, validate_every=0, optim=replace(quick_config().optim, warmup_steps=0))
-CONFIG = replace(SYNC, model="separate", steps=4, validate_every=2)
-
-
-@pytest.fixture(scope="module")
-def features(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("features") / "run"
-    train(dataset, run, SYNC)
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole(dataset: Path, features: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without an interruption."""
-    run = tmp_path_factory.mktemp("whole") / "run"
-    train_separator(dataset, run, CONFIG, features=features)
-    return run
+CONFIG = quick_separation()
 
 
 def weights(run: Path, step: int) -> dict[str, torch.Tensor]:
