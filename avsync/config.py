@@ -11,6 +11,7 @@ from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 ModelName = Literal["thesis", "paper", "small", "covariance", "embedding"]
+NetworkName = Literal[ModelName, "separate"]
 PairsName = Literal["symmetric", "cyclic", "uniform"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 ObjectiveName = Literal["binary", "choice"]
@@ -156,6 +157,24 @@ UNKNOWN_WAIT_S = 900.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SeparateConfig:
+    """How network `separate` is trained to take sounds apart; no other network asks."""
+
+    task: Literal["screen", "blind"] = "screen"
+    """screen: what belongs to the picture, and the rest; blind: two sounds, by ear, to compare with."""
+    along: bool = False
+    """Train the features of --features along; else they stay as they are."""
+    mask: Literal["complex", "ratio"] = "complex"
+    """complex: of loudness and phase; ratio: of loudness, with the phase of the mixture."""
+    spread_db: float = 6.0
+    """Two sounds are mixed equally loud, give or take up to half of this each."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.spread_db <= 60:
+            raise InputError(f"--separate.spread-db {self.spread_db} must lie in 0 to 60")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeConfig:
     """How the work is done; a resumed run may change any of it: the clips of a step, and how they are cut, stay."""
 
@@ -223,8 +242,8 @@ class RuntimeConfig:
 class TrainConfig:
     """One training run. The same command again resumes it."""
 
-    model: ModelName = "paper"
-    """Which network."""
+    model: NetworkName = "paper"
+    """Which network; separate: one that takes sounds apart by what another network sees (--features)."""
     steps: int = 100_000
     """Optimiser steps, resumes included."""
     batch: int = 16
@@ -251,9 +270,20 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     low_rate: LowRateConfig = field(default_factory=LowRateConfig)
+    separate: SeparateConfig = field(default_factory=SeparateConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
+    @property
+    def separates(self) -> bool:
+        """What is trained takes sounds apart; it says nothing of sync."""
+        return self.model == "separate"
+
     def __post_init__(self) -> None:
+        if self.separates and (self.batch % 2 or self.compile or self.channels_last or self.low_rate.steps):
+            raise InputError(
+                f"--model separate mixes clips two by two and needs an even --batch, not {self.batch}; and neither "
+                "--compile nor --channels-last nor --low-rate.steps"
+            )
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
         if not 0 <= self.balance <= 1:

@@ -113,7 +113,7 @@ class Stepper:
     """A network and its optimiser."""
 
     def __init__(
-        self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View, sample_rate: int
+        self, accelerator: Accelerates, network: nn.Module, config: TrainConfig, view: View, sample_rate: int
     ) -> None:
         self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
         self._accelerator, self._config, self._view, self._sample_rate = accelerator, config, view, sample_rate
@@ -123,8 +123,9 @@ class Stepper:
 
     def ready(self) -> None:
         """Once, when weights and optimiser state are in place."""
-        model: Callable[..., SyncOutput] = self.network
+        model: Callable[..., Any] = self.network
         if self._config.compile:
+            assert isinstance(self.network, SyncNet)  # of no other is it asked (TrainConfig)
             model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
         self._model, self._update = self._accelerator.prepare(model, self.optimizer)
         if isinstance(self._model, DistributedDataParallel):
@@ -177,10 +178,14 @@ class Stepper:
             buffer.copy_(value)
         self.optimizer.zero_grad()
 
-    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+    def ask(self, batch: Batch, step: int) -> LossSums:
+        """The network's answers to a batch, and what they are worth."""
         given = self.prepared(batch, step)
         out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
-        result = score(out.logit, batch.in_sync, batch.valid, self._config.objective)
+        return score(out.logit, batch.in_sync, batch.valid, self._config.objective)
+
+    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+        result = self.ask(batch, step)
         with self.gradients():
             self._accelerator.backward(result.objective / parts)
         unreadable = (~batch.valid).sum()

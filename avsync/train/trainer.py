@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -53,10 +53,29 @@ class TrainSummary:
     best: Best | None
 
 
+class Trains(Protocol):
+    """All steps of a run, in one process."""
+
+    def run(self) -> TrainSummary: ...
+
+
 def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | None = None) -> TrainSummary:
+    """Train a sync network: see `train_by`."""
+    return train_by(Trainer, dataset, run, config, origin)
+
+
+def train_by(
+    build: Callable[[Accelerator, World, OpenRun, SectionWatch], Trains],
+    dataset: str | Path,
+    run: Path,
+    config: TrainConfig,
+    origin: Path | None = None,
+    features: Path | None = None,
+) -> TrainSummary:
     """Train until `config.steps`; the same call again resumes at the exact step.
 
-    origin: a run whose best weights this one starts from.
+    build: whose business what is trained is; origin: a run whose best weights this one starts from; features: one
+    whose network this one sees by.
 
     Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use,
     Stopped when somebody wished to stop and all is saved.
@@ -74,10 +93,10 @@ def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | No
         use_cores(accelerator.device)
         world = world_of(accelerator, patience)
     with ExitStack() as held:
-        opened = world.together(lambda: open_run(dataset, run, config, world, held, origin))
+        opened = world.together(lambda: open_run(dataset, run, config, world, held, origin, features))
         with WaitNotice("building the network, or taking up its newest checkpoint", console):
             watch = held.enter_context(watched(opened.paths, config, world))
-            trainer = Trainer(accelerator, watch.marked(world), opened, watch)
+            trainer = build(accelerator, watch.marked(world), opened, watch)
         try:
             summary = trainer.run()
         except Stopped:
@@ -113,7 +132,7 @@ class Trainer:
 
     def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun, watch: SectionWatch) -> None:
         self.world, self.opened, self.config, self.feed = world, opened, opened.config, opened.feed
-        self.loop = Loop(world, _schedule(self.config), watch)
+        self.loop = Loop(world, schedule_of(self.config), watch)
         self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting, watch)
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_network(self.config, self.feed)
@@ -214,7 +233,8 @@ class Trainer:
         restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
 
 
-def _schedule(config: TrainConfig) -> TrainSchedule:
+def schedule_of(config: TrainConfig) -> TrainSchedule:
+    """What is due when, of a training with these settings."""
     runtime = config.runtime
     return TrainSchedule(
         steps=config.steps,

@@ -55,13 +55,17 @@ class Before:
     networks: list[tuple[str, str, "InputSpec"]] = field(default_factory=list[tuple[str, str, "InputSpec"]])
     """Kind of job, network and window: what only torch can tell."""
 
-    def select(self, dataset: Path, split: str, pairs: "PairConfig", view: "ViewConfig") -> "Selection":
-        """Of the dataset as it stands, or as its settings promise it."""
-        from avsync.data.selection import Selection
+    def select(
+        self, dataset: Path, split: str, pairs: "PairConfig", view: "ViewConfig", trained: "TrainConfig | None" = None
+    ) -> "Selection":
+        """Of the dataset as it stands, or as its settings promise it; trained: where it is for a training."""
+        from avsync.data.pairs import build_sampler
+        from avsync.data.selection import Selection, sampler_of
 
+        sampler = sampler_of(trained) if trained else build_sampler
         if pack := self.packed.get(_real(dataset)):
-            return Selection.of_dataset(_promised(pack, dataset, split), pairs, view)
-        return Selection.of_folder(dataset, split, pairs, view)
+            return Selection.of_dataset(_promised(pack, dataset, split), pairs, view, sampler)
+        return Selection.of_folder(dataset, split, pairs, view, sampler=sampler)
 
     def knows(self, dataset: Path) -> bool:
         """It is there, or what it will be is known. That it is missing is told elsewhere."""
@@ -106,6 +110,7 @@ def _curate(plan: JobPlan, before: Before) -> None:
 
 def _train(plan: JobPlan, before: Before) -> None:
     from avsync.run.info import check_folder_of_run, check_same_settings, read_run
+    from avsync.run.origins import check_features, features_of
     from avsync.run.paths import RunPaths
     from avsync.staging.mirror import check_scratch
 
@@ -115,15 +120,21 @@ def _train(plan: JobPlan, before: Before) -> None:
     check_folder_of_run(paths)
     if paths.info.is_file():
         check_same_settings(read_run(paths), config, paths.root)
-    check_shared(plan.record, config.batch, config.runtime.accumulate)
+    check_shared(plan.record, config.batch, config.runtime.accumulate, partners=config.separates)
+    seen_by = None
+    if command.features is None or _real(command.features) not in before.trained:
+        seen_by = features_of(command.run, command.features, config)
     location = check_scratch(command.dataset, config.runtime.scratch or plan.record.profile.scratch)
     if location.folder is None or not before.knows(location.folder):
         return
     train = _train_on(location.folder, command.run, config, before)
     before.trained[_real(command.run)] = WillBeTrained(config=config, spec=train.spec(), dataset=train.dataset.info)
-    if not paths.info.is_file():  # the network of one that was begun is known to work
+    if seen_by:
+        check_features(seen_by, train.spec(), config.view)
+    model = seen_by.model if seen_by else config.model
+    if not paths.info.is_file() and model != "separate":  # the network of one that was begun is known to work
         every = {1, config.low_rate.every if config.low_rate.steps else 1}
-        before.networks += [(plan.record.kind, config.model, train.spec(one)) for one in sorted(every)]
+        before.networks += [(plan.record.kind, model, train.spec(one)) for one in sorted(every)]
 
 
 def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -> "Selection":
@@ -132,8 +143,8 @@ def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -
     from avsync.run.info import check_begun, describe_run
     from avsync.run.paths import RunPaths
 
-    train = before.select(dataset, "train", config.pairs, config.view)
-    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view))
+    train = before.select(dataset, "train", config.pairs, config.view, config)
+    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view, config))
     if _real(dataset) not in before.packed:
         order = train.training_order(config)
         check_begun(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
@@ -148,7 +159,7 @@ def _evaluate(plan: JobPlan, before: Before) -> None:
     if trained is None or not before.knows(command.dataset):
         return
     pairs = command.config.pairs_of(trained.config.pairs)
-    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view)
+    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view, trained.config)
     check_same_input(trained, chosen, command.dataset)
 
 
@@ -216,25 +227,26 @@ def ranks_on(record: JobRecord, nodes: int) -> int:
     return 1 if tasks_fixed_by(record.profile) else nodes * record.resources.tasks_per_node
 
 
-def check_shared(record: JobRecord, batch: int, accumulate: int) -> None:
+def check_shared(record: JobRecord, batch: int, accumulate: int, *, partners: bool = False) -> None:
     """Raises UsageError where the processes of any number of nodes that it may get cannot share the batch."""
     from avsync.data.order import check_batch
 
     counts = record.resources.node_counts
     if not counts.is_range:
-        return check_batch(batch, ranks_on(record, counts.least), accumulate)
+        return check_batch(batch, ranks_on(record, counts.least), accumulate, partners=partners)
     each, passes = ranks_on(record, 1), f" in --runtime.accumulate {accumulate} passes" * (accumulate > 1)
-    bad = next((nodes for nodes in counts.each if batch % (nodes * each * accumulate)), None)
+    of_node = each * accumulate * (1 + partners)
+    bad = next((nodes for nodes in counts.each if batch % (nodes * of_node)), None)
     if bad is None:
         return None
-    shares = NodeCounts(counts.least, min(counts.most, batch // (each * accumulate)))
-    good = spans(nodes for nodes in shares.each if batch % (nodes * each * accumulate) == 0)
-    fits = math.lcm(*counts.each) * each * accumulate if len(counts.each) <= MOST_SHARES else 0
+    shares = NodeCounts(counts.least, min(counts.most, batch // of_node))
+    good = spans(nodes for nodes in shares.each if batch % (nodes * of_node) == 0)
+    fits = math.lcm(*counts.each) * of_node if len(counts.each) <= MOST_SHARES else 0
     remedies = [f"--batch a multiple of {fits}"] * (0 < fits <= MOST_BATCH)
     remedies += [f"--nodes {' or '.join(map(str, good))}"] * bool(good) or [f"fewer than {counts} nodes"]
     raise UsageError(
-        f"--batch {batch} cannot be shared by {bad * each} processes{passes}, which the job has on {bad} of its "
-        f"{counts} nodes: give {', or '.join(remedies)}"
+        f"--batch {batch} cannot be shared{' two by two' * partners} by {bad * each} processes{passes}, which the job "
+        f"has on {bad} of its {counts} nodes: give {', or '.join(remedies)}"
     )
 
 

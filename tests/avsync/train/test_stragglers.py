@@ -106,7 +106,7 @@ def test_the_measure_is_the_lower_median(times: list[float]) -> None:
 
 
 def hold_back(child: subprocess.Popen[str]) -> None:
-    """Five sixths of the time it is stopped, for less long than a step takes: as on a machine that somebody else uses."""
+    """Five sixths of the time it is stopped, never for a whole step: as on a machine that somebody else uses."""
     try:
         while child.poll() is None:
             child.send_signal(SIGSTOP)

@@ -28,6 +28,8 @@ BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
 RUN_FLAGS, OUT_FLAGS = ((BEFORE / f"{name}-flags.txt").read_text().split() for name in ("run", "finetune"))
 SHORT = ("--pairs.window-s", "0.75", "--pairs.min-shift-s", "0.25", "--pairs.max-shift-s", "1")
 TRAIN = ("train", "data", "new", "--preset", "small", "--batch", "4", "--validate-clips", "2", *SHORT)
+SEPARATE = ("train", "data", "new", "--preset", "separate", "--batch", "4", "--validate-clips", "2", *SHORT)
+SEPARATE = (*SEPARATE, "--view.size", "24")
 VIDEOS = "scenes/few.csv"
 PACK = ("pack", VIDEOS, "packed", "--fps", "8", "--size", "32", "--sample-rate", "8000", "--min-clip-s", "1")
 TRAIN_PACKED = ("train", "packed", *TRAIN[2:])
@@ -63,6 +65,9 @@ def test_every_kind_of_job_is_asked_whether_it_can_be() -> None:
     "words",
     [
         ("train", "data", "run", *RUN_FLAGS),
+        (*SEPARATE, "--features", "run"),
+        (*SEPARATE, "--separate.task", "blind", "--then", "evaluate", "new", "data"),
+        (*TRAIN, "--view.size", "24", "--then", "train", "data", "next", *SEPARATE[3:], "--features", "new"),
         ("evaluate", "run", "data", "--split", "val"),
         ("finetune", "run", "data", "fresh", *OUT_FLAGS),
         ("audit", "data", *SHORT),
@@ -95,6 +100,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "batch, clips": ((*TRAIN, "--batch", "8"), {}, r"train: --batch 8 needs at least 8 usable clips"),
     "window": ((*TRAIN, "--pairs.window-s", "3"), {}, r"train: no clip is long enough: a window and its shift need"),
     "network": ((*TRAIN, "--model", "thesis"), {}, r"train: network 'thesis' needs windows of .* pictures at least"),
+    "separate, no features": (SEPARATE, {}, r"train: --preset separate needs --features RUN"),
+    "separate, features are none": ((*SEPARATE, "--features", "data"), {}, r"train: --features data has no run.json"),
+    "separate, other pictures": ((*SEPARATE, "--features", "run", "--view.size", "32"), {}, r"24x24 pixels, now 32x32"),
+    "separate, partners": ((*SEPARATE, "--features", "run"), {"tasks": 4}, r"--batch 4 cannot be shared two by two"),
     "RUN is a dataset": (("train", "data", "data", *TRAIN[3:]), {}, r"train: data is a dataset; give the run another"),
     "RUN on a mount": (("train", "data", "mount", *TRAIN[3:]), {}, r"holds other files \(of another\)"),
     "RUN is a comparison": (
