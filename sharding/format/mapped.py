@@ -12,7 +12,7 @@ from math import prod
 from mmap import ACCESS_READ, mmap
 from os import SEEK_END
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
@@ -44,14 +44,14 @@ KEPT_PAGES = 512
 """Of those last asked for: 30 MB, more than the shards of two blocks touch."""
 _LOCAL_HEADER = 30
 """Bytes of a zip member's own header, before its name."""
-_READERS: dict[tuple[int, int], Callable[[BufferedReader], tuple[tuple[int, ...], bool, Any]]] = {
+_READERS: dict[tuple[int, int], Callable[[BinaryIO], tuple[tuple[int, ...], bool, Any]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
 
 
 @contextmanager
-def _read(path: Path) -> Iterator[BufferedReader]:
+def _read(path: Path) -> Iterator[BinaryIO]:
     """The file, whose faults are errors of ours."""
     try:
         with BufferedReader(open_file(path)) as file:
@@ -95,7 +95,7 @@ def map_columns(path: Path, clips: int) -> tuple[Columns, dict[str, str] | None]
     return columns, prints
 
 
-def _mapped(file: BufferedReader) -> tuple[Columns, dict[str, str] | None]:
+def _mapped(file: BinaryIO) -> tuple[Columns, dict[str, str] | None]:
     whole, columns = mmap(file.fileno(), 0, access=ACCESS_READ), Columns()
     with ZipFile(file) as stored:
         for name in COLUMNS:
@@ -106,7 +106,7 @@ def _mapped(file: BufferedReader) -> tuple[Columns, dict[str, str] | None]:
     return columns, dict(zip(PRINTED, (f"{int(part, 16):016x}" for part in said), strict=True))
 
 
-def _place(file: BufferedReader, stored: ZipFile, name: str) -> dict[str, Any]:
+def _place(file: BinaryIO, stored: ZipFile, name: str) -> dict[str, Any]:
     """Shape, type and first byte of a column in the file. Raises ValueError where it is not stored as it is."""
     member = stored.getinfo(f"{name}.npy")
     file.seek(member.header_offset)

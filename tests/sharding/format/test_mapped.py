@@ -13,6 +13,7 @@ from sharding.format import columns, index, mapped
 from sharding.format.columns import COLUMNS, PRINTED
 from sharding.format.dataset import Dataset, open_dataset
 from sharding.format.index import Index, MappedIndex
+from sharding.format.mapped import check_bytes, checksums
 from sharding.format.runs import chunks
 from sharding.format.tar import BLOCK, padded
 from tests.sharding.conftest import Packed
@@ -142,6 +143,22 @@ def test_a_large_index_holds_its_digests_and_one_that_lies_about_them_is_found_b
     np.savez(large, **arrays, prints=np.array(["0" * 16] * len(PRINTED), np.bytes_))  # pyright: ignore[reportArgumentType]
     with pytest.raises(FormatError, match="its digests are not those of its columns"):
         Index.load(large)
+
+
+def test_the_checksums_of_an_index_tell_of_any_other_content(tmp_path: Path) -> None:
+    path = many(tmp_path / "index.npz")
+    check_bytes(path)
+    content, said = path.read_bytes(), checksums(path)
+    assert [name for name, _, _ in said] == [f"{name}.npy" for name in COLUMNS]
+    whole = Index.load(path)
+    for name in COLUMNS:
+        place = content.index(getattr(whole, name).tobytes())
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(FormatError, match="no archive of the columns"):
+            check_bytes(path)
+        changed = {each: getattr(whole, each) ^ (each == name) for each in COLUMNS}
+        np.savez(path, **changed)
+        assert checksums(path) != said
 
 
 def test_digests_that_are_none_make_no_index(tmp_path: Path) -> None:
