@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.format.index import Index
-from sharding.format.runs import ShardRuns, chunks, shard_runs
+from sharding.format.walk import ShardRuns, chunks, shard_runs
 
 
-class Clips(Protocol):
+class UsableClips(Protocol):
     """Ids, ascending. An array is such, of which a slice costs nothing."""
 
     def __len__(self) -> int: ...
@@ -78,7 +78,7 @@ def _longer_before(index: Index, shortest: int) -> NDArray[np.int64]:
     return np.concatenate([*found, np.array([done])])
 
 
-def runs_of(clips: Clips, index: Index) -> ShardRuns:
+def runs_of(clips: UsableClips, index: Index) -> ShardRuns:
     """Which of these clips each shard has."""
     if isinstance(clips, LongClips):
         return clips.runs

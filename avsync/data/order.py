@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
-from avsync.data.clips import Clips, LongClips
+from avsync.data.clips import LongClips, UsableClips
 from avsync.data.pairs import Pair, PairSampler, seconds
 from sharding.errors import UsageError
 from sharding.format.clip import Clock
 from sharding.format.index import Index, MappedIndex
-from sharding.format.runs import CHUNK, ShardRuns, shard_runs
+from sharding.format.walk import CHUNK, ShardRuns, shard_runs
 
 BLOCK_SHARDS = 64
 """Most shards that are mixed with each other. With 32 sources a shard this is about 2000 videos: near a full shuffle,
@@ -96,7 +96,7 @@ class Order:
     def __init__(
         self,
         *,
-        clips: Clips,
+        clips: UsableClips,
         shards: NDArray[np.int32] | ShardRuns,
         batch: int,
         seed: int,
@@ -280,11 +280,11 @@ class View:
         return 2 * int(rng.integers(rows + 1)), 2 * int(rng.integers(columns + 1))
 
 
-def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> Clips:
+def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> UsableClips:
     """Ids of the clips long enough for a pair. Raises UsageError when there is none, saying how long they are."""
     shortest = sampler.shortest()
     mapped = isinstance(index, MappedIndex)
-    usable: Clips = LongClips.of(index, shortest) if mapped else np.flatnonzero(index.frames >= shortest)
+    usable: UsableClips = LongClips.of(index, shortest) if mapped else np.flatnonzero(index.frames >= shortest)
     if not len(usable):
         raise UsageError(
             f"no clip is long enough: a window and its shift need {seconds(shortest, clock):.2f} s "
@@ -325,7 +325,7 @@ def fixed_draws(
     ]
 
 
-def fixed_choice(clips: Clips, count: int) -> NDArray[np.int64]:
+def fixed_choice(clips: UsableClips, count: int) -> NDArray[np.int64]:
     """At most `count` of the clips, always the same ones, spread over the whole split."""
     return np.sort(clips[first_shuffled(len(clips), count)])
 

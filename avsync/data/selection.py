@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
-from avsync.data.clips import Clips, runs_of
+from avsync.data.clips import UsableClips, runs_of
 from avsync.data.fingerprint import SplitPrint
 from avsync.data.order import Draw, Order, View, balanced, draws_of_step, fixed_choice, fixed_draws, usable_clips
 from avsync.data.pairs import PairSampler, build_sampler
@@ -54,7 +54,7 @@ class Selection:
     dataset: Dataset
     sampler: PairSampler
     view: View
-    usable: Clips
+    usable: UsableClips
     """The clips that are long enough."""
 
     @classmethod

@@ -9,6 +9,6 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
     records    what a shard's side file says       dataset   a split, opened for reading
     index      dataset.json, and where each clip lies
     columns    that as arrays                       mapped    the same of a large split, left in the file
-    runs       columns a piece at a time, and by shard
+    walk       columns a piece at a time, and by shard
     form       what a clip must be by index and dataset.json       claims    what a member's bytes make a decoder say
 """

@@ -21,8 +21,8 @@ from sharding.base.files import open_file, publish
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import KEY_DIGITS
 from sharding.format.records import ClipRecord
-from sharding.format.runs import digest_of
 from sharding.format.tar import BLOCK, Layout
+from sharding.format.walk import digest_of
 
 Columns = dict[str, NDArray[Any]]
 

@@ -31,8 +31,8 @@ from sharding.format.columns import COLUMNS, LAST_SHARD, WHOLE, Rows, load_colum
 from sharding.format.form import ClipForm, short_text
 from sharding.format.mapped import KEPT_PAGES, PAGE, check_order, map_columns, read_page
 from sharding.format.records import ShardRecord
-from sharding.format.runs import ShardRuns, shard_runs, span
 from sharding.format.tar import Layout
+from sharding.format.walk import ShardRuns, shard_runs, span
 
 SPLITS = ("train", "val", "test")
 INFO = "dataset.json"

@@ -36,7 +36,7 @@ from sharding.format.columns import (
     problem_of,
     problem_of_form,
 )
-from sharding.format.runs import ShardRuns, give_back
+from sharding.format.walk import ShardRuns, give_back
 
 PAGE = 1024
 """Rows that are read and checked together."""

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from avsync.data import order
-from avsync.data.clips import Clips, LongClips, runs_of
+from avsync.data.clips import LongClips, UsableClips, runs_of
 from avsync.data.order import FIXED_SEED, Digest, Order, fixed_choice, shuffled, usable_clips
 from sharding.errors import UsageError
-from sharding.format import runs
+from sharding.format import walk
 from sharding.format.clip import Clock
 from sharding.format.columns import COLUMNS
 from sharding.format.index import Index, MappedIndex
@@ -27,7 +27,7 @@ def listed(index: Index) -> NDArray[np.int64]:
 
 @pytest.fixture(params=[3, 50, 2**21])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    for module in (runs, order):
+    for module in (walk, order):
         monkeypatch.setattr(module, "CHUNK", request.param)
     return request.param
 
@@ -79,7 +79,7 @@ def test_the_fixed_choice_of_clips_known_by_shard_is_that_of_the_list():
     @settings(deadline=None, max_examples=30)
     @given(indexes(), st.integers(1, 50))
     def check(index: Index, count: int) -> None:
-        found: Clips = LongClips.of(index, SHORTEST)
+        found: UsableClips = LongClips.of(index, SHORTEST)
         assert fixed_choice(found, count).tolist() == fixed_choice(listed(index), count).tolist()
 
     check()

@@ -14,8 +14,8 @@ from sharding.format.columns import COLUMNS, PRINTED
 from sharding.format.dataset import Dataset, open_dataset
 from sharding.format.index import Index, MappedIndex
 from sharding.format.mapped import check_bytes, checksums
-from sharding.format.runs import chunks
 from sharding.format.tar import BLOCK, padded
+from sharding.format.walk import chunks
 from tests.sharding.conftest import Packed
 from tests.sharding.format.test_index import ACTIONS, ENDS, HOSTILE, clip, saved, shard
 
