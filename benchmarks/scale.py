@@ -57,6 +57,9 @@ LETTERS = len(NAME) + 16
 PIECE = PER_SHARD * 2**12
 """Rows that are made up at a time: whole shards."""
 MB = 1e6
+RECEIPT, STAGING, MORE_STEPS = "the receipt", "staging: clips of its first 64 shards", "100 more steps"
+LATER = (RECEIPT, STAGING, MORE_STEPS)
+"""What the first batch does not wait for."""
 
 
 class Cost(NamedTuple):
@@ -210,7 +213,7 @@ def begin(given: tuple[Path, int]) -> Found:
             feed.dataset.location(draw.clip)
     with costs("prove the digest"):
         digest = Digest.resumed(order, step, "00" * 16)
-    with costs("the receipt"):
+    with costs(RECEIPT):
         state = State(step=step, model="", digest=digest.state, skipped=0)
         opening = Opening(
             paths=RunPaths(folder / "no run"), order=order, steps=step + 9, before=state, done=step, ranks=RANKS
@@ -219,13 +222,13 @@ def begin(given: tuple[Path, int]) -> Found:
         receipt = opening.receipt(came)
     found.clips = hashlib.blake2b(came.tobytes(), digest_size=8).hexdigest()
     assert (receipt.skipped, receipt.repeated, receipt.clips) == (0, 0, step * order.batch)
-    with costs("staging: clips of its first 64 shards"):
+    with costs(STAGING):
         for shard in next(order.blocks(step)).tolist():
             assert ClipRanges.of(feed.dataset.index, shard).size
     with costs("validation: open val, draw its pairs"):
         held_out = Selection.of_folder(folder, "val", pairs, view, whole=False)
         held_out.fixed_draws(held_out.fixed_clips(VALIDATE_CLIPS))
-    with costs("100 more steps"):
+    with costs(MORE_STEPS):
         for more in range(1, 101):
             for draw in feed.draws(order, step + more, rank, RANKS, PASSES)[0]:
                 feed.dataset.location(draw.clip)
@@ -266,7 +269,7 @@ def compare(clips: int, folder: Path) -> Table:
     for what in found[0].costs:
         costs = [one.costs[what] for one in found.values()]
         table.add(f"{what} (s; of CPU)", *(f"{cost.wall_s:.3f}; {cost.cpu_s:.3f}" for cost in costs))
-    first = [list(one.costs.values())[:6] for one in found.values()]
+    first = [[cost for what, cost in one.costs.items() if what not in LATER] for one in found.values()]
     sums = [(sum(cost.wall_s for cost in costs), sum(cost.cpu_s for cost in costs)) for costs in first]
     table.add("all before the first batch (s; of CPU)", *(f"{wall:.2f}; {cpu:.2f}" for wall, cpu in sums))
     for what, of in (("own memory", "own_mb"), ("pages of files", "shared_mb"), ("most of both", "peak_mb")):

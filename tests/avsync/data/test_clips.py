@@ -1,6 +1,7 @@
 """Clips known by their shards are the clips that a list of them would name, whatever is asked of them."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 from avsync.data import order
 from avsync.data.clips import LongClips, UsableClips, runs_of
 from avsync.data.order import FIXED_SEED, Digest, Order, fixed_choice, shuffled, usable_clips
+from avsync.data.selection import Selection
+from avsync.run.info import describe_run
 from sharding.errors import UsageError
 from sharding.format import walk
 from sharding.format.clip import Clock
 from sharding.format.columns import COLUMNS
 from sharding.format.index import Index, MappedIndex
+from tests.avsync.avsync_settings import quick_config
 from tests.avsync.data.test_order import LAW, index_of, indexes
 
 SHORTEST = LAW.shortest()
@@ -90,3 +94,20 @@ def test_where_no_clip_of_a_mapped_index_is_long_enough_that_is_told():
     index = MappedIndex(**{name: getattr(index, name) for name in COLUMNS})
     with pytest.raises(UsageError, match="no clip is long enough"):
         usable_clips(index, LAW, Clock(fps=Fraction(30), sample_rate=16000))
+
+
+def test_a_run_goes_on_where_its_split_is_mapped_from_now_on(dataset: Path, monkeypatch: pytest.MonkeyPatch):
+    """Clips, order, windows and fingerprint are those that it began with."""
+    config = quick_config()
+
+    def described() -> tuple[type[Index], object, object]:
+        split = Selection.of_folder(dataset, "train", config.pairs, config.view)
+        begun = describe_run("", config, split, split, split.training_order(config))
+        fixed = split.fixed_draws(split.fixed_clips(5)), split.sources(3)
+        return type(split.dataset.index), begun, (fixed, split.clips.tolist())
+
+    whole = described()
+    monkeypatch.setattr("sharding.format.index.WHOLE", 0)
+    found = described()
+    assert (whole[0], found[0]) == (Index, MappedIndex)
+    assert whole[1:] == found[1:]
