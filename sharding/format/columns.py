@@ -54,6 +54,7 @@ PRINTED = {
     "content": ("crc32",),
 }
 """What tells one split's clips from another's -> the columns that it is the digest of."""
+PRINTS_FORM = ((len(PRINTED),), np.dtype("S16"))
 LAST_SHARD = 999_999
 """Tars are named by six digits."""
 GROUP_BYTES = 16
@@ -110,7 +111,10 @@ def load_columns(path: Path, clips: int | None = None) -> Columns:
     stored = columns.pop(PRINTS, None)
     if problem := problem_of(columns):
         raise damaged(path, problem)
-    if stored is not None and stored.tolist() != [part.encode() for part in prints_of(columns).values()]:
+    if stored is not None and (
+        (stored.shape, stored.dtype) != PRINTS_FORM
+        or stored.tolist() != [part.encode() for part in prints_of(columns).values()]
+    ):
         raise damaged(path, "its digests are not those of its columns")
     return columns
 

@@ -29,6 +29,7 @@ from sharding.format.columns import (
     NO_ARCHIVE,
     PRINTED,
     PRINTS,
+    PRINTS_FORM,
     Columns,
     damaged,
     largest_index,
@@ -102,8 +103,10 @@ def _mapped(file: BinaryIO) -> tuple[Columns, dict[str, str] | None]:
             columns[name] = np.ndarray(buffer=whole, **_place(file, stored, name))
         if f"{PRINTS}.npy" not in stored.namelist():
             return columns, None
-        said = np.ndarray(buffer=whole, **_place(file, stored, PRINTS)).tolist()
-    return columns, dict(zip(PRINTED, (f"{int(part, 16):016x}" for part in said), strict=True))
+        said = np.ndarray(buffer=whole, **_place(file, stored, PRINTS))
+    if (said.shape, said.dtype) != PRINTS_FORM:
+        raise ValueError("it has other digests")
+    return columns, dict(zip(PRINTED, (f"{int(part, 16):016x}" for part in said.tolist()), strict=True))
 
 
 def _place(file: BinaryIO, stored: ZipFile, name: str) -> dict[str, Any]:

@@ -163,11 +163,17 @@ def test_the_checksums_of_an_index_tell_of_any_other_content(tmp_path: Path) -> 
 
 def test_digests_that_are_none_make_no_index(tmp_path: Path) -> None:
     whole = Index.load(many(tmp_path / "index.npz"))
-    for wrong in (["x" * 16] * 4, ["0" * 16] * 3, [1, 2, 3, 4]):
+    for wrong in (["x" * 16] * 4, ["0" * 16] * 3, ["0" * 17] * 4, [1, 2, 3, 4], "0" * 16):
         path = tmp_path / "wrong.npz"
-        np.savez(path, **{name: getattr(whole, name) for name in COLUMNS}, prints=np.array(wrong))  # pyright: ignore[reportArgumentType]
+        np.savez(
+            path,
+            **{name: getattr(whole, name) for name in COLUMNS},
+            prints=np.array(wrong, None if wrong == [1, 2, 3, 4] else np.bytes_),
+        )  # pyright: ignore[reportArgumentType]
         with pytest.raises(FormatError, match="no archive of the columns"):
             opened(path, len(whole))
+        with pytest.raises(FormatError, match="its digests are not those of its columns"):
+            Index.load(path)
 
 
 def read_everything(dataset: Dataset) -> list[object]:
