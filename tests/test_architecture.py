@@ -101,6 +101,7 @@ SHORT = {
     "avsync.train.widen": "a command of its own, for weights that ship",
     "avsync.spec": "a record that all rooms share: without torch, which the networks need",
     "avsync.data.batch": "a record that loading and training share",
+    "avsync.data.fingerprint": "a record that runs keep: compared without what it is of",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",
     "avsync.models.covariance": "a network is one page",

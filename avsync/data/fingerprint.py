@@ -5,16 +5,16 @@ Kept in parts, so that a person hears what has changed. Knows no torch.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Self
-
-from numpy.typing import NDArray
+from typing import Self
 
 from sharding.format.index import Index
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitPrint:
-    """One split. Each part is 16 hexadecimal digits; of a million clips all take some 60 ms."""
+    """One split. Each part is 16 hexadecimal digits; of a million clips all take some 60 ms, and a larger
+    split's index holds them.
+    """
 
     clips: int
     keys: str
@@ -28,25 +28,11 @@ class SplitPrint:
 
     @classmethod
     def of(cls, index: Index) -> Self:
-        return cls(
-            clips=len(index),
-            keys=_hashed(index.names, index.name_end, index.source, index.first_frame),
-            frames=_hashed(index.frames),
-            shards=_hashed(index.shard),
-            content=_hashed(index.crc32),
-        )
+        return cls(clips=len(index), **index.prints())
 
     def joined(self) -> str:
         """All of it in 16 hexadecimal digits."""
         return hashlib.blake2b(repr(self).encode(), digest_size=8).hexdigest()
-
-
-def _hashed(*columns: NDArray[Any]) -> str:
-    digest = hashlib.blake2b(digest_size=8)  # as fast on processors that have no instructions for SHA
-    for column in columns:
-        digest.update(len(column).to_bytes(8, "little"))
-        digest.update(column.data)
-    return digest.hexdigest()
 
 
 CHANGES = {

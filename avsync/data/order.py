@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import ViewConfig
+from avsync.data.clips import LongClips, UsableClips
 from avsync.data.pairs import Pair, PairSampler, seconds
 from sharding.errors import UsageError
 from sharding.format.clip import Clock
-from sharding.format.index import Index
+from sharding.format.index import Index, MappedIndex
+from sharding.format.walk import CHUNK, ShardRuns, shard_runs
 
 BLOCK_SHARDS = 64
 """Most shards that are mixed with each other. With 32 sources a shard this is about 2000 videos: near a full shuffle,
@@ -43,13 +45,18 @@ def _bits(seed: int, epoch: int, what: int) -> np.random.Philox:
     return np.random.Philox(key=np.array([seed, epoch << 40 | what], np.uint64))
 
 
+def _counted_down(what: int) -> int:
+    """From above: clip ids, from 0, never come near."""
+    return (1 << 40) - 1 - what
+
+
 def shuffled(numbers: NDArray[np.int64], seed: int, epoch: int, what: int) -> NDArray[np.int64]:
     """A permutation of `numbers`, another one for each seed, epoch and `what`.
 
     By sorting Philox's raw numbers: of these NumPy promises that they stay the same from version to version; of its
     own `permutation` it does not.
     """
-    bits = _bits(seed, epoch, (1 << 40) - 1 - what)  # counted from above: clip ids, from 0, never come near
+    bits = _bits(seed, epoch, _counted_down(what))
     return numbers[np.argsort(bits.random_raw(len(numbers)), kind="stable")]
 
 
@@ -101,16 +108,16 @@ class Order:
     def __init__(
         self,
         *,
-        clips: NDArray[np.int64],
-        shards: NDArray[np.int32],
+        clips: UsableClips,
+        shards: NDArray[np.int32] | ShardRuns,
         batch: int,
         seed: int,
         repeats: bool = False,
         partners: NDArray[np.integer] | None = None,
     ) -> None:
-        """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index; `repeats`: a
-        clip may stand there more than once; partners: of each clip of the index its group, where each two clips of a
-        step are to be of different ones (`partnered`).
+        """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index, or which of
+        the clips each shard has; `repeats`: a clip may stand there more than once; partners: of each clip of the index
+        its group, where each two clips of a step are to be of different ones (`partnered`).
 
         Raises UsageError when the clips do not fill one batch.
         """
@@ -122,9 +129,8 @@ class Order:
         self.clips, self.batch, self.seed, self.repeats = clips, batch, seed, repeats
         self.steps_per_epoch = len(clips) // batch
         self._partners = partners
-        self._first = np.flatnonzero(np.diff(shards, prepend=-1))
-        self._size = np.diff(self._first, append=len(shards))
-        self._shard = shards[self._first]
+        runs = shards if isinstance(shards, ShardRuns) else shard_runs(shards)
+        self._first, self._size, self._shard = runs.first, runs.size, runs.number
         self._epoch = lru_cache(maxsize=2)(self._lay_out)
         self._block = lru_cache(maxsize=KEPT_BLOCKS)(self._mix)
 
@@ -175,8 +181,8 @@ class Order:
     def _mix(self, epoch: int, block: int) -> NDArray[np.int64]:
         rows = self._epoch(epoch).blocks[block]
         bounds = zip(self._first[rows].tolist(), self._size[rows].tolist(), strict=True)
-        positions = np.concatenate([np.arange(first, first + size) for first, size in bounds])
-        return self.clips[shuffled(positions, self.seed, epoch, 1 + block)]
+        clips = np.concatenate([self.clips[first : first + size] for first, size in bounds])
+        return shuffled(clips, self.seed, epoch, 1 + block)
 
 
 def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, passes: int) -> list[NDArray[np.int64]]:
@@ -290,14 +296,16 @@ class View:
         return 2 * int(rng.integers(rows + 1)), 2 * int(rng.integers(columns + 1))
 
 
-def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> NDArray[np.int64]:
+def usable_clips(index: Index, sampler: PairSampler, clock: Clock) -> UsableClips:
     """Ids of the clips long enough for a pair. Raises UsageError when there is none, saying how long they are."""
-    usable = np.flatnonzero(index.frames >= sampler.shortest())
+    shortest = sampler.shortest()
+    mapped = isinstance(index, MappedIndex)
+    usable: UsableClips = LongClips.of(index, shortest) if mapped else np.flatnonzero(index.frames >= shortest)
     if not len(usable):
         raise UsageError(
-            f"no clip is long enough: a window and its shift need {seconds(sampler.shortest(), clock):.2f} s "
+            f"no clip is long enough: a window and its shift need {seconds(shortest, clock):.2f} s "
             f"(--pairs.window-s, --pairs.min-shift-s), the longest clip has "
-            f"{seconds(int(index.frames.max()), clock):.2f} s: lower them, or pack longer clips (--clip-s)"
+            f"{seconds(index.lengths[1], clock):.2f} s: lower them, or pack longer clips (--clip-s)"
         )
     return usable
 
@@ -333,9 +341,21 @@ def fixed_draws(
     ]
 
 
-def fixed_choice(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def fixed_choice(clips: UsableClips, count: int) -> NDArray[np.int64]:
     """At most `count` of the clips, always the same ones, spread over the whole split."""
-    return np.sort(shuffled(clips, FIXED_SEED, 0, 0)[:count])
+    return np.sort(clips[first_shuffled(len(clips), count)])
+
+
+def first_shuffled(length: int, count: int) -> NDArray[np.int64]:
+    """The first `count` of the numbers below `length`, as `shuffled` mixes all of them; never are all held at once."""
+    bits, chosen, keys = _bits(FIXED_SEED, 0, _counted_down(0)), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    for start in range(0, length, CHUNK):
+        drawn = bits.random_raw(min(CHUNK, length - start))
+        below = np.flatnonzero(drawn < keys[-1]) if len(keys) == count > 0 else np.arange(len(drawn))
+        keys, chosen = np.concatenate((keys, drawn[below])), np.concatenate((chosen, below + start))
+        smallest = np.argsort(keys, kind="stable")[:count]  # of equal ones the earlier, as in the whole
+        keys, chosen = keys[smallest], chosen[smallest]
+    return chosen
 
 
 def even_batch(count: int, most: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsync.config import PairConfig, TrainConfig, ViewConfig
+from avsync.data.clips import UsableClips, runs_of
 from avsync.data.fingerprint import SplitPrint
 from avsync.data.order import Draw, Order, View, balanced, draws_of_step, fixed_choice, fixed_draws, usable_clips
 from avsync.data.pairs import PairSampler, build_sampler, in_sync_sampler
@@ -53,8 +54,8 @@ class Selection:
     dataset: Dataset
     sampler: PairSampler
     view: View
-    clips: NDArray[np.int64]
-    """Ids of the clips that are long enough."""
+    usable: UsableClips
+    """The clips that are long enough."""
 
     @classmethod
     def of_folder(
@@ -90,8 +91,13 @@ class Selection:
             dataset=dataset,
             sampler=drawn,
             view=View.build(view, dataset.info.height, dataset.info.width),
-            clips=usable_clips(dataset.index, drawn, dataset.info.clock),
+            usable=usable_clips(dataset.index, drawn, dataset.info.clock),
         )
+
+    @property
+    def clips(self) -> NDArray[np.int64]:
+        """Ids of the clips that are long enough: all of them at once, where `usable` may know them by their shards."""
+        return self.usable[:]
 
     def sources(self, most: int) -> int:
         """Videos that the fixed choice of at most so many usable clips is of."""
@@ -119,10 +125,10 @@ class Selection:
         Raises UsageError when there are too few for one batch.
         """
         index = self.dataset.index
-        clips = balanced(self.clips, index.group[self.clips], balance) if balance else self.clips
+        usable = balanced(self.clips, index.group[self.clips], balance) if balance else self.usable
         return Order(
-            clips=clips,
-            shards=index.shard[clips],
+            clips=usable,
+            shards=runs_of(usable, index),
             batch=batch,
             seed=seed,
             repeats=balance > 0,
@@ -139,7 +145,7 @@ class Selection:
 
     def fixed_clips(self, most: int) -> NDArray[np.int64]:
         """At most so many of the clips, always the same ones, spread over the split."""
-        return fixed_choice(self.clips, most)
+        return fixed_choice(self.usable, most)
 
     def fixed_draws(self, clips: NDArray[np.int64], per_clip: int = 1) -> list[Draw]:
         """Of each clip the same pairs each time, for validation and evaluation: central crop, no flip."""
@@ -151,7 +157,7 @@ class Selection:
 
     def with_clips(self, clips: NDArray[np.int64]) -> Self:
         """The same, of these clips only."""
-        return replace(self, clips=clips)
+        return replace(self, usable=clips)
 
 
 def sampler_of(config: TrainConfig) -> Callable[[PairConfig, Clock], PairSampler]:

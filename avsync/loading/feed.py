@@ -1,5 +1,6 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Feed(Selection):
         sampler: Callable[[PairConfig, Clock], PairSampler] = build_sampler,
     ) -> Self:
         """A split of a dataset anywhere. `staged`: its coming shards will be copied ahead (Stager)."""
-        whole = source.has_all_shards
+        whole = source.has_all_shards and os.environ.get("LOCAL_RANK", "0") == "0"  # one look a node, not a rank
         chosen = Selection.of_folder(source.folder, split, pairs, view, whole=whole, sampler=sampler)
         return cls.reading(chosen, source, staged=staged)
 
@@ -53,7 +54,7 @@ class Feed(Selection):
             dataset=chosen.dataset,
             sampler=chosen.sampler,
             view=chosen.view,
-            clips=chosen.clips,
+            usable=chosen.usable,
             shelf=source.shelf(chosen.dataset, staged=staged),
         )
 

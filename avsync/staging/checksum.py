@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from isal.isal_zlib import crc32
 
 from sharding.format.index import Index
@@ -24,11 +23,11 @@ class ClipRanges:
 
     @classmethod
     def of(cls, index: Index, shard: int) -> "ClipRanges":
-        first, last = np.searchsorted(index.shard, [shard, shard + 1]).tolist()
-        clips = range(first, last)
-        starts = index.offset[first:last].tolist()
-        ends = [start + index.layout(clip).size for start, clip in zip(starts, clips, strict=True)]
-        return cls(clips=clips, starts=starts, ends=ends, crcs=index.crc32[first:last].tolist())
+        clips = index.clips_of(shard)
+        rows = [index.at(clip) for clip in clips]
+        starts = [int(page.offset[row]) for page, row in rows]
+        ends = [start + page.layout(row).size for start, (page, row) in zip(starts, rows, strict=True)]
+        return cls(clips=clips, starts=starts, ends=ends, crcs=[int(page.crc32[row]) for page, row in rows])
 
     @property
     def size(self) -> int:
@@ -38,8 +37,8 @@ class ClipRanges:
 
 def shard_size(index: Index, shard: int) -> int:
     """Bytes of a tar that holds clips; quick, for its last clip tells."""
-    last = int(np.searchsorted(index.shard, shard + 1)) - 1
-    return _tar_size(int(index.offset[last]) + index.layout(last).size)
+    page, row = index.at(index.clips_of(shard)[-1])
+    return _tar_size(int(page.offset[row]) + page.layout(row).size)
 
 
 def _tar_size(end: int) -> int:

@@ -33,9 +33,10 @@ from sharding.base.guarded import listed, make_folder, move, open_in_place, open
 from sharding.base.housekeeping import delete, housekeeping, why_refused
 from sharding.base.text import first_few, size
 from sharding.errors import FormatError, InputError, UsageError
-from sharding.format.columns import largest_index
+from sharding.format.columns import WHOLE, largest_index
 from sharding.format.dataset import Dataset
-from sharding.format.index import INDEX, INFO, LARGEST_INFO, SPLITS, Index, read_info
+from sharding.format.index import INDEX, INFO, LARGEST_INFO, SPLITS, open_index, read_info
+from sharding.format.mapped import check_bytes, checksums
 
 GB = 10**9
 FRESH, STALE_S = ".fetch-", 2 * 24 * 3600
@@ -113,13 +114,27 @@ def fingerprint(folder: Path) -> str:
     info, digest = read_info(folder), hashlib.blake2b(digest_size=8)
     for name in [INFO, *_indexes(info.clips)]:
         try:
-            with open_file(folder / name) as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
+            digest.update(_content(folder / name, info.clips.get(Path(name).parent.name, 0)))
         except OSError as error:
             raise InputError(
                 f"cannot read {folder / name}: {error.strerror}; run the same avsync pack again"
             ) from error
     return digest.hexdigest()
+
+
+def _content(path: Path, clips: int) -> bytes:
+    """What tells a file from another; of a large index its own checksums, for all of it takes each process seconds."""
+    if clips > WHOLE:
+        return hashlib.blake2b(repr(checksums(path)).encode()).digest()
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def _check_index(path: Path, clips: int, actions: int) -> None:
+    """What came is whole. Raises FormatError."""
+    if clips > WHOLE:
+        check_bytes(path)
+    open_index(path, clips, actions)
 
 
 def _indexes(clips: dict[str, int]) -> list[str]:
@@ -172,12 +187,12 @@ def _fetch_metadata(location: Location, folder: Path, room: Room, retries: Retri
     with WaitNotice(f"fetching the index of {location}", console) as notice:
         fetch = Fetch(location=location, retries=retries, say=notice.say)
         _fetch_checked(fetch, folder / INFO, INFO, room, LARGEST_INFO, lambda: read_info(folder))
-        clips = read_info(folder).clips
-        indexes = _indexes(clips)
+        info = read_info(folder)
+        indexes, clips = _indexes(info.clips), info.clips
         for name in indexes:
             path, count = folder / name, clips[str(Path(name).parent)]
             make_folder(path.parent, mode=PRIVATE)
-            check = partial(Index.load, path, count)
+            check = partial(_check_index, path, count, len(info.actions))
             _fetch_checked(fetch, path, name, room, largest_index(count), check)
     return [INFO, *indexes]
 

@@ -220,10 +220,10 @@ class TrainReporter(Reporter):
         if (step := self._pulse.now.first_step) >= config.steps:
             return
         val = opened.validation
-        held_out = f", {counted(min(len(val.clips), config.validate_clips), 'clip')} to validate" if val else ""
+        held_out = f", {counted(min(len(val.usable), config.validate_clips), 'clip')} to validate" if val else ""
         opening = (
             f"training {config.model} on {words_for(world.device)}, {counted(world.ranks, 'process', 'processes')}: "
-            f"{counted(len(opened.feed.clips), 'clip')} to train on{held_out}; {config.batch} clips a step, "
+            f"{counted(len(opened.feed.usable), 'clip')} to train on{held_out}; {config.batch} clips a step, "
             f"{f'resumed at step {step}' if step else 'steps 0'} to {config.steps}; "
             f"log: {opened.paths.tensorboard}, {opened.paths.progress.name}"
         )
@@ -249,7 +249,7 @@ class TrainReporter(Reporter):
         """The same, and what of the data is not used."""
         super().receipt(receipt)
         feed = self._opened.feed
-        if too_short := (clips := len(feed.dataset.index)) - len(feed.clips):
+        if too_short := (clips := len(feed.dataset.index)) - len(feed.usable):
             self.say(f"{too_short} of {counted(clips, 'clip')} are too short for a pair; left out")
         held_out, most = self._opened.validation, self._opened.config.validate_clips
         if held_out and (sources := held_out.sources(most)) < FEWEST_SOURCES:

@@ -5,13 +5,14 @@ Opening costs what it costs with so many clips, and what is read lies in real ta
 
 import os
 import shutil
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharding.base.files import write_json
+from sharding.format.columns import CLIPS
 from sharding.format.dataset import Dataset, open_dataset
 from sharding.format.index import INDEX, INFO, Index
 
@@ -38,11 +39,7 @@ def enlarge(small: Dataset, clips: list[int], folder: Path, count: int) -> Path:
     shard = np.arange(count) // len(clips)
     for number in range(int(shard[-1]) + 1):
         os.link(tar, folder / "train" / f"{number:06d}.tar")
-    columns = {
-        field.name: getattr(small.index, field.name)[np.asarray(clips)[rows]]
-        for field in fields(Index)
-        if field.name not in ("names", "name_end")
-    }
+    columns = {name: getattr(small.index, name)[np.asarray(clips)[rows]] for name in CLIPS}
     columns |= {"shard": shard.astype(np.int32), "offset": offset[rows], **sources(count)}
     Index(**columns).save(folder / "train" / INDEX)
     shards = {"train": int(shard[-1]) + 1, "val": 0, "test": 0}

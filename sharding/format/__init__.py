@@ -11,6 +11,7 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
     tar        clips as members of a tar           reader    one contiguous read a clip, its checksum verified
     records    what a shard's side file says       dataset   a split, opened for reading
     index      dataset.json, and where each clip lies
-    columns    that as arrays
+    columns    that as arrays                       mapped    the same of a large split, left in the file
+    walk       columns a piece at a time, and by shard
     form       what a clip must be by index and dataset.json       claims    what a member's bytes make a decoder say
 """

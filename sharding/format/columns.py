@@ -22,6 +22,7 @@ from sharding.errors import FormatError, InputError
 from sharding.format.clip import KEY_DIGITS
 from sharding.format.records import ClipRecord
 from sharding.format.tar import BLOCK, Layout
+from sharding.format.walk import digest_of
 
 Columns = dict[str, NDArray[Any]]
 
@@ -42,6 +43,18 @@ CLIPS = {
 }
 """What there is once for each clip."""
 COLUMNS = SOURCES | CLIPS
+WHOLE = 2**21
+"""Clips of the largest split that every process reads and checks as a whole; larger ones are mapped (mapped.py)."""
+PRINTS = "prints"
+"""What an index of more clips says besides: the digests of PRINTED, in that order, for hashing it takes seconds."""
+PRINTED = {
+    "keys": ("names", "name_end", "source", "first_frame"),
+    "frames": ("frames",),
+    "shards": ("shard",),
+    "content": ("crc32",),
+}
+"""What tells one split's clips from another's -> the columns that it is the digest of."""
+PRINTS_FORM = ((len(PRINTED),), np.dtype("S16"))
 LAST_SHARD = 999_999
 """Tars are named by six digits."""
 GROUP_BYTES = 16
@@ -53,16 +66,26 @@ NAME_BYTES = (ascii_letters + digits + "_-").encode()
 """No name of a source holds another byte."""
 LONGEST_NAME, TAIL = 80, 16
 """Letters of one, and of the digest at its end."""
+NO_ARCHIVE = "it is no archive of the columns of an index"
 MIXER = 0x9E3779B97F4A7C15
 """Odd, so that no two halves of a digest weigh the same."""
+FRAMES = range(1, 10**KEY_DIGITS + 1)
+"""That a clip can have."""
 _KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}/\d{{{KEY_DIGITS}}}", re.ASCII)
 
 
 def save_columns(path: Path, columns: Columns) -> None:
     """Write them as they are: uncompressed, without dates, so that equal columns give equal bytes."""
-    arrays: dict[str, Any] = columns
+    arrays: dict[str, Any] = dict(columns)
+    if len(columns["source"]) > WHOLE:
+        arrays[PRINTS] = np.array([*prints_of(columns).values()], np.bytes_)
     with publish(path) as file:
         np.savez(file, **arrays)
+
+
+def prints_of(columns: Columns) -> dict[str, str]:
+    """The digests of PRINTED, by name."""
+    return {part: digest_of(*(columns[name] for name in names)) for part, names in PRINTED.items()}
 
 
 def largest_index(clips: int) -> int:
@@ -84,16 +107,22 @@ def load_columns(path: Path, clips: int | None = None) -> Columns:
         raise InputError(f"cannot read {path}: {error.strerror}; run the same avsync pack again") from error
     except Exception as error:  # numpy raises ValueError, KeyError, BadZipFile, EOFError, ... for damaged files,
         # and some of their messages advise to load them unsafely: they are not passed on
-        raise _damaged(path, "it is no archive of the columns of an index") from error
+        raise damaged(path, NO_ARCHIVE) from error
+    stored = columns.pop(PRINTS, None)
     if problem := problem_of(columns):
-        raise _damaged(path, problem)
+        raise damaged(path, problem)
+    if stored is not None and (
+        (stored.shape, stored.dtype) != PRINTS_FORM
+        or stored.tolist() != [part.encode() for part in prints_of(columns).values()]
+    ):
+        raise damaged(path, "its digests are not those of its columns")
     return columns
 
 
 def _read(path: Path, most: int) -> Columns:
     with BufferedReader(open_file(path)) as file:
         if (size := file.seek(0, 2)) > most:
-            raise _damaged(
+            raise damaged(
                 path, f"it has {size} bytes, and an index of so many clips as dataset.json says at most {most}"
             )
         file.seek(0)
@@ -105,22 +134,30 @@ def _columns_in(file: Any) -> Columns:
         for name in COLUMNS:  # packed small, a column could be of any size: then it takes what the file takes
             if stored.zip.getinfo(f"{name}.npy").compress_type != ZIP_STORED:
                 raise ValueError(f"column {name} is compressed")
-        return {name: stored[name] for name in COLUMNS}
+        return {name: stored[name] for name in [*COLUMNS, *({PRINTS} & {*stored.files})]}
 
 
-def _damaged(path: Path, problem: str) -> FormatError:
+def damaged(path: Path, problem: str) -> FormatError:
+    """The error that says so."""
     return FormatError(f"{path} is damaged: {problem}; run the same avsync pack again to rebuild it")
 
 
 def problem_of(columns: Columns) -> str:
     """What is wrong with these columns, so that nobody who uses them gets lost; empty when nothing is."""
+    return problem_of_form(columns) or (
+        _problem_of_names(columns) or _problem_of_ranges(columns) or _problem_of_order(columns)
+    )
+
+
+def problem_of_form(columns: Columns) -> str:
+    """What is wrong with their types and lengths, for which no row is looked at; empty when nothing is."""
     for name, kind in COLUMNS.items():
         if columns[name].dtype != kind or columns[name].ndim != 1:
             return f"column {name!r} must be {kind} in one dimension, is {columns[name].dtype} {columns[name].shape}"
     lengths = {len(columns[name]) for name in CLIPS}
     if len(lengths) != 1:
         return f"its columns have {min(lengths)} to {max(lengths)} rows"
-    return _problem_of_names(columns) or _problem_of_ranges(columns) or _problem_of_order(columns)
+    return ""
 
 
 def _problem_of_names(columns: Columns) -> str:
@@ -156,17 +193,22 @@ def _problem_of_ranges(columns: Columns) -> str:
     ranges = {
         "source": range(len(columns["name_end"])),
         "first_frame": range(10**KEY_DIGITS),
-        "frames": range(1, 10**KEY_DIGITS + 1),
+        "frames": FRAMES,
         "shard": range(LAST_SHARD + 1),
         "action": range(most),
         "group": range(len(columns["group"])),
     }
     for name, allowed in ranges.items():
         if not _inside(columns[name], allowed):
-            return f"column {name!r} holds numbers outside {allowed.start} to {allowed.stop - 1}"
+            return outside(name, allowed)
     clips = columns["source"].astype(np.int64) * 10**KEY_DIGITS + columns["first_frame"]
     clips.sort()
     return "a clip comes twice" if (clips[1:] == clips[:-1]).any() else ""
+
+
+def outside(name: str, allowed: range) -> str:
+    """What is wrong with a column that holds other numbers."""
+    return f"column {name!r} holds numbers outside {allowed.start} to {allowed.stop - 1}"
 
 
 def _inside(column: NDArray[Any], allowed: range) -> bool:

@@ -7,14 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sharding.base.files import broken_link
 from sharding.base.guarded import claimed_owner
 from sharding.base.text import first_few
 from sharding.errors import FormatError, InputError, SkipClip, UsageError
 from sharding.format.codec import Codec, codec_named
-from sharding.format.index import INDEX, DatasetInfo, Index, read_info
+from sharding.format.index import INDEX, DatasetInfo, Index, MappedIndex, open_index, read_info
 from sharding.format.reader import ClipLocation, ShardReader, StoredClip
 
 
@@ -36,13 +34,13 @@ class Dataset:
 
     def shards(self) -> list[Path]:
         """Every tar that holds a clip."""
-        return [self._shard(int(number)) for number in np.unique(self.index.shard)]
+        return [self._shard(number) for number in self.index.runs.number.tolist()]
 
     def missing_shards(self) -> list[Path]:
         """Those of them that are not there. One look into the folder: a look for each takes long on network disks."""
         with os.scandir(self.folder / self.split) as found:
             there = {entry.name for entry in found if entry.is_file()}
-        return [self._shard(number) for number in np.unique(self.index.shard).tolist() if _tar(number) not in there]
+        return [self._shard(number) for number in self.index.runs.number.tolist() if _tar(number) not in there]
 
     def _shard(self, number: int) -> Path:
         return self.folder / self.split / _tar(number)
@@ -52,18 +50,18 @@ class Dataset:
 
     def location(self, clip: int, path: Path | None = None) -> ClipLocation:
         """Where a clip lies; `path`: of a copy of its shard."""
-        index, where = self.index, str(path or self.shard_path(clip))
+        (index, row), where = self.index.at(clip), str(path or self.shard_path(clip))
         return ClipLocation(
             path=where,
             owner=claimed_owner(where),
-            offset=int(index.offset[clip]),
-            json_bytes=int(index.json_bytes[clip]),
-            video_bytes=int(index.video_bytes[clip]),
-            audio_bytes=int(index.audio_bytes[clip]),
-            crc32=int(index.crc32[clip]),
-            frames=int(index.frames[clip]),
-            key=index.key(clip),
-            action=self.info.actions[index.action[clip]],
+            offset=int(index.offset[row]),
+            json_bytes=int(index.json_bytes[row]),
+            video_bytes=int(index.video_bytes[row]),
+            audio_bytes=int(index.audio_bytes[row]),
+            crc32=int(index.crc32[row]),
+            frames=int(index.frames[row]),
+            key=index.key(row),
+            action=self.info.actions[index.action[row]],
         )
 
     def read(self, clip: int) -> StoredClip:
@@ -88,10 +86,11 @@ def open_dataset(folder: Path, split: str) -> Dataset:
     if why := broken_link(folder / split):
         raise InputError(f"{why}; mend the link, or name another dataset")
     path = folder / split / INDEX
-    index = Index.load(path, info.clips[split])
-    if len(index) != info.clips[split] or index.action.max() >= len(info.actions):
+    index = open_index(path, info.clips[split], len(info.actions))
+    actions = len(info.actions) if isinstance(index, MappedIndex) else int(index.action.max(initial=-1)) + 1
+    if len(index) != info.clips[split] or actions > len(info.actions):
         raise FormatError(
-            f"{path} has {len(index)} clips of {int(index.action.max(initial=-1)) + 1} actions, dataset.json says "
+            f"{path} has {len(index)} clips of {actions} actions, dataset.json says "
             f"{info.clips[split]} of {len(info.actions)}; run the same avsync pack again"
         )
     return Dataset(folder=folder, split=split, info=info, index=index)

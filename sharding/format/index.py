@@ -13,8 +13,9 @@ pack/finish.py writes it, format/dataset.py reads clips by it. The layout is spe
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from operator import ge
 from pathlib import Path
 from typing import Self, TypeVar
@@ -26,10 +27,12 @@ from sharding.base.files import broken_link, read_json
 from sharding.base.text import counted
 from sharding.errors import FormatError, InputError
 from sharding.format.clip import FORMAT_VERSION, MAX_FPS, MAX_SIDE, SAMPLE_RATES, Clock, Fit
-from sharding.format.columns import COLUMNS, LAST_SHARD, Rows, load_columns, save_columns
+from sharding.format.columns import COLUMNS, LAST_SHARD, WHOLE, Rows, load_columns, prints_of, save_columns
 from sharding.format.form import ClipForm, short_text
+from sharding.format.mapped import KEPT_PAGES, PAGE, check_order, map_columns, read_page
 from sharding.format.records import ShardRecord
 from sharding.format.tar import Layout
+from sharding.format.walk import ShardRuns, shard_runs, span
 
 SPLITS = ("train", "val", "test")
 INFO = "dataset.json"
@@ -81,11 +84,13 @@ class DatasetInfo:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Index:
     """All clips of one split, as columns. Row number = clip id, the only name of a clip inside the loader.
 
     What follows from a tar's layout is not stored: see `layout`. About 48 bytes a clip, and 8 with its name a source.
+
+    A large one is a MappedIndex.
     """
 
     names: NDArray[np.uint8]
@@ -125,8 +130,31 @@ class Index:
                 rows.add(number, clip)
         return cls(**rows.columns())
 
+    @cached_property
+    def runs(self) -> ShardRuns:
+        """Which clips each shard has."""
+        return shard_runs(self.shard, LAST_SHARD + 1)
+
+    @cached_property
+    def lengths(self) -> tuple[int, int]:
+        """Frames of the shortest clip, and of the longest."""
+        return span(self.frames)
+
+    def prints(self) -> dict[str, str]:
+        """What tells these clips from others: digests by name, of some columns each (columns.PRINTED)."""
+        return prints_of({name: getattr(self, name) for name in COLUMNS})
+
+    def at(self, clip: int) -> "tuple[Index, int]":
+        """An index in memory, checked, and the row of `clip` in it. Raises FormatError when that row cannot be true."""
+        return self, clip
+
+    def clips_of(self, shard: int) -> range:
+        """The clips of a tar."""
+        return range(*(bisect_left(self.shard, number) for number in (shard, shard + 1)))
+
     def key(self, clip: int) -> str:
-        return f"{self._name(self.source[clip]).decode()}/{self.first_frame[clip]:08d}"
+        index, row = self.at(clip)
+        return f"{index._name(index.source[row]).decode()}/{index.first_frame[row]:08d}"
 
     def find(self, key: str) -> int | None:
         """The clip called `key`; None when it is not here. Costs a millisecond in a million clips."""
@@ -137,14 +165,15 @@ class Index:
 
     def layout(self, clip: int) -> Layout:
         """Where its payloads lie, from `offset` on."""
-        return Layout.of(int(self.json_bytes[clip]), int(self.video_bytes[clip]), int(self.audio_bytes[clip]))
+        index, row = self.at(clip)
+        return Layout.of(int(index.json_bytes[row]), int(index.video_bytes[row]), int(index.audio_bytes[row]))
 
     def save(self, path: Path) -> None:
         save_columns(path, {name: getattr(self, name) for name in COLUMNS})
 
     @classmethod
     def load(cls, path: Path, clips: int | None = None) -> Self:
-        """Read index.npz, of `clips` clips by dataset.json.
+        """Read and check the whole of index.npz, of `clips` clips by dataset.json.
 
         Raises InputError when it cannot be read, FormatError when it is not one, or damaged.
         """
@@ -152,6 +181,40 @@ class Index:
 
     def _name(self, source: int) -> bytes:
         return self.names[self.name_end[source - 1] if source else 0 : self.name_end[source]].tobytes()
+
+
+class MappedIndex(Index):
+    """A large one, whose columns stay in the file: of a clip's row, only what `at` gives was checked.
+
+    All rows of `shard` and `frames` were, for the order of clips follows from them.
+    """
+
+    _page: Callable[[int], Index]
+    """The index of that many PAGE rows on."""
+    _prints: dict[str, str] | None
+    """As the file says them."""
+
+    @classmethod
+    def open(cls, path: Path, clips: int, actions: int) -> Self:
+        """index.npz, of so many clips and actions by dataset.json. Raises InputError, FormatError, as Index.load."""
+        columns, prints = map_columns(path, clips)
+        index = cls(**columns)
+        check_order(path, index.runs, index.lengths)
+        index._prints = prints
+        index._page = lru_cache(KEPT_PAGES)(lambda number: Index(**read_page(path, columns, number, actions)))
+        return index
+
+    def prints(self) -> dict[str, str]:
+        return self._prints or super().prints()
+
+    def at(self, clip: int) -> tuple[Index, int]:
+        number, row = divmod(clip, PAGE)
+        return self._page(number), row
+
+
+def open_index(path: Path, clips: int, actions: int) -> Index:
+    """index.npz, of so many clips and actions by dataset.json: a large one is mapped. Raises as Index.load does."""
+    return Index.load(path, clips) if clips <= WHOLE else MappedIndex.open(path, clips, actions)
 
 
 def read_info(folder: Path) -> DatasetInfo:

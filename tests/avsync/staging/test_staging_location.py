@@ -42,6 +42,15 @@ def runtime(tmp_path: Path) -> RuntimeConfig:
     return RuntimeConfig(scratch=str(tmp_path / "scratch"))
 
 
+@pytest.fixture(params=["read", "mapped"])
+def index_is(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the indexes are so large that they are mapped."""
+    if request.param == "mapped":
+        for module in ("sharding.format.index", "avsync.staging.mirror"):
+            monkeypatch.setattr(f"{module}.WHOLE", 0)
+    return request.param
+
+
 def own(runtime: RuntimeConfig) -> Path:
     return Path(runtime.scratch) / f"avsync-{os.geteuid()}"
 
@@ -146,6 +155,7 @@ def test_a_folder_with_scratch_is_opened_itself_and_its_train_shards_copied(data
     assert source.shelf(open_dataset(data, "val"), staged=False) == DatasetFolder(data, "val")
 
 
+@pytest.mark.usefixtures("index_is")
 @pytest.mark.parametrize("kind", ["http", "pipe", "file"])
 def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowServer, runtime: RuntimeConfig) -> None:
     url = {"http": f"{server.url}/", "pipe": f"pipe:cat {shlex.quote(str(data))}/{{}}", "file": f"file://{data}"}[kind]
@@ -162,6 +172,7 @@ def test_a_url_is_opened_through_its_mirror(kind: str, data: Path, server: SlowS
     assert left == []
 
 
+@pytest.mark.usefixtures("index_is")
 def test_a_dataset_that_has_changed_gets_another_mirror(
     data: Path, server: SlowServer, tmp_path: Path, runtime: RuntimeConfig
 ) -> None:
