@@ -116,7 +116,7 @@ def question(run: Path, config: CurateConfig) -> dict[str, str | int | float | N
     return {**config.decides_answers(), "weights": weights, "reading": reading, "version": VERSION}
 
 
-VERSION = 1
+VERSION = 2
 """Of how pieces are found and judged: what is made by another one is made anew."""
 
 

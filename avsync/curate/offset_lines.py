@@ -24,6 +24,9 @@ MOST_DRIFTS = 81
 ends, and it may be cut where they part."""
 DRIFTS = 0.1
 """Of the lines: that are not flat, before anything is looked at."""
+USUAL_S, ANYWHERE = 0.25, 0.05
+"""How far off sound lies in most files, mean of the amount, before anything is looked at; and the share of files where
+any offset within reach is as likely. What repeats itself fits a beat later as well: then the smaller offset it is."""
 NEAR_S, LEAST_PEAKS = 0.12, 10
 """Of a window's best offset from the line that it may speak for; and how many tell a drift."""
 DRIFT_DEVIATIONS = 2.576
@@ -172,6 +175,7 @@ def _cut(evidence: OffsetEvidence, drifts: Floats) -> list[tuple[int, int, float
     starts = evidence.offsets_s[0] + step * np.arange(-beyond, len(evidence.offsets_s) + beyond)
     prior = np.full((len(drifts), len(starts)), np.log(DRIFTS / max(1, len(drifts) - 1) / len(starts)))
     prior[np.abs(drifts) < 1e-12] = np.log((1 - DRIFTS) / len(starts))
+    prior += usual(starts)
     stay, enter = np.log(1 - SWITCH), np.log(SWITCH) + prior
     best = prior.copy()
     entered = np.zeros(best.shape, np.int32)
@@ -248,7 +252,7 @@ def median_slope(points: Floats) -> tuple[float, float, float]:
 def _with_drift(evidence: OffsetEvidence, first: int, stop: int, drift: float, cost: float, sure: float) -> OffsetLine:
     times = evidence.times_s[first:stop]
     middle = float(times[0] + times[-1]) / 2
-    support = evidence.along(drift, middle, first, stop) - cost
+    support = evidence.along(drift, middle, first, stop) - cost + usual(evidence.offsets_s)
     curve = OffsetCurve(
         offsets_s=evidence.offsets_s,
         support=support,
@@ -265,6 +269,13 @@ def _with_drift(evidence: OffsetEvidence, first: int, stop: int, drift: float, c
         drift_known=False,
         sure=curve.confidence >= sure,
     )
+
+
+def usual(offsets_s: Floats) -> Floats:
+    """(D,) nats for each offset before anything is looked at, above those if all were equally likely."""
+    near = np.exp(-np.abs(offsets_s) / USUAL_S)
+    share = (1 - ANYWHERE) * near / near.sum() + ANYWHERE / len(near)
+    return np.log(share * len(near))
 
 
 def _edge(

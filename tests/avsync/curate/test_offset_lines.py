@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from avsync.confidence.curve import Reading
-from avsync.curate.offset_lines import MOST_DRIFT, OffsetEvidence, OffsetLine, find_lines, median_slope
+from avsync.curate.offset_lines import (
+    ANYWHERE,
+    MOST_DRIFT,
+    OffsetEvidence,
+    OffsetLine,
+    find_lines,
+    median_slope,
+    usual,
+)
 
 STEP_S = 0.04
 OFFSETS = np.linspace(-50 * STEP_S, 50 * STEP_S, 101)
@@ -112,3 +120,32 @@ def test_a_slope_has_its_interval_and_survives_outliers() -> None:
     assert low < 1e-3 < high
     assert slope == pytest.approx(1e-3, abs=3e-4)
     assert high - low < MOST_DRIFT
+
+
+@pytest.mark.parametrize("reach_s", [0.2, 0.85, 2.0, 5.0])
+def test_small_offsets_are_likelier_beforehand_and_none_is_ruled_out(reach_s: float) -> None:
+    offsets = np.linspace(-reach_s, reach_s, 2 * round(reach_s / STEP_S) + 1)
+    nats = usual(offsets)
+    assert np.exp(nats).mean() == pytest.approx(1)
+    assert nats == pytest.approx(nats[::-1])
+    assert (np.diff(nats[offsets >= 0]) < 0).all()
+    assert nats.min() > np.log(ANYWHERE)
+
+
+@pytest.mark.parametrize("beat_s", [-1.8, -1.0, -0.6, 0.6, 1.0, 1.8])
+@pytest.mark.parametrize("offset_s", [0.0, 0.08, -0.12])
+@pytest.mark.parametrize("more", [-1.0, 0.0, 2.0])
+def test_what_repeats_itself_is_not_moved_by_a_whole_beat(beat_s: float, offset_s: float, more: float) -> None:
+    """A beat away it fits as well, or a little better or worse: the small offset, or none that is believed."""
+    evidence = planted(lambda _: offset_s, 20)
+    near = np.abs(OFFSETS - offset_s) < 0.1
+    there = np.roll(near, round(beat_s / STEP_S))
+    evidence.nats[:, there] = evidence.nats[:, near] + more / len(evidence.nats)
+    (line,) = find_lines(evidence, SURE)
+    assert not line.sure or line.curve.best_s == pytest.approx(offset_s, abs=0.05)
+
+
+def test_a_large_offset_is_believed_when_more_speaks_for_it() -> None:
+    (line,) = find_lines(planted(lambda _: 1.7, 40), SURE)
+    assert line.sure
+    assert line.curve.best_s == pytest.approx(1.7, abs=0.03)
