@@ -29,6 +29,12 @@ OUT_OF_MEMORY = 77
 """Exit code of a process that met its limit."""
 OUT_OF_TIME = -signal.SIGPROF
 """Exit code of one that used up its CPU time."""
+BEGAN = "began"
+"""First message of a worker."""
+NEVER_BEGAN = (
+    "a worker process ended before it began; its own words stand above. Each imports the script that was started: what "
+    'a script does with avsync must stand under `if __name__ == "__main__":`'
+)
 CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL))
 """Exit codes of one that a library's fault ended."""
 
@@ -117,6 +123,8 @@ class _Worker(Generic[T]):
         self.process.start()
         theirs.close()
         self.task: T | None = None
+        self.began = False
+        """It has come as far as our own code: before that it imports the script that was started."""
 
     def end(self) -> None:
         """Wait for the end of the process, not for ever: a library may hang at its exit."""
@@ -168,9 +176,10 @@ class Workers(Generic[T]):
         """What has happened; waits up to `seconds` for it. Raises the AvsyncError of a task that failed."""
         busy = [worker for worker in self._workers if worker.task is not None]
         ready = wait([worker.pipe for worker in busy], seconds)
-        return [self._receive(worker) for worker in busy if worker.pipe in ready]
+        found = (self._receive(worker) for worker in busy if worker.pipe in ready)
+        return [one for one in found if one is not None]
 
-    def _receive(self, worker: _Worker[T]) -> Done[T] | Progress[T] | Died[T]:
+    def _receive(self, worker: _Worker[T]) -> Done[T] | Progress[T] | Died[T] | None:
         task = worker.task
         assert task is not None
         try:
@@ -178,7 +187,12 @@ class Workers(Generic[T]):
         except (EOFError, OSError):
             worker.end()
             self._workers.remove(worker)
+            if worker.process.exitcode == 1 and not worker.began:
+                raise AvsyncError(NEVER_BEGAN) from None
             return Died(task, worker.process.exitcode or 0)
+        if answer == BEGAN:
+            worker.began = True
+            return None
         if isinstance(answer, tuple):
             return Progress(task, *answer)
         worker.task = None
@@ -190,6 +204,7 @@ class Workers(Generic[T]):
 def _work(pipe: Connection, prepare: Callable[[], None]) -> None:
     """The life of a worker process: it answers (done, of) under way, [result] or a _Failed at the end."""
     start_worker()
+    pipe.send(BEGAN)
     prepare()
     while True:
         try:

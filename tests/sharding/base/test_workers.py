@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 
 from sharding.base.workers import (
     CRASHES,
+    NEVER_BEGAN,
     OUT_OF_MEMORY,
     OUT_OF_TIME,
     Died,
@@ -138,3 +142,33 @@ def test_leaving_in_the_middle_ends_every_process():
         assert pid is not None
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+SCRIPT = """
+from sharding.base.workers import Workers
+from tests.sharding.base.test_workers import Square, little_memory
+
+{guard}with Workers(2, little_memory) as workers:
+    {indent}workers.give(Square(3))
+    {indent}while workers.busy:
+    {indent}    for one in workers.news(1):
+    {indent}        print(one)
+"""
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_script_that_every_worker_would_run_again_is_told_so_at_once(guarded: bool, tmp_path: Path) -> None:
+    guard, indent = ('if __name__ == "__main__":\n    ', "    ") if guarded else ("", "")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard=guard, indent=indent))
+    done = subprocess.run(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.getcwd()}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    if guarded:
+        assert (done.returncode, done.stdout.split("\n")[-2]) == (0, "Done(task=Square(number=3), result=9)"), (
+            done.stderr
+        )
+    else:
+        assert done.returncode
+        assert done.stderr.strip().splitlines()[-1].endswith(NEVER_BEGAN)
