@@ -115,7 +115,8 @@ def check_folder_of_run(paths: RunPaths) -> None:
         raise UsageError(f"{paths.root} is a dataset; give the run another folder")
     if paths.info.exists() or paths.saved_steps() or not paths.root.is_dir():
         return
-    known = (LOCK_NAME, paths.tensorboard.name, PROGRESS, PROGRESS + PART, JOBS)
+    told = (paths.limits.name, paths.hangs.name, paths.waiting.name)  # by an attempt that ended before its first step
+    known = (LOCK_NAME, paths.tensorboard.name, PROGRESS, JOBS, *told, *(name + PART for name in (PROGRESS, *told)))
     if others := foreign(paths.root, known):
         raise UsageError(
             f"{paths.root} holds other files ({first_few(others)}) and is no run; give the run a new folder"

@@ -95,6 +95,8 @@ def test_names_are_quoted_for_the_shell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(work, returning(result))
+    judged = SimpleNamespace(config=SimpleNamespace(separates=False))
+    monkeypatch.setattr("avsync.run.info.read_run", returning(judged))
     assert main(typed_in) == DONE
     said = capsys.readouterr().out
     words = shlex.split(said.partition("Next: ")[2])
