@@ -53,13 +53,14 @@ class _Pending:
     replies: list[Reply | None]
     missing: int
     paths: dict[int, Path] = field(default_factory=dict)
-    """In which file each row is looked for."""
+    """In which file each missing row is looked for."""
+    first: str = ""
+    """The file that was asked for first."""
 
     @property
     def waits_for(self) -> str:
         """The first file of which a row is missing; else the first of all."""
-        late = (path for row, path in self.paths.items() if self.replies[row] is None)
-        return str(next(late, next(iter(self.paths.values()), "")))
+        return str(next(iter(self.paths.values()), self.first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class Stream:
         number = next(self._numbers)
         self._wanted_at[number] = wanted
         wanted.batch.paths[wanted.row] = wanted.path
+        wanted.batch.first = wanted.batch.first or str(wanted.path)
         draw = wanted.batch.draws[wanted.row]
         self._pool.give(self._request(number, wanted.batch.slot, wanted.row, draw, wanted.path))
 
@@ -196,6 +198,7 @@ class Stream:
                 self._ask(_Wanted(pending, row, path, wanted.tries + 1))
             else:
                 pending.replies[row], pending.missing = reply, pending.missing - 1
+                del pending.paths[row]
 
     def _elsewhere(self, wanted: _Wanted) -> Path | None:
         """A copy of a shard may be gone or damaged: where else the clip can be read, also when that copy goes, too."""
