@@ -1,7 +1,7 @@
 """A split of a dataset, set up for given pairs and view: the one way training, validation and evaluation get data."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions
 from avsync.staging.mirror import StagedDataset
 from avsync.staging.shelf import Shelf
-from avsync.staging.stager import Coming
+from avsync.staging.stager import Coming, Kept
 from avsync.world import World
 from sharding.format.clip import Clock
 
@@ -60,6 +60,11 @@ class Feed(Selection):
 
     def loader(self, options: LoaderOptions, every: int = 1) -> Loader:
         return Loader(self.dataset, self.shelf, self.shape(every), options)
+
+    def kept(self, rows: Sequence[list[Draw]]) -> Kept:
+        """Where the shards of these rows are found, and which they are; padding has none."""
+        shard = self.dataset.index.shard
+        return self.shelf, {int(shard[draw.clip]) for draws in rows for draw in draws if draw.clip >= 0}
 
     def training_rows(
         self, order: Order, steps: range, world: World, passes: int = 1, coming: Coming = lambda _: None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,9 @@ from avsync.data.order import batches_of_rank, even_batch
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.models.separator import Separator
-from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
-from avsync.run.limits import Section
-from avsync.run.optimizer_state import restore_optimizer
 from avsync.run.progress import ValidationScore
-from avsync.run.resume import OpenRun, begin
+from avsync.run.resume import OpenRun
 from avsync.run.state import Best, State
 from avsync.separation.curves import SeparationCurves
 from avsync.separation.decibels import (
@@ -37,12 +33,11 @@ from avsync.separation.decibels import (
 )
 from avsync.separation.loaded import build_separator, see_by_features
 from avsync.staging.stager import Kept, keep_ahead
-from avsync.train.loop import Loop
 from avsync.train.reporter import Reporter, next_command
 from avsync.train.sections import SectionWatch
 from avsync.train.step import Accelerates, LossSums, Stepper
 from avsync.train.tracking import StepMetrics
-from avsync.train.trainer import TrainSummary, schedule_of, train_by
+from avsync.train.trainer import NetworkTrainer, TrainSummary, train_by
 from avsync.world import World, words_for
 from sharding.base.housekeeping import housekeeping
 from sharding.base.text import counted, percent
@@ -82,8 +77,7 @@ class SeparationValidation:
     @property
     def kept(self) -> Kept:
         """Where this rank finds its shards, and which."""
-        index = self._feed.dataset.index
-        return self._feed.shelf, {int(index.shard[draw.clip]) for rows in self._rows for draw in rows if draw.clip >= 0}
+        return self._feed.kept(self._rows)
 
     def score(
         self,
@@ -110,21 +104,16 @@ def _padded(table: Tensor, rows: int) -> Tensor:
     return torch.nn.functional.pad(table, (0, 0, 0, rows - len(table)), value=float("nan"))
 
 
-class SeparationTrainer:
-    """What the loop trains. Every rank has one."""
-
-    sums = 4
+class SeparationTrainer(NetworkTrainer[Separator]):
+    """A separator in training. Every rank has one."""
 
     def __init__(self, accelerator: Accelerates, world: World, opened: OpenRun, watch: SectionWatch) -> None:
-        self.world, self.opened, self.config, self.feed = world, opened, opened.config, opened.feed
-        self.loop = Loop(world, schedule_of(self.config), watch)
-        self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting, watch)
+        super().__init__(world, opened, watch)
         self.validation = SeparationValidation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_separator(opened.info)
         rate = self.feed.dataset.info.clock.sample_rate
         self.stepper = SeparateStepper(accelerator, self.network, self.config, self.feed.view, rate)
-        self.stepper.gradients = lambda: watch.section(Section.GRADIENTS)
-        start = begin(opened, world, self._restore)
+        start = self._begin()
         self.reporter = SeparationReporter(opened, start.state, speaks=world.is_main)
         if not start.state.step:
             self.reporter.say(world.together(lambda: see_by_features(self.network, opened.info)))
@@ -150,19 +139,13 @@ class SeparationTrainer:
             self.reporter.done(loop.state)
         return TrainSummary(steps=loop.state.step, resumed_at=start, best=loop.state.best)
 
-    @property
-    def rate(self) -> float:
-        return self.stepper.rate
-
     def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
         return self.stepper.step(step, batches, see)
 
     def validate(self, state: State) -> tuple[State, bool]:
         """Take the fixed mixtures apart."""
         assert self.validation
-        self.network.eval()
-        for buffer in self.network.buffers():  # as Trainer does: those that the checkpoint will hold
-            self.world.broadcast(buffer)
+        self._ask_alike()
         rows = self.validation.score(self.network, self.options, self.reporter.heard, self.loop.guarded)
         if not len(rows["loss"]):
             self.reporter.say(f"step {state.step}: none of the validation mixtures could be read and heard; no score")
@@ -172,13 +155,6 @@ class SeparationTrainer:
         now = replace(state, best=score) if better else state
         self.reporter.judged(rows, score, now)
         return now, better
-
-    def weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.network.state_dict(), self.stepper.optimizer.state_dict()
-
-    def _restore(self, saved: Saved, folder: Path) -> None:
-        restore_weights(self.network, saved.model, folder, self.config.model)
-        restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
 
 
 class SeparationReporter(Reporter):
@@ -195,7 +171,7 @@ class SeparationReporter(Reporter):
         if (step := self._pulse.now.first_step) < config.steps:
             self.say(
                 f"training {config.model} ({config.separate.task}) on {words_for(world.device)}, "
-                f"{counted(world.ranks, 'process', 'processes')}: {counted(len(opened.feed.clips), 'clip')} to train "
+                f"{counted(world.ranks, 'process', 'processes')}: {counted(len(opened.feed.usable), 'clip')} to train "
                 f"on; {config.batch // 2} mixtures a step, {f'resumed at step {step}' if step else 'steps 0'} to "
                 f"{config.steps}; log: {opened.paths.tensorboard}, {opened.paths.progress.name}"
             )

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.constants import default_pg_timeout
 
 from avsync.confidence.trust import TrustPlan, find_trust, recorded
@@ -23,13 +23,14 @@ from avsync.data.batch import Batch
 from avsync.honesty.judge import after, alarm_of, score_of
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions, StoppedWaiting
+from avsync.models.parts import SyncNet
 from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
 from avsync.run.limits import Section, longest_limit_s
 from avsync.run.network import build_network, load_step
 from avsync.run.optimizer_state import restore_optimizer
 from avsync.run.paths import RunPaths
-from avsync.run.resume import OpenRun, begin, open_run
+from avsync.run.resume import OpenRun, Start, begin, open_run
 from avsync.run.state import Best, NetworkTrust, State, TrustRecord
 from avsync.staging.stager import keep_ahead
 from avsync.train.loop import Loop, TrainSchedule
@@ -42,6 +43,8 @@ from avsync.train.validation import Validation
 from avsync.world import World, counter, use_cores
 from sharding.base.console import WaitNotice, open_console
 from sharding.base.environment import is_first_rank
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,22 +128,52 @@ def world_of(accelerator: Accelerator, patience: timedelta = default_pg_timeout)
     )
 
 
-class Trainer:
-    """A sync network in training: what the loop trains. Every rank has one."""
+class NetworkTrainer(Generic[Network]):
+    """What the loop trains, whichever network it is: its settings, data, steps, and what is saved of it."""
 
     sums = 4
+    network: Network
+    stepper: Stepper
 
-    def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun, watch: SectionWatch) -> None:
+    def __init__(self, world: World, opened: OpenRun, watch: SectionWatch) -> None:
         self.world, self.opened, self.config, self.feed = world, opened, opened.config, opened.feed
         self.loop = Loop(world, schedule_of(self.config), watch)
         self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting, watch)
+
+    def _begin(self) -> Start:
+        """Where this attempt begins, once network and stepper are there; they take up the newest checkpoint."""
+        self.stepper.gradients = lambda: self.loop.watch.section(Section.GRADIENTS)
+        return begin(self.opened, self.world, self._restore)
+
+    @property
+    def rate(self) -> float:
+        return self.stepper.rate
+
+    def weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.network.state_dict(), self.stepper.optimizer.state_dict()
+
+    def _restore(self, saved: Saved, folder: Path) -> None:
+        restore_weights(self.network, saved.model, folder, self.config.model)
+        restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
+
+    def _ask_alike(self) -> None:
+        """In evaluation mode, with the same statistics of batch norm on every rank: those that a checkpoint holds."""
+        self.network.eval()
+        for buffer in self.network.buffers():
+            self.world.broadcast(buffer)
+
+
+class Trainer(NetworkTrainer[SyncNet]):
+    """A sync network in training. Every rank has one."""
+
+    def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun, watch: SectionWatch) -> None:
+        super().__init__(world, opened, watch)
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_network(self.config, self.feed)
         self.stepper = Stepper(
             accelerator, self.network, self.config, self.feed.view, self.feed.dataset.info.clock.sample_rate
         )
-        self.stepper.gradients = lambda: watch.section(Section.GRADIENTS)
-        start = begin(opened, world, self._restore)
+        start = self._begin()
         self.reporter = TrainReporter(opened, start.state, speaks=world.is_main)
         if (descent := opened.info.descent) and not start.state.step:
             spec = opened.feed.spec()
@@ -194,10 +227,6 @@ class Trainer:
             loop.leave()
         self.reporter.trusted(TrustRecord(networks=tuple(found)))
 
-    @property
-    def rate(self) -> float:
-        return self.stepper.rate
-
     def step(self, step: int, batches: Iterator[Batch], see: Callable[[Batch], None]) -> Tensor:
         def look(batch: Batch) -> None:
             see(batch)
@@ -209,9 +238,7 @@ class Trainer:
     def validate(self, state: State) -> tuple[State, bool]:
         """Score the fixed pairs."""
         assert self.validation
-        self.network.eval()
-        for buffer in self.network.buffers():  # batch norm's statistics: those that the checkpoint will hold
-            self.world.broadcast(buffer)
+        self._ask_alike()
         got = self.validation.score(
             self.network, self.stepper.laid_out, self.options, self.every, self.reporter.heat_maps, self.loop.guarded
         )
@@ -224,13 +251,6 @@ class Trainer:
         now = after(state, score, alarm, better=better)
         self.reporter.examined(got, state, now)
         return now, better
-
-    def weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.network.state_dict(), self.stepper.optimizer.state_dict()
-
-    def _restore(self, saved: Saved, folder: Path) -> None:
-        restore_weights(self.network, saved.model, folder, self.config.model)
-        restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
 
 
 def schedule_of(config: TrainConfig) -> TrainSchedule:

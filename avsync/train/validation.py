@@ -39,8 +39,7 @@ class Validation:
     @property
     def kept(self) -> Kept:
         """Where this rank finds its shards, and which."""
-        index = self._feed.dataset.index
-        return self._feed.shelf, {int(index.shard[draw.clip]) for rows in self._rows for draw in rows if draw.clip >= 0}
+        return self._feed.kept(self._rows)
 
     def score(
         self,
