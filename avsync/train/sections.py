@@ -1,4 +1,4 @@
-"""What a rank is at, written where its sentry reads it, with how long each section takes: what the limits learn from.
+"""What a rank is at, written where its watchdog reads it, with how long each section takes: what the limits learn from.
 
 A section is entered and left in the main thread, and they lie in each other: a wait for data in a step, a collective
 in a checkpoint. Each sign of life (a new section, a clip that came in) begins the clock anew.
@@ -33,7 +33,7 @@ from avsync.run.limits import (
     read_limits,
 )
 from avsync.run.paths import RunPaths
-from avsync.train.sentry import PAGE, PROGRAM, Orders, SectionPage, note_hang
+from avsync.train.watchdog import PAGE, PROGRAM, Orders, SectionPage, note_hang
 from avsync.world import World
 from sharding.base.environment import node_name
 from sharding.base.files import to_json_line, write_json
@@ -70,7 +70,7 @@ class SectionWatch:
         self.limits, self.laps = Limits(), {section: Lap() for section in SECTIONS}
         self._paths: RunPaths | None = None
         self._page: SectionPage | None = None
-        self._sentry: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._stack = [Section.NONE]
         self._number = self._step = 0
         self._shard, self._kept = b"", time.monotonic()
@@ -224,7 +224,7 @@ class SectionWatch:
             self._shard,
         )
 
-    # The sentry.
+    # The watchdog.
 
     def start(self, paths: RunPaths, on: str, attempt: int) -> None:
         """From here on it is watched; with what earlier attempts have learnt."""
@@ -244,7 +244,7 @@ class SectionWatch:
             with tempfile.TemporaryFile() as file:
                 file.truncate(PAGE)
                 self._page = SectionPage(file.fileno())
-                self._sentry = subprocess.Popen(
+                self._watchdog = subprocess.Popen(
                     [sys.executable, "-c", PROGRAM, str(file.fileno()), *sys.path],
                     pass_fds=[file.fileno()],
                     stdin=subprocess.PIPE,
@@ -252,10 +252,10 @@ class SectionWatch:
                 )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        assert self._sentry.stdin
+        assert self._watchdog.stdin
         with suppress(OSError):  # it could not start: its message stands above
-            self._sentry.stdin.write(to_json_line(orders) + b"\n")
-            self._sentry.stdin.flush()
+            self._watchdog.stdin.write(to_json_line(orders) + b"\n")
+            self._watchdog.stdin.flush()
         self._write()
 
     def __enter__(self) -> Self:
@@ -269,14 +269,14 @@ class SectionWatch:
             self.learn(longest, counts)
             self._keep()
         self._page = None
-        if self._sentry and self._sentry.stdin:
+        if self._watchdog and self._watchdog.stdin:
             with suppress(OSError):
-                self._sentry.stdin.close()
+                self._watchdog.stdin.close()
             try:
-                self._sentry.wait(LEAVE_S)
+                self._watchdog.wait(LEAVE_S)
             except subprocess.TimeoutExpired:
-                self._sentry.kill()
-                self._sentry.wait()
+                self._watchdog.kill()
+                self._watchdog.wait()
 
 
 class _Inside:

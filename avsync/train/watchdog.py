@@ -2,7 +2,7 @@
 
 A rank cannot do that itself: it may be stopped, or stand in a call that never returns with Python's lock in its hand.
 Nor can the others: they only see that it does not come. So each rank writes what it is at into a page of memory
-(sections.py), and its sentry reads that twice a second: no file, no message, while all is well. Only who waits for
+(sections.py), and its watchdog reads that twice a second: no file, no message, while all is well. Only who waits for
 other ranks and gives up asks further: it leaves word in RUN/waiting, and what the words of all tell is the report:
 a rank without a word is gone with its node, one that is behind the others is to blame. No torch here.
 """
@@ -31,14 +31,14 @@ from sharding.base.text import first_few, plain
 from sharding.errors import AvsyncError
 
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[2:]\nfrom avsync.train.sentry import main\nsys.exit(main(int(sys.argv[1])))"
+    "import sys; sys.path[:] = sys.argv[2:]\nfrom avsync.train.watchdog import main\nsys.exit(main(int(sys.argv[1])))"
 )
 TICK_S = 0.5
 WORD_S = 6.0
 """All ranks that wait have left their word by then: they began to wait together."""
 LATE_S = 2.0
-"""A rank that waits for clips speaks first, when its limit is reached: it knows of each worker. Its sentry comes later,
-by a tenth and this."""
+"""A rank that waits for clips speaks first, when its limit is reached: it knows of each worker. Its watchdog comes
+later, by a tenth and this."""
 ALL_ALIKE = "as does every other rank"
 _HEAD = struct.Struct("<QBBddQ")
 _BASIS, _SHARD, PAGE = 64, 512, 4096
@@ -46,7 +46,7 @@ _BASIS, _SHARD, PAGE = 64, 512, 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orders:
-    """What a sentry is told when it starts."""
+    """What a watchdog is told when it starts."""
 
     pid: int
     rank: int
@@ -78,7 +78,7 @@ class Mark:
 
 
 class SectionPage:
-    """A page of memory that a rank writes and its sentry reads."""
+    """A page of memory that a rank writes and its watchdog reads."""
 
     def __init__(self, handle: int) -> None:
         self._map = mmap(handle, PAGE)
@@ -143,7 +143,7 @@ def to_blame(words: Sequence[Word], ranks: int) -> list[Word | int]:
     return list(behind) if len(behind) < len(words) else []
 
 
-class Sentry:
+class Watchdog:
     """Looks after one rank."""
 
     def __init__(self, orders: Orders, page: SectionPage) -> None:
@@ -151,7 +151,7 @@ class Sentry:
         self.mark, self.waited_s = Mark(), 0.0
 
     def look(self, passed_s: float) -> bool:
-        """After so many seconds; whether the rank hangs. What the sentry itself has slept through does not count: the
+        """After so many seconds; whether the rank hangs. What the watchdog itself has slept through does not count: the
         whole job was suspended then.
         """
         mark, state = self._page.read(), _state(self.orders.pid)
@@ -167,7 +167,7 @@ class Sentry:
         return self.waited_s > (mark.stopped_s if state == "T" else mark.limit_s + late)
 
     def report(self) -> tuple[str, HangRecord | None]:
-        """The line, and what to note; neither where another rank's sentry speaks."""
+        """The line, and what to note; neither where another rank's watchdog speaks."""
         mark, orders = self.mark, self.orders
         state = _state(orders.pid)
         if orders.ranks > 1 and mark.section in WITH_OTHERS and state != "T":
@@ -262,11 +262,11 @@ def _state(pid: int) -> str:
 def main(handle: int) -> int:
     """Until the rank closes its end of the line, however it ends."""
     orders = from_json(sys.stdin.buffer.readline(), Orders, "its orders")
-    sentry, last = Sentry(orders, SectionPage(handle)), time.monotonic()
+    watchdog, last = Watchdog(orders, SectionPage(handle)), time.monotonic()
     while not select.select([sys.stdin], [], [], TICK_S)[0]:
         now = time.monotonic()
-        if sentry.look(now - last):
-            sentry.end()
+        if watchdog.look(now - last):
+            watchdog.end()
             return 1
         last = now
     return 0

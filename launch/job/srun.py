@@ -72,7 +72,7 @@ _COMPLAINT = re.compile(r"^(?P<label> *\d+: )?avsync: error: (?P<why>.+)$", re.M
 _HANGS = re.compile(r"rank \d+ on (?P<node>[\w.-]+) hangs in its ")
 """How a complaint begins that names a rank which does not move (avsync/run/limits.py)."""
 ALL_ALIKE = "as does every other rank"
-"""Words of one that names the first of all (avsync/train/sentry.py)."""
+"""Words of one that names the first of all (avsync/train/watchdog.py)."""
 _EXITED = re.compile(r"^srun: error: [\w.,\[\]-]+: tasks? [\d,-]+: Exited with exit code (\d+)$", re.MULTILINE)
 USAGE = "2"
 """Exit code of avsync for what no later attempt gets past (launch/cli.py)."""

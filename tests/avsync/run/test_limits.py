@@ -23,7 +23,7 @@ from avsync.run.limits import (
     read_limits,
 )
 from avsync.run.paths import RunPaths
-from avsync.train.sentry import Word, to_blame
+from avsync.train.watchdog import Word, to_blame
 from sharding.base.files import add_line, to_json_line, write_json
 
 SECTIONS = [section for section in Section if section is not Section.NONE]

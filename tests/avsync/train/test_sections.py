@@ -36,7 +36,7 @@ def rank(folder, number, section, how):
             if how == "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
             elif how == "gone":
-                os.kill(watch._sentry.pid, signal.SIGSTOP)
+                os.kill(watch._watchdog.pid, signal.SIGSTOP)
                 os.kill(os.getpid(), signal.SIGSTOP)
             elif how == "locked":
                 ctypes.PyDLL(None).sleep(60)
@@ -103,7 +103,7 @@ def test_a_rank_that_hangs_is_named_with_its_section_its_node_and_its_shard_and_
         (noted,) = read_hangs(RunPaths(folder))
         assert (noted.rank, noted.node, noted.section, noted.step) == (1, "n2", section, 29)
         assert noted.limit_s == FLOOR_S
-        assert noted.seconds < FLOOR_S + 5, "within its limit, the sentry's beat, and a busy machine"
+        assert noted.seconds < FLOOR_S + 5, "within its limit, the watchdog's beat, and a busy machine"
     together = {what: "".join(named(tmp_path / what, rank) for rank in range(3)) for what in TROUBLE}
     for what, said in together.items():
         assert said.count("\n") == 1, f"{what}: one speaks for all: {said!r}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync.run.limits import HangRecord, Section, hang_text
-from avsync.train.sentry import ALL_ALIKE
+from avsync.train.watchdog import ALL_ALIKE
 from launch.job.attempt import ThisAttempt
 from launch.job.attempts import Action, Event, What
 from launch.job.paths import JobPaths
