@@ -21,11 +21,10 @@ from avsync.data.batch import Batch
 from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
-from avsync.spec import InputSpec
+from avsync.run.info import Trained
 from sharding.base.ahead import ahead
 from sharding.format.clip import Box, Clock, Fit
 from sharding.format.crop import Where
-from sharding.format.index import DatasetInfo
 from sharding.media.decode import OutputSpec, read_sound, read_views
 from sharding.media.probe import Probe
 
@@ -142,15 +141,11 @@ class _Sound:
         return np.pad(self._samples[:count], ((0, missing), (0, 0)), mode="edge")
 
 
-class ShownAsTrained(Protocol):
-    """What a network was trained on: a sync network, or one that sees by it."""
+class ShownAsTrained(Trained, Protocol):
+    """What a network was trained on, and how: a sync network, or one that sees by it."""
 
     @property
     def config(self) -> TrainConfig: ...
-    @property
-    def spec(self) -> InputSpec: ...
-    @property
-    def dataset(self) -> DatasetInfo: ...
 
 
 def form_of(network: ShownAsTrained) -> OutputSpec:
