@@ -8,12 +8,25 @@ import numpy as np
 from rich.console import Console
 
 from avsync.audit.config import WHOLE, AuditConfig, count_sources
-from avsync.audit.leak import leak
+from avsync.audit.leak import Leak, Leakage, leak
 from avsync.audit.report import print_audit
-from avsync.audit.result import AuditResult, Guesses
-from avsync.audit.verdicts import HONEST, conclude, judge, judge_sampler, strictness
+from avsync.audit.result import AuditFinding, AuditResult, Guesses
+from avsync.audit.verdicts import (
+    FAIR,
+    HONEST,
+    MIXTURES,
+    conclude,
+    judge,
+    judge_mixtures,
+    judge_sampler,
+    strictness,
+    words_of,
+)
+from avsync.data.pairs import build_sampler, in_sync_sampler
 from avsync.loading.feed import Feed
+from avsync.run.network import pick_device
 from avsync.run.paths import full_name
+from avsync.staging.mirror import StagedDataset
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, write_json, writing
 from sharding.errors import AvsyncError
@@ -41,8 +54,10 @@ def audit(
     Raises InputError, FormatError when there is nothing to look at.
     """
     written.check(dataset)
-    feed = Feed.open(dataset, config.split, config.pairs.judged, WHOLE)
-    found = look(feed, config)
+    mixtures = config.labels == "mixtures"
+    found_in, sampler = StagedDataset.of_folder(dataset), in_sync_sampler if mixtures else build_sampler
+    feed = Feed.of(found_in, config.split, config.pairs.judged, WHOLE, sampler=sampler)
+    found = look_at_mixtures(feed, config) if mixtures else look(feed, config)
     print_audit(found, console or open_console(wide=True))
     if written.json is not None:
         with writing(written.json, "--json"):
@@ -54,7 +69,7 @@ def audit(
 
 
 def look(feed: Feed, config: AuditConfig) -> AuditResult:
-    """Compute, probe and judge. Raises InputError when there are not two sources."""
+    """Compute, probe and judge pairs. Raises InputError when there are not two sources."""
     from avsync.audit.probes import PROBES, run_probes
 
     sources = count_sources(feed, config)
@@ -67,7 +82,38 @@ def look(feed: Feed, config: AuditConfig) -> AuditResult:
 def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources: int, z: float) -> AuditResult:
     """Judge the sampler, and what probes guessed on clips of so many sources."""
     leaked = leak(feed.sampler, feed.dataset.index.frames[feed.clips])
-    findings = (*judge_sampler(leaked, config.pairs.law), *(judge(one, config.pairs.law) for one in guesses))
+    findings = (*judge_sampler(leaked, config.pairs.law), *(judge(one, config.law) for one in guesses))
+    return _result(feed, config, findings, sources, z, leaked)
+
+
+def look_at_mixtures(feed: Feed, config: AuditConfig) -> AuditResult:
+    """The same of mixtures."""
+    from avsync.audit.mixtures import PROBES, gather_mixtures, law_of_mixtures, probe_mixtures
+
+    sources = count_sources(feed, config) // 2 * 2  # two by two
+    z = strictness(PROBES, sources // 2)
+    with Bar("audit", passing=True) as bar:
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(done, total=total, doing=what)
+
+        rows = gather_mixtures(feed, config, advance)
+        group, device = feed.dataset.index.group, pick_device(config.device)
+        guesses = list(probe_mixtures(rows, group, config.seed, z, device, advance))
+    told = law_of_mixtures(rows)
+    findings = judge_mixtures(told), *(judge(one, MIXTURES) for one in guesses)
+    return _result(feed, config, findings, sources, z, mixtures=told)
+
+
+def _result(
+    feed: Feed,
+    config: AuditConfig,
+    findings: tuple[AuditFinding, ...],
+    sources: int,
+    z: float,
+    leaked: Leak | None = None,
+    mixtures: Leakage | None = None,
+) -> AuditResult:
     outcome = conclude(findings, sources)
     return AuditResult(
         dataset=full_name(feed.dataset.folder.resolve()),
@@ -80,6 +126,7 @@ def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources:
         sources=sources,
         z=z,
         leak=leaked,
+        mixtures=mixtures,
         findings=findings,
     )
 
@@ -89,7 +136,8 @@ def _write_page(path: Path, found: AuditResult, feed: Feed, repeat: str) -> None
 
     lengths, counts = np.unique(feed.dataset.index.frames[feed.clips], return_counts=True)
     frames, fps = int(lengths[counts.argmax()]), feed.dataset.info.clock.fps
-    page = page_html(found, place_chart(feed.sampler, frames, fps), float(frames / fps), repeat)
+    chart = place_chart(feed.sampler, frames, fps) if found.config.labels == "pairs" else None
+    page = page_html(found, chart, float(frames / fps), repeat)
     with publish(path) as file:
         file.write(page.encode())
 
@@ -98,8 +146,8 @@ def refuse(found: AuditResult, *, strict: bool) -> None:
     """Raises AvsyncError when the audit failed; `strict`: also when it warns."""
     if found.verdict == "pass" or (found.verdict == "warning" and not strict):
         return
-    law, worst = found.config.pairs.law, [one for one in found.findings if one.verdict == found.verdict]
+    law, worst = found.config.law, [one for one in found.findings if one.verdict == found.verdict]
     failed = "fails its audit" if found.verdict == "fail" else "passes its audit with a warning only (--strict)"
     names = ", ".join(one.guesses.probe for one in worst) or found.notes[-1].rstrip(".")
-    remedy = f"use --pairs.law {HONEST}" if law != HONEST else "each reason above says what to do"
-    raise AvsyncError(f"{found.dataset} with {law} pairs {failed}: {names}; {remedy}")
+    remedy = "each reason above says what to do" if law in FAIR else f"use --pairs.law {HONEST}"
+    raise AvsyncError(f"{found.dataset} with {words_of(law)} {failed}: {names}; {remedy}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from avsync.config import PairConfig, ViewConfig
+from avsync.config import PairConfig, PairsName, SeparateConfig, ViewConfig
 from sharding.base.text import counted
 from sharding.errors import InputError, UsageError
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 100
 """Of a clip; they are alike, so more tell nothing."""
+LabelsName = Literal["pairs", "mixtures"]
+Law = PairsName | Literal["mixtures"]
+"""What makes the labels."""
 WHOLE = ViewConfig(crop=1, flip=False)
 """A random crop of training may show any part of the picture."""
 
@@ -20,6 +23,9 @@ WHOLE = ViewConfig(crop=1, flip=False)
 class AuditConfig:
     """What is looked at, and as which labels."""
 
+    labels: LabelsName = "pairs"
+    """pairs: which sound is in sync; mixtures: which part of two clips' sounds mixed is the picture's own, as
+    --preset separate is trained (of --pairs only the window counts)."""
     split: Literal["train", "val", "test"] = "train"
     """Which part of the dataset."""
     clips: int = 600
@@ -31,6 +37,8 @@ class AuditConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto: the GPU when there is one."""
     pairs: PairConfig = field(default_factory=PairConfig)
+    separate: SeparateConfig = field(default_factory=SeparateConfig)
+    """As of train, for mixtures; of it only spread-db counts."""
 
     def __post_init__(self) -> None:
         if self.clips < 2:
@@ -41,6 +49,11 @@ class AuditConfig:
             raise InputError(f"--pairs-per-clip {self.pairs_per_clip} must lie in 1 to {MOST_PAIRS}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed} must lie in 0 to 2**32 - 1")
+
+    @property
+    def law(self) -> Law:
+        """Of pairs, or that of mixtures."""
+        return self.pairs.law if self.labels == "pairs" else "mixtures"
 
 
 def count_sources(feed: "Selection", config: AuditConfig) -> int:

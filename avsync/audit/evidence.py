@@ -74,8 +74,8 @@ def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, h
     frames, window = feed.dataset.index.frames, feed.sampler.window
     roomy = clips[frames[clips] > window]
     rows = list[tuple[int, int, int, int, int, int]]()
-    for number, (couples, met) in enumerate(_couples(feed, roomy, seed)):
-        for couple in couples:
+    for number, (both, met) in enumerate(couples(feed, roomy, seed)):
+        for couple in both:
             length = min(int(frames[clip]) for clip in couple)
             room = min(low, length - window)
             sampler = Symmetric(window=window, low=room, high=max(room, high))
@@ -88,7 +88,7 @@ def draw_places(feed: Feed, clips: NDArray[np.int64], per_clip: int, low: int, h
     return Places(clip=table[:, 0], start=table[:, 2:4], couple=table[:, 4], pair_of_sources=table[:, 5])
 
 
-def _couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list[list[int]], bool]]:
+def couples(feed: Feed, clips: NDArray[np.int64], seed: int) -> list[tuple[list[list[int]], bool]]:
     """Sources two by two, of similar length, and the clips of each two side by side; who has no partner is alone."""
     index = feed.dataset.index
     group = index.group[clips]

@@ -22,18 +22,13 @@ TEMPLATE = Path(__file__).with_name("audit.html.j2")
 INK, PALE, ACCENT = "#22223b", "#9a9ab0", "#c8553d"
 
 
-def page_html(audit: AuditResult, chart: bytes, seconds: float, repeat: str) -> str:
-    """The whole page. chart: SVG of a clip of so many seconds (place_chart); repeat: the command that made all this."""
+def page_html(audit: AuditResult, chart: bytes | None, seconds: float, repeat: str) -> str:
+    """The whole page. chart: of pairs, SVG of a clip of so many seconds (place_chart); repeat: the command typed."""
     return render(
         TEMPLATE,
         audit=audit,
         about=about(audit),
-        sampler=(
-            ("the sound’s place", audit.leak.sound),
-            ("the picture’s place", audit.leak.picture),
-            ("both places", audit.leak.both),
-        ),
-        chart=image(chart, "svg+xml", "how often windows of each label begin at each place"),
+        chart=image(chart, "svg+xml", "how often windows of each label begin at each place") if chart else "",
         seconds=seconds,
         flags=_flags(audit.config),
         repeat=repeat,

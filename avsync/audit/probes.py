@@ -62,20 +62,25 @@ def ask_all(evidence: AuditEvidence, z: float, advance: Advance, device: torch.d
         advance(name, number, len(PROBES))
         answers = probe.ask(evidence, device)
         if answers is not None:
-            yield Guesses(
-                probe=name,
-                kind=probe.kind,
-                asks=probe.asks,
-                accuracy=proportion_of(answers.hits, answers.group),
-                strict=proportion_of(answers.hits, answers.group, z),
-                auc=answers.auc,
-                note=answers.note,
-            )
+            yield guesses_of(name, probe.kind, probe.asks, answers, z)
     advance("done", len(PROBES), len(PROBES))
 
 
-def _judged(score: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], note: str = "") -> ProbeAnswers:
-    """Of scores that are above 0 for a guess of "in sync"."""
+def guesses_of(name: str, kind: Kind, asks: str, answers: ProbeAnswers, z: float) -> Guesses:
+    """What a probe answered, to be judged."""
+    return Guesses(
+        probe=name,
+        kind=kind,
+        asks=asks,
+        accuracy=proportion_of(answers.hits, answers.group),
+        strict=proportion_of(answers.hits, answers.group, z),
+        auc=answers.auc,
+        note=answers.note,
+    )
+
+
+def judged(score: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], note: str = "") -> ProbeAnswers:
+    """Of scores (N,) that are above 0 for a guess of "yes"."""
     return ProbeAnswers(hits=(score > 0) == label, group=group, auc=roc_auc(score, label), note=note)
 
 
@@ -95,25 +100,32 @@ def _picture_network(evidence: AuditEvidence, device: torch.device) -> ProbeAnsw
     label, group = evidence.labels.in_sync, evidence.label_group
     if (sounds := label.shape[1]) > 1:  # it cannot know which of them is asked about
         note = "By construction: every picture comes with both labels."
-        return _judged(np.zeros(label.size), label.ravel(), np.repeat(group, sounds), note)
+        return judged(np.zeros(label.size), label.ravel(), np.repeat(group, sounds), note)
     return _by_network(PictureNet, evidence.labels.pictures, label[:, 0], group, evidence.seed, device)
 
 
 def _by_network(
     make: Make, given: NDArray, label: NDArray[np.bool_], group: NDArray[np.int64], seed: int, device: torch.device
 ) -> ProbeAnswers:
-    return _judged(guess(make, given, label, group, seed, device), label, group)
+    return judged(guess(make, given, label, group, seed, device), label, group)
 
 
 def _rule(number: int, evidence: AuditEvidence, device: torch.device) -> ProbeAnswers:
     label, group = _sounds(evidence)
     values = evidence.labels.rules[..., number].ravel().astype(np.float64)
+    return judged(by_stump(values, label, group, evidence.seed), label, group)
+
+
+def by_stump(
+    values: NDArray[np.float64], label: NDArray[np.bool_], group: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """(N,) scores by one threshold of one number, learned from other sources."""
     score = np.zeros(len(values))
-    for learn, ask in folds(group, evidence.seed):
+    for learn, ask in folds(group, seed):
         if learn.any() and ask.any():
             sign, threshold = stump(values[learn], label[learn])
             score[ask] = sign * (values[ask] - threshold)
-    return _judged(score, label, group)
+    return score
 
 
 def stump(values: NDArray[np.float64], label: NDArray[np.bool_]) -> tuple[int, float]:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from avsync.audit.leak import Leakage
 from avsync.audit.result import AuditFinding, AuditResult, Verdict
-from avsync.audit.verdicts import ROUNDING
+from avsync.audit.verdicts import ROUNDING, words_of
 from sharding.base.text import counted, interval, percent, plain
 
 STYLE: dict[Verdict, str] = {"pass": "bold green", "warning": "bold yellow", "fail": "bold red"}
@@ -29,7 +29,7 @@ def about(audit: AuditResult) -> str:
     """What was looked at, in a line."""
     config = audit.config
     return (
-        f"split {config.split}, {config.pairs.law} pairs; sampler on {counted(audit.clips, 'clip')}, probes on "
+        f"split {config.split}, {words_of(config.law)}; of {counted(audit.clips, 'clip')}, probes on "
         f"{counted(audit.looked_at, 'clip')} of {counted(audit.sources, 'source')}"
     )
 
@@ -53,15 +53,15 @@ def _verdict(verdict: Verdict) -> tuple[str, str]:
 
 
 def _sampler(audit: AuditResult) -> Table:
-    table = Table(title=Text("what the places of the windows tell about the label"), title_justify="left")
+    title = "what the places of the windows tell" if audit.leak else "what the law of mixtures tells"
+    table = Table(title=Text(f"{title} about the label"), title_justify="left")
     table.add_column("who knows")
     table.add_column("bits", justify="right")
     table.add_column("guesses right", justify="right")
     table.add_column("verdict")
-    rows = (("the sound's place", audit.leak.sound), ("the picture's place", audit.leak.picture))
-    for (name, leakage), finding in zip(rows, audit.by_sampler, strict=True):
-        table.add_row(name, bits(leakage), percent(leakage.accuracy), Text(*_verdict(finding.verdict)))
-    table.add_row("both places: that is the label", bits(audit.leak.both), percent(audit.leak.both.accuracy), "")
+    for name, leakage, finding in audit.told:
+        verdict = Text(*_verdict(finding.verdict)) if finding else ""
+        table.add_row(name, bits(leakage), percent(leakage.accuracy), verdict)
     return table
 
 

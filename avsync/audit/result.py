@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.leak import Leak
+from avsync.audit.leak import Leak, Leakage
 from avsync.metrics import Proportion
 
 Kind = Literal["law", "network", "position", "both", "rule"]
@@ -64,13 +64,28 @@ class AuditResult:
     """That those are of."""
     z: float
     """Standard deviations that the strict intervals reach."""
-    leak: Leak
+    leak: Leak | None
+    """Of pairs: what their places tell."""
     findings: tuple[AuditFinding, ...]
+    mixtures: Leakage | None = None
+    """Of mixtures: what one tells to who has counted them."""
 
     @property
     def by_sampler(self) -> tuple[AuditFinding, ...]:
         """Those that were computed, not measured."""
         return tuple(one for one in self.findings if one.guesses.kind == "law")
+
+    @property
+    def told(self) -> tuple[tuple[str, Leakage, AuditFinding | None], ...]:
+        """What the law tells, to whom, and what was found of it; None: it is the label itself."""
+        if self.leak is None:
+            return tuple(("the mixture", self.mixtures, one) for one in self.by_sampler if self.mixtures)
+        sound, picture = self.by_sampler
+        return (
+            ("the sound's place", self.leak.sound, sound),
+            ("the picture's place", self.leak.picture, picture),
+            ("both places: that is the label", self.leak.both, None),
+        )
 
     @property
     def by_probes(self) -> tuple[AuditFinding, ...]:

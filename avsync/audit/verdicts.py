@@ -6,12 +6,13 @@ worse than chance is no leak. Sources, not examples, are the sample; where they 
 so the width is that of Student's t distribution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+from avsync.audit.config import Law
 from avsync.audit.leak import Leak, Leakage
 from avsync.audit.result import AuditFinding, Guesses, Kind, Verdict
 from avsync.config import PairsName
@@ -34,6 +35,12 @@ FEW_SOURCES = 10
 WORST_LAST: tuple[Verdict, ...] = ("pass", "warning", "fail")
 HONEST: PairsName = "symmetric"
 """The pairs of which one stream alone cannot tell the label, whatever is in it."""
+MIXTURES: Law = "mixtures"
+FAIR: Mapping[Law, str] = {
+    HONEST: "with symmetric pairs one stream alone cannot know that",
+    MIXTURES: "every mixture is heard with both of its pictures, so it alone cannot know that",
+}
+"""What makes labels that need both streams, and why."""
 
 
 def strictness(probes: int, sources: int) -> float:
@@ -61,8 +68,13 @@ def _within(angle: float, freedom: int) -> float:
     return float(2 / np.pi * (angle + total)) if odd else float(total)
 
 
-def judge(guesses: Guesses, pairs: PairsName) -> AuditFinding:
-    """What a probe's guesses on labels of such pairs mean."""
+def words_of(law: Law) -> str:
+    """`symmetric pairs`, `mixtures`."""
+    return law if law == MIXTURES else f"{law} pairs"
+
+
+def judge(guesses: Guesses, law: Law) -> AuditFinding:
+    """What a probe's guesses on such labels mean."""
     strict = guesses.strict
     if not strict.count:
         return _finding(guesses, "warning", "No example could be looked at, so nothing is known.")
@@ -70,7 +82,7 @@ def judge(guesses: Guesses, pairs: PairsName) -> AuditFinding:
         return _finding(guesses, "pass", "No better than guessing.")
     if guesses.kind == "position":
         return _finding(guesses, *_place(strict))
-    return _finding(guesses, "fail", f"{_right(strict)}, where guessing gives 50 %: {_remedy(guesses, pairs)}")
+    return _finding(guesses, "fail", f"{_right(strict)}, where guessing gives 50 %: {_remedy(guesses, law)}")
 
 
 def _finding(guesses: Guesses, verdict: Verdict, reason: str) -> AuditFinding:
@@ -95,8 +107,8 @@ def _place(strict: Proportion) -> tuple[Verdict, str]:
     )
 
 
-def _remedy(guesses: Guesses, pairs: PairsName) -> str:
-    if guesses.kind == "law":
+def _remedy(guesses: Guesses, law: Law) -> str:
+    if guesses.kind == "law" and law not in FAIR:
         return f"the pair sampler itself tells the label to whoever can read the place. Use --pairs.law {HONEST}."
     if guesses.kind == "both":
         return (
@@ -104,10 +116,10 @@ def _remedy(guesses: Guesses, pairs: PairsName) -> str:
             "what is seen and heard. Find and remove the trace in one of them: a counter in the picture, a tone, a "
             "fade, a change of level, marks of an encoder; pack the originals."
         )
-    if pairs == HONEST:
+    if law in FAIR:
         return (
-            "with symmetric pairs one stream alone cannot know that. It is the one audit in a thousand that errs: try "
-            "another --seed. If it stays, it is a bug: please report it."
+            f"{FAIR[law]}. It is the one audit in a thousand that errs: try another --seed. If it stays, it is a bug: "
+            "please report it."
         )
     if guesses.kind == "rule":
         return f"what so simple a rule finds in one stream, a network finds, too. Use --pairs.law {HONEST}."
@@ -155,6 +167,25 @@ def _of_place(stream: str, leakage: Leakage, pairs: PairsName) -> AuditFinding:
         f"The place alone tells {leakage.bits:.4f} bits: {percent(leakage.accuracy)} right, where guessing gives 50 %: "
         f"{_remedy(guesses, pairs)}"
     )
+    return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
+
+
+def judge_mixtures(told: Leakage) -> AuditFinding:
+    """What mixtures tell of the label, to who knows all of them; counted, so it has no interval."""
+    exact = Proportion(told.accuracy, told.accuracy, told.accuracy, 0)
+    guesses = Guesses(
+        probe="law of the mixtures",
+        kind="law",
+        asks="Does a mixture come more often with the one of its pictures than with the other?",
+        accuracy=exact,
+        strict=exact,
+        auc=told.auc,
+        note="Counted, on all mixtures that were drawn.",
+    )
+    if told.bits < ROUNDING:
+        reason = "Every mixture comes as often with the one picture as with the other: 0 bits, whatever it sounds like."
+        return AuditFinding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
+    reason = f"A mixture alone tells {told.bits:.4f} bits: {_remedy(guesses, MIXTURES)}"
     return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
 
 

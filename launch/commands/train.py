@@ -16,7 +16,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from avsync.audit.config import AuditConfig
-from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfig
+from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, SeparateConfig, TrainConfig
 from avsync.curate.config import CurateConfig, CurateOptions
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
 from avsync.presets import PRESETS
@@ -82,21 +82,27 @@ class Audit(Parsed):
 
         found = audit(self.dataset, self.config, Written(page=self.page, json=self.json), self._again())
         refuse(found, strict=self.strict)
-        following = typed("train", self.dataset, "RUN", *_pair_flags(self.config.pairs))
+        flags = _flags_below("pairs", self.config.pairs)
+        if self.config.labels == "mixtures":
+            flags = ["--preset", "separate", "--features", "SYNC_RUN", *flags, *self._separate_flags()]
+        following = typed("train", self.dataset, "RUN", *flags)
         return f"Next: {following}" if found.verdict == "pass" else ""
 
     def _again(self) -> str:
-        own = flags_of(self.config, leave_out=("pairs",))
-        return typed("audit", self.dataset, *own, *_pair_flags(self.config.pairs))
+        own = flags_of(self.config, leave_out=("pairs", "separate"))
+        return typed("audit", self.dataset, *own, *_flags_below("pairs", self.config.pairs), *self._separate_flags())
+
+    def _separate_flags(self) -> list[str]:
+        return _flags_below("separate", self.config.separate)
 
 
 FACES = Path("faces")
 """Weights that come with avsync, by their name."""
 
 
-def _pair_flags(pairs: PairConfig) -> list[str]:
+def _flags_below(field: str, settings: PairConfig | SeparateConfig) -> list[str]:
     """`--pairs.law cyclic`."""
-    return [f"--pairs.{word[2:]}" if word.startswith("--") else word for word in flags_of(pairs)]
+    return [f"--{field}.{word[2:]}" if word.startswith("--") else word for word in flags_of(settings)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -288,6 +288,7 @@ def test_a_clean_dataset_passes_and_is_told_how_to_go_on(dataset, tmp_path, caps
     assert shlex.split(printed[-1])[1:] == ["avsync", "train", str(dataset), "RUN", *PAIRS_HERE]
     found = read_json(json, AuditResult)
     assert (found.verdict, found.sources, found.clips) == ("pass", 18, 18)
+    assert found.leak
     assert found.leak.sound.bits == found.leak.picture.bits == 0
     assert {"law", "network", "rule", "position", "both"} == {one.guesses.kind for one in found.findings}
     assert found.sentence in page.read_text()
