@@ -1,10 +1,12 @@
 """How many decibels a separation is worth on clips it never saw, and beside it what it has to be held against.
 
-`measure` is the table of contents. RUN/evaluation/DATASET-SPLIT-step-STEP/: summary.json, mixtures.csv, plot.png.
+`measure` is the table of contents. RUN/evaluation/DATASET-SPLIT-step-STEP/: summary.json, mixtures.csv, plot.png, and
+examples to look at and to listen to.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from avsync.config import EvaluateConfig
-from avsync.data.order import batches_of_rank, even_batch
+from avsync.data.order import Draw, batches_of_rank, even_batch
 from avsync.data.selection import sampler_of
 from avsync.figures import ACCENT, INK, PALE, figure_png
 from avsync.loading.feed import Feed
@@ -23,14 +25,17 @@ from avsync.run.info import check_same_input
 from avsync.run.network import pick_device
 from avsync.run.paths import SUMMARY, RunPaths, evaluation_place, full_name
 from avsync.separation.decibels import COLUMNS, FEWEST, fixed_mixtures, judged
+from avsync.separation.examples import Example, ranked, sheet, write_sounds
 from avsync.separation.loaded import LoadedSeparator, load_separator
 from avsync.staging.mirror import StagedDataset
 from sharding.base.console import Bar, open_console
 from sharding.base.csv_table import write_csv
 from sharding.base.files import publish, write_json
 from sharding.base.guarded import check_steps, claim, make_folder
+from sharding.base.housekeeping import housekeeping
 from sharding.errors import FormatError, InputError
 
+EXAMPLES = "examples"
 VANISHES_DB = 1.0
 """An improvement that stays above this with another clip's picture is not owed to the picture."""
 
@@ -76,10 +81,13 @@ def measure(run: Path, dataset: Path, config: EvaluateConfig) -> SeparationCard:
     source = StagedDataset.of_folder(dataset)
     feed = Feed.of(source, config.split, pairs, trained.view, sampler=sampler_of(trained))
     check_same_input(loaded, feed, dataset)
-    rows, asked = _ask(loaded, feed, config, device)
-    card = _card(rows, asked, loaded, _in_full(run, dataset), config)
+    asked = _ask(loaded, feed, config, device)
+    rows = asked.rows
+    card = _card(rows, asked.wanted, loaded, _in_full(run, dataset), config)
     folder = evaluation_place(paths, dataset, config.name, loaded.step)
     _save(card, rows, feed, folder)
+    with housekeeping("write examples to", folder, Exception):
+        _save_examples(asked, loaded, feed, folder / EXAMPLES)
     _show(card, folder)
     return card
 
@@ -93,8 +101,21 @@ Rows = dict[str, NDArray[np.float64]]
 """By COLUMNS."""
 
 
-def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: torch.device) -> tuple[Rows, int]:
-    """The rows that count, and how many were asked for. Raises FormatError when none counts."""
+class Asked(NamedTuple):
+    """What a network was asked."""
+
+    rows: Rows
+    """Those that count."""
+    wanted: int
+    """Rows asked for."""
+    batches: list[list[Draw]]
+    batch: NDArray[np.int64]
+    """Of each row that counts."""
+    device: torch.device
+
+
+def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: torch.device) -> Asked:
+    """Raises FormatError when no row counts."""
     draws = fixed_mixtures(feed, feed.clips, config.pairs_per_clip)
     size = even_batch(len(draws), max(FEWEST, config.batch))
     batches = batches_of_rank(draws, max(FEWEST, size + size % 2), 0, 1)
@@ -107,12 +128,30 @@ def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: to
                 bar.advance()
         trouble = loader.budget.last
     table = torch.cat(tables).numpy() if tables else np.empty((0, len(COLUMNS)))
+    batch = np.repeat(np.arange(len(tables)), [len(one) for one in tables])
     if not len(table):
         raise FormatError(
             f"split {config.split!r} has no two clips of different sources that can be read and heard; "
             f"{trouble or 'they are silent'}: pack more videos, or check the disk"
         )
-    return dict(zip(COLUMNS, table.T, strict=True)), len(draws)
+    return Asked(dict(zip(COLUMNS, table.T, strict=True)), len(draws), batches, batch, device)
+
+
+def _save_examples(asked: Asked, loaded: LoadedSeparator, feed: Feed, folder: Path) -> None:
+    """Their batches are asked once more: no sound is kept meanwhile."""
+    rows, found = ranked(asked.rows["after"] - asked.rows["before"]), list[Example]()
+    batches = [asked.batches[asked.batch[row]] for row in rows.values()]
+    group = torch.from_numpy(feed.dataset.index.group.astype(np.int64))
+    with feed.loader(LoaderOptions(device=asked.device)) as loader:
+        stream = judged(loaded.network, loader.batches(batches), feed.view, loaded.config.separate, group)
+        for got, (name, row) in zip(stream, rows.items(), strict=True):
+            at = np.flatnonzero(got.mixtures.counts.cpu().numpy())[row - np.searchsorted(asked.batch, asked.batch[row])]
+            found.append(Example.of(got, int(at), name))
+    make_folder(folder)
+    spectrum = loaded.network.spectrum
+    with publish(folder / f"{EXAMPLES}.png") as file:
+        file.write(figure_png(sheet(found, spectrum)))
+    write_sounds(folder, found, feed.dataset.info.clock.sample_rate)
 
 
 def _card(
@@ -207,4 +246,4 @@ def _show(card: SeparationCard, folder: Path) -> None:
         console.print(
             f"{card.unreadable} windows are silent or could not be read, or are mixed with such", style="yellow"
         )
-    console.print(f"figures and plot: {folder}", soft_wrap=True)
+    console.print(f"figures, plot, and examples to listen to: {folder}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """Films of what is seen and of the rest sum to the original, at its rate and with its channels, whatever the video."""
 
 import json
+import wave
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from avsync.config import EvaluateConfig
 from avsync.run.paths import RunPaths
 from avsync.separation.config import SeparateOptions
+from avsync.separation.examples import RANKS, SOUNDS, Example, ranked, write_sounds
 from avsync.separation.measure import measure
 from avsync.separation.separate import separate
 from sharding.errors import InputError
@@ -103,5 +106,31 @@ def test_decibels_stand_beside_what_they_are_held_against(whole: Path, dataset: 
     assert card.another_picture is not None
     assert card.improvement.low <= card.improvement.value <= card.improvement.high
     assert abs(card.before.value) < 4  # equally loud, give or take the spread
+    assert {one.name for one in (folder / "examples").iterdir()} == {"examples.png"} | {
+        f"{rank}-{sound}.wav" for rank in RANKS for sound in SOUNDS
+    }
     with pytest.raises(InputError, match="are for sync networks"):
         measure(whole, dataset, EvaluateConfig(min_shift_s=1))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_examples_are_the_best_the_median_and_the_worst(count: int) -> None:
+    values = np.random.default_rng(count).permutation(np.arange(count) - 2.0)
+    found = {name: values[row] for name, row in ranked(values).items()}
+    assert found["best"] == values.max()
+    assert found["worst"] == values.min()
+    assert found["median"] in values
+    assert abs(np.sort(values).tolist().index(found["median"]) - (count - 1) / 2) <= 0.5
+
+
+def test_an_example_is_heard_as_it_is_and_as_loud_beside_its_mixture(tmp_path: Path) -> None:
+    mixture = torch.rand(2, 400, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
+    write_sounds(tmp_path, [Example("best", torch.zeros(3, 1, 2, 2), mixture, mixture / 2, -mixture)], 8000)
+    heard = list[NDArray[np.int16]]()
+    for name in SOUNDS:
+        with wave.open(str(tmp_path / f"best-{name}.wav")) as file:
+            assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (2, 8000, 400)
+            heard.append(np.frombuffer(file.readframes(400), np.int16))
+    assert np.abs(heard[0].astype(int)).max() == round(0.9 * 32767)
+    assert np.abs(heard[0] - 2 * heard[1].astype(int)).max() <= 1
+    assert (heard[2] == -heard[0]).all()
