@@ -106,7 +106,6 @@ SHORT = {
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",
     "avsync.models.covariance": "a network is one page",
     "avsync.models.spectrum": "a network, and all who use its masks, share it",
-    "avsync.audit.config": "settings: imported without what they set",
     "avsync.score.config": "settings: imported without what they set",
     "avsync.separation.config": "settings: imported without what they set",
 }

@@ -6,6 +6,7 @@ Imported by: replay; launch, late, for `avsync audit`. Only `config` is imported
 
 config     what a person can set
 leak       what places tell about the label, computed from the sampler: exact
+mixture_labels   the same questions of mixtures, for networks that take sounds apart
 evidence   which windows are looked at, and what is kept of them
 features   what is kept: a map of the sound, small pictures, a number for each rule; rules: those numbers
 networks   two small networks that see one stream each

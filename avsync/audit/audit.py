@@ -88,7 +88,7 @@ def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources:
 
 def look_at_mixtures(feed: Feed, config: AuditConfig) -> AuditResult:
     """The same of mixtures."""
-    from avsync.audit.mixtures import PROBES, gather_mixtures, law_of_mixtures, probe_mixtures
+    from avsync.audit.mixture_labels import PROBES, gather_mixtures, law_of_mixtures, probe_mixtures
 
     sources = count_sources(feed, config) // 2 * 2  # two by two
     z = strictness(PROBES, sources // 2)

@@ -25,7 +25,7 @@ class AuditConfig:
 
     labels: LabelsName = "pairs"
     """pairs: which sound is in sync; mixtures: which part of two clips' sounds mixed is the picture's own, as
-    --preset separate is trained (of --pairs only the window counts)."""
+    preset separate is trained; of pairs only the window counts then."""
     split: Literal["train", "val", "test"] = "train"
     """Which part of the dataset."""
     clips: int = 600

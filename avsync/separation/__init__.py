@@ -8,4 +8,5 @@ learner    the loop's learner, and its reporter     curves     TensorBoard: curv
 config     how a video is taken apart               loaded     build one, or find a trained one
 measure    decibels on a split (avsync evaluate)    separate   a video (avsync separate) -> fade, before_after
 decibels   SI-SDR, SDR, and all that a separation is held against, batch by batch
+examples   the best, the median and the worst of an evaluation, to look at and to listen to
 """

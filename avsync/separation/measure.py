@@ -101,7 +101,7 @@ Rows = dict[str, NDArray[np.float64]]
 """By COLUMNS."""
 
 
-class Asked(NamedTuple):
+class MixtureAnswers(NamedTuple):
     """What a network was asked."""
 
     rows: Rows
@@ -114,7 +114,7 @@ class Asked(NamedTuple):
     device: torch.device
 
 
-def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: torch.device) -> Asked:
+def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: torch.device) -> MixtureAnswers:
     """Raises FormatError when no row counts."""
     draws = fixed_mixtures(feed, feed.clips, config.pairs_per_clip)
     size = even_batch(len(draws), max(FEWEST, config.batch))
@@ -134,10 +134,10 @@ def _ask(loaded: LoadedSeparator, feed: Feed, config: EvaluateConfig, device: to
             f"split {config.split!r} has no two clips of different sources that can be read and heard; "
             f"{trouble or 'they are silent'}: pack more videos, or check the disk"
         )
-    return Asked(dict(zip(COLUMNS, table.T, strict=True)), len(draws), batches, batch, device)
+    return MixtureAnswers(dict(zip(COLUMNS, table.T, strict=True)), len(draws), batches, batch, device)
 
 
-def _save_examples(asked: Asked, loaded: LoadedSeparator, feed: Feed, folder: Path) -> None:
+def _save_examples(asked: MixtureAnswers, loaded: LoadedSeparator, feed: Feed, folder: Path) -> None:
     """Their batches are asked once more: no sound is kept meanwhile."""
     rows, found = ranked(asked.rows["after"] - asked.rows["before"]), list[Example]()
     batches = [asked.batches[asked.batch[row]] for row in rows.values()]

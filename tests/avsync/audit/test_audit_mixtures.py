@@ -9,7 +9,15 @@ import torch
 
 from avsync.audit.audit import WHOLE, look_at_mixtures
 from avsync.audit.config import AuditConfig
-from avsync.audit.mixtures import ASKED, BY_EAR, PROBES, MixtureRows, law_of_mixtures, mixture_draws, probe_mixtures
+from avsync.audit.mixture_labels import (
+    ASKED,
+    BY_EAR,
+    PROBES,
+    MixtureRows,
+    law_of_mixtures,
+    mixture_draws,
+    probe_mixtures,
+)
 from avsync.audit.result import AuditResult
 from avsync.audit.rules import RULES
 from avsync.audit.verdicts import MIXTURES, judge, judge_mixtures, strictness
