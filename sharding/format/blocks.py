@@ -1,6 +1,6 @@
 """Checksums by the block: they let a window of a raw clip be read by itself, and all of it that is used be checked.
 
-The clip's json says the CRC-32 of each quarter of a second of its pictures and of its sound. What is read gets its
+The clip's json says the CRC-32 of each eighth of a second of its pictures and of its sound. What is read gets its
 checksum as it comes; what is not read is taken at the json's word; joined in order they must give the one checksum of
 the clip that the index has, which the json itself is under. So no index grows, and a clip whose blocks do not join, or
 that has none, is read as a whole: its one checksum decides.
@@ -22,8 +22,8 @@ from sharding.errors import FormatError
 from sharding.format.claims import ClipShape
 from sharding.format.clip import BlockChecksums
 
-BLOCK_S = Fraction(1, 4)
-"""Of pictures or sound. A window of 4 s takes at most 4.5 s then; of blocks of 1 s it would take 5."""
+BLOCK_S = Fraction(1, 8)
+"""Of pictures or sound. A window of 4 s takes at most 4.25 s then; of blocks of 1 s it would take 5."""
 DIGITS = 8
 _CHECKSUMS = re.compile(rf"([0-9a-f]{{{DIGITS}}})+", re.ASCII)
 
