@@ -34,7 +34,7 @@ from sharding.format.claims import ClipShape
 from sharding.format.clip import ColorMatrix
 from sharding.format.codec import codec_named
 from sharding.format.form import ClipForm
-from sharding.format.reader import OF_THE_MACHINE, ClipLocation, ShardReader, StoredClip
+from sharding.format.reader import OF_THE_MACHINE, ClipLocation, ClipWindow, ShardReader, StoredClip
 
 # What parent and worker say to each other: plain values as msgpack, nothing pickled.
 
@@ -125,11 +125,11 @@ class Fetcher:
         frames = range(*request.frames)
         started = time.perf_counter_ns()
         tell(Stage.READ)
-        stored, placed = self._read(request, frames, yuv)
+        stored = self._read(request, frames, yuv, audio.shape[1])
         read = time.perf_counter_ns()
         tell(Stage.DECODE)
         shape, json = self._agreed(stored, request.location)
-        if not placed:
+        if stored.video:  # else they are in place
             self._decoder.decode_video(stored.video, frames, yuv, shape)
         self._fill_sounds(request, stored, audio, shape)
         done = time.perf_counter_ns()
@@ -141,14 +141,18 @@ class Fetcher:
         meta = self._form.read_json(json, key=location.key, action=location.action, frames=location.frames)
         return self._form.shape(meta.frames, meta.matrix), json
 
-    def _read(self, request: Request, frames: range, yuv: NDArray[np.uint8]) -> tuple[StoredClip, bool]:
-        """The clip, and whether its pictures are in place already."""
+    def _read(self, request: Request, frames: range, yuv: NDArray[np.uint8], samples: int) -> StoredClip:
+        """The clip, or what is wanted of one that is stored as it is."""
         location = request.location
-        head = self._codec.video_head((location.frames, *yuv.shape[1:])) if frames.step == 1 else None
-        if head is None or location.video_bytes != len(head) + location.frames * yuv[0].nbytes:
-            return self._reader.read(location), False
-        first = frames.start * yuv[0].nbytes
-        return self._reader.read_into(location, head, first, yuv), True
+        shape = self._form.shape(location.frames)
+        heads = self._codec.heads(shape) if frames.step == 1 and yuv.shape[1:] == shape.pictures[1:] else None
+        if heads is None:
+            return self._reader.read(location)
+        sounds = tuple(range(start, start + samples) for start, _ in request.sounds)
+        window = ClipWindow(shape=shape, heads=heads, frames=frames, out=yuv, sounds=sounds)
+        if (location.video_bytes, location.audio_bytes) != window.sizes:
+            return self._reader.read(location)
+        return self._reader.read_window(location, window)
 
     def _fill_sounds(self, request: Request, stored: StoredClip, audio: NDArray[np.int16], shape: ClipShape) -> None:
         """All windows from one pass over the member: decoding starts at its beginning each time."""

@@ -1,4 +1,4 @@
-"""What a dataset is on disk: the contract between packing and training, specified in docs/data-format.md.
+"""A packed split, opened for reading: where each clip lies, and all of it with its checksum verified.
 
 In: a clip, decoded. Out: the same clip, or any window of it, read back; which clips there are and where each lies.
 Imported by: anyone in sharding and avsync; by whoever launches, late. A change here raises FORMAT_VERSION.
@@ -8,7 +8,8 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
     open_decoder                decoders that stay open from clip to clip, fed with a clip's own packets
     packets    where those of a video lie          sound_frames    and those of a sound
     decoded    what decoders hand out, copied
-    tar        clips as members of a tar           reader    one contiguous read a clip, its checksum verified
+    tar        clips as members of a tar           reader    a clip, or a window of it, checked
+    blocks     checksums of parts of a raw clip
     records    what a shard's side file says       dataset   a split, opened for reading
     index      dataset.json, and where each clip lies
     columns    that as arrays                       mapped    the same of a large split, left in the file

@@ -7,9 +7,10 @@ there is, and whatever it makes of them costs that clip alone.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from sharding.errors import SkipClip, WrongClip
-from sharding.format.clip import Clock, ColorMatrix
+from sharding.format.clip import ClipMeta, Clock, ColorMatrix
 
 SPARE = 2**26
 """Bytes that a decoder may take beside the pictures themselves."""
@@ -27,6 +28,18 @@ class ClipShape:
     matrix: ColorMatrix | None = None
     """As the clip's json names it; None where nobody has looked."""
 
+    @classmethod
+    def of(cls, meta: ClipMeta) -> Self:
+        """What a clip says of itself."""
+        return cls(
+            frames=meta.frames,
+            width=meta.width,
+            height=meta.height,
+            channels=meta.channels,
+            clock=meta.clock,
+            matrix=meta.matrix,
+        )
+
     @property
     def samples(self) -> int:
         return self.clock.sample_at(self.frames)
@@ -42,13 +55,23 @@ class ClipShape:
         return self.samples, self.channels
 
     @property
+    def frame_bytes(self) -> int:
+        """Of one picture, as it is."""
+        return (self.height * 3 // 2) * self.width
+
+    @property
     def picture_bytes(self) -> int:
-        """Of all pictures, as they are."""
-        return self.frames * (self.height * 3 // 2) * self.width
+        """Of all pictures."""
+        return self.frames * self.frame_bytes
+
+    @property
+    def sample_bytes(self) -> int:
+        """Of one sample of all channels, as it is."""
+        return self.channels * 2
 
     @property
     def sound_bytes(self) -> int:
-        return self.samples * self.channels * 2
+        return self.samples * self.sample_bytes
 
 
 @contextmanager

@@ -103,6 +103,19 @@ class MovedSound:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BlockChecksums:
+    """In a raw clip's json: CRC-32 of each block of its pictures and of its sound (blocks.py)."""
+
+    frames: int
+    """Pictures in a block; the last has what is left."""
+    samples: int
+    """Audio samples of each channel in a block."""
+    video: str
+    """Eight hexadecimal digits for each block, in order."""
+    audio: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipMeta:
     """A clip's json member: where it comes from and how it was made."""
 
@@ -135,6 +148,8 @@ class ClipMeta:
     """Which part of the picture it shows; not there when it is all of it."""
     moved_sound: MovedSound | UnsetType = UNSET
     """By how much its sound was moved against its picture; not there where both are as the source has them."""
+    checksums: BlockChecksums | UnsetType = UNSET
+    """Of its parts, for whoever reads a window; not there in forms that are read as a whole, and in clips of before."""
 
     @property
     def samples(self) -> int:

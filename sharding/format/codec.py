@@ -5,12 +5,15 @@ Every form keeps YUV 4:2:0: colour conversion on a CPU costs more than decoding,
 Numbers behind the choices: docs/log.md.
 """
 
+from dataclasses import replace
 from typing import Protocol
+
+from msgspec import UnsetType
 
 from sharding.base.files import to_json
 from sharding.errors import InputError
 from sharding.format.claims import ClipShape
-from sharding.format.clip import Clip, Member
+from sharding.format.clip import BlockChecksums, Clip, Member
 from sharding.format.decoded import Decoder
 from sharding.format.h264 import H264
 from sharding.format.raw import Raw
@@ -32,11 +35,15 @@ class Codec(Decoder, Protocol):
         """The member that holds the sound."""
         ...
 
-    def video_head(self, shape: tuple[int, int, int]) -> bytes | None:
-        """Of a form that keeps the pictures as they are: what its video member begins with before they follow.
+    def heads(self, shape: ClipShape) -> tuple[bytes, bytes] | None:
+        """Of a form that keeps pictures and sound as they are: what their members begin with before they follow.
 
-        shape: (T, H*3/2, W) of the clip. None for a form that must be decoded.
+        None for a form that must be decoded.
         """
+        ...
+
+    def checksums(self, clip: Clip) -> BlockChecksums | UnsetType:
+        """Of such a form, by the block: with these in its json a window is read by itself. UNSET of any other."""
         ...
 
     @property
@@ -81,7 +88,7 @@ def codec_named(name: str) -> Codec:
 def members_of(clip: Clip, codec: Codec) -> dict[str, bytes]:
     """A clip as its tar members, suffix -> bytes, in the order they are written: json first."""
     return {
-        "json": to_json(clip.meta),
+        "json": to_json(replace(clip.meta, checksums=codec.checksums(clip))),
         codec.video_suffix: codec.encode_video(clip),
         codec.audio_suffix: codec.encode_audio(clip),
     }

@@ -1,4 +1,4 @@
-"""A packed split, opened for reading: one contiguous read per clip, its checksum verified.
+"""A packed split, opened for reading: where each clip lies, and all of it with its checksum verified.
 
 avsync/ may import it. What lies where is the index's business (sharding/format/index.py).
 """

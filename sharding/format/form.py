@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sharding.base.files import from_json
 from sharding.base.text import plain
 from sharding.errors import FormatError, WrongClip
+from sharding.format.blocks import problem_of_checksums
 from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import ClipMeta, Clock, ColorMatrix
 
@@ -99,6 +100,8 @@ class ClipForm:
             yield "crop", "inside of its picture", problem
         if meta.moved_sound and (problem := meta.moved_sound.problem(self.clock)):
             yield "moved sound", "by as many samples as its offset is", problem
+        if meta.checksums and (problem := problem_of_checksums(meta.checksums, self.shape(frames))):
+            yield "checksums", "one for each block", problem
         numbers = list(chain.from_iterable(chain.from_iterable(meta.boxes)))
         if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
             yield "boxes", "between 0 and 1", f"{min(numbers)} to {max(numbers)}"

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from sharding.errors import WrongClip
@@ -89,8 +90,11 @@ class H264:
             container.mux(stream.encode(None))
         return sink.getvalue()
 
-    def video_head(self, shape: tuple[int, int, int]) -> bytes | None:
+    def heads(self, shape: ClipShape) -> None:
         return None
+
+    def checksums(self, clip: Clip) -> UnsetType:
+        return UNSET
 
     @property
     def head_bytes(self) -> int | None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.errors import WrongClip
+from sharding.format.blocks import block_checksums
 from sharding.format.claims import ClipShape, decoding
-from sharding.format.clip import Clip, Member
+from sharding.format.clip import BlockChecksums, Clip, Member
 
 NPY_HEAD = 4096
 """Bytes; more than any header of an npy file that we write."""
@@ -30,8 +31,11 @@ class Raw:
     def encode_audio(self, clip: Clip) -> bytes:
         return _to_npy(clip.audio)
 
-    def video_head(self, shape: tuple[int, int, int]) -> bytes | None:
-        return _npy_head(shape)
+    def heads(self, shape: ClipShape) -> tuple[bytes, bytes]:
+        return _npy_head(shape.pictures), _npy_head(shape.sound, "<i2")
+
+    def checksums(self, clip: Clip) -> BlockChecksums:
+        return block_checksums(ClipShape.of(clip.meta), _bytes_of(clip.yuv), _bytes_of(clip.audio))
 
     @property
     def head_bytes(self) -> int | None:
@@ -64,6 +68,10 @@ class Raw:
 
     def decoder(self) -> Self:
         return self
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).data.cast("B")
 
 
 def _to_npy(array: NDArray[Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads clips out of shards: one contiguous read each, its checksum taken on the way, into memory that is used again.
+"""Reads clips out of shards, or what a window needs of them; checksums are taken on the way, memory is used again.
 
 avsync/ may import it: its worker processes read with one of these each.
 """
@@ -13,12 +13,14 @@ from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
-from isal.isal_zlib import crc32
+from isal.isal_zlib import crc32, crc32_combine
 from numpy.typing import NDArray
 
 from sharding.base.files import from_json, open_file
 from sharding.base.guarded import owner_name
 from sharding.errors import AvsyncError, SkipClip, WrongClip
+from sharding.format.blocks import Unread, tables_in, whole_tables
+from sharding.format.claims import ClipShape
 from sharding.format.clip import ClipMeta
 from sharding.format.form import ClipForm
 from sharding.format.tar import Layout
@@ -61,6 +63,38 @@ class ClipLocation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClipWindow:
+    """What is wanted of a clip whose members hold pictures and sound as they are."""
+
+    shape: ClipShape
+    """Of the whole clip."""
+    heads: tuple[bytes, bytes]
+    """What its members begin with, before pictures and sound."""
+    frames: range
+    """One after the other."""
+    out: NDArray[np.uint8]
+    """Where these go: (T, H*3/2, W)."""
+    sounds: tuple[range, ...]
+    """Samples."""
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes that the members of such a clip have."""
+        return len(self.heads[0]) + self.shape.picture_bytes, len(self.heads[1]) + self.shape.sound_bytes
+
+    @property
+    def bytes_of_pictures(self) -> range:
+        """From the first picture of the clip on."""
+        return range(self.frames.start * self.shape.frame_bytes, self.frames.stop * self.shape.frame_bytes)
+
+    @property
+    def bytes_of_sounds(self) -> list[range]:
+        """From the first sample of the clip on."""
+        each = self.shape.sample_bytes
+        return [range(samples.start * each, samples.stop * each) for samples in self.sounds]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StoredClip:
     """The bytes of one clip as read from its shard, checksum verified."""
 
@@ -68,6 +102,7 @@ class StoredClip:
     video: memoryview
     """Empty where the pictures were read straight into place."""
     audio: memoryview
+    """Of a window: only the samples that it wants are there."""
 
     def meta(self) -> ClipMeta:
         return from_json(self.json, ClipMeta, "a clip's json")
@@ -100,16 +135,20 @@ class ShardReader:
         layout = location.layout
         with self._file(location) as file:
             memory = self._room(layout.size)
-            _fill(file, location, [memory], self._skimmed)
+            checked = _Checked(file, location)
+            checked.take(memory)
+        if checked.crc32 != location.crc32:
+            raise _changed(location)
         video, audio = (memory[start : start + length] for start, length in (layout.video, layout.audio))
         return StoredClip(json=memory[: layout.json_bytes], video=video, audio=audio)
 
-    def read_into(self, location: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
-        """The clip, its pictures from byte `first` of them on straight into `out`. Raises SkipClip.
+    def read_window(self, location: ClipLocation, window: ClipWindow) -> StoredClip:
+        """The clip, of which only what `window` wants is there: its pictures in place, its samples where they lie in
+        the sound. No more is read than the blocks these lie in, where the clip tells of blocks (blocks.py).
 
-        head: what the video member must begin with; the bytes of the pictures follow.
+        All of it instead, where those do not join to its checksum: its `video` is not empty then. Raises SkipClip.
         """
-        return self._from_newest(location, lambda: self._read_into(location, head, first, out))
+        return self._from_newest(location, lambda: self._read_window(location, window))
 
     def _from_newest(self, location: ClipLocation, read: Callable[[], StoredClip]) -> StoredClip:
         """A file kept open may be an older one of its name: what it does not hold is looked for in the newer one."""
@@ -121,19 +160,38 @@ class ShardReader:
                 raise
         return read()
 
-    def _read_into(self, location: ClipLocation, head: bytes, first: int, out: NDArray[np.uint8]) -> StoredClip:
-        layout = location.layout
-        pictures, sound = layout.video[0] + len(head), layout.audio[0]
-        after = sound - pictures - first - out.nbytes
-        if len(head) + first + out.nbytes > layout.video[1]:
+    def _read_window(self, location: ClipLocation, window: ClipWindow) -> StoredClip:
+        layout, (head, sound_head) = location.layout, window.heads
+        wanted, place = window.bytes_of_pictures, window.out.data.cast("B")
+        if wanted.stop > layout.video[1] - len(head):
             raise WrongClip(f"its video member of {layout.video[1]} bytes ends before the frames that are wanted")
+        pictures = layout.video[0] + len(head)
+        between = layout.audio[0] + len(sound_head) - pictures - window.shape.picture_bytes
         with self._file(location) as file:
-            memory = self._room(pictures + layout.audio[1])
-            front, audio = memory[:pictures], memory[pictures:]
-            _fill(file, location, [front, first, out.data.cast("B"), after, audio], self._skimmed)
+            memory, checked = self._room(pictures + between + window.shape.sound_bytes), _Checked(file, location)
+            front, sound = memory[:pictures], memory[pictures + between :]
+            checked.take(front)
+            tables = tables_in(front[: layout.json_bytes], window.shape)
+            video_table, audio_table = tables or whole_tables(window.shape)
+            for run in video_table.around([wanted]):
+                if isinstance(run, Unread):
+                    checked.leave(run)
+                else:
+                    checked.skim(wanted.start - run.start, self._skimmed)
+                    checked.take(place)
+                    checked.skim(run.stop - wanted.stop, self._skimmed)
+            checked.take(memory[pictures : pictures + between])
+            for run in audio_table.around(window.bytes_of_sounds):
+                checked.leave(run) if isinstance(run, Unread) else checked.take(sound[run.start : run.stop])
+            if checked.crc32 != location.crc32:
+                if tables is None:
+                    raise _changed(location)
+                return self._read(location)
         if front[layout.video[0] :] != head:
             raise WrongClip("its video member is not of the shape that the dataset tells")
-        return StoredClip(json=front[: layout.json_bytes], video=front[:0], audio=audio)
+        return StoredClip(
+            json=front[: layout.json_bytes], video=front[:0], audio=memory[len(memory) - layout.audio[1] :]
+        )
 
     @contextmanager
     def _file(self, location: ClipLocation) -> Iterator[int]:
@@ -186,22 +244,36 @@ class ShardReader:
         return self._memory[:size]
 
 
-def _fill(file: int, location: ClipLocation, pieces: list[memoryview | int], skimmed: memoryview) -> None:
-    """Read a clip's bytes one after the other: into memory or, so many of them, for the checksum alone."""
-    position, checksum = location.offset, 0
-    for piece in pieces:
-        size = piece if isinstance(piece, int) else len(piece)
+class _Checked:
+    """A clip's bytes, from its first on, one after the other, and the checksum so far."""
+
+    def __init__(self, file: int, location: ClipLocation) -> None:
+        self._file, self._location = file, location
+        self._position, self.crc32 = location.offset, 0
+
+    def take(self, memory: memoryview) -> None:
+        """Read the next bytes into memory. Raises SkipClip where the file ends, OSError."""
         done = 0
-        while done < size:
-            step = min(size - done, AT_ONCE)
-            part = skimmed[:step] if isinstance(piece, int) else piece[done : done + step]
-            got = os.preadv(file, [part], position + done)
-            if not got:
-                raise _changed(location)
-            checksum, done = crc32(part[:got], checksum), done + got
-        position += size
-    if checksum != location.crc32:
-        raise _changed(location)
+        while done < len(memory):
+            done += self._read(memory[done : done + AT_ONCE])
+
+    def skim(self, size: int, memory: memoryview) -> None:
+        """Read so many for the checksum alone."""
+        while size > 0:
+            size -= self._read(memory[: min(size, AT_ONCE)])
+
+    def leave(self, unread: Unread) -> None:
+        """Read nothing: the checksum goes on as if these had been read."""
+        self.crc32 = crc32_combine(self.crc32, unread.crc32, unread.bytes)
+        self._position += unread.bytes
+
+    def _read(self, memory: memoryview) -> int:
+        got = os.preadv(self._file, [memory], self._position)
+        if not got:
+            raise _changed(self._location)
+        self.crc32 = crc32(memory[:got], self.crc32)
+        self._position += got
+        return got
 
 
 def _trouble(path: str, error: OSError) -> AvsyncError:

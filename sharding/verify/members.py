@@ -13,7 +13,9 @@ import numpy as np
 from isal.isal_zlib import crc32
 
 from sharding.base.files import from_json
+from sharding.base.text import counted
 from sharding.errors import FormatError, SkipClip, WrongClip
+from sharding.format.blocks import PassingBlocks, tables_in
 from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import ClipMeta
 from sharding.format.codec import Codec
@@ -101,14 +103,17 @@ def check_clip(tape: Tape, clip: ClipRecord, form: StoredForm, heard: Callable[[
     """
     suffixes = ("json", form.codec.video_suffix, form.codec.audio_suffix)
     sizes = (clip.json_bytes, clip.video[1], clip.audio[1])
-    crc, wrong, members = 0, list[Mismatch](), list[_Member]()
+    crc, wrong, members, blocks = 0, list[Mismatch](), list[_Member](), list[PassingBlocks]()
     for suffix, size in zip(suffixes, sizes, strict=True):
         head = _exactly(tape, BLOCK)
         crc = crc32(head, crc) if members else crc
         if difference := _header_difference(head, f"{clip.key}.{suffix}", size):
             wrong.append(difference)
-        member, crc = _payload(tape, size, _kept(suffix, size, clip.frames, form), crc)
+        passing = blocks[len(members) - 1] if members and blocks else None
+        member, crc = _payload(tape, size, _kept(suffix, size, clip.frames, form), crc, passing)
         members.append(member)
+        if len(members) == 1:
+            blocks = _blocks_of(member, clip, form)
         padding = _exactly(tape, padded(size) - size)
         crc = crc32(padding, crc) if len(members) < len(sizes) else crc
         if any(padding):
@@ -117,8 +122,25 @@ def check_clip(tape: Tape, clip: ClipRecord, form: StoredForm, heard: Callable[[
         return Mismatch(f"CRC-32 {clip.crc32:08x}", f"CRC-32 {crc:08x}")
     if wrong:
         return wrong[0]
-    content = _content_difference(members, clip, form, heard)
+    content = _content_difference(members, clip, form, heard) or _block_difference(blocks)
     return content and replace(content, of_bytes=False)
+
+
+def _blocks_of(json: _Member, clip: ClipRecord, form: StoredForm) -> list[PassingBlocks]:
+    """Of pictures and sound that follow a clip's json, where it tells of blocks."""
+    shape = form.info.form.shape(clip.frames)
+    if not (heads := form.codec.heads(shape)) or not (tables := tables_in(json.content, shape)):
+        return []
+    return [PassingBlocks(table, len(head)) for table, head in zip(tables, heads, strict=True)]
+
+
+def _block_difference(blocks: list[PassingBlocks]) -> Mismatch | None:
+    for passed, name in zip(blocks, ("pictures", "sound"), strict=False):
+        if passed.wrong:
+            return Mismatch(
+                f"{name} with the checksums that its json says", f"{counted(len(passed.wrong), 'block')} with others"
+            )
+    return None
 
 
 def _exactly(tape: Tape, size: int) -> bytes:
@@ -137,10 +159,12 @@ def _kept(suffix: str, size: int, frames: int, form: StoredForm) -> int:
     return most_of_it if form.decode or needs is None else min(most_of_it, needs)
 
 
-def _payload(tape: Tape, size: int, keep: int, crc: int) -> tuple[_Member, int]:
+def _payload(tape: Tape, size: int, keep: int, crc: int, passing: PassingBlocks | None = None) -> tuple[_Member, int]:
     kept, missing, left = list[bytes](), keep, size
     for block in tape.blocks(size):
         crc = crc32(block, crc)
+        if passing:
+            passing.take(block)
         left -= len(block)
         if missing:
             kept.append(bytes(block[:missing]))

@@ -1,5 +1,6 @@
 """A small packed dataset of generated scenes, made once for all tests of this folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def dataset(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", sources_per_shard=5, workers=2),
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def raw_dataset(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, stored as it is."""
+    folder = tmp_path_factory.mktemp("packed") / "dataset"
+    settings = PackConfig(fps="10", size=48, sample_rate=8000, min_clip_s="3", sources_per_shard=5, workers=2)
+    pack(scenes / "scenes.csv", folder, replace(settings, codec="raw"))
     return folder
 
 

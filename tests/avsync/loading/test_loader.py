@@ -22,8 +22,9 @@ from sharding.pack.pack import pack
 
 @pytest.mark.parametrize("law", ["symmetric", "cyclic"])
 @pytest.mark.parametrize("every", [1, 4])
-def test_rows_hold_exactly_the_stored_windows(dataset, law, every):
-    feed = open_feed(dataset, law)
+@pytest.mark.parametrize("form", ["dataset", "raw_dataset"])
+def test_rows_hold_exactly_the_stored_windows(form, request, law, every):
+    feed = open_feed(request.getfixturevalue(form), law)
     clock, codec = feed.dataset.info.clock, feed.dataset.codec
     rows = rows_of(feed)[:3]
     for batch_rows, (yuv, audio) in zip(rows, copies(feed, rows, every), strict=True):

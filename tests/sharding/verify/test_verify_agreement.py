@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from sharding.base.files import from_json, to_json, write_json
 from sharding.errors import FormatError, InputError
@@ -152,7 +153,7 @@ def forgeries(tar: Path) -> Iterator[tuple[str, dict[str, bytes], dict[str, obje
     yield f"a {codec.audio_suffix} member", {codec.audio_suffix: b""}, {}
     yield f"a {codec.video_suffix} member", {codec.video_suffix: audio}, {}
     yield f"a {codec.audio_suffix} member", {codec.audio_suffix: video[:100]}, {}
-    more = to_json(replace(meta, frames=meta.frames + 1))
+    more = to_json(replace(meta, frames=meta.frames + 1, checksums=UNSET))
     yield f"({meta.frames}, ", {"json": more}, {"frames": meta.frames + 1}
 
 
