@@ -23,5 +23,6 @@ Of sharding it imports what a dataset is on disk (format), what everybody stands
     score/      a video: in sync or not, by how much, and where
     curate/     many videos: what of them is in sync, off by how much, or no material
     finetune/   do learned features help a task
+    separation/ which part of a sound belongs to the picture: trained, judged, and done to a video
     replay/     the story of the thesis, run again
 """

@@ -11,6 +11,7 @@ from sharding.base.written_paths import IS_PATH
 from sharding.errors import InputError
 
 ModelName = Literal["thesis", "paper", "small", "covariance", "embedding"]
+NetworkName = Literal[ModelName, "separate"]
 PairsName = Literal["symmetric", "cyclic", "uniform"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 ObjectiveName = Literal["binary", "choice"]
@@ -151,6 +152,28 @@ class LowRateConfig:
             raise InputError(f"--low-rate: steps={self.steps} must not be negative, every={self.every} must be above 0")
 
 
+UNKNOWN_WAIT_S = 900.0
+"""Without a clip for so long who waits for one hangs, as long as nothing is known of how long it takes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeparateConfig:
+    """How network `separate` is trained to take sounds apart; no other network asks."""
+
+    task: Literal["screen", "blind"] = "screen"
+    """screen: what belongs to the picture, and the rest; blind: two sounds, by ear, to compare with."""
+    along: bool = False
+    """Train the features of --features along; else they stay as they are."""
+    mask: Literal["complex", "ratio"] = "complex"
+    """complex: of loudness and phase; ratio: of loudness, with the phase of the mixture."""
+    spread_db: float = 6.0
+    """Two sounds are mixed equally loud, give or take up to half of this each."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.spread_db <= 60:
+            raise InputError(f"--separate.spread-db {self.spread_db} must lie in 0 to 60")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeConfig:
     """How the work is done; a resumed run may change any of it: the clips of a step, and how they are cut, stay."""
@@ -174,8 +197,11 @@ class RuntimeConfig:
     """Unusable clips in a row that stop the run."""
     report_after_s: float = 60
     """Without a clip for so long, say which file every worker is waiting for."""
-    stop_after_s: float = 900
-    """Without a clip for so long, stop the run; the same command resumes it."""
+    stop_after_s: float = 0
+    """Without a clip for so long, or twice that without a sign of any other work, stop the run; the same command
+    resumes it. 0: learnt, a multiple of what each takes; of what is not known yet 900."""
+    hang_floor_s: float = 60
+    """No learnt limit is shorter."""
     scratch: str = ""
     """Folder on a disk of this machine for copies of the coming shards, one of each for all ranks and jobs; ~ and
     $VARIABLES are filled in where the training runs. A dataset behind a URL needs it."""
@@ -196,11 +222,13 @@ class RuntimeConfig:
             raise InputError(f"--runtime.accumulate {self.accumulate} must be at least 1: one pass takes all at once")
         if self.workers < 0:
             raise InputError(f"--runtime.workers {self.workers} must not be negative")
-        if not 0 < self.report_after_s < float("inf") or not 0 < self.stop_after_s < float("inf"):
+        if not 0 < self.report_after_s < float("inf") or not 0 <= self.stop_after_s < float("inf"):
             raise InputError(
-                f"--runtime.report-after-s {self.report_after_s} and --runtime.stop-after-s {self.stop_after_s} "
-                "must be numbers of seconds above 0"
+                f"--runtime.report-after-s {self.report_after_s} must be a number of seconds above 0, and "
+                f"--runtime.stop-after-s {self.stop_after_s} too, or 0 for a limit that is learnt"
             )
+        if not 0 < self.hang_floor_s < float("inf"):
+            raise InputError(f"--runtime.hang-floor-s {self.hang_floor_s} must be a number of seconds above 0")
         if not 0 <= self.scratch_gb < float("inf"):
             raise InputError(f"--runtime.scratch-gb {self.scratch_gb} must be a number of GB, or 0 for no limit")
         if not 0 <= self.gpu_floor < 1 or not 0 < self.gpu_floor_s < float("inf"):
@@ -215,8 +243,8 @@ class RuntimeConfig:
 class TrainConfig:
     """One training run. The same command again resumes it."""
 
-    model: ModelName = "paper"
-    """Which network."""
+    model: NetworkName = "paper"
+    """Which network; separate: one that takes sounds apart by what another network sees (--features)."""
     steps: int = 100_000
     """Optimiser steps, resumes included."""
     batch: int = 16
@@ -243,9 +271,20 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     low_rate: LowRateConfig = field(default_factory=LowRateConfig)
+    separate: SeparateConfig = field(default_factory=SeparateConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
+    @property
+    def separates(self) -> bool:
+        """What is trained takes sounds apart; it says nothing of sync."""
+        return self.model == "separate"
+
     def __post_init__(self) -> None:
+        if self.separates and (self.batch % 2 or self.compile or self.channels_last or self.low_rate.steps):
+            raise InputError(
+                f"--model separate mixes clips two by two and needs an even --batch, not {self.batch}; and neither "
+                "--compile nor --channels-last nor --low-rate.steps"
+            )
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
         if not 0 <= self.balance <= 1:

@@ -64,6 +64,34 @@ def _design_effect(hits: NDArray[np.bool_] | NDArray[np.floating], groups: NDArr
     return float(max(1.0, clustered / (value * (1 - value) / count)))
 
 
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Of a measure, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+    """Examples, not corrected for dependence."""
+
+
+def mean_of(values: NDArray[np.floating], *groupings: NDArray[np.integer]) -> Mean:
+    """groupings: ways in which examples hang together (sources, mixtures); the one that tells least decides."""
+    count = len(values)
+    if not count:
+        return Mean(float("nan"), float("nan"), float("nan"), 0)
+    value, wide = float(values.mean()), 0.0
+    for groups in groupings:
+        number = np.unique(groups, return_inverse=True)[1]
+        sources = int(number.max()) + 1
+        if sources == 1:
+            return Mean(value, float("-inf"), float("inf"), count)
+        excess = np.bincount(number, weights=values - value)
+        wide = max(wide, float((excess**2).sum()) * sources / (sources - 1) / count**2)
+    half = Z95 * float(np.sqrt(wide))
+    return Mean(value, value - half, value + half, count)
+
+
 def roc_auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
     """Chance that a positive example scores above a negative one, ties counted half (Mann & Whitney 1947)."""
     positives, negatives = int(positive.sum()), int((~positive).sum())

@@ -72,10 +72,28 @@ def faces() -> TrainConfig:
     )
 
 
+def separate() -> TrainConfig:
+    """What belongs to the picture, by the features of another run: for its pictures 48 pixels wide, as `small` has
+    them; half an hour of one core.
+    """
+    return TrainConfig(
+        model="separate",
+        steps=1800,
+        batch=8,
+        pairs=PairConfig(window_s=3.0),
+        view=ViewConfig(size=48),
+        optim=OptimConfig(name="adamw", lr=3e-3, weight_decay=1e-2, warmup_steps=20),
+        runtime=RuntimeConfig(checkpoint_every=100),
+        validate_every=300,
+        validate_clips=64,
+    )
+
+
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "paper": paper,
     "thesis": thesis,
     "small": small,
     "covariance": covariance,
     "faces": faces,
+    "separate": separate,
 }

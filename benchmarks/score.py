@@ -64,16 +64,18 @@ class Case:
     evidence: ScoreEvidence
 
 
-def plant(picture: Probe, wave: NDArray[np.int16], planted_s: float, path: Path, *, still: bool = False) -> None:
+def plant(
+    picture: Probe, wave: NDArray[np.int16], planted_s: float, path: Path, *, still: bool = False, fps: int = FPS
+) -> None:
     """Write the picture of one scene with `wave`, (S, 1), `planted_s` late; neither reaches beyond the other."""
-    skipped = ceil(max(0.0, planted_s) * FPS)
+    skipped = ceil(max(0.0, planted_s) * fps)
     frames = [one.rgb for one in read_pictures(picture)]
-    count = min(len(frames), int(len(wave) * FPS / RATE)) - ceil(abs(planted_s) * FPS)
-    first = round((skipped / FPS - planted_s) * RATE)
+    count = min(len(frames), int(len(wave) * fps / RATE)) - ceil(abs(planted_s) * fps)
+    first = round((skipped / fps - planted_s) * RATE)
     height, width = frames[0].shape[:2]
-    tick = 90_000 // FPS
+    tick = 90_000 // fps
     with publish(path) as file, FilmWriter(file, height=height, width=width, rate=RATE, channels=1) as film:
-        film.sound(wave[first : first + count * RATE // FPS])
+        film.sound(wave[first : first + count * RATE // fps])
         for number in range(count):
             film.show(Picture(number * tick, tick, frames[skipped + (0 if still else number)]))
 

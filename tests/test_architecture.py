@@ -21,7 +21,7 @@ PACKAGES = ("sharding", "avsync", "launch", "slurm")
 TOP = {
     "sharding": "config errors base format containers media sources faces plan pack verify show advise scenes",
     "avsync": "config presets spec world metrics figures data staging loading models run honesty audit confidence "
-    "train evaluate localize score finetune replay check curate",
+    "train evaluate localize score finetune separation replay check curate",
     "launch": "__main__ cli demo commands submit job watch queue site doctor replay",
 }
 # The ladder of each package: a room imports what stands on lower steps, never a neighbour on its own.
@@ -32,7 +32,7 @@ LADDER = {
     ),
     "avsync": (
         "config", "presets metrics spec", "world figures models", "staging data", "loading", "run",
-        "honesty audit confidence", "train evaluate localize", "score finetune replay check", "curate",
+        "honesty audit confidence", "train evaluate localize", "score finetune separation replay check", "curate",
     ),
     "launch": ("queue site", "job commands", "watch replay", "submit", "doctor", "demo", "cli", "__main__"),
     "slurm": ("cluster", "demo"),
@@ -54,6 +54,7 @@ MAY_IMPORT = {
         "sharding.sources",
         "sharding.pack",
     ),  # it finds sources, faces and stretches as pack does, and writes the table that pack reads
+    "avsync.separation": ("sharding.media",),  # as localize: it hears what pack heard, and writes films
     "slurm": ("sharding.base", "sharding.errors"),
     "launch": ("sharding.base", "sharding.errors", "avsync.run.paths", "avsync.run.progress"),
 }
@@ -103,8 +104,10 @@ SHORT = {
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
     "avsync.models.cam": "maps are asked for by six rooms, networks by one",
     "avsync.models.covariance": "a network is one page",
+    "avsync.models.spectrum": "a network, and all who use its masks, share it",
     "avsync.audit.config": "settings: imported without what they set",
     "avsync.score.config": "settings: imported without what they set",
+    "avsync.separation.config": "settings: imported without what they set",
 }
 SHORT_AT_MOST, SKIPS_AT_MOST = 0.15, 20
 """Share of files that may be short at all; places that may be kept from the formatter."""

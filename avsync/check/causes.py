@@ -46,7 +46,7 @@ def check(dataset: str, config: TrainConfig) -> Checked:
     world = World.alone(pick_device(config.runtime.device))
     source = StagedDataset.open(dataset, config.runtime)
     feed = Feed.of(source, "train", config.pairs, config.view)
-    check_network(config, feed)
+    check_network(config.model, config, feed)
     options = LoaderOptions.of(config.runtime, world, bool)
     with Bar("looking at clips", min(CLIPS, len(feed.clips)), unit="share", passing=True) as bar:
         clips = ProbedClips.of(feed, options, bar.advance)

@@ -81,16 +81,36 @@ def balanced(clips: NDArray[np.int64], group: NDArray[np.integer], balance: floa
     return np.repeat(clips, np.round((count.max() / count) ** balance).astype(np.int64)[number])
 
 
+def partnered(clips: NDArray[np.int64], group: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The same clips, an even number, so that each two, counted from the first, are partners of different groups as far
+    as there are such; by what stands in `clips` alone. group: of each.
+
+    Sorted by groups, in the order in which these come, a clip meets the one half of all further on: as no group but one
+    of more than half of the clips reaches so far, only that one is left with partners of its own.
+    """
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    sorted_by_group = clips[np.argsort(first[number], kind="stable")]
+    return sorted_by_group.reshape(2, -1).T.ravel()
+
+
 class Order:
     """Clip ids by step. Each as often an epoch as `clips` has it, or less: what does not fill a last batch is left to
     other epochs.
     """
 
     def __init__(
-        self, *, clips: NDArray[np.int64], shards: NDArray[np.int32], batch: int, seed: int, repeats: bool = False
+        self,
+        *,
+        clips: NDArray[np.int64],
+        shards: NDArray[np.int32],
+        batch: int,
+        seed: int,
+        repeats: bool = False,
+        partners: NDArray[np.integer] | None = None,
     ) -> None:
         """clips: ids that may be used, ascending; shards: the shard of each, ascending, as in an index; `repeats`: a
-        clip may stand there more than once.
+        clip may stand there more than once; partners: of each clip of the index its group, where each two clips of a
+        step are to be of different ones (`partnered`).
 
         Raises UsageError when the clips do not fill one batch.
         """
@@ -101,6 +121,7 @@ class Order:
             )
         self.clips, self.batch, self.seed, self.repeats = clips, batch, seed, repeats
         self.steps_per_epoch = len(clips) // batch
+        self._partners = partners
         self._first = np.flatnonzero(np.diff(shards, prepend=-1))
         self._size = np.diff(self._first, append=len(shards))
         self._shard = shards[self._first]
@@ -116,7 +137,8 @@ class Order:
         skipped = int(ends[first - 1]) if first else 0
         parts = [self._block(epoch, block) for block in range(first, last + 1)]
         clips = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return StepClips(epoch, first, clips[start - skipped : end - skipped])
+        clips = clips[start - skipped : end - skipped]
+        return StepClips(epoch, first, clips if self._partners is None else partnered(clips, self._partners[clips]))
 
     def stream(self, step: int) -> int:
         """Of randomness: an epoch has one, unless a clip that comes again within it is to be cut another way."""
@@ -162,12 +184,12 @@ def share_of_rank(clips: NDArray[np.int64], rank: int, ranks: int, passes: int) 
     return list(clips.reshape(passes, ranks, -1)[:, rank])
 
 
-def check_batch(batch: int, ranks: int, accumulate: int) -> None:
-    """Raises UsageError when a global batch cannot be shared out evenly."""
-    if batch % (ranks * accumulate):
+def check_batch(batch: int, ranks: int, accumulate: int, *, partners: bool = False) -> None:
+    """Raises UsageError when a global batch cannot be shared out evenly; `partners` stay together."""
+    if batch % (evenly := ranks * accumulate * (1 + partners)):
         raise UsageError(
-            f"--batch {batch} cannot be shared by {ranks} processes in --runtime.accumulate {accumulate} passes: "
-            f"make it a multiple of {ranks * accumulate}"
+            f"--batch {batch} cannot be shared{' two by two' * partners} by {ranks} processes in --runtime.accumulate "
+            f"{accumulate} passes: make it a multiple of {evenly}"
         )
 
 

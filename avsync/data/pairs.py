@@ -235,6 +235,33 @@ PAIRS: dict[str, type[Symmetric] | type[Cyclic] | type[Uniform]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InSync:
+    """One window and its own sound, every position equally likely: no pairs to tell apart, but what else is learned of
+    clips: classes, or which of two sounds mixed is the picture's.
+    """
+
+    window: int
+    sounds: int = 1
+
+    def shortest(self) -> int:
+        return self.window
+
+    def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
+        start = int(rng.integers(frames - self.window + 1))
+        return Pair(start, (SoundWindow(start, 0, in_sync=True),))
+
+    def ways(self, frames: int) -> Ways:
+        starts = np.arange(frames - self.window + 1)
+        once = np.ones_like(starts)
+        return Ways(picture=starts, sound=starts, roll=0 * once, in_sync=once > 0, ways=once, of=len(starts) * once)
+
+
+def in_sync_sampler(config: PairConfig, clock: Clock) -> InSync:
+    """Of windows as long as a configuration says; its law of pairs is not asked."""
+    return InSync(window=max(1, clock.frames_in(exact_seconds(config.window_s))))
+
+
 def build_sampler(config: PairConfig, clock: Clock) -> PairSampler:
     """The sampler a configuration asks for, in frames of the dataset's clock. Raises UsageError."""
     window = clock.frames_in(exact_seconds(config.window_s))

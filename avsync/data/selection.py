@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avsync.config import PairConfig, TrainConfig, ViewConfig
 from avsync.data.fingerprint import SplitPrint
 from avsync.data.order import Draw, Order, View, balanced, draws_of_step, fixed_choice, fixed_draws, usable_clips
-from avsync.data.pairs import PairSampler, build_sampler
+from avsync.data.pairs import PairSampler, build_sampler, in_sync_sampler
 from avsync.spec import InputSpec
 from sharding.base.text import first_few
 from sharding.errors import InputError
@@ -113,18 +113,25 @@ class Selection:
             clock=replace(clock, fps=clock.fps / every),
         )
 
-    def order(self, batch: int, seed: int, balance: float = 0) -> Order:
-        """Which clips each step trains on. `balance`: as TrainConfig has it.
+    def order(self, batch: int, seed: int, balance: float = 0, *, partners: bool = False) -> Order:
+        """Which clips each step trains on. `balance`: as TrainConfig has it; `partners`: each two are of other groups.
 
         Raises UsageError when there are too few for one batch.
         """
         index = self.dataset.index
         clips = balanced(self.clips, index.group[self.clips], balance) if balance else self.clips
-        return Order(clips=clips, shards=index.shard[clips], batch=batch, seed=seed, repeats=balance > 0)
+        return Order(
+            clips=clips,
+            shards=index.shard[clips],
+            batch=batch,
+            seed=seed,
+            repeats=balance > 0,
+            partners=index.group if partners else None,
+        )
 
     def training_order(self, config: TrainConfig) -> Order:
         """The same, as a training with these settings has it."""
-        return self.order(config.batch, config.seed, config.balance)
+        return self.order(config.batch, config.seed, config.balance, partners=config.separates)
 
     def draws(self, order: Order, step: int, rank: int = 0, ranks: int = 1, passes: int = 1) -> list[list[Draw]]:
         """What one process is given in a step of `order`: its rows, one list for each accumulation pass."""
@@ -145,6 +152,11 @@ class Selection:
     def with_clips(self, clips: NDArray[np.int64]) -> Self:
         """The same, of these clips only."""
         return replace(self, clips=clips)
+
+
+def sampler_of(config: TrainConfig) -> Callable[[PairConfig, Clock], PairSampler]:
+    """What of a clip a training is given: pairs to tell apart, or, to take sounds apart, a picture and its sound."""
+    return in_sync_sampler if config.separates else build_sampler
 
 
 def _check_shards(dataset: Dataset) -> None:

@@ -11,36 +11,15 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avsync.config import PairConfig, TrainConfig, exact_seconds
-from avsync.data.pairs import Pair, SoundWindow, Ways, seconds
+from avsync.config import TrainConfig
+from avsync.data.pairs import in_sync_sampler, seconds
 from avsync.data.selection import Selection
 from sharding.base.text import counted, first_few
 from sharding.errors import InputError, UsageError
-from sharding.format.clip import Clock
 from sharding.format.dataset import Dataset, open_dataset
 
 SPLITS = ("train", "val", "test")
 PURPOSE = {"train": "is trained on", "val": "picks the checkpoint", "test": "is judged on"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InSync:
-    """A pair sampler: one window, its own sound, every position equally likely."""
-
-    window: int
-    sounds: int = 1
-
-    def shortest(self) -> int:
-        return self.window
-
-    def __call__(self, frames: int, rng: np.random.Generator) -> Pair:
-        start = int(rng.integers(frames - self.window + 1))
-        return Pair(start, (SoundWindow(start, 0, in_sync=True),))
-
-    def ways(self, frames: int) -> Ways:
-        starts = np.arange(frames - self.window + 1)
-        once = np.ones_like(starts)
-        return Ways(picture=starts, sound=starts, roll=0 * once, in_sync=once > 0, ways=once, of=len(starts) * once)
 
 
 class FinetuneTask(Protocol):
@@ -126,15 +105,11 @@ def _choose(folder: Path, split: str, config: TrainConfig) -> Selection:
         dataset = open_dataset(folder, split)
     except InputError as error:
         raise type(error)(f"all three splits are needed, split {split!r} {PURPOSE[split]}: {error}") from error
-    sampler, longest = _sampler(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
+    sampler, longest = in_sync_sampler(config.pairs, dataset.info.clock), int(dataset.index.frames.max())
     if longest < sampler.window:
         raise UsageError(
             f"no clip in split {split!r} of {folder} is as long as the network's window of "
             f"{seconds(sampler.window, dataset.info.clock):.2f} s; the longest has "
             f"{seconds(longest, dataset.info.clock):.2f} s: pack longer clips (--clip-s)"
         )
-    return Selection.of_folder(folder, split, config.pairs, config.view, sampler=_sampler)
-
-
-def _sampler(pairs: PairConfig, clock: Clock) -> InSync:
-    return InSync(window=clock.frames_in(exact_seconds(pairs.window_s)))
+    return Selection.of_folder(folder, split, config.pairs, config.view, sampler=in_sync_sampler)

@@ -8,7 +8,7 @@ from typing import Self
 from avsync.config import PairConfig, TrainConfig, ViewConfig
 from avsync.data.order import Draw, Order
 from avsync.data.pairs import PairSampler, build_sampler
-from avsync.data.selection import Selection, validation_of
+from avsync.data.selection import Selection, sampler_of, validation_of
 from avsync.loading.loader import Loader
 from avsync.loading.options import LoaderOptions
 from avsync.staging.mirror import StagedDataset
@@ -72,4 +72,5 @@ class Feed(Selection):
 
 def open_validation(source: StagedDataset, config: TrainConfig) -> Feed | None:
     """The val split, unless validation is off. Raises InputError when it is wanted and there is none."""
-    return validation_of(config, lambda: Feed.of(source, "val", config.pairs.judged, config.view))
+    sampler = sampler_of(config)
+    return validation_of(config, lambda: Feed.of(source, "val", config.pairs.judged, config.view, sampler=sampler))

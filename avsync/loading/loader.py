@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,14 @@ class _Pending:
     draws: list[Draw]
     replies: list[Reply | None]
     missing: int
+    paths: dict[int, Path] = field(default_factory=dict)
+    """In which file each row is looked for."""
+
+    @property
+    def waits_for(self) -> str:
+        """The first file of which a row is missing; else the first of all."""
+        late = (path for row, path in self.paths.items() if self.replies[row] is None)
+        return str(next(late, next(iter(self.paths.values()), "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,7 @@ class Stream:
     def _ask(self, wanted: _Wanted) -> None:
         number = next(self._numbers)
         self._wanted_at[number] = wanted
+        wanted.batch.paths[wanted.row] = wanted.path
         draw = wanted.batch.draws[wanted.row]
         self._pool.give(self._request(number, wanted.batch.slot, wanted.row, draw, wanted.path))
 
@@ -170,12 +179,13 @@ class Stream:
     def _finish(self, current: _Pending) -> int:
         """Wait until all rows of a batch are there. How many batches were, before that."""
         patience = Patience(self._options)
+        patience.begins(current.waits_for)
         self._take(self._pool.replies(0))
         ready = sum(not pending.missing for pending in (current, *self._pending))
         while current.missing:
             replies = self._pool.replies(patience.left_s)
             self._take(replies)
-            patience.again() if replies else patience.check(self._pool.in_hand)
+            patience.again(current.waits_for) if replies else patience.check(self._pool.in_hand)
         return ready
 
     def _take(self, replies: list[Reply]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from avsync.loading.memory import SharedSlots
 from avsync.loading.meter import LoadMeter
-from avsync.loading.options import LoaderOptions, StoppedWaiting
+from avsync.loading.options import FixedWait, LoaderOptions, StoppedWaiting
 from avsync.loading.spawner import Spawner, spawner_of
 from avsync.loading.worker import Reply, Request, Setup, Stage
 from sharding.base.console import open_console
@@ -178,18 +178,24 @@ class Patience:
 
     def __init__(self, options: LoaderOptions) -> None:
         self._options, self._started = options, time.monotonic()
-        self._next = options.report_after_s
+        self._next, self._watch = options.report_after_s, options.watch or FixedWait(options.stop_after_s)
+        self._copy = ""
 
-    def again(self) -> None:
+    def begins(self, what: str) -> None:
+        """What is waited for, for reports."""
+        self._watch.again(what)
+
+    def again(self, what: str) -> None:
         """Something came in: the clock starts anew. Raises StoppedWaiting on a wish: drops may come for long."""
         if self._options.stopping():
             raise StoppedWaiting
+        self._watch.again(what)
         self._started, self._next = time.monotonic(), self._options.report_after_s
 
     @property
     def left_s(self) -> float:
         """Seconds until it must be looked at again."""
-        return min(LOOK_S, max(0.0, min(self._next, self._options.stop_after_s) - self._waited))
+        return min(LOOK_S, max(0.0, min(self._next, self._watch.limit_s()) - self._waited))
 
     def check(self, in_hand: Callable[[], Sequence[InHand]]) -> None:
         """Report when it is time. Raises StoppedWaiting on a wish, AvsyncError when patience is at its end."""
@@ -197,15 +203,18 @@ class Patience:
 
     def waiting(self, what: str) -> None:
         """The same, of a wait for a copy: no worker has been asked yet."""
+        if self._copy != what:
+            self._copy = what
+            self._watch.again(what.removeprefix("waiting for "))
         self._look(lambda: f"  {what}")
 
     def _look(self, doing: Callable[[], str]) -> None:
         if self._options.stopping():
             raise StoppedWaiting
         waited = self._waited
-        if waited >= self._options.stop_after_s:
+        if waited >= self._watch.limit_s():
             raise AvsyncError(
-                f"no clip came in for {waited:.0f} s (--runtime.stop-after-s):\n{doing()}\n"
+                f"{self._watch.hangs(waited)}:\n{doing()}\n"
                 "Check the disk or the network there, then give the same command again: it goes on where this stopped"
             )
         if waited >= self._next:

@@ -111,6 +111,7 @@ class Fetcher:
 
     def __init__(self, form: ClipForm) -> None:
         self._form, self._codec, self._reader = form, codec_named(form.codec), ShardReader(form)
+        self._decoder = self._codec.decoder()
         self._sound = np.empty((0, 1), np.int16)
 
     def __enter__(self) -> "Fetcher":
@@ -129,7 +130,7 @@ class Fetcher:
         tell(Stage.DECODE)
         shape, json = self._agreed(stored, request.location)
         if not placed:
-            self._codec.decode_video(stored.video, frames, yuv, shape)
+            self._decoder.decode_video(stored.video, frames, yuv, shape)
         self._fill_sounds(request, stored, audio, shape)
         done = time.perf_counter_ns()
         return FetchedRow(json, shape.matrix or "bt601", read - started, done - read)
@@ -156,7 +157,7 @@ class Fetcher:
         span = max(start for start, _ in request.sounds) + samples - first
         if self._sound.shape[0] < span or self._sound.shape[1] != channels:
             self._sound = np.empty((span, channels), np.int16)
-        self._codec.decode_audio(stored.audio, first, self._sound[:span], shape)
+        self._decoder.decode_audio(stored.audio, first, self._sound[:span], shape)
         for (start, roll), target in zip(request.sounds, audio, strict=True):
             heard = self._sound[start - first :][:samples]
             target[roll:], target[:roll] = heard[: samples - roll], heard[samples - roll :]

@@ -27,7 +27,7 @@ from avsync.localize.windows import Cut, as_input, form_of, read_windows
 from avsync.metrics import AS_IT_IS
 from avsync.models import REFINE
 from avsync.run.network import LoadedNetwork, load_network, pick_device
-from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_localized, run_of
+from avsync.run.paths import LocalizeRecord, RunPaths, full_name, localize_place, record_answer, run_of
 from sharding.base.console import Bar, open_console
 from sharding.base.files import check_output, publish, writing
 from sharding.base.guarded import claim, make_folder
@@ -109,7 +109,7 @@ def localize(run: Path, video: Path, config: LocalizeConfig) -> LocalizeResult:
             listened=result.scores.listened,
             spatial=result.scores.spatial,
         )
-        record_localized(result.mp4, record)
+        record_answer(result.mp4, record)
     console = open_console()
     if result.note:
         console.print(result.note, style="yellow")

@@ -9,8 +9,7 @@ from functools import partial
 from math import ceil, floor
 from typing import Literal
 
-from avsync.localize.windows import frames_of, seen_box
-from avsync.run.network import LoadedNetwork
+from avsync.localize.windows import ShownAsTrained, frames_of, seen_box
 from sharding.base.console import Bar
 from sharding.errors import InputError
 from sharding.faces.follow import QUICK
@@ -35,7 +34,7 @@ class Watched:
     """A part of the picture through some frames of the network's clock."""
 
     frames: range
-    network: LoadedNetwork
+    network: ShownAsTrained
     path: BoxPath | None = None
     """None: all of the picture."""
     picture: Size = (Fraction(1), Fraction(1))
@@ -68,7 +67,7 @@ class Watched:
         return x + x0 * wide, y + y0 * high, x + x1 * wide, y + y1 * high
 
 
-def watched(source: Probe, network: LoadedNetwork, crop: Crop) -> tuple[Watched, ...]:
+def watched(source: Probe, network: ShownAsTrained, crop: Crop) -> tuple[Watched, ...]:
     """What the network looks at in a video. Raises RejectError; InputError: there is no face, or no detector."""
     if not looks_at_faces(network, crop):
         return (Watched(frames=frames_of(source, network.dataset.clock), network=network),)
@@ -91,7 +90,7 @@ def watched(source: Probe, network: LoadedNetwork, crop: Crop) -> tuple[Watched,
     return tuple(Watched(frames=frames, network=network, path=face, picture=size) for face, frames in long)
 
 
-def looks_at_faces(network: LoadedNetwork, crop: Crop) -> bool:
+def looks_at_faces(network: ShownAsTrained, crop: Crop) -> bool:
     """Whether the network is to be shown faces: as asked, or as its dataset was packed."""
     return crop == "faces" or (crop == "auto" and bool(network.dataset.settings.get("crop")))
 

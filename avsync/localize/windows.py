@@ -10,19 +10,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.data.order import Draw, View
 from avsync.data.pairs import Pair, SoundWindow
 from avsync.data.transforms import MATRICES, NetworkInput, prepare
-from avsync.run.network import LoadedNetwork
+from avsync.spec import InputSpec
 from sharding.base.ahead import ahead
 from sharding.format.clip import Box, Clock, Fit
 from sharding.format.crop import Where
+from sharding.format.index import DatasetInfo
 from sharding.media.decode import OutputSpec, read_sound, read_views
 from sharding.media.probe import Probe
 
@@ -139,18 +142,29 @@ class _Sound:
         return np.pad(self._samples[:count], ((0, missing), (0, 0)), mode="edge")
 
 
-def form_of(network: LoadedNetwork) -> OutputSpec:
+class ShownAsTrained(Protocol):
+    """What a network was trained on: a sync network, or one that sees by it."""
+
+    @property
+    def config(self) -> TrainConfig: ...
+    @property
+    def spec(self) -> InputSpec: ...
+    @property
+    def dataset(self) -> DatasetInfo: ...
+
+
+def form_of(network: ShownAsTrained) -> OutputSpec:
     """How clips of the network's dataset were decoded."""
     data = network.dataset
     return OutputSpec(clock=data.clock, width=data.width, height=data.height, channels=data.channels, fit=data.fit)
 
 
-def view_of(network: LoadedNetwork) -> View:
+def view_of(network: ShownAsTrained) -> View:
     """What the network sees of the stored picture: the central crop."""
     return View.build(network.config.view, network.dataset.height, network.dataset.width)
 
 
-def seen_box(network: LoadedNetwork, width: int, height: int) -> Box:
+def seen_box(network: ShownAsTrained, width: int, height: int) -> Box:
     """The same as fractions of the video's picture, `width` x `height` in square pixels; bars lie beyond 0 to 1."""
     view = view_of(network)
     top, left = view.centre()
@@ -171,7 +185,7 @@ def _stored_part(fit: Fit, shown: float, stored: float) -> tuple[float, float]:
 
 
 def as_input(
-    yuv: NDArray[np.uint8], sounds: NDArray[np.int16], source: Probe, network: LoadedNetwork, device: torch.device
+    yuv: NDArray[np.uint8], sounds: NDArray[np.int16], source: Probe, network: ShownAsTrained, device: torch.device
 ) -> NetworkInput:
     """Pictures (T, R, W) and sounds (K, S, C) of one window through the transforms of training.
 

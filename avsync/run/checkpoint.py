@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from avsync.models.parts import SyncNet
-from avsync.run.paths import RunPaths
+from avsync.run.paths import MODEL, SAFE_MODEL, RunPaths, weights_of
 from avsync.run.state import Best, State
 from avsync.run.tensor_file import load_safetensors, load_tensors, save_tensors
 from sharding.base.files import OLD, PART, publish_folder, read_json, write_json
@@ -35,9 +35,9 @@ from sharding.base.housekeeping import below, delete, housekeeping
 from sharding.base.text import size
 from sharding.errors import FormatError
 
-MODEL, OPTIMIZER, STATE = "model.pt", "optimizer.pt", "state.json"
-"""Files of a checkpoint."""
-SHIPPED = "model.safetensors"
+OPTIMIZER, STATE = "optimizer.pt", "state.json"
+"""Files of a checkpoint, beside its weights."""
+SHIPPED = SAFE_MODEL
 """In place of both files of tensors, of a network that nobody trains on there (ship.py)."""
 GONE = ".gone"
 """Suffix of a checkpoint that is being deleted."""
@@ -119,11 +119,6 @@ def load_checkpoint(folder: Path) -> Saved:
         raise FormatError(f"{error}; delete its folder to go on from an older checkpoint") from error
 
 
-def weights_of(folder: Path) -> Path:
-    """The file with a checkpoint's weights."""
-    return path if (path := folder / SHIPPED).is_file() else folder / MODEL
-
-
 def load_weights(folder: Path) -> dict[str, Any]:
     """Of a checkpoint. Raises FormatError, InputError."""
     path = weights_of(folder)
@@ -170,7 +165,7 @@ def tidy(paths: RunPaths) -> None:
             delete(path)
 
 
-def restore_weights(model: SyncNet, weights: dict[str, Any], source: Path, name: str) -> None:
+def restore_weights(model: nn.Module, weights: dict[str, Any], source: Path, name: str) -> None:
     """Put saved weights into a network. Raises FormatError when they belong to another one."""
     try:
         model.load_state_dict(weights)

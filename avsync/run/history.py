@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avsync.data.batch import TENSORS, Batch
 from avsync.data.order import Draw, Order, check_batch
+from avsync.data.selection import sampler_of
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.checkpoint import STATE
@@ -113,7 +114,7 @@ def open_history(run: Path, dataset: str | Path | None = None) -> History:
     folder = _folder(run, info.dataset_path, dataset)
     try:
         source = StagedDataset.of_folder(folder)
-        feed = Feed.of(source, "train", info.config.pairs, info.config.view)
+        feed = Feed.of(source, "train", info.config.pairs, info.config.view, sampler=sampler_of(info.config))
     except InputError as error:
         moved = "" if dataset else "; if it was moved, give --dataset"
         raise InputError(f"{error}{moved}") from error

@@ -40,6 +40,16 @@ class Descent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Features:
+    """The sync network by whose features a network takes sounds apart (descent.py); its checkpoints hold both."""
+
+    origin: Descent
+    model: str
+    spec: InputSpec
+    """What it was trained on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """run.json: what a run is."""
 
@@ -57,6 +67,8 @@ class RunInfo:
     numpy: str
     descent: Descent | None = None
     """None: it began from random weights."""
+    features: Features | None = None
+    """None: it is a sync network itself, or takes sounds apart blindly."""
 
 
 def read_run(paths: RunPaths) -> RunInfo:

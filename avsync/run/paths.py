@@ -4,6 +4,7 @@ No answer takes the place of another question's:
 
 RUN/evaluation/DATASET-SPLIT-step-STEP/   summary.json says which dataset was asked
 RUN/localize/VIDEO.mp4 .png .json         the json says which video was asked
+RUN/separate/VIDEO.on-screen.mp4 .off-screen.mp4 .png .json   the same
 RUN/score/VIDEO.json .png                 the same
 
 The same question again replaces its older answer; another dataset or video of the same name is given -2, -3, ...
@@ -24,6 +25,15 @@ PROGRESS = "progress.json"
 _CHECKPOINT = re.compile(r"\d{8,15}", re.ASCII)
 SUMMARY = "summary.json"
 """Of a folder with figures of an evaluation."""
+
+
+MODEL, SAFE_MODEL = "model.pt", "model.safetensors"
+"""A checkpoint's weights; the second in place of the first, of a network that ships and that nobody trains on there."""
+
+
+def weights_of(folder: Path) -> Path:
+    """The file with a checkpoint's weights."""
+    return path if (path := folder / SAFE_MODEL).is_file() else folder / MODEL
 
 
 SHIPPED = Path(__file__).parent.parent / "weights"
@@ -62,6 +72,19 @@ class RunPaths:
         return self.root / PROGRESS
 
     @property
+    def limits(self) -> Path:
+        return self.root / "limits.json"
+
+    @property
+    def hangs(self) -> Path:
+        return self.root / "hangs.jsonl"
+
+    @property
+    def waiting(self) -> Path:
+        """Where ranks that wait too long say so to each other."""
+        return self.root / "waiting"
+
+    @property
     def best(self) -> Path:
         return self.root / "best.json"
 
@@ -92,6 +115,10 @@ class RunPaths:
     @property
     def localized(self) -> Path:
         return self.answers / "localize"
+
+    @property
+    def separated(self) -> Path:
+        return self.answers / "separate"
 
     @property
     def scored(self) -> Path:
@@ -152,6 +179,17 @@ class LocalizeRecord:
     """0: whole frames are lit; 1: one cell is."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeparateRecord:
+    """RUN/separate/VIDEO.json: what the films beside it are of."""
+
+    video: str
+    """Full path."""
+    step: int
+    share: float
+    """Of the sound's power, that which was taken for what is seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Evaluated:
     dataset: str
@@ -183,7 +221,18 @@ def localize_place(paths: RunPaths, video: Path) -> Path:
     return _free_or_own((paths.localized / f"{name}.mp4" for name in _numbered(full.stem)), full_name(full), asked)
 
 
-def record_localized(mp4: Path, record: LocalizeRecord) -> None:
+def separate_place(paths: RunPaths, video: Path) -> Path:
+    """The mp4 for one video, whose name those of its films begin with."""
+
+    def asked(answer: Path) -> str:
+        return read_json(answer, _OfVideo).video
+
+    full = video.resolve()
+    records = (paths.separated / f"{name}.json" for name in _numbered(full.stem))
+    return _free_or_own(records, full_name(full), asked).with_suffix(".mp4")
+
+
+def record_answer(mp4: Path, record: LocalizeRecord | SeparateRecord) -> None:
     """Say beside the mp4 what it shows."""
     write_json(mp4.with_suffix(".json"), record)
 

@@ -77,6 +77,8 @@ class RunProgress:
     """One stream alone tells the network the label, by the last validation."""
     advice: str = ""
     """What the guard of efficiency says now; empty: nothing."""
+    slow: str = ""
+    """Which rank the others wait for, and on which node; empty: none."""
     preflight: str = ""
     """What was measured before the first step; empty: nothing was."""
 

@@ -16,11 +16,12 @@ import torch
 from avsync.config import TrainConfig
 from avsync.data.batch import Batch
 from avsync.data.order import Digest, Order, check_batch
+from avsync.data.selection import sampler_of
 from avsync.loading.feed import Feed, open_validation
 from avsync.run.checkpoint import Saved, check_model, load_checkpoint, note_best, tidy
-from avsync.run.descent import descent_of
 from avsync.run.info import RunInfo, check_begun, check_folder_of_run, describe_run
 from avsync.run.network import check_network
+from avsync.run.origins import check_features, descent_of, features_of
 from avsync.run.paths import RunPaths
 from avsync.run.receipt import Opening, Receipt, keep_receipt
 from avsync.run.state import Origin, State
@@ -108,22 +109,31 @@ class Start(NamedTuple):
 
 
 def open_run(
-    dataset: str | Path, run: Path, config: TrainConfig, world: World, held: ExitStack, origin: Path | None = None
+    dataset: str | Path,
+    run: Path,
+    config: TrainConfig,
+    world: World,
+    held: ExitStack,
+    origin: Path | None = None,
+    features: Path | None = None,
 ) -> OpenRun:
     """Check every setting against the data; then rank 0 locks the folder (until `held` closes) and claims it.
 
-    origin: a run to start from, where this one has yet to begin.
+    origin: a run to start from, where this one has yet to begin; features: of a run to see by, likewise.
 
     Raises InputError before anything is written, FormatError, BusyError.
     """
-    check_batch(config.batch, world.ranks, config.runtime.accumulate)
+    check_batch(config.batch, world.ranks, config.runtime.accumulate, partners=config.separates)
     source = StagedDataset.open(dataset, config.runtime)
     with WaitNotice(f"reading the index of {source.location}", open_console(stderr=True, quiet=not world.is_main)):
-        feed = Feed.of(source, "train", config.pairs, config.view, staged=True)
+        feed = Feed.of(source, "train", config.pairs, config.view, staged=True, sampler=sampler_of(config))
         validation = open_validation(source, config)
         order = feed.training_order(config)
-        check_network(config, feed)
-        info = replace(describe(source, config, feed, validation, order), descent=descent_of(run, origin, config))
+        descent, known = descent_of(run, origin, config), features_of(run, features, config)
+        if known:
+            check_features(known, feed.spec(), config.view)
+        check_network(known.model if known else config.model, config, feed)
+        info = replace(describe(source, config, feed, validation, order), descent=descent, features=known)
     opened = OpenRun(paths=RunPaths(run), info=info, feed=feed, validation=validation, order=order)
     if world.is_main:  # another one would come upon what this one is writing
         check_folder_of_run(opened.paths)
@@ -139,7 +149,7 @@ def describe(source: StagedDataset, config: TrainConfig, feed: Feed, validation:
 
 def described(source: StagedDataset, config: TrainConfig) -> RunInfo:
     """The same, as a training would begin with them."""
-    feed = Feed.of(source, "train", config.pairs, config.view)
+    feed = Feed.of(source, "train", config.pairs, config.view, sampler=sampler_of(config))
     return describe(source, config, feed, open_validation(source, config), feed.training_order(config))
 
 

@@ -8,5 +8,7 @@ trainer (a sync network; the only one that knows accelerate) -> loop (steps, poi
 step (forward, backward, update), validation (fixed pairs of val), stop (the wish, agreed on by all ranks)
 reporter (terminal, progress.json) -> tracking (TensorBoard), pictures, efficiency (the site's floor), gpu
 widen (a finished run asked about longer windows)
+sections (what a rank is at, and how long that takes) -> sentry (a process beside each rank: names it when it hangs)
+stragglers (which rank the others wait for)
 preflight (what to expect, before the first step)
 """

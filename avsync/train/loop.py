@@ -19,13 +19,16 @@ from avsync.data.order import Draw
 from avsync.loading.loader import Loader
 from avsync.loading.options import StoppedWaiting
 from avsync.run.checkpoint import Saved
+from avsync.run.limits import Section
 from avsync.run.receipt import in_order
 from avsync.run.resume import Start, introduce
 from avsync.run.saver import Saver
 from avsync.run.state import State
 from avsync.train.gpu import GpuMeter
 from avsync.train.reporter import Reporter, StepMetrics
+from avsync.train.sections import SectionWatch
 from avsync.train.stop import StopFlag, Stopped, agreed
+from avsync.train.stragglers import RankTimes, Stragglers
 from avsync.world import World
 from sharding.base.text import duration
 
@@ -100,10 +103,11 @@ class LogWindow:
 class Loop:
     """All steps of one run in one process. Use as a context manager, in the main thread."""
 
-    def __init__(self, world: World, schedule: TrainSchedule) -> None:
-        self.world, self.schedule = world, schedule
+    def __init__(self, world: World, schedule: TrainSchedule, watch: SectionWatch | None = None) -> None:
+        """watch: of this rank; None: nobody looks whether it hangs."""
+        self.world, self.schedule, self.watch = world, schedule, watch or SectionWatch()
         self.stop, self._gpu = StopFlag(looks=world.is_main), GpuMeter(world.device)
-        self._held = ExitStack()
+        self._held, self._stragglers = ExitStack(), Stragglers(self.watch.nodes)
 
     def begin(self, start: Start, learner: Learner, reporter: Reporter) -> None:
         """Where this attempt begins, when the learner has its checkpoint's weights."""
@@ -129,39 +133,49 @@ class Loop:
             self.state = replace(self.state, unscored=False)
             if self.schedule.validate_every:
                 self._validate()
-            self.world.together(self._save_whole)
+            with self.watch.section(Section.CHECKPOINT):
+                self.world.together(self._save_whole)
 
     def train(self, loader: Loader, rows: Iterable[list[Draw]], end: int) -> None:
         """Steps up to `end`, on this rank's `rows`; what is due until then is on the disk when it returns.
 
         Raises Stopped on a wish to stop, when all is saved.
         """
-        stream = self._agreed(in_order(loader.batches, rows))
-        for step in range(self.state.step, end):
-            try:
-                self._window.add(self._learner.step(step, stream, self._see))
-            except StoppedWaiting:
-                self.leave()
-            self._digest.add(self._opening.order.step(step))
-            self.state = self.state.after(self._digest)
-            self.reporter.beat(self.state.step)
-            self._tell_saved()
-            if step + 1 == end or any(map(self._due, self.schedule.points)):
-                self._log(loader)
+        stream = self._agreed(self._waited_for(in_order(loader.batches, rows)))
+        for step in range(first := self.state.step, end):
+            with self.watch.section(Section.STEP):
+                self._train_on(step, stream, Section.STEP if step > first else Section.FIRST_STEP)
+                self._tell_saved()
+                if step + 1 == end or any(map(self._due, self.schedule.points)):
+                    self._log(loader)
             paused = time.perf_counter()
             better = self._due(self.schedule.validate_every) and self._validate()
             if better or self._due(self.schedule.checkpoint_every):
-                self.world.together(self._save)
+                self._keep()
             elif self.state.step == self._opening.done + 1 and self.world.is_main:
                 self._saver.reserve(*self._learner.weights())  # now that the optimiser has all that it keeps
             self._window.started += time.perf_counter() - paused
-        self.world.together(self._settle)
+        with self.watch.section(Section.CHECKPOINT):
+            self.world.together(self._settle)
+
+    def _train_on(self, step: int, stream: Iterator[Batch], section: Section) -> None:
+        self.watch.at(step)
+        try:
+            with self.watch.section(section):
+                self._window.add(self._learner.step(step, stream, self._see))
+        except StoppedWaiting:
+            self.leave()
+        self._digest.add(self._opening.order.step(step))
+        self.state = self.state.after(self._digest)
+        self.watch.at(self.state.step)
+        self.reporter.beat(self.state.step)
 
     def guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Batches of a validation or a judgement: a wish to stop ends them with StoppedWaiting, on every rank alike."""
         for batch in self._agreed(batches):
             yield batch
             self.reporter.beat(self.state.step)
+            self.watch.again()
 
     def leave(self) -> NoReturn:
         """Save between two steps, as somebody wishes to stop; all ranks come here alike.
@@ -177,11 +191,22 @@ class Loop:
                 self._save_whole()
             self.reporter.stopped()
 
-        self.world.together(last)
+        with self.watch.section(Section.CHECKPOINT):
+            self.world.together(last)
         raise Stopped(f"step {self.state.step:,} is saved" if self.state.step else "no step was done yet") from None
 
     def _agreed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         return agreed(batches, self.stop, self.world.any)
+
+    def _waited_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        section = Section.FIRST_BATCH
+        while True:
+            with self.watch.section(section):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+            section = Section.DATA
 
     def _see(self, batch: Batch) -> None:
         if self.state.step == self._opening.done:
@@ -205,8 +230,18 @@ class Loop:
         window, self._window = self._window, self._fresh()
         load = loader.meter.take(time.perf_counter() - window.started)
         use = self._gpu.read()
-        mine = torch.tensor([[load.wait_share, use.busy if use else 0.0]], device=self.world.device)
-        waits, busy = self.world.gather(mine).unbind(1)
+        own = [load.wait_share, use.busy if use else 0.0, *self.watch.own_s]
+        longest, counts = self.watch.take()
+        all_ranks = self.world.gather(torch.tensor([[*own, *longest, *counts]], device=self.world.device))
+        waits, busy, data_s, forward_s = all_ranks[:, : len(own)].unbind(1)
+        most = all_ranks[:, len(own) :].amax(0).tolist()
+        self.watch.learn(most[: len(longest)], most[len(longest) :])
+        times = RankTimes(
+            step_s=load.seconds / window.steps,
+            data=data_s.double().cpu().numpy() / window.steps,
+            forward=forward_s.double().cpu().numpy() / window.steps,
+        )
+        self._stragglers.add(times)
         *sums, unreadable = self.world.reduce(window.totals).tolist()
         skipped = self.state.skipped + int(unreadable)
         now = StepMetrics(
@@ -220,6 +255,8 @@ class Loop:
             skipped=skipped,
             gpu=use and use._replace(busy=float(busy.mean())),
             copies=loader.shelf.counts,
+            ranks=times.scalars,
+            slow=self._stragglers.find(),
         )
         now.check()
         self.state = replace(self.state, skipped=skipped, sums=())
@@ -228,12 +265,16 @@ class Loop:
     def _validate(self) -> bool:
         """True when this is the best so far."""
         try:
-            with self.reporter.phase("validating"):
+            with self.reporter.phase("validating"), self.watch.section(Section.VALIDATION):
                 self.state, better = self._learner.validate(self.state)
         except StoppedWaiting:
             self.state = replace(self.state, unscored=True)
             self.leave()
         return better
+
+    def _keep(self) -> None:
+        with self.watch.section(Section.CHECKPOINT):
+            self.world.together(self._save)
 
     def _save(self) -> None:
         """Rank 0 has it written, beside the steps that follow."""

@@ -70,6 +70,7 @@ class Reporter:
         self._status = ""
         self._looked = time.monotonic()
         self._guard: Guard | None = None
+        self._named_slow = set[tuple[int, str]]()
         now = RunProgress(
             steps=steps, step=state.step, first_step=state.step, best=_score(state.best), alarm=state.alarm
         )
@@ -121,6 +122,8 @@ class Reporter:
 
     def done(self, state: State) -> None:
         """All steps are done."""
+        if self._pulse.now.slow:
+            self.say(f"slow rank: {self._pulse.now.slow}", "yellow")
         self._pulse.write(phase="done", step=state.step, eta_s=0.0, best=_score(state.best))
 
     def receipt(self, receipt: Receipt) -> None:
@@ -138,6 +141,9 @@ class Reporter:
             self.say(f"step {now.step}: {now.unreadable} clips could not be read: {trouble}")
         if self._curves:
             self._curves.point(now)
+        if now.slow and (who := (now.slow.rank, now.slow.work)) not in self._named_slow:
+            self._named_slow.add(who)
+            self.note("slow rank", now.slow.text, now.step, "yellow")
         self._status = self.status(now)
         self._bar.update(now.step, state=self._status)
         self._pulse.point(
@@ -149,6 +155,7 @@ class Reporter:
             data_wait=now.data_wait,
             gpu_busy=now.gpu.busy if now.gpu else None,
             advice=self._advise(now),
+            slow=now.slow.text if now.slow else "",
         )
 
     def status(self, now: StepMetrics) -> str:

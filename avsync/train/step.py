@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from avsync.config import ObjectiveName, OptimConfig, OptimizerName, TrainConfig
 from avsync.data.augment import augmented
@@ -112,18 +113,25 @@ class Stepper:
     """A network and its optimiser."""
 
     def __init__(
-        self, accelerator: Accelerates, network: SyncNet, config: TrainConfig, view: View, sample_rate: int
+        self, accelerator: Accelerates, network: nn.Module, config: TrainConfig, view: View, sample_rate: int
     ) -> None:
         self.network, self.optimizer = network, build_optimizer(network.parameters(), config.optim)
         self._accelerator, self._config, self._view, self._sample_rate = accelerator, config, view, sample_rate
         self._convert = to_rgb
+        self.gradients: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Around backward and what the ranks exchange in it."""
 
     def ready(self) -> None:
         """Once, when weights and optimiser state are in place."""
-        model: Callable[..., SyncOutput] = self.network
+        model: Callable[..., Any] = self.network
         if self._config.compile:
+            assert isinstance(self.network, SyncNet)  # of no other is it asked (TrainConfig)
             model, self._convert = compile_network(self.network), torch.compile(to_rgb, dynamic=False)
         self._model, self._update = self._accelerator.prepare(model, self.optimizer)
+        if isinstance(self._model, DistributedDataParallel):
+            # rank 0's statistics are what is kept, and are sent before each validation: not in every forward pass,
+            # where a rank would wait for others and take that for its own work
+            self._model.broadcast_buffers = False
 
     @property
     def rate(self) -> float:
@@ -170,11 +178,16 @@ class Stepper:
             buffer.copy_(value)
         self.optimizer.zero_grad()
 
-    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+    def ask(self, batch: Batch, step: int) -> LossSums:
+        """The network's answers to a batch, and what they are worth."""
         given = self.prepared(batch, step)
         out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
-        result = score(out.logit, batch.in_sync, batch.valid, self._config.objective)
-        self._accelerator.backward(result.objective / parts)
+        return score(out.logit, batch.in_sync, batch.valid, self._config.objective)
+
+    def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
+        result = self.ask(batch, step)
+        with self.gradients():
+            self._accelerator.backward(result.objective / parts)
         unreadable = (~batch.valid).sum()
         return torch.stack((result.loss * result.examples, result.correct, result.examples, unreadable))
 

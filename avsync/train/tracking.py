@@ -27,6 +27,7 @@ from avsync.run.paths import RunPaths
 from avsync.run.receipt import Receipt
 from avsync.staging.shelf import Counts
 from avsync.train.gpu import GpuUse
+from avsync.train.stragglers import Straggler
 from sharding.base.guarded import make_folder, open_in_place
 from sharding.base.housekeeping import housekeeping
 from sharding.errors import InputError
@@ -91,6 +92,10 @@ class StepMetrics:
     """Busy: mean of all ranks; memory: of rank 0."""
     copies: Counts | None
     """Of rank 0; None without a scratch folder."""
+    ranks: Mapping[str, float]
+    """Points of curves that compare the ranks."""
+    slow: Straggler | None
+    """Whom the other ranks wait for."""
 
     @property
     def means(self) -> list[tuple[float, float]]:
@@ -229,28 +234,7 @@ class Tracker:
 
     def point(self, now: StepMetrics) -> None:
         """One point of every training curve."""
-        load = now.load
-        points = {
-            "loss": now.loss,
-            "accuracy": now.accuracy,
-            "learning_rate": now.learning_rate,
-            "speed/clips_per_s": now.clips_per_s,
-            "speed/share_of_time_waiting_for_data": now.data_wait,
-            "loading/a_step_computes_ms": load.step_ms,
-            "loading/a_step_waits_ms": load.wait_ms,
-            "loading/a_batch_is_copied_to_the_gpu_ms": load.transfer_ms,
-            "loading/a_clip_is_read_ms": load.read_ms,
-            "loading/a_clip_is_decoded_ms": load.decode_ms,
-            "loading/batches_ready": load.ready,
-            "loading/megabytes_per_s": load.megabytes_per_s,
-            "data/workers_replaced": load.replaced,
-            "data/unreadable_clips": now.skipped,
-        }
-        if now.copies:
-            points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
-        if now.gpu:
-            points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
-        self.train.scalars(points, now.step)
+        self.train.scalars({"loss": now.loss, "accuracy": now.accuracy, **work_points(now)}, now.step)
         self.chance.scalars({"loss": PLATEAU_LOSS, "accuracy": CHANCE_ACCURACY}, now.step)
 
     def validated(self, step: int, loss: float, accuracy: float, auc: float) -> None:
@@ -299,6 +283,31 @@ class Tracker:
     def close(self) -> None:
         for writer in (self.train, self.validation, self.chance):
             writer.close()
+
+
+def work_points(now: StepMetrics) -> dict[str, float]:
+    """Rate, speed, loading and machine, whatever is trained."""
+    load = now.load
+    points = {
+        "learning_rate": now.learning_rate,
+        "speed/clips_per_s": now.clips_per_s,
+        "speed/share_of_time_waiting_for_data": now.data_wait,
+        "loading/a_step_computes_ms": load.step_ms,
+        "loading/a_step_waits_ms": load.wait_ms,
+        "loading/a_batch_is_copied_to_the_gpu_ms": load.transfer_ms,
+        "loading/a_clip_is_read_ms": load.read_ms,
+        "loading/a_clip_is_decoded_ms": load.decode_ms,
+        "loading/batches_ready": load.ready,
+        "loading/megabytes_per_s": load.megabytes_per_s,
+        "data/workers_replaced": load.replaced,
+        "data/unreadable_clips": now.skipped,
+    }
+    if now.copies:
+        points |= {f"copies/{name}": value for name, value in flat_settings(now.copies)}
+    points |= now.ranks
+    if now.gpu:
+        points |= {"gpu/busy": now.gpu.busy, "gpu/memory_gb": now.gpu.memory_gb}
+    return points
 
 
 def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

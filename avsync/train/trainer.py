@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -25,14 +25,17 @@ from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions, StoppedWaiting
 from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
+from avsync.run.limits import Section, longest_limit_s
 from avsync.run.network import build_network, load_step
 from avsync.run.optimizer_state import restore_optimizer
+from avsync.run.paths import RunPaths
 from avsync.run.resume import OpenRun, begin, open_run
 from avsync.run.state import Best, NetworkTrust, State, TrustRecord
 from avsync.staging.stager import keep_ahead
 from avsync.train.loop import Loop, TrainSchedule
 from avsync.train.preflight import preflight
 from avsync.train.reporter import TrainReporter
+from avsync.train.sections import SectionWatch, rule_of, watched
 from avsync.train.step import Stepper
 from avsync.train.stop import Stopped
 from avsync.train.validation import Validation
@@ -50,16 +53,36 @@ class TrainSummary:
     best: Best | None
 
 
+class Trains(Protocol):
+    """All steps of a run, in one process."""
+
+    def run(self) -> TrainSummary: ...
+
+
 def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | None = None) -> TrainSummary:
+    """Train a sync network: see `train_by`."""
+    return train_by(Trainer, dataset, run, config, origin)
+
+
+def train_by(
+    build: Callable[[Accelerator, World, OpenRun, SectionWatch], Trains],
+    dataset: str | Path,
+    run: Path,
+    config: TrainConfig,
+    origin: Path | None = None,
+    features: Path | None = None,
+) -> TrainSummary:
     """Train until `config.steps`; the same call again resumes at the exact step.
 
-    origin: a run whose best weights this one starts from.
+    build: whose business what is trained is; origin: a run whose best weights this one starts from; features: one
+    whose network this one sees by.
 
     Raises InputError for settings that cannot work, FormatError for damaged data, BusyError when the run is in use,
     Stopped when somebody wished to stop and all is saved.
     """
     on_cpu = config.runtime.device == "cpu" or not torch.cuda.is_available()
-    patience = timedelta(seconds=2 * config.runtime.stop_after_s)  # a named error first
+    longest_s = longest_limit_s(RunPaths(run), rule_of(config.runtime))
+    patience = timedelta(seconds=4 * longest_s + 60)  # a named error first
     console = open_console(stderr=True, quiet=not is_first_rank())
     with WaitNotice("waiting for the run's other processes", console):
         accelerator = Accelerator(
@@ -70,9 +93,10 @@ def train(dataset: str | Path, run: Path, config: TrainConfig, origin: Path | No
         use_cores(accelerator.device)
         world = world_of(accelerator, patience)
     with ExitStack() as held:
-        opened = world.together(lambda: open_run(dataset, run, config, world, held, origin))
+        opened = world.together(lambda: open_run(dataset, run, config, world, held, origin, features))
         with WaitNotice("building the network, or taking up its newest checkpoint", console):
-            trainer = Trainer(accelerator, world, opened)
+            watch = held.enter_context(watched(opened.paths, config, world))
+            trainer = build(accelerator, watch.marked(world), opened, watch)
         try:
             summary = trainer.run()
         except Stopped:
@@ -106,15 +130,16 @@ class Trainer:
 
     sums = 4
 
-    def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun) -> None:
+    def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun, watch: SectionWatch) -> None:
         self.world, self.opened, self.config, self.feed = world, opened, opened.config, opened.feed
-        self.loop = Loop(world, _schedule(self.config))
-        self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting)
+        self.loop = Loop(world, schedule_of(self.config), watch)
+        self.options = LoaderOptions.of(self.config.runtime, world, self.loop.stop.waiting, watch)
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_network(self.config, self.feed)
         self.stepper = Stepper(
             accelerator, self.network, self.config, self.feed.view, self.feed.dataset.info.clock.sample_rate
         )
+        self.stepper.gradients = lambda: watch.section(Section.GRADIENTS)
         start = begin(opened, world, self._restore)
         self.reporter = TrainReporter(opened, start.state, speaks=world.is_main)
         if (descent := opened.info.descent) and not start.state.step:
@@ -162,7 +187,7 @@ class Trainer:
                 if isinstance(plan, str):
                     found.append(NetworkTrust(step=step, trust=None, why=plan))
                     continue
-                with self.reporter.phase("validating"):
+                with self.reporter.phase("validating"), loop.watch.section(Section.VALIDATION):
                     network, _ = world.together(lambda at=step: load_step(paths, self.opened.info, at, world.device))
                     found.append(find_trust(network, val, plan, world, self.options, loop.guarded))
         except StoppedWaiting:
@@ -208,7 +233,8 @@ class Trainer:
         restore_optimizer(self.stepper.optimizer, saved.optimizer, folder)
 
 
-def _schedule(config: TrainConfig) -> TrainSchedule:
+def schedule_of(config: TrainConfig) -> TrainSchedule:
+    """What is due when, of a training with these settings."""
     runtime = config.runtime
     return TrainSchedule(
         steps=config.steps,

@@ -11,4 +11,6 @@ Imported by: nobody.
     race         one of them trained for some CPU time, then judged
     judge        which sound belongs to the picture, its own or a shifted one
     report       the table
+    unsteady     what crops that follow badly cost a trained network
+    offsets      does `score` find how late the sound of a short clip is
 """

@@ -131,6 +131,9 @@ PEERS = {
     "litdata": Peer(name="litdata", module="litdata", requirements=("litdata==0.2.76",)),
     "energon": Peer(name="energon", module="megatron.energon", requirements=("megatron-energon==7.4.1",)),
     "torchdata": Peer(name="torchdata", module="torchdata", requirements=("torchdata==0.11.0",)),
+    "scenedetect": Peer(
+        name="scenedetect", module="scenedetect", requirements=("scenedetect==0.7.2", "opencv-python-headless")
+    ),
     "opencv": Peer(name="opencv", module="cv2", requirements=("opencv-python-headless",)),
 }
 """webdataset, torch and PyAV are the project's own."""

@@ -51,6 +51,7 @@ COMMANDS = {
         "RUN DATASET", "accuracy with its confidence interval, per action and per shift", TRAIN, "Evaluate"
     ),
     "localize": Entry("RUN VIDEO", "heat-map video: where the sound comes from", TRAIN, "Localize"),
+    "separate": Entry("RUN VIDEO", "the sound of what is seen only, and the rest, as videos", TRAIN, "Separate"),
     "score": Entry("RUN VIDEO ...", "in sync or not, by how much, and where", TRAIN, "Score"),
     "finetune": Entry(
         "RUN DATASET OUT", "recognise actions with learned features, beside from scratch", TRAIN, "Finetune", True

@@ -20,8 +20,9 @@ from avsync.config import EvaluateConfig, LocalizeConfig, PairConfig, TrainConfi
 from avsync.curate.config import CurateConfig, CurateOptions
 from avsync.finetune.config import FINETUNE_PRESETS, FinetuneConfig
 from avsync.presets import PRESETS
-from avsync.run.paths import RunPaths
+from avsync.run.paths import RunPaths, run_of
 from avsync.score.config import ScoreConfig
+from avsync.separation.config import SeparateOptions
 from launch.commands.flags import flags_of, typed
 from launch.commands.parse import Parsed
 from sharding.base.console import WaitNotice, open_console
@@ -111,11 +112,13 @@ class Train(Parsed):
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of the run: settings, checkpoints, TensorBoard."""
     preset: PresetName = DEFAULT_PRESET
-    """Settings to start from; the flags below override them, and show this preset's values as defaults. small and faces
-    take 15 to 40 minutes on two CPU cores; covariance and thesis hours of a GPU, paper days. docs/networks.md: how to
-    choose --steps."""
+    """Settings to start from; the flags below override them, and show this preset's values as defaults. small, faces
+    and separate take 15 to 40 minutes on two CPU cores; covariance and thesis hours of a GPU, paper days.
+    docs/networks.md: how to choose --steps."""
     origin: Annotated[Path | None, arg(name="from")] = None
     """Start from the best weights of another run of the same network, not from random ones; what was taken is said."""
+    features: Path | None = None
+    """With --preset separate: the run of a sync network, by whose features it sees what sounds."""
     check: bool = False
     """Do not train: look in three minutes for what would keep it from learning, and say the remedy. Exit code 1 when
     something is found. RUN is left alone."""
@@ -125,14 +128,23 @@ class Train(Parsed):
         if self.check:
             return self._check()
         with starting():
+            from avsync.separation.learner import train_separator
             from avsync.train.trainer import train
 
         runtime = self.config.runtime  # a folder of the machine that trains: of a job, its variables are set there only
         scratch = typed_path(runtime.scratch, "--runtime.scratch")
-        train(self.dataset, self.run, replace(self.config, runtime=replace(runtime, scratch=scratch)), self.origin)
+        config = replace(self.config, runtime=replace(runtime, scratch=scratch))
+        if config.separates:
+            train_separator(self.dataset, self.run, config, self.origin, self.features)
+        elif self.features:
+            raise InputError(f"--features {self.features} is for --preset separate; --from starts from another run")
+        else:
+            train(self.dataset, self.run, config, self.origin)
         return ""  # every rank gets here; the trainer's report, on the main one, ends with what to do next
 
     def _check(self) -> str:
+        if self.config.separates:
+            raise InputError("--check looks at sync networks; of mixtures avsync audit asks what gives them away")
         with starting():
             from avsync.check.causes import check, refuse
 
@@ -143,7 +155,10 @@ class Train(Parsed):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate(Parsed):
-    """Measure a trained network: accuracy with its confidence interval, by action and by shift; table, CSV, plot."""
+    """Measure a trained network: accuracy with its confidence interval, by action and by shift; table, CSV, plot.
+
+    Of one that takes sounds apart: decibels, beside the ceiling and what another clip's picture gives.
+    """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a training run."""
@@ -154,7 +169,12 @@ class Evaluate(Parsed):
     def execute(self) -> str:
         with starting():
             from avsync.evaluate.evaluate import evaluate
+            from avsync.run.info import read_run
+            from avsync.separation.measure import measure
 
+        if read_run(RunPaths(run_of(self.run))).config.separates:
+            measure(self.run, self.dataset, self.config)
+            return f"Next: {typed('separate', self.run, 'VIDEO')}"
         evaluate(self.run, self.dataset, self.config)
         return f"Next: {typed('localize', self.run, 'VIDEO')}"
 
@@ -174,6 +194,24 @@ class Localize(Parsed):
             from avsync.localize.localize import localize
 
         localize(self.run, self.video, self.config)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Separate(Parsed):
+    """Write a video with the sound of what is seen only, and one with the rest; and a picture of both."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Folder of a run of network separate: avsync train DATASET RUN --preset separate --features OTHER."""
+    video: Annotated[Positional[Path], arg(metavar="VIDEO")]
+    """Any video with sound, of any length."""
+    config: Annotated[SeparateOptions, arg(name="")] = field(default_factory=SeparateOptions)
+
+    def execute(self) -> str:
+        with starting():
+            from avsync.separation.separate import separate
+
+        separate(self.run, self.video, self.config)
         return ""
 
 

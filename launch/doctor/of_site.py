@@ -10,13 +10,15 @@ from launch.doctor.results import (
     noted,
     unknown,
 )
-from launch.queue.site import Partition, SiteConfig
+from launch.queue.site import WITH_DELAY, Partition, SiteConfig
 from launch.site.profile import ClusterProfile
-from launch.submit.check import clock_s
+from launch.submit.check import clock_s, not_expedited
 from sharding.errors import AvsyncError
 
 ENOUGH_S = 20
 """A checkpoint of a small network on a busy disk."""
+LONG_WAIT_S = 30
+"""Before a requeued job may start: more is worth a word."""
 
 
 def of_site(
@@ -28,6 +30,7 @@ def of_site(
     return [
         fine("SLURM", config.word("SLURM_VERSION") or "version not known"),
         *(_of_partition(profile, config, found[0]) if found else [_no_partition(wanted, partitions)]),
+        _requeue(profile, config),
         fine("array jobs", f"up to {config.largest_array} tasks each; more are submitted in pieces"),
         noted(
             "book-keeping",
@@ -58,6 +61,39 @@ def _of_partition(profile: ClusterProfile, config: SiteConfig, partition: Partit
         _limit(profile, partition),
         _preemption(profile, config, partition),
     ]
+
+
+def _requeue(profile: ClusterProfile, config: SiteConfig) -> SiteFinding:
+    """How long a job waits after it was requeued, and who decides that."""
+    check, delay = "wait after a requeue", config.requeue_delay
+    if not config.settings:
+        return fine(check, "not known")
+    if profile.requeue == "expedite" and config.expedites:
+        return fine(check, "none: jobs are expedited")
+    setting = "SchedulerParameters=requeue_delay" if delay.own else "AuthInfo=cred_expire"
+    found = f"{delay.seconds} s ({setting}, and a second)"
+    if profile.requeue == "expedite":
+        advice = f"{not_expedited(config)}: no job would be taken"
+        return judged(check, found, False, advice, {"requeue": '"plain"'})
+    if config.expedites:
+        advice = "jobs may be expedited here: without that wait, and before all others when a node has failed"
+        return noted(check, found, False, advice, {"requeue": '"expedite"'})
+    return noted(check, found, delay.seconds <= LONG_WAIT_S, _shorter(config))
+
+
+def _shorter(config: SiteConfig) -> str:
+    """What to ask for. A setting must not be lowered for what it is not there for."""
+    if config.requeue_delay.own:
+        return "ask for a shorter SchedulerParameters=requeue_delay; cred_expire has no part in it"
+    if config.version and config.version < WITH_DELAY:
+        return (
+            "ask for a shorter AuthInfo=cred_expire, in which the longest prolog must still fit: it is how long a "
+            "job's credentials are good, and before SLURM 25.11 nothing else decides the wait"
+        )
+    return (
+        "ask for SchedulerParameters=requeue_delay=5, and SlurmctldParameters=enable_expedited_requeue; "
+        "AuthInfo=cred_expire, how long a job's credentials are good, may stay as it is"
+    )
 
 
 def _limit(profile: ClusterProfile, partition: Partition) -> SiteFinding:

@@ -8,7 +8,7 @@ from pathlib import Path
 from launch.doctor.on_node import OF_JOB
 from launch.job.srun import srun_words
 from launch.site.profile import ClusterProfile
-from launch.submit.script import basics, exports
+from launch.submit.script import YES, basics, exports, requeue_value
 
 LEAD_S = 40
 """Asked for before a limit of one minute, the shortest that SLURM knows."""
@@ -65,7 +65,7 @@ def scripts(profile: ClusterProfile, folder: Path, looks: Looks) -> dict[str, st
             profile,
             folder,
             "requeue",
-            {"time": "5", "requeue": "", "open-mode": "append"},
+            {"time": "5", "requeue": requeue_value(profile).strip(YES), "open-mode": "append"},
             f'exec "$PY" -m {signals} requeue requeue {where} {command}',
             min(gpus, 1),
         ),

@@ -92,6 +92,7 @@ class ThisAttempt:
         """Note how it ended. What cannot be noted for want of room is printed at least."""
         output = self.output() if decision.what in BLAME_NODES else StepOutput("")
         node = output.fault.one_node if output.fault and not output.complaint else ""
+        node = output.hung_node if output.hang else node
         event = self._event(decision.what, action, code or 0, decision.why, node)
         with housekeeping("note the end in", self.task.attempts):
             note(self.task.attempts, event)
@@ -129,7 +130,7 @@ class ThisAttempt:
     def complaining_node(self) -> str:
         """Where the work has said why it cannot go on; empty: nowhere, on several nodes, or another process is why."""
         output = self.output()
-        own = output.complaint and IN_USE not in output.complaint
+        own = output.complaint and IN_USE not in output.complaint and not output.hang
         return output.fault.one_node if own and output.fault else ""
 
     @property

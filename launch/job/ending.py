@@ -18,20 +18,20 @@ from launch.site.profile import Occasion
 from sharding.base.files import OWN, read_json, write_json
 from sharding.base.housekeeping import delete, housekeeping, is_there
 from sharding.base.text import LONGEST_MESSAGE, cut
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, InputError
 
 TRIES, AGAIN_S = 5, 1.0
 """Of a requeue that SLURM refuses, as it does for a moment while a job is changing its state."""
 
 
-def over_already(this: ThisAttempt) -> int | None:
+def over_already(this: ThisAttempt, scontrol: Scontrol) -> int | None:
     """Exit code of a job that has nothing left to do; None: there is work.
 
     A job in line behind one that brought it to an end; or somebody has made SLURM start it again, after a scancel.
     """
     path = this.task.outcome
     if not is_there(path):
-        return _cancelled_before(this)
+        return _cancelled_before(this, scontrol)
     try:
         outcome = read_json(path, Outcome)
     except AvsyncError as error:  # nobody can say that it is over: the work itself finds out what is left of it
@@ -42,15 +42,28 @@ def over_already(this: ThisAttempt) -> int | None:
         delete(path)
         return None
     say(f"nothing to do: {outcome.end} before ({outcome.reason})")
-    return 0 if outcome.end is End.DONE else 1
+    if outcome.end is End.DONE:
+        return 0
+    _let_it_fail(this, scontrol)
+    return 1
 
 
-def _cancelled_before(this: ThisAttempt) -> int | None:
+def _cancelled_before(this: ThisAttempt, scontrol: Scontrol) -> int | None:
     """SLURM has started it at the moment in which a person cancelled it."""
     if not is_there(this.paths.cancelled):
         return None
     say("nothing to do: cancelled before it began")
+    _let_it_fail(this, scontrol)
     return 1
+
+
+def _let_it_fail(this: ThisAttempt, scontrol: Scontrol) -> None:
+    """Of a job with --requeue=expedite SLURM takes every exit code but 0 for a node's fault: it would start it again
+    where an epilog fails, and else hold it in the queue for ever, and with it what waits for its end.
+    """
+    if this.record.profile.requeue == "expedite" and scontrol.works:
+        with suppress(QueueError, InputError):  # SLURM ends it already
+            scontrol.forbid_requeue(this.called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +186,8 @@ class Ending:
         )
         with housekeeping("write", self.this.task.outcome):
             write_json(self.this.task.outcome, outcome, mode=OWN)
+        if outcome.end is not End.DONE:
+            _let_it_fail(self.this, self.scontrol)
 
 
 ACTIONS = {Do.FINISH: Action.NONE, Do.LEAVE: Action.BY_SLURM, Do.CANCEL: Action.NONE, Do.GIVE_UP: Action.GIVEN_UP}

@@ -45,7 +45,7 @@ def saved(record: JobRecord, share: int | None = None) -> int:
         return _packed_of(Path(record.dataset), share)
     if record.dataset:
         dataset = Path(record.dataset)
-        return sum(len(below(dataset, pattern)) for pattern in (".parts/*/*.json", "[!.]*/??????.json"))
+        return sum(len(below(dataset, pattern)) for pattern in (".parts/[0-9a-f]*/*.json", "[!.]*/??????.json"))
     return 0
 
 

@@ -61,8 +61,12 @@ class Ranks:
 def _words(this: ThisAttempt) -> list[str]:
     record, resources = this.record, this.record.resources
     cpus = [f"--cpus-per-task={resources.cpus_per_task}"] if resources.cpus_per_task else []
+    nodes = resources.nodes
+    if resources.node_counts.is_range:
+        nodes, each = int(os.environ["SLURM_JOB_NUM_NODES"]), resources.tasks_per_node
+        cpus += [f"--nodes={nodes}", f"--ntasks={nodes * each}", f"--ntasks-per-node={each}"]
     return [
-        *srun_words([*cpus, *record.profile.srun], label=resources.nodes * resources.tasks_per_node > 1),
+        *srun_words([*cpus, *record.profile.srun], label=nodes * resources.tasks_per_node > 1),
         sys.executable,
         "-m",
         "launch.job.rank",

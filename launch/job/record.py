@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from launch.queue.ask import JOB
+from launch.site.amounts import NodeCounts
 from launch.site.profile import ClusterProfile, of_before
 from sharding.base.files import LARGEST_RECORD, Count, Moment, PathText
 
@@ -40,6 +41,16 @@ class Resources:
     memory_mb: Count
     """MiB of each node."""
     time_s: Count
+    most_nodes: Count = 0
+    """It starts on any number of nodes from `nodes` to this; 0: on so many, as all jobs of earlier versions."""
+
+    def __post_init__(self) -> None:
+        if 0 < self.most_nodes < self.nodes:
+            raise ValueError(f"it wants at least {self.nodes} nodes and at most {self.most_nodes}")
+
+    @property
+    def node_counts(self) -> NodeCounts:
+        return NodeCounts(self.nodes, self.most_nodes or self.nodes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ Whatever is not clearly a reason to go on is none: requeueing a job that its use
 """
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
 from launch.job.attempts import What
@@ -61,6 +61,8 @@ class JobObservation:
     node_failed: bool = False
     refused: bool = False
     """The work says that it can never be: settings, dataset or number of tasks are wrong."""
+    hang: str = ""
+    """The work has named a rank that did not move, and has ended it."""
     repeated: bool = False
     """It ended with the same words of its own as the attempt before."""
 
@@ -92,6 +94,8 @@ def decide(job: JobObservation) -> Decision:
         return _again(What.STOPPED, job, "SIGTERM, and SLURM goes on with the job")
     if job.terminated or (job.facts is None and job.exit in TERMINATED and not job.fault):
         return Decision(what=What.STOPPED, do=Do.LEAVE, why="SIGTERM, and SLURM does not say why")
+    if job.hang:
+        return _again(What.HUNG, job, job.hang)
     if job.refused and job.gained <= 0:
         return Decision(what=What.REFUSED, do=Do.GIVE_UP, why=job.fault)
     if job.repeated and job.gained <= 0:
@@ -101,6 +105,17 @@ def decide(job: JobObservation) -> Decision:
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
     return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
+
+
+AT_WORK = (What.DONE, What.TIME_LIMIT, What.PREEMPTED, What.HUNG)
+"""Ends of a job that was at work, and had no fault of its own to tell of."""
+
+
+def with_slow_rank(decision: Decision, slow: str) -> Decision:
+    """The same, with the rank that the others waited for, if it was told of one: the next attempt need not have it."""
+    if not slow or decision.what not in AT_WORK:
+        return decision
+    return replace(decision, why=f"{decision.why}; {slow}" if decision.why else slow)
 
 
 TOO_LITTLE_MEMORY = (
@@ -143,5 +158,5 @@ def _again(what: What, job: JobObservation, why: str) -> Decision:
     failures = 0 if job.gained > 0 else job.failures + 1
     if failures < job.retries:
         return Decision(what=what, do=Do.REQUEUE, why=why)
-    in_vain = f"{counted(failures, 'attempt')} in a row brought no new checkpoint"
+    in_vain = f"{counted(failures, 'attempt')} in a row saved nothing new"
     return Decision(what=what, do=Do.GIVE_UP, why=f"{why}; {in_vain}")

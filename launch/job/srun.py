@@ -69,6 +69,10 @@ _FAULT = re.compile(
 others then, and its exit code may be theirs."""
 _COMPLAINT = re.compile(r"^(?P<label> *\d+: )?avsync: error: (?P<why>.+)$", re.MULTILINE)
 """What the work says when it ends for a reason that a person can mend: no node is to blame."""
+_HANGS = re.compile(r"rank \d+ on (?P<node>[\w.-]+) hangs in its ")
+"""How a complaint begins that names a rank which does not move (avsync/run/limits.py)."""
+ALL_ALIKE = "as does every other rank"
+"""Words of one that names the first of all (avsync/train/sentry.py)."""
 _EXITED = re.compile(r"^srun: error: [\w.,\[\]-]+: tasks? [\d,-]+: Exited with exit code (\d+)$", re.MULTILINE)
 USAGE = "2"
 """Exit code of avsync for what no later attempt gets past (launch/cli.py)."""
@@ -145,6 +149,21 @@ class StepOutput:
     def why(self) -> str:
         """Which task was the first to fail, and how, or its own words; empty where none did, but were asked to end."""
         return self.complaint or str(self.fault) if self.fault else ""
+
+    @property
+    def hang(self) -> str:
+        """Which rank hangs, in what, and for how long; empty: none was named.
+
+        Whichever task has ended first: one that misses the rank may leave before that is ended.
+        """
+        words = (found["why"].strip() for found in _COMPLAINT.finditer(self.text))
+        return next((why for why in words if _HANGS.match(why)), "")
+
+    @property
+    def hung_node(self) -> str:
+        """Where it is; empty: none was named, or all are alike."""
+        found = _HANGS.match(self.hang)
+        return found["node"] if found and ALL_ALIKE not in self.hang else ""
 
     @property
     def refused(self) -> bool:

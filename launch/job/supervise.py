@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avsync.run.progress import read_progress
+from avsync.run.progress import RunProgress, read_progress
 from launch.job.attempt import ThisAttempt, say
 from launch.job.attempts import Event, What
 from launch.job.ending import Ending, over_already
@@ -20,7 +20,7 @@ from launch.job.progress_on_disk import Heartbeat
 from launch.job.rank import REFUSED
 from launch.job.ranks import Ranks
 from launch.job.record import JobRecord
-from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear, with_slow_rank
 from launch.job.signals import EndClock, JobSignals
 from launch.queue.scontrol import JobFacts, Scontrol
 from sharding.base.files import read_json
@@ -48,7 +48,7 @@ def main(folder: str) -> int:
         return REFUSED
     try:
         this = ThisAttempt.of(paths, read_json(paths.record, JobRecord))
-        if (code := over_already(this)) is not None:
+        if (code := over_already(this, Scontrol(this.record.profile.scontrol))) is not None:
             return code
     except AvsyncError as error:
         say(f"error: {error}")
@@ -155,14 +155,20 @@ class Supervisor:
         return self.decided is not None and self.decided.do in (Do.GIVE_UP, Do.REQUEUE)
 
     def _pass_advice_on(self) -> None:
-        """Each kind once in an attempt: that it wastes its GPUs, and that its network cheats."""
-        progress = read_progress(Path(self.this.record.run)) if self.this.record.run else None
-        if not progress or progress.updated <= self.heartbeat.began:
+        """Each kind once in an attempt: that it wastes its GPUs, waits for one rank, and that its network cheats."""
+        if not (progress := self._progress):
             return
-        for kind, text in (("advice", progress.advice), ("alarm", progress.alarm.text if progress.alarm else "")):
+        alarm = progress.alarm.text if progress.alarm else ""
+        for kind, text in (("advice", progress.advice), ("slow rank", progress.slow), ("alarm", alarm)):
             if text and kind not in self._warned:
                 self._warned.add(kind)
                 Ending(self.this, self.scontrol).tell("warning", text)
+
+    @property
+    def _progress(self) -> RunProgress | None:
+        """What the run has told in this attempt."""
+        progress = read_progress(Path(self.this.record.run)) if self.this.record.run else None
+        return progress if progress and progress.updated > self.heartbeat.began else None
 
     def _conclude(self, code: int | None) -> None:
         """Decide, and do it."""
@@ -184,9 +190,10 @@ class Supervisor:
             out_of_memory=output.out_of_memory,
             node_failed=output.node_failed,
             refused=output.refused,
+            hang=output.hang,
             repeated=this.repeated,
         )
-        self.decided = decide(observed)
+        self.decided = with_slow_rank(decide(observed), progress.slow if (progress := self._progress) else "")
         self._noted = Ending(this, self.scontrol).carry_out(self.decided, code)
 
     def _clear(self, facts: JobFacts, code: int | None) -> bool:

@@ -29,6 +29,7 @@ REMEDIES = {
 
 _WRONG = re.compile("error|fail|denied|invalid", re.IGNORECASE)
 """In a line that says what is wrong."""
+_HELP = re.compile(r"^Try ['\"].* --help")
 
 
 class QueueError(AvsyncError):
@@ -61,12 +62,16 @@ def ask(argv: Sequence[str], timeout_s: float = PATIENCE_S, environment: Mapping
     except subprocess.TimeoutExpired:
         raise QueueError(f"{argv[0]} gave no answer for {timeout_s:.0f} s: SLURM is busy or down; try later") from None
     if run.returncode:
-        answer = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()
-        # a site's own remarks may stand around it
-        words = next((line for line in reversed(answer) if _WRONG.search(line)), answer[-1])
+        words = reason_in(run.stderr.strip() or run.stdout.strip()) or "no word"
         remedy = next((f"; {remedy}" for said, remedy in REMEDIES.items() if said in words), "")
         raise QueueError(f"{' '.join(argv[:3])} failed ({run.returncode}): {words}{remedy}")
     return run.stdout
+
+
+def reason_in(answer: str) -> str:
+    """The line of a refusal that says why: a site's own remarks may stand around it, and how to get help behind it."""
+    lines = [line for line in answer.splitlines() if line.strip() and not _HELP.search(line)]
+    return next((line for line in reversed(lines) if _WRONG.search(line)), lines[-1] if lines else "")
 
 
 class Unasked:

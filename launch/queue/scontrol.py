@@ -136,6 +136,10 @@ class Scontrol:
         """Ask for it. Raises QueueError when SLURM refuses, InputError where there is no scontrol."""
         self._ask("requeue", _number(job))
 
+    def forbid_requeue(self, job: str) -> None:
+        """SLURM shall not start it again by itself. Raises QueueError, InputError."""
+        self._ask("update", f"JobId={_number(job)}", "Requeue=0")
+
     def exclude(self, job: str, nodes: Sequence[str]) -> None:
         """A pending job shall not start on these nodes. Raises QueueError, InputError."""
         if odd := odd_nodes(nodes):

@@ -10,8 +10,25 @@ from sharding.errors import InputError
 _LINE = re.compile(r"^([\w/]+)\s*=\s*(.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
 _TASKS = re.compile(r"max_array_tasks=(\d+)")
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+_DELAY = re.compile(r"(?:^|,)requeue_delay=(\d+)", re.IGNORECASE)
+_EXPIRES = re.compile(r"(?:^|,)cred_expire=(\d+)", re.IGNORECASE)
+USUAL_DELAY_S, SHORTEST_DELAY_S = 120, 5
+"""SLURM's own cred_expire; below the second one it says that it is invalid, and takes its own."""
+WITH_DELAY = (25, 11)
+"""The version from which requeue_delay is a setting, and jobs may be expedited."""
 USUAL_ARRAY = 1001
 """SLURM's own MaxArraySize, where the site says nothing of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequeueDelay:
+    """Before a job that was requeued may start."""
+
+    seconds: int
+    own: bool
+    """By SchedulerParameters=requeue_delay, a setting of its own; else by AuthInfo=cred_expire, which is meant for how
+    long a job's credentials are good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,26 @@ class SiteConfig:
         """The first number of it: `30 sec` is 30."""
         found = _NUMBER.search(self.word(name))
         return int(found.group()) if found else None
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """(25, 11) of 25.11.3; None where it is not known."""
+        found = _VERSION.search(self.word("SLURM_VERSION"))
+        return (int(found[1]), int(found[2])) if found else None
+
+    @property
+    def expedites(self) -> bool:
+        """It takes jobs with --requeue=expedite."""
+        return "enable_expedited_requeue" in self.word("SlurmctldParameters").lower().split(",")
+
+    @property
+    def requeue_delay(self) -> "RequeueDelay":
+        """How long a requeued job waits before it may start, unless it is expedited."""
+        tells = self.version is None or self.version >= WITH_DELAY  # before that it is a word without meaning
+        if tells and (found := _DELAY.search(self.word("SchedulerParameters"))):
+            return RequeueDelay(own=True, seconds=int(found[1]) + 1)
+        expires = int(found[1]) if (found := _EXPIRES.search(self.word("AuthInfo"))) else USUAL_DELAY_S
+        return RequeueDelay(own=False, seconds=(expires if expires >= SHORTEST_DELAY_S else USUAL_DELAY_S) + 1)
 
     @property
     def largest_array(self) -> int:

@@ -67,6 +67,9 @@ HELD_AS = {
     "RESV_DEL_HOLD": "ReservationDeleted",
 }
 """States that are holds by themselves, whatever the reason beside them says."""
+EXPEDITING = "EXPEDITING"
+"""Since 25.11, of a job with --requeue=expedite whose node failed: it waits for nodes, before all others."""
+FIRST = "a node of it failed, and it starts again before all others"
 
 
 def plainly(reason: str) -> str:
@@ -91,7 +94,9 @@ OVER = frozenset(
     "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
 )
 """States of a job that will do nothing more. Newer versions of SLURM have states that are not known here: they live."""
-WAITING = frozenset("PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD".split())
+WAITING = frozenset(
+    f"PENDING REQUEUED REQUEUED_CRON REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD {EXPEDITING}".split()
+)
 _BETWEEN = "\x1f"  # the unit separator: no name or path holds it
 _FIELDS = "FKTrNSPjEk"  # letters of squeue --format: old, and the same in all versions
 _FAILED = re.compile(r"after(?:ok|corr):\d+(?:_\S+)?\(failed\)")
@@ -134,6 +139,8 @@ class QueueRow:
         """Why it waits, in plain words; empty while SLURM has not looked at it."""
         if self.in_vain:
             return PLAIN[NEVER]
+        if self.state == EXPEDITING:
+            return f"{FIRST}: {plainly(self.reason)}" if self.reason else FIRST
         held = HELD_AS.get(self.state, "")
         return plainly(held if held and not _HELD.search(plainly(self.reason)) else self.reason)
 

@@ -3,7 +3,7 @@
 In: a profile's name, or its TOML file. Out: ClusterProfile, checked.
 Imported by: job, commands, watch, submit, doctor.
 
-amounts   times and sizes as people and SLURM write them
+amounts   times, sizes and numbers of nodes as people and SLURM write them
 profile   all that can be set of a cluster
 profiles  where profiles lie, and how one is read
 """

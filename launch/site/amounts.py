@@ -1,10 +1,12 @@
-"""Times and sizes as people write them: SLURM's own ways, with SLURM's meaning, and numbers with their units.
+"""Times, sizes, numbers of nodes as people write them: SLURM's own ways, with its meaning, and numbers with units.
 
 A time limit and a memory are read as sbatch reads them, so that what worked in a script works here and means the same:
 30:00 is half an hour, 64G are 64 GiB. What sbatch itself was seen to do with each form (22.05) is tested on a cluster.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sharding.errors import InputError
 
@@ -17,6 +19,7 @@ _AMOUNTS = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]+)", re.ASCII)
 _CLOCK = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<numbers>\d{1,9}(?::\d{1,9}){0,2})", re.ASCII)
 _OF_TWO = re.compile(r"\d+:\d+", re.ASCII)
 _MEMORY = re.compile(r"(\d{1,15})\s*(?:([KMGT])(?:i?B)?)?", re.ASCII | re.IGNORECASE)
+_NODES = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 AS_SLURM = '"90" and "90:00" are 90 minutes, "12:00:00" 12 hours, "2-0" and "2-00:00:00" 2 days'
 
 
@@ -95,6 +98,51 @@ def memory_mb(text: str, name: str) -> int:
 def size(text: str, name: str) -> int:
     """Bytes of a disk. Raises InputError."""
     return _amount(text, BYTES, f'{name} = "{text}" is no size; write it like "64 GB"')
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounts:
+    """How many nodes a job may get: one number, or any from the least to the most."""
+
+    least: int
+    most: int
+
+    @property
+    def is_range(self) -> bool:
+        return self.most > self.least
+
+    @property
+    def each(self) -> range:
+        return range(self.least, self.most + 1)
+
+    def __str__(self) -> str:
+        return f"{self.least}-{self.most}" if self.is_range else str(self.least)
+
+
+def node_counts(text: str | int, name: str) -> NodeCounts:
+    """`4`, or `2-4` as SLURM writes a range. Raises InputError."""
+    found = _NODES.fullmatch(str(text).strip())
+    counts = NodeCounts(int(found[1]), int(found[2] or found[1])) if found else None
+    if counts is None or not 1 <= counts.least <= counts.most:
+        why = "is no number of nodes"
+        if counts is not None:
+            why = (
+                "must be at least 1" if counts.least < 1 else f"has its ends the wrong way round: {counts.most} is less"
+            )
+        got = "(nothing)" if text == "" else text
+        raise InputError(f"{name} {got} {why}; write 4, or 2-4 for a job that starts on any of 2, 3 or 4 nodes")
+    return counts
+
+
+def spans(numbers: Iterable[int]) -> list[NodeCounts]:
+    """These numbers, ascending, as ranges: 2, 4, 5 are `2` and `4-5`."""
+    found = list[NodeCounts]()
+    for number in numbers:
+        if found and found[-1].most == number - 1:
+            found[-1] = NodeCounts(found[-1].least, number)
+        else:
+            found.append(NodeCounts(number, number))
+    return found
 
 
 def _amount(text: str, units: dict[str, int], problem: str) -> int:

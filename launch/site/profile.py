@@ -6,10 +6,11 @@ Adding a site needs a file, no code. The line under a field is its explanation i
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from launch.site.amounts import memory_mb, seconds, size, time_limit, with_seconds
+from launch.site.amounts import memory_mb, node_counts, seconds, size, time_limit, with_seconds
 from sharding.errors import InputError
 
 Occasion = Literal["done", "failed", "cancelled", "requeued", "warning"]
+Requeue = Literal["plain", "expedite"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +27,8 @@ class JobOptions:
     """Features that its nodes must have."""
     time: str | None = None
     """Time limit of a job, as of the profile; it is requeued at the end as long as there is work."""
-    nodes: int = 1
-    """Nodes of a job; of train only."""
+    nodes: int | str = 1
+    """Nodes of a job; of train only. "2-4": it starts on as many of these as are free, each time that it starts."""
     gpus_per_node: int | None = None
     """Each GPU gets a task of its own."""
     tasks_per_node: int | None = None
@@ -117,6 +118,9 @@ class ClusterProfile:
     """How a job reaches scontrol: on nodes that have none, ("ssh", "login1", "scontrol"); empty: not at all."""
     successors: int = 0
     """Where jobs cannot requeue themselves: so many jobs wait in line, each takes up where the last one ended."""
+    requeue: Requeue = "plain"
+    """How sbatch is asked to requeue: "expedite", where SLURM 25.11 or newer takes it (`avsync doctor` tells): without
+    the wait that others have, and after a node's failure before all other jobs."""
     retries: int = 3
     """Attempts in a row that may fail without a new checkpoint, before the run is given up."""
     heartbeat: str = "30 min"
@@ -165,6 +169,7 @@ def check_profile(profile: ClusterProfile) -> None:
             time_limit(options.time, f"{kind}.time")
         if options.memory:
             memory_mb(options.memory, f"{kind}.memory")
+        node_counts(options.nodes, f"{kind}.nodes =")
 
 
 def check_full(path: str, named: str) -> None:

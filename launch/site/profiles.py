@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 import launch
-from launch.site.profile import ClusterProfile, Occasion, check_profile
+from launch.site.profile import ClusterProfile, Occasion, Requeue, check_profile
 from sharding.base.written_paths import home_of, typed_path
 from sharding.errors import AvsyncError, InputError
 
@@ -19,6 +19,8 @@ SUFFIX = ".toml"
 NAME_VARIABLE = "AVSYNC_CLUSTER"
 """Environment variable that names the cluster where --cluster is not typed."""
 SHIPPED = Path(launch.__file__).parent.parent / "slurm" / "profiles"
+CHOICES = {"requeue": get_args(Requeue), "notify.on": get_args(Occasion)}
+"""Settings of which there are so many."""
 _PLACE = re.compile(r" - at `\$\.?(?P<key>[^`]*)`")
 
 
@@ -89,7 +91,8 @@ def _placed(problem: str) -> str:
     place = _PLACE.search(problem)
     key, problem = (place["key"], _PLACE.sub("", problem)) if place else ("the profile", problem)
     hint = "; write it in quotes" if problem.startswith("Expected `str") else ""
-    hint = f"; there are {', '.join(get_args(Occasion))}" if problem.startswith("Invalid enum value") else hint
+    if choices := CHOICES.get(key.partition("[")[0]):
+        hint = f"; there are {', '.join(choices)}"
     return f"{key}: {problem[0].lower()}{problem[1:]}{hint}"
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from launch.commands.parse import check_links
 from launch.job.record import SCRATCH
-from launch.queue.ask import QUESTION_S, ask
+from launch.queue.ask import QUESTION_S, Unasked, ask
+from launch.queue.site import WITH_DELAY, SiteConfig, read_config
 from launch.queue.squeue import owner_of
 from launch.site.amounts import as_clock, seconds
 from launch.site.profile import check_full
@@ -196,6 +197,26 @@ def _own_disk(folder: Path) -> str:
 def _unescaped(point: str) -> str:
     """/proc/mounts writes a space as backslash 040."""
     return point.encode().decode("unicode_escape")
+
+
+def check_requeue(plans: Sequence[JobPlan], unasked: Unasked) -> None:
+    """Whether the cluster takes --requeue=expedite, where a profile says so. Raises InputError."""
+    for plan in [plan for plan in plans if plan.record.profile.requeue == "expedite"][:1]:
+        config = unasked.ask(read_config, SiteConfig({}), "whether jobs may be expedited")
+        if why := not_expedited(config):
+            raise InputError(
+                f'requeue = "expedite" of profile {plan.record.profile.name}: this cluster refuses such jobs: {why}; '
+                "take it out of the profile, and submit anew"
+            )
+
+
+def not_expedited(config: SiteConfig) -> str:
+    """Why it does not take --requeue=expedite; empty where it does, or nobody knows."""
+    if config.expedites or not config.settings:
+        return ""
+    if config.version and config.version < WITH_DELAY:
+        return f"SLURM {config.word('SLURM_VERSION')} does not know it, 25.11 is the first that does"
+    return "SlurmctldParameters has no enable_expedited_requeue"
 
 
 def no_partition(plan: JobPlan, nodes: Sequence[Nodes]) -> str:

@@ -5,6 +5,7 @@ nothing on a node could change it. Of what an earlier job of the chain makes, as
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.job.record import JobRecord
+from launch.site.amounts import NodeCounts, spans
 from launch.submit.kinds import INDEX, PACK
 from launch.submit.plan import JobPlan
+from launch.submit.resources import tasks_fixed_by
 from launch.watch.meant import ARRAYS
 from sharding.base.environment import HOME
-from sharding.errors import AvsyncError
+from sharding.errors import AvsyncError, UsageError
 
 if TYPE_CHECKING:
     from avsync.config import PairConfig, TrainConfig, ViewConfig
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
     from sharding.format.dataset import Dataset
     from sharding.format.index import DatasetInfo
 
+MOST_SHARES, MOST_BATCH = 16, 2**16
+"""Numbers of nodes whose common multiple is looked for; the largest batch that is worth advising."""
 PATIENCE_S = 120.0
 """For torch to be loaded, once, by a process of its own: on a login node it may be slow, or not be allowed to."""
-OF_TASKS = frozenset("nodes ntasks ntasks-per-node ntasks-per-gpu".split())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +55,17 @@ class Before:
     networks: list[tuple[str, str, "InputSpec"]] = field(default_factory=list[tuple[str, str, "InputSpec"]])
     """Kind of job, network and window: what only torch can tell."""
 
-    def select(self, dataset: Path, split: str, pairs: "PairConfig", view: "ViewConfig") -> "Selection":
-        """Of the dataset as it stands, or as its settings promise it."""
-        from avsync.data.selection import Selection
+    def select(
+        self, dataset: Path, split: str, pairs: "PairConfig", view: "ViewConfig", trained: "TrainConfig | None" = None
+    ) -> "Selection":
+        """Of the dataset as it stands, or as its settings promise it; trained: where it is for a training."""
+        from avsync.data.pairs import build_sampler
+        from avsync.data.selection import Selection, sampler_of
 
+        sampler = sampler_of(trained) if trained else build_sampler
         if pack := self.packed.get(_real(dataset)):
-            return Selection.of_dataset(_promised(pack, dataset, split), pairs, view)
-        return Selection.of_folder(dataset, split, pairs, view)
+            return Selection.of_dataset(_promised(pack, dataset, split), pairs, view, sampler)
+        return Selection.of_folder(dataset, split, pairs, view, sampler=sampler)
 
     def knows(self, dataset: Path) -> bool:
         """It is there, or what it will be is known. That it is missing is told elsewhere."""
@@ -101,8 +109,8 @@ def _curate(plan: JobPlan, before: Before) -> None:
 
 
 def _train(plan: JobPlan, before: Before) -> None:
-    from avsync.data.order import check_batch
     from avsync.run.info import check_folder_of_run, check_same_settings, read_run
+    from avsync.run.origins import check_features, features_of
     from avsync.run.paths import RunPaths
     from avsync.staging.mirror import check_scratch
 
@@ -112,15 +120,21 @@ def _train(plan: JobPlan, before: Before) -> None:
     check_folder_of_run(paths)
     if paths.info.is_file():
         check_same_settings(read_run(paths), config, paths.root)
-    check_batch(config.batch, ranks_of(plan.record), config.runtime.accumulate)
+    check_shared(plan.record, config.batch, config.runtime.accumulate, partners=config.separates)
+    seen_by = None
+    if command.features is None or _real(command.features) not in before.trained:
+        seen_by = features_of(command.run, command.features, config)
     location = check_scratch(command.dataset, config.runtime.scratch or plan.record.profile.scratch)
     if location.folder is None or not before.knows(location.folder):
         return
     train = _train_on(location.folder, command.run, config, before)
     before.trained[_real(command.run)] = WillBeTrained(config=config, spec=train.spec(), dataset=train.dataset.info)
-    if not paths.info.is_file():  # the network of one that was begun is known to work
+    if seen_by:
+        check_features(seen_by, train.spec(), config.view)
+    model = seen_by.model if seen_by else config.model
+    if not paths.info.is_file() and model != "separate":  # the network of one that was begun is known to work
         every = {1, config.low_rate.every if config.low_rate.steps else 1}
-        before.networks += [(plan.record.kind, config.model, train.spec(one)) for one in sorted(every)]
+        before.networks += [(plan.record.kind, model, train.spec(one)) for one in sorted(every)]
 
 
 def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -> "Selection":
@@ -129,8 +143,8 @@ def _train_on(dataset: Path, run: Path, config: "TrainConfig", before: Before) -
     from avsync.run.info import check_begun, describe_run
     from avsync.run.paths import RunPaths
 
-    train = before.select(dataset, "train", config.pairs, config.view)
-    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view))
+    train = before.select(dataset, "train", config.pairs, config.view, config)
+    validation = validation_of(config, lambda: before.select(dataset, "val", config.pairs.judged, config.view, config))
     if _real(dataset) not in before.packed:
         order = train.training_order(config)
         check_begun(RunPaths(run), describe_run(str(dataset), config, train, validation, order))
@@ -145,7 +159,7 @@ def _evaluate(plan: JobPlan, before: Before) -> None:
     if trained is None or not before.knows(command.dataset):
         return
     pairs = command.config.pairs_of(trained.config.pairs)
-    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view)
+    chosen = before.select(command.dataset, command.config.split, pairs, trained.config.view, trained.config)
     check_same_input(trained, chosen, command.dataset)
 
 
@@ -208,11 +222,32 @@ follows one that was asked about."""
 NO_CHECK = frozenset({"verify", *ARRAYS})
 
 
-def ranks_of(record: JobRecord) -> int:
-    """Processes of a job; 1 where the profile's own options decide that, which sbatch and srun read."""
-    profile, asked = record.profile, record.resources
-    by_srun = any(word.startswith(("-n", "-N", "--ntasks", "--nodes")) for word in profile.srun)
-    return 1 if OF_TASKS & profile.sbatch.keys() or by_srun else asked.nodes * asked.tasks_per_node
+def ranks_on(record: JobRecord, nodes: int) -> int:
+    """Processes of a job on so many nodes; 1 where the profile's own options for sbatch and srun decide that."""
+    return 1 if tasks_fixed_by(record.profile) else nodes * record.resources.tasks_per_node
+
+
+def check_shared(record: JobRecord, batch: int, accumulate: int, *, partners: bool = False) -> None:
+    """Raises UsageError where the processes of any number of nodes that it may get cannot share the batch."""
+    from avsync.data.order import check_batch
+
+    counts = record.resources.node_counts
+    if not counts.is_range:
+        return check_batch(batch, ranks_on(record, counts.least), accumulate, partners=partners)
+    each, passes = ranks_on(record, 1), f" in --runtime.accumulate {accumulate} passes" * (accumulate > 1)
+    of_node = each * accumulate * (1 + partners)
+    bad = next((nodes for nodes in counts.each if batch % (nodes * of_node)), None)
+    if bad is None:
+        return None
+    shares = NodeCounts(counts.least, min(counts.most, batch // of_node))
+    good = spans(nodes for nodes in shares.each if batch % (nodes * of_node) == 0)
+    fits = math.lcm(*counts.each) * of_node if len(counts.each) <= MOST_SHARES else 0
+    remedies = [f"--batch a multiple of {fits}"] * (0 < fits <= MOST_BATCH)
+    remedies += [f"--nodes {' or '.join(map(str, good))}"] * bool(good) or [f"fewer than {counts} nodes"]
+    raise UsageError(
+        f"--batch {batch} cannot be shared{' two by two' * partners} by {bad * each} processes{passes}, which the job "
+        f"has on {bad} of its {counts} nodes: give {', or '.join(remedies)}"
+    )
 
 
 def _promised(pack: Any, dataset: Path, split: str) -> "Dataset":

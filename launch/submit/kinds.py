@@ -88,8 +88,9 @@ class JobKind:
     def reads(self, command: Any) -> list[WorkFolder]:
         """Nothing can be looked up of what a URL leads to."""
         found = [(name, name.upper(), getattr(command, name)) for name in self.needs]
-        if origin := getattr(command, "origin", None):
-            found.append(("run", "--from", origin))
+        for name, flag in (("origin", "--from"), ("features", "--features")):
+            if other := getattr(command, name, None):
+                found.append(("run", flag, other))
         return [
             WorkFolder(path=Path(path), flag=flag, whole=WHOLE.get(name, ""))
             for name, flag, path in found

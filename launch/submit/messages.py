@@ -59,7 +59,9 @@ def _when(plan: JobPlan, well: Sequence[str], starts: Mapping[str, str]) -> str:
 
 
 def _asked(asked: Resources) -> str:
+    counts = asked.node_counts
     nodes = f"{counted(asked.nodes, 'node')} with " if asked.nodes > 1 else ""
+    nodes = f"{counts.least} to {counts.most} nodes, each with " if counts.is_range else nodes
     gpus = f"{counted(asked.gpus_per_node, 'GPU')}, " if asked.gpus_per_node else ""
     cpus = f"{counted(asked.cpus_per_task * asked.tasks_per_node, 'CPU')}, "
     memory = f"{asked.memory_mb:,} MiB, " if asked.memory_mb else ""

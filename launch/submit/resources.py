@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 from launch.job.record import Resources
 from launch.queue.ask import odd_nodes
-from launch.site.amounts import in_words, is_of_two, memory_mb, time_limit
+from launch.site.amounts import in_words, is_of_two, memory_mb, node_counts, time_limit
 from launch.site.profile import ClusterProfile, JobOptions
 from sharding.errors import InputError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ResourceOptions:
     """What a person wants of one job other than its profile says."""
 
-    nodes: int | None = None
-    """Nodes of the job."""
+    nodes: Annotated[str | None, arg(metavar="N|MIN-MAX")] = None
+    """Nodes of the job. 2-4: each time that it starts, on as many of these as are free."""
     gpus_per_node: int | None = None
     """GPUs on each; each gets a task of its own."""
     cpus_per_task: int | None = None
@@ -47,7 +47,9 @@ class ResourceOptions:
     """Of train: measure the loader against the network in the first minute, and say what to expect."""
 
     def __post_init__(self) -> None:
-        for flag, number in (("nodes", self.nodes), ("cpus-per-task", self.cpus_per_task), ("array", self.array)):
+        if self.nodes is not None:
+            node_counts(self.nodes, "--nodes")
+        for flag, number in (("cpus-per-task", self.cpus_per_task), ("array", self.array)):
             if number is not None and number < 1:
                 raise InputError(f"--{flag} {number} must be at least 1")
         if self.gpus_per_node is not None and self.gpus_per_node < 0:
@@ -62,10 +64,15 @@ def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wan
     """Raises InputError for what contradicts itself."""
     gpus = _first(wanted.gpus_per_node, options.gpus_per_node, profile.gpus_per_node)
     gpus = gpus if kind.gpus is None else min(gpus, kind.gpus)
-    nodes = _first(wanted.nodes, options.nodes)
+    nodes = node_counts(options.nodes, "nodes =") if wanted.nodes is None else node_counts(wanted.nodes, "--nodes")
     if odd := odd_nodes(profile.exclude):
         raise InputError(f"exclude of profile {profile.name}: {odd}; name nodes as SLURM does: n7, or n[1-3,7]")
-    if not kind.ranks and (wanted.nodes or 1) > 1:
+    if nodes.is_range and kind.ranks and (fixed := tasks_fixed_by(profile)):
+        raise InputError(
+            f"nodes {nodes}: how many tasks there are depends on the nodes that the job gets, and {fixed} of profile "
+            f"{profile.name} fixes it; take that out, or ask for one number: --nodes {nodes.most}"
+        )
+    if not kind.ranks and wanted.nodes is not None and nodes.most > 1:
         raise InputError(f"--nodes {wanted.nodes}: only train runs on more than one node; leave it out")
     if (wanted.gpus_per_node or 0) > gpus:
         raise InputError(f"--gpus-per-node {wanted.gpus_per_node}: this job uses {gpus or 'none'}; leave it out")
@@ -78,13 +85,25 @@ def resources(kind: "JobKind", options: JobOptions, profile: ClusterProfile, wan
         qos=_named(wanted.qos, options.qos, profile.qos, "SBATCH_QOS"),
         constraint=_named(wanted.constraint, options.constraint, profile.constraint, "SBATCH_CONSTRAINT"),
         exclude=profile.exclude,
-        nodes=nodes if kind.ranks else 1,
+        nodes=nodes.least if kind.ranks else 1,
+        most_nodes=nodes.most if kind.ranks and nodes.is_range else 0,
         tasks_per_node=tasks,
         gpus_per_node=gpus,
         cpus_per_task=_first(wanted.cpus_per_task, options.cpus_per_task, profile.cpus_per_gpu),
         memory_mb=memory_mb(memory, "memory") if memory else share,
         time_s=_time_s(options, profile, wanted),
     )
+
+
+OF_TASKS = frozenset("nodes ntasks ntasks-per-node ntasks-per-gpu".split())
+"""Options of sbatch by which a profile decides itself how many tasks there are."""
+
+
+def tasks_fixed_by(profile: ClusterProfile) -> str:
+    """What of the profile's own options for sbatch and srun says how many tasks there are; empty: nothing does."""
+    if by_sbatch := sorted(OF_TASKS & profile.sbatch.keys()):
+        return f"sbatch.{by_sbatch[0]}"
+    return next((f"srun {word}" for word in profile.srun if word.startswith(("-n", "-N", "--ntasks", "--nodes"))), "")
 
 
 def _time_s(options: JobOptions, profile: ClusterProfile, wanted: ResourceOptions) -> int:

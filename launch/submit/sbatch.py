@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
-from launch.queue.ask import PATIENCE_S, QueueError, ask
+from launch.queue.ask import PATIENCE_S, QueueError, ask, reason_in
 from sharding.errors import InputError
 
 SLURMS_OWN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_")
@@ -52,8 +52,8 @@ def submit_script(text: str, *, sbatch: str = "sbatch") -> str:
         try:
             return Scripted(folder)._submit_command("").job_id
         except (FailedJobError, FailedSubmissionError) as error:
-            lines = str(error).strip().splitlines() or [f"no answer for {PATIENCE_S:.0f} s: SLURM is busy or down"]
-            raise QueueError(f"sbatch says no: {lines[-1].removeprefix('sbatch: error: ')}") from error
+            why = reason_in(str(error)) or f"no answer for {PATIENCE_S:.0f} s: SLURM is busy or down"
+            raise QueueError(f"sbatch says no: {why.removeprefix('sbatch: error: ')}") from error
 
 
 NO_SLURM = (

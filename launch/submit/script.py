@@ -10,10 +10,11 @@ from pathlib import Path
 from launch.commands.flags import typed
 from launch.job.attempt import OFFSET
 from launch.job.paths import JobPaths
-from launch.job.record import JobRecord
+from launch.job.record import JobRecord, Resources
 from launch.job.srun import export_values
 from launch.queue.squeue import MARK
 from launch.site.amounts import as_clock
+from launch.site.profile import ClusterProfile
 from sharding.base.text import is_unicode, plain
 from sharding.base.written_paths import fill_in, variables_in
 from sharding.errors import InputError
@@ -182,7 +183,7 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         "comment": f"{MARK}{paths.root}",
         "output": _pattern(str(log.parent)) + f"/{log.name}",
         "open-mode": "append",
-        "requeue": YES,
+        "requeue": requeue_value(profile),
         "signal": f"B:USR2@{profile.signal_lead_s}",
         "array": f"0-{piece.tasks - 1}" if piece.tasks else "",
         "dependency": waits.text,
@@ -193,10 +194,8 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         "constraint": asked.constraint,
         "exclude": ",".join(asked.exclude),
         "time": as_clock(asked.time_s),
-        "nodes": str(asked.nodes),
-        "ntasks-per-node": str(asked.tasks_per_node),
+        **_shape(asked),
         "gpus-per-node": str(asked.gpus_per_node or ""),
-        "cpus-per-task": str(asked.cpus_per_task or ""),
         "mem": f"{asked.memory_mb}M" if asked.memory_mb else "",
     }
     if taken := sorted(OURS & profile.sbatch.keys()):
@@ -208,6 +207,21 @@ def _options(record: JobRecord, paths: JobPaths, piece: Piece, waits: Waits) -> 
         )
     own = {name: value or YES for name, value in profile.sbatch.items() if asked.gpus_per_node or name not in OF_GPUS}
     return {name: value for name, value in (options | own).items() if value}
+
+
+def _shape(asked: Resources) -> dict[str, str]:
+    """Nodes, and what of each. With a number of tasks SLURM always gives the least of a range of nodes, or after a
+    requeue as many as the last time (seen with 22.05): then it gets none, and srun alone says what each node runs.
+    """
+    nodes, cpus = {"nodes": str(asked.node_counts)}, asked.cpus_per_task
+    if asked.node_counts.is_range:
+        return {**nodes, "cpus-per-task": str(asked.tasks_per_node * max(cpus, 1))}
+    return {**nodes, "ntasks-per-node": str(asked.tasks_per_node), "cpus-per-task": str(cpus or "")}
+
+
+def requeue_value(profile: ClusterProfile) -> str:
+    """Of --requeue."""
+    return YES if profile.requeue == "plain" else profile.requeue
 
 
 def _option(name: str, value: str) -> str:

@@ -16,6 +16,7 @@ from launch.site.profiles import find_profile
 from launch.submit.chain import queue_chain, sheets
 from launch.submit.check import (
     check_partition,
+    check_requeue,
     check_scratch_folders,
     check_writable,
     missing_folders,
@@ -193,6 +194,7 @@ def _asked(plans: Sequence[JobPlan], unasked: Unasked) -> dict[str, str]:
     """When each job would start if it were alone, by the name of its folder. What sinfo does not show need not be
     missing: then sbatch is the judge. Raises InputError, QueueError.
     """
+    check_requeue(plans, unasked)
     nodes, starts = unasked.ask(read_nodes, [], NODES), dict[str, str]()
     if not nodes and not unasked.warning:
         unasked.note("sinfo shows no nodes", NODES)

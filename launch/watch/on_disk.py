@@ -13,7 +13,7 @@ from launch.job.record import MOST_TASKS, VERSION, End, JobRecord, Outcome, Queu
 from launch.queue.squeue import QueueRow
 from launch.site.profile import ClusterProfile
 from sharding.base.files import read_json
-from sharding.base.share_progress import PROGRESS, WorkProgress, read_shares, read_whole, together
+from sharding.base.share_progress import PACK_PROGRESS, PROGRESS, WorkProgress, read_shares, read_whole, together
 from sharding.base.text import counted, cut
 from sharding.errors import AvsyncError, InputError
 
@@ -22,8 +22,8 @@ MOST_FLAGS = 1000
 _TASK = re.compile(r"\d{6,7}", re.ASCII)
 TRAINING, SHARED = ("train", "finetune"), ("pack", "pack-merge", "curate", "curate-merge")
 """Kinds of jobs by what tells how far they are, where job.json cannot be read."""
-TELLING = ("curate", "curate-merge")
-"""Kinds whose work tells how many sources are done."""
+TELLING = {"pack": PACK_PROGRESS, "pack-merge": PACK_PROGRESS, "curate": PROGRESS, "curate-merge": PROGRESS}
+"""Kinds whose work tells how many sources are done, and where below what they make."""
 UNKNOWN = Resources(
     partition="",
     account="",
@@ -149,7 +149,7 @@ def read_work(record: JobRecord, tasks: Tasks | None) -> WorkProgress | None:
     """
     if record.kind not in TELLING or not record.dataset:
         return None
-    folder = Path(record.dataset) / PROGRESS
+    folder = Path(record.dataset) / TELLING[record.kind]
     if tasks:
         return together(list(read_shares(folder, tasks.total).values()), tasks.running)
     whole = read_whole(folder)

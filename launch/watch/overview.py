@@ -71,7 +71,7 @@ def widened(console: Console) -> Console:
 
 
 def remarks(status: JobStatus) -> list[Text]:
-    """That its folder was moved, the alarm, what the guard of efficiency says, and what an old heartbeat means."""
+    """That its folder was moved, the alarm, advice on efficiency, the rank that others wait for, an old heartbeat."""
     name, found = _name(status), list[Text]()
     if status.works_in and status.standing is not Standing.DONE:
         found.append(Text(f"{name}: {plain(moved(status))}", "bold red"))
@@ -86,6 +86,8 @@ def remarks(status: JobStatus) -> list[Text]:
         found.append(Text(f"{name}: no sign of life for {cells.age(status)}{ends}", "yellow"))
     if status.progress and status.progress.advice and status.age_s is not None:
         found.append(Text(f"{name}: {shown(status.progress.advice, LONGEST_MESSAGE)}", "yellow"))
+    if status.progress and status.progress.slow and status.standing is not Standing.WAITING:
+        found.append(Text(f"{name}: {shown(status.progress.slow, LONGEST_MESSAGE)}", "yellow"))
     return found
 
 

@@ -28,7 +28,8 @@ def show_page(console: Console, status: JobStatus) -> None:
     about = f"{shown(status.kind)} on {shown(status.cluster) or 'a cluster'}, {numbers}"
     console.print(Text.assemble((target, "bold"), f"  {about}"))
     state = f"{status.standing}: {shown(status.why, LONGEST_MESSAGE)}" if status.why else str(status.standing)
-    where = f" on {shown(status.nodes)}" if status.nodes else ""
+    asked = f" ({status.nodes_asked} were asked for)" if "-" in status.nodes_asked else ""
+    where = f" on {shown(status.nodes)}{asked}" if status.nodes else ""
     console.print(Text.assemble((state, cells.COLOURS.get(status.standing, "")), where), soft_wrap=True)
     for label, value in _facts(status):
         if value:

@@ -68,7 +68,6 @@ ENDING = {
     "COMPLETING": "its processes are on their way out",
     "STAGE_OUT": "its files are being brought away",
     "SIGNALING": "its processes are being asked to leave",
-    "EXPEDITING": "its attempt failed; SLURM looks whether to start it again at once",
 }
 
 
@@ -162,6 +161,9 @@ class JobStatus:
     rows: tuple[QueueRow, ...]
     """What SLURM's queue says."""
     nodes: str
+    """That it has now."""
+    nodes_asked: str
+    """`2`, or `2-4`."""
     submitted: float
     """UNIX seconds."""
     asked: float
@@ -274,6 +276,7 @@ def read_status(paths: JobPaths, queue: Queue, *, books: bool = True) -> JobStat
         standing=standing,
         why=why,
         rows=tuple(rows or ()),
+        nodes_asked=str(record.resources.node_counts),
         nodes=next((row.nodes for row in rows or () if row.live and row.nodes), ""),
         submitted=record.submitted,
         asked=time.time(),

@@ -1,6 +1,7 @@
 """What a launcher and the work that it starts agree on, though neither knows the other: names, cores, the commit."""
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def available_cores() -> int:
 def is_first_rank() -> bool:
     """Whether this process speaks for a run of several, as torchrun, accelerate and our jobs number them."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def node_name() -> str:
+    """This machine, as SLURM calls it in a job of its own: what --exclude takes."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def commit_of(home: Path = HOME) -> str:

@@ -18,6 +18,8 @@ from sharding.errors import AvsyncError
 
 PROGRESS = "progress"
 """Usual name of such a folder."""
+PACK_PROGRESS = f".parts/{PROGRESS}"
+"""That of packing, below DATASET; it goes when the dataset is whole."""
 BEAT_S, LEAST_S = 5.0, 1.0
 """How long it takes until it is written anew; where a source is done since, and more than that one is left to do."""
 _SHARE = re.compile(r"share-(\d{5,7})\.json", re.ASCII)

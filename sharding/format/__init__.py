@@ -5,6 +5,9 @@ Imported by: anyone in sharding and avsync; by whoever launches, late. A change 
 
     clip       the record that flows from video to batch, and its exact clock
     codec      stored forms: h264 and raw, a class each
+    open_decoder                decoders that stay open from clip to clip, fed with a clip's own packets
+    packets    where those of a video lie          sound_frames    and those of a sound
+    decoded    what decoders hand out, copied
     tar        clips as members of a tar           reader    one contiguous read a clip, its checksum verified
     records    what a shard's side file says       dataset   a split, opened for reading
     index      dataset.json, and where each clip lies

@@ -7,18 +7,16 @@ Numbers behind the choices: docs/log.md.
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sharding.base.files import to_json
 from sharding.errors import InputError
 from sharding.format.claims import ClipShape
 from sharding.format.clip import Clip, Member
+from sharding.format.decoded import Decoder
 from sharding.format.h264 import H264
 from sharding.format.raw import Raw
 
 
-class Codec(Protocol):
+class Codec(Decoder, Protocol):
     """One stored form. Stateless and safe to call from many threads at once."""
 
     @property
@@ -61,17 +59,8 @@ class Codec(Protocol):
         """The same of its sound."""
         ...
 
-    def decode_video(
-        self, member: Member, frames: range, out: NDArray[np.uint8], shape: ClipShape | None = None
-    ) -> None:
-        """Write the pictures numbered `frames` into `out`, uint8 (len(frames), H*3/2, W). Raises SkipClip.
-
-        shape: of the whole clip, which the member then has to be, too; None where nothing is known but the window.
-        """
-        ...
-
-    def decode_audio(self, member: Member, start: int, out: NDArray[np.int16], shape: ClipShape | None = None) -> None:
-        """Write the samples from `start` on into `out`, int16 (S, C). Raises SkipClip. `shape`: as for pictures."""
+    def decoder(self) -> Decoder:
+        """For whoever reads many clips in one thread: what it opens stays open for the next."""
         ...
 
 

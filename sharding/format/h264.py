@@ -15,24 +15,30 @@ from numpy.typing import NDArray
 from sharding.errors import WrongClip
 from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import Clip, Member
+from sharding.format.decoded import (
+    MATRIX_TAG,
+    NO_CONCEALMENT,
+    PIXELS,
+    SAMPLES,
+    UNTAGGED,
+    PlaneWriter,
+    check_picture,
+    picture_options,
+    samples_of,
+)
+from sharding.format.open_decoder import OpenDecoder
 
 GOP_FRAMES = 30
 """A key frame each second at 30 fps: a window decodes at most this many frames it does not need."""
 REPEATABLE_WIDTH = 128
 """x264's macroblock tree (its vector code reads memory nobody wrote) gives other bytes at each run, but not at
 multiples of this width: elsewhere the tree is off, for the same clip must give the same bytes."""
-PIXELS, SAMPLES = "yuv420p", "s16"
-"""What is stored, and nothing else; planes of limited range."""
 MEMBER_BYTES, FRAME_BYTES = 2**16, 2**10
 """Of what stands around the pictures, and around each: a member may be twice what it holds, and that more."""
-DECODER_FRAMES, DECODER_EDGE = 64, 256
-"""Pictures that a decoder may hold, and pixels that it may add to a side of each."""
+DECODER_FRAMES = 64
+"""Pictures that a decoder may hold."""
 RATE_OFF = 0.01
 """By which a container's own mean rate may differ: each frame's time is looked at, too."""
-NO_CONCEALMENT = {"err_detect": "crccheck+explode"}
-"""A frame that is damaged in itself is an error, not a guess."""
-UNTAGGED = 2
-_MATRIX_TAG = {"bt709": 1, "bt601": 6, "bt2020": 9}  # ISO/IEC 23091-2 matrix coefficients
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +58,7 @@ class H264:
         with av.open(sink, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream("libx264", rate=meta.clock.fps)
             stream.width, stream.height, stream.pix_fmt = meta.width, meta.height, "yuv420p"
-            stream.codec_context.colorspace = _MATRIX_TAG[meta.matrix]
+            stream.codec_context.colorspace = MATRIX_TAG[meta.matrix]
             stream.codec_context.color_range = 1  # limited
             stream.codec_context.thread_count = 1  # same bytes on any machine
             stream.codec_context.gop_size = GOP_FRAMES
@@ -107,9 +113,7 @@ class H264:
     ) -> None:
         with decoding("video", DECODER_FRAMES * out[0].nbytes), _opened_video(member, shape) as (container, stream):
             fps, time_base = shape.clock.fps if shape else stream.average_rate, stream.time_base
-            height, width = out.shape[1] * 2 // 3, out.shape[2]
-            most = {"max_pixels": str((width + DECODER_EDGE) * (height + DECODER_EDGE))}
-            stream.codec_context.options = most | NO_CONCEALMENT
+            stream.codec_context.options = picture_options(out)
             container.seek(round(frames.start / fps / time_base), stream=stream)  # the key frame at or before
             _copy_frames(container.decode(stream), frames, fps * time_base, out)
 
@@ -117,6 +121,9 @@ class H264:
         with decoding("audio", out.nbytes), _opened_audio(member, out.shape[1], shape) as (container, stream):
             stream.codec_context.options = NO_CONCEALMENT
             _copy_samples(container.decode(stream), start, stream.codec_context.sample_rate, stream.time_base, out)
+
+    def decoder(self) -> OpenDecoder:
+        return OpenDecoder(self)
 
 
 @contextmanager
@@ -135,7 +142,7 @@ def _opened_video(member: Member, shape: ClipShape | None) -> Iterator[tuple[Any
                     f"its pictures begin at {stream.start_time}, {stream.average_rate} a second; wanted 0, "
                     f"{shape.clock.fps} a second"
                 )
-            if shape.matrix and coded.colorspace not in (UNTAGGED, _MATRIX_TAG[shape.matrix]):
+            if shape.matrix and coded.colorspace not in (UNTAGGED, MATRIX_TAG[shape.matrix]):
                 raise WrongClip(f"its pictures are tagged with matrix {coded.colorspace}, its json says {shape.matrix}")
         yield container, stream
 
@@ -177,17 +184,6 @@ def _coded(width: int, height: int) -> int:
     return -(-width // 16) * -(-height // 16) * 256
 
 
-def copy_planes(frame: av.VideoFrame, out: NDArray[np.uint8]) -> None:
-    """Copy one yuv420p frame into I420 layout, `out` uint8 (H*3/2, W), H and W even."""
-    rows, width = out.shape
-    height = rows * 2 // 3
-    chroma = out[height:].reshape(2, height // 2, width // 2)
-    for plane, part in zip(frame.planes, (out[:height], chroma[0], chroma[1]), strict=True):
-        view = np.frombuffer(memoryview(plane), np.uint8)  # pyright: ignore[reportArgumentType]
-        view = view.reshape(-1, plane.line_size)
-        part[:] = view[: part.shape[0], : part.shape[1]]
-
-
 def _frame(planes: NDArray[np.uint8]) -> av.VideoFrame:
     """One picture, (H*3/2, W), as a frame over the same memory: copies would be 10 ms of each 4 s.
 
@@ -199,26 +195,20 @@ def _frame(planes: NDArray[np.uint8]) -> av.VideoFrame:
 
 def _copy_frames(decoded: Any, frames: range, frames_per_tick: Fraction, out: NDArray[np.uint8]) -> None:
     """Copy the planes of the wanted frames; plane views, because to_ndarray would allocate each frame anew."""
-    height, width = out.shape[1] * 2 // 3, out.shape[2]
+    planes = PlaneWriter(out)
     per, ticks = frames_per_tick.numerator, frames_per_tick.denominator  # a Fraction costs 1 us for each frame
     filled, last = 0, -1
     for frame in decoded:
         number = (2 * frame.pts * per + ticks) // (2 * ticks)  # the nearest
         if abs(frame.pts * per - number * ticks) > per or (last >= 0 and number != last + 1):
             raise WrongClip(f"a frame stands at {frame.pts * per / ticks:.3f} of the clip's, after frame {last}")
-        if frame.is_corrupt:
-            raise WrongClip(f"frame {number} is damaged")
-        if (frame.height, frame.width) != (height, width) or frame.format.name != PIXELS or frame.rotation:
-            raise WrongClip(
-                f"frame {number} is {frame.width}x{frame.height} {frame.format.name}, turned by {frame.rotation}; "
-                f"wanted {width}x{height} {PIXELS}, upright"
-            )
+        check_picture(frame, number, out)
         last = number
         if number < frames[filled]:
             continue
         if number != frames[filled]:
             raise WrongClip(f"wanted frame {frames[filled]}, got {number}")
-        copy_planes(frame, out[filled])
+        planes.put(frame, filled)
         filled += 1
         if filled == len(frames):
             return
@@ -230,12 +220,9 @@ def _copy_samples(decoded: Any, start: int, rate: int, time_base: Fraction, out:
     samples_per_tick = time_base * rate
     per, ticks = samples_per_tick.numerator, samples_per_tick.denominator
     for frame in decoded:
-        kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
-        if kind != (SAMPLES, channels, rate):
-            raise WrongClip(f"its sound is {kind} from sample {position} on; wanted {(SAMPLES, channels, rate)}")
+        block = samples_of(frame, position, rate, channels)
         if frame.pts * per != position * ticks:
             raise WrongClip(f"its sound goes on at sample {frame.pts * per / ticks:.0f} after sample {position}")
-        block = frame.to_ndarray().reshape(-1, channels)
         low, high = max(start, position), min(stop, position + len(block))
         if low < high:
             out[low - start : high - start] = block[low - position : high - position]

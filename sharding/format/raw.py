@@ -62,6 +62,9 @@ class Raw:
                 raise WrongClip(f"wanted samples {start} to {start + len(out)}, stored is {stored.shape}")
             out[:] = stored[start : start + len(out)]
 
+    def decoder(self) -> Self:
+        return self
+
 
 def _to_npy(array: NDArray[Any]) -> bytes:
     """What np.save writes, copied once: a clip of 10 s is 30 MB, and memory is what raw packing waits for."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sharding.format.clip import ColorMatrix, Fit
 from sharding.format.crop import Region, Taken
-from sharding.format.h264 import copy_planes
+from sharding.format.decoded import copy_planes
 from sharding.media.colors import FULL, LIMITED, UNSPECIFIED, Family, conversion, detours, family_of, is_full
 
 TURNS = {  # signs of the display matrix (a, b, c, d) -> filters that show the picture as meant

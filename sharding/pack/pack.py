@@ -6,6 +6,7 @@ rest and finishes. Shares go on at the same time, in any order; nobody divides o
 share_lock in base/locks.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from sharding.base.console import open_console
 from sharding.base.guarded import make_folder
 from sharding.base.locks import folder_lock, share_lock
+from sharding.base.share_progress import PACK_PROGRESS, ShareProgress, ShareTeller
 from sharding.base.text import counted
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import InputError
@@ -24,6 +26,7 @@ from sharding.pack.pool import make_shards
 from sharding.pack.report import PackSummary, print_division, print_estimate, print_plan, print_summary
 from sharding.pack.sample import estimate
 from sharding.pack.schedule import writing
+from sharding.plan.plan import ShardPlan
 from sharding.plan.shares import Division, check_divided, divided, read_division, read_share, write_division
 from sharding.plan.todo import OnDisk, find_todo, listed
 from sharding.sources.find import base_of, settled
@@ -47,13 +50,33 @@ def pack(
         with writing(dataset):
             folder.make_way(work.plans, work.todo, config)
             if work.todo:
-                make_shards(work.todo, dataset, config, progress)
+                teller = _teller(dataset, work.plans, work.todo)
+                make_shards(work.todo, dataset, config, progress, teller)
             summary = finish(work, dataset, config)
             note = write_card(dataset) if options.card else ""
     print_summary(summary, console or open_console())
     if note:
         progress.print(note, markup=False, soft_wrap=True)
     return summary
+
+
+def _teller(
+    dataset: Path,
+    plans: Sequence[ShardPlan],
+    todo: Sequence[ShardPlan],
+    share: int | None = None,
+    division: Division | None = None,
+) -> ShareTeller:
+    """Tells how many sources are done: of a share, or of all `plans`."""
+    count, left = (sum(len(plan.sources) for plan in some) for some in (plans, todo))
+    begun = ShareProgress(
+        asked=division.plan if division else "",
+        shares=division.wanted if division else 1,
+        all_sources=sum(one.sources for one in division.shares) if division else count,
+        sources=count,
+        done=count - left,
+    )
+    return ShareTeller(dataset / PACK_PROGRESS, share, begun)
 
 
 def _check_detector(config: PackConfig) -> None:
@@ -135,8 +158,9 @@ def pack_share(
             folder.outdate(todo)
             for split in {plan.split for plan in todo}:
                 make_folder(dataset / split)
+            teller = _teller(dataset, plans, todo, share, division)
             if todo:
-                make_shards(todo, dataset, config, console or open_console(stderr=True))
+                make_shards(todo, dataset, config, console or open_console(stderr=True), teller)
     summary = ShareSummary(packed=len(todo), kept=len(plans) - len(todo))
     (console or open_console()).print(
         f"share {share} of {len(division.shares)} is whole: {counted(summary.packed, 'shard')} packed, "

@@ -10,6 +10,7 @@ from rich.console import Console
 from sharding.base.console import Bar
 from sharding.base.housekeeping import below, delete, delete_file
 from sharding.base.libraries import warn_of_fault
+from sharding.base.share_progress import ShareTeller
 from sharding.base.text import duration, first_few, percent
 from sharding.base.workers import Died, Done, Progress, Workers
 from sharding.config import PackConfig
@@ -22,12 +23,14 @@ from sharding.plan.plan import ShardPlan
 REFRESH_S = 0.5
 
 
-def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console) -> None:
+def make_shards(
+    plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console, teller: ShareTeller
+) -> None:
     """Pack all `plans` into `dataset`. Raises AvsyncError, OSError; what is finished stays."""
     warn_of_fault("FFmpeg", av.ffmpeg_version_info)
     schedule = Schedule(plans, dataset, config)
     try:
-        _work_through(schedule, plans, dataset, config, console)
+        _work_through(schedule, dataset, config, PackProgress(schedule, plans, console, teller))
     except TooManyFailures as failures:
         for path in failures.records:
             delete(path)  # they get another chance
@@ -41,10 +44,8 @@ def make_shards(plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, c
         )
 
 
-def _work_through(
-    schedule: Schedule, plans: Sequence[ShardPlan], dataset: Path, config: PackConfig, console: Console
-) -> None:
-    prepare, progress = Prepare(memory=config.memory, dataset=dataset), PackProgress(schedule, plans, console)
+def _work_through(schedule: Schedule, dataset: Path, config: PackConfig, progress: "PackProgress") -> None:
+    prepare = Prepare(memory=config.memory, dataset=dataset)
     with progress.bar, Workers(config.processes, prepare) as workers:
         while True:
             while workers.room and (task := schedule.next()):
@@ -58,6 +59,7 @@ def _work_through(
                 elif isinstance(event, Died):
                     schedule.died(event.task, event.code)
             progress.refresh()
+        progress.refresh()
 
 
 def _sweep(plans: Sequence[ShardPlan], dataset: Path) -> None:
@@ -74,8 +76,8 @@ def _sweep(plans: Sequence[ShardPlan], dataset: Path) -> None:
 class PackProgress:
     """How far packing is, by bytes of source, those of parts under way included."""
 
-    def __init__(self, schedule: Schedule, plans: Sequence[ShardPlan], console: Console) -> None:
-        self._schedule = schedule
+    def __init__(self, schedule: Schedule, plans: Sequence[ShardPlan], console: Console, teller: ShareTeller) -> None:
+        self._schedule, self._teller = schedule, teller
         self._count = sum(len(plan.sources) for plan in plans)
         self._total = sum(plan.bytes for plan in plans) + self._count
         self.bar = Bar("packing", self._total, unit=None, console=console, line=self._line, always_ends=True)
@@ -97,9 +99,10 @@ class PackProgress:
             self._made += task.size + 1
 
     def refresh(self) -> None:
-        """Move the bar, or log a line when it is time for one."""
+        """Move the bar, or log a line when it is time for one; and tell who watches from outside."""
         done, rejected = self._schedule.sources_done, self._schedule.sources_rejected
         self.bar.update(self._bytes(), state=f"{done} of {self._count} videos, {rejected} rejected")
+        self._teller.tell(done, self._left_s())
 
     def _bytes(self) -> float:
         return self._schedule.bytes_done + sum(self._under_way.values())
@@ -109,11 +112,16 @@ class PackProgress:
         fraction = done / self._total if self._total else 1.0
         return (
             f"packing: {schedule.sources_done} of {self._count} videos ({percent(fraction, 0)} of their bytes), "
-            f"{schedule.sources_rejected} rejected, {self._time_left(self._total - done)}"
+            f"{schedule.sources_rejected} rejected, {self._time_left()}"
         )
 
-    def _time_left(self, left: float) -> str:
-        made = self._made + sum(self._under_way.values())
+    def _time_left(self) -> str:
+        left = self._left_s()
+        return "ETA unknown" if left is None else f"ETA {duration(left)}" if left else "all read"
+
+    def _left_s(self) -> float | None:
+        """Until all is read, by the pace of this call; None: nobody knows yet."""
+        left, made = self._total - self._bytes(), self._made + sum(self._under_way.values())
         if left < 1:
-            return "all read"
-        return f"ETA {duration((time.monotonic() - self._started) * left / made)}" if made >= 1 else "ETA unknown"
+            return 0.0
+        return (time.monotonic() - self._started) * left / made if made >= 1 else None

@@ -21,7 +21,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sharding.base.csv_table import CsvTable
 from sharding.base.files import LARGEST_LIST, read_file, read_json, write_json
 from sharding.base.guarded import make_folder, remove_folder
-from sharding.base.housekeeping import below, delete_file
+from sharding.base.housekeeping import below, delete, delete_file
+from sharding.base.share_progress import PACK_PROGRESS
 from sharding.base.text import first_few
 from sharding.config import PackConfig
 from sharding.errors import InputError
@@ -179,9 +180,10 @@ def write_division(
 
 
 def forget_division(dataset: Path) -> None:
-    """Delete what an earlier one left."""
+    """Delete what an earlier one left, and how far it was."""
     for path in (dataset / PARTS / SHARES, *below(dataset / PARTS, "share*.json*", links=True)):
         delete_file(path)
+    delete(dataset / PACK_PROGRESS)
     remove_folder(dataset / PARTS)  # if it holds no parts
 
 

@@ -1,5 +1,7 @@
 """Settings that train in a second."""
 
+from dataclasses import replace
+
 from avsync.config import OptimConfig, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
 
 
@@ -16,3 +18,13 @@ def quick_config() -> TrainConfig:
         optim=OptimConfig(name="adamw", lr=1e-3, warmup_steps=2),
         runtime=RuntimeConfig(device="cpu", workers=2, log_every=1, checkpoint_every=3, keep=2),
     )
+
+
+def one_step() -> TrainConfig:
+    """One step of it, without validation."""
+    return replace(quick_config(), steps=1, validate_every=0, optim=replace(quick_config().optim, warmup_steps=0))
+
+
+def quick_separation() -> TrainConfig:
+    """Four steps of a network that takes sounds apart."""
+    return replace(one_step(), model="separate", steps=4, validate_every=2)

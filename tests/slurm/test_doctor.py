@@ -47,6 +47,7 @@ def test_the_doctor_finds_what_this_cluster_does_and_leaves_no_job(
         ("SLURM", "22.|23.|24."),
         ("partition", "low is UP"),
         ("preemption", f"REQUEUE; {wait} s to save: GraceTime 0 s, KillWait {wait} s"),
+        ("wait after a requeue", r"6 s \(AuthInfo=cred_expire, and a second\)"),
         ("array jobs", f"up to {cluster.settings.max_array_size} tasks"),
         ("node names", "n[1-4] does not resolve: avsync takes the address"),
         ("node to node", "free ports are reached by .*launch"),

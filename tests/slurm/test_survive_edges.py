@@ -87,14 +87,20 @@ def test_what_is_no_training_ends_tidily_when_it_is_cancelled(cluster: Cluster, 
 
 
 def test_why_a_run_was_given_up_is_told_in_its_own_words_and_no_node_is_blamed(cluster: Cluster, tmp_path: Path):
-    """Of twelve ranks, whose labels srun pads, the one that says it."""
+    """Of twelve ranks, whose labels srun pads, the one that says it. Where jobs are expedited, SLURM is told that this
+    exit code is no node's fault, or it would hold the job for ever.
+    """
     job = toy(
-        cluster, tmp_path / "run", nodes=3, tasks_per_node=4, site=profile(retries=5, exclude_after=1),
+        cluster, tmp_path / "run", nodes=3, tasks_per_node=4,
+        site=profile(retries=5, exclude_after=1, requeue="expedite"),
+        edit=lambda text: text.replace("--requeue=expedite", "--requeue"),  # which this version does not know
         orders={"rank": 3, "complain_at": 3, "complaint": "1 of 3 shards are missing"},
     )  # fmt: skip
     failed = job.outcome()
     assert failed.reason == "1 of 3 shards are missing; the attempt before ended with the same words"
     assert {one.ended.failed_node for one in job.attempts() if one.ended} == {""}
+    job.state("FAILED")
+    assert cluster.job(job.id)["Requeue"] == "0"
 
 
 OTHERS = (

@@ -71,9 +71,9 @@ def test_a_run_goes_on_after_its_time_limit_however_it_was_told_of_it(cluster: C
 
 
 def test_two_runs_share_nodes_each_with_the_gpu_that_slurm_chose(cluster: Cluster, tmp_path: Path):
-    """One GPU of each of two nodes for both; and one with both GPUs of a node, a task each."""
+    """One GPU of each of two nodes for both; and one with both GPUs of a node, a task each, on two to four nodes."""
     runs = [toy(cluster, tmp_path / str(number), 30, gpus_per_node=1) for number in range(2)]
-    wide = toy(cluster, tmp_path / "wide", 10, nodes=2, gpus_per_node=2, tasks_per_node=2)
+    wide = toy(cluster, tmp_path / "wide", 10, nodes=2, most_nodes=4, gpus_per_node=2, tasks_per_node=2)
     for job in (*runs, wide):
         assert job.outcome().end is End.DONE, job.log
     seen = [[job.ranks(rank)[0] for rank in range(2)] for job in runs]

@@ -44,12 +44,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dataset"
 
 
-def train(cluster: Cluster, dataset: Path, run: Path, nodes: str) -> Job:
+def train(cluster: Cluster, dataset: Path, run: Path, sbatch: dict[str, str], *more: str, most_nodes: int = 0) -> Job:
     """Queue the real trainer."""
     run.mkdir()
-    argv = (sys.executable, "-m", "launch", "train", str(dataset), str(run), *SETTINGS)
-    site = profile(environment={"OMP_NUM_THREADS": "1"}, sbatch={"nodelist": nodes})
-    return queue(cluster, record(run, argv, site, asked(memory_mb=900)), run)
+    argv = (sys.executable, "-m", "launch", "train", str(dataset), str(run), *SETTINGS, *more)
+    site = profile(environment={"OMP_NUM_THREADS": "1"}, sbatch=sbatch)
+    return queue(cluster, record(run, argv, site, asked(memory_mb=900, most_nodes=most_nodes)), run)
 
 
 def freeze(job: Job, step: int) -> None:
@@ -78,9 +78,9 @@ def test_a_disturbed_run_trains_each_step_once_and_its_curve_is_that_of_a_run_le
     cluster: Cluster, dataset: Path, tmp_path: Path
 ):
     """Three preemptions, two without grace and one with 30 s, and a time limit; SIGUSR1 to each process of another."""
-    hit = train(cluster, dataset, tmp_path / "hit", "n[1-2]")
-    told = train(cluster, dataset, tmp_path / "told", "n[3-4]")
-    alone = train(cluster, dataset, tmp_path / "alone", "n[3-4]")
+    hit = train(cluster, dataset, tmp_path / "hit", {"nodelist": "n[1-2]"})
+    told = train(cluster, dataset, tmp_path / "told", {"nodelist": "n[3-4]"})
+    alone = train(cluster, dataset, tmp_path / "alone", {"nodelist": "n[3-4]"})
     frozen = [0]
     for attempt in range(1, 4):
         freeze(hit, frozen[-1] + 3)
@@ -115,6 +115,30 @@ def test_a_disturbed_run_trains_each_step_once_and_its_curve_is_that_of_a_run_le
     assert all(start >= step for start, step in zip(starts, frozen, strict=True)), "what was done when it fell is kept"
     assert [one.began.saved for one in hit.attempts()] == starts
     assert told.ends() == ["stopped", "done"], "it was asked, and has saved: no crash"
+
+
+def test_a_run_goes_on_with_as_many_nodes_as_it_gets_and_trains_each_clip_once(
+    cluster: Cluster, dataset: Path, tmp_path: Path
+):
+    """Of two to three nodes: three, then two while somebody has the third, then three."""
+    more = ("--batch", "6", "--steps", "12", "--optim.warmup-steps", "1", "--validate-every", "0")
+    job = train(cluster, dataset, tmp_path / "run", {"exclude": "n4"}, *more, most_nodes=3)
+    freeze(job, 2)
+    holds = cluster.preempt("n3", seconds=600, wait=False)
+    job.until_begun(2)
+    freeze(job, job.attempts()[1].began.saved + 2)
+    cluster.run("scancel", holds)
+    cluster.preempt("n1", seconds=1, wait=False)
+    assert job.outcome().end is End.DONE, job.log
+    assert [one.began.nodes for one in job.attempts()] == ["n[1-3]", "n[1-2]", "n[1-3]"]
+    assert job.ends() == ["preempted", "preempted", "done"]
+    receipts = read_receipts(RunPaths(job.run))
+    assert [receipt.ranks for receipt in receipts] == [3, 2, 3]
+    assert [receipt.ranks_before for receipt in receipts[1:]] == [3, 2]
+    assert [receipt.step for receipt in receipts] == [one.began.saved for one in job.attempts()]
+    assert all((receipt.skipped, receipt.repeated) == (0, 0) for receipt in receipts), job.log
+    assert all(receipt.clips == 6 * receipt.step for receipt in receipts), "the global batch stays"
+    assert sorted(curve(job.run)) == list(range(1, 13))
 
 
 def test_tasks_that_a_person_starts_in_an_allocation_train_once_together(

@@ -80,6 +80,21 @@ def test_a_job_is_looked_at_as_far_as_slurm_tells(
         assert (f"{program} is not found" in warned[0]) == (way == "no program")
 
 
+def test_a_cluster_that_knows_no_expedited_jobs_says_so_by_the_profiles_setting(
+    in_the_way: InTheWay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told by its version; where that cannot be asked sbatch, which is the judge, says no."""
+    (tmp_path / "site.toml").write_text('requeue = "expedite"\n' + SITE)
+    words = ["submit", "verify", "data", "--cluster", "./site.toml", "--dry-run"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert 'requeue = "expedite" of profile site: this cluster refuses such jobs: SLURM ' in said
+    assert "take it out of the profile" in said
+    in_the_way("scontrol", "refused")
+    assert main(words) == 1
+    assert "sbatch says no: sbatch: option '--requeue' doesn't allow an argument" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("program", [*UNCHECKED, "all of them"])
 def test_a_job_is_queued_watched_and_ended_as_far_as_slurm_tells(
     cluster: Cluster, program: str, in_the_way: InTheWay, tmp_path: Path, capsys: pytest.CaptureFixture[str]

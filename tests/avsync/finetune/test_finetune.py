@@ -14,6 +14,7 @@ from avsync_settings import quick_config
 from torch import nn
 
 from avsync.config import TrainConfig
+from avsync.data.pairs import InSync
 from avsync.data.selection import Selection
 from avsync.data.transforms import NetworkInput
 from avsync.finetune.arms import Arm, PooledFeatures, TaskNet
@@ -22,7 +23,7 @@ from avsync.finetune.config import FINETUNE_PRESETS, TASK_NAMES, ArmName, Finetu
 from avsync.finetune.out_folder import Begun
 from avsync.finetune.presentation import COLORS, comparison_plot
 from avsync.finetune.scoring import ArmAnswers
-from avsync.finetune.task import TASKS, InSync, Splits
+from avsync.finetune.task import TASKS, Splits
 from avsync.models import MODELS, build_model
 from avsync.models.embedding import CosineFusion
 from avsync.models.parts import CamHead

@@ -61,6 +61,7 @@ def test_a_training_tells_what_it_is_how_far_it_came_and_how_it_ended(state: str
     paths = job_of(str(folder_of("job-train", state, tmp_path / "here") / "run"))
     record = read_json(paths.record, JobRecord)
     assert (record.kind, record.run, record.array, record.words[0]) == ("train", str(paths.target), 0, "train")
+    assert str(record.resources.node_counts) == str(record.resources.nodes), "no range"
     assert read_json(paths.queued, Queued).ids
     assert saved(record) == {"queued": 0, "preempted": 11, "done": 40}[state]
     assert ends(paths.task(None).attempts) == ENDS[state]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from launch.job.attempts import Action, Attempt, Event, What
 from launch.job.progress_on_disk import FAILURES, Past
-from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide, is_clear, with_slow_rank
 from launch.queue.scontrol import JobFacts
 
 RUNNING = JobFacts(
@@ -49,6 +49,11 @@ ROWS = {
         Do.REQUEUE,
     ),
     "a node has failed": (seen({"state": "PENDING", "restarts": 1}, node_failed=True), What.LOST, Do.LEAVE),
+    "a node has failed, and the job is expedited": (
+        seen({"state": "EXPEDITING", "restarts": 1}, node_failed=True, exit=143),
+        What.LOST,
+        Do.LEAVE,
+    ),
     "a node has failed, and srun says nothing of its ranks": (
         seen({"state": "PENDING", "restarts": 1}, exit=0, fault="", node_failed=True),
         What.LOST,
@@ -135,7 +140,7 @@ def test_each_row_of_the_table(row: str):
 
 def test_who_gives_up_says_what_failed_and_how_often():
     why = decide(replace(CRASH, failures=2)).why
-    assert why == "task 1 on n2: Killed; 3 attempts in a row brought no new checkpoint"
+    assert why == "task 1 on n2: Killed; 3 attempts in a row saved nothing new"
     assert decide(replace(CRASH, fault="")).why == "exit code 1"
     assert "ask for more (--memory" in decide(replace(CRASH, out_of_memory=True)).why
 
@@ -153,7 +158,7 @@ def test_only_a_reason_is_clear():
 facts_of_any_kind = st.builds(
     JobFacts,
     state=st.sampled_from(
-        "RUNNING PENDING COMPLETING CANCELLED NODE_FAIL BOOT_FAIL TIMEOUT PREEMPTED FAILED REQUEUED".split()
+        "RUNNING PENDING COMPLETING CANCELLED NODE_FAIL BOOT_FAIL TIMEOUT PREEMPTED FAILED REQUEUED EXPEDITING".split()
     ),
     reason=st.sampled_from(["", "TimeLimit", "Resources", "BeginTime", "Priority"]),
     restarts=st.integers(0, 4),
@@ -259,3 +264,17 @@ def test_steps_that_were_saved_without_a_word_count_too():
     assert Past([crash, lost]).failures_at(50) == 0
     assert Past([crash, lost, third]).failures_at(50) == 1, "the row began anew at step 50"
     assert Past([crash, lost, third]).most == 50
+
+
+@given(st.sampled_from(list(What)), st.sampled_from(list(Do)), st.sampled_from(["", "the time limit was near"]))
+def test_the_end_report_names_the_slow_rank_where_the_job_was_at_work(what: What, do: Do, why: str) -> None:
+    """A crash keeps its own words: the next attempt compares them."""
+    slow = "rank 5 on n3 waits 4.0x as long for its data: x, or leave the node out: --exclude=n3"
+    before = Decision(what=what, do=do, why=why)
+    now = with_slow_rank(before, slow)
+    assert with_slow_rank(before, "") == before
+    assert (now.what, now.do) == (what, do)
+    assert now.why.startswith(why)
+    named = slow in now.why
+    assert named == (what in (What.DONE, What.TIME_LIMIT, What.PREEMPTED, What.HUNG))
+    assert named or now == before

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsync.run.limits import HangRecord, Section, hang_text
+from avsync.train.sentry import ALL_ALIKE
 from launch.job.attempt import ThisAttempt
 from launch.job.attempts import Action, Event, What
 from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import Past
-from launch.job.requeue import Decision, Do
+from launch.job.requeue import Decision, Do, JobObservation, Wish, decide
 from launch.job.srun import NOT_OBEYED, StepOutput, export_values, obeyed, srun_words, unlabelled
 from launch.watch.logs import errors_in
 from tests.slurm.jobs import asked, profile, record
@@ -170,6 +172,34 @@ def test_no_variable_and_no_option_changes_what_tasks_get_and_where_they_print()
     assert all(re.fullmatch("(SLURM|SRUN)_[A-Z0-9_]+", name) for name in NOT_OBEYED)
 
 
+SECTIONS = [section for section in Section if section is not Section.NONE]
+
+
+@given(st.sampled_from(SECTIONS), st.sampled_from(WIDTHS), st.integers(0, 1000), st.booleans(), st.integers(0, 2**32))
+def test_a_rank_that_hangs_is_known_by_its_line_whoever_speaks_and_whoever_leaves_first(
+    section: Section, tasks: int, number: int, killed_first: bool, seed: int
+):
+    """The line is the real one; those that miss the rank complain, too, and may end before it does."""
+    task, node = number % tasks, f"gpu-{number % 7}.site"
+    hang = HangRecord(
+        rank=task, node=node, section=section, step=7, shard="/d/000003.tar", seconds=71, limit_s=60, at=1
+    )
+    line = hang_text(hang, basis="learnt: x", how="stopped by a signal", shard="its clips came from")
+    others = [printed(tasks, other, "avsync: error: Connection closed by peer") for other in {0, tasks - 1} - {task}]
+    said = interleaved([printed(tasks, task, f"avsync: error: {line}"), *others], seed)
+    ends = [f"srun: error: {node}: task {task}: Killed", "srun: error: n9: task 0: Exited with exit code 1"]
+    output = StepOutput("\n".join([*said, *(ends if killed_first else ends[::-1]), ""]))
+    assert (output.hang, output.hung_node) == (line, node)
+    alike = hang_text(hang, basis="learnt: x", how=f"{ALL_ALIKE}, no sign of life", shard="")
+    assert StepOutput(f"avsync: error: {alike}").hung_node == "", "no node is to blame when all are alike"
+    assert not StepOutput("avsync: error: no clip came in for 60 s\n").hang
+    observed = JobObservation(
+        exit=137, fault=output.why, wish=Wish.NONE, cancelled=False, terminated=False, facts=None, restart=0, gained=0,
+        failures=0, retries=3, hang=output.hang,
+    )  # fmt: skip
+    assert decide(observed) == Decision(what=What.HUNG, do=Do.REQUEUE, why=line)
+
+
 def ended(folder: Path, log: str, what: What) -> Event:
     """What is noted of an attempt that printed this."""
     paths = JobPaths.of(folder, "train")
@@ -191,6 +221,8 @@ def ended(folder: Path, log: str, what: What) -> Event:
         (What.OUT_OF_MEMORY, ["srun: error: n2: task 5: Out Of Memory"], ""),
         (What.PREEMPTED, ["srun: error: n2: task 5: Killed"], ""),
         (What.CRASHED, ["srun: error: n2: task 5: Terminated"], ""),
+        (What.HUNG, [" 5: avsync: error: rank 5 on n3 hangs in its step: x", "srun: error: n3: task 5: Killed"], "n3"),
+        (What.HUNG, [" 0: avsync: error: rank 5 on n3 hangs in its step: x", "srun: error: n1: task 0: Killed"], "n3"),
     ],
 )
 def test_a_node_is_blamed_for_what_may_be_its_fault_and_never_for_the_settings(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch.queue.ask import QueueError, ask
+from launch.queue.ask import QueueError, ask, reason_in
 from sharding.errors import InputError
 
 
@@ -33,6 +33,14 @@ def test_what_slurm_says_is_told_with_the_remedy_where_it_has_one(said: str, rem
         ask(["sh", "-c", f"echo a first line >&2; echo '{said}' >&2; exit 3"])
     assert said in str(error.value)
     assert remedy in str(error.value)
+
+
+def test_of_a_refusal_the_line_that_says_why_is_told_not_how_to_get_help() -> None:
+    why = "sbatch: option '--requeue' doesn't allow an argument"
+    for tail in ('Try "sbatch --help" for more information', "Try 'sbatch --help' for more information\n\n", ""):
+        assert reason_in(f"a remark of the site\n{why}\n{tail}") == why
+    assert reason_in("error: denied\nsee https://example.org") == "error: denied"
+    assert reason_in(' \nTry "sbatch --help" for more information') == ""
 
 
 def test_a_command_that_is_not_there_or_gives_no_answer_is_told_so() -> None:

@@ -10,16 +10,16 @@ import pytest
 
 from launch.job.attempt import ThisAttempt
 from launch.job.attempts import Action, Event, What, note, read_attempts
-from launch.job.ending import Ending
+from launch.job.ending import Ending, over_already
 from launch.job.paths import JobPaths
 from launch.job.progress_on_disk import Past
-from launch.job.record import Queued
+from launch.job.record import End, Outcome, Queued
 from launch.job.requeue import Decision, Do
 from launch.queue.ask import QueueError, is_job, is_nodes, is_partition, odd_nodes
 from launch.queue.scontrol import Scontrol
 from launch.submit.kinds import KINDS
 from launch.submit.resources import ResourceOptions, resources
-from sharding.base.files import from_json
+from sharding.base.files import from_json, write_json
 from sharding.errors import FormatError, InputError
 from tests.slurm.jobs import asked, profile, record
 
@@ -82,7 +82,8 @@ def test_words_arrive_behind_ssh_as_they_are_or_not_at_all(remote: Callable[[], 
         for job in JOBS:
             scontrol.requeue(job)
             scontrol.job(job)
-            assert remote() == [["requeue", job], ["-o", "show", "job", job]]
+            scontrol.forbid_requeue(job)
+            assert remote() == [["requeue", job], ["-o", "show", "job", job], ["update", f"JobId={job}", "Requeue=0"]]
         for payload in PAYLOADS:
             with pytest.raises(QueueError, match="is no name of a node"):
                 scontrol.exclude("7", ["n1", payload])
@@ -90,6 +91,8 @@ def test_words_arrive_behind_ssh_as_they_are_or_not_at_all(remote: Callable[[], 
                 scontrol.exclude(payload, ["n1"])
             with pytest.raises(QueueError, match="is no number of a job"):
                 scontrol.requeue(payload)
+            with pytest.raises(QueueError, match="is no number of a job"):
+                scontrol.forbid_requeue(payload)
             assert scontrol.job(payload) is None
             assert scontrol.nodes_of(payload) == 0
             assert remote() == []
@@ -140,3 +143,28 @@ def test_a_node_that_is_none_is_not_avoided_and_that_is_said(
     said = capsys.readouterr().out
     assert "'n1;touch x', 'n6;touch x' are no names of nodes: not avoided" in said
     assert "the next attempt avoids n1, n2" in said
+
+
+@pytest.mark.parametrize("requeue", ["plain", "expedite"])
+@pytest.mark.parametrize("end", [*End, None])
+def test_an_expedited_job_that_is_over_says_so_for_it_would_be_held_in_the_queue(
+    tmp_path: Path, remote: Callable[[], list[list[str]]], requeue: str, end: End | None
+) -> None:
+    """By whatever it is over, but not when all is done: then it ends with 0."""
+    paths = JobPaths.of(tmp_path, "train")
+    paths.root.mkdir(parents=True)
+    if end is None or end is End.CANCELLED:
+        paths.cancelled.touch()
+    if end is not None:
+        write_json(paths.task(None).outcome, Outcome(end=end, reason="so", at=1.0))
+    site = profile(scontrol=("ssh", "login1", "scontrol"), requeue=requeue)
+    this = ThisAttempt(
+        paths=paths, record=record(tmp_path, (), site, asked()), share=None, job="7", restart=1, nodes="n1",
+        past=Past(()), had=0, log=paths.log, log_begins=0,
+    )  # fmt: skip
+    assert over_already(this, Scontrol(site.scontrol)) == (0 if end is End.DONE else 1)
+    told = [["update", "JobId=7", "Requeue=0"]] if requeue == "expedite" and end is not End.DONE else []
+    assert remote() == told
+    for do, what in ((Do.GIVE_UP, What.CRASHED), (Do.CANCEL, What.CANCELLED), (Do.FINISH, What.DONE)):
+        Ending(this, Scontrol(site.scontrol)).carry_out(Decision(what=what, do=do), 1)
+        assert bool(remote()) == (requeue == "expedite" and do is not Do.FINISH)

@@ -1,5 +1,6 @@
 """Times and memory mean what they mean to SLURM: its documented grammar, and what is refused with a word how."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.job.record import VERSION, JobRecord
-from launch.site.amounts import as_clock, in_words, memory_mb, seconds, size, time_limit, with_seconds
+from launch.site.amounts import (
+    NodeCounts,
+    as_clock,
+    in_words,
+    memory_mb,
+    node_counts,
+    seconds,
+    size,
+    spans,
+    time_limit,
+    with_seconds,
+)
 from launch.site.profile import ClusterProfile, JobOptions
 from launch.submit.command import Submit
 from launch.submit.plan import plan_chain
@@ -141,3 +153,28 @@ def test_a_job_of_before_keeps_the_times_that_it_was_given() -> None:
 @given(st.integers(0, 99), st.integers(0, 59))
 def test_what_two_numbers_meant_before_can_be_written(hours: int, minutes: int) -> None:
     assert seconds(with_seconds(f"{hours}:{minutes:02}"), "x") == hours * 3600 + minutes * 60
+
+
+@given(least=st.integers(1, 999_999), more=st.integers(0, 999))
+def test_numbers_of_nodes_are_read_as_they_are_written(least: int, more: int) -> None:
+    counts = NodeCounts(least, min(least + more, 999_999))
+    assert node_counts(str(counts), "--nodes") == counts
+    assert node_counts(least, "--nodes") == NodeCounts(least, least)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "0-3", "4-2", "2-", "-2", "a-b", "2-4:2", "2,4", "2-3-4", "1k", "2..4", "٢", "9999999", "1.5", "2 - 4"],
+)
+def test_what_is_no_number_of_nodes_is_refused_with_how_it_is_written(text: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^--nodes .*; write 4, or 2-4 for a job that starts on any of 2, 3 or 4 nodes$"
+    ):
+        node_counts(text, "--nodes")
+
+
+@given(st.sets(st.integers(1, 30)))
+def test_spans_hold_each_number_once_and_no_other(numbers: set[int]) -> None:
+    found = spans(sorted(numbers))
+    assert [number for span in found for number in span.each] == sorted(numbers)
+    assert all(after.least > before.most + 1 for before, after in pairwise(found))

@@ -76,13 +76,17 @@ def test_an_unknown_name_is_told_what_there_is(own: Path) -> None:
         ('partiton = "x"', r"site.toml: the setting partiton is not known; did you mean partition\?"),
         ('[pack]\npartiton = "x"', r"the setting pack.partiton is not known; did you mean pack.partition\?"),
         ('[pack]\nzzz = "x"', r"the setting pack.zzz is not known; there are partition, account"),
-        ('[train]\nnodes = "2"', r"site.toml: train.nodes: expected `int`"),
+        ("[train]\nnodes = 2.5", r"site.toml: train.nodes: expected `int \| str`, got `float`"),
+        ("[train]\nnodes = 0", r"site.toml: train.nodes = 0 must be at least 1; write 4, or 2-4"),
+        ('[train]\nnodes = "4-2"', r"site.toml: train.nodes = 4-2 has its ends the wrong way round: 2 is less"),
+        ('[evaluate]\nnodes = "some"', r"site.toml: evaluate.nodes = some is no number of nodes"),
         ('name = "x"', r"the setting name is not known"),
         ('time = "soon"', r'site.toml: time = "soon" is no time limit'),
         ('time = "4 min"', r'signal_lead = "5 min" must be shorter than time = "4 min"'),
         ('[pack]\ntime = "1h30m"', r'site.toml: pack.time = "1h30m" is no time limit'),
         ('[train]\nmemory = "9 cups"', r'site.toml: train.memory = "9 cups" is no memory'),
         ('memory_per_gpu = "1.5G"', r'site.toml: memory_per_gpu = "1.5G" is no memory; .* write 1536M'),
+        ('requeue = "at once"', r"site.toml: requeue: invalid enum value 'at once'; there are plain, expedite"),
         ("retries = 0", r"site.toml: retries = 0 is too low"),
         ('scratch_size = "9 cups"', r'scratch_size = "9 cups" is no size'),
         ("[efficiency]\ngpu_below = 2.0", r"efficiency.gpu_below = 2.0 must be a share"),
@@ -132,7 +136,7 @@ def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkey
     plain = resources(train, train.options(profile), profile, ResourceOptions())
     assert (plain.partition, plain.nodes, plain.gpus_per_node, plain.tasks_per_node) == ("gpu", 2, 4, 4)
     assert (plain.cpus_per_task, plain.memory_mb, plain.time_s) == (12, 4 * 120 * 1024, 86_400)
-    typed = ResourceOptions(nodes=1, gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
+    typed = ResourceOptions(nodes="1", gpus_per_node=2, memory="1 GiB", time="2 h", partition="mine", cpus_per_task=3)
     mine = resources(train, train.options(profile), profile, typed)
     assert (mine.partition, mine.nodes, mine.gpus_per_node, mine.tasks_per_node) == ("mine", 1, 2, 2)
     assert (mine.cpus_per_task, mine.memory_mb, mine.time_s) == (3, 1024, 7200)
@@ -142,7 +146,7 @@ def test_what_is_typed_comes_before_the_kind_and_the_kind_before_the_site(monkey
 @pytest.mark.parametrize(
     ("kind", "wanted", "said"),
     [
-        ("evaluate", ResourceOptions(nodes=2), "--nodes 2: only train runs on more than one node"),
+        ("evaluate", ResourceOptions(nodes="2"), "--nodes 2: only train runs on more than one node"),
         ("pack", ResourceOptions(gpus_per_node=1), "--gpus-per-node 1: this job uses none"),
         ("evaluate", ResourceOptions(gpus_per_node=4), "--gpus-per-node 4: this job uses 1"),
         ("train", ResourceOptions(time="5 min"), "leaves no time to work"),

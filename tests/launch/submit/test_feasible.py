@@ -3,26 +3,33 @@ every link of a chain. On the dataset, run and comparison of tests/fixtures/befo
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launch.cli import main
+from launch.site.amounts import node_counts
 from launch.submit.command import Submit
-from launch.submit.feasible import CHECKS, NO_CHECK, ranks_of
+from launch.submit.feasible import CHECKS, NO_CHECK, check_shared, ranks_on
 from launch.submit.kinds import KINDS
 from launch.watch.meant import ARRAYS
-from sharding.errors import InputError
+from sharding.errors import InputError, UsageError
 from tests.launch.submit.test_script import ASKED, record
 
 BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
 RUN_FLAGS, OUT_FLAGS = ((BEFORE / f"{name}-flags.txt").read_text().split() for name in ("run", "finetune"))
 SHORT = ("--pairs.window-s", "0.75", "--pairs.min-shift-s", "0.25", "--pairs.max-shift-s", "1")
 TRAIN = ("train", "data", "new", "--preset", "small", "--batch", "4", "--validate-clips", "2", *SHORT)
+SEPARATE = ("train", "data", "new", "--preset", "separate", "--batch", "4", "--validate-clips", "2", *SHORT)
+SEPARATE = (*SEPARATE, "--view.size", "24")
 VIDEOS = "scenes/few.csv"
 PACK = ("pack", VIDEOS, "packed", "--fps", "8", "--size", "32", "--sample-rate", "8000", "--min-clip-s", "1")
 TRAIN_PACKED = ("train", "packed", *TRAIN[2:])
@@ -40,9 +47,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def dry(*words: str, nodes: int = 1, tasks: int = 1) -> str:
+def dry(*words: str, nodes: int | str = 1, tasks: int = 1) -> str:
     """A dry run; what is wrong is raised. Nothing may be written by it."""
-    Path("site.toml").write_text(SITE.format(nodes=nodes, tasks=tasks))
+    Path("site.toml").write_text(SITE.format(nodes=json.dumps(nodes), tasks=tasks))
     before = sorted(Path.cwd().rglob("*"))
     try:
         return Submit.parse((*words, "--cluster", "./site.toml", "--dry-run"), "avsync submit").execute()
@@ -58,6 +65,9 @@ def test_every_kind_of_job_is_asked_whether_it_can_be() -> None:
     "words",
     [
         ("train", "data", "run", *RUN_FLAGS),
+        (*SEPARATE, "--features", "run"),
+        (*SEPARATE, "--separate.task", "blind", "--then", "evaluate", "new", "data"),
+        (*TRAIN, "--view.size", "24", "--then", "train", "data", "next", *SEPARATE[3:], "--features", "new"),
         ("evaluate", "run", "data", "--split", "val"),
         ("finetune", "run", "data", "fresh", *OUT_FLAGS),
         ("audit", "data", *SHORT),
@@ -74,10 +84,26 @@ def test_what_can_be_is_not_refused(here: Path, words: tuple[str, ...]) -> None:
 REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "batch, processes": (TRAIN, {"nodes": 3}, r"train: --batch 4 cannot be shared by 3 processes"),
     "batch, nodes x tasks": ((*TRAIN, "--nodes", "2"), {"tasks": 4}, r"--batch 4 cannot be shared by 8 processes"),
+    "batch, any of several numbers of nodes": (
+        (*TRAIN, "--nodes", "1-4"),
+        {},
+        r"train: --batch 4 cannot be shared by 3 processes, which the job has on 3 of its 1-4 nodes: "
+        r"give --batch a multiple of 12, or --nodes 1-2 or 4$",
+    ),
+    "batch, range of the profile": (
+        (*TRAIN, "--runtime.accumulate", "2"),
+        {"nodes": "2-3", "tasks": 2},
+        r"--batch 4 cannot be shared by 4 processes in --runtime.accumulate 2 passes.*: give --batch a multiple of 24, "
+        r"or fewer than 2-3 nodes$",
+    ),
     "batch, passes": ((*TRAIN, "--runtime.accumulate", "3"), {}, r"--batch 4 cannot be shared by 1 processes in"),
     "batch, clips": ((*TRAIN, "--batch", "8"), {}, r"train: --batch 8 needs at least 8 usable clips"),
     "window": ((*TRAIN, "--pairs.window-s", "3"), {}, r"train: no clip is long enough: a window and its shift need"),
     "network": ((*TRAIN, "--model", "thesis"), {}, r"train: network 'thesis' needs windows of .* pictures at least"),
+    "separate, no features": (SEPARATE, {}, r"train: --preset separate needs --features RUN"),
+    "separate, features are none": ((*SEPARATE, "--features", "data"), {}, r"train: --features data has no run.json"),
+    "separate, other pictures": ((*SEPARATE, "--features", "run", "--view.size", "32"), {}, r"24x24 pixels, now 32x32"),
+    "separate, partners": ((*SEPARATE, "--features", "run"), {"tasks": 4}, r"--batch 4 cannot be shared two by two"),
     "RUN is a dataset": (("train", "data", "data", *TRAIN[3:]), {}, r"train: data is a dataset; give the run another"),
     "RUN on a mount": (("train", "data", "mount", *TRAIN[3:]), {}, r"holds other files \(of another\)"),
     "RUN is a comparison": (
@@ -195,7 +221,42 @@ def test_a_submission_loads_no_torch(here: Path) -> None:
 
 def test_ranks_that_the_profiles_own_options_decide_are_not_guessed() -> None:
     def edit(**settings: Any) -> int:
-        return ranks_of(record(**settings))
+        return ranks_on(record(**settings), ASKED.nodes)
 
     assert edit() == ASKED.nodes * ASKED.tasks_per_node == 8
     assert edit(sbatch={"ntasks-per-node": "3"}) == edit(srun=("--ntasks=3",)) == edit(srun=("-n", "3")) == 1
+
+
+sizes = st.integers(1, 40)
+
+
+@given(
+    least=st.integers(1, 6), more=st.integers(1, 14), tasks=st.integers(1, 4), batch=sizes, accumulate=st.integers(1, 2)
+)
+def test_a_batch_that_some_number_of_nodes_cannot_share_is_refused_with_what_would_do(
+    least: int, more: int, tasks: int, batch: int, accumulate: int
+) -> None:
+    def shared(low: int, high: int, batch: int) -> bool:
+        return all(batch % (nodes * tasks * accumulate) == 0 for nodes in range(low, high + 1))
+
+    one = record(replace(ASKED, nodes=least, most_nodes=least + more, tasks_per_node=tasks))
+    if shared(least, least + more, batch):
+        check_shared(one, batch, accumulate)
+        return
+    with pytest.raises(UsageError) as error:
+        check_shared(one, batch, accumulate)
+    said = str(error.value)
+    for multiple in map(int, re.findall(r"a multiple of (\d+)", said)):
+        assert shared(least, least + more, multiple)
+    offered = [node_counts(one, "--nodes") for one in re.findall(r"\d+(?:-\d+)?", said.partition("--nodes ")[2])]
+    assert all(shared(counts.least, counts.most, batch) for counts in offered)
+    alone = {nodes for nodes in range(least, least + more + 1) if shared(nodes, nodes, batch)}
+    assert {nodes for counts in offered for nodes in counts.each} == alone
+
+
+def test_a_batch_is_looked_at_at_once_however_many_nodes_a_record_wants() -> None:
+    huge = record(replace(ASKED, nodes=1, most_nodes=2**53))
+    with pytest.raises(
+        UsageError, match=r"--batch 64 cannot be shared by 12 processes.*give --nodes 1-2 or 4 or 8 or 16"
+    ):
+        check_shared(huge, 64, 1)

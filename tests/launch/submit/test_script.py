@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from launch.doctor.scripts import Looks
+from launch.doctor.scripts import scripts as probe_scripts
 from launch.job.paths import JobPaths
 from launch.job.record import VERSION, JobRecord, Resources
-from launch.site.profile import ClusterProfile
+from launch.site.profile import ClusterProfile, Requeue
 from launch.submit.script import OURS, Piece, Waits, exports, pieces, script
 from sharding.errors import InputError
 
@@ -45,6 +47,23 @@ def test_a_script_asks_for_what_the_record_says() -> None:
         "exclude": "n1,n2", "time": "1-01:01:01", "nodes": "2", "ntasks-per-node": "4", "gpus-per-node": "4",
         "cpus-per-task": "8", "mem": "1000M",
     }  # fmt: skip
+
+
+def test_a_job_is_expedited_where_its_profile_says_so_and_so_is_the_doctors() -> None:
+    choices: tuple[tuple[Requeue, str], ...] = (("plain", ""), ("expedite", "expedite"))
+    for requeue, value in choices:
+        assert options(text(record(requeue=requeue)))["requeue"] == value
+        probes = probe_scripts(ClusterProfile(requeue=requeue), Path("/x"), Looks())
+        assert options(probes["requeue"])["requeue"] == value
+
+
+def test_a_range_of_nodes_comes_without_a_number_of_tasks() -> None:
+    """With one SLURM would give the least, or as many as the last time."""
+    made = options(text(record(replace(ASKED, most_nodes=4))))
+    assert (made["nodes"], made["cpus-per-task"], made["mem"]) == ("2-4", "32", "1000M"), "a node's 4 tasks of 8 each"
+    assert not [name for name in made if "ntasks" in name]
+    assert options(text(record(replace(ASKED, most_nodes=4, cpus_per_task=0))))["cpus-per-task"] == "4"
+    assert options(text(record(replace(ASKED, most_nodes=2)))) == options(text(record()))
 
 
 def test_what_is_empty_is_left_to_the_site() -> None:

@@ -3,16 +3,21 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from launch.commands.entries import command_class
+from launch.job.record import JobRecord
+from launch.site.profile import ClusterProfile, JobOptions
 from launch.site.profiles import find_profile
 from launch.submit.command import OWN, Submit
 from launch.submit.kinds import KINDS
+from launch.submit.messages import dry_run_report
 from launch.submit.plan import JobPlan, plan_chain
 from launch.submit.typed import absolute
+from sharding.base.files import from_json, to_json
 from sharding.errors import InputError
 
 SMALL = ("--preset", "small")
@@ -30,8 +35,36 @@ def test_submits_own_flags_stand_anywhere_and_the_rest_is_the_commands() -> None
     command = parsed("--nodes", "2", "train", "d", "--time=3 h", "r", *SMALL, "--steps", "9000", "--cluster", "lab")
     link = command.chain[0]
     assert link.words == ("train", "d", "r", *SMALL, "--steps", "9000")
-    assert (link.wanted.nodes, link.wanted.time, command.call.cluster) == (2, "3 h", "lab")
+    assert (link.wanted.nodes, link.wanted.time, command.call.cluster) == ("2", "3 h", "lab")
     assert link.command.config.steps == 9000
+
+
+def test_a_range_of_nodes_is_typed_or_of_the_profile_and_of_a_training_alone() -> None:
+    site = ClusterProfile(name="lab", train=JobOptions(nodes="2-4"))
+
+    def counts(*words: str) -> str:
+        (plan,) = plan_chain(parsed("train", "d", "r", *SMALL, *words).chain, site, commit="")
+        assert from_json(to_json(plan.record), JobRecord, "job.json") == plan.record, "as resubmit finds it"
+        report, nodes = dry_run_report([plan], [plan], 1, (), {}), plan.record.resources.node_counts
+        assert (f"{nodes.least} to {nodes.most} nodes, each with 8 CPUs" in report) == nodes.is_range
+        return str(nodes)
+
+    assert [counts(), counts("--nodes", "3"), counts("--nodes=3-8"), counts("--nodes", "5-5")] == [
+        "2-4",
+        "3",
+        "3-8",
+        "5",
+    ]
+    with pytest.raises(InputError, match="--nodes 2-4: only train runs on more than one node; leave it out"):
+        plans("evaluate", "r", "d", "--nodes", "2-4")
+    for fixed, named in (
+        ({"sbatch": {"ntasks": "4"}}, "sbatch.ntasks"),
+        ({"srun": ("--ntasks=4",)}, "srun --ntasks=4"),
+    ):
+        profile = replace(site, **fixed)
+        with pytest.raises(InputError, match=rf"nodes 2-4: .*, and {named} of profile lab fixes it; take that out, or"):
+            plan_chain(parsed("train", "d", "r", *SMALL).chain, profile, commit="")
+        plan_chain(parsed("train", "d", "r", *SMALL, "--nodes", "2").chain, profile, commit="")
 
 
 def test_a_flag_before_the_first_command_is_for_all_and_one_within_for_that_one() -> None:
@@ -57,7 +90,10 @@ def test_no_command_has_a_flag_that_submit_takes_for_its_own(kind: str, capsys: 
         (("trian", "d", "r"), "did you mean train"),
         (("demo",), "this cannot be submitted; what can be: pack, train"),
         (("train", "d", "r", "--then"), "this cannot be submitted"),
-        (("train", "d", "r", "--nodes", "two"), "--nodes two is not a whole number"),
+        (("train", "d", "r", "--nodes", "two"), "--nodes two is no number of nodes; write 4, or 2-4 for a job that"),
+        (("train", "d", "r", "--nodes=4-2"), "--nodes 4-2 has its ends the wrong way round: 2 is less; write 4, or"),
+        (("train", "d", "r", "--nodes", "0-3"), "--nodes 0-3 must be at least 1; write 4, or 2-4"),
+        (("train", "d", "r", "--nodes="), r"--nodes \(nothing\) is no number of nodes"),
         (("train", "d", "r", "--steps", "0"), "--steps 0"),
         (("train", "d", "r", "--after", "soon"), "--after soon is no number of a job"),
     ],

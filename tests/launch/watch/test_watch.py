@@ -4,11 +4,13 @@ import json
 import os
 import time
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import made
 import pytest
 from made import ran
+from rich.console import Console
 
 from avsync.run.alarm import Alarm
 from avsync.run.progress import ValidationScore
@@ -19,9 +21,12 @@ from launch.queue.sacct import BookRow
 from launch.queue.squeue import HELD_AS, OVER, PLAIN, QueueRow, indices, plainly, read_rows
 from launch.watch import cells
 from launch.watch.board import named_apart, tunnel
+from launch.watch.on_disk import TELLING
+from launch.watch.page import show_page
 from launch.watch.status import ENDING, STATES, Queue, QueueObservation, Standing, ask_queue, read_status, stands
-from sharding.base.files import read_json
+from sharding.base.files import read_json, write_json
 from sharding.base.share_progress import ShareProgress, ShareTeller, WorkProgress
+from sharding.errors import FormatError
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -235,6 +240,28 @@ def test_a_damaged_or_half_written_file_hides_no_job(tmp_path: Path) -> None:
     assert (got.progress, got.outcome, len(got.attempts)) == (None, None, 1)
 
 
+def test_of_a_range_of_nodes_those_that_it_got_are_shown_and_what_was_asked_for(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run")
+    record = read_json(paths.record, JobRecord)
+    queue = Queue(rows=[row("RUNNING", nodes="n[1-3]")], problem="", asked=time.time())
+    for most, asked in ((0, ""), (4, " (2-4 were asked for)")):
+        write_json(paths.record, replace(record, resources=replace(record.resources, most_nodes=most)))
+        console = Console(file=StringIO(), width=120)
+        show_page(console, read_status(paths, queue))
+        assert f"running on n[1-3]{asked}\n" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_range_of_nodes_with_its_ends_the_wrong_way_round_is_a_damaged_record(tmp_path: Path) -> None:
+    paths = made.job(tmp_path / "run")
+    text = paths.record.read_text()
+    assert '"most_nodes": 0' in text or '"most_nodes":0' in text
+    paths.record.write_text(
+        text.replace('"most_nodes": 0', '"most_nodes": 1').replace('"most_nodes":0', '"most_nodes":1')
+    )
+    with pytest.raises(FormatError, match="at least 2 nodes and at most 1"):
+        read_json(paths.record, JobRecord)
+
+
 # ---- avsync status
 
 
@@ -301,24 +328,31 @@ def test_an_array_that_runs_tells_of_the_tasks_that_it_has_lost(
     assert "avsync resubmit data" in str(line)
 
 
-def test_curating_is_told_by_its_sources_of_all_tasks_with_the_time_left(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["pack", "curate"])
+def test_work_in_shares_is_told_by_its_sources_of_all_tasks_with_the_time_left(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = made.job(tmp_path / "t.answers", "curate", array=3)
-    merge = made.job(tmp_path / "t.answers", "curate-merge", ids=("8",))
+    tasks = made.job(tmp_path / "t.answers", kind, array=3)
+    merge = made.job(tmp_path / "t.answers", f"{kind}-merge", ids=("8",))
+    progress = tmp_path / "t.answers" / TELLING[kind]
     queue = Queue(rows=[row("RUNNING", tasks="0-1"), row("PENDING", tasks="2")], problem="", asked=time.time() + 60)
     assert (read_status(tasks, queue).work, read_status(merge, queue).work) == (None, None)
     begun = ShareProgress(asked="x", shares=3, all_sources=30, sources=10)
     for share in range(2):
-        ShareTeller(tmp_path / "t.answers" / "progress", share, replace(begun, done=4, source_s=9.0, left_s=60.0))
+        ShareTeller(progress, share, replace(begun, done=4, source_s=9.0, left_s=60.0))
     got = read_status(tasks, queue)
     assert got.work == WorkProgress(sources=30, done=8, left_s=105.0)
     assert (cells.moved(got), cells.eta(got)) == ("8/30 sources 27 %, 0/3 tasks, 2 running", "1.8 min")
     assert read_status(merge, queue).work is None
-    assert (saved(read_json(tasks.record, JobRecord), 1), saved(read_json(tasks.record, JobRecord), 2)) == (4, 0)
-    ShareTeller(tmp_path / "t.answers" / "progress", None, replace(begun, shares=1, sources=30, done=29))
+    if kind == "curate":
+        assert (saved(read_json(tasks.record, JobRecord), 1), saved(read_json(tasks.record, JobRecord), 2)) == (4, 0)
+    before = saved(read_json(merge.record, JobRecord))
+    ShareTeller(progress, None, replace(begun, shares=1, sources=30, done=29))
+    assert saved(read_json(merge.record, JobRecord)) == before, (
+        "what only tells how far it is, is nothing that is saved"
+    )
     assert read_status(merge, queue).work == WorkProgress(sources=30, done=29)
-    assert ran("status", "t.answers/jobs/curate") == 0
+    assert ran("status", f"t.answers/jobs/{kind}") == 0
     assert "8/30 sources 27 %, 0/3 tasks" in capsys.readouterr().out
 
 
@@ -366,6 +400,23 @@ def test_an_old_heartbeat_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     made.progress(made.job(tmp_path / "run"), age_s=900)
     ran("status", "run")
     assert "no sign of life for 15.0 min; after 30.0 min it is ended and requeued" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_the_rank_that_the_others_wait_for_is_told_also_when_the_job_is_over(
+    tmp_path: Path, over: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = made.job(tmp_path / "run")
+    if over:
+        made.over(paths, End.DONE)
+    made.progress(paths)
+    ran("status", "run")
+    assert "rank 5" not in capsys.readouterr().out
+    made.progress(paths, slow="rank 5 on n3 waits 4.0x as long for its data: --exclude=n3\x1b[31m")
+    ran("status", "run")
+    shown = capsys.readouterr().out
+    assert "run: rank 5 on n3 waits 4.0x as long for its data: --exclude=n3" in shown
+    assert "\x1b[31m" not in shown
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120])

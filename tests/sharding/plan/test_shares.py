@@ -21,6 +21,7 @@ import sharding.base.console
 from launch.cli import FAILED, USAGE, main
 from sharding.base.environment import JOBS
 from sharding.base.locks import folder_lock, share_lock
+from sharding.base.share_progress import PACK_PROGRESS, ShareTeller, read_shares, together
 from sharding.config import PackConfig, PackOptions
 from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.index import INFO, PARTS, SPLITS, read_info
@@ -70,6 +71,38 @@ def test_shares_in_any_order_one_killed_one_never_run_make_the_bytes_of_one_pack
     assert (summary.shards_packed, summary.shards_kept) == (1, 7)
     assert contents(dataset) == contents(form)
     assert verify(dataset, console=QUIET, progress=QUIET).clips == 9
+
+
+def test_each_share_tells_how_many_of_its_sources_are_done_until_the_dataset_is_whole(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    dataset, told = tmp_path / "out", list[tuple[int, float | None]]()
+    division = divide(packed.videos, dataset, SMALL, NO_OPTIONS, 3, QUIET)
+    sources = [share.sources for share in division.shares]
+    tell = ShareTeller.tell
+
+    def noted(teller: ShareTeller, more: int, left_s: float | None) -> None:
+        told.append((more, left_s))
+        tell(teller, more, left_s)
+
+    monkeypatch.setattr(ShareTeller, "tell", noted)
+    for number in (2, 0):
+        small_share(packed.videos, dataset, number)
+        assert told[-1] == (sources[number], 0.0)
+        assert [more for more, _ in told] == sorted(more for more, _ in told)
+        told.clear()
+    small_share(packed.videos, dataset, 0)  # once more, with nothing left to do
+    found = read_shares(dataset / PACK_PROGRESS, 3)
+    assert {number: (one.done, one.sources) for number, one in found.items()} == {
+        number: (sources[number], sources[number]) for number in (0, 2)
+    }
+    whole = together(list(found.values()), running=0)
+    assert whole
+    assert (whole.done, whole.sources) == (sources[0] + sources[2], sum(sources))
+    (dataset / PACK_PROGRESS / "share-00000.json").write_bytes(b"{")
+    pack(packed.videos, dataset, SMALL, QUIET)
+    assert told[-1] == (sources[1], 0.0)
+    assert not (dataset / PARTS).exists()
 
 
 def test_shares_at_the_same_time_do_not_touch_each_other(packed: Packed, tmp_path: Path):
