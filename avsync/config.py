@@ -189,7 +189,8 @@ class RuntimeConfig:
     log_every: int = 10
     """Steps between points in TensorBoard."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; what a crash can cost."""
+    """Steps between checkpoints; what a crash can cost. Training goes on while one is written, from a second copy of
+    weights and optimiser in memory; where there is no room for that it waits, and says so."""
     keep: int = 3
     """Newest checkpoints kept, besides the best."""
     error_budget: int = 20

@@ -17,6 +17,7 @@ RUN/evaluation/, localize/, score/   answers of the trained network (paths.py)
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,8 @@ class Saved:
     optimizer: dict[str, Any]
 
 
-def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
-    """Write a checkpoint: aside, to disk, then renamed.
+def save_checkpoint(paths: RunPaths, saved: Saved, going: Callable[[], None] = lambda: None) -> None:
+    """Write a checkpoint: aside, to disk, then renamed. going: called again and again, to end it by an exception.
 
     One of the same step is replaced. A run that went on from an older checkpoint may reach a step again with other
     numbers (GPUs do not repeat bit by bit); curves and best.json tell of the new ones, so the weights must, too.
@@ -62,9 +63,10 @@ def save_checkpoint(paths: RunPaths, saved: Saved) -> None:
     folder = paths.checkpoint(saved.state.step)
     try:
         with publish_folder(folder) as part:
-            save_tensors(part / MODEL, saved.model)
-            save_tensors(part / OPTIMIZER, saved.optimizer)
+            save_tensors(part / MODEL, saved.model, going)
+            save_tensors(part / OPTIMIZER, saved.optimizer, going)
             write_json(part / STATE, saved.state)
+            going()
     except OSError as error:
         raise OSError(error.errno, _why(error, folder, saved), str(folder)) from error
 
@@ -73,27 +75,27 @@ def _why(error: OSError, folder: Path, saved: Saved) -> str:
     fact = error.strerror or str(error)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return fact
-    needed = size(_bytes_of(saved.model) + _bytes_of(saved.optimizer))
+    needed = size(bytes_of((saved.model, saved.optimizer)))
     with suppress(OSError):
         disk = os.statvfs(folder.parent)  # of a quota it knows nothing
         return f"{fact} (a checkpoint takes {needed}, the disk has {size(disk.f_bavail * disk.f_frsize)} left)"
     return f"{fact} (a checkpoint takes {needed})"
 
 
-def _bytes_of(value: Any) -> int:
+def bytes_of(value: Any) -> int:
     """Of all tensors in nested dictionaries and lists."""
     if isinstance(value, torch.Tensor):
         return value.nbytes
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return sum(map(_bytes_of, inner))
+    return sum(map(bytes_of, inner))
 
 
-def keep_checkpoint(paths: RunPaths, saved: Saved, keep: int) -> None:
+def keep_checkpoint(paths: RunPaths, saved: Saved, keep: int, going: Callable[[], None] = lambda: None) -> None:
     """Write a checkpoint, say which is the best, and delete all but the newest `keep` and that one.
 
     Only the first of these may fail.
     """
-    save_checkpoint(paths, saved)
+    save_checkpoint(paths, saved, going)
     note_best(paths, saved.state)
     prune(paths, keep, saved.state.best)
 

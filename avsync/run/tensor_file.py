@@ -9,9 +9,10 @@ import io
 import pickle
 import pickletools
 import warnings
+from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import safetensors.torch
@@ -35,12 +36,37 @@ KNOWN = {
 """What a pickle may ask for: dictionaries and tensors."""
 
 
-def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
-    """By way of memory: torch's own writer turns a full disk into an internal error."""
-    packed = io.BytesIO()
-    torch.save(tensors, packed)
+class _Target:
+    """Where torch writes: a file. After what the disk refuses it takes all and writes nothing: torch turns an
+    exception into an internal error, and may write on when it is thrown away.
+    """
+
+    def __init__(self, file: BinaryIO, going: Callable[[], None]) -> None:
+        self.file, self.going = file, going
+        self.refused: Exception | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        if self.refused is None:
+            try:
+                self.going()
+                self.file.write(data)
+            except Exception as error:  # raised again, by who has called torch
+                self.refused = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Left to who publishes the file."""
+
+
+def save_tensors(path: Path, tensors: dict[str, Any], going: Callable[[], None]) -> None:
+    """Straight to the disk, without another copy in memory. `going` is called before each write; what it raises ends
+    it. Raises OSError.
+    """
     with publish(path, lasting=False) as file:
-        file.write(packed.getbuffer())
+        target = _Target(file, going)
+        torch.save(tensors, cast(IO[bytes], target))
+        if target.refused:
+            raise target.refused
 
 
 def load_safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -18,10 +18,11 @@ from avsync.data.batch import Batch
 from avsync.data.order import Draw
 from avsync.loading.loader import Loader
 from avsync.loading.options import StoppedWaiting
-from avsync.run.checkpoint import Saved, keep_checkpoint
+from avsync.run.checkpoint import Saved
 from avsync.run.limits import Section
 from avsync.run.receipt import in_order
 from avsync.run.resume import Start, introduce
+from avsync.run.saver import Saver
 from avsync.run.state import State
 from avsync.train.gpu import GpuMeter
 from avsync.train.reporter import Reporter, StepMetrics
@@ -29,6 +30,10 @@ from avsync.train.sections import SectionWatch
 from avsync.train.stop import StopFlag, Stopped, agreed
 from avsync.train.stragglers import RankTimes, Stragglers
 from avsync.world import World
+from sharding.base.text import duration
+
+LONG_S = 1.0
+"""Training that waits for so long, for the checkpoint before, is worth a word."""
 
 
 class Learner(Protocol):
@@ -107,11 +112,13 @@ class Loop:
     def begin(self, start: Start, learner: Learner, reporter: Reporter) -> None:
         """Where this attempt begins, when the learner has its checkpoint's weights."""
         self.state, self._digest, self._opening = start
-        self._on_disk, self._learner, self.reporter = self.state, learner, reporter
+        self._last_saved, self._learner, self.reporter = self.state, learner, reporter
+        self._saver = Saver(self._opening.paths, self.schedule.keep, self.state, failed=self.stop.ask)
+        self._told, self._noted = self.state, set[str]()
         self._window = self._fresh(self.state.sums if self.world.is_main else ())
 
     def __enter__(self) -> Self:
-        for context in (self.stop, self._gpu, self.reporter):
+        for context in (self.stop, self._gpu, self.reporter, self._saver):
             self._held.enter_context(context)
         return self
 
@@ -126,21 +133,30 @@ class Loop:
             self.state = replace(self.state, unscored=False)
             if self.schedule.validate_every:
                 self._validate()
-            self._keep()
+            with self.watch.section(Section.CHECKPOINT):
+                self.world.together(self._save_whole)
 
     def train(self, loader: Loader, rows: Iterable[list[Draw]], end: int) -> None:
-        """Steps up to `end`, on this rank's `rows`. Raises Stopped on a wish to stop, when all is saved."""
+        """Steps up to `end`, on this rank's `rows`; what is due until then is on the disk when it returns.
+
+        Raises Stopped on a wish to stop, when all is saved.
+        """
         stream = self._agreed(self._waited_for(in_order(loader.batches, rows)))
         for step in range(first := self.state.step, end):
             with self.watch.section(Section.STEP):
                 self._train_on(step, stream, Section.STEP if step > first else Section.FIRST_STEP)
+                self._tell_saved()
                 if step + 1 == end or any(map(self._due, self.schedule.points)):
                     self._log(loader)
             paused = time.perf_counter()
             better = self._due(self.schedule.validate_every) and self._validate()
             if better or self._due(self.schedule.checkpoint_every):
                 self._keep()
+            elif self.state.step == self._opening.done + 1 and self.world.is_main:
+                self._saver.reserve(*self._learner.weights())  # now that the optimiser has all that it keeps
             self._window.started += time.perf_counter() - paused
+        with self.watch.section(Section.CHECKPOINT):
+            self.world.together(self._settle)
 
     def _train_on(self, step: int, stream: Iterator[Batch], section: Section) -> None:
         self.watch.at(step)
@@ -165,12 +181,14 @@ class Loop:
         """Save between two steps, as somebody wishes to stop; all ranks come here alike.
 
         They leave together when all is on the disk: srun ends a step's other processes when one has left like this.
+        It is here, too, that a checkpoint which could not be written ends all ranks.
         """
         self.state = self._with_sums()
 
         def last() -> None:
-            if self.state != self._on_disk:
-                self._save()
+            self._settle()
+            if self.state != self._last_saved:
+                self._save_whole()
             self.reporter.stopped()
 
         with self.watch.section(Section.CHECKPOINT):
@@ -259,13 +277,44 @@ class Loop:
             self.world.together(self._save)
 
     def _save(self) -> None:
-        """Rank 0 writes."""
-        self._on_disk = state = self._with_sums()
+        """Rank 0 has it written, beside the steps that follow."""
+        self._last_saved = state = self._with_sums()
         if not self.world.is_main:
             return
-        with self.reporter.phase("saving"):
-            self.reporter.flush()  # curves reach the disk before the checkpoint that continues them
-            model, optimizer = self._learner.weights()
-            keep_checkpoint(
-                self._opening.paths, Saved(state=state, model=model, optimizer=optimizer), self.schedule.keep
+        began = time.monotonic()
+        self._settle()
+        if (waited := time.monotonic() - began) >= LONG_S:
+            self._note(
+                "the last checkpoint was still being written when the next was due, and training waited for it: have "
+                f"fewer (checkpoint-every), or the run on a faster disk; this time {duration(waited)}"
             )
+        self.reporter.flush()  # curves reach the disk before the checkpoint that continues them
+        model, optimizer = self._learner.weights()
+        if not self._saver.save(Saved(state=state, model=model, optimizer=optimizer)):
+            self._note(self._saver.trouble)
+            self._settle()
+
+    def _note(self, text: str) -> None:
+        """Once in an attempt."""
+        kind = text.partition(":")[0]
+        if kind not in self._noted:
+            self._noted.add(kind)
+            self.reporter.note("checkpoints", text, self.state.step, "yellow")
+
+    def _save_whole(self) -> None:
+        self._save()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Rank 0 waits until what it saves is on the disk. Raises what kept it from there."""
+        if self._saver.busy:
+            with self.reporter.phase("saving"):
+                self._saver.settle()
+        self._saver.settle()
+        self._tell_saved()
+
+    def _tell_saved(self) -> None:
+        """progress.json tells of a checkpoint when it is whole."""
+        if self._told is not self._saver.on_disk:
+            self._told = self._saver.on_disk
+            self.reporter.saved(self._told)

@@ -166,8 +166,13 @@ class Reporter:
         )
 
     def validated(self, score: ValidationScore, state: State) -> None:
-        """What a validation measured, and the run's state after it."""
-        self._pulse.write(validation=score, best=_score(state.best), alarm=state.alarm)
+        """What a validation measured, and the run's state after it. Its best is told when it is saved."""
+        self._pulse.write(validation=score, alarm=state.alarm)
+
+    def saved(self, state: State) -> None:
+        """A checkpoint is whole, and so is the best one that it names."""
+        if (best := _score(state.best)) != self._pulse.now.best:
+            self._pulse.write(best=best)
 
     def flush(self) -> None:
         """CurveWriter reach the disk."""

@@ -57,6 +57,10 @@ class StopFlag:
             self._asked = waits is not None or (self._looks and self._file_is_there())
         return self._asked
 
+    def ask(self) -> None:
+        """Wish it ourselves, from any thread: what is wrong at one rank ends all of them between the same two steps."""
+        self._asked = True
+
     def waiting(self) -> bool:
         """The same, of a rank whose batch does not come: it looks for the file itself, as the others wait for it."""
         return self.asked or self._file_is_there()

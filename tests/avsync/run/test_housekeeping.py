@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from avsync_settings import quick_config
+from processes import command, start_ranks
 
 from avsync.honesty.examination import write_maps
 from avsync.loading.memory import SharedSlots
@@ -28,7 +29,6 @@ from avsync.run.progress import Pulse, RunProgress
 from avsync.run.receipt import keep_receipt, read_receipts
 from avsync.run.state import Best, State
 from avsync.staging.copies import discard, give, release, touch
-from avsync.train.stop import Stopped
 from avsync.train.tracking import CurveFolder
 from avsync.train.trainer import train
 from launch.cli import _explain
@@ -328,6 +328,24 @@ def test_a_checkpoint_that_finds_no_room_says_how_much_it_takes(root):
         assert not below(root / "checkpoints", "*")
 
 
+@needs_root
+@pytest.mark.timeout(400)
+def test_a_checkpoint_that_finds_no_room_while_training_goes_on_ends_all_ranks(dataset, root):
+    runtime = replace(quick_config().runtime, checkpoint_every=3, keep=9, workers=1)
+    config = replace(quick_config(), steps=100, validate_every=0, runtime=runtime)
+    paths = RunPaths(root / "run")
+    with mounted(root, "size=5m"):  # curves, and two checkpoints
+        children = start_ranks(command(dataset, paths.root, config, root.parent), 2)
+        said = [child.communicate(timeout=350)[0] for child in children]
+        assert [child.returncode for child in children] == [1, 1]
+        assert re.search(
+            r"No space left on device \(a checkpoint takes .*, the disk has .* left\): '.*/0\d{7}'", said[0]
+        )
+        assert "PeerError: 1 of 2 processes failed" in said[1]
+        assert paths.saved_steps()
+        assert not list(paths.checkpoints.glob("*.*")), "a full disk gets its space back"
+
+
 def shared_memory(root: Path) -> None:
     layout = SlotLayout(workers=1, slots=2, rows=1, frames=2, picture=(12, 8), sounds=1, samples=8, channels=1)
     with SharedSlots(layout, pin=False):
@@ -357,35 +375,22 @@ def test_what_is_larger_than_a_file_may_be_names_that_limit_and_its_remedy(write
     assert "make room" not in told
 
 
-def go_on(dataset: Path, run: Path, until: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Train on, and be asked to stop at a step; how far it came."""
-    import avsync.train.loop as loop
-
-    keep = loop.keep_checkpoint
-
-    def and_stop(paths: RunPaths, state: Saved, kept: int) -> None:
-        keep(paths, state, kept)
-        if state.state.step == until:
-            os.kill(os.getpid(), 15)
-
+def go_on(dataset: Path, run: Path, until: int) -> int:
+    """Train on up to a step; how far it came."""
     runtime = replace(quick_config().runtime, checkpoint_every=2, keep=1, workers=1)
-    config = replace(quick_config(), steps=10, validate_every=0, runtime=runtime)
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "keep_checkpoint", and_stop)
-        try:
-            return train(dataset, run, config).steps
-        except Stopped:
-            return max(RunPaths(run).saved_steps())
+    optim = replace(quick_config().optim, schedule="constant", warmup_steps=2)  # which may be made longer
+    config = replace(quick_config(), steps=until, validate_every=0, optim=optim, runtime=runtime)
+    return train(dataset, run, config).steps
 
 
 @needs_root
-def test_a_run_whose_old_checkpoint_cannot_be_deleted_goes_on_and_starts_again(dataset, root, monkeypatch, capsys):
+def test_a_run_whose_old_checkpoint_cannot_be_deleted_goes_on_and_starts_again(dataset, root, capsys):
     run, paths = root / "run", RunPaths(root / "run")
-    assert go_on(dataset, run, 4, monkeypatch) == 4
+    assert go_on(dataset, run, 4) == 4
     victim = paths.checkpoint(4).with_suffix(GONE) / MODEL
     with immutable(paths.checkpoint(4) / MODEL):
-        assert go_on(dataset, run, 8, monkeypatch) == 8
-        assert go_on(dataset, run, 0, monkeypatch) == 10
+        assert go_on(dataset, run, 8) == 8
+        assert go_on(dataset, run, 10) == 10
         told = [line for line in capsys.readouterr().err.splitlines() if "cannot" in line]
         assert told == [
             f"avsync: warning: cannot delete {victim}: Operation not permitted; it is left, the work goes on"

@@ -46,7 +46,7 @@ SLOW_SAVE = (
     """
 import sys, time
 def at_change(event, arguments):
-    if event == "os.rename" and str(arguments[0])[:8].isdigit():
+    if event == "open" and str(arguments[0]).startswith("optimizer.pt"):
         print("saving", flush=True)
         time.sleep(2)
 sys.addaudithook(at_change)
