@@ -1,4 +1,4 @@
-"""A packed split, opened for reading: where each clip lies, and all of it with its checksum verified.
+"""What a dataset is on disk: the contract between packing and training, specified in docs/data-format.md.
 
 In: a clip, decoded. Out: the same clip, or any window of it, read back; which clips there are and where each lies.
 Imported by: anyone in sharding and avsync; by whoever launches, late. A change here raises FORMAT_VERSION.
