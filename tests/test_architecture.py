@@ -395,6 +395,14 @@ def test_a_set_is_scored_without_what_draws_or_compiles(tmp_path: Path) -> None:
     assert not loaded & {"matplotlib", "sympy"}  # torch's compiler brings sympy
 
 
+@pytest.mark.parametrize("asked", ["avsync.train.trainer", "avsync.score.report"])
+def test_what_is_waited_for_at_the_start_brings_nothing_that_draws_or_compiles(asked: str) -> None:
+    """Before the first step, and before the first answer."""
+    program = f"import sys, {asked}; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "sympy"} & set(run.stdout.split())
+
+
 def tracked_files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:

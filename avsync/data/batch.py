@@ -46,6 +46,11 @@ class Batch:
         """The same batch on `device`; asynchronous when the slot is pinned."""
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in TENSORS})
 
+    def first(self, rows: int) -> "Batch":
+        """A copy of so many rows, or of all: it stays."""
+        told = {name: getattr(self, name)[:rows] for name in ("keys", "jsons", "draws")}
+        return replace(self, **told, **{name: getattr(self, name)[:rows].clone() for name in TENSORS})
+
     def record_stream(self, stream: torch.cuda.Stream) -> None:
         """The tensors, made on another stream, are used on this one: their memory must not be given away before."""
         for name in TENSORS:

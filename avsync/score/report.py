@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from avsync.score.result import ScoreResult
 from avsync.score.score import Scored
 from avsync.score.score_set import ScoredSet
 from avsync.score.set_summary import SetDifference, SetFigure, SetSummary
@@ -18,12 +19,18 @@ NAMED = 3
 """Files that failed, in the last line; the table has them all."""
 
 
+def tell(answer: ScoreResult) -> None:
+    """Print the sentence of a single file, at once."""
+    open_console().print(answer.sentence, soft_wrap=True)
+
+
 def report(done: Sequence[Scored]) -> str:
-    """Print what was found; returns what to say at the end. Raises InputError when files could not be scored."""
+    """Print what was found, but for the sentence of a single file; returns what to say at the end.
+
+    Raises InputError when files could not be scored.
+    """
     console = open_console()
-    if len(done) == 1 and done[0].answer:
-        console.print(done[0].answer.sentence, soft_wrap=True)
-    elif len(done) > 1:
+    if len(done) > 1:
         console.print(_table(done))
         for one in done:
             if one.answer and one.answer.verdict in IN_WORDS:

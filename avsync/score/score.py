@@ -1,9 +1,8 @@
 """Is a file in sync? One pass over it; an answer in words, as JSON and as a picture."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,6 @@ from sharding.base.text import plain
 from sharding.errors import InputError, RejectError
 from sharding.media.probe import Probe, probe
 
-PLOT = "avsync.score.plot"
-"""Brings matplotlib, which takes a third of a second to load: who draws nothing does not wait for it."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
@@ -48,8 +44,16 @@ class Scored:
     """What --fix did, or why it did nothing."""
 
 
-def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored]:
+def _unheard(_: ScoreResult) -> None:
+    """Nobody waits for answers."""
+
+
+def score(
+    run: Path, videos: Sequence[Path], config: ScoreConfig, answered: Callable[[ScoreResult], None] = _unheard
+) -> list[Scored]:
     """Score each of `videos` with the network of `run`; a bad file costs only itself.
+
+    answered: gets the answer of a single file before its picture is drawn, which for a short one takes as long again.
 
     Raises InputError, FormatError for the run and the output folder.
     """
@@ -57,13 +61,10 @@ def score(run: Path, videos: Sequence[Path], config: ScoreConfig) -> list[Scored
     claim(Path(config.output) if config.output else RunPaths(scorer.run).answers)
     with writing(scorer.folder, "--output"):
         make_folder(scorer.folder)
-    done = list[Scored]()
-    with ThreadPoolExecutor(1, "avsync-plot") as beside:
-        beside.submit(import_module, PLOT)  # while the first file is looked at
-        for number, video in enumerate(videos, 1):
-            count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
-            with Bar(f"{count}{plain(video.name)}", unit="share", passing=True) as bar:
-                done.append(scorer.work(video, bar))
+    done, at_once = list[Scored](), answered if len(videos) == 1 else _unheard
+    for number, video in enumerate(videos, 1):
+        count = f"{number}/{len(videos)} " if len(videos) > 1 else ""
+        done.append(scorer.work(video, Bar(f"{count}{plain(video.name)}", unit="share", passing=True), at_once))
     return done
 
 
@@ -93,11 +94,13 @@ class Scorer:
     reading: Reading
     """How the network's logits are taken."""
 
-    def work(self, video: Path, bar: Bar | None = None) -> Scored:
-        """One file, with all that is wanted of it: answer, picture, fixed copy."""
+    def work(self, video: Path, bar: Bar | None = None, answered: Callable[[ScoreResult], None] = _unheard) -> Scored:
+        """One file, with all that is wanted of it: answer, which goes to `answered`, picture, fixed copy."""
         scored = Scored(video=video)
         try:
-            answer, evidence = self.ask(video, bar)
+            with bar or nullcontext():
+                answer, evidence = self.ask(video, bar)
+            answered(answer)
             scored = replace(scored, answer=answer, picture=_written(video, answer, evidence, self.folder))
             return replace(scored, fixed=_mended(video, answer, self.config.fix_to)) if self.config.fix else scored
         except RejectError as error:
@@ -190,7 +193,9 @@ def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[ScoredWindow, ...]:
 
 def _written(video: Path, answer: ScoreResult, evidence: ScoreEvidence, folder: Path) -> Path:
     """The answer as json, and as the picture whose path is returned. Raises InputError."""
-    from avsync.score.plot import score_png  # late: sets draw nothing; `score` has it loaded by now
+    from avsync.score.plot import (
+        score_png,
+    )  # late: it brings what draws, and nobody is to wait for that before the answer
 
     json = score_place(folder, video)
     picture = json.with_suffix(".png")

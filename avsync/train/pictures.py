@@ -12,15 +12,15 @@ from avsync.figures import HeatScale, Painter, figure_pixels, to_uint8
 from avsync.honesty.predict import BatchAnswer
 from avsync.models.cam import heat_in_time
 
-CLIPS, MOMENTS = 4, 6
-"""Rows and columns of a sheet."""
+MOMENTS = 6
+"""Columns of a sheet."""
 STRENGTH = 0.6
 """Opacity of the hottest colour."""
 
 
 def batch_sheet(given: NetworkInput, batch: Batch) -> NDArray[np.uint8]:
-    """First clips of a batch: moments of the picture, and under them each sound's waveform with its label."""
-    clips, sounds = min(CLIPS, len(batch.keys)), given.sounds.shape[1]
+    """A batch: moments of each clip's picture, and under them each sound's waveform with its label."""
+    clips, sounds = len(batch.keys), given.sounds.shape[1]
     figure = Figure(figsize=(12, 2.4 * clips + 0.8 * clips * sounds), layout="constrained")
     grid = figure.add_gridspec(clips * (1 + sounds), MOMENTS, height_ratios=([2.4] + [0.8] * sounds) * clips)
     for row in range(clips):
@@ -49,12 +49,12 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
         axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left", parse_math=False)
 
 
-def cam_sheet(answer: BatchAnswer) -> NDArray[np.uint8]:
-    """Heat maps |w . f| over the pictures of the first clips of a batch, each with the first of its sounds.
+def cam_sheet(answer: BatchAnswer, clips: int) -> NDArray[np.uint8]:
+    """Heat maps |w . f| over the pictures of the first `clips` of a batch, each with the first of its sounds.
 
     That sound is in sync or shifted, as the pair sampler gives it; the title says which.
     """
-    rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:CLIPS]
+    rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:clips]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
     for line, row in enumerate(rows):
         frames = to_uint8(answer.given.frames[row])

@@ -20,7 +20,6 @@ from avsync.run.progress import Phase, Pulse, RunProgress, ValidationScore, fini
 from avsync.run.receipt import Receipt
 from avsync.run.resume import OpenRun
 from avsync.run.state import Best, State, TrustRecord
-from avsync.train import pictures
 from avsync.train.efficiency import BusySpan, Floor, Guard
 from avsync.train.preflight import Forecast
 from avsync.train.tracking import StepMetrics, Tracker
@@ -32,6 +31,8 @@ from sharding.base.text import counted, percent
 from sharding.base.written_paths import is_url
 
 FIRST_CLIPS = "waiting for the first clips"
+CLIPS = 4
+"""Rows of a picture in TensorBoard."""
 NO_FLOOR = Floor(0, 3600)
 """Nobody looks how busy a GPU is."""
 
@@ -209,6 +210,7 @@ class TrainReporter(Reporter):
         self._opened, runtime = opened, opened.config.runtime
         self._trained = [0.0, 0.0, 0.0]
         self._tracker = Tracker(opened.paths, opened.info, state.step) if speaks else None
+        self._undrawn: tuple[NetworkInput, Batch] | None = None
         super().__init__(
             "training",
             opened.paths,
@@ -317,16 +319,27 @@ class TrainReporter(Reporter):
             self.say(words)
 
     def first_batch(self, batch: Batch, prepare: Callable[[Batch], NetworkInput]) -> None:
-        """What the network is shown; drawn only where somebody looks."""
+        """What the network is shown; drawn only where somebody looks, and once its step is done: that is waited for."""
         if self._tracker:
             with housekeeping("draw the first batch in", self._opened.paths.tensorboard, Exception):
-                self._tracker.first_batch(pictures.batch_sheet(prepare(batch), batch))
+                self._undrawn = prepare(shown := batch.first(CLIPS)), shown
+
+    def beat(self, step: int) -> None:
+        super().beat(step)
+        undrawn, self._undrawn = self._undrawn, None
+        if self._tracker and undrawn:
+            with housekeeping("draw the first batch in", self._opened.paths.tensorboard, Exception):
+                from avsync.train.pictures import batch_sheet  # late: ranks that draw nothing load nothing that draws
+
+                self._tracker.first_batch(batch_sheet(*undrawn))
 
     def heat_maps(self, answer: BatchAnswer) -> None:
         """Where the network looks, now."""
         if self._tracker:
             with housekeeping("draw heat maps in", self._opened.paths.tensorboard, Exception):
-                self._tracker.heat_maps(pictures.cam_sheet(answer), self._pulse.now.step)
+                from avsync.train.pictures import cam_sheet  # late: as above
+
+                self._tracker.heat_maps(cam_sheet(answer, CLIPS), self._pulse.now.step)
 
 
 def next_command(*words: object) -> str:

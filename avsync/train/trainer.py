@@ -4,6 +4,7 @@ Our loader is never given to prepare(): it would make rank 0 read for all. `trai
 are those of loop.py.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from avsync.data.batch import Batch
 from avsync.honesty.judge import after, alarm_of, score_of
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions, StoppedWaiting
+from avsync.loading.spawner import spawner_of
 from avsync.models.parts import SyncNet
 from avsync.run.checkpoint import Saved, restore_weights
 from avsync.run.descent import take_weights
@@ -95,6 +97,7 @@ def train_by(
         )
         use_cores(accelerator.device)
         world = world_of(accelerator, patience)
+    spawner_of(os.getpid())  # it imports what workers need while this process reads the index and builds the network
     with ExitStack() as held:
         opened = world.together(lambda: open_run(dataset, run, config, world, held, origin, features))
         with WaitNotice("building the network, or taking up its newest checkpoint", console):

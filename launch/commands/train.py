@@ -134,13 +134,14 @@ class Train(Parsed):
         if self.check:
             return self._check()
         with starting():
-            from avsync.separation.learner import train_separator
             from avsync.train.trainer import train
 
         runtime = self.config.runtime  # a folder of the machine that trains: of a job, its variables are set there only
         scratch = typed_path(runtime.scratch, "--runtime.scratch")
         config = replace(self.config, runtime=replace(runtime, scratch=scratch))
         if config.separates:
+            from avsync.separation.learner import train_separator  # late: it brings what draws
+
             train_separator(self.dataset, self.run, config, self.origin, self.features)
         elif self.features:
             raise InputError(f"--features {self.features} is for --preset separate; --from starts from another run")
@@ -266,10 +267,10 @@ class Score(Parsed):
 
             return report_set(score_set(run, videos, self.config, self.json, self.against))
         with starting():
-            from avsync.score.report import report
+            from avsync.score.report import report, tell
             from avsync.score.score import score
 
-        return report(score(run, videos, self.config))
+        return report(score(run, videos, self.config, tell))
 
     def _asked(self) -> tuple[Path, tuple[Path, ...]]:
         """The network, and the videos: what is a file is no run, nor, for sets, a folder without one."""

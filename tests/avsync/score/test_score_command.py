@@ -31,6 +31,25 @@ def test_one_file_gets_a_sentence_and_the_place_of_its_picture(
     assert f"Next: open {run / 'score' / 'late.png'}" in shown
 
 
+def test_the_answer_does_not_wait_for_its_picture(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = list[str]()
+
+    def png(*_: object) -> bytes:
+        shown.append(capsys.readouterr().out)
+        return b"a picture"
+
+    monkeypatch.setattr("avsync.score.plot.score_png", png)
+    video = write_video(tmp_path / "late.mkv", late(500))
+    assert main(["score", str(run), str(video)]) == 0
+    assert "late.mkv: out of sync, the sound comes 5" in shown[0]
+    assert "late.mkv: out of sync" not in capsys.readouterr().out  # said once
+    assert main(["score", str(run), str(video), str(video)]) == 0
+    assert "out of sync" not in "".join(shown[1:])  # several have a table
+    assert capsys.readouterr().out.count("late.mkv  off ") == 2
+
+
 def test_a_bad_file_costs_only_itself(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     silent = write_video(tmp_path / "mute.mp4", film(audio_codec="", seconds=Fraction(3)))
     blind = write_video(tmp_path / "radio.mkv", film(video_codec="", seconds=Fraction(3)))
@@ -153,7 +172,7 @@ def test_moments_and_offsets_read_as_people_write_them() -> None:
 def test_a_file_in_the_place_of_the_run_is_a_video_for_the_network_that_comes_along(tmp_path, monkeypatch):
     asked = list[tuple[Path, tuple[Path, ...]]]()
 
-    def score(run, videos, config):
+    def score(run, videos, config, answered):
         asked.append((run, tuple(videos)))
         return []
 

@@ -5,16 +5,21 @@ import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
+from avsync_settings import one_step
 from curves import curve, load
 from seen import keys, ordered, trained, watched
 
 from avsync.config import LowRateConfig, OptimConfig, OptimizerName, PairConfig, RuntimeConfig, TrainConfig, ViewConfig
+from avsync.data.batch import Batch
+from avsync.data.transforms import NetworkInput
 from avsync.run.network import load_network
 from avsync.run.paths import RunPaths
+from avsync.train import pictures
+from avsync.train.reporter import CLIPS, TrainReporter
 from avsync.train.step import OPTIMIZERS, learning_rate
 from avsync.train.tracking import PLATEAU_LOSS
 from avsync.train.trainer import train
@@ -41,6 +46,34 @@ def test_a_run_leaves_curves_pictures_settings_and_checkpoints(dataset, config, 
     assert RunPaths(run).saved_steps()[0] == 10
     assert len(RunPaths(run).saved_steps()) <= config.runtime.keep + 1
     assert json.loads((run / "best.json").read_text())["step"] in RunPaths(run).saved_steps()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_first_step_does_not_wait_for_the_picture_of_what_it_was_shown(
+    dataset, tmp_path, monkeypatch, capsys, accumulate
+):
+    said, drawn = list[str](), list[tuple[Batch, NetworkInput]]()
+    sheet, shown = pictures.batch_sheet, list[Batch]()
+    first_batch = TrainReporter.first_batch
+
+    def seen(self: TrainReporter, batch: Batch, *rest: Any) -> None:
+        shown.append(batch.first(len(batch.keys)))
+        first_batch(self, batch, *rest)
+
+    def drawing(given: NetworkInput, batch: Batch) -> Any:
+        said.append(capsys.readouterr().out)
+        drawn.append((batch, given))
+        return sheet(given, batch)
+
+    monkeypatch.setattr(TrainReporter, "first_batch", seen)
+    monkeypatch.setattr(pictures, "batch_sheet", drawing)
+    config = replace(one_step(), batch=8)
+    train(dataset, tmp_path / "run", replace(config, runtime=replace(config.runtime, accumulate=accumulate)))
+    assert "step 1/1 " in said[0]
+    (batch, given), (whole,) = *drawn, shown
+    assert batch.keys == whole.keys[:CLIPS]
+    assert torch.equal(batch.yuv, whole.yuv[:CLIPS])  # its slot has other clips by now
+    assert len(given.frames) == len(batch.keys) == min(CLIPS, 8 // accumulate)
 
 
 def test_the_finished_run_is_left_alone_by_the_same_command(dataset, config, tmp_path):
