@@ -25,7 +25,7 @@ RESOLVE := pyproject.toml --quiet --upgrade --extra dev --only-binary :all: --no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint types slurm pytest renew demo replay cluster-demo format clean
+.PHONY: help setup test lint types slurm pytest renew demo replay cluster-demo gpu-wheels format clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,10 +102,14 @@ replay: setup  ## the thesis's history on scenes: networks that cheat, an alarm,
 cluster-demo: slurm  ## a run that survives two preemptions, on a real SLURM cluster of this machine; about four minutes
 	@$(BIN)/python -m slurm.demo
 
+GPU_WHEELS ?= gpu-wheels
+gpu-wheels: setup  ## wheels for `python3 -m benchmarks.gpu` on a machine with torch and no network (Python 3.12, x86-64)
+	@$(BIN)/python -m benchmarks.gpu.wheels $(GPU_WHEELS)
+
 format: setup  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove .venv, caches and the folders of demos
-	rm -rf $(VENV) .renew .slurm .pytest_cache .ruff_cache .hypothesis demo replay cluster-demo build *.egg-info
+	rm -rf $(VENV) .renew .slurm .pytest_cache .ruff_cache .hypothesis demo replay cluster-demo gpu-wheels build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

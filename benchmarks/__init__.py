@@ -9,6 +9,7 @@
     forged     datasets that lie: a clip is skipped             python -m benchmarks.forged
     soak       jobs on a real SLURM that is disturbed          python -m benchmarks.soak
     train      what training takes of a GPU                    python -m benchmarks.train
+    gpu        all that a GPU can tell in eight minutes        python -m benchmarks.gpu
     learning   how well and how soon networks learn            python -m benchmarks.learning
 
 A benchmark of one file lies beside them: cores, help, index, order, score, slurm_requeue, slurm_status, verify.

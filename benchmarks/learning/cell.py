@@ -27,6 +27,7 @@ from avsync.spec import InputSpec
 from avsync.staging.mirror import StagedDataset
 from avsync.train.trainer import train
 from benchmarks.train.feed import curve
+from benchmarks.train.settings import PLATEAU_BELOW
 from sharding.base.files import read_json, write_json
 
 Ears = Literal["own", "waveform", "log-mel"]
@@ -37,8 +38,6 @@ EARS: dict[Ears, tuple[Callable[[InputSpec], nn.Module], int]] = {
 """How they are built, and how many features they give."""
 WANTED: dict[ModelName, int] = {"paper": 256, "small": small.FEATURES, "covariance": small.FEATURES}
 """Features that the networks take in, those whose ears can be changed."""
-PLATEAU_BELOW = 0.6
-"""A loss that stays below this has left the plateau near ln 2 = 0.693."""
 JUDGED = PairConfig(min_shift_s=2, max_shift_s=5.9)
 """Symmetric pairs: whatever taught a network, these leak nothing to it."""
 WIDE_S = 4.0

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
 
@@ -23,9 +23,9 @@ from benchmarks.base.child import OUT_OF_MEMORY
 from benchmarks.base.runner import Child, Failed
 from benchmarks.base.table import command
 from benchmarks.train.feed import make_dataset
-from benchmarks.train.jobs import FPS, ComputeJob, Device, Job, MachineJob, Size, StreamJob, TrainJob
+from benchmarks.train.jobs import FPS, ComputeJob, Device, Job, MachineJob, Size, StreamJob, TrainJob, case_of
 from benchmarks.train.report import markdown
-from benchmarks.train.settings import BESIDE, COMPILED, FIRST, LADDER, Answer, Case, Results, Setting, Trouble
+from benchmarks.train.settings import BESIDE, COMPILED, FIRST, LADDER, Case, Results, Setting, Trouble
 from sharding.base.files import publish, write_json
 from sharding.errors import AvsyncError
 
@@ -36,10 +36,22 @@ COMPILE_LIMITS = (60, 180)
 class Bench:
     """Asks for figures while there is time, and writes them down."""
 
+    name = "train"
+    """Of the benchmark, and of its files."""
+
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.child = options, Child()
         self.end = time.monotonic() + 60 * options.minutes
-        self.results = Results(command=" ".join(["python -m benchmarks.train", *sys.argv[1:]]))
+        """When the time is over for what is done now."""
+        self.results = self.empty(" ".join([f"python -m benchmarks.{self.name}", *sys.argv[1:]]))
+
+    def empty(self, command: str) -> Results:
+        """Where figures go."""
+        return Results(command=command)
+
+    def page(self) -> str:
+        """All tables."""
+        return markdown(self.results)
 
     def do(self, job: Job) -> None:
         """One job, and with half the clips when memory does not do."""
@@ -55,25 +67,29 @@ class Bench:
             self.take(self.child.ask(work, job, min(most, left)))
         except Failed as error:
             self.take(Trouble(what=job.what, why=str(error)))
-            memory = str(error) == OUT_OF_MEMORY
-            if memory and not isinstance(job, MachineJob) and job.case.batch > 1:
-                self.do(replace(job, case=replace(job.case, batch=job.case.batch // 2)))
+            case, changed = case_of(job), cast(Any, job)
+            if str(error) == OUT_OF_MEMORY and case and case.batch > 1:
+                self.do(replace(changed, case=replace(case, batch=case.batch // 2)))
 
-    def take(self, given: Answer) -> None:
-        """Print it, keep it, write it."""
+    def take(self, given: Any) -> None:
+        """Print it, keep it, write all."""
         print(given, flush=True)
         self.results.add(given)
+        self.write()
+
+    def write(self) -> None:
+        """What there is so far."""
         folder: Path = self.options.out
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "train.json", self.results)
-        with publish(folder / "train.md") as file:
-            file.write(markdown(self.results).encode())
+        write_json(folder / f"{self.name}.json", self.results)
+        with publish(folder / f"{self.name}.md") as file:
+            file.write(self.page().encode())
 
 
 def limits(job: Job) -> tuple[float, float]:
     """Seconds that must be left, and after which it is stopped."""
-    compiled = not isinstance(job, MachineJob) and job.case.setting.compiled
-    more = COMPILE_LIMITS if compiled else (0, 0)
+    case = case_of(job)
+    more = COMPILE_LIMITS if case and case.setting.compiled else (0, 0)
     return job.limits[0] + more[0], job.limits[1] + more[1]
 
 
@@ -177,7 +193,7 @@ def main() -> None:
                 bench.do(job)
         finally:
             bench.child.close()
-    print(markdown(bench.results))
+    print(bench.page())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.batch import Batch
 from avsync.data.order import Draw
@@ -108,6 +106,9 @@ def pace(feed: Feed, batch: int, options: LoaderOptions, use: Callable[[Batch], 
 
 def curve(run: Path, name: str, tag: str) -> list[tuple[int, float]]:
     """(step, value) of a curve in a run's TensorBoard files; empty where there is no such curve."""
+    # late: a machine that is only measured need not have it
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(run / "tensorboard" / name), size_guidance={"scalars": 0})
     events.Reload()
     there = events.Scalars(tag) if tag in events.Tags()["scalars"] else []

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 
@@ -50,7 +50,10 @@ class MachineJob:
 
     device: Device
     limits: ClassVar[Limits] = (10, 60)
-    what: ClassVar[str] = "the machine's own limits"
+
+    @property
+    def what(self) -> str:
+        return "the machine's own limits"
 
     def run(self) -> Machine:
         device, cuda = torch.device(self.device), self.device == "cuda"
@@ -69,13 +72,30 @@ class MachineJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeJob:
+class ResidentJob:
     """Steps on a batch that lies on the device."""
 
-    limits: ClassVar[Limits] = (10, 100)
     device: Device
     case: Case
     size: Size
+    sounds: int = 2
+    """Of each clip's pictures."""
+
+    def ready(self) -> Callable[[], object]:
+        """A step, again and again."""
+        device, view = torch.device(self.device), self.size.view()
+        use_cores(device)
+        spec = spec_of(self.size.frames, view)
+        stepper = Stepper(self.case, spec, view, device)
+        batch = resident_batch(self.case.batch, spec, view, device, self.sounds)
+        return lambda: stepper(batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeJob(ResidentJob):
+    """How long they take."""
+
+    limits: ClassVar[Limits] = (10, 100)
     seconds: float
 
     @property
@@ -83,13 +103,9 @@ class ComputeJob:
         return str(self.case)
 
     def run(self) -> Computed:
-        device, view = torch.device(self.device), self.size.view()
-        use_cores(device)
-        spec = spec_of(self.size.frames, view)
-        stepper = Stepper(self.case, spec, view, device)
-        batch = resident_batch(self.case.batch, spec, view, device)
-        flops = flops_of(self.case.network, spec)
-        return measure(self.case, lambda: stepper(batch), device, self.seconds, flops)
+        step, device = self.ready(), torch.device(self.device)
+        flops = flops_of(self.case.network, spec_of(self.size.frames, self.size.view()), self.sounds)
+        return measure(self.case, step, device, self.seconds, flops)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,4 +212,18 @@ def median_time(work: Callable[[], object], device: torch.device) -> float:
     return statistics.median(step_times(work, device, TRIALS))
 
 
-Job = MachineJob | ComputeJob | StreamJob | TrainJob
+class Job(Protocol):
+    """What is asked of the process that computes."""
+
+    limits: ClassVar[Limits]
+
+    @property
+    def what(self) -> str: ...
+    def run(self) -> Any:
+        """Its figures."""
+        ...
+
+
+def case_of(job: Job) -> Case | None:
+    """Those that compute have one."""
+    return getattr(job, "case", None)

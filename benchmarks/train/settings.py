@@ -4,10 +4,13 @@ No torch here.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from avsync.config import ModelName
 from sharding.base.text import percent
+
+PLATEAU_BELOW = 0.6
+"""A loss that stays below this has left the plateau near ln 2 = 0.693."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,9 +193,6 @@ class Machine:
         )
 
 
-Answer = Machine | Computed | Streamed | Trained | Trouble
-
-
 @dataclass(kw_only=True, slots=True)
 class Results:
     """Everything so far; as JSON beside the tables."""
@@ -204,7 +204,7 @@ class Results:
     trained: list[Trained] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
-    def add(self, row: Answer) -> None:
+    def add(self, row: Any) -> None:
         """One more."""
         if isinstance(row, Machine):
             self.machine = row

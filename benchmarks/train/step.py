@@ -101,10 +101,10 @@ def spec_of(frames: int, view: View, fps: int = 30, sample_rate: int = 44_100) -
     return InputSpec(frames=frames, **size, samples=samples, channels=1, clock=clock)
 
 
-def resident_batch(clips: int, spec: InputSpec, view: View, device: torch.device) -> Batch:
-    """Random bytes on the device, cut and mirrored as in training: both labels of each clip."""
+def resident_batch(clips: int, spec: InputSpec, view: View, device: torch.device, sounds: int = 2) -> Batch:
+    """Random bytes on the device, cut and mirrored as in training: each clip with one sound of its own, others not."""
     torch.manual_seed(1)
-    pair = Pair(0, (SoundWindow(0, 0, True), SoundWindow(60, 0, False)))
+    pair = Pair(0, tuple(SoundWindow(60 * number, 0, not number) for number in range(sounds)))
     rows = (spec.frames, view.height * 3 // 2, view.width)
     corners = [(2 * (row % 5), 2 * (row % 7)) for row in range(clips)]
     most = view.height - view.crop_height, view.width - view.crop_width
@@ -116,8 +116,8 @@ def resident_batch(clips: int, spec: InputSpec, view: View, device: torch.device
             for row, (top, left) in enumerate(corners)
         ),
         yuv=torch.randint(0, 256, (clips, *rows), dtype=torch.uint8, device=device),
-        audio=torch.randint(-(2**15), 2**15, (clips, 2, spec.samples, 1), dtype=torch.int16, device=device),
-        in_sync=torch.tensor([[1.0, 0.0]], device=device).expand(clips, 2),
+        audio=torch.randint(-(2**15), 2**15, (clips, sounds, spec.samples, 1), dtype=torch.int16, device=device),
+        in_sync=torch.tensor([[1.0, *[0.0] * (sounds - 1)]], device=device).expand(clips, sounds),
         matrix=torch.zeros(clips, dtype=torch.long, device=device),
         valid=torch.ones(clips, dtype=torch.bool, device=device),
     )
