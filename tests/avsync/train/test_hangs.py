@@ -15,11 +15,12 @@ from sharding.base.files import write_json
 LIMITS_S = {Section.DATA: 20.0, Section.STEP: 20.0, Section.VALIDATION: 60.0, Section.CHECKPOINT: 20.0}
 """The first validation imports what draws its maps."""
 CHILD = """
-import ctypes, os, shutil, signal, sys
+import ctypes, os, shutil, signal, sys, time
 from pathlib import Path
 from avsync.config import TrainConfig
 from avsync.loading import loader
-from avsync.train import loop, step, trainer, validation
+from avsync.run import saver
+from avsync.train import step, trainer, validation
 from sharding.base.files import read_json
 
 at, rank = os.environ["HANGS_AT"], os.environ["RANK"]
@@ -64,7 +65,7 @@ if at == "step" and rank == "1":
 if at == "validation" and rank == "1":
     on_call(1, validation, "examined_rows", stopped)
 if at == "checkpoint" and rank == "0":
-    on_call(1, loop, "keep_checkpoint", blocked)
+    on_call(1, saver, "keep_checkpoint", lambda: time.sleep(600))  # a disk: the next checkpoint waits for it
 if __name__ == "__main__":
     trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
 """
