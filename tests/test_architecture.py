@@ -94,7 +94,6 @@ SHORT = {
     "launch.doctor.command": "a command, imported for help without its work",
     "launch.job.interface": "Python's own library alone: it is copied to nodes without the rest",
     "launch.queue.sacct": "one of SLURM's programs",
-    "sharding.sources.boxes": "one file format",
     "sharding.containers.stretches": "what edits and packet times share: without it they import each other",
     "sharding.base.ahead": "faces, and windows for a network, share it",
     "sharding.base.environment": "what a launcher and the work agree on: both packages import it",

@@ -36,6 +36,11 @@ def heat_in_time(cam: Tensor, frames: int) -> NDArray[np.float32]:
     return heat_of(cam, (frames, cam.shape[1], cam.shape[2]))
 
 
+def heat_of_cells(cam: Tensor) -> Tensor:
+    """|w . f|: any shape -> the same."""
+    return cam.detach().abs()
+
+
 def hottest_of(cam: Tensor, frames: int) -> Hottest:
     """The hottest point of a window of `frames` frames. cam: (t, h, w)."""
     cells = cam.shape
