@@ -102,7 +102,6 @@ SHORT = {
     "avsync.data.batch": "a record that loading and training share",
     "avsync.data.fingerprint": "a record that runs keep: compared without what it is of",
     "avsync.run.alarm": "a record that training and the batch script share; without numpy",
-    "avsync.models.cam": "maps are asked for by six rooms, networks by one",
     "avsync.models.covariance": "a network is one page",
     "avsync.models.spectrum": "a network, and all who use its masks, share it",
     "avsync.audit.config": "settings: imported without what they set",

@@ -5,7 +5,7 @@ Juanola et al. 2024 (arXiv 2410.01020) ask so of localisation models, with one t
 own sound, always the same of a clip. N maps; t h w cells, T frames, H W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from avsync.evaluate.truth import CELLS, out_of_sight, truth_at
 from avsync.figures import to_uint8
 from avsync.honesty.swap import Examined, donors
 from avsync.loading.feed import Feed
-from avsync.models.cam import heat_of_cells, hottest_of
+from avsync.models.cam import evidence, hottest_of
 from avsync.models.parts import SyncNet
 from sharding.format.clip import ClipMeta
 
@@ -67,6 +67,8 @@ class MapExaminer:
     network: SyncNet
     feed: Feed
     answers: list[AskedMap] = field(default_factory=list)
+    reading: Callable[[Tensor, Tensor], Tensor] = evidence
+    """cam (N, t, h, w), logit (N,) -> heat, at least 0."""
 
     @torch.no_grad()
     def ask(self, got: Examined) -> None:
@@ -81,11 +83,12 @@ class MapExaminer:
             return
         rows, sources = list(known), [int(group[batch.draws[row].clip]) for row in known]
         own = batch.in_sync[rows].argmax(1)
-        cams = got.answer.output.cam[rows, own]
+        output = got.answer.output
+        heats = self.reading(output.cam[rows, own], output.logit[rows, own])
         most = self._most(got, rows, own, donors(sources))
         for number, (row, meta) in enumerate(known.items()):
             controls = {name: float(heat[number]) for name, heat in most.items() if torch.isfinite(heat[number])}
-            self.answers.append(self._answer(got, row, meta, sources[number], cams[number], controls))
+            self.answers.append(self._answer(got, row, meta, sources[number], heats[number], controls))
 
     def _most(self, got: Examined, rows: list[int], own: Tensor, donor: Sequence[int]) -> dict[str, Tensor]:
         """The most heat of each row's map under each control, (N,); NaN where it could not be asked."""
@@ -95,18 +98,17 @@ class MapExaminer:
         noise = white(sounds, [got.answer.batch.draws[row].clip for row in rows])
         silence = self.network.audio(torch.zeros_like(sounds[:1])).expand_as(heard)
         given = {"silence": silence, "noise": self.network.audio(noise), "swap": heard[other]}
-        found = {name: self.network.fuse(got.seen[rows], its).cam[:, 0] for name, its in given.items()}
-        most = {name: heat_of_cells(cam).flatten(1).amax(1) for name, cam in found.items()}
+        found = {name: self.network.fuse(got.seen[rows], its) for name, its in given.items()}
+        most = {name: self.reading(out.cam[:, 0], out.logit[:, 0]).flatten(1).amax(1) for name, out in found.items()}
         alone = torch.tensor([one < 0 for one in donor], device=heard.device)
         return {name: most[name].masked_fill(alone, torch.nan) if name == "swap" else most[name] for name in CONTROLS}
 
     def _answer(
-        self, got: Examined, row: int, meta: ClipMeta, source: int, cam: Tensor, controls: dict[str, float]
+        self, got: Examined, row: int, meta: ClipMeta, source: int, cells: Tensor, controls: dict[str, float]
     ) -> AskedMap:
         frames, pictures = got.answer.given.frames[row], got.answer.given.frames.shape[2]
         first = got.answer.batch.draws[row].pair.picture
-        hottest = hottest_of(cam, pictures)
-        cells = heat_of_cells(cam)
+        hottest = hottest_of(cells, pictures)
         answer = AskedMap(
             group=source,
             case=meta.case or "",

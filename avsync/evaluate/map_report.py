@@ -1,7 +1,7 @@
 """How good the maps are: by case of the truth, and how often they light up where nothing in the picture sounds.
 
-One threshold for all maps, chosen on val: the heat that parts best (Youden 1950) maps of pictures with their source in
-sight from those under each control, all controls weighing the same. From it on a map is lit.
+One threshold for all maps, chosen on val as detectors are set, by their false alarms: the lowest heat at which no
+control lights more than one map of twenty. From it on a map is lit; how many true ones are is then the network's merit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,8 @@ from avsync.metrics import Mean, Proportion, mean_of, proportion_of, roc_auc
 from sharding.base.csv_table import write_csv
 from sharding.base.text import interval, percent
 
+ALLOWED = 0.05
+"""Of val's maps under each control that may be lit."""
 OFF_SCREEN = "off-screen"
 ALL = "all"
 
@@ -94,22 +96,15 @@ def heat_under(control: str, asked: Sequence[AskedMap]) -> NDArray[np.float64]:
 
 
 def choose(asked: Sequence[AskedMap], split: str) -> Threshold:
-    """Of the maps of val. Never below any heat at all: what has none is not lit."""
-    seen = np.sort([one.heat for one in asked if not one.off_screen])
-    unseen = [np.sort(heat_under(name, maps)) for name, maps in unlit(asked).items()]
-    heats = np.unique(np.concatenate([seen, *unseen]))
-    between = np.concatenate(((heats[:-1] + heats[1:]) / 2, heats[-1:])) if len(heats) else np.zeros(0)
-    between = between[between > 0]
-    if not len(between) or not len(seen):
-        return Threshold(heat=float(np.finfo(np.float32).tiny), split=split, maps=len(asked))
-    gain = _lit(seen, between) - (np.mean([_lit(one, between) for one in unseen], axis=0) if unseen else 0)
-    best = np.flatnonzero(gain >= gain.max() - 1e-12)
-    return Threshold(heat=float(between[best[len(best) // 2]]), split=split, maps=len(asked))
-
-
-def _lit(heats: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of sorted heats that reach each threshold."""
-    return 1 - np.searchsorted(heats, thresholds) / len(heats)
+    """Of the maps of val: the lowest at which no control lights more than ALLOWED of them. What has no heat is dark."""
+    heats = np.concatenate([[0.0, *(one.heat for one in asked)], *(heat_under(*one) for one in unlit(asked).items())])
+    needed = 0.0
+    for control, maps in unlit(asked).items():
+        under = np.sort(heat_under(control, maps))
+        needed = max(needed, float(under[len(under) - 1 - int(ALLOWED * len(under))]))
+    above = heats[heats > needed]
+    least = (needed + float(above.min())) / 2 if len(above) else float(np.nextafter(needed, np.inf))
+    return Threshold(heat=least, split=split, maps=len(asked))
 
 
 def report(asked: Sequence[AskedMap], threshold: Threshold) -> MapReport | None:
