@@ -1,7 +1,7 @@
 """Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from avsync.data.order import (
     mixed,
 )
 from avsync.evaluate.actions import action_table, action_words
+from avsync.evaluate.controls import AskedMap, MapExaminer
 from avsync.evaluate.forced_choice import Bias, bias_words, by_action_name
+from avsync.evaluate.map_pictures import map_plot, map_sheet
+from avsync.evaluate.map_report import Threshold, choose, map_table, map_words, report
 from avsync.evaluate.matching import Matcher, Matching
 from avsync.evaluate.plots import evaluation_plot
 from avsync.evaluate.pointing import PointingResult, point
@@ -49,6 +52,9 @@ from sharding.base.files import publish
 from sharding.base.guarded import check_steps, claim
 from sharding.base.text import interval, percent
 from sharding.errors import FormatError, InputError
+
+VAL_CLIPS = 200
+"""Of val that are asked to find from which heat on a map is lit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
             f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
         )
     found, group = choices(got, feed.sampler.sounds), feed.dataset.index.group
+    maps = report(heard.maps, _threshold(network, feed, heard.maps, config, device)) if heard.maps else None
     card = Scorecard(
         run=full_name(run.resolve()),
         dataset=full_name(dataset.resolve()),
@@ -110,11 +117,17 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
         matching=heard.matching,
         choice_by_action=by_action_name(found, feed.dataset),
         reliability=Trustworthiness.of(got, group, network.calibration),
+        maps=maps,
     )
     result = Evaluation(card, evaluation_place(RunPaths(run), dataset, config.name, network.step))
     save(card, got, feed.dataset, result.folder)
     with publish(result.plot) as file:
         file.write(evaluation_plot(card, got))
+    if maps:
+        for name, drawn in (("maps.png", map_plot(maps)), ("maps-sheet.png", map_sheet(heard.maps))):
+            if drawn:
+                with publish(result.folder / name) as file:
+                    file.write(drawn)
     show(result, heard.last_error)
     return result
 
@@ -129,6 +142,8 @@ class _Heard:
     groups: list[int] = field(default_factory=list)
     """Of each point's clip."""
     matching: Matching | None = None
+    maps: list[AskedMap] = field(default_factory=list)
+    """Of pictures of which it is known where the sound comes from."""
     unreadable: set[int] = field(default_factory=set)
     """Clips that could not be read."""
     last_error: str = ""
@@ -139,13 +154,14 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
     batch = even_batch(len(draws), config.batch)
     batches = batches_of_rank(mixed(draws, batch), batch, 0, 1)
     mute, heard, tables = network.config.pairs.mute_samples, _Heard(), list[Tensor]()
-    matcher = Matcher(network.model, feed.dataset)
+    matcher, examiner = Matcher(network.model, feed.dataset), MapExaminer(network.model, feed, heard.maps)
     with feed.loader(LoaderOptions(device=device)) as loader:
         stream = examined(network.model, loader.batches(batches), feed.view, mute, feed.dataset.index.group)
         with Bar("evaluating", len(batches), unit="share", passing=True) as bar:
             for got in stream:
                 tables.append(examined_rows(got))
                 matcher.ask(got)
+                examiner.ask(got)
                 _note_points(got.answer, feed, heard)
                 clips = zip(got.answer.batch.draws, got.answer.batch.jsons, strict=True)
                 heard.unreadable |= {draw.clip for draw, json in clips if draw.clip >= 0 and json is None}
@@ -154,6 +170,26 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
     heard.matching = matcher.found()
     heard.table = _unmixed(torch.cat(tables).unflatten(0, (len(batches) * batch, -1)), mixed(range(len(draws)), batch))
     return heard
+
+
+def _threshold(
+    network: LoadedNetwork, asked: Feed, maps: Sequence[AskedMap], config: EvaluateConfig, device: torch.device
+) -> Threshold:
+    """From which heat on a map is lit: as val has it; where that has no such pictures, as the split that was asked."""
+    if config.split != "val" and asked.dataset.info.clips.get("val"):
+        pairs, folder = config.pairs_of(network.config.pairs), asked.dataset.folder
+        with suppress(InputError), _own_flags():  # no clip of val is long enough
+            feed = Feed.open(folder, "val", pairs, network.config.view)
+            draws = feed.fixed_draws(feed.fixed_clips(VAL_CLIPS), 1)
+            batch = even_batch(len(draws), config.batch)
+            batches, examiner = batches_of_rank(mixed(draws, batch), batch, 0, 1), MapExaminer(network.model, feed)
+            mute, group = network.config.pairs.mute_samples, feed.dataset.index.group
+            with feed.loader(LoaderOptions(device=device)) as loader:
+                for got in examined(network.model, loader.batches(batches), feed.view, mute, group):
+                    examiner.ask(got)
+            if examiner.answers:
+                return choose(examiner.answers, "val")
+    return choose(maps, config.split)
 
 
 def _unmixed(rows: Tensor, order: list[int]) -> Tensor:
@@ -204,6 +240,8 @@ def show(result: Evaluation, last_error: str) -> None:
             f"({interval(found.hottest.low, found.hottest.high)}) = {found.times_chance:.1f}x chance "
             f"({percent(found.chance)}); picture's centre {percent(found.centre.value)}",
         )
+    if card.maps:
+        console.print(map_table(card.maps), map_words(card.maps))
     console.print(f"figures, predictions and plot: {result.folder}", soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from avsync.evaluate.actions import ActionRow, judge
 from avsync.evaluate.forced_choice import Bias, shift_bins, span_name, within
+from avsync.evaluate.map_report import MapReport, write_maps
 from avsync.evaluate.matching import Matching
 from avsync.evaluate.pointing import PointingResult
 from avsync.honesty.judge import Honesty
@@ -102,6 +103,8 @@ class Scorecard:
     choice_by_action: dict[str, Proportion] = field(default_factory=dict)
     reliability: Trustworthiness | None = None
     """None in summaries of before it was asked."""
+    maps: MapReport | None = None
+    """None where nobody knows where the sounds come from, and in summaries of before it was asked."""
 
 
 def by_action(got: Predictions, dataset: Dataset) -> tuple[ActionRow, ...]:
@@ -147,6 +150,8 @@ def save(card: Scorecard, got: Predictions, dataset: Dataset, folder: Path) -> N
     write_csv(folder / "by_shift.csv", ("shift", *header, *choice), shifts)
     columns = ("reading", "low", "high", "predicted", "observed", "low_95", "high_95", "examples")
     write_csv(folder / "reliability.csv", columns, _reliability_rows(card.reliability))
+    if card.maps:
+        write_maps(folder, card.maps)
     names, action, fps = dataset.info.actions, dataset.index.action, dataset.info.clock.fps
     examples = (
         (dataset.key(int(clip)), names[action[clip]], f"{float(int(shift) / fps):.4f}", int(sync), f"{logit:.4f}")

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+AROUND, MOMENT = 1 / 12, 0.1
+"""Share of the picture's side, and of the window, over which evidence is gathered: standard deviations. Found on scenes
+(docs/shortcuts.md)."""
+
 
 class Hottest(NamedTuple):
     """Where a map is hottest: the centre of its hottest cell, for interpolation adds no higher point."""
@@ -34,6 +38,35 @@ def heat_of(cam: Tensor, size: tuple[int, int, int]) -> NDArray[np.float32]:
 def heat_in_time(cam: Tensor, frames: int) -> NDArray[np.float32]:
     """|w . f| for each frame, still in cells: cam (t, h, w) -> (T, h, w). The first half of heat_of."""
     return heat_of(cam, (frames, cam.shape[1], cam.shape[2]))
+
+
+def evidence(cam: Tensor, logit: Tensor) -> Tensor:
+    """Heat that stays dark where nothing heard belongs to a place: (N, t, h, w), (N,) -> (N, t, h, w).
+
+    |w . f| is hot against a sound, too, and at any moment by chance. Here a place counts by what speaks *for* it over
+    the whole window, around it: its level. Within the window its moments count by what speaks for it then. The most
+    heat of a map is the highest level of any place, times the network's own probability that the sound belongs here.
+    """
+    cam, logit = cam.detach().float(), logit.detach().float()
+    side, steps = max(cam.shape[2:]), cam.shape[1]
+    level = cam.mean(dim=1, keepdim=True)
+    for axis in (2, 3):
+        level = blurred(level, axis, AROUND * side)
+    level = level.relu()
+    shape = (blurred(cam, 1, MOMENT * steps).relu() * level).sqrt()
+    most = shape.amax(dim=(1, 2, 3), keepdim=True).clamp_min(torch.finfo(shape.dtype).tiny)
+    return shape / most * level.amax(dim=(1, 2, 3), keepdim=True) * logit.sigmoid()[:, None, None, None]
+
+
+def blurred(cells: Tensor, axis: int, sigma: float) -> Tensor:
+    """By a Gaussian of so many cells along an axis; beyond the ends the last cells go on."""
+    reach = round(3 * sigma)
+    if not reach:
+        return cells
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=cells.device) / sigma) ** 2)
+    lines = cells.movedim(axis, -1)
+    padded = functional.pad(lines.reshape(-1, 1, lines.shape[-1]), (reach, reach), mode="replicate")
+    return functional.conv1d(padded, (weights / weights.sum())[None, None]).reshape(lines.shape).movedim(-1, axis)
 
 
 def hottest_of(cam: Tensor, frames: int) -> Hottest:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avsync.config import PairConfig
 from avsync.data.order import Draw
-from avsync.evaluate.pointing import cropped
+from avsync.evaluate.truth import cropped
 from avsync.figures import HeatScale, to_uint8
 from avsync.models.cam import heat_in_time, hottest_of
 from avsync.replay.answers import answers_of, honest

@@ -22,7 +22,7 @@ from rich.console import Console
 from avsync.config import PairConfig, ViewConfig
 from avsync.data.order import Draw
 from avsync.data.selection import Selection
-from avsync.evaluate.pointing import cropped
+from avsync.evaluate.truth import cropped
 from avsync.loading.worker import Fetcher, Request
 from benchmarks.base.trials import forget_peak, highest_mb
 from benchmarks.forged.lies import lie

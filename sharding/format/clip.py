@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from sharding.errors import InputError
-from sharding.format.crop import Box, ClipCrop
+from sharding.format.crop import Box, ClipCrop, Polygon
 
 FORMAT_VERSION = 2
 KEY_DIGITS = 8
@@ -143,7 +143,11 @@ class ClipMeta:
     decoder: str = ""
     """Which software decoded and encoded it, with versions."""
     boxes: tuple[tuple[Box, ...], ...] = ()
-    """True sound sources, one tuple of boxes per frame; empty when unknown."""
+    """True sound sources, one tuple of boxes per frame; empty when unknown. A frame without any: none is in sight."""
+    masks: tuple[tuple[Polygon, ...], ...] | UnsetType = UNSET
+    """Their outlines, one tuple per frame; not there where only boxes are known."""
+    case: str | UnsetType = UNSET
+    """Which kind of truth that is (of generated scenes: sharding/scenes/config.py), where its source says so."""
     crop: ClipCrop | UnsetType = UNSET
     """Which part of the picture it shows; not there when it is all of it."""
     moved_sound: MovedSound | UnsetType = UNSET

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of the picture's width and height, 0 to 1, origin top left."""
+Polygon = tuple[float, ...]
+"""x0, y0, x1, y1, ... of its corners, in the same fractions: the outline of an object, as COCO writes it."""
 Region = tuple[Fraction, Fraction, Fraction, Fraction]
 """Left edge, upper edge, width and height as fractions of the upright picture's, exactly: all frames have one size."""
 Size = tuple[Fraction, Fraction]

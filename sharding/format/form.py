@@ -102,9 +102,14 @@ class ClipForm:
             yield "moved sound", "by as many samples as its offset is", problem
         if meta.checksums and (problem := problem_of_checksums(meta.checksums, self.shape(frames))):
             yield "checksums", "one for each block", problem
-        numbers = list(chain.from_iterable(chain.from_iterable(meta.boxes)))
-        if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
-            yield "boxes", "between 0 and 1", f"{min(numbers)} to {max(numbers)}"
+        if meta.masks and len(meta.masks) != frames:
+            yield "masks", f"of {frames} frames", f"of {len(meta.masks)}"
+        for name, shapes in (("boxes", meta.boxes), ("masks", meta.masks or ())):
+            numbers = list(chain.from_iterable(chain.from_iterable(shapes)))
+            if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
+                yield name, "between 0 and 1", f"{min(numbers)} to {max(numbers)}"
+        if meta.masks and (wrong := next((one for one in chain(*meta.masks) if len(one) < 6 or len(one) % 2), None)):
+            yield "masks", "of polygons", f"one of {len(wrong)} numbers"
 
 
 def largest_json(frames: int) -> int:

@@ -30,7 +30,7 @@ from sharding.media.decode import OutputSpec, Span, read_spans
 from sharding.media.probe import Probe
 from sharding.pack.cut import ClipPlan, PartCut, runs
 from sharding.plan.plan import SOFTWARE
-from sharding.sources.boxes import read_boxes
+from sharding.sources.boxes import BoxTrack, read_boxes
 from sharding.sources.source import Source
 
 BLOCK_S = 0.1
@@ -215,12 +215,18 @@ def clips_of(
     for run in runs(pieces):
         spans = read_spans(found, [piece.frames for piece in run], spec, [piece.where for piece in run])
         for piece, span in zip(run, spans, strict=True):
-            boxes = track.at(piece.frames, spec.clock.fps) if track else ()
-            crop = _crop(piece, span)
-            if isinstance(crop, ClipCrop):
-                boxes = crop.boxes_in_clip(boxes)
-            meta = replace(_meta(source, found, span, spec), boxes=boxes, crop=crop)
+            meta = replace(_meta(source, found, span, spec), crop=_crop(piece, span))
+            if track:
+                meta = _with_truth(meta, track, piece.frames)
             yield Clip(meta=meta, yuv=span.yuv, audio=span.audio), span
+
+
+def _with_truth(meta: ClipMeta, track: BoxTrack, frames: range) -> ClipMeta:
+    """Where its sound comes from. Of a part of the picture only boxes are told: masks would have to be cut to it."""
+    fps = meta.clock.fps
+    if meta.crop:
+        return replace(meta, boxes=meta.crop.boxes_in_clip(track.at(frames, fps)), case=track.case)
+    return replace(meta, boxes=track.at(frames, fps), masks=track.masks_at(frames, fps), case=track.case)
 
 
 def _crop(piece: ClipPlan, span: Span) -> ClipCrop | UnsetType:

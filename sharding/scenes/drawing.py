@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.format.clip import Box
+from sharding.format.crop import Box, Polygon
 from sharding.scenes.motion import Curve, Motion
 
 Pictures = NDArray[np.uint8]
@@ -25,6 +25,8 @@ PALETTE: tuple[Color, ...] = (
     (90, 215, 215),
 )
 SHAPES = ("ball", "cube", "gem")
+CORNERS = 16
+"""Of a ball's outline, of a cube's that is rounded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,3 +194,25 @@ def boxes_of(motion: Motion, look: Look, shake: Shake, fps: int) -> list[Box]:
     x, y, wide, high = _ellipse(motion, look, shake, fps)
     corners = np.clip(np.stack([x - wide, y - high, x + wide, y + high], axis=1), 0, 1)
     return [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in corners.round(4)]
+
+
+def outlines_of(motion: Motion, look: Look, shake: Shake, fps: int) -> list[Polygon]:
+    """What the object covers in each picture, as a polygon, cut at the picture's edge."""
+    x, y, wide, high = _ellipse(motion, look, shake, fps)
+    u, v = _corners(look.shape)
+    across, down = x[:, None] + wide[:, None] * u, y[:, None] + high[:, None] * v  # (T, corners)
+    polygons = np.clip(np.stack([across, down], axis=2), 0, 1).round(4).reshape(len(x), -1)
+    return [tuple(polygon) for polygon in polygons.tolist()]
+
+
+def _corners(shape: str) -> tuple[Curve, Curve]:
+    """Of the line on which _distance is 1."""
+    turn = np.arange(CORNERS) * 2 * np.pi / CORNERS
+    u, v = np.cos(turn), np.sin(turn)
+    if shape == "ball":
+        step = turn[1]
+        return u * np.sqrt(step / np.sin(step)), v * np.sqrt(step / np.sin(step))  # of the circle's area
+    if shape == "cube":
+        square = 0.95 * np.sign((u, v)) * np.abs((u, v)) ** (1 / 4)  # (u / 0.95)^8 + (v / 0.95)^8 = 1
+        return square[0], square[1]
+    return u[:: CORNERS // 4], v[:: CORNERS // 4]

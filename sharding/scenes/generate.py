@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.codec.context import Flags
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from sharding.base.console import Bar
@@ -28,11 +29,11 @@ from sharding.base.housekeeping import why_refused
 from sharding.base.signals import ctrl_c_held
 from sharding.base.workers import start_worker
 from sharding.errors import InputError
-from sharding.format.clip import Box
-from sharding.scenes.config import SceneConfig
+from sharding.format.crop import Box, Polygon
+from sharding.scenes.config import Case, SceneConfig
 from sharding.scenes.drawing import Pictures
 from sharding.scenes.motion import MOTIONS
-from sharding.scenes.scene import action_of, draw_scene
+from sharding.scenes.scene import Scene, action_of, draw_scene
 
 CSV_NAME = "scenes.csv"
 CONFIG_NAME = "scenes.json"
@@ -50,6 +51,16 @@ class SceneTruth:
     fps: Fraction
     boxes: list[list[Box]]
     """For each picture, where the objects that sound are seen."""
+    masks: list[list[Polygon]] | UnsetType = UNSET
+    """Their outlines; where all scenes are the plain ones of always, these have no more than they always had."""
+    case: Case | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, scene: Scene) -> "SceneTruth":
+        fps, boxes = Fraction(scene.config.fps), scene.boxes()
+        if not scene.config.varied:
+            return cls(fps=fps, boxes=boxes)
+        return cls(fps=fps, boxes=boxes, masks=scene.masks(), case=scene.case)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +95,7 @@ def make_scene(folder: Path, config: SceneConfig, number: int) -> None:
     path = video_path(folder, config, number)
     with publish(path) as file:
         file.write(film(scene.pictures(), scene.sound(), config.fps, config.sample_rate))
-    write_json(path.with_suffix(".json"), SceneTruth(fps=Fraction(config.fps), boxes=scene.boxes()))
+    write_json(path.with_suffix(".json"), SceneTruth.of(scene))
 
 
 def film(pictures: Pictures, sound: NDArray[np.int16], fps: int, rate: int) -> bytes:

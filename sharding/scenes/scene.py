@@ -1,20 +1,34 @@
 """One scene: who moves where, who sounds, and the pictures, sound and true boxes that follow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharding.format.clip import Box
-from sharding.scenes.config import SceneConfig
-from sharding.scenes.drawing import PALETTE, SHAPES, Look, Pictures, Shake, boxes_of, draw_pictures, draw_shake
+from sharding.format.crop import Box, Polygon
+from sharding.scenes.config import Case, SceneConfig
+from sharding.scenes.drawing import (
+    PALETTE,
+    SHAPES,
+    Look,
+    Pictures,
+    Shake,
+    boxes_of,
+    draw_pictures,
+    draw_shake,
+    outlines_of,
+)
 from sharding.scenes.motion import MOTIONS, Motion, ObjectTrack, times
 from sharding.scenes.sound import background, draw_voice, hum, sound_of, to_pcm
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scene:
-    """A scene before it is filmed. Objects that sound come first."""
+    """A scene before it is filmed. Objects that sound come first, and of these the hidden ones."""
 
     action: str
     objects: list[tuple[Motion, Look]]
@@ -22,12 +36,16 @@ class Scene:
     shake: Shake
     config: SceneConfig
     number: int
+    case: Case = "single"
+    hidden: int = 0
+    """Objects that sound and are not in the picture."""
 
     def pictures(self) -> Pictures:
         """(T, H, W, 3) RGB."""
         config = self.config
         rng = _random(config, self.number, "picture")
-        objects = [self.objects[at] for at in rng.permutation(len(self.objects))]
+        seen = self.objects[self.hidden :]
+        objects = [seen[at] for at in rng.permutation(len(seen))]
         grain = config.picture_noise
         return draw_pictures(rng, objects, self.shake, size=config.size, fps=config.fps, grain=grain)
 
@@ -44,27 +62,94 @@ class Scene:
         return to_pcm(total)
 
     def boxes(self) -> list[list[Box]]:
-        """For each picture, the boxes of the objects that sound."""
-        each = [boxes_of(motion, look, self.shake, self.config.fps) for motion, look in self.objects[: self.sources]]
-        return [list(boxes) for boxes in zip(*each, strict=True)] or [[] for _ in range(self.config.frames)]
+        """For each picture, the boxes of the objects that sound and are in it."""
+        return self._of_sounding(boxes_of)
+
+    def masks(self) -> list[list[Polygon]]:
+        """For each picture, the outlines of the same objects."""
+        return self._of_sounding(outlines_of)
+
+    def _of_sounding(self, shapes_of: Callable[[Motion, Look, Shake, int], list[T]]) -> list[list[T]]:
+        seen = self.objects[self.hidden : self.sources]
+        each = [shapes_of(motion, look, self.shake, self.config.fps) for motion, look in seen]
+        return [list(shapes) for shapes in zip(*each, strict=True)] or [[] for _ in range(self.config.frames)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cast:
+    """How many objects a scene has."""
+
+    sources: int
+    silent: int
+    hidden: int = 0
+    """Sources that are not in the picture."""
+
+    @classmethod
+    def of(cls, case: Case, config: SceneConfig) -> "Cast":
+        """As many in the picture in every case: with more of them each has less room, and moves less."""
+        objects = config.sources + config.lookalikes
+        if case == "several":
+            sources = max(2, config.sources)
+            return cls(sources=sources, silent=max(0, objects - sources))
+        if case == "alike":
+            return cls(sources=1, silent=max(1, objects - 1))
+        if case == "off-screen":
+            return cls(sources=1, silent=objects, hidden=1)
+        return cls(sources=config.sources, silent=config.lookalikes)
 
 
 def draw_scene(config: SceneConfig, number: int) -> Scene:
     """Scene `number`: depends on the seed and the number alone."""
     rng = _random(config, number, "scene")
-    action = action_of(config, number)
-    count = config.sources + config.lookalikes
+    case = case_of(config, number)
+    cast = Cast.of(case, config)
+    count = cast.sources - cast.hidden + cast.silent
     shape = SHAPES[rng.integers(len(SHAPES))]
     radius = float(rng.uniform(0.085, 0.105)) * min(1.0, 3.5 / count)
     tracks = _draw_tracks(rng, count, radius)
-    colors = rng.permutation(len(PALETTE))
+    colors = rng.permutation(len(PALETTE))[:count]
+    if case == "alike":
+        colors = colors[:1].repeat(count)
     time = times(config.seconds)
+    kinds = _draw_kinds(config, number, case, shape, count)
     objects = [
         (MOTIONS[action](rng, track, time), Look(shape=shape, color=PALETTE[color], radius=radius))
-        for track, color in zip(tracks, colors[:count], strict=True)
+        for track, color, (action, shape) in zip(tracks, colors, kinds, strict=True)
     ]
     shake = draw_shake(rng, config.frames, config.jitter)
-    return Scene(action=action, objects=objects, sources=config.sources, shake=shake, config=config, number=number)
+    return Scene(
+        action=kinds[0][0],
+        objects=_draw_hidden(config, number, cast.hidden, kinds[0][0], objects[0][1]) + objects,
+        sources=cast.sources,
+        shake=shake,
+        config=config,
+        number=number,
+        case=case,
+        hidden=cast.hidden,
+    )
+
+
+def _draw_kinds(config: SceneConfig, number: int, case: Case, shape: str, count: int) -> list[tuple[str, str]]:
+    """Action and shape of each object: the scene's own, but for the case in which each is of a kind of its own."""
+    action = action_of(config, number)
+    if case != "several":
+        return [(action, shape)] * count
+    rng = _random(config, number, "kinds")
+    actions, shapes = rng.integers(len(MOTIONS), size=count), rng.integers(len(SHAPES), size=count)
+    rest = [(sorted(MOTIONS)[one], SHAPES[other]) for one, other in zip(actions, shapes, strict=True)]
+    return [(action, shape), *rest[1:]]
+
+
+def _draw_hidden(config: SceneConfig, number: int, count: int, action: str, look: Look) -> list[tuple[Motion, Look]]:
+    """What is heard and not seen: it moves by the same law, so that nothing in the sound says so."""
+    rng = _random(config, number, "hidden")
+    tracks = _draw_tracks(rng, count, look.radius) if count else []
+    return [(MOTIONS[action](rng, track, times(config.seconds)), look) for track in tracks]
+
+
+def case_of(config: SceneConfig, number: int) -> Case:
+    """Of scene `number`: in turn, so that every split has its part of each."""
+    return config.turns[number % len(config.turns)]
 
 
 def action_of(config: SceneConfig, number: int) -> str:

@@ -17,8 +17,9 @@ from PIL import Image
 from avsync.config import EvaluateConfig, ViewConfig
 from avsync.data.order import View
 from avsync.evaluate.evaluate import evaluate
-from avsync.evaluate.pointing import cropped, point
+from avsync.evaluate.pointing import point
 from avsync.evaluate.scorecard import localisation
+from avsync.evaluate.truth import cropped
 from avsync.honesty.predict import Predictions
 from avsync.models.cam import Hottest
 from avsync.train.trainer import train

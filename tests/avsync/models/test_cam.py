@@ -18,7 +18,7 @@ from avsync.honesty.predict import BatchAnswer
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.localize.stitch import Stitcher, window_starts
-from avsync.models.cam import heat_in_time, heat_of, hottest_of
+from avsync.models.cam import blurred, evidence, heat_in_time, heat_of, hottest_of
 from avsync.models.parts import SyncOutput
 from avsync.train import pictures
 
@@ -48,6 +48,46 @@ def test_time_first_then_space_is_the_same_heat() -> None:
     cam = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
     both = heat_of(torch.from_numpy(heat_in_time(cam, 12)), (12, 32, 40))
     np.testing.assert_allclose(both, heat_of(cam, (12, 32, 40)), atol=1e-5)
+
+
+def steady(at: tuple[int, int], height: float) -> torch.Tensor:
+    """One map of 20 steps, 12 x 12 cells, hot at a place from first to last."""
+    cam = torch.zeros(1, 20, 12, 12)
+    cam[0, :, at[0], at[1]] = height
+    return cam
+
+
+SURE = torch.full((1,), 20.0)
+
+
+def test_evidence_is_what_speaks_for_a_place_all_the_time() -> None:
+    assert not evidence(-steady((3, 4), 5.0), SURE).any(), "against it there is no heat"
+    assert not evidence(torch.zeros(2, 5, 7, 7), SURE.expand(2)).any()
+    flash = torch.zeros(1, 20, 12, 12)
+    flash[0, 7, 9, 9] = 40.0
+    found = hottest_of(evidence(steady((3, 4), 5.0) + flash, SURE)[0], 20)
+    assert (round(found.y * 12 - 0.5), round(found.x * 12 - 0.5)) == (3, 4), "a flash is less than what lasts"
+
+
+def test_evidence_is_as_hot_as_the_network_is_sure_and_grows_with_the_map() -> None:
+    heat = {logit: float(evidence(steady((3, 4), 5.0), torch.tensor([logit])).max()) for logit in (-20.0, 0.0, 20.0)}
+    assert heat[-20.0] == pytest.approx(0, abs=1e-6)
+    assert heat[0.0] == pytest.approx(heat[20.0] / 2, rel=1e-4)
+    assert float(evidence(steady((3, 4), 10.0), SURE).max()) == pytest.approx(2 * heat[20.0], rel=1e-4)
+
+
+def test_the_moment_of_evidence_is_that_in_which_the_place_speaks() -> None:
+    cam = steady((3, 4), 5.0)
+    cam[0, 12:15] *= 3
+    assert hottest_of(evidence(cam, SURE)[0], 20).frame in (12, 13, 14)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.4, 2.0, 9.0])
+def test_blurring_keeps_what_is_even(sigma: float) -> None:
+    for axis in (1, 2, 3):
+        assert torch.allclose(blurred(torch.full((2, 5, 4, 3), 7.0), axis, sigma), torch.full((2, 5, 4, 3), 7.0))
+        cells = torch.rand(2, 5, 4, 3, generator=torch.Generator().manual_seed(1))
+        assert blurred(cells, axis, sigma).std(dim=axis).mean() <= cells.std(dim=axis).mean() + 1e-6
 
 
 @given(st.data())
@@ -147,7 +187,7 @@ def test_heat_fades_out_beyond_what_the_network_sees() -> None:
 @pytest.mark.parametrize("law", get_args(PairsName))
 def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Path, monkeypatch) -> None:
     feed = Feed.open(dataset, "val", replace(quick_config().pairs, law=law), ViewConfig())
-    draws = feed.fixed_draws(feed.clips)[: pictures.CLIPS]
+    draws = feed.fixed_draws(feed.clips)[:4]
     with feed.loader(LoaderOptions(workers=1)) as loader:
         batch = next(loader.batches([draws]))
     cam = torch.ones(*batch.in_sync.shape, 2, 3, 3)
@@ -155,7 +195,7 @@ def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Pa
     monkeypatch.setattr(
         pictures, "figure_pixels", lambda figure: titles.extend(a.get_title("left") for a in figure.axes)
     )
-    pictures.cam_sheet(BatchAnswer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)))
+    pictures.cam_sheet(BatchAnswer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)), len(draws))
     first = [title for title in titles if "logit" in title]
     for row, title in enumerate(first):
         assert batch.keys[row] in title

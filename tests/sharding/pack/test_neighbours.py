@@ -109,6 +109,8 @@ def test_the_card_names_every_field_and_every_split_that_has_clips(with_card: Pa
     stored = json.loads(bytes(opened.read(0).json))
     stored |= {  # what only some clips have
         "boxes": [[[0.0, 0.0, 0.5, 0.5]], []],
+        "masks": [[[0.0, 0.0, 0.5, 0.0, 0.0, 0.5]], []],
+        "case": "alike",
         "crop": {"track": 1, "faces": 1, "picture": [9, 9], "size": [4, 4], "corners": [[0, 0], [1, 1]]},
         "moved_sound": {"offset_ms": "1/3", "samples": 15},
         "checksums": {"frames": 8, "samples": 4000, "video": "0" * 8, "audio": "f" * 8},

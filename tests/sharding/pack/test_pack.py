@@ -1,6 +1,7 @@
 """Packing is repeatable to the byte, survives every interruption, and says what it left out and why."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,8 @@ from sharding.errors import BusyError, FormatError, InputError
 from sharding.format.dataset import open_dataset
 from sharding.format.index import SPLITS, read_info
 from sharding.pack.pack import dry_run, pack
+from sharding.sources.boxes import read_boxes
+from sharding.verify.verify import verify
 from tests.media import Video, write_video
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
@@ -155,6 +159,37 @@ def test_boxes_reach_the_clip_and_refuse_a_fit_that_moves_them(tmp_path: Path):
     (tmp_path / "a.json").write_text('{"fps": "30", "boxes": [[[0,0,7,1]]]}')
     with pytest.raises(InputError, match=r"a.json.*no box between 0 and 1"):
         pack(tmp_path / "list.csv", tmp_path / "other", SMALL, QUIET)
+
+
+@pytest.mark.parametrize("boxes", [[], [[[0, 0, 0.5, 1]]] * 180])
+def test_masks_and_their_case_reach_the_clip(tmp_path: Path, boxes: list[Any]):
+    write_video(tmp_path / "a.mp4", Video())
+    truth = {"fps": "30", "boxes": boxes, "masks": [[[0, 0, 0.5, 0.2, 0.1, 1]]] * 180, "case": "alike"}
+    (tmp_path / "a.json").write_text(json.dumps(truth))
+    (tmp_path / "list.csv").write_text("path,action,split,boxes\na.mp4,x,train,a.json\n")
+    pack(tmp_path / "list.csv", tmp_path / "out", SMALL, QUIET)
+    meta = open_dataset(tmp_path / "out", "train").read(0).meta()
+    assert meta.boxes == (((0, 0, 0.5, 1),),) * meta.frames
+    assert meta.masks == (((0, 0, 0.5, 0.2, 0.1, 1),),) * meta.frames
+    assert meta.case == "alike"
+    assert not verify(tmp_path / "out", 1).findings
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"masks": [[[0, 0, 1, 1]]] * 180}, "is no mask"),
+        ({"masks": [[[0, 0, 1, 1, 0.5, 2]]] * 180}, "is no mask"),
+        ({"masks": [[[0, 0, 1, 1, 0.5]]] * 180}, "is no mask"),
+        ({"masks": [[]] * 9}, "boxes of 180 frames and masks of 9: give as many"),
+        ({"case": ""}, "case"),
+    ],
+)
+def test_masks_that_are_none_are_refused_by_the_name_of_their_file(tmp_path: Path, change: dict[str, Any], words: str):
+    truth = {"fps": "30", "boxes": [[[0, 0, 0.5, 1]]] * 180, **change}
+    (tmp_path / "a.json").write_text(json.dumps(truth))
+    with pytest.raises(InputError, match=rf"boxes file .*a.json.*{words}"):
+        read_boxes(tmp_path / "a.json")
 
 
 def test_settings_that_came_later_are_written_and_read_again(tmp_path: Path):

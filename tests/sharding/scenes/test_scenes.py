@@ -1,6 +1,7 @@
 """Scenes: the same each time, true boxes, sound and picture at one moment in the file itself, silent look-alikes."""
 
 import csv
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,14 +10,16 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from sharding.base.files import read_json
+from sharding.base.files import read_json, write_json
 from sharding.errors import InputError
-from sharding.scenes.config import SceneConfig
-from sharding.scenes.drawing import boxes_of
-from sharding.scenes.generate import SceneReport, film, generate, make_scene, split_of, video_path
+from sharding.format.index import SPLITS
+from sharding.scenes.config import CASES, Case, SceneConfig
+from sharding.scenes.drawing import SHAPES, boxes_of, outlines_of
+from sharding.scenes.generate import SceneReport, SceneTruth, film, generate, make_scene, split_of, video_path
 from sharding.scenes.motion import MOTIONS, ObjectTrack, times
-from sharding.scenes.scene import Scene, action_of, draw_scene
+from sharding.scenes.scene import Scene, action_of, case_of, draw_scene
 from sharding.sources.boxes import read_boxes
 
 SMALL = SceneConfig(count=8, seconds=4, size=64, fps=15, sample_rate=16_000)
@@ -254,3 +257,104 @@ def test_a_hum_is_steady_and_leaves_the_rest_of_the_scene_as_it_was() -> None:
     seconds = draw_scene(alone, 3).sound().reshape(8, -1) / 32_000
     levels = np.sqrt((seconds**2).mean(axis=1))
     assert np.allclose(levels, 0.03, rtol=0.02)
+
+
+VARIED = replace(CLEAN, seconds=4, cases=",".join(CASES))
+
+
+def case_scene(case: str, turn: int = 0) -> Scene:
+    numbers = [number for number in range(40) if case_of(VARIED, number) == case]
+    return draw_scene(VARIED, numbers[turn])
+
+
+def test_scenes_of_always_stay_what_they_were() -> None:
+    """Found by the version before there were cases."""
+    scene = draw_scene(SceneConfig(), 0)
+    assert (scene.action, scene.objects[0][1].shape, scene.objects[0][1].color) == ("swing", "gem", (190, 120, 220))
+    assert scene.boxes()[50] == [pytest.approx((0.701, 0.4641, 0.8802, 0.6433), abs=2e-4)]
+    pictures = scene.pictures()
+    assert pictures.mean() == pytest.approx(59.16133, abs=1e-3)
+    assert pictures[7, 40:44, 40, 1].tolist() == pytest.approx([59, 54, 52, 67], abs=1)
+    assert np.abs(scene.sound()).astype(float).mean() == pytest.approx(1353.31, abs=0.05)
+
+
+def test_their_truth_has_no_more_than_it_had(folder: Path) -> None:
+    row = rows_of(folder / "scenes.csv")[0]
+    assert set(json.loads((folder / row["boxes"]).read_text())) == {"fps", "boxes"}
+
+
+@pytest.mark.parametrize("other", [case for case in CASES if case != "single"])
+def test_a_single_scene_is_the_same_whatever_stands_beside_it(other: Case) -> None:
+    plain, mixed = draw_scene(SMALL, 4), draw_scene(replace(SMALL, cases=f"single,{other}"), 4)
+    assert np.array_equal(plain.pictures(), mixed.pictures())
+    assert np.array_equal(plain.sound(), mixed.sound())
+    assert plain.boxes() == mixed.boxes()
+
+
+def test_cases_come_in_turn_in_every_split_and_as_often_as_they_are_named() -> None:
+    config = replace(SceneConfig(), cases="single,single,off-screen,alike")
+    splits = {split: [case_of(config, n) for n in range(1200) if split_of(config, n) == split] for split in SPLITS}
+    for cases in splits.values():
+        assert cases.count("single") == pytest.approx(len(cases) / 2, rel=0.06)
+        assert cases.count("alike") == pytest.approx(len(cases) / 4, rel=0.12)
+
+
+@pytest.mark.parametrize("cases", ["", "single,", "off", "single alike"])
+def test_a_case_that_is_none_is_refused_with_those_that_are(cases: str) -> None:
+    with pytest.raises(InputError, match="is no kind of scene; write some of single,several,alike,off-screen"):
+        SceneConfig(cases=cases)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_case_is_what_it_is_called(case: Case) -> None:
+    for turn in range(4):
+        scene = case_scene(case, turn)
+        seen, sounding = scene.objects[scene.hidden :], scene.sources - scene.hidden
+        assert len(seen) >= 2
+        assert {len(boxes) for boxes in scene.boxes()} == {len(masks) for masks in scene.masks()} == {sounding}
+        assert sounding == {"single": 1, "several": 2, "alike": 1, "off-screen": 0}[case]
+        assert (len({look for _, look in seen}) == 1) == (case == "alike")
+        silent = replace(scene, objects=seen[sounding:], sources=0, hidden=0)
+        assert not silent.sound().any()
+        alone = [replace(scene, objects=[one], sources=1, hidden=0) for one in scene.objects[: scene.sources]]
+        assert all(np.abs(one.sound()).max() > 3000 for one in alone), "each that sounds is heard"
+        moved = [np.ptp(np.array(boxes_of(*one, scene.shake, VARIED.fps)), axis=0).max() for one in seen]
+        assert min(moved) > 0.05, "all of them move: the picture alone does not tell"
+
+
+def test_what_sounds_off_screen_is_not_in_the_picture() -> None:
+    scene = case_scene("off-screen")
+    unseen = replace(scene, objects=scene.objects[1:], hidden=0, sources=0)
+    assert np.array_equal(scene.pictures(), unseen.pictures())
+    assert np.abs(scene.sound()).max() > 3000
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_masks_cover_the_object_exactly(shape: str) -> None:
+    """As large as what is drawn, and where: against the same picture without it."""
+    scene = next(one for one in (draw_scene(VARIED, n) for n in range(1, 80)) if one.objects[0][1].shape == shape)
+    motion, look = scene.objects[0]
+    bare = replace(motion, pivot=None, ground=None)
+    still = replace(bare, x=motion.x + 9)  # far beyond the edge
+    near = [replace(scene, objects=[(one, look)], sources=0, hidden=0).pictures().astype(int) for one in (bare, still)]
+    polygons = outlines_of(motion, look, scene.shake, VARIED.fps)
+    for number in range(0, len(polygons), 7):
+        drawn = np.abs(near[0][number] - near[1][number]).max(axis=-1) > 12
+        fine = Image.new("1", (512, 512))
+        ImageDraw.Draw(fine).polygon([512 * corner for corner in polygons[number]], fill=1)
+        share = np.asarray(fine, float).reshape(64, 8, 64, 8).mean(axis=(1, 3))
+        assert drawn[share > 0.98].mean() > 0.97
+        assert not drawn[share == 0].mean() > 0.01
+
+
+def test_the_truth_of_every_case_survives_the_json(tmp_path: Path) -> None:
+    for case in CASES:
+        scene = case_scene(case)
+        write_json(tmp_path / "truth.json", SceneTruth.of(scene))
+        track, frames = read_boxes(tmp_path / "truth.json"), range(60)
+        assert track.case == case
+        for found, wanted in (
+            (track.at(frames, Fraction(15)), scene.boxes()),
+            (track.masks_at(frames, Fraction(15)), scene.masks()),
+        ):
+            assert found == tuple(tuple(one) for one in wanted)

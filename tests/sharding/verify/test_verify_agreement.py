@@ -149,6 +149,9 @@ def forgeries(tar: Path) -> Iterator[tuple[str, dict[str, bytes], dict[str, obje
     yield "group ", {"json": to_json(replace(meta, group="\x1b[31m"))}, {}
     yield "width ", {"json": to_json(replace(meta, width=10**12))}, {}
     yield "first frame", {"json": to_json(replace(meta, first_frame=1))}, {}
+    for strange in ((0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0, 0.5, 1.5)):
+        yield "masks ", {"json": to_json(replace(meta, masks=((strange,),) * meta.frames))}, {}
+    yield "masks ", {"json": to_json(replace(meta, masks=((),)))}, {}
     yield "does not open", {codec.video_suffix: b"junk" * 500}, {}
     yield f"a {codec.audio_suffix} member", {codec.audio_suffix: b""}, {}
     yield f"a {codec.video_suffix} member", {codec.video_suffix: audio}, {}
