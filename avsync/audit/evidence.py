@@ -6,10 +6,10 @@ seed. The picture is looked at whole: a random crop of training may show any par
 R rows (pictures), K sounds of each; C T of a sound's map; h w pixels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, zip_longest
-from typing import Self
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.run.network import pick_device
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Arrays = TypeVar("Arrays", bound="DataclassInstance")
 CLIPS, SOURCES = 1, 2
 """What is shuffled: each its own stream of random numbers."""
 PLACES = (1 << 24) - 1
@@ -132,14 +136,15 @@ class Looked:
     pictures: NDArray[np.uint8]
     """(R, PICTURES, h, w)"""
 
-    @classmethod
-    def join(cls, parts: list["Looked"]) -> Self:
-        """The parts, one after the other."""
-        return cls(**{name.name: np.concatenate([getattr(one, name.name) for one in parts]) for name in fields(cls)})
-
     def rows(self, at: NDArray) -> "Looked":
         """Some of the rows."""
         return Looked(**{name.name: getattr(self, name.name)[at] for name in fields(self)})
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """Parts whose fields are arrays, one after the other."""
+    kind = type(parts[0])
+    return kind(**{name.name: np.concatenate([getattr(one, name.name) for one in parts]) for name in fields(kind)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -197,7 +202,7 @@ def look(feed: Feed, draws: list[Draw], config: AuditConfig, advance: Advance) -
             advance("reading windows", number + 1, len(batches))
     back = np.empty(len(draws), np.int64)
     back[order] = np.arange(len(draws))
-    return Looked.join(parts).rows(back)  # padding comes last, and nobody asks for it
+    return joined(parts).rows(back)  # padding comes last, and nobody asks for it
 
 
 @torch.no_grad()

@@ -10,15 +10,14 @@ N rows: a mixture and one of its pictures; C T of a sound's map.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avsync.audit.config import AuditConfig
-from avsync.audit.evidence import ROWS, Advance, chosen_clips, couples
+from avsync.audit.evidence import ROWS, Advance, chosen_clips, couples, joined
 from avsync.audit.features import every_for, rule_values, sound_map
 from avsync.audit.leak import Leakage, leakage
 from avsync.audit.networks import SoundNet, guess
@@ -57,11 +56,6 @@ class MixtureRows:
     own_first: NDArray[np.bool_]
     """(N,) the label"""
 
-    @classmethod
-    def join(cls, parts: list["MixtureRows"]) -> Self:
-        """The parts, one after the other."""
-        return cls(**{name.name: np.concatenate([getattr(one, name.name) for one in parts]) for name in fields(cls)})
-
 
 def gather_mixtures(feed: Feed, config: AuditConfig, advance: Advance) -> MixtureRows:
     """Mix clips of different sources as training does, each two sources always with each other, so that who is asked
@@ -76,7 +70,7 @@ def gather_mixtures(feed: Feed, config: AuditConfig, advance: Advance) -> Mixtur
             mixtures = mixed(sounds, batch, config.seed, number, config.separate.spread_db)
             parts.append(keep_mixtures(mixtures, batch, number, feed.dataset.info.clock.sample_rate))
             advance("reading mixtures", number + 1, len(batches))
-    return MixtureRows.join(parts)
+    return joined(parts)
 
 
 def mixture_draws(feed: Feed, config: AuditConfig) -> list[Draw]:
