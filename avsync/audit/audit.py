@@ -1,7 +1,7 @@
 """`avsync audit DATASET`: can a network cheat on the labels? Leaks are computed, probes are run, all is judged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,8 @@ def look_at_mixtures(feed: Feed, config: AuditConfig) -> AuditResult:
         guesses = list(probe_mixtures(rows, group, config.seed, z, device, advance))
     told = law_of_mixtures(rows)
     findings = judge_mixtures(told), *(judge(one, MIXTURES) for one in guesses)
-    return _result(feed, config, findings, sources, z, mixtures=told)
+    mixed = len(np.unique(rows.clips))
+    return replace(_result(feed, config, findings, sources, z, mixtures=told), looked_at=mixed)
 
 
 def _result(

@@ -108,7 +108,9 @@ def _place(strict: Proportion) -> tuple[Verdict, str]:
 
 
 def _remedy(guesses: Guesses, law: Law) -> str:
-    if guesses.kind == "law" and law not in FAIR:
+    if guesses.kind == "law" and law in FAIR:
+        return f"{FAIR[law]}. That is counted, and a bug: please report it."
+    if guesses.kind == "law":
         return f"the pair sampler itself tells the label to whoever can read the place. Use --pairs.law {HONEST}."
     if guesses.kind == "both":
         return (

@@ -1,7 +1,7 @@
 """Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from avsync.config import EvaluateConfig
+from avsync.config import EvaluateConfig, PairConfig
 from avsync.data.order import (
     batches_of_rank,
     even_batch,
@@ -51,7 +51,7 @@ from sharding.base.console import Bar, open_console
 from sharding.base.files import publish
 from sharding.base.guarded import check_steps, claim
 from sharding.base.text import interval, percent
-from sharding.errors import FormatError, InputError
+from sharding.errors import AvsyncError, FormatError, InputError
 
 VAL_CLIPS = 200
 """Of val that are asked to find from which heat on a map is lit."""
@@ -175,21 +175,35 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
 def _threshold(
     network: LoadedNetwork, asked: Feed, maps: Sequence[AskedMap], config: EvaluateConfig, device: torch.device
 ) -> Threshold:
-    """From which heat on a map is lit: as val has it; where that has no such pictures, as the split that was asked."""
+    """From which heat on a map is lit: as val has it; where that cannot be had, as the split that was asked."""
     if config.split != "val" and asked.dataset.info.clips.get("val"):
         pairs, folder = config.pairs_of(network.config.pairs), asked.dataset.folder
-        with suppress(InputError), _own_flags():  # no clip of val is long enough
-            feed = Feed.open(folder, "val", pairs, network.config.view)
-            draws = feed.fixed_draws(feed.fixed_clips(VAL_CLIPS), 1)
-            batch = even_batch(len(draws), config.batch)
-            batches, examiner = batches_of_rank(mixed(draws, batch), batch, 0, 1), MapExaminer(network.model, feed)
-            mute, group = network.config.pairs.mute_samples, feed.dataset.index.group
-            with feed.loader(LoaderOptions(device=device)) as loader:
-                for got in examined(network.model, loader.batches(batches), feed.view, mute, group):
-                    examiner.ask(got)
-            if examiner.answers:
-                return choose(examiner.answers, "val")
+        try:
+            if found := _maps_of_val(network, folder, pairs, config, device):
+                return choose(found, "val")
+        except AvsyncError as error:
+            open_console().print(
+                f"maps: from when on one is lit is chosen on {config.split} itself: {error}",
+                style="yellow",
+                soft_wrap=True,
+            )
     return choose(maps, config.split)
+
+
+def _maps_of_val(
+    network: LoadedNetwork, folder: Path, pairs: PairConfig, config: EvaluateConfig, device: torch.device
+) -> list[AskedMap]:
+    """Raises AvsyncError: no clip of val is long enough, or too many cannot be read."""
+    with _own_flags():
+        feed = Feed.open(folder, "val", pairs, network.config.view)
+    draws = feed.fixed_draws(feed.fixed_clips(VAL_CLIPS), 1)
+    batch = even_batch(len(draws), config.batch)
+    batches, examiner = batches_of_rank(mixed(draws, batch), batch, 0, 1), MapExaminer(network.model, feed)
+    mute, group = network.config.pairs.mute_samples, feed.dataset.index.group
+    with feed.loader(LoaderOptions(device=device)) as loader:
+        for got in examined(network.model, loader.batches(batches), feed.view, mute, group):
+            examiner.ask(got)
+    return examiner.answers
 
 
 def _unmixed(rows: Tensor, order: list[int]) -> Tensor:

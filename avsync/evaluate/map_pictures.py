@@ -32,6 +32,8 @@ def map_plot(report: MapReport) -> bytes:
     left.axvline(HALF, color=INK, linewidth=0.7, linestyle=":")
     left.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="cIoU of at least", ylabel="share of maps")
     legend_below(left)
+    for text in left.get_legend().get_texts() if left.get_legend() else ():
+        text.set_parse_math(False)  # names come from data
     _bars(middle, [(f"{row.name} ({row.maps})", row.right, row.hottest) for row in report.cases])
     middle.set_title("right: lit, on what sounds (hottest point o)", fontsize=10)
     _bars(right, [(f"{one.control} ({one.lit.count})", one.lit, None) for one in report.false])
@@ -57,7 +59,9 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, Proportion, Proportion | None]])
 
 
 def map_sheet(asked: Sequence[AskedMap]) -> bytes | None:
-    """The highest cIoU, those about the median, and the lowest, what sounds outlined: PNG bytes; None without any."""
+    """The highest cIoU, those about the median, and the lowest, of the maps that were kept (controls.KEPT, the first
+    ones), what sounds outlined: PNG bytes; None without any.
+    """
     kept = sorted((one for one in asked if one.kept), key=lambda one: -one.ciou)
     if not kept:
         return None
@@ -71,7 +75,7 @@ def map_sheet(asked: Sequence[AskedMap]) -> bytes | None:
             axes = figure.add_subplot(len(rows), count, line * count + column + 1)
             if one.kept:
                 _draw(axes, one.kept, scale)
-            axes.set_title(f"{one.case or 'map'}, cIoU {percent(one.ciou)}", fontsize=7)
+            axes.set_title(f"{one.case or 'map'}, cIoU {percent(one.ciou)}", fontsize=7, parse_math=False)
             if not column:
                 axes.set_ylabel(name, fontsize=9)
     return figure_png(figure)

@@ -4,6 +4,7 @@ One threshold for all maps, chosen on val as detectors are set, by their false a
 control lights more than one map of twenty. From it on a map is lit; how many true ones are is then the network's merit.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import chain
@@ -24,6 +25,8 @@ ALLOWED = 0.05
 """Of val's maps under each control that may be lit."""
 OFF_SCREEN = "off-screen"
 ALL = "all"
+MOST_CASES = 20
+"""Rows; the rarer cases are among all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +80,6 @@ class MapReport:
     separation: float
     """ROC AUC of the heat: a map with its source in sight against one under a control."""
 
-    @property
-    def worst(self) -> FalseMaps | None:
-        return max(self.false, key=lambda one: one.lit.value, default=None)
-
 
 def unlit(asked: Sequence[AskedMap]) -> dict[str, list[AskedMap]]:
     """The maps that must stay dark under each control, each with its heat."""
@@ -107,10 +106,8 @@ def choose(asked: Sequence[AskedMap], split: str) -> Threshold:
     return Threshold(heat=least, split=split, maps=len(asked))
 
 
-def report(asked: Sequence[AskedMap], threshold: Threshold) -> MapReport | None:
-    """None where no truth is known."""
-    if not asked:
-        return None
+def report(asked: Sequence[AskedMap], threshold: Threshold) -> MapReport:
+    """Of at least one map."""
     false, dark = list[FalseMaps](), unlit(asked)
     for control, maps in dark.items():
         lit = heat_under(control, maps) >= threshold.heat
@@ -128,7 +125,8 @@ def report(asked: Sequence[AskedMap], threshold: Threshold) -> MapReport | None:
 
 def _rows(asked: Sequence[AskedMap], threshold: Threshold) -> Iterator[CaseRow]:
     yield _row(ALL, asked, threshold)
-    for name in sorted({one.case for one in asked} - {""}):
+    named = Counter(one.case for one in asked if one.case)
+    for name in sorted(name for name, _ in named.most_common(MOST_CASES)):
         yield _row(name, [one for one in asked if one.case == name], threshold)
 
 
@@ -168,8 +166,7 @@ def map_table(found: MapReport) -> Table:
     table = Table("case", *columns, title="maps: by case of the truth")
     for row in found.cases:
         spread = interval(row.right.low, row.right.high)
-        shares = (percent(one.value) if one else "" for one in (row.hottest, row.ciou, row.found, None))
-        hottest, overlap, half, _ = shares
+        hottest, overlap, half = (percent(one.value) if one else "" for one in (row.hottest, row.ciou, row.found))
         area_under = f"{row.auc:.3f}" if row.auc is not None else ""
         table.add_row(
             Text(row.name), percent(row.right.value), spread, hottest, overlap, half, area_under, str(row.maps)

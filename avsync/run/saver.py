@@ -4,6 +4,7 @@ torch, files and disks let go of the interpreter while they work, so training go
 other rank: whatever ranks have to agree on is asked by who trains.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
@@ -38,6 +39,8 @@ class Saver:
         self._copy: HostCopy | None = HostCopy()
         self.on_disk = before
         """Of the last checkpoint that is whole. Its best one is whole, too."""
+        self.lasted_s = 0.0
+        """Seconds that it took to write."""
         self.trouble = ""
         """Why training waits for each checkpoint; empty: it need not."""
 
@@ -84,6 +87,7 @@ class Saver:
             writing.result()
 
     def _write(self, saved: Saved, ready: Callable[[], None]) -> None:
+        began = time.monotonic()
         try:
             ready()
             keep_checkpoint(self._paths, saved, self._keep, self._go_on)
@@ -92,6 +96,7 @@ class Saver:
         except BaseException:
             self._failed()
             raise
+        self.lasted_s = time.monotonic() - began
         self.on_disk = saved.state
 
     def _go_on(self) -> None:

@@ -193,9 +193,8 @@ def _windows(evidence: ScoreEvidence, votes: Votes) -> tuple[ScoredWindow, ...]:
 
 def _written(video: Path, answer: ScoreResult, evidence: ScoreEvidence, folder: Path) -> Path:
     """The answer as json, and as the picture whose path is returned. Raises InputError."""
-    from avsync.score.plot import (
-        score_png,
-    )  # late: it brings what draws, and nobody is to wait for that before the answer
+    # late: it brings what draws, and nobody is to wait for that before the answer
+    from avsync.score.plot import score_png
 
     json = score_place(folder, video)
     picture = json.with_suffix(".png")

@@ -31,8 +31,8 @@ class Example(NamedTuple):
     """One picture of a mixture."""
 
     name: str
-    frames: Tensor
-    """(3, T, H, W)"""
+    picture: NDArray[np.uint8]
+    """(H, W, 3), from the middle"""
     mixture: Tensor
     """(C, S), as the others"""
     taken: Tensor
@@ -41,8 +41,9 @@ class Example(NamedTuple):
     @classmethod
     def of(cls, got: Judgement, row: int, name: str = "") -> "Example":
         """A row of a batch."""
-        sound, frames = got.mixtures.sounds[row // 2], got.given.frames[row]
-        return cls(name, frames, sound, got.taken[row], got.mixtures.parts[row])
+        middle = got.given.frames[row, :, got.given.frames.shape[2] // 2, None]
+        sounds = got.mixtures.sounds[row // 2], got.taken[row], got.mixtures.parts[row]
+        return cls(name, to_uint8(middle)[0], *(sound.cpu().clone() for sound in sounds))  # the batch may go
 
 
 def ranked(improvement: NDArray[np.float64]) -> dict[str, int]:
@@ -56,8 +57,7 @@ def sheet(examples: Sequence[Example], spectrum: Spectrum) -> Figure:
     figure = Figure(figsize=(12, 2.2 * len(examples)), layout="constrained")
     axes = figure.subplots(len(examples), 1 + len(SOUNDS), squeeze=False, width_ratios=(1, 2, 2, 2))
     for row, one in enumerate(examples):
-        frames = to_uint8(one.frames)
-        axes[row, 0].imshow(frames[len(frames) // 2])
+        axes[row, 0].imshow(one.picture)
         axes[row, 0].set_title(one.name, fontsize=8)
         top = spectrogram_db(spectrum, one.mixture).max()
         for column, name in enumerate(SOUNDS, start=1):

@@ -134,7 +134,8 @@ class Loop:
             if self.schedule.validate_every:
                 self._validate()
             with self.watch.section(Section.CHECKPOINT):
-                self.world.together(self._save_whole)
+                state = self._with_sums()
+                self.world.together(lambda: self._save_whole(state))
 
     def train(self, loader: Loader, rows: Iterable[list[Draw]], end: int) -> None:
         """Steps up to `end`, on this rank's `rows`; what is due until then is on the disk when it returns.
@@ -183,12 +184,13 @@ class Loop:
         They leave together when all is on the disk: srun ends a step's other processes when one has left like this.
         It is here, too, that a checkpoint which could not be written ends all ranks.
         """
-        self.state = self._with_sums()
+        self.state, self._window = self._with_sums(), self._fresh()
 
         def last() -> None:
             self._settle()
             if self.state != self._last_saved:
-                self._save_whole()
+                self.watch.again()  # a second write, with as much time as the first
+                self._save_whole(self.state)
             self.reporter.stopped()
 
         with self.watch.section(Section.CHECKPOINT):
@@ -274,11 +276,12 @@ class Loop:
 
     def _keep(self) -> None:
         with self.watch.section(Section.CHECKPOINT):
-            self.world.together(self._save)
+            state = self._with_sums()
+            self.world.together(lambda: self._save(state))
 
-    def _save(self) -> None:
-        """Rank 0 has it written, beside the steps that follow."""
-        self._last_saved = state = self._with_sums()
+    def _save(self, state: State) -> None:
+        """Rank 0 has it written, beside the steps that follow. Asks nothing of other ranks: it may fail on this one."""
+        self._last_saved = state
         if not self.world.is_main:
             return
         began = time.monotonic()
@@ -301,8 +304,8 @@ class Loop:
             self._noted.add(kind)
             self.reporter.note("checkpoints", text, self.state.step, "yellow")
 
-    def _save_whole(self) -> None:
-        self._save()
+    def _save_whole(self, state: State) -> None:
+        self._save(state)
         self._settle()
 
     def _settle(self) -> None:
@@ -318,3 +321,4 @@ class Loop:
         if self._told is not self._saver.on_disk:
             self._told = self._saver.on_disk
             self.reporter.saved(self._told)
+            self.watch.lasted(Section.CHECKPOINT, self._saver.lasted_s)  # who waits for one waits as long

@@ -105,6 +105,10 @@ class SectionWatch:
             self._shard = what.encode(errors="replace")
         self._write()
 
+    def lasted(self, section: Section, seconds: float) -> None:
+        """Something of that kind was done beside, and will be waited for some day."""
+        self.laps[section].add(seconds)
+
     def at(self, step: int) -> None:
         """Steps done."""
         self._step = step

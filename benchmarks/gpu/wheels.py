@@ -20,10 +20,11 @@ ROOT = Path(__file__).parents[2]
 GIVEN = ("torch", "numpy", "accelerate")
 """What the machine has, with all that these need."""
 WANTED = ("av", "isal", "msgspec", "nvidia-ml-py", "pillow", "rich", "torchaudio")
+"""What measuring imports beside them; a test holds it."""
 BESIDE_TORCH = {"torchaudio": "torchaudio==2.11.0"}
 """In another version than in constraints.txt: 2.11.1 asks for a symbol that torch 2.11 has not."""
 OF_TORCH = ("cuda-", "nvidia-cu", "nvidia-nc", "nvidia-nv", "triton")
-"""What measuring imports beside them; a test holds it."""
+"""What belongs to torch: its names begin so."""
 MOST_MIB = 60.0
 TARGET: Mapping[str, str] = {
     "python_version": "3.12",
@@ -63,9 +64,13 @@ def wheel_names() -> list[str]:
 
 
 def download(names: list[str], folder: Path) -> None:
-    """Wheels alone; those of before are put away, for of each package there may be one."""
+    """Wheels alone. Of each package there may be one: those of before are put away, a folder with others is refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.whl"):
+    ours = {canonicalize_name(name.partition("==")[0]) for name in names}
+    before = {old: canonicalize_name(old.name.partition("-")[0]) for old in folder.glob("*.whl")}
+    if others := sorted(old.name for old, name in before.items() if name not in ours):
+        raise SystemExit(f"{folder} has wheels that are not collected here ({others[0]}): name a folder of its own")
+    for old in before:
         old.unlink()
     platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(NEWEST, OLDEST - 1, -1)]
     platforms += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]

@@ -59,6 +59,8 @@ class JobObservation:
     """It has waited in vain for SLURM to end the job."""
     out_of_memory: bool = False
     node_failed: bool = False
+    unseen: bool = False
+    """srun has not seen its tasks end: its 0 says nothing of them."""
     refused: bool = False
     """The work says that it can never be: settings, dataset or number of tasks are wrong."""
     hang: str = ""
@@ -78,13 +80,13 @@ class Decision:
 
 def decide(job: JobObservation) -> Decision:
     """Row by row, from what is certain to what is left."""
-    if job.exit == 0 and not job.node_failed:  # with a failed node srun says 0 of ranks that were ended by force, too
+    if job.exit == 0 and not job.unseen:
         return Decision(what=What.DONE, do=Do.FINISH)
     if job.cancelled:
         return Decision(what=What.CANCELLED, do=Do.CANCEL, why="avsync cancel")
     if job.facts and (decision := _slurm_says(job, job.facts)):
         return decision
-    if job.exit == 0:
+    if job.exit == 0 and job.node_failed:
         return Decision(what=What.LOST, do=Do.REQUEUE, why="a node failed")
     if job.wish is Wish.TIME:
         return _again(What.TIME_LIMIT, job, "the time limit was near")
@@ -104,7 +106,7 @@ def decide(job: JobObservation) -> Decision:
         return _again(What.STOPPED, job, "its tasks were asked to stop, and have saved")
     if job.out_of_memory:
         return _again(What.OUT_OF_MEMORY, job, TOO_LITTLE_MEMORY)
-    return _again(What.CRASHED, job, job.fault or f"exit code {job.exit}")
+    return _again(What.CRASHED, job, job.fault or (f"exit code {job.exit}" if job.exit else NOT_SEEN))
 
 
 AT_WORK = (What.DONE, What.TIME_LIMIT, What.PREEMPTED, What.HUNG)
@@ -121,6 +123,7 @@ def with_slow_rank(decision: Decision, slow: str) -> Decision:
 TOO_LITTLE_MEMORY = (
     "a process took more memory than the job has: ask for more (--memory, or memory_per_gpu in the profile)"
 )
+NOT_SEEN = "its tasks were ended by force, and srun has not seen how"
 SAME_WORDS = "the attempt before ended with the same words"
 TERMINATED = (-signal.SIGTERM, *(128 + number for number in STOPS))
 """Exit codes of ranks that were asked to go, and did."""

@@ -83,6 +83,7 @@ _OUT_OF_MEMORY = re.compile(
 )
 """What SLURM itself says; a GPU's memory is another matter, and is reported by the work."""
 _NODE_FAILED = re.compile(r"^srun: error: Node failure on|DUE TO NODE FAILURE", re.MULTILINE)
+_GAVE_UP = re.compile(r"^srun: error: Timed out waiting for job step to complete", re.MULTILINE)
 _BY_ITSELF = "Exited with exit code"
 
 
@@ -179,3 +180,10 @@ class StepOutput:
     def node_failed(self) -> bool:
         """SLURM has written so; where the batch script's own node fails, it writes nothing."""
         return _NODE_FAILED.search(self.text) is not None
+
+    @property
+    def unseen(self) -> bool:
+        """Of tasks that it has not seen end srun says 0: their node failed, or they were ended by force and it gave up
+        waiting for word of them.
+        """
+        return self.node_failed or _GAVE_UP.search(self.text) is not None

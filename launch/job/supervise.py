@@ -189,6 +189,7 @@ class Supervisor:
             retries=this.record.profile.retries,
             out_of_memory=output.out_of_memory,
             node_failed=output.node_failed,
+            unseen=output.unseen,
             refused=output.refused,
             hang=output.hang,
             repeated=this.repeated,
@@ -203,7 +204,7 @@ class Supervisor:
 
     def _is_done(self, code: int | None) -> bool:
         """Whether srun's word is to be believed, as in `decide`."""
-        return code == 0 and not self.this.output().node_failed
+        return code == 0 and not self.this.output().unseen
 
     def _linger(self, code: int) -> None:
         """Stay until SLURM's SIGKILL: a preempted job that leaves by itself before is not requeued by SLURM.

@@ -18,7 +18,7 @@ from sharding.errors import AvsyncError, InputError
 from sharding.format.crop import Box, Polygon
 
 T = TypeVar("T")
-Case = Annotated[str, Meta(min_length=1, max_length=40)]
+CaseName = Annotated[str, Meta(min_length=1, max_length=40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,13 @@ class BoxTrack:
     boxes: tuple[tuple[Box, ...], ...]
     """Empty beside masks: the boxes around these."""
     masks: tuple[tuple[Polygon, ...], ...] | UnsetType = UNSET
-    case: Case | UnsetType = UNSET
+    case: CaseName | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.fps <= 0:
             raise ValueError(f"fps must be above 0, got {self.fps}")
+        if self.case and not self.case.isprintable():
+            raise ValueError(f"case {self.case!r} has letters that cannot be printed")
         for number, frame in enumerate(self.boxes):
             for x0, y0, x1, y1 in frame:
                 if not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
@@ -61,8 +63,8 @@ class BoxTrack:
         return self._shown(self.masks, piece, fps) if self.masks else UNSET
 
     def _shown(self, shapes: tuple[tuple[T, ...], ...], piece: range, fps: Fraction) -> tuple[tuple[T, ...], ...]:
-        if not shapes:
-            return ((),) * len(piece)
+        if not shapes:  # nobody knows
+            return ()
         ratio = fps / self.fps
         newest = (ceil((slot + Fraction(1, 2)) / ratio) - 1 for slot in piece)
         return tuple(shapes[min(max(0, number), len(shapes) - 1)] for number in newest)

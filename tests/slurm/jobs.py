@@ -20,7 +20,7 @@ from launch.job.record import VERSION, JobRecord, Outcome, Queued, Resources
 from launch.site.profile import ClusterProfile
 from launch.submit.script import Piece, Waits, pieces, script
 from launch.submit.snapshot import make_caches, take_snapshot
-from sharding.base.files import OWN_FOLDER, PRIVATE, read_json, write_json
+from sharding.base.files import OWN_FOLDER, PRIVATE, publish, read_json, write_json
 from sharding.base.guarded import make_folder
 from slurm.cluster import Cluster
 
@@ -147,6 +147,13 @@ def record(
     )  # fmt: skip
 
 
+def order(run: Path, orders: dict[str, Any]) -> None:
+    """What the toy trainer of `run` does from its next start on; whole at every moment: it may start just now."""
+    run.mkdir(parents=True, exist_ok=True)
+    with publish(run / "toy.json") as file:
+        file.write(json.dumps(orders).encode())
+
+
 def queue(
     cluster: Cluster, one: JobRecord, target: Path, edit: Callable[[str], str] = str, sbatch: Sequence[str] = ()
 ) -> Job:
@@ -181,7 +188,6 @@ def toy(
     edit: Callable[[str], str] = str, orders: dict[str, Any] | None = None, sbatch: Sequence[str] = (), **wanted: Any,
 ) -> Job:  # fmt: skip
     """Queue the toy trainer; `orders` go to its toy.json."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "toy.json").write_text(json.dumps(orders or {}))
+    order(run, orders or {})
     one = record(run, (sys.executable, str(TOY), str(run), str(steps)), site or profile(), asked(**wanted))
     return queue(cluster, one, run, edit, sbatch)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs import asked, profile, queue, record, toy
+from jobs import asked, order, profile, queue, record, toy
 
 from launch.job.record import End
 from launch.queue.squeue import own_name
@@ -48,7 +48,7 @@ def test_a_suspended_job_has_not_hung_and_a_dead_node_is_no_cancel(cluster: Clus
     victim = cluster.run("scontrol", "show", "hostnames", forbidden.attempts()[0].began.nodes).split()[1]
     cluster.kill_node(victim)
     forbidden.until_begun(2)
-    (forbidden.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+    order(forbidden.run, {"step_s": 0.01})
     assert forbidden.outcome().end is End.DONE, forbidden.log
     assert "cancelled" not in forbidden.ends()
     pause = cluster.submit("--partition=low", "--wrap=sleep 20", "--output=/dev/null")

@@ -1,6 +1,5 @@
 """On a real cluster: nodes that die, programs that are missing, files that are damaged, moments that are bad."""
 
-import json
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from jobs import ROOT, Job, processes, profile, toy
+from jobs import ROOT, Job, order, processes, profile, toy
 
 from launch.job.record import End
 from launch.site.profile import ClusterProfile
@@ -39,7 +38,7 @@ def test_a_run_goes_on_elsewhere_when_a_node_dies_and_that_is_no_crash_of_its_ow
     cluster.kill_node("n3")
     for job in (first, other):
         job.until_begun(2)
-        (job.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+        order(job.run, {"step_s": 0.01})
     for job, lost in ((first, "n1"), (other, "3")):
         assert job.outcome().end is End.DONE, job.log
         assert job.ends() == ["lost", "done"], job.log
@@ -55,7 +54,7 @@ def test_a_run_is_not_done_when_its_node_is_set_down_whatever_srun_says_then(clu
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     job.until(lambda: job.ends()[0], "end of the attempt")
     cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # it may be back by itself
-    (job.run / "toy.json").write_text(json.dumps({"step_s": 0.01}))
+    order(job.run, {"step_s": 0.01})
     assert_done(job, 200, ranks=1)
     assert job.ends() == ["lost", "done"], job.log
     assert not job.paths.task(None).stop.exists()

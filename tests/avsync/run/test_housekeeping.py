@@ -331,7 +331,9 @@ def test_a_checkpoint_that_finds_no_room_says_how_much_it_takes(root):
 @needs_root
 @pytest.mark.timeout(400)
 def test_a_checkpoint_that_finds_no_room_while_training_goes_on_ends_all_ranks(dataset, root):
-    runtime = replace(quick_config().runtime, checkpoint_every=3, keep=9, workers=1)
+    runtime = replace(
+        quick_config().runtime, checkpoint_every=3, keep=9, workers=1, log_every=10
+    )  # it ends between two points
     config = replace(quick_config(), steps=100, validate_every=0, runtime=runtime)
     paths = RunPaths(root / "run")
     with mounted(root, "size=5m"):  # curves, and two checkpoints

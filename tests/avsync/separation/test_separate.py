@@ -125,7 +125,7 @@ def test_examples_are_the_best_the_median_and_the_worst(count: int) -> None:
 
 def test_an_example_is_heard_as_it_is_and_as_loud_beside_its_mixture(tmp_path: Path) -> None:
     mixture = torch.rand(2, 400, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
-    write_sounds(tmp_path, [Example("best", torch.zeros(3, 1, 2, 2), mixture, mixture / 2, -mixture)], 8000)
+    write_sounds(tmp_path, [Example("best", np.zeros((2, 2, 3), np.uint8), mixture, mixture / 2, -mixture)], 8000)
     heard = list[NDArray[np.int16]]()
     for name in SOUNDS:
         with wave.open(str(tmp_path / f"best-{name}.wav")) as file:

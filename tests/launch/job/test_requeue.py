@@ -55,13 +55,28 @@ ROWS = {
         Do.LEAVE,
     ),
     "a node has failed, and srun says nothing of its ranks": (
-        seen({"state": "PENDING", "restarts": 1}, exit=0, fault="", node_failed=True),
+        seen({"state": "PENDING", "restarts": 1}, exit=0, fault="", node_failed=True, unseen=True),
         What.LOST,
         Do.LEAVE,
     ),
     "a node has failed, srun says nothing, and nobody can be asked": (
-        replace(CRASH, exit=0, fault="", terminated=True, node_failed=True, **NO_ANSWER),
+        replace(CRASH, exit=0, fault="", terminated=True, node_failed=True, unseen=True, **NO_ANSWER),
         What.LOST,
+        Do.REQUEUE,
+    ),
+    "ended by force at the limit, and srun gave up waiting for its tasks": (
+        seen({"state": "COMPLETING", "reason": "TimeLimit"}, exit=0, fault="", terminated=True, unseen=True),
+        What.TIME_LIMIT,
+        Do.REQUEUE,
+    ),
+    "asked to save near the limit, and srun gave up waiting for its tasks": (
+        replace(CRASH, exit=0, fault="", wish=Wish.TIME, unseen=True, **NO_ANSWER),
+        What.TIME_LIMIT,
+        Do.REQUEUE,
+    ),
+    "srun gave up waiting for its tasks, and nobody says why": (
+        seen(exit=0, fault="", unseen=True),
+        What.CRASHED,
         Do.REQUEUE,
     ),
     "a node fails": (seen({"state": "NODE_FAIL"}), What.LOST, Do.REQUEUE),
@@ -182,6 +197,7 @@ anything = st.builds(
     retries=st.integers(1, 5),
     out_of_memory=st.booleans(),
     node_failed=st.booleans(),
+    unseen=st.booleans(),
     refused=st.booleans(),
     repeated=st.booleans(),
 )
@@ -189,7 +205,7 @@ anything = st.builds(
 
 @given(anything)
 def test_a_job_is_done_exactly_when_its_ranks_say_so(shown: JobObservation):
-    done = shown.exit == 0 and not shown.node_failed
+    done = shown.exit == 0 and not shown.unseen
     assert (decide(shown).what is What.DONE) == (decide(shown).do is Do.FINISH) == done
 
 

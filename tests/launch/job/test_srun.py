@@ -73,6 +73,7 @@ def test_what_the_task_that_failed_first_complained_of_is_the_reason(
     assert output.fault.numbers == {first}
     assert not output.out_of_memory
     assert not output.node_failed
+    assert not output.unseen
 
 
 def test_a_task_that_left_without_a_word_left_for_the_one_that_has_said_why():
@@ -237,3 +238,19 @@ def test_the_first_of_a_thousand_ranks_is_heard_however_much_the_others_print_af
     log += [f"srun: error: n{task}: task {task}: Exited with exit code 70" for task in range(4, 1000)]
     assert ended(tmp_path / "run", "\n".join(log), What.CRASHED).failed_node == ""
     assert StepOutput("\n".join(log)).why == "--batch 3 is wrong"
+
+
+@pytest.mark.parametrize(
+    "line", ["srun: error: Timed out waiting for job step to complete", "srun: error: Node failure on n3"]
+)
+@pytest.mark.parametrize("tasks", [1, 12])
+def test_a_zero_of_tasks_that_srun_has_not_seen_end_is_not_believed(line: str, tasks: int):
+    """As 22.05 prints it at a time limit, when its nodes are slow to say that the tasks are gone."""
+    printed_before = [one for task in range(tasks) for one in printed(tasks, task, "step 7")]
+    forced = [
+        "srun: Job step aborted: Waiting up to 7 seconds for job step to finish.",
+        "srun: forcing job termination",
+    ]
+    assert StepOutput("\n".join([*printed_before, *forced, line, ""])).unseen
+    assert not StepOutput("\n".join([*printed_before, *forced, ""])).unseen
+    assert not StepOutput(f"0: {line}\n").unseen, "a task has printed it"
