@@ -1,12 +1,9 @@
 """The rank that others wait for is named, with its node; of healthy ranks, however they scatter, none is."""
 
-import subprocess
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGKILL
 
 import numpy as np
 import pytest
@@ -21,8 +18,8 @@ from avsync.run.progress import read_progress
 from avsync.train.sections import SectionWatch
 from avsync.train.stragglers import DOES, LEAST_S, POINTS, SHARE, TIMES, RankTimes, Stragglers, Work, middle
 
-EACH = 4
-"""Steps between two points: of a single one the forward pass may just fit between two stops."""
+EACH = 2
+"""Steps between two points."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 HEALTHY: dict[str, Draw] = {
     "nothing to wait for": lambda chance, ranks: np.zeros(ranks),
@@ -105,16 +102,24 @@ def test_the_measure_is_the_lower_median(times: list[float]) -> None:
     assert middle(np.array(times)) == sorted(times)[(len(times) - 1) // 2]
 
 
-def hold_back(child: subprocess.Popen[str]) -> None:
-    """Five sixths of the time it is stopped, never for a whole step: as on a machine that somebody else uses."""
-    try:
-        while child.poll() is None:
-            child.send_signal(SIGSTOP)
-            time.sleep(0.03)
-            child.send_signal(SIGCONT)
-            time.sleep(0.006)
-    finally:
-        child.send_signal(SIGCONT)
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from avsync.config import TrainConfig
+from avsync.train import step, trainer
+from sharding.base.files import read_json
+
+if os.environ["RANK"] == "1":
+    prepared = step.Stepper.prepared
+
+    def slowly(*given):
+        time.sleep(0.2)  # far more than a forward pass takes here, whoever else uses the cores
+        return prepared(*given)
+
+    step.Stepper.prepared = slowly
+if __name__ == "__main__":
+    trainer.train(Path(sys.argv[1]), Path(sys.argv[2]), read_json(Path(sys.argv[3]), TrainConfig))
+"""
 
 
 @pytest.mark.slow
@@ -122,9 +127,8 @@ def hold_back(child: subprocess.Popen[str]) -> None:
 def test_a_rank_that_really_is_slow_is_named_in_the_run_and_in_its_curves(dataset: Path, tmp_path: Path) -> None:
     runtime = replace(quick_config().runtime, workers=1, log_every=EACH, checkpoint_every=500)
     config = replace(quick_config(), steps=EACH * (POINTS + 3), validate_every=0, runtime=runtime)
-    children = start_ranks(command(dataset, tmp_path / "run", config, tmp_path), 2, SLURMD_NODENAME="n7")
+    children = start_ranks(command(dataset, tmp_path / "run", config, tmp_path, CHILD), 2, SLURMD_NODENAME="n7")
     try:
-        threading.Thread(target=hold_back, args=(children[1],), daemon=True).start()
         said = [child.communicate(timeout=250)[0] for child in children]
     finally:
         for child in children:
