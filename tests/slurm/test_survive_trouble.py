@@ -107,7 +107,7 @@ def test_where_slurm_cancels_what_it_preempts_the_job_queues_itself_again(cluste
 
 def test_what_ends_well_is_done_whatever_slurm_sends_in_that_moment(cluster: Cluster, tmp_path: Path):
     """SIGTERM of a preemption, of a scancel; also a driver that is killed as soon as it has queued its job."""
-    ending = {"end_s": 4}
+    ending = {"end_s": 3}  # SLURM kills 5 s after its SIGTERM
     preempted = toy(cluster, tmp_path / "preempted", 10, orders=ending, nodes=1, site=on("n1"))
     cancelled = toy(cluster, tmp_path / "cancelled", 10, orders=ending, nodes=1, site=on("n2"))
     orphan = toy(cluster, tmp_path / "orphan", 10, site=profile(sbatch={"exclude": "n1,n2"}))
