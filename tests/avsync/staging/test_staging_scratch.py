@@ -364,7 +364,7 @@ def test_no_clip_is_lost_to_another_job_that_removes_copies(
 def test_a_reader_that_holds_an_older_copy_reads_the_newer_one(data: Path, tmp_path: Path) -> None:
     shelf = scratch_for(data, data, tmp_path / "scratch")
     with ShardReader() as reader:
-        for spoil in (discard, lambda copy: copy.write_bytes(bytes(62_464))):
+        for spoil in (discard, lambda copy: copy.write_bytes(bytes(copy.stat().st_size))):
             shelf.stage(0)
             reader.read(shelf.dataset.location(0, shelf.copy(0)))
             spoil(shelf.copy(0))

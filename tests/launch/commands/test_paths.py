@@ -15,8 +15,8 @@ from sharding.base.files import broken_link
 from sharding.errors import InputError
 
 NO_PATHS = frozenset(
-    "fps clip_s min_clip_s trim_s codec step task command after memory nodes time partition account qos constraint "
-    "name kind host wait of".split()
+    "fps cases clip_s min_clip_s trim_s codec step task command after memory nodes time partition account qos "
+    "constraint name kind host wait of".split()
 )
 """Fields that take a word, and are no paths: a new one must be put here, or carry the note IS_PATH."""
 LATE = {"--runtime.scratch"}

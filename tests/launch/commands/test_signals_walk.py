@@ -32,7 +32,7 @@ FLAGS = shlex.split(
     "--runtime.checkpoint-every 3 --runtime.keep 2"
 )
 WALK = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import avsync.run.checkpoint as checkpoint
 import avsync.train.loop as loop
 import avsync.train.trainer as trainer
@@ -46,6 +46,7 @@ def sends(owner, name, numbers, at=1):
         if calls[0] == at:
             for number in numbers:
                 os.kill(os.getpid(), number)
+                time.sleep(0.1)  # sent from a thread, all at once they would come in the order of their numbers
         return real(*args, **keywords)
     setattr(owner, name, called)
 
