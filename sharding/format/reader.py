@@ -137,8 +137,8 @@ class ShardReader:
             memory = self._room(layout.size)
             checked = _Checked(file, location)
             checked.take(memory)
-        if checked.crc32 != location.crc32:
-            raise _changed(location)
+            if checked.crc32 != location.crc32:
+                raise _changed(location)  # inside: the file is opened anew next time
         video, audio = (memory[start : start + length] for start, length in (layout.video, layout.audio))
         return StoredClip(json=memory[: layout.json_bytes], video=video, audio=audio)
 
