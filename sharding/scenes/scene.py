@@ -1,6 +1,6 @@
 """One scene: who moves where, who sounds, and the pictures, sound and true boxes that follow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -77,41 +77,51 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cast:
-    """How many objects a scene has."""
+    """Who is in a scene."""
 
     sources: int
     silent: int
     hidden: int = 0
     """Sources that are not in the picture."""
+    alike: bool = False
+    """All have one colour."""
+    own_kinds: bool = False
+    """Each has a shape and an action of its own."""
 
-    @classmethod
-    def of(cls, case: Case, config: SceneConfig) -> "Cast":
-        """As many in the picture in every case: with more of them each has less room, and moves less."""
-        objects = config.sources + config.lookalikes
-        if case == "several":
-            sources = max(2, config.sources)
-            return cls(sources=sources, silent=max(0, objects - sources))
-        if case == "alike":
-            return cls(sources=1, silent=max(1, objects - 1))
-        if case == "off-screen":
-            return cls(sources=1, silent=objects, hidden=1)
-        return cls(sources=config.sources, silent=config.lookalikes)
+    @property
+    def seen(self) -> int:
+        """Objects in the picture."""
+        return self.sources - self.hidden + self.silent
+
+
+def _several(sources: int, lookalikes: int) -> Cast:
+    sounding = max(2, sources)
+    return Cast(sources=sounding, silent=max(0, sources + lookalikes - sounding), own_kinds=True)
+
+
+CASTS: Mapping[Case, Callable[[int, int], Cast]] = {
+    "single": lambda sources, lookalikes: Cast(sources=sources, silent=lookalikes),
+    "several": _several,
+    "alike": lambda sources, lookalikes: Cast(sources=1, silent=max(1, sources + lookalikes - 1), alike=True),
+    "off-screen": lambda sources, lookalikes: Cast(sources=1, silent=sources + lookalikes, hidden=1),
+}
+"""As many objects in the picture in every case: with more of them each has less room, and moves less."""
 
 
 def draw_scene(config: SceneConfig, number: int) -> Scene:
     """Scene `number`: depends on the seed and the number alone."""
     rng = _random(config, number, "scene")
     case = case_of(config, number)
-    cast = Cast.of(case, config)
-    count = cast.sources - cast.hidden + cast.silent
+    cast = CASTS[case](config.sources, config.lookalikes)
+    count = cast.seen
     shape = SHAPES[rng.integers(len(SHAPES))]
     radius = float(rng.uniform(0.085, 0.105)) * min(1.0, 3.5 / count)
     tracks = _draw_tracks(rng, count, radius)
     colors = rng.permutation(len(PALETTE))[:count]
-    if case == "alike":
+    if cast.alike:
         colors = colors[:1].repeat(count)
     time = times(config.seconds)
-    kinds = _draw_kinds(config, number, case, shape, count)
+    kinds = _draw_kinds(config, number, shape, cast)
     objects = [
         (MOTIONS[action](rng, track, time), Look(shape=shape, color=PALETTE[color], radius=radius))
         for track, color, (action, shape) in zip(tracks, colors, kinds, strict=True)
@@ -129,13 +139,13 @@ def draw_scene(config: SceneConfig, number: int) -> Scene:
     )
 
 
-def _draw_kinds(config: SceneConfig, number: int, case: Case, shape: str, count: int) -> list[tuple[str, str]]:
-    """Action and shape of each object: the scene's own, but for the case in which each is of a kind of its own."""
+def _draw_kinds(config: SceneConfig, number: int, shape: str, cast: Cast) -> list[tuple[str, str]]:
+    """Action and shape of each object in the picture: the scene's own, where each has none of its own."""
     action = action_of(config, number)
-    if case != "several":
-        return [(action, shape)] * count
+    if not cast.own_kinds:
+        return [(action, shape)] * cast.seen
     rng = _random(config, number, "kinds")
-    actions, shapes = rng.integers(len(MOTIONS), size=count), rng.integers(len(SHAPES), size=count)
+    actions, shapes = rng.integers(len(MOTIONS), size=cast.seen), rng.integers(len(SHAPES), size=cast.seen)
     rest = [(sorted(MOTIONS)[one], SHAPES[other]) for one, other in zip(actions, shapes, strict=True)]
     return [(action, shape), *rest[1:]]
 
