@@ -15,12 +15,19 @@ Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of the picture's width and height, 0 to 1, origin top left."""
 Polygon = tuple[float, ...]
 """x0, y0, x1, y1, ... of its corners, in the same fractions: the outline of an object, as COCO writes it."""
+LONGEST_CASE = 40
+"""Letters of the name of a kind of truth."""
 Region = tuple[Fraction, Fraction, Fraction, Fraction]
 """Left edge, upper edge, width and height as fractions of the upright picture's, exactly: all frames have one size."""
 Size = tuple[Fraction, Fraction]
 """Width and height."""
 Where = Callable[[Fraction], Region]
 """Which part of the picture is wanted at a moment of the source's timeline."""
+
+
+def has_corners(polygon: Sequence[float]) -> bool:
+    """Whether so many numbers are x and y of three corners or more."""
+    return len(polygon) >= 6 and not len(polygon) % 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sharding.errors import FormatError, WrongClip
 from sharding.format.blocks import problem_of_checksums
 from sharding.format.claims import ClipShape, decoding
 from sharding.format.clip import ClipMeta, Clock, ColorMatrix
+from sharding.format.crop import LONGEST_CASE, has_corners
 
 if TYPE_CHECKING:
     from sharding.format.codec import Codec
@@ -24,8 +25,6 @@ JSON_BYTES = (2**20, 2**15)
 """A clip's json is smaller than the first, and the second for each picture: some 250 boxes."""
 LONGEST_VALUE, LONGEST_ERROR = 80, 240
 """Characters of a foreign value in a message, and of a message about one."""
-LONGEST_CASE = 40
-"""Letters."""
 Difference = tuple[str, object, object]
 """What of a clip, what it should be, what its json says."""
 
@@ -110,7 +109,7 @@ class ClipForm:
             numbers = list(chain.from_iterable(chain.from_iterable(shapes)))
             if numbers and not 0 <= min(numbers) <= max(numbers) <= 1:
                 yield name, "between 0 and 1", f"{min(numbers)} to {max(numbers)}"
-        wrong = next((one for one in chain(*(meta.masks or ())) if len(one) < 6 or len(one) % 2), None)
+        wrong = next((one for one in chain(*(meta.masks or ())) if not has_corners(one)), None)
         if wrong is not None:
             yield "masks", "of polygons", f"one of {len(wrong)} numbers"
         if meta.case and not (len(meta.case) <= LONGEST_CASE and meta.case.isprintable()):

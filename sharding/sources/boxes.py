@@ -15,10 +15,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from sharding.base.files import LARGEST_SIDE_FILE, read_json
 from sharding.errors import AvsyncError, InputError
-from sharding.format.crop import Box, Polygon
+from sharding.format.crop import LONGEST_CASE, Box, Polygon, has_corners
 
 T = TypeVar("T")
-CaseName = Annotated[str, Meta(min_length=1, max_length=40)]
+CaseName = Annotated[str, Meta(min_length=1, max_length=LONGEST_CASE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class BoxTrack:
             return
         for number, polygons in enumerate(self.masks):
             for one in polygons:
-                if len(one) < 6 or len(one) % 2 or not all(0 <= corner <= 1 for corner in one):
+                if not has_corners(one) or not all(0 <= corner <= 1 for corner in one):
                     raise ValueError(f"frame {number}: {one} is no mask: x, y of 3 corners or more, between 0 and 1")
         if not self.boxes:
             around = tuple(tuple(_around(one) for one in polygons) for polygons in self.masks)
