@@ -1,7 +1,7 @@
 """`avsync audit DATASET`: can a network cheat on the labels? Leaks are computed, probes are run, all is judged."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def look(feed: Feed, config: AuditConfig) -> AuditResult:
     sources = count_sources(feed, config)
     z = strictness(len(PROBES), sources)
     with Bar("audit", passing=True) as bar:
-        guesses = list(run_probes(feed, config, z, lambda what, done, total: bar.update(done, total=total, doing=what)))
+        guesses = list(run_probes(feed, config, z, _shown_by(bar)))
     return sum_up(feed, config, guesses, sources, z)
 
 
@@ -83,7 +83,7 @@ def sum_up(feed: Feed, config: AuditConfig, guesses: Sequence[Guesses], sources:
     """Judge the sampler, and what probes guessed on clips of so many sources."""
     leaked = leak(feed.sampler, feed.dataset.index.frames[feed.clips])
     findings = (*judge_sampler(leaked, config.pairs.law), *(judge(one, config.law) for one in guesses))
-    return _result(feed, config, findings, sources, z, leaked)
+    return _result(feed, config, findings, sources, z, min(len(feed.clips), config.clips), leak=leaked)
 
 
 def look_at_mixtures(feed: Feed, config: AuditConfig) -> AuditResult:
@@ -92,18 +92,18 @@ def look_at_mixtures(feed: Feed, config: AuditConfig) -> AuditResult:
 
     sources = count_sources(feed, config) // 2 * 2  # two by two
     z = strictness(PROBES, sources // 2)
+    group, device = feed.dataset.index.group, pick_device(config.device)
     with Bar("audit", passing=True) as bar:
-
-        def advance(what: str, done: int, total: int) -> None:
-            bar.update(done, total=total, doing=what)
-
-        rows = gather_mixtures(feed, config, advance)
-        group, device = feed.dataset.index.group, pick_device(config.device)
-        guesses = list(probe_mixtures(rows, group, config.seed, z, device, advance))
+        rows = gather_mixtures(feed, config, _shown_by(bar))
+        guesses = list(probe_mixtures(rows, group, config.seed, z, device, _shown_by(bar)))
     told = law_of_mixtures(rows)
     findings = judge_mixtures(told), *(judge(one, MIXTURES) for one in guesses)
-    mixed = len(np.unique(rows.clips))
-    return replace(_result(feed, config, findings, sources, z, mixtures=told), looked_at=mixed)
+    return _result(feed, config, findings, sources, z, len(np.unique(rows.clips)), mixtures=told)
+
+
+def _shown_by(bar: Bar) -> Callable[[str, int, int], None]:
+    """Gets what is done now, and how much of how much."""
+    return lambda what, done, total: bar.update(done, total=total, doing=what)
 
 
 def _result(
@@ -112,7 +112,9 @@ def _result(
     findings: tuple[AuditFinding, ...],
     sources: int,
     z: float,
-    leaked: Leak | None = None,
+    looked_at: int,
+    *,
+    leak: Leak | None = None,
     mixtures: Leakage | None = None,
 ) -> AuditResult:
     outcome = conclude(findings, sources)
@@ -123,10 +125,10 @@ def _result(
         notes=outcome.notes,
         config=config,
         clips=len(feed.clips),
-        looked_at=min(len(feed.clips), config.clips),
+        looked_at=looked_at,
         sources=sources,
         z=z,
-        leak=leaked,
+        leak=leak,
         mixtures=mixtures,
         findings=findings,
     )

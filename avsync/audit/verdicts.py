@@ -150,44 +150,44 @@ def judge_sampler(leak: Leak, pairs: PairsName) -> tuple[AuditFinding, AuditFind
 
 
 def _of_place(stream: str, leakage: Leakage, pairs: PairsName) -> AuditFinding:
-    exact = Proportion(leakage.accuracy, leakage.accuracy, leakage.accuracy, 0)
-    guesses = Guesses(
+    guesses = _exact(
+        leakage,
         probe=f"law of the {stream}'s place",
-        kind="law",
         asks=f"Do sounds in sync and out of sync come with {stream} windows from other places of a clip?",
-        accuracy=exact,
-        strict=exact,
-        auc=leakage.auc,
         note="Computed from the sampler and the lengths of all clips, without error.",
     )
-    if leakage.bits < ROUNDING:
-        reason = "Both labels have the same places, exactly: 0 bits, whatever a stream shows of its place."
-        if pairs == "cyclic":
-            reason += " Cyclic pairs leak elsewhere, at the join of the turned sound."
-        return AuditFinding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
-    reason = (
-        f"The place alone tells {leakage.bits:.4f} bits: {percent(leakage.accuracy)} right, where guessing gives 50 %: "
-        f"{_remedy(guesses, pairs)}"
+    fine = "Both labels have the same places, exactly: 0 bits, whatever a stream shows of its place."
+    if pairs == "cyclic":
+        fine += " Cyclic pairs leak elsewhere, at the join of the turned sound."
+    told = (
+        f"The place alone tells {leakage.bits:.4f} bits: {percent(leakage.accuracy)} right, where guessing gives 50 %"
     )
-    return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
+    return _of_law(guesses, leakage, fine, told, pairs)
 
 
 def judge_mixtures(told: Leakage) -> AuditFinding:
     """What mixtures tell of the label, to who knows all of them; counted, so it has no interval."""
-    exact = Proportion(told.accuracy, told.accuracy, told.accuracy, 0)
-    guesses = Guesses(
+    guesses = _exact(
+        told,
         probe="law of the mixtures",
-        kind="law",
         asks="Does a mixture come more often with the one of its pictures than with the other?",
-        accuracy=exact,
-        strict=exact,
-        auc=told.auc,
         note="Counted, on all mixtures that were drawn.",
     )
-    if told.bits < ROUNDING:
-        reason = "Every mixture comes as often with the one picture as with the other: 0 bits, whatever it sounds like."
-        return AuditFinding(guesses=guesses, verdict="pass", reason=reason, detectable=CHANCE)
-    reason = f"A mixture alone tells {told.bits:.4f} bits: {_remedy(guesses, MIXTURES)}"
+    fine = "Every mixture comes as often with the one picture as with the other: 0 bits, whatever it sounds like."
+    return _of_law(guesses, told, fine, f"A mixture alone tells {told.bits:.4f} bits", MIXTURES)
+
+
+def _exact(leakage: Leakage, *, probe: str, asks: str, note: str) -> Guesses:
+    """Of a law: no sample, so no interval."""
+    exact = Proportion(leakage.accuracy, leakage.accuracy, leakage.accuracy, 0)
+    return Guesses(probe=probe, kind="law", asks=asks, accuracy=exact, strict=exact, auc=leakage.auc, note=note)
+
+
+def _of_law(guesses: Guesses, leakage: Leakage, fine: str, told: str, law: Law) -> AuditFinding:
+    """fine: what is said where it tells nothing; told: what where it does, before the remedy."""
+    if leakage.bits < ROUNDING:
+        return AuditFinding(guesses=guesses, verdict="pass", reason=fine, detectable=CHANCE)
+    reason = f"{told}: {_remedy(guesses, law)}"
     return AuditFinding(guesses=guesses, verdict="fail", reason=reason, detectable=CHANCE)
 
 
