@@ -13,13 +13,12 @@ from avsync.figures import INK, HeatScale, Painter, bare, figure_png
 from avsync.localize.sheet import Moment, Moments
 from avsync.localize.watched import Watched
 from avsync.models.spectrum import Spectrum
+from avsync.separation.examples import draw_spectrogram
 
 COLUMNS, BANDS = 1200, 128
 """Of a drawn spectrogram, however long the video."""
 SHOWN, STRENGTH = 6, 0.6
 """Pictures, and how opaque the hottest colour is."""
-DEEP_DB = 60
-"""Below the loudest, where a spectrogram is black."""
 HIGHEST_HZ = 8000
 """Few voices and no thing that is hit has more to show above."""
 
@@ -107,14 +106,6 @@ class BeforeAfter:
 
     def _draw(self, axes: Any, name: str, drawn: NDArray[np.float64], loudest: float) -> None:
         top = min(HIGHEST_HZ, self._rate / 2) / 1000
-        axes.imshow(
-            drawn,
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
-            vmin=loudest - DEEP_DB,
-            vmax=loudest,
-            extent=(0, self._end_s, 0, top),
-        )
+        draw_spectrogram(axes, drawn, loudest, (0, self._end_s, 0, top))
         axes.set_ylabel(f"{name}\nkHz", fontsize=9, color=INK)
         bare(axes)

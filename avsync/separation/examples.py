@@ -6,10 +6,11 @@ EVALUATION/examples/: NAME-mixture.wav, NAME-taken.wav, NAME-truth.wav, and exam
 import wave
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -61,12 +62,22 @@ def sheet(examples: Sequence[Example], spectrum: Spectrum) -> Figure:
         axes[row, 0].set_title(one.name, fontsize=8)
         top = spectrogram_db(spectrum, one.mixture).max()
         for column, name in enumerate(SOUNDS, start=1):
-            drawn = spectrogram_db(spectrum, getattr(one, name))
-            axes[row, column].imshow(drawn, origin="lower", aspect="auto", cmap="magma", vmin=top - DEEP_DB, vmax=top)
+            draw_spectrogram(axes[row, column], spectrogram_db(spectrum, getattr(one, name)), top)
             axes[row, column].set_title(name if row == 0 else "", fontsize=8)
         for each in axes[row]:
             each.set(xticks=[], yticks=[])
     return figure
+
+
+def draw_spectrogram(
+    axes: Axes,
+    decibels: NDArray[np.floating],
+    loudest: float,
+    extent: tuple[float, float, float, float] | None = None,
+) -> None:
+    """decibels: (F, n). loudest: of all that is to be compared. extent: seconds and kHz of its sides."""
+    look: dict[str, Any] = {"origin": "lower", "aspect": "auto", "cmap": "magma", "extent": extent}
+    axes.imshow(decibels, vmin=loudest - DEEP_DB, vmax=loudest, **look)
 
 
 def spectrogram_db(spectrum: Spectrum, sound: Tensor) -> NDArray[np.float32]:
