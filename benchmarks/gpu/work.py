@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,8 +21,8 @@ from avsync.train.step import Stepper as TrainerStepper
 from avsync.world import World, use_cores
 from benchmarks.train.feed import make_dataset, pairs_of, rows_of
 from benchmarks.train.jobs import DatasetJob, Limits, ResidentJob
-from benchmarks.train.settings import PLATEAU_BELOW, Case, Setting
-from benchmarks.train.step import set_precision, settle
+from benchmarks.train.settings import PLATEAU_BELOW, Case
+from benchmarks.train.step import autocast, set_precision, settle
 
 LAST = 10
 """Steps whose mean loss tells whether ln 2 is left: one may be luck."""
@@ -129,7 +129,7 @@ class LearnJob(DatasetJob):
         network = build_model(case.network, feed.spec()).to(device)
         if config.channels_last:
             network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
-        world = replace(World.alone(device), autocast=autocast(case.setting, device))
+        world = replace(World.alone(device), autocast=partial(autocast, case.setting, device))
         stepper = TrainerStepper(Alone(world), network, config, feed.view, feed.dataset.info.clock.sample_rate)
         stepper.ready()
         return self._learn(feed, stepper, device)
@@ -159,13 +159,6 @@ class LearnJob(DatasetJob):
 def left_plateau(losses: list[float]) -> bool:
     """Whether the last steps are below it, taken together."""
     return len(losses) >= LAST and sum(losses[-LAST:]) / LAST < PLATEAU_BELOW
-
-
-def autocast(setting: Setting, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
-    """Of the setting's precision."""
-    if setting.precision != "bf16":
-        return nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 @dataclass(frozen=True, kw_only=True)

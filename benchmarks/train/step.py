@@ -63,7 +63,7 @@ class Stepper:
     def __call__(self, batch: Batch) -> Tensor:
         """One optimiser step; what the trainer sums up for its curves."""
         given = self._laid_out(prepare(batch, self.view, convert=self.convert))
-        with self._autocast():
+        with autocast(self.setting, self.device):
             out = self.model(given.frames, given.sounds)
         logit = out.logit.view(batch.in_sync.shape)
         result = score(logit, batch.in_sync, batch.valid)
@@ -81,10 +81,12 @@ class Stepper:
             frames, sounds = frames.repeat_interleave(sounds.shape[1], dim=0), sounds.flatten(0, 1).unsqueeze(1)
         return NetworkInput(frames, sounds)
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.setting.precision != "bf16":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+def autocast(setting: Setting, device: torch.device) -> AbstractContextManager[object]:
+    """Inside, networks compute in the setting's precision."""
+    if setting.precision != "bf16":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def set_precision(setting: Setting) -> None:
