@@ -128,7 +128,7 @@ def tables_in(json: bytes | memoryview, shape: ClipShape) -> tuple[BlockTable, B
     Its bytes need not have been checked: whoever reads by it checks them with all the others.
     """
     try:
-        told = from_json(json, _Told, "its json").checksums
+        told = from_json(json, _WithChecksums, "its json").checksums
     except FormatError:
         return None
     if not told or problem_of_checksums(told, shape):
@@ -147,7 +147,7 @@ def whole_tables(shape: ClipShape) -> tuple[BlockTable, BlockTable]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WithChecksums:
     """All of a clip's json that is looked at."""
 
     checksums: BlockChecksums | UnsetType = UNSET
