@@ -28,6 +28,11 @@ class Case:
         """Our way with the same stored form."""
         return Case(way=f"avsync {ENTRIES[self.way].stored}", workers=self.workers, cold=self.cold)
 
+    @property
+    def copy(self) -> "Case":
+        """Copying batches of planes from memory to memory."""
+        return Case(way="limit: copy", workers=self.workers)
+
 
 Results = Rounds[Case, Loaded]
 
@@ -48,6 +53,9 @@ COLUMNS: Mapping[str, Column] = {
     "CPU ms a clip": statistic("cpu_ms", ".1f"),
     "first batch s": if_handed_over(statistic("first_s", ".2f")),
     "peak MB": if_handed_over(statistic("peak_mb", ",.0f")),
+    "read": statistic("read", ".2f"),
+    "fresh": statistic("fresh", ".2f"),
+    "CPU / copy": ratio_to(attrgetter("copy"), "cpu_mb", ".1f"),
     "avsync / it": ratio_to(attrgetter("ours"), "clips_s", over=True),
 }
 

@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from benchmarks.base.runner import warm
 from benchmarks.load.catalog import ENTRIES, named
 from benchmarks.load.job import BATCH, Delivered, Job, Resident, arrays, drop, shape_of
+from benchmarks.load.traffic import Traffic
 from benchmarks.load.ways import MATRIX, to_rgb
 from sharding.format.dataset import Dataset
 
@@ -42,6 +43,15 @@ class Loaded:
     """From construction to the first batch in resident memory, imports done."""
     peak_mb: float
     """Proportional set size of the process tree, resident batch included."""
+    read: float
+    """Bytes that system calls copy in, for each byte delivered."""
+    fresh: float
+    """Bytes of memory handed out, for each byte delivered."""
+
+    @property
+    def cpu_mb(self) -> float:
+        """CPU time for each megabyte delivered; two ways may deliver clips of different size."""
+        return self.cpu_ms * self.clips_s / self.mb_s
 
 
 def run(job: Job) -> Loaded:
@@ -61,10 +71,12 @@ def run(job: Job) -> Loaded:
         last = take(batches, resident)
         peak = max(peak, tree_mb())
     longest = len(job.clips) // BATCH - READ_AHEAD if job.cold else sys.maxsize
+    moved = Traffic.so_far(tree())
     count, cpu, begun = 0, tree_cpu(), time.perf_counter()
     while count < longest and (count < LEAST or time.perf_counter() - begun < job.seconds):
         last, count = take(batches, resident), count + 1
     wall, cpu = time.perf_counter() - begun, tree_cpu() - cpu
+    moved = Traffic.so_far(tree()).since(moved)
     begun = time.perf_counter()
     while not job.cold and time.perf_counter() - begun < TAIL_S:
         last = take(batches, resident)
@@ -74,8 +86,16 @@ def run(job: Job) -> Loaded:
     if close := getattr(batches, "close", None):
         close()
     clips = count * BATCH
-    speed, size = clips / wall, clips * shape.size / wall / 1e6
-    return Loaded(clips_s=speed, mb_s=size, cpu_ms=cpu / clips * 1000, first_s=first_s, peak_mb=peak)
+    delivered = clips * shape.size
+    return Loaded(
+        clips_s=clips / wall,
+        mb_s=delivered / wall / 1e6,
+        cpu_ms=cpu / clips * 1000,
+        first_s=first_s,
+        peak_mb=peak,
+        read=moved.read / delivered,
+        fresh=moved.fresh / delivered,
+    )
 
 
 def take(batches: Iterator[Delivered], resident: Resident | None) -> Delivered:

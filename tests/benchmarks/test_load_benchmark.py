@@ -1,8 +1,10 @@
 """What the benchmarks of loading and resuming conclude from what they have seen."""
 
 import io
+import mmap
 import re
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -10,6 +12,7 @@ from benchmarks.base.runner import Rounds
 from benchmarks.load.catalog import ENTRIES, OURS, TARGETS
 from benchmarks.load.report import Case, Results, tables
 from benchmarks.load.run import Loaded
+from benchmarks.load.traffic import Traffic
 from benchmarks.peers.install import PEERS
 from benchmarks.resume.report import times, verdict
 from benchmarks.resume.start import STARTERS, Times
@@ -19,7 +22,7 @@ WANTED = [["a", "b"], ["c", "d"]]
 
 
 def loaded(clips_s: float) -> Loaded:
-    return Loaded(clips_s=clips_s, mb_s=9 * clips_s, cpu_ms=2, first_s=0.25, peak_mb=800)
+    return Loaded(clips_s=clips_s, mb_s=9 * clips_s, cpu_ms=2, first_s=0.25, peak_mb=800, read=1, fresh=0)
 
 
 def results(*rounds: tuple[float | None, float | None]) -> Results:
@@ -52,7 +55,19 @@ def test_a_target_is_reached_when_the_median_is_what_was_wanted(ours, reached):
 
 def test_a_way_that_never_worked_is_listed_as_failed():
     figures, _ = tables(results((500, None)), {})
-    assert figures.rows[1] == ("webdataset raw", "failed", "", "", "", "", "")
+    assert figures.rows[1] == ("webdataset raw", "failed", *[""] * (len(figures.columns) - 2))
+
+
+def test_what_a_process_reads_and_the_memory_it_asks_for_are_counted(tmp_path):
+    size = 2**24
+    (tmp_path / "file").write_bytes(bytes(size))
+    before = Traffic.so_far([psutil.Process()])
+    with (tmp_path / "file").open("rb", buffering=0) as file:
+        memory = mmap.mmap(-1, size)
+        assert file.readinto(memory) == size
+    moved = Traffic.so_far([psutil.Process()]).since(before)
+    assert size <= moved.read < 1.5 * size
+    assert moved.fresh > 0.9 * size  # counts of each core are added up now and then
 
 
 def test_a_table_reads_the_same_on_a_page_and_in_the_terminal():
