@@ -5,6 +5,7 @@ Every form keeps YUV 4:2:0: colour conversion on a CPU costs more than decoding,
 Numbers behind the choices: docs/log.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from sharding.format.claims import ClipShape
 from sharding.format.clip import BlockChecksums, Clip, Member
 from sharding.format.decoded import Decoder
 from sharding.format.h264 import H264
-from sharding.format.raw import Raw
+from sharding.format.raw import Raw, bytes_of
 
 
 class Codec(Decoder, Protocol):
@@ -87,8 +88,16 @@ def codec_named(name: str) -> Codec:
 
 def members_of(clip: Clip, codec: Codec) -> dict[str, bytes]:
     """A clip as its tar members, suffix -> bytes, in the order they are written: json first."""
-    return {
-        "json": to_json(replace(clip.meta, checksums=codec.checksums(clip))),
-        codec.video_suffix: codec.encode_video(clip),
-        codec.audio_suffix: codec.encode_audio(clip),
-    }
+    return {suffix: b"".join(pieces) for suffix, pieces in pieces_of(clip, codec).items()}
+
+
+def pieces_of(clip: Clip, codec: Codec) -> dict[str, Sequence[Member]]:
+    """The same, each member in pieces that follow each other: what is kept as it is is not copied to be written.
+
+    A clip of 10 s is 30 MB, and memory is what raw packing waits for.
+    """
+    heads = codec.heads(ClipShape.of(clip.meta))
+    video: Sequence[Member] = (heads[0], bytes_of(clip.yuv)) if heads else (codec.encode_video(clip),)
+    audio: Sequence[Member] = (heads[1], bytes_of(clip.audio)) if heads else (codec.encode_audio(clip),)
+    told = to_json(replace(clip.meta, checksums=codec.checksums(clip)))
+    return {"json": (told,), codec.video_suffix: video, codec.audio_suffix: audio}

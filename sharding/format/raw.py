@@ -35,7 +35,7 @@ class Raw:
         return _npy_head(shape.pictures), _npy_head(shape.sound, "<i2")
 
     def checksums(self, clip: Clip) -> BlockChecksums:
-        return block_checksums(ClipShape.of(clip.meta), _bytes_of(clip.yuv), _bytes_of(clip.audio))
+        return block_checksums(ClipShape.of(clip.meta), bytes_of(clip.yuv), bytes_of(clip.audio))
 
     @property
     def head_bytes(self) -> int | None:
@@ -70,14 +70,14 @@ class Raw:
         return self
 
 
-def _bytes_of(array: NDArray[Any]) -> memoryview:
+def bytes_of(array: NDArray[Any]) -> memoryview:
+    """All of it, in order; a copy only where it lies otherwise."""
     return np.ascontiguousarray(array).reshape(-1).data.cast("B")
 
 
 def _to_npy(array: NDArray[Any]) -> bytes:
-    """What np.save writes, copied once: a clip of 10 s is 30 MB, and memory is what raw packing waits for."""
-    array = np.ascontiguousarray(array)
-    return b"".join((_npy_head(array.shape, array.dtype.str), array.data))
+    """What np.save writes."""
+    return b"".join((_npy_head(array.shape, array.dtype.str), bytes_of(array)))
 
 
 @lru_cache

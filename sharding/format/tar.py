@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from isal.isal_zlib import crc32
 
 from sharding.format.clip import Clip
-from sharding.format.codec import Codec, members_of
+from sharding.format.codec import Codec, pieces_of
 from sharding.format.records import ClipRecord
 
 BLOCK = tarfile.BLOCKSIZE
@@ -66,18 +66,19 @@ class ShardWriter:
 
     def add(self, clip: Clip) -> None:
         """Encode a clip and append its members."""
-        members = members_of(clip, self._codec)
-        layout = Layout.of(*map(len, members.values()))
+        members = pieces_of(clip, self._codec)
+        sizes = [sum(map(len, pieces)) for pieces in members.values()]
+        layout = Layout.of(*sizes)
         start, crc, padding = self.size + BLOCK, 0, b""
-        for number, (suffix, payload) in enumerate(members.items()):
-            head = member_header(f"{clip.meta.key}.{suffix}", len(payload))
-            for block in (padding, head) if number else ():  # what lies between payloads is checked, too
+        for number, (size, (suffix, pieces)) in enumerate(zip(sizes, members.items(), strict=True)):
+            head = member_header(f"{clip.meta.key}.{suffix}", size)
+            between = (padding, head) if number else ()  # what lies between payloads is checked, too
+            for block in (*between, *pieces):
                 crc = crc32(block, crc)
-            crc = crc32(payload, crc)
-            padding = bytes(padded(len(payload)) - len(payload))
-            for block in (head, payload, padding):
+            padding = bytes(padded(size) - size)
+            for block in (head, *pieces, padding):
                 self._file.write(block)
-            self.size += BLOCK + padded(len(payload))
+            self.size += BLOCK + padded(size)
         self.clips.append(
             ClipRecord(
                 key=clip.meta.key,

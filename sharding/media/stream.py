@@ -189,6 +189,7 @@ class SourceStream:
         context.thread_count = self._threads  # files run in parallel; threads inside one decoder waste CPU
         context.flags |= Flags.copy_opaque
         self.tick = tick_of(self._facts.edits, self.stream.time_base)
+        self._per_stored = int(self.stream.time_base / self.tick)
 
     def close(self) -> None:
         self._container.close()
@@ -257,7 +258,7 @@ class SourceStream:
         packet.opaque = None if when is None else Stamp(when)
         if self._sounds:  # decoders move this one by the samples that they leave out
             packet.pts = stored
-        self._log.note(None if when is None else int(when * self.tick / self.stream.time_base), counts=counts)
+        self._log.note(None if when is None else when // self._per_stored, counts=counts)
         if self._facts.decode_order and not self._sounds and not packet.is_discard:  # nobody asks otherwise
             self.inside.add(when)
         yield from self._decode(packet)
