@@ -211,6 +211,9 @@ class RuntimeConfig:
     """Share of time, 0 to 1, in which a GPU must be busy, or the site ends the job: warn in time. 0: nobody looks."""
     gpu_floor_s: float = 3600
     """Seconds over which the site averages that."""
+    tune: bool = True
+    """On a CPU, before a run's first step, measure in which memory order and precision its network is fastest, and keep
+    to that; answers differ by rounding, of bf16 in the third digit. A GPU, --compile and separate are as set."""
     preflight: bool = False
     """First measure the loader alone and the network alone, for some seconds, and say what to expect."""
 

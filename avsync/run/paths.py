@@ -76,6 +76,10 @@ class RunPaths:
         return self.root / "limits.json"
 
     @property
+    def tuning(self) -> Path:
+        return self.root / "tuning.json"
+
+    @property
     def hangs(self) -> Path:
         return self.root / "hangs.jsonl"
 

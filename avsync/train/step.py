@@ -109,6 +109,11 @@ class Accelerates(Protocol):
     def clip_grad_norm_(self, parameters: Any, max_norm: float) -> Any: ...
 
 
+def mixed(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, networks compute in mixed precision, bf16."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 class Stepper:
     """A network and its optimiser."""
 
@@ -181,7 +186,8 @@ class Stepper:
     def ask(self, batch: Batch, step: int) -> LossSums:
         """The network's answers to a batch, and what they are worth."""
         given = self.prepared(batch, step)
-        out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
+        with mixed(given.frames.device) if self._config.precision == "bf16" else nullcontext():
+            out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
         return score(out.logit, batch.in_sync, batch.valid, self._config.objective)
 
     def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:

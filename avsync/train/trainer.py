@@ -39,8 +39,9 @@ from avsync.train.loop import Loop, TrainSchedule
 from avsync.train.preflight import preflight
 from avsync.train.reporter import TrainReporter
 from avsync.train.sections import SectionWatch, rule_of, watched
-from avsync.train.step import Stepper
+from avsync.train.step import Stepper, mixed
 from avsync.train.stop import Stopped
+from avsync.train.tuning import tuned
 from avsync.train.validation import Validation
 from avsync.world import World, counter, use_cores
 from sharding.base.console import WaitNotice, open_console
@@ -171,6 +172,9 @@ class Trainer(NetworkTrainer[SyncNet]):
 
     def __init__(self, accelerator: Accelerator, world: World, opened: OpenRun, watch: SectionWatch) -> None:
         super().__init__(world, opened, watch)
+        self.config, told = tuned(opened, world)
+        if self.config.precision == "bf16":  # chosen on a CPU, it is none of accelerate's
+            self.world = world = replace(world, autocast=lambda: mixed(world.device))
         self.validation = Validation(opened.validation, self.config, world) if opened.validation else None
         self.network = build_network(self.config, self.feed)
         self.stepper = Stepper(
@@ -178,6 +182,8 @@ class Trainer(NetworkTrainer[SyncNet]):
         )
         start = self._begin()
         self.reporter = TrainReporter(opened, start.state, speaks=world.is_main)
+        if told:
+            self.reporter.note("tuning", told, start.state.step)
         if (descent := opened.info.descent) and not start.state.step:
             spec = opened.feed.spec()
             self.reporter.say(world.together(lambda: take_weights(self.network, descent, spec)))
