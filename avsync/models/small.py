@@ -25,6 +25,8 @@ HOP_S, WINDOW_S = 0.0125, 0.025
 LOWEST_HZ = 60.0
 LOWEST_RATE = 8000
 """Samples a second; below it some mel bands would be empty."""
+AT_ONCE = 8
+"""Sounds that are set against one clip at a time: of more, what lies in between leaves the core's cache."""
 FLOOR = 1e-4
 """Added to the power before the logarithm: below it is silence."""
 
@@ -140,12 +142,26 @@ class FusedPart(nn.Module):
 
     def forward(self, seen: Tensor, heard: Tensor) -> SyncOutput:
         """seen: (N, c, t, h, w); heard: (N, c, t') -> logit (N,), cam (N, t, h, w)."""
-        heard = self.heard(match_time(heard, seen.shape[2]))
-        seen = seen - seen.mean(dim=2, keepdim=True)
-        heard = heard - heard.mean(dim=2, keepdim=True)
+        heard = centred(self.heard(match_time(heard, seen.shape[2])))
+        seen = centred(seen)
+        return self._met(seen, self.from_seen(seen), heard)
+
+    def logits(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """seen: (1, c, t, h, w); heard: (K, c, t') -> (K,). The pictures are looked at once, a few sounds at a time."""
+        heard = centred(self.heard(match_time(heard, seen.shape[2])))
+        seen = centred(seen)
+        shown = self.from_seen(seen)
+        return torch.cat([self._met(seen, shown, some).logit for some in heard.split(AT_ONCE)])
+
+    def _met(self, seen: Tensor, shown: Tensor, heard: Tensor) -> SyncOutput:
         product = self.from_product(seen * over_places(heard))
-        evidence = torch.relu(self.norm(product + self.from_seen(seen) + over_places(self.from_heard(heard))))
+        evidence = torch.relu(self.norm(product + shown + over_places(self.from_heard(heard))))
         return self.head(evidence * torch.sigmoid(self.agreement(evidence)))
+
+
+def centred(features: Tensor) -> Tensor:
+    """(N, c, t, ...), less the mean over time."""
+    return features - features.mean(dim=2, keepdim=True)
 
 
 def over_places(heard: Tensor) -> Tensor:

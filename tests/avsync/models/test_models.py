@@ -245,6 +245,7 @@ def test_a_sound_is_heard_piece_by_piece_as_at_once(name: str) -> None:
 @pytest.mark.parametrize("name", ASKED)
 def test_answers_without_a_map_are_those_with_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avsync.models.parts.PAIRS", 2)
+    monkeypatch.setattr("avsync.models.small.AT_ONCE", 2)
     spec = tiny(name)
     network = unlike_at_first(name, spec)
     frames, sounds = inputs(spec, per_clip=3)

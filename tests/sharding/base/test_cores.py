@@ -1,4 +1,8 @@
 import os
+import platform
+import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +36,27 @@ def test_ranks_do_not_share_what_a_job_has_given_each_of_them(bound: int, monkey
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setenv(GRANTED, "8")
     assert cores_of_rank() == bound
+
+
+FAULTS = """
+import resource, sys, torch
+from avsync.world import use_cores
+if sys.argv[1] == "keep":
+    use_cores(torch.device("cpu"))
+for step in range(30):
+    if step == 20:  # what is freed has found together
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep memory by themselves, or cannot")
+def test_a_network_on_the_cpu_does_not_ask_for_the_memory_of_each_step_anew() -> None:
+    def pages(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    once = 2**26 // resource.getpagesize()
+    assert pages("keep") < 0.5 * once
+    assert pages("let go") > 5 * once, "this C library keeps it by itself: use_cores need not ask for it"
