@@ -213,7 +213,7 @@ class RuntimeConfig:
     """Seconds over which the site averages that."""
     tune: bool = True
     """On a CPU, before a run's first step, measure in which memory order and precision its network is fastest, and keep
-    to that; answers differ by rounding, of bf16 in the third digit. A GPU, --compile and separate are as set."""
+    to that; answers differ by rounding. With a GPU, --compile or --model separate: as set."""
     preflight: bool = False
     """First measure the loader alone and the network alone, for some seconds, and say what to expect."""
 
@@ -257,6 +257,8 @@ class TrainConfig:
     1: each group comes as often as the largest; 0.5: one of n times fewer clips sqrt(n) times as rarely."""
     objective: ObjectiveName = "binary"
     """binary: is this sound in sync, each by itself; choice: which of the picture's sounds is, and binary beside it."""
+    pointing: float = 0
+    """Weight of a second objective that makes maps point: the best place alone must tell. Steps take longer; 0: no."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: mixed precision through autocast. fp32 is torch's: its convolutions use TF32 on a GPU that has it."""
     channels_last: bool = False
@@ -283,15 +285,16 @@ class TrainConfig:
         return self.model == "separate"
 
     def __post_init__(self) -> None:
-        if self.separates and (self.batch % 2 or self.compile or self.channels_last or self.low_rate.steps):
+        unfit = (self.compile, self.channels_last, self.low_rate.steps, self.pointing)
+        if self.separates and (self.batch % 2 or any(unfit)):
             raise InputError(
                 f"--model separate mixes clips two by two and needs an even --batch, not {self.batch}; and neither "
-                "--compile nor --channels-last nor --low-rate.steps"
+                "--compile nor --channels-last nor --low-rate.steps nor --pointing"
             )
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
-        if not 0 <= self.balance <= 1:
-            raise InputError(f"--balance {self.balance} must lie in 0 to 1")
+        if not 0 <= self.balance <= 1 or not 0 <= self.pointing <= 100:
+            raise InputError(f"--balance {self.balance} must lie in 0 to 1, --pointing {self.pointing} in 0 to 100")
         if self.objective == "choice" and self.pairs.law != "symmetric":
             raise InputError(
                 f"--objective choice needs --pairs.law symmetric, which gives a picture several sounds; "

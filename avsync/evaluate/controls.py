@@ -5,7 +5,7 @@ Juanola et al. 2024 (arXiv 2410.01020) ask so of localisation models, with one t
 own sound, always the same of a clip. N maps; t h w cells, T frames, H W pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,8 +19,8 @@ from avsync.evaluate.truth import CELLS, out_of_sight, truth_at
 from avsync.figures import to_uint8
 from avsync.honesty.swap import Examined, donors
 from avsync.loading.feed import Feed
-from avsync.models.cam import evidence, hottest_of
-from avsync.models.parts import SyncNet
+from avsync.models.cam import MapReading, evidence, hottest_of, readings
+from avsync.models.parts import SyncNet, SyncOutput
 from sharding.format.clip import ClipMeta
 
 CONTROLS = ("silence", "noise", "swap")
@@ -66,9 +66,10 @@ class MapExaminer:
 
     network: SyncNet
     feed: Feed
-    answers: list[AskedMap] = field(default_factory=list)
-    reading: Callable[[Tensor, Tensor], Tensor] = evidence
-    """cam (N, t, h, w), logit (N,) -> heat, at least 0."""
+    answers: dict[MapReading, list[AskedMap]] = field(default_factory=dict)
+    """As each reading has them; none where of no picture the truth is known."""
+    read: Callable[[Tensor, Tensor, int, MapReading], Tensor] = evidence
+    """cam (N, t, h, w), logit (N,), T -> heat (N, T, h, w), at least 0."""
 
     @torch.no_grad()
     def ask(self, got: Examined) -> None:
@@ -82,29 +83,46 @@ class MapExaminer:
         if not known:
             return
         rows, sources = list(known), [int(group[batch.draws[row].clip]) for row in known]
-        own = batch.in_sync[rows].argmax(1)
-        output = got.answer.output
-        heats = self.reading(output.cam[rows, own], output.logit[rows, own])
-        most = self._most(got, rows, own, donors(sources))
-        for number, (row, meta) in enumerate(known.items()):
-            controls = {name: float(heat[number]) for name, heat in most.items() if torch.isfinite(heat[number])}
-            self.answers.append(self._answer(got, row, meta, sources[number], heats[number], controls))
+        own, frames = batch.in_sync[rows].argmax(1), got.answer.given.frames.shape[2]
+        donor = donors(sources)
+        alone, output = torch.tensor([one < 0 for one in donor], device=own.device), got.answer.output
+        shown = SyncOutput(output.logit[rows, own], output.cam[rows, own])
+        given = self._controlled(got, rows, own, donor)
+        for reading in readings(self.feed.dataset.info.clock.fps):
+            heats = self.read(shown.cam, shown.logit, frames, reading)
+            most = {
+                name: self.read(its.cam, its.logit, frames, reading).flatten(1).amax(1) for name, its in given.items()
+            }
+            most["swap"] = most["swap"].masked_fill(alone, torch.nan)
+            answers = self.answers.setdefault(reading, [])
+            for number, (row, meta) in enumerate(known.items()):
+                controls = {name: float(heat[number]) for name, heat in most.items() if torch.isfinite(heat[number])}
+                keeps = len(answers) < KEPT
+                answers.append(self._answer(got, row, meta, sources[number], heats[number], controls, keeps=keeps))
 
-    def _most(self, got: Examined, rows: list[int], own: Tensor, donor: Sequence[int]) -> dict[str, Tensor]:
-        """The most heat of each row's map under each control, (N,); NaN where it could not be asked."""
+    def _controlled(
+        self, got: Examined, rows: list[int], own: Tensor, donor: Sequence[int]
+    ) -> Mapping[str, SyncOutput]:
+        """What the network says of each row under each control, (N,) and (N, t, h, w)."""
         sounds = got.answer.given.sounds[rows, own]  # (N, C, S)
         heard = got.heard.unflatten(0, got.answer.given.sounds.shape[:2])[rows, own]
         other = torch.tensor([max(0, one) for one in donor], device=heard.device)
         noise = white(sounds, [got.answer.batch.draws[row].clip for row in rows])
         silence = self.network.audio(torch.zeros_like(sounds[:1])).expand_as(heard)
         given = {"silence": silence, "noise": self.network.audio(noise), "swap": heard[other]}
-        found = {name: self.network.fuse(got.seen[rows], its) for name, its in given.items()}
-        most = {name: self.reading(out.cam[:, 0], out.logit[:, 0]).flatten(1).amax(1) for name, out in found.items()}
-        alone = torch.tensor([one < 0 for one in donor], device=heard.device)
-        return {name: most[name].masked_fill(alone, torch.nan) if name == "swap" else most[name] for name in CONTROLS}
+        found = {name: self.network.fuse(got.seen[rows], given[name]) for name in CONTROLS}
+        return {name: SyncOutput(out.logit[:, 0], out.cam[:, 0]) for name, out in found.items()}
 
     def _answer(
-        self, got: Examined, row: int, meta: ClipMeta, source: int, cells: Tensor, controls: dict[str, float]
+        self,
+        got: Examined,
+        row: int,
+        meta: ClipMeta,
+        source: int,
+        cells: Tensor,
+        controls: dict[str, float],
+        *,
+        keeps: bool,
     ) -> AskedMap:
         frames, pictures = got.answer.given.frames[row], got.answer.given.frames.shape[2]
         first = got.answer.batch.draws[row].pair.picture
@@ -121,7 +139,7 @@ class MapExaminer:
             return answer
         mask, step = truth.mask(), int(cells.flatten(1).amax(1).argmax())
         kept = None
-        if len(self.answers) < KEPT:
+        if keeps:
             picture = to_uint8(smaller(frames[:, hottest.frame : hottest.frame + 1]))[0]
             kept = ShownMap(
                 key=got.answer.batch.keys[row], picture=picture, heat=cells[step].float().cpu().numpy(), truth=mask

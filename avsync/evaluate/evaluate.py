@@ -1,6 +1,6 @@
 """Judge a trained network on fixed pairs it never trained on: accuracy, by action, by |shift|, and its maps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.metrics import Proportion, Reliability, proportion_of, roc_auc
 from avsync.models import MODELS
-from avsync.models.cam import hottest_of
+from avsync.models.cam import MapReading, hottest_of
 from avsync.models.sizes import check_size
 from avsync.run.info import check_same_input
 from avsync.run.network import LoadedNetwork, load_network, pick_device
@@ -97,7 +97,9 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
             f"the last: {heard.last_error}. Check the disk, then pack the dataset again"
         )
     found, group = choices(got, feed.sampler.sounds), feed.dataset.index.group
-    maps = report(heard.maps, _threshold(network, feed, heard.maps, config, device)) if heard.maps else None
+    threshold = _threshold(network, feed, heard.maps, config, device) if heard.maps else None
+    shown = heard.maps[threshold.reading] if threshold else []
+    maps = report(shown, threshold) if threshold else None
     card = Scorecard(
         run=full_name(run.resolve()),
         dataset=full_name(dataset.resolve()),
@@ -124,7 +126,7 @@ def evaluate(run: Path, dataset: Path, config: EvaluateConfig) -> Evaluation:
     with publish(result.plot) as file:
         file.write(evaluation_plot(card, got))
     if maps:
-        for name, drawn in (("maps.png", map_plot(maps)), ("maps-sheet.png", map_sheet(heard.maps))):
+        for name, drawn in (("maps.png", map_plot(maps)), ("maps-sheet.png", map_sheet(shown))):
             if drawn:
                 with publish(result.folder / name) as file:
                     file.write(drawn)
@@ -142,8 +144,8 @@ class _Heard:
     groups: list[int] = field(default_factory=list)
     """Of each point's clip."""
     matching: Matching | None = None
-    maps: list[AskedMap] = field(default_factory=list)
-    """Of pictures of which it is known where the sound comes from."""
+    maps: dict[MapReading, list[AskedMap]] = field(default_factory=dict)
+    """As each reading has them, of pictures of which it is known where the sound comes from."""
     unreadable: set[int] = field(default_factory=set)
     """Clips that could not be read."""
     last_error: str = ""
@@ -173,9 +175,15 @@ def _ask(network: LoadedNetwork, feed: Feed, config: EvaluateConfig, device: tor
 
 
 def _threshold(
-    network: LoadedNetwork, asked: Feed, maps: Sequence[AskedMap], config: EvaluateConfig, device: torch.device
+    network: LoadedNetwork,
+    asked: Feed,
+    maps: Mapping[MapReading, Sequence[AskedMap]],
+    config: EvaluateConfig,
+    device: torch.device,
 ) -> Threshold:
-    """From which heat on a map is lit: as val has it; where that cannot be had, as the split that was asked."""
+    """How maps are read, and from which heat on one is lit: as val has it, or, where that cannot be had, as the split
+    that was asked.
+    """
     if config.split != "val" and asked.dataset.info.clips.get("val"):
         pairs, folder = config.pairs_of(network.config.pairs), asked.dataset.folder
         try:
@@ -192,7 +200,7 @@ def _threshold(
 
 def _maps_of_val(
     network: LoadedNetwork, folder: Path, pairs: PairConfig, config: EvaluateConfig, device: torch.device
-) -> list[AskedMap]:
+) -> dict[MapReading, list[AskedMap]]:
     """Raises AvsyncError: no clip of val is long enough, or too many cannot be read."""
     with _own_flags():
         feed = Feed.open(folder, "val", pairs, network.config.view)

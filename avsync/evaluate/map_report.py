@@ -1,12 +1,13 @@
 """How good the maps are: by case of the truth, and how often they light up where nothing in the picture sounds.
 
-One threshold for all maps, chosen on val as detectors are set, by their false alarms: the lowest heat at which no
-control lights more than one map of twenty. From it on a map is lit; how many true ones are is then the network's merit.
+How they are read (avsync.models.cam.MapReading) is chosen on val, by where their hottest points lie there. So is one
+threshold for all, as detectors are set, by false alarms: the lowest heat at which no control lights more than one map
+of twenty. From it on a map is lit; how many true ones are is then the network's merit.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from rich.text import Text
 from avsync.evaluate.controls import CONTROLS, AskedMap
 from avsync.evaluate.pointing import HALF, area, success
 from avsync.metrics import Mean, Proportion, mean_of, proportion_of, roc_auc
+from avsync.models.cam import MapReading
 from sharding.base.csv_table import write_csv
 from sharding.base.text import interval, percent
 
 ALLOWED = 0.05
 """Of val's maps under each control that may be lit."""
 OFF_SCREEN = "off-screen"
+READ = ("around", "moment", "frames_back")
+"""Columns: see MapReading."""
 ALL = "all"
 MOST_CASES = 20
 """Rows; the rarer cases are among all of them."""
@@ -38,6 +42,8 @@ class Threshold:
     """Whose maps it was chosen on."""
     maps: int
     """Of these, with their own sound."""
+    reading: MapReading = field(default_factory=MapReading)
+    """The one by which most hottest points lay on what sounds there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,16 +100,20 @@ def heat_under(control: str, asked: Sequence[AskedMap]) -> NDArray[np.float64]:
     return np.array([one.heat if control == OFF_SCREEN else one.controls[control] for one in asked])
 
 
-def choose(asked: Sequence[AskedMap], split: str) -> Threshold:
-    """Of the maps of val: the lowest at which no control lights more than ALLOWED of them. What has no heat is dark."""
-    heats = np.concatenate([[0.0, *(one.heat for one in asked)], *(heat_under(*one) for one in unlit(asked).items())])
+def choose(asked: Mapping[MapReading, Sequence[AskedMap]], split: str) -> Threshold:
+    """Of the maps of val, as each reading has them: the reading that points best, and the lowest heat at which no
+    control lights more than ALLOWED of them. What has no heat is dark.
+    """
+    reading = max(asked, key=lambda one: sum(bool(its.point and its.point.hit) for its in asked[one]))
+    maps = asked[reading]
+    heats = np.concatenate([[0.0, *(one.heat for one in maps)], *(heat_under(*one) for one in unlit(maps).items())])
     needed = 0.0
-    for control, maps in unlit(asked).items():
-        under = np.sort(heat_under(control, maps))
+    for control, dark in unlit(maps).items():
+        under = np.sort(heat_under(control, dark))
         needed = max(needed, float(under[len(under) - 1 - int(ALLOWED * len(under))]))
     above = heats[heats > needed]
     least = (needed + float(above.min())) / 2 if len(above) else float(np.nextafter(needed, np.inf))
-    return Threshold(heat=least, split=split, maps=len(asked))
+    return Threshold(heat=least, split=split, maps=len(maps), reading=reading)
 
 
 def report(asked: Sequence[AskedMap], threshold: Threshold) -> MapReport:
@@ -179,7 +189,8 @@ def map_words(found: MapReport) -> str:
     threshold, false = found.threshold, ", ".join(f"{one.control} {one.lit}" for one in found.false)
     return (
         f"lit though nothing in the picture sounds: {false}; lit from heat {threshold.heat:.3g} on, chosen on "
-        f"{threshold.maps} maps of {threshold.split}; own sound against these, ROC AUC {found.separation:.3f}"
+        f"{threshold.maps} maps of {threshold.split}, as was how they are read, {threshold.reading}; own sound against "
+        f"these, ROC AUC {found.separation:.3f}"
     )
 
 
@@ -192,8 +203,10 @@ def write_maps(folder: Path, found: MapReport) -> None:
         for row in found.cases
     )
     write_csv(folder / "by_case.csv", (*names, "ciou", "ciou_low_95", "ciou_high_95", "auc"), rows)
-    false = ((one.control, *_cells(one.lit), found.threshold.heat, found.threshold.split) for one in found.false)
-    header = ("control", "lit", "low_95", "high_95", "examples", "threshold", "chosen_on")
+    threshold = found.threshold
+    chosen = (threshold.heat, threshold.split, *astuple(threshold.reading))
+    false = ((one.control, *_cells(one.lit), *chosen) for one in found.false)
+    header = ("control", "lit", "low_95", "high_95", "examples", "threshold", "chosen_on", *READ)
     write_csv(folder / "false_maps.csv", header, false)
 
 

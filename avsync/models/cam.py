@@ -4,6 +4,8 @@ Every network's cells lie evenly over window and picture, cell i of n over the i
 what interpolation between cell centres means here. t h w cells, T frames, H W pixels.
 """
 
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,32 @@ from torch.nn import functional
 AROUND, MOMENT = 1 / 12, 0.1
 """Share of the picture's side, and of the window, over which evidence is gathered: standard deviations. Found on scenes
 (docs/shortcuts.md)."""
+CLOSE, BRIEF = 1 / 24, 0.03
+"""The same for networks whose best place must tell alone (--pointing)."""
+LATEST_S = Fraction(3, 20)
+"""A sound is heard, and matched, for longer than its event is seen: by so much evidence may come late."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapReading:
+    """How evidence is read off a map."""
+
+    around: float = AROUND
+    """Share of the picture's side over which it is gathered."""
+    moment: float = MOMENT
+    """Share of the window over which it is."""
+    later: int = 0
+    """Frames by which it comes after what it tells of."""
+
+    def __str__(self) -> str:
+        back = f"{self.later} frame{'s' if self.later > 1 else ''} back, " if self.later else ""
+        return f"{back}over {self.around:.2f} of a side and {self.moment:.2f} of the window"
+
+
+def readings(fps: Fraction) -> tuple[MapReading, ...]:
+    """All that there is to choose from, the usual one first."""
+    widths = (AROUND, MOMENT), (CLOSE, BRIEF)
+    return tuple(MapReading(*width, later) for width in widths for later in range(round(LATEST_S * fps) + 1))
 
 
 class Hottest(NamedTuple):
@@ -40,22 +68,28 @@ def heat_in_time(cam: Tensor, frames: int) -> NDArray[np.float32]:
     return heat_of(cam, (frames, cam.shape[1], cam.shape[2]))
 
 
-def evidence(cam: Tensor, logit: Tensor) -> Tensor:
-    """Heat that stays dark where nothing heard belongs to a place: (N, t, h, w), (N,) -> (N, t, h, w).
+def evidence(cam: Tensor, logit: Tensor, frames: int, reading: MapReading | None = None) -> Tensor:
+    """Heat that stays dark where nothing heard belongs to a place: (N, t, h, w), (N,) -> (N, T, h, w), T `frames`.
 
     |w . f| is hot against a sound, too, and at any moment by chance. Here a place counts by what speaks *for* it over
     the whole window, around it: its level. Within the window its moments count by what speaks for it then. The most
     heat of a map is the highest level of any place, times the network's own probability that the sound belongs here.
     """
+    reading = reading or MapReading()
     cam, logit = cam.detach().float(), logit.detach().float()
-    side, steps = max(cam.shape[2:]), cam.shape[1]
+    cells, steps, height, width = cam.shape
+    lines = cam.permute(0, 2, 3, 1).reshape(cells, height * width, steps)
+    cam = functional.interpolate(lines, frames, mode="linear", align_corners=False)
+    cam = cam.reshape(cells, height, width, frames).permute(0, 3, 1, 2)
     level = cam.mean(dim=1, keepdim=True)
     for axis in (2, 3):
-        level = blurred(level, axis, AROUND * side)
+        level = blurred(level, axis, reading.around * max(height, width))
     level = level.relu()
-    shape = (blurred(cam, 1, MOMENT * steps).relu() * level).sqrt()
+    shape = (blurred(cam, 1, reading.moment * frames).relu() * level).sqrt()
     most = shape.amax(dim=(1, 2, 3), keepdim=True).clamp_min(torch.finfo(shape.dtype).tiny)
-    return shape / most * level.amax(dim=(1, 2, 3), keepdim=True) * logit.sigmoid()[:, None, None, None]
+    heat = shape / most * level.amax(dim=(1, 2, 3), keepdim=True) * logit.sigmoid()[:, None, None, None]
+    back = (torch.arange(frames, device=heat.device) + reading.later).clamp(max=frames - 1)
+    return heat[:, back]
 
 
 def blurred(cells: Tensor, axis: int, sigma: float) -> Tensor:

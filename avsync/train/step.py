@@ -21,6 +21,7 @@ from avsync.data.transforms import NetworkInput, prepare, to_rgb
 from avsync.loading.options import StoppedWaiting
 from avsync.models.parts import SyncNet, SyncOutput
 from avsync.run.network import compile_network
+from avsync.train.best_place import best_place, with_controls
 
 
 class LossSums(NamedTuple):
@@ -185,10 +186,17 @@ class Stepper:
 
     def ask(self, batch: Batch, step: int) -> LossSums:
         """The network's answers to a batch, and what they are worth."""
-        given = self.prepared(batch, step)
-        with mixed(given.frames.device) if self._config.precision == "bf16" else nullcontext():
-            out: SyncOutput = self._model(self.laid_out(given.frames), given.sounds)
-        return score(out.logit, batch.in_sync, batch.valid, self._config.objective)
+        given, config = self.prepared(batch, step), self._config
+        sounds = given.sounds
+        if config.pointing:
+            sounds = with_controls(sounds, batch.in_sync, batch.draws, config.seed, step)
+        with mixed(given.frames.device) if config.precision == "bf16" else nullcontext():
+            out: SyncOutput = self._model(self.laid_out(given.frames), sounds)
+        found = score(out.logit[:, : given.sounds.shape[1]], batch.in_sync, batch.valid, config.objective)
+        if not config.pointing:
+            return found
+        places = best_place(out, batch.in_sync, batch.valid)
+        return found._replace(objective=found.objective + config.pointing * places)
 
     def _forward_backward(self, batch: Batch, step: int, parts: int) -> Tensor:
         result = self.ask(batch, step)

@@ -26,6 +26,7 @@ from avsync.honesty.swap import Examined, examined
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.models import build_model
+from avsync.models.cam import MapReading
 from avsync.models.parts import SyncNet, SyncOutput
 from avsync.train.trainer import train
 from sharding.config import PackConfig
@@ -144,7 +145,7 @@ def test_the_threshold_is_the_lowest_at_which_every_control_of_val_stays_dark_en
     def worst(threshold: float) -> float:
         return max((heat_under(name, its) >= threshold).mean() for name, its in unlit(maps).items())
 
-    chosen = choose(maps, "val")
+    chosen = choose({MapReading(): maps}, "val")
     assert chosen.heat > 0, "a map without heat is never lit"
     assert worst(chosen.heat) <= ALLOWED
     below = max(heat for one in maps for heat in (one.heat, *one.controls.values()) if heat < chosen.heat)
@@ -210,10 +211,10 @@ class Drawn(SyncNet):
 Draw = Callable[[NDArray[np.bool_]], NDArray[np.generic]]
 
 
-def drawn_maps(folder: Path, split: str, draw: Draw, other: float) -> list[AskedMap]:
+def drawn_maps(folder: Path, split: str, draw: Draw, other: float) -> dict[MapReading, list[AskedMap]]:
     """Answers about real batches of a network that draws each own sound's map by its true masks."""
     feed = Feed.open(folder, split, quick_config().pairs, quick_config().view)
-    examiner = MapExaminer(Drawn(other), feed, reading=lambda cam, _: cam.relu())
+    examiner = MapExaminer(Drawn(other), feed, read=lambda cam, *_: cam.relu())
     for got in real_answers(feed):
         batch = got.answer.batch
         frames, (clips, sounds) = got.answer.given.frames.shape[2], batch.in_sync.shape
@@ -242,7 +243,8 @@ def real_answers(feed: Feed) -> Iterator[Examined]:
 
 def found(folder: Path, draw: Draw, other: float = 0.0) -> MapReport:
     maps = {split: drawn_maps(folder, split, draw, other) for split in ("val", "test")}
-    got = report(maps["test"], choose(maps["val"], "val"))
+    threshold = choose(maps["val"], "val")
+    got = report(maps["test"][threshold.reading], threshold)
     assert got is not None
     assert {row.name for row in got.cases} == {"all", *CASES}
     assert {one.control for one in got.false} == {*CONTROLS, OFF_SCREEN}

@@ -1,6 +1,7 @@
 """From cells to heat: interpolation, the hottest point, stitching of windows, and colours that do not lie."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +19,7 @@ from avsync.honesty.predict import BatchAnswer
 from avsync.loading.feed import Feed
 from avsync.loading.options import LoaderOptions
 from avsync.localize.stitch import Stitcher, window_starts
-from avsync.models.cam import blurred, evidence, heat_in_time, heat_of, hottest_of
+from avsync.models.cam import LATEST_S, MapReading, blurred, evidence, heat_in_time, heat_of, hottest_of, readings
 from avsync.models.parts import SyncOutput
 from avsync.train import pictures
 
@@ -61,25 +62,43 @@ SURE = torch.full((1,), 20.0)
 
 
 def test_evidence_is_what_speaks_for_a_place_all_the_time() -> None:
-    assert not evidence(-steady((3, 4), 5.0), SURE).any(), "against it there is no heat"
-    assert not evidence(torch.zeros(2, 5, 7, 7), SURE.expand(2)).any()
+    assert not evidence(-steady((3, 4), 5.0), SURE, 20).any(), "against it there is no heat"
+    assert not evidence(torch.zeros(2, 5, 7, 7), SURE.expand(2), 5).any()
     flash = torch.zeros(1, 20, 12, 12)
     flash[0, 7, 9, 9] = 40.0
-    found = hottest_of(evidence(steady((3, 4), 5.0) + flash, SURE)[0], 20)
+    found = hottest_of(evidence(steady((3, 4), 5.0) + flash, SURE, 20)[0], 20)
     assert (round(found.y * 12 - 0.5), round(found.x * 12 - 0.5)) == (3, 4), "a flash is less than what lasts"
 
 
 def test_evidence_is_as_hot_as_the_network_is_sure_and_grows_with_the_map() -> None:
-    heat = {logit: float(evidence(steady((3, 4), 5.0), torch.tensor([logit])).max()) for logit in (-20.0, 0.0, 20.0)}
+    heat = {
+        logit: float(evidence(steady((3, 4), 5.0), torch.tensor([logit]), 20).max()) for logit in (-20.0, 0.0, 20.0)
+    }
     assert heat[-20.0] == pytest.approx(0, abs=1e-6)
     assert heat[0.0] == pytest.approx(heat[20.0] / 2, rel=1e-4)
-    assert float(evidence(steady((3, 4), 10.0), SURE).max()) == pytest.approx(2 * heat[20.0], rel=1e-4)
+    assert float(evidence(steady((3, 4), 10.0), SURE, 20).max()) == pytest.approx(2 * heat[20.0], rel=1e-4)
 
 
 def test_the_moment_of_evidence_is_that_in_which_the_place_speaks() -> None:
     cam = steady((3, 4), 5.0)
     cam[0, 12:15] *= 3
-    assert hottest_of(evidence(cam, SURE)[0], 20).frame in (12, 13, 14)
+    assert hottest_of(evidence(cam, SURE, 20)[0], 20).frame in (12, 13, 14)
+
+
+@pytest.mark.parametrize("reading", readings(Fraction(15)), ids=str)
+def test_every_reading_finds_the_place_and_the_moment_that_it_is_told_of(reading: MapReading) -> None:
+    cam = steady((3, 4), 5.0)
+    cam[0, 12] *= 3
+    found = hottest_of(evidence(cam, SURE, 40, reading)[0], 40)
+    assert (round(found.y * 12 - 0.5), round(found.x * 12 - 0.5)) == (3, 4)
+    assert found.frame + reading.later in (24, 25), "cell 12 of 20 stands for frames 24 and 25 of 40"
+
+
+def test_readings_reach_back_as_long_at_any_rate() -> None:
+    for fps in (Fraction(15), Fraction(25), Fraction(30_000, 1001)):
+        back = [one.later for one in readings(fps)]
+        assert max(back) / fps == pytest.approx(float(LATEST_S), abs=0.5 / fps)
+        assert readings(fps)[0] == MapReading()
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.4, 2.0, 9.0])
