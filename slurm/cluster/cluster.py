@@ -174,7 +174,7 @@ class Cluster:
             time.sleep(0.1)
         raise ClusterError(f"scontrol says nothing about job {job}")
 
-    def wait_for(self, job: str | int, states: str | Collection[str], timeout: float = 60) -> dict[str, str]:
+    def wait_for(self, job: str | int, states: str | Collection[str], timeout: float = 120) -> dict[str, str]:
         """Wait until the job is in one of the states, and return its fields. ClusterError after `timeout` seconds."""
         wanted, end = {states} if isinstance(states, str) else set(states), time.monotonic() + timeout
         while (fields := self.job(job))["JobState"] not in wanted:

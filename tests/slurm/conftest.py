@@ -7,12 +7,27 @@ import pytest
 from slurm.cluster import Cluster, ClusterSettings
 from slurm.cluster.packages import HOW, find_programs
 
+LIMIT_S = 900
+"""Of a whole test: each of its waits has a limit of its own, and tells what it waited for."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this folder have more time than others."""
+    for item in items:
+        if item.get_closest_marker("slurm"):
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Four nodes of 4 CPUs and 2 fake GPUs, with accounting where its programs are there."""
+    """Four nodes of 4 CPUs and 2 fake GPUs, with accounting where its programs are there.
+
+    From SIGTERM to SIGKILL jobs have 10 s: on a slow machine one that ends well takes more than half of that.
+    """
     accounting = not find_programs().missing(accounting=True)
-    with Cluster(ClusterSettings(folder=tmp_path_factory.mktemp("cluster"), accounting=accounting)) as running:
+    settings = ClusterSettings(folder=tmp_path_factory.mktemp("cluster"), accounting=accounting, kill_wait_s=10)
+    with Cluster(settings) as running:
         yield running
 
 

@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs import LIMIT_S
+
 from launch.job.paths import JobPaths
 from launch.job.record import Queued
 from sharding.base.files import read_json
@@ -32,14 +34,14 @@ class Person:
     def types(self, *words: str | Path) -> str:
         """What is printed."""
         process = self.start(*words)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0, out + err
         return out
 
     def is_refused(self, *words: str | Path) -> str:
         """What the error says."""
         process = self.start(*words)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode in (1, 2), out + err
         assert "Traceback" not in err
         return err
@@ -56,5 +58,5 @@ class Person:
     def ends(self, target: str | Path, kind: str, *states: str) -> JobPaths:
         """Wait for the end of the last job of that kind, in one of these states."""
         paths = JobPaths.of(self.folder / target, kind)
-        self.cluster.wait_for(read_json(paths.queued, Queued).ids[-1], set(states or ("COMPLETED",)), timeout=90)
+        self.cluster.wait_for(read_json(paths.queued, Queued).ids[-1], set(states or ("COMPLETED",)), timeout=LIMIT_S)
         return paths

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from jobs import processes
+from jobs import LIMIT_S, processes
 from person import SITE, Person
 
 from avsync.curate.config import CurateConfig, CurateOptions
@@ -24,7 +24,7 @@ from tests.media import Video, write_video
 
 pytestmark = pytest.mark.slurm
 
-SOURCES, TASKS, LIMIT_S = 6, 2, 120.0
+SOURCES, TASKS = 6, 2
 CONFIG = CurateConfig(crop="all", workers=1, reach_s=0.4, device="cpu")
 FLAGS = ("--crop", "all", "--workers", "1", "--reach-s", "0.4", "--device", "cpu")
 """The network that ships: of it, too, a job must have a copy."""

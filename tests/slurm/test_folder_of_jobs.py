@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import processes
+from jobs import LIMIT_S, processes
 
 from launch.cli import main
 from launch.job.paths import JobPaths
@@ -60,7 +60,7 @@ class LoginNode:
         return sorted(Path(folder.removeprefix("avsync:")).name for folder in folders)
 
     def until(self, true: Callable[[], object], what: str) -> None:
-        ends = time.monotonic() + 100
+        ends = time.monotonic() + LIMIT_S
         while not true():
             assert time.monotonic() < ends, f"no {what}\n{self.types('status')}"
             time.sleep(0.4)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import Job, profile, toy
+from jobs import LIMIT_S, Job, profile, toy
 
 from launch.cli import main
 from launch.job.record import End
@@ -32,7 +32,7 @@ def told(capsys: pytest.CaptureFixture[str], *names: object) -> dict[str, dict[s
 
 def until_told(capsys: pytest.CaptureFixture[str], job: Job, standing: str) -> dict[str, str]:
     """Wait until status says so."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + LIMIT_S
     while (now := told(capsys, job.run)[job.run.name])["standing"] != standing:
         assert time.monotonic() < ends, f"{now}\n{job.log}"
         time.sleep(0.2)
@@ -50,7 +50,6 @@ def test_jobs_are_told_as_they_stand_with_one_question_to_slurm(
     cluster.submit("--hold", "--wrap=true")
     for job in (running, requeued):
         job.until_step(1)
-    cluster.run("scontrol", "requeue", requeued.id)
     large.until(lambda: cluster.job(large.id)["Reason"] == "Resources", "look of SLURM's scheduler")
     now = told(capsys)
     assert set(now) == {"running", "requeued", "large", "after"}, "the last is known by its comment in the queue"
@@ -58,6 +57,7 @@ def test_jobs_are_told_as_they_stand_with_one_question_to_slurm(
     assert now["running"]["nodes"] in cluster.settings.node_names
     assert (now["large"]["standing"], now["large"]["why"].split(";")[0]) == ("waiting", "waits for free nodes")
     assert (now["after"]["standing"], now["after"]["why"]) == ("waiting", "held by you; scontrol release lets it go")
+    cluster.run("scontrol", "requeue", requeued.id)
     back = until_told(capsys, requeued, "waiting")
     # it takes a moment until SLURM gives the reason
     assert re.fullmatch(r"(requeued, starts|SLURM has not looked at it yet; may start) in [\d.]+ s", back["why"])

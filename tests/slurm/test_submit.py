@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from jobs import LIMIT_S
 from person import ROOT, SITE, Person
 from rich.console import Console
 
@@ -167,7 +168,7 @@ def test_a_live_job_is_not_submitted_again_even_if_its_number_was_lost(person: P
 def test_of_submissions_at_the_same_moment_one_is_queued(person: Person) -> None:
     words = ("submit", "verify", "data", "--cluster", person.profile(SITE + HELD))
     started = [person.start(*words) for _ in range(3)]
-    codes = sorted(process.wait(timeout=60) for process in started)
+    codes = sorted(process.wait(timeout=LIMIT_S) for process in started)
     said = "".join(process.communicate()[1] for process in started)
     assert codes == [0, 1, 1], said
     assert len(person.queue()) == 1
@@ -360,7 +361,7 @@ def test_the_wheel_alone_submits_a_job_and_the_job_runs(
     done = installed.run("avsync", "submit", *words, cwd=tmp_path, **cluster.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     paths = JobPaths.of(tmp_path / "out", "pack-merge")
-    cluster.wait_for(read_json(paths.queued, Queued).ids[-1], {"COMPLETED"}, timeout=90)
+    cluster.wait_for(read_json(paths.queued, Queued).ids[-1], {"COMPLETED"}, timeout=LIMIT_S)
     assert sum(read_info(tmp_path / "out").clips.values()) == VIDEOS
     assert (paths.code / "sharding" / "pack" / "pack.py").is_file(), "a snapshot of what was installed"
     assert Path(read_json(paths.record, JobRecord).argv[0]).parent == installed.bin

@@ -50,7 +50,7 @@ def test_a_cancelled_job_stays_cancelled(cluster: Cluster, tmp_path: Path):
     """Running, in a partition with grace, waiting after a preemption, in its save, asked by the folder's mark."""
     waiting = toy(cluster, tmp_path / "waiting", nodes=1, site=profile(sbatch={"nodelist": "n4"}))
     waiting.until_step(1)
-    cluster.preempt("n4", seconds=12, wait=False)
+    holds = cluster.preempt("n4", seconds=600, wait=False)
     running = toy(cluster, tmp_path / "running", 1000)
     grace = toy(cluster, tmp_path / "grace", 1000, partition="grace")
     saving = toy(cluster, tmp_path / "saving", 1000, nodes=1, orders={"save_s": 3})
@@ -63,9 +63,9 @@ def test_a_cancelled_job_stays_cancelled(cluster: Cluster, tmp_path: Path):
     waiting.state("PENDING")
     cluster.run("scancel", running.id, grace.id, saving.id, waiting.id)
     for job in (running, grace, saving, waiting):
-        assert job.state("CANCELLED", "COMPLETED", "FAILED") == "CANCELLED", (
-            job.log
-        )  # for good: no batch script is left
+        ended = job.state("CANCELLED", "COMPLETED", "FAILED")
+        assert ended == "CANCELLED", job.log  # for good: no batch script is left
+    cluster.run("scancel", holds)
     for job in (running, grace, saving):
         assert (job.outcome().end, job.ends()) == (End.CANCELLED, ["cancelled"]), job.log
         assert job.saved > 0, "what it had done is saved"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs import asked, order, profile, queue, record, toy
+from jobs import LIMIT_S, asked, order, profile, queue, record, toy
 
 from launch.job.record import End
 from launch.queue.squeue import own_name
@@ -52,7 +52,7 @@ def test_a_suspended_job_has_not_hung_and_a_dead_node_is_no_cancel(cluster: Clus
     assert forbidden.outcome().end is End.DONE, forbidden.log
     assert "cancelled" not in forbidden.ends()
     pause = cluster.submit("--partition=low", "--wrap=sleep 20", "--output=/dev/null")
-    cluster.wait_for(pause, "COMPLETED")
+    cluster.wait_for(pause, "COMPLETED", timeout=LIMIT_S)
     advice = json.loads((patient.run / "progress.json").read_text()) | {"advice": "the GPUs are idle"}
     (patient.run / "progress.json").write_text(json.dumps(advice))
     cluster.run("scontrol", "resume", patient.id)

@@ -90,16 +90,17 @@ def test_two_runs_share_nodes_each_with_the_gpu_that_slurm_chose(cluster: Cluste
     assert len({(one["MASTER_ADDR"], one["MASTER_PORT"]) for one in four}) == 1
 
 
-SLOW = """
+HELD = """
 import os, pathlib, sys, time
-time.sleep(3)
-mark, *words = sys.argv[1:]
-if words[-1] == "2" and not os.path.exists(mark):
-    pathlib.Path(mark).touch()
+folder, *words = sys.argv[1:]
+while not os.path.exists(folder + "/go"):
+    time.sleep(0.1)
+if words[-1] == "2" and not os.path.exists(folder + "/crashed"):
+    pathlib.Path(folder, "crashed").touch()
     sys.exit(1)
 os.execv(sys.executable, [sys.executable, *words])
 """
-"""Becomes what it is told, after a while; share 2 crashes once. SLURM calls the last task like the whole array."""
+"""Becomes what it is told, once it may; share 2 crashes once. SLURM calls the last task like the whole array."""
 
 
 def test_an_array_of_packers_packs_everything_though_one_was_preempted_and_one_crashed(
@@ -112,25 +113,15 @@ def test_an_array_of_packers_packs_everything_though_one_was_preempted_and_one_c
     shares = len(divide(table, dataset, settings, PackOptions(), 3).shares)
     assert shares == 3
     words = "--fps 10 --size 48 --sample-rate 8000 --min-clip-s 3 --sources-per-shard 3 --workers 1 --share".split()
-    argv = (
-        sys.executable,
-        "-c",
-        SLOW,
-        str(tmp_path / "crashed"),
-        "-m",
-        "launch",
-        "pack",
-        str(table),
-        str(dataset),
-        *words,
-        SHARE,
-    )
+    argv = (sys.executable, "-c", HELD, str(tmp_path), "-m", "launch", "pack", str(table), str(dataset), *words, SHARE)
     one = record(dataset, argv, profile(), asked(nodes=1, cpus_per_task=4), kind="pack", array=shares)
     job = queue(cluster, one, dataset)
     for share in range(shares):
         job.until_begun(1, share)
     victim = job.attempts(1)[0].began.nodes
     cluster.preempt(victim, seconds=1, wait=False)
+    job.until(lambda: job.ends(1) == ["preempted"], "end of the one that is preempted")
+    (tmp_path / "go").touch()
     assert [job.outcome(share).end for share in range(shares)] == [End.DONE] * 3
     assert [job.ends(share) for share in range(shares)] == [["done"], ["preempted", "done"], ["crashed", "done"]]
     assert sum(pack(table, dataset, settings).clips.values()) > 0

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs import Job, asked, processes, profile, queue, record
+from jobs import LIMIT_S, Job, asked, processes, profile, queue, record
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avsync.run.paths import RunPaths
@@ -152,7 +152,7 @@ def test_tasks_that_a_person_starts_in_an_allocation_train_once_together(
     for name, shape in (("one", ["-N1", "-n2"]), ("two", ["-N2", "--ntasks-per-node=1"])):
         run = tmp_path / name
         alloc = ["salloc", "--quiet", "--mem=900", *shape, "env", "OMP_NUM_THREADS=1"]
-        cluster.run(*alloc, "srun", "--kill-on-bad-exit=1", *words, run, *settings, timeout=150)
+        cluster.run(*alloc, "srun", "--kill-on-bad-exit=1", *words, run, *settings, timeout=LIMIT_S)
         (receipt,) = read_receipts(RunPaths(run))
         assert (receipt.attempt, receipt.step, receipt.ranks) == (1, 0, 2)
         assert (receipt.skipped, receipt.repeated) == (0, 0)
