@@ -16,7 +16,8 @@ import pytest
 from sharding.pack.pack import pack
 from tests.sharding.conftest import QUIET, SMALL, Packed, contents
 
-KILLS = 50
+KILLS = 25
+LARGE = replace(SMALL, size=384)
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -60,6 +61,14 @@ def start(script: str, *arguments: object, under: tuple[str, ...] = ()) -> subpr
     )
 
 
+@pytest.fixture(scope="module")
+def unbroken(packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset at a size that is slow enough to be caught at work, packed in one go."""
+    dataset = tmp_path_factory.mktemp("unbroken") / "dataset"
+    pack(packed.videos, dataset, LARGE, QUIET)
+    return dataset
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> str:
     path = tmp_path / "script.py"
@@ -91,21 +100,22 @@ def test_killed_at_many_random_moments_it_ends_with_the_same_bytes(packed: Packe
     assert whole < KILLS * 3 / 4, "most kills came too late to hit the work"
 
 
-def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(packed: Packed, script: str, tmp_path: Path):
-    process = start(script, packed.videos, tmp_path / "out", 384)  # slow enough to be caught at work
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
+    packed: Packed, unbroken: Path, script: str, tmp_path: Path
+):
+    process = start(script, packed.videos, tmp_path / "out", LARGE.size)
     while len(list(tmp_path.glob("out/.parts/*/*.tar.part"))) < 2:  # both workers are in the middle of a part
         time.sleep(0.01)
     os.kill(workers_of(process)[0], signal.SIGKILL)
     _, complaint = process.communicate()
     assert process.returncode == 0, complaint
-    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
-    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+    assert contents(tmp_path / "out") == contents(unbroken)
 
 
 def test_ctrl_c_leaves_no_process_and_no_half_file_and_the_next_call_goes_on(
-    packed: Packed, script: str, tmp_path: Path
+    packed: Packed, unbroken: Path, script: str, tmp_path: Path
 ):
-    process = start(script, packed.videos, tmp_path / "out", 384)
+    process = start(script, packed.videos, tmp_path / "out", LARGE.size)
     while not list(tmp_path.glob("out/.parts/*/*.tar.part")):
         time.sleep(0.01)
     workers = workers_of(process)
@@ -115,9 +125,8 @@ def test_ctrl_c_leaves_no_process_and_no_half_file_and_the_next_call_goes_on(
     for worker in workers:
         assert not Path(f"/proc/{worker}").exists()
     assert not list((tmp_path / "out").rglob("*.part"))
-    pack(packed.videos, tmp_path / "out", replace(SMALL, size=384), QUIET)
-    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
-    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+    pack(packed.videos, tmp_path / "out", LARGE, QUIET)
+    assert contents(tmp_path / "out") == contents(unbroken)
 
 
 def ended_while_at_work(process: subprocess.Popen[str], dataset: Path, end: Callable[[], None]) -> str:
@@ -137,19 +146,19 @@ def ended_while_at_work(process: subprocess.Popen[str], dataset: Path, end: Call
 PACK = ("launch", "pack", "--size", "384", "--sources-per-shard", "2", "--workers", "2")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["parent", "group"])
+@pytest.mark.parametrize(
+    ("kill", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)], ids=["parent", "group"]
+)
 def test_told_to_end_it_leaves_no_process_and_no_half_file_and_says_how_to_go_on(
-    kill: Callable[[int, int], None], number: int, packed: Packed, tmp_path: Path
+    kill: Callable[[int, int], None], number: int, packed: Packed, unbroken: Path, tmp_path: Path
 ):
     process = start("-m", *PACK, packed.videos, tmp_path / "out")
     said = ended_while_at_work(process, tmp_path / "out", lambda: kill(process.pid, number))
     assert process.returncode == 128 + number
     assert "stopped; the same avsync pack command again goes on from what is already whole" in said
     assert "Traceback" not in said
-    pack(packed.videos, tmp_path / "out", replace(SMALL, size=384), QUIET)
-    pack(packed.videos, tmp_path / "unbroken", replace(SMALL, size=384), QUIET)
-    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+    pack(packed.videos, tmp_path / "out", LARGE, QUIET)
+    assert contents(tmp_path / "out") == contents(unbroken)
 
 
 def test_a_terminal_that_is_closed_ends_it_as_tidily(packed: Packed, tmp_path: Path):
