@@ -53,8 +53,8 @@ from sharding.base.guarded import check_steps, claim
 from sharding.base.text import interval, percent
 from sharding.errors import AvsyncError, FormatError, InputError
 
-VAL_CLIPS = 200
-"""Of val that are asked to find from which heat on a map is lit."""
+VAL_CLIPS, VAL_PAIRS = 200, 2
+"""Of val that are asked how maps are to be read, and from which heat on one is lit; and how often each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +204,9 @@ def _maps_of_val(
     """Raises AvsyncError: no clip of val is long enough, or too many cannot be read."""
     with _own_flags():
         feed = Feed.open(folder, "val", pairs, network.config.view)
-    draws = feed.fixed_draws(feed.fixed_clips(VAL_CLIPS), 1)
+    draws, examiner = feed.fixed_draws(feed.fixed_clips(VAL_CLIPS), VAL_PAIRS), MapExaminer(network.model, feed)
     batch = even_batch(len(draws), config.batch)
-    batches, examiner = batches_of_rank(mixed(draws, batch), batch, 0, 1), MapExaminer(network.model, feed)
+    batches = batches_of_rank(mixed(draws, batch), batch, 0, 1)
     mute, group = network.config.pairs.mute_samples, feed.dataset.index.group
     with feed.loader(LoaderOptions(device=device)) as loader:
         for got in examined(network.model, loader.batches(batches), feed.view, mute, group):
@@ -258,7 +258,7 @@ def show(result: Evaluation, last_error: str) -> None:
         console.print(_reliability_table(card.reliability.best), reliability_words(card.reliability))
     if found:
         console.print(
-            Text.assemble("hottest point on a true source: ", (percent(found.hottest.value), "bold")),
+            Text.assemble("hottest point of |w . f| on a true source: ", (percent(found.hottest.value), "bold")),
             f"({interval(found.hottest.low, found.hottest.high)}) = {found.times_chance:.1f}x chance "
             f"({percent(found.chance)}); picture's centre {percent(found.centre.value)}",
         )

@@ -207,7 +207,7 @@ def _look(network: LoadedNetwork, source: Probe, config: LocalizeConfig, device:
     starts = [window_starts(len(one.frames), length, config.overlap) for one in found]
     with Bar("looking and listening", sum(map(len, starts)), unit="share", passing=True) as bar:
         for one, begins in zip(found, starts, strict=True):
-            stitcher = Stitcher(len(one.frames), length)
+            stitcher = Stitcher(len(one.frames), length, points=network.config.pointing > 0)
             cut = Cut(first=one.frames.start, starts=begins, where=one.where)
             for _, window in read_windows(source, form_of(network), [cut], length):
                 output = scorer.ask(as_input(window.yuv, window.audio[None], source, network, device))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsync.models.cam import heat_in_time
+from avsync.models.cam import heat_to_draw
 
 
 def window_starts(frames: int, window: int, overlap: float) -> list[int]:
@@ -28,7 +28,7 @@ class HeatTrack:
     """What a network says about a video, frame by frame of its own clock."""
 
     heat: NDArray[np.float32]
-    """(n, h, w) |w . f|, in cells."""
+    """(n, h, w) in cells, see avsync.models.cam.heat_to_draw."""
     logit: NDArray[np.float32]
     """(n,) as the run's validation found that it is to be read: above 0 means "in sync"."""
 
@@ -41,8 +41,9 @@ class HeatTrack:
 class Stitcher:
     """Blends windows by triangular weights: each counts most in its middle, so none begins or ends with a jump."""
 
-    def __init__(self, frames: int, window: int) -> None:
-        self.frames = frames
+    def __init__(self, frames: int, window: int, *, points: bool = False) -> None:
+        """points: as avsync.models.cam.heat_to_draw has it."""
+        self.frames, self._points = frames, points
         middle = np.arange(window, dtype=np.float32) + 0.5
         self._weight = np.minimum(middle, window - middle)  # (T,), above 0 everywhere: the ends have one window only
         self._total = np.zeros(frames, np.float32)
@@ -54,7 +55,7 @@ class Stitcher:
         window = len(self._weight)
         stop = min(self.frames, start + window)
         weight = self._weight[: stop - start]
-        heat = heat_in_time(cam, window)[: stop - start]
+        heat = heat_to_draw(cam, logit, window, points=self._points)[: stop - start]
         if self._heat is None:
             self._heat = np.zeros((self.frames, *heat.shape[1:]), np.float32)
         self._heat[start:stop] += weight[:, None, None] * heat

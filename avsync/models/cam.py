@@ -68,6 +68,18 @@ def heat_in_time(cam: Tensor, frames: int) -> NDArray[np.float32]:
     return heat_of(cam, (frames, cam.shape[1], cam.shape[2]))
 
 
+def heat_to_draw(cam: Tensor, logit: float, frames: int, *, points: bool) -> NDArray[np.float32]:
+    """Of a window, for each frame, still in cells: cam (t, h, w) -> (T, h, w).
+
+    points: the network was trained to point (--pointing), and its evidence can be read moment by moment; of any other
+    |w . f|, in which a person finds more.
+    """
+    if not points:
+        return heat_in_time(cam, frames)
+    found = evidence(cam[None], torch.tensor([logit], device=cam.device), frames, MapReading(CLOSE, BRIEF))
+    return found[0].cpu().numpy()
+
+
 def evidence(cam: Tensor, logit: Tensor, frames: int, reading: MapReading | None = None) -> Tensor:
     """Heat that stays dark where nothing heard belongs to a place: (N, t, h, w), (N,) -> (N, T, h, w), T `frames`.
 

@@ -10,7 +10,7 @@ from avsync.data.batch import Batch
 from avsync.data.transforms import NetworkInput
 from avsync.figures import HeatScale, Painter, figure_pixels, to_uint8
 from avsync.honesty.predict import BatchAnswer
-from avsync.models.cam import heat_in_time
+from avsync.models.cam import heat_to_draw
 
 MOMENTS = 6
 """Columns of a sheet."""
@@ -49,22 +49,23 @@ def _moments(figure: Figure, grid: Any, row: int, frames: NDArray[np.uint8], tit
         axes.set_title(title if column == 0 else f"frame {moment}", fontsize=7, loc="left", parse_math=False)
 
 
-def cam_sheet(answer: BatchAnswer, clips: int) -> NDArray[np.uint8]:
-    """Heat maps |w . f| over the pictures of the first `clips` of a batch, each with the first of its sounds.
+def cam_sheet(answer: BatchAnswer, clips: int, *, points: bool = False) -> NDArray[np.uint8]:
+    """Heat maps over the pictures of the first `clips` of a batch, each with the first of its sounds.
 
-    That sound is in sync or shifted, as the pair sampler gives it; the title says which.
+    That sound is in sync or shifted, as the pair sampler gives it; the title says which. points: see
+    avsync.models.cam.heat_to_draw; such maps are drawn on one scale, so that those that are to be dark are seen to be.
     """
     rows = [row for row, valid in enumerate(answer.batch.valid.tolist()) if valid][:clips]
     figure = Figure(figsize=(12, 2.5 * max(1, len(rows))), layout="constrained")
-    for line, row in enumerate(rows):
+    cams, logits, count = answer.output.cam[:, 0], answer.output.logit[:, 0].tolist(), answer.given.frames.shape[2]
+    heats = [heat_to_draw(cams[row], logits[row], count, points=points) for row in rows]
+    for line, (row, heat) in enumerate(zip(rows, heats, strict=True)):
         frames = to_uint8(answer.given.frames[row])
-        count, height, width = frames.shape[:3]
-        heat = heat_in_time(answer.output.cam[row, 0], count)
-        scale = HeatScale.of(heat)
+        height, width = frames.shape[1:3]
+        scale = HeatScale.of(np.concatenate(heats) if points else heat)
         painter = Painter(height=height, width=width, seen=(0, 0, 1, 1), strength=STRENGTH, scale=scale)
         label, color = _label(answer.batch, row, 0)
-        logit = float(answer.output.logit[row, 0])
-        title = f"{answer.batch.keys[row]}\n{label}, logit {logit:+.1f}"
+        title = f"{answer.batch.keys[row]}\n{label}, logit {logits[row]:+.1f}"
         for column, moment in enumerate(_spread(count)):
             axes = figure.add_subplot(len(rows), MOMENTS, line * MOMENTS + column + 1)
             axes.imshow(painter.paint(frames[moment], heat[moment]))

@@ -339,7 +339,9 @@ class TrainReporter(Reporter):
             with housekeeping("draw heat maps in", self._opened.paths.tensorboard, Exception):
                 from avsync.train.pictures import cam_sheet  # late: as above
 
-                self._tracker.heat_maps(cam_sheet(answer, CLIPS), self._pulse.now.step)
+                self._tracker.heat_maps(
+                    cam_sheet(answer, CLIPS, points=self._opened.config.pointing > 0), self._pulse.now.step
+                )
 
 
 def next_command(*words: object) -> str:

@@ -150,6 +150,20 @@ def test_disagreeing_windows_blend_without_a_jump() -> None:
     assert np.abs(np.diff(track.logit)).max() < 0.03
 
 
+def test_of_a_network_that_points_a_window_without_its_sound_stays_dark() -> None:
+    """Of any other, |w . f| is as hot against a sound as for it."""
+    cam = torch.zeros(10, 4, 4)
+    cam[:, 1, 2] = 5.0
+    for points in (True, False):
+        stitcher = Stitcher(40, 20, points=points)
+        stitcher.add(0, 4.0, cam)
+        stitcher.add(20, -4.0, cam)
+        lit, dark = np.split(stitcher.track().heat, 2)
+        hottest = np.unravel_index(int(lit.mean(axis=0).argmax()), (4, 4))
+        assert hottest == (1, 2)
+        assert (dark.max() < 0.05 * lit.max()) == points
+
+
 def test_a_video_shorter_than_a_window_keeps_only_its_own_frames() -> None:
     stitcher = Stitcher(7, 20)
     stitcher.add(0, 1.0, torch.ones(5, 2, 2))
@@ -203,8 +217,9 @@ def test_heat_fades_out_beyond_what_the_network_sees() -> None:
     assert not changed[:, :10].any()
 
 
+@pytest.mark.parametrize("points", [False, True])
 @pytest.mark.parametrize("law", get_args(PairsName))
-def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Path, monkeypatch) -> None:
+def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, points: bool, dataset: Path, monkeypatch) -> None:
     feed = Feed.open(dataset, "val", replace(quick_config().pairs, law=law), ViewConfig())
     draws = feed.fixed_draws(feed.clips)[:4]
     with feed.loader(LoaderOptions(workers=1)) as loader:
@@ -214,7 +229,8 @@ def test_a_heat_map_says_whether_its_pair_is_in_sync(law: PairsName, dataset: Pa
     monkeypatch.setattr(
         pictures, "figure_pixels", lambda figure: titles.extend(a.get_title("left") for a in figure.axes)
     )
-    pictures.cam_sheet(BatchAnswer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync, cam)), len(draws))
+    answer = BatchAnswer(batch, prepare(batch, feed.view), SyncOutput(batch.in_sync.float(), cam))
+    pictures.cam_sheet(answer, len(draws), points=points)
     first = [title for title in titles if "logit" in title]
     for row, title in enumerate(first):
         assert batch.keys[row] in title
