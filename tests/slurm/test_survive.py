@@ -30,12 +30,15 @@ def test_a_preempted_run_goes_on_and_trains_each_step_once_whenever_it_was_hit(c
     grace = toy(cluster, tmp_path / "grace", partition="grace", orders={"linger_at": 15})
     for job in (plain, grace):
         job.until_step(1)
-    starting = toy(cluster, tmp_path / "starting", orders={"start_s": 8})
-    saving = toy(cluster, tmp_path / "saving", orders={"save_s": 2, "linger_at": 15})
+    starting = toy(cluster, tmp_path / "starting", orders={"wait_in": "start"})
+    saving = toy(cluster, tmp_path / "saving", orders={"wait_in": "save"})
     late = toy(cluster, tmp_path / "late", partition="grace", orders={"start_s": 3})
-    saving.until(lambda: saving.step >= 10 and not saving.saved, "begin of a save")
+    saving.until(lambda: saving.step >= 10, "begin of a save")
     assert starting.step <= 0
     cluster.preempt(seconds=1, wait=False)
+    time.sleep(1)  # by now they are told
+    for job in (starting, saving):
+        (job.run / "go").touch()
     for job in (starting, saving, plain, grace, late, requeued):
         assert job.outcome().end is End.DONE, job.log
         assert_exactly_once(job, 40, ranks=1 if job is requeued else 2)
@@ -43,7 +46,8 @@ def test_a_preempted_run_goes_on_and_trains_each_step_once_whenever_it_was_hit(c
         assert job.ends()[-1] == "done"
         assert len({one.began.job for one in job.attempts()}) == 1, "one job id from its first step to its last"
     assert [len(job.attempts()) for job in (plain, grace, saving)] == [2, 2, 2]
-    assert next(one.ended.saved for one in saving.attempts() if one.ended) >= 10, "what it saved last is noted, too"
+    assert saving.attempts()[1].began.saved >= 10, "what it was saving is saved, and noted"
+    assert next(one.ended.saved for one in grace.attempts() if one.ended) >= 15
 
 
 def test_a_cancelled_job_stays_cancelled(cluster: Cluster, tmp_path: Path):
@@ -53,15 +57,17 @@ def test_a_cancelled_job_stays_cancelled(cluster: Cluster, tmp_path: Path):
     holds = cluster.preempt("n4", seconds=600, wait=False)
     running = toy(cluster, tmp_path / "running", 1000)
     grace = toy(cluster, tmp_path / "grace", 1000, partition="grace")
-    saving = toy(cluster, tmp_path / "saving", 1000, nodes=1, orders={"save_s": 3})
+    saving = toy(cluster, tmp_path / "saving", 1000, nodes=1, orders={"wait_in": "save"})
     marked = toy(cluster, tmp_path / "marked", 1000, nodes=1)
     for job in (running, grace, marked):
         job.until_step(2)
     marked.paths.cancelled.touch()
     marked.paths.task(None).stop.touch()
-    saving.until(lambda: saving.step >= 10 and not saving.saved, "begin of a save")
+    saving.until(lambda: saving.step >= 10, "begin of a save")
     waiting.state("PENDING")
     cluster.run("scancel", running.id, grace.id, saving.id, waiting.id)
+    time.sleep(1)  # by now it is told
+    (saving.run / "go").touch()
     for job in (running, grace, saving, waiting):
         ended = job.state("CANCELLED", "COMPLETED", "FAILED")
         assert ended == "CANCELLED", job.log  # for good: no batch script is left

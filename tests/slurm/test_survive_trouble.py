@@ -66,8 +66,9 @@ def test_without_scontrol_on_the_nodes_slurm_itself_or_a_successor_goes_on(clust
     wrapper = tmp_path / "elsewhere"
     wrapper.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexec "$@"\n')
     wrapper.chmod(0o755)
-    preempted = toy(cluster, tmp_path / "preempted", site=profile(setup=(without,)))
-    by_ssh = toy(cluster, tmp_path / "ssh", site=profile(scontrol=(str(wrapper), "scontrol")), partition="grace")
+    lingers, wrapped = {"linger_at": 15}, profile(scontrol=(str(wrapper), "scontrol"))
+    preempted = toy(cluster, tmp_path / "preempted", site=profile(setup=(without,)), orders=lingers)
+    by_ssh = toy(cluster, tmp_path / "ssh", site=wrapped, partition="grace", orders=lingers)
     crash = {"kill_once_at": [15]}
     in_line = toy(cluster, tmp_path / "line", nodes=1, site=profile(setup=(without,), successors=2), orders=crash)
     alone = toy(cluster, tmp_path / "alone", nodes=1, site=profile(setup=(without,)), orders=crash)

@@ -32,9 +32,15 @@ def save(step: int) -> None:
         tell(step, "saving")
         part = run / "checkpoints" / f"{step:08d}.part"
         part.mkdir(parents=True, exist_ok=True)
-        time.sleep(orders.get("save_s", 0))
+        wait_in("save")
         if not part.with_suffix("").exists():
             part.rename(part.with_suffix(""))
+
+
+def wait_in(what: str) -> None:
+    """Where it was ordered to, until it is let go: so that no slow machine misses the moment."""
+    while orders.get("wait_in") == what and not (run / "go").exists():
+        time.sleep(0.05)
 
 
 def tell(step: int, phase: Phase) -> None:
@@ -78,7 +84,7 @@ def misbehave(step: int) -> None:
 
 def linger() -> None:
     """Until a stop is wished: so that a slow machine does not let it end before that."""
-    mark, end = run / f"lingered-{rank}", time.monotonic() + 100
+    mark, end = run / f"lingered-{rank}", time.monotonic() + 300
     while not mark.exists() and not wished() and time.monotonic() < end:
         time.sleep(0.05)
     mark.touch()
@@ -113,6 +119,7 @@ with (run / f"ranks-{rank}.txt").open("a") as file:
     file.write(json.dumps(told_of_itself() | {"at": str(time.time())}) + "\n")
 tell(newest(), "starting")
 time.sleep(orders.get("start_s", 0))
+wait_in("start")
 for step in range(newest(), steps):
     if step == orders.get("linger_at"):
         linger()
