@@ -135,16 +135,32 @@ def rebuild_weights(folder: Path) -> None:
     """Weights in the form of then: the real ones are too large to keep."""
     form = json.loads((folder / "model-form.json").read_text())
     random = torch.Generator().manual_seed(0)
-    forms = [
-        {
+
+    def rebuilt(one: dict[str, tuple[str, list[int]]]) -> dict[str, torch.Tensor]:
+        return {
             name: (torch.rand(shape, generator=random) * 0.1).to(getattr(torch, kind))
             for name, (kind, shape) in one.items()
         }
-        for one in form["forms"]
-    ]
-    arms = {arm: {which: forms[number] for which, number in each.items()} for arm, each in form["arms"].items()}
-    torch.save(arms, folder / "model.pt")
+
+    if "arms" in form:
+        forms = [rebuilt(one) for one in form["forms"]]
+        found = {arm: {which: forms[number] for which, number in each.items()} for arm, each in form["arms"].items()}
+    else:
+        found = rebuilt(form)
+    torch.save(found, folder / "model.pt")
     (folder / "model-form.json").unlink()
+
+
+def test_a_separator_goes_on_without_its_features_and_is_evaluated(before: Path) -> None:
+    filled(before / "apart", before)
+    rebuild_weights(before / "apart/checkpoints/00000003")
+    shutil.rmtree(before / "run")  # what it sees by is in its checkpoint
+    said = avsync(before, "train", "dataset-h264", "apart", *flags("apart"))
+    assert "resumed at step 3 of 6" in said
+    assert "clips skipped 0, repeated 0" in said
+    state = json.loads((before / "apart/checkpoints/00000006/state.json").read_text())
+    assert state["digest"] == "19ec143933a4804925eadee6fc4326b3"
+    assert "SI-SDR" in avsync(before, "evaluate", "apart", "dataset-h264", "--split", "train")
 
 
 def test_a_finetune_folder_goes_on(before: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from avsync_settings import quick_separation
 
 from avsync.config import SeparateConfig, TrainConfig
+from avsync.presets import PRESETS
 from avsync.run.checkpoint import load_weights
 from avsync.run.history import rebuild
 from avsync.run.info import read_run
@@ -78,6 +79,18 @@ def test_blind_needs_no_features_and_takes_none(dataset: Path, features: Path, t
         train_separator(dataset, tmp_path / "run", blind, features=features)
     train_separator(dataset, tmp_path / "run", blind)
     assert not any(name.startswith(("features", "eyes")) for name in weights(tmp_path / "run", 2))
+
+
+def test_it_trains_in_half_precision_as_the_preset_for_a_gpu_does(
+    dataset: Path, features: Path, tmp_path: Path
+) -> None:
+    """Weights stay in single precision, and masks are drawn in it."""
+    assert PRESETS["separate-gpu"]().precision == "bf16"
+    train_separator(dataset, tmp_path / "run", replace(CONFIG, steps=2, precision="bf16"), features=features)
+    trained = weights(tmp_path / "run", 2)
+    assert all(
+        one.dtype == torch.float32 and one.isfinite().all() for one in trained.values() if one.is_floating_point()
+    )
 
 
 def test_what_cannot_work_is_said_in_a_line(dataset: Path, features: Path, whole: Path, tmp_path: Path) -> None:
