@@ -119,7 +119,7 @@ class Train(Parsed):
     """Folder of the run: settings, checkpoints, TensorBoard."""
     preset: PresetName = DEFAULT_PRESET
     """Settings to start from; the flags below override them, and show this preset's values as defaults. small, faces
-    and separate take 15 to 40 minutes on two CPU cores; covariance and thesis hours of a GPU, paper days.
+    and separate take 15 to 40 minutes on two CPU cores; separate-gpu, covariance and thesis hours of a GPU, paper days.
     docs/networks.md: how to choose --steps."""
     origin: Annotated[Path | None, arg(name="from")] = None
     """Start from the best weights of another run of the same network, not from random ones; what was taken is said."""
