@@ -18,7 +18,7 @@ from torch import Tensor
 from avsync.config import SeparateConfig
 from avsync.data.batch import Batch
 from avsync.data.mixtures import Mixtures, mixed_fixed
-from avsync.data.order import Draw, View, partnered
+from avsync.data.order import FIXED_SEED, Draw, View, partnered
 from avsync.data.transforms import NetworkInput, prepare
 from avsync.loading.feed import Feed
 from avsync.models.separator import Separator
@@ -82,8 +82,12 @@ FEWEST = 4
 
 
 def fixed_mixtures(feed: Feed, clips: NDArray[np.int64], per_clip: int = 1) -> list[Draw]:
-    """Draws of these clips, each two rows partners of different sources, always the same ones; at most one is left."""
-    clips = clips[: len(clips) // 2 * 2]
+    """Draws of these clips, each two rows partners of different sources, always the same ones; at most one is left.
+
+    Who meets whom is as random as in training: datasets are sorted by action, and clips one half of all apart would
+    always be of the same two.
+    """
+    clips = np.random.default_rng(FIXED_SEED).permutation(clips)[: len(clips) // 2 * 2]
     draws = feed.fixed_draws(partnered(clips, feed.dataset.index.group[clips]), per_clip)
     return [draw for number in range(per_clip) for draw in draws[number::per_clip]]
 

@@ -56,6 +56,9 @@ class SeparationCard:
     """SI-SDR with nothing done."""
     improvement: Mean
     """Of what was taken for the picture's own."""
+    same_action: Mean | None
+    other_action: Mean | None
+    """The same of those that were mixed with a clip of their own action, and of another; None: there are none."""
     rest: Mean
     """Of what was left, beside the part that is not the picture's."""
     another_picture: Mean | None
@@ -83,7 +86,8 @@ def measure(run: Path, dataset: Path, config: EvaluateConfig) -> SeparationCard:
     check_same_input(loaded, feed, dataset)
     asked = _ask(loaded, feed, config, device)
     rows = asked.rows
-    card = _card(rows, asked.wanted, loaded, _in_full(run, dataset), config)
+    both = [feed.dataset.index.action[rows[name].astype(np.int64)] for name in ("clip", "other")]
+    card = _card(rows, both[0] == both[1], asked.wanted, loaded, _in_full(run, dataset), config)
     folder = evaluation_place(paths, dataset, config.name, loaded.step)
     _save(card, rows, feed, folder)
     with housekeeping("write examples to", folder, Exception):
@@ -155,8 +159,14 @@ def _save_examples(asked: MixtureAnswers, loaded: LoadedSeparator, feed: Feed, f
 
 
 def _card(
-    rows: Rows, asked: int, loaded: LoadedSeparator, names: tuple[str, str], config: EvaluateConfig
+    rows: Rows,
+    alike: NDArray[np.bool_],
+    asked: int,
+    loaded: LoadedSeparator,
+    names: tuple[str, str],
+    config: EvaluateConfig,
 ) -> SeparationCard:
+    """alike: of each row, whether it was mixed with a clip of its own action."""
     group = rows["group"].astype(np.int64)
     mixture = np.minimum(rows["clip"], rows["other"]).astype(np.int64)
 
@@ -165,7 +175,7 @@ def _card(
         return mean_of(values[chosen], group[chosen], mixture[chosen])
 
     strange = ~np.isnan(rows["swapped"])
-    swapped = mean(rows["swapped"] - rows["before"], strange)
+    swapped, gain = mean(rows["swapped"] - rows["before"], strange), rows["after"] - rows["before"]
     return SeparationCard(
         run=names[0],
         dataset=names[1],
@@ -175,7 +185,9 @@ def _card(
         pictures=len(group),
         unreadable=asked - len(group),
         before=mean(rows["before"]),
-        improvement=mean(rows["after"] - rows["before"]),
+        improvement=mean(gain),
+        same_action=mean(gain, alike) if alike.any() else None,
+        other_action=mean(gain, ~alike) if not alike.all() else None,
         rest=mean(rows["rest"]),
         another_picture=swapped if strange.any() and loaded.config.separate.task == "screen" else None,
         ceiling=mean(rows["ceiling"] - rows["before"]),
@@ -221,6 +233,8 @@ def _show(card: SeparationCard, folder: Path) -> None:
     table = Table("what is heard", "SI-SDR above the mixture's", "95 % interval", title="whose sound is it")
     for name, found in (
         ("the picture's own part", card.improvement),
+        ("- mixed with another action", card.other_action),
+        ("- mixed with its own action", card.same_action),
         ("the rest", card.rest),
         ("with another clip's picture", card.another_picture),
         ("best mask, which knows both parts", card.ceiling),

@@ -1,7 +1,11 @@
 """Decibels are those of the definitions, and the tricks of a judgement are what they say."""
 
 import math
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from avsync.config import SeparateConfig
 from avsync.data.mixtures import Mixtures
 from avsync.models.spectrum import Spectrum
-from avsync.separation.decibels import LEAST, errors_of, ideal_mask, sdr, si_sdr, wanted_error
+from avsync.separation.decibels import LEAST, errors_of, fixed_mixtures, ideal_mask, sdr, si_sdr, wanted_error
 
 SPECTRUM = Spectrum.of(8000)
 
@@ -33,6 +37,27 @@ def test_sdr_counts_a_wrong_gain_and_si_sdr_does_not() -> None:
     (wanted,) = sines(100)
     assert float(sdr(0.5 * wanted, wanted)) == pytest.approx(20 * math.log10(2), abs=0.01)
     assert float(si_sdr(0.5 * wanted, wanted)) > 80
+
+
+@pytest.mark.parametrize(("clips", "per_source"), [(240, 1), (241, 1), (240, 3)])
+def test_what_is_mixed_to_judge_by_is_random_however_a_dataset_is_sorted(clips: int, per_source: int) -> None:
+    """As in training: of four actions, each meets each, itself among them, and never the same source."""
+    group, asked = np.arange(clips) // per_source, np.arange(clips)
+    feed: Any = SimpleNamespace(
+        dataset=SimpleNamespace(index=SimpleNamespace(group=group)),
+        fixed_draws=lambda those, per_clip: [clip for clip in those.tolist() for _ in range(per_clip)],
+    )
+    drawn = fixed_mixtures(feed, asked, 2)
+    assert drawn == fixed_mixtures(feed, asked, 2)
+    half = clips // 2 * 2
+    assert len(set(drawn[:half])) == half
+    assert drawn[half:] == drawn[:half]
+    pairs = np.array(drawn[:half]).reshape(-1, 2)
+    assert (group[pairs[:, 0]] != group[pairs[:, 1]]).all()
+    action = pairs * 4 // clips
+    met = Counter(tuple(sorted(pair)) for pair in action.tolist())
+    assert len(met) == 10
+    assert min(met.values()) >= half / 2 / 16 / 4, "far from chance is far from training"
 
 
 def two_sounds() -> Mixtures:
