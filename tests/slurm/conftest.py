@@ -7,7 +7,7 @@ import pytest
 from slurm.cluster import Cluster, ClusterSettings
 from slurm.cluster.packages import HOW, find_programs
 
-LIMIT_S = 900
+TEST_S = 900
 """Of a whole test: each of its waits has a limit of its own, and tells what it waited for."""
 
 
@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of this folder have more time than others."""
     for item in items:
         if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.timeout(LIMIT_S))
+            item.add_marker(pytest.mark.timeout(TEST_S))
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_the_doctor_finds_what_this_cluster_does_and_leaves_no_job(
     for check in ("time limit: batch script", "time limit: tasks", "scancel: batch script", "scancel: tasks"):
         measured = re.match(r"SIGTERM, and (\d+) s until SIGKILL", found[check])
         assert measured, f"{check}: {found[check]}\n{text}"
-        assert wait - 1 <= int(measured[1]) <= 2 * wait, "SLURM may be late with its SIGKILL, but not early"
+        assert wait - 1 <= int(measured[1]) <= wait + 5, "SLURM may be late with its SIGKILL, but not early"
     assert not cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING").strip()
 
 

@@ -14,7 +14,6 @@ from avsync.config import ModelName
 from avsync.models import MODELS, REFINE, build_model
 from avsync.models.parts import SyncNet
 from avsync.spec import InputSpec
-from avsync.train.tuning import FAST_BF16, this_processor
 from sharding.errors import InputError
 from sharding.format.clip import Clock
 
@@ -29,6 +28,7 @@ def spec_of(frames: int, side: int, channels: int = 1, clock: Clock = CLOCK) -> 
 THESIS = spec_of(120, 224)
 PAPER = replace(spec_of(125, 224, channels=2, clock=Clock(fps=Fraction(30000, 1001), sample_rate=21000)), samples=88200)
 SMALLEST = {"thesis": spec_of(97, 186)}  # the thesis pads nothing: its kernels need that much
+FEW_CLIPS = {"thesis": 1, "paper": 2}  # the large ones learn in three steps
 FEW_CELLS = {"thesis": spec_of(105, 202)}  # a map of 2 or more cells on each axis
 
 
@@ -268,14 +268,13 @@ def unlike_at_first(name: str, spec: InputSpec) -> SyncNet:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_few_steps_on_random_clips_lower_the_loss_and_move_every_weight(name: str) -> None:
-    heavy = name in (*SMALLEST, "paper")
     spec = tiny(name)
     net = build_model(name, spec).train()
-    frames, sounds = inputs(spec, clips=2 - (name in SMALLEST) if heavy else 4)
+    frames, sounds = inputs(spec, clips=FEW_CLIPS.get(name, 4))
     target = torch.tensor([[1.0, 0.0]]).expand(len(frames), 2)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     losses = []
-    for step in range(3 if heavy else 8):
+    for step in range(3 if name in FEW_CLIPS else 8):
         loss = functional.binary_cross_entropy_with_logits(net(frames, sounds).logit, target)
         optimizer.zero_grad()
         loss.backward()
@@ -289,8 +288,6 @@ def test_a_few_steps_on_random_clips_lower_the_loss_and_move_every_weight(name: 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_networks_run_in_bf16_and_channels_last(name: str) -> None:
-    if name in SMALLEST and not this_processor()[1] & FAST_BF16:
-        pytest.skip(f"this processor computes bf16 step by step, two minutes for {name}")
     spec = tiny(name)
     net = build_model(name, spec).eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     frames, sounds = inputs(spec, per_clip=1)

@@ -19,8 +19,8 @@ FORM = OutputSpec(clock=Clock(fps=F(30), sample_rate=44_100), width=32, height=3
 NTSC = F(30_000, 1001)
 
 
-def write_long(path: Path, rate: int, seconds: int, events: tuple[F, ...]) -> Path:
-    """So many seconds of 16x16 at 29.97 Hz with AAC; `events` are exact in pictures."""
+def write_hour(path: Path, rate: int, events: tuple[F, ...]) -> Path:
+    """An hour of 16x16 at 29.97 Hz with AAC; `events` are exact in pictures."""
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("mpeg4", rate=NTSC)
         video.width = video.height = 16
@@ -30,11 +30,11 @@ def write_long(path: Path, rate: int, seconds: int, events: tuple[F, ...]) -> Pa
             av.VideoFrame.from_ndarray(np.full((24, 16), luma, np.uint8), "yuv420p") for luma in (GROUND, FLASH)
         )
         flashes = {event * NTSC for event in events}
-        for number in range(int(seconds * NTSC)):
+        for number in range(int(HOUR * NTSC)):
             frame = lit if number in flashes else dark
             frame.pts, frame.time_base = number, 1 / NTSC
             container.mux(video.encode(frame))
-        for first in range(0, seconds * rate, rate):
+        for first in range(0, HOUR * rate, rate):
             second = np.zeros((1, rate), np.int16)
             for event in events:
                 start = round(event * rate) - first
@@ -47,14 +47,15 @@ def write_long(path: Path, rate: int, seconds: int, events: tuple[F, ...]) -> Pa
     return path
 
 
+HOUR = 3600  # s
 BEEP = (0.9 * 32767 * np.cos(2 * np.pi * np.arange(1200) / 15)).astype(np.int16)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suffix", "rate", "seconds"), [("mp4", 44_100, 3600), ("mkv", 48_000, 900)])
-def test_an_hour_drifts_by_nothing(suffix: str, rate: int, seconds: int, tmp_path: Path):
-    events = tuple(round(second * NTSC) / NTSC for second in (3, seconds // 2 + 1, seconds - 3))
-    source = probe(write_long(tmp_path / f"a.{suffix}", rate, seconds, events))
+@pytest.mark.parametrize(("suffix", "rate"), [("mp4", 44_100), ("mkv", 48_000)])
+def test_an_hour_drifts_by_nothing(suffix: str, rate: int, tmp_path: Path):
+    events = tuple(round(second * NTSC) / NTSC for second in (3, 1801, 3597))
+    source = probe(write_hour(tmp_path / f"a.{suffix}", rate, events))
     pieces = [range(int(event * 30) - 60, int(event * 30) + 60) for event in events]
     read = list(read_spans(source, pieces, FORM))
     sought = [decode_span(source, first_frame=piece.start, frames=120, spec=FORM) for piece in pieces]
