@@ -70,8 +70,7 @@ class ViewConfig:
     """What happens to the pictures of a window on the training device."""
 
     crop: float = 0.875
-    """Share of the stored picture's sides that is cut out: at random in training, the middle otherwise. 0.875 is 224
-    of 256 pixels."""
+    """Share of a stored picture's sides that is cut out: at random in training, else the middle. 0.875: 224 of 256."""
     size: int = 0
     """Side in pixels of the square that the cut-out is resized to. 0: as it is cut."""
     flip: bool = True
@@ -293,8 +292,9 @@ class TrainConfig:
             )
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"--steps {self.steps} and --batch {self.batch} must each be at least 1")
-        if not 0 <= self.balance <= 1 or not 0 <= self.pointing <= 100:
-            raise InputError(f"--balance {self.balance} must lie in 0 to 1, --pointing {self.pointing} in 0 to 100")
+        for name, value, most in (("balance", self.balance, 1), ("pointing", self.pointing, 100)):
+            if not 0 <= value <= most:
+                raise InputError(f"--{name} {value:g} must lie in 0 to {most}")
         if self.objective == "choice" and self.pairs.law != "symmetric":
             raise InputError(
                 f"--objective choice needs --pairs.law symmetric, which gives a picture several sounds; "

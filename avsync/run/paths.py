@@ -155,6 +155,8 @@ def no_run(root: Path) -> str:
     info = RunPaths(root).info.name
     if why := broken_link(root):
         return f"{root} is not a run: {why}; mend the link, or name another folder"
+    if root.is_file():
+        return f"{root} is not a run: it is a file; name the folder that avsync train wrote"
     if kept := remains_of_run(root):
         return (
             f"{root} has no {info}, which says what was trained; there is {', '.join(kept)}. If it was lost, put it "

@@ -126,5 +126,8 @@ def test_it_trains_with_any_network_and_is_what_is_trained(model, dataset, tmp_p
 def test_a_weight_that_is_none_is_refused(settings, what) -> None:
     with pytest.raises(InputError, match=what):
         replace(one_step(), **settings)
+    for wrong in (-1, 101, float("nan")):
+        with pytest.raises(InputError, match=rf"^--pointing {wrong:g} must lie in 0 to 100$"):
+            TrainConfig(pointing=wrong)
     with pytest.raises(InputError, match="nor --pointing"):
         TrainConfig(model="separate", pointing=1)

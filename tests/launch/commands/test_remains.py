@@ -83,6 +83,8 @@ def test_a_dataset_is_no_run_of_which_something_remains(tmp_path: Path) -> None:
         folder = emptied(tmp_path / kind, kind) if (tmp_path / kind).mkdir() is None else tmp_path
         assert not remains_of_run(folder)
         assert "is not a run: it has no run.json" in no_run(folder)
+    (tmp_path / "film.mp4").touch()
+    assert "is not a run: it is a file; name the folder" in no_run(tmp_path / "film.mp4")
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
